@@ -1,0 +1,46 @@
+// The transformer of Anchor DETR (Wang et al., AAAI 2022) with row-column attention: queries are anchor points times patterns,
+// and every decoder layer answers boxes relative to its fixed anchors.
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/embedding.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/pimpl.h>
+
+#include <optional>
+#include <vector>
+
+#include "model/build.h"
+#include "model/mlp.h"
+#include "model/taps.h"
+
+namespace cellsam::model {
+
+// One entry per decoder layer, the last one final.
+struct Detections {
+  std::vector<at::Tensor> logits;  // [B,Q,classes]; each class is an independent sigmoid, there is no background class
+  std::vector<at::Tensor> boxes;   // [B,Q,4] (cx,cy,w,h) in 0..1 of the model's input
+};
+
+class AnchorTransformerImpl : public torch::nn::Module {
+ public:
+  explicit AnchorTransformerImpl(const ModelSize& size);
+
+  // features [B,D,H,W], padding [B,H,W] bool (true = padded). Gives decoder_layers entries.
+  Detections forward(const at::Tensor& features, const std::optional<at::Tensor>& padding, Taps* taps = nullptr);
+
+ private:
+  void reset();
+
+  ModelSize size_;
+  torch::nn::ModuleList encoder_layers_, decoder_layers_;
+  torch::nn::Embedding pattern_{nullptr}, position_{nullptr};
+  torch::nn::Sequential adapt_pos2d_{nullptr}, adapt_pos1d_{nullptr};
+  // One class head and one box head under as many names as there are decoder layers: the checkpoints list them so.
+  torch::nn::ModuleList class_embed_, bbox_embed_;
+};
+TORCH_MODULE(AnchorTransformer);
+
+}  // namespace cellsam::model

@@ -1,0 +1,46 @@
+#include "model/cellfinder.h"
+
+#include <ATen/ATen.h>
+#include <torch/nn/init.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/normalization.h>
+
+#include "model/local_init.h"
+
+namespace cellsam::model {
+
+BackboneImpl::BackboneImpl(const ModelSize& size) { body = register_module("body", ImageEncoder(size, false)); }
+
+DecodeHeadImpl::DecodeHeadImpl(const ModelSize& size) {
+  constexpr std::int64_t kGroups = 32;
+  transformer = register_module("transformer", AnchorTransformer(size));
+  register_module("input_proj", input_proj);
+  torch::nn::Conv2d conv(torch::nn::Conv2dOptions(size.embed_dim, size.detector_dim, 1));
+  torch::nn::init::xavier_uniform_(conv->weight);
+  init_zero(conv->bias);
+  input_proj->push_back(torch::nn::Sequential(conv, torch::nn::GroupNorm(kGroups, size.detector_dim)));
+  backbone = register_module("backbone", Backbone(size));
+}
+
+CellFinderImpl::CellFinderImpl(const ModelSize& size) { decode_head = register_module("decode_head", DecodeHead(size)); }
+
+at::Tensor CellFinderImpl::trunk(const at::Tensor& x) { return decode_head->backbone->body->trunk(x).permute({0, 3, 1, 2}); }
+
+Detections CellFinderImpl::head(const at::Tensor& features, const std::optional<at::Tensor>& padding_mask, Taps* taps) {
+  std::optional<at::Tensor> padding;
+  if (padding_mask) {
+    const auto pixels = padding_mask->unsqueeze(1).to(at::kFloat);
+    padding = at::upsample_nearest2d(pixels, {features.size(2), features.size(3)}).squeeze(1).to(at::kBool);
+    tap(taps, "feature_mask", *padding);
+  }
+  const auto projected = decode_head->input_proj[0]->as<torch::nn::Sequential>()->forward(features);
+  tap(taps, "input_proj", projected);
+  return decode_head->transformer->forward(projected, padding, taps);
+}
+
+Detections CellFinderImpl::forward(const at::Tensor& x, const std::optional<at::Tensor>& padding_mask) {
+  return head(trunk(x), padding_mask);
+}
+
+}  // namespace cellsam::model

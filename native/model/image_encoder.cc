@@ -1,0 +1,62 @@
+#include "model/image_encoder.h"
+
+#include <ATen/ATen.h>
+
+#include "model/layer_norm_2d.h"
+#include "model/vit_block.h"
+
+namespace cellsam::model {
+namespace {
+
+torch::nn::Conv2d plain_conv(std::int64_t in, std::int64_t out, std::int64_t kernel) {
+  return torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, kernel).padding(kernel / 2).bias(false));
+}
+
+}  // namespace
+
+PatchEmbedImpl::PatchEmbedImpl(const ModelSize& size) {
+  const auto options = torch::nn::Conv2dOptions(3, size.embed_dim, size.patch).stride(size.patch);
+  proj_ = register_module("proj", torch::nn::Conv2d(options));
+}
+
+at::Tensor PatchEmbedImpl::forward(const at::Tensor& x) { return proj_->forward(x).permute({0, 2, 3, 1}); }
+
+ImageEncoderImpl::ImageEncoderImpl(const ModelSize& size, bool with_neck) : image_size_(size.image_size) {
+  pos_embed_ = register_parameter("pos_embed", at::zeros({1, size.grid(), size.grid(), size.embed_dim}));
+  patch_embed_ = register_module("patch_embed", PatchEmbed(size));
+  register_module("blocks", blocks_);
+  for (std::int64_t i = 0; i < size.depth; ++i) blocks_->push_back(VitBlock(size, i));
+  if (!with_neck) return;
+  neck_ = register_module("neck",
+                          torch::nn::Sequential(plain_conv(size.embed_dim, size.prompt_dim, 1), LayerNorm2d(size.prompt_dim),
+                                                plain_conv(size.prompt_dim, size.prompt_dim, 3), LayerNorm2d(size.prompt_dim)));
+}
+
+at::Tensor ImageEncoderImpl::trunk(const at::Tensor& x, Taps* taps) {
+  if (x.dim() != 4 || x.size(1) != 3 || x.size(2) != image_size_ || x.size(3) != image_size_) {
+    throw Error("ERR_INVALID_ARGUMENT", "the image encoder takes images of [B,3," + std::to_string(image_size_) + "," +
+                                            std::to_string(image_size_) + "], but was given " + c10::str(x.sizes()));
+  }
+  auto y = patch_embed_->forward(x);
+  tap(taps, "patch_embed", y);
+  y = y + pos_embed_;
+  for (const auto& block : *blocks_) y = block->as<VitBlock>()->forward(y, taps);
+  return y;
+}
+
+at::Tensor ImageEncoderImpl::neck(const at::Tensor& features, Taps* taps) {
+  auto y = features.permute({0, 3, 1, 2});
+  int index = 0;
+  for (auto& part : *neck_) {
+    y = part.forward<at::Tensor>(y);
+    tap(taps, "neck" + std::to_string(index++), y);
+  }
+  return y;
+}
+
+at::Tensor ImageEncoderImpl::forward(const at::Tensor& x) {
+  const auto features = trunk(x);
+  return neck_.is_empty() ? features : neck(features);
+}
+
+}  // namespace cellsam::model

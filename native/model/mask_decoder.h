@@ -1,0 +1,46 @@
+// Predicts masks and their quality from an image embedding and encoded prompts (Segment Anything, Kirillov et al., ICCV 2023).
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/embedding.h>
+#include <torch/nn/pimpl.h>
+
+#include "model/build.h"
+#include "model/mlp.h"
+#include "model/taps.h"
+#include "model/two_way_transformer.h"
+
+namespace cellsam::model {
+
+struct Masks {
+  at::Tensor logits;  // [N,1,4g,4g], or [N,M,4g,4g] for multimask
+  at::Tensor iou;     // [N,1] or [N,M]: predicted IoU of each mask, not squashed
+};
+
+class MaskDecoderImpl : public torch::nn::Module {
+ public:
+  explicit MaskDecoderImpl(const ModelSize& size);
+
+  // image_embeddings [1,C,g,g] (one image for all prompts) or [N,C,g,g] (an image for each), image_position [1,C,g,g],
+  // sparse [N,k,C], dense [N,C,g,g]. multimask: the M alternatives for an ambiguous prompt instead of the one mask.
+  Masks forward(const at::Tensor& image_embeddings, const at::Tensor& image_position, const at::Tensor& sparse,
+                const at::Tensor& dense, bool multimask);
+
+  // Masks `first` to `first + count - 1` of the M + 1; index 0 is the single mask, the others are the alternatives.
+  Masks predict(const at::Tensor& image_embeddings, const at::Tensor& image_position, const at::Tensor& sparse,
+                const at::Tensor& dense, std::int64_t first, std::int64_t count, Taps* taps = nullptr);
+
+ private:
+  std::int64_t num_multimask_;
+  TwoWayTransformer transformer_{nullptr};
+  torch::nn::Embedding iou_token_{nullptr};
+  torch::nn::Embedding mask_tokens_{nullptr};
+  torch::nn::Sequential output_upscaling_{nullptr};
+  torch::nn::ModuleList output_hypernetworks_mlps_;
+  Mlp iou_prediction_head_{nullptr};
+};
+TORCH_MODULE(MaskDecoder);
+
+}  // namespace cellsam::model

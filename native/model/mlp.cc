@@ -1,0 +1,36 @@
+#include "model/mlp.h"
+
+#include <ATen/ATen.h>
+
+namespace cellsam::model {
+
+MlpImpl::MlpImpl(std::int64_t in, std::int64_t hidden, std::int64_t out, std::int64_t depth) {
+  register_module("layers", layers_);
+  for (std::int64_t i = 0; i < depth; ++i) {
+    layers_->push_back(torch::nn::Linear(i == 0 ? in : hidden, i + 1 == depth ? out : hidden));
+  }
+}
+
+torch::nn::LinearImpl& MlpImpl::layer(std::size_t index) { return *layers_[index]->as<torch::nn::Linear>(); }
+
+torch::nn::LinearImpl& MlpImpl::last() { return layer(layers_->size() - 1); }
+
+at::Tensor MlpImpl::forward(at::Tensor x) {
+  for (std::size_t i = 0; i < layers_->size(); ++i) {
+    x = layer(i).forward(x);
+    if (i + 1 < layers_->size()) x = at::relu(x);
+  }
+  return x;
+}
+
+FeedForwardImpl::FeedForwardImpl(std::int64_t dim, std::int64_t hidden, Activation activation) : activation_(activation) {
+  lin1_ = register_module("lin1", torch::nn::Linear(dim, hidden));
+  lin2_ = register_module("lin2", torch::nn::Linear(hidden, dim));
+}
+
+at::Tensor FeedForwardImpl::forward(const at::Tensor& x) {
+  const auto hidden = lin1_->forward(x);
+  return lin2_->forward(activation_ == Activation::gelu ? at::gelu(hidden) : at::relu(hidden));
+}
+
+}  // namespace cellsam::model

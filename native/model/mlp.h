@@ -1,0 +1,41 @@
+// The two small perceptrons that the networks share: a plain one with ReLU between its layers, for prediction heads, and the
+// two-layer one inside transformer blocks.
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/pimpl.h>
+
+#include <cstdint>
+
+namespace cellsam::model {
+
+class MlpImpl : public torch::nn::Module {
+ public:
+  // `depth` linear layers: in -> hidden -> ... -> hidden -> out.
+  MlpImpl(std::int64_t in, std::int64_t hidden, std::int64_t out, std::int64_t depth);
+  at::Tensor forward(at::Tensor x);  // [...,in] -> [...,out]
+  torch::nn::LinearImpl& last();     // the output layer, for those who initialise it
+
+ private:
+  torch::nn::LinearImpl& layer(std::size_t index);
+
+  torch::nn::ModuleList layers_;
+};
+TORCH_MODULE(Mlp);
+
+enum class Activation { relu, gelu };  // gelu is the exact one (erf)
+
+class FeedForwardImpl : public torch::nn::Module {
+ public:
+  FeedForwardImpl(std::int64_t dim, std::int64_t hidden, Activation activation);
+  at::Tensor forward(const at::Tensor& x);  // [...,dim] -> [...,dim]
+
+ private:
+  Activation activation_;
+  torch::nn::Linear lin1_{nullptr}, lin2_{nullptr};
+};
+TORCH_MODULE(FeedForward);
+
+}  // namespace cellsam::model
