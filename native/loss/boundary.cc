@@ -1,0 +1,52 @@
+#include "loss/boundary.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+namespace cellsam::loss {
+
+namespace {
+
+constexpr double kEdgeFloor = 1e-6;  // keeps the square root differentiable on flat ground
+
+// Horizontal and vertical Sobel response of u [N,H,W], zero padding 1. Sums of slices instead of a convolution: cuDNN would
+// round the filter to TF32.
+std::pair<at::Tensor, at::Tensor> sobel(const at::Tensor& u) {
+  const auto height = u.size(1), width = u.size(2);
+  const auto padded = at::constant_pad_nd(u, {1, 1, 1, 1}, 0);  // [N,H+2,W+2]
+  const auto smooth_down =
+      at::add(padded.narrow(1, 0, height), padded.narrow(1, 2, height)).add_(padded.narrow(1, 1, height), 2);
+  const auto smooth_across =
+      at::add(padded.narrow(2, 0, width), padded.narrow(2, 2, width)).add_(padded.narrow(2, 1, width), 2);
+  return {smooth_down.narrow(2, 2, width) - smooth_down.narrow(2, 0, width),
+          smooth_across.narrow(1, 2, height) - smooth_across.narrow(1, 0, height)};
+}
+
+at::Tensor magnitude(const std::pair<at::Tensor, at::Tensor>& slopes) {
+  return slopes.first.square().addcmul_(slopes.second, slopes.second).add_(kEdgeFloor).sqrt_();
+}
+
+}  // namespace
+
+Term boundary_term(const Prompts& prompts) {
+  at::NoGradGuard no_grad;
+  const auto& [logits, target, probability, needs_gradient] = prompts;
+  const auto slopes = sobel(probability);
+  const auto edges = magnitude(slopes);
+  auto difference = edges - magnitude(sobel(target));
+  at::Tensor gradient;
+  if (needs_gradient) {
+    // The adjoint of a correlation is the correlation with the flipped filter, and Sobel's filters change sign when flipped.
+    const auto pull = difference.sign().div_(edges).div_(static_cast<double>(logits.size(1) * logits.size(2)));
+    gradient = sobel(pull * slopes.first).first.add_(sobel(pull * slopes.second).second).neg_();
+    gradient.mul_(probability).mul_((-logits).sigmoid());
+  }
+  return {difference.abs_().flatten(1).mean(1), gradient};
+}
+
+at::Tensor boundary_per_prompt(const at::Tensor& logits, const at::Tensor& target) {
+  return attach(logits, boundary_term(read_prompts(logits, target)));
+}
+
+}  // namespace cellsam::loss

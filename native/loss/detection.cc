@@ -1,0 +1,119 @@
+#include "loss/detection.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "engine.h"
+#include "loss/focal.h"
+
+namespace cellsam::loss {
+
+namespace {
+
+at::Tensor corners(const at::Tensor& boxes) {
+  const auto centre = boxes.narrow(1, 0, 2), half = boxes.narrow(1, 2, 2) / 2;
+  return at::cat({centre - half, centre + half}, 1);
+}
+
+// 1 - GIoU (Rezatofighi et al., CVPR 2019) of each box of `boxes` [M,4] and its partner in `truth` [M,4], both cx, cy, width,
+// height -> [M].
+at::Tensor giou_loss(const at::Tensor& boxes, const at::Tensor& truth) {
+  const auto a = corners(boxes), b = corners(truth);
+  auto area = [](const at::Tensor& size) { return size.select(1, 0) * size.select(1, 1); };
+  const auto a_low = a.narrow(1, 0, 2), a_high = a.narrow(1, 2, 2), b_low = b.narrow(1, 0, 2), b_high = b.narrow(1, 2, 2);
+  const auto overlap = area((at::minimum(a_high, b_high) - at::maximum(a_low, b_low)).clamp_min(0));
+  const auto joined = area(a_high - a_low) + area(b_high - b_low) - overlap;
+  const auto hull = area(at::maximum(a_high, b_high) - at::minimum(a_low, b_low));
+  return 1 - (overlap / joined - (hull - joined) / hull);
+}
+
+// Every matched pair of all layers: positions in the flattened queries [L*B*Q], in the flattened class logits [L*B*Q*C], and in
+// the targets of the batch one after another. [3,M] int64, layer by layer with the same number of pairs each.
+at::Tensor pair_indices(const std::vector<Assignment>& found, const std::vector<Targets>& targets, const at::Tensor& labels,
+                        std::int64_t queries, std::int64_t classes) {
+  std::vector<std::int64_t> query_at, logit_at, target_at;
+  const auto* label = labels.const_data_ptr<std::int64_t>();
+  const auto images = targets.size();
+  for (std::size_t problem = 0, first = 0; problem < found.size(); ++problem) {
+    if (problem % images == 0) first = 0;
+    for (std::size_t i = 0; i < found[problem].rows.size(); ++i) {
+      const auto query = static_cast<std::int64_t>(problem) * queries + found[problem].rows[i];
+      const auto target = static_cast<std::int64_t>(first) + found[problem].columns[i];
+      query_at.push_back(query);
+      target_at.push_back(target);
+      logit_at.push_back(query * classes + label[target]);
+    }
+    first += targets[problem % images].boxes.size(0);
+  }
+  auto all = at::empty({3, static_cast<std::int64_t>(query_at.size())}, at::kLong);
+  auto* to = all.data_ptr<std::int64_t>();
+  for (const auto* part : {&query_at, &logit_at, &target_at}) to = std::copy(part->begin(), part->end(), to);
+  return all;
+}
+
+// Of the last layer, from the copy that the matching made: no wait for the device.
+double class_error_of(const at::Tensor& logits, const at::Tensor& pairs, std::int64_t layers) {
+  const auto per_layer = pairs.size(1) / layers;
+  if (per_layer == 0) return 100;
+  const auto classes = logits.size(3);
+  const auto last = pairs.narrow(1, pairs.size(1) - per_layer, per_layer);
+  const auto guess = logits.reshape({-1, classes}).index_select(0, last[0]).argmax(1);
+  const auto wrong = guess.ne(last[1].remainder(classes)).sum().item<std::int64_t>();
+  return 100.0 * static_cast<double>(wrong) / static_cast<double>(per_layer);
+}
+
+at::Tensor join(const std::vector<Targets>& targets, at::Tensor Targets::*part, at::TensorOptions options) {
+  std::vector<at::Tensor> parts;
+  for (const auto& image : targets) parts.push_back((image.*part).detach().to(options));
+  return at::cat(parts);
+}
+
+}  // namespace
+
+DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& boxes,
+                             const std::vector<Targets>& targets, const DetectionLossOptions& options) {
+  if (logits.empty() || logits.size() != boxes.size() || targets.empty()) {
+    throw Error("ERR_INVALID_ARGUMENT",
+                "detection loss: give logits and boxes for every decoder layer, and the targets of every image");
+  }
+  const auto skipped = options.aux_loss ? 0 : logits.size() - 1;
+  const auto wide = logits[0].scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const auto all_logits = at::stack(at::TensorList(logits).slice(skipped)).to(wide);  // [L,B,Q,C]
+  const auto all_boxes = at::stack(at::TensorList(boxes).slice(skipped)).to(wide);    // [L,B,Q,4]
+  if (all_logits.dim() != 4 || all_boxes.dim() != 4) {
+    throw Error("ERR_INVALID_ARGUMENT", "detection loss: every layer needs logits [B,Q,C] and boxes [B,Q,4]");
+  }
+  const auto layers = all_logits.size(0), queries = all_logits.size(2), classes = all_logits.size(3);
+
+  at::Tensor pairs, seen;
+  {
+    at::NoGradGuard no_grad;
+    seen = at::cat({all_logits, all_boxes}, 3).to(at::kCPU);  // the one copy
+    const auto found = match_layers(seen.narrow(3, 0, classes), seen.narrow(3, classes, 4), targets, options.match_cost);
+    const auto labels = join(targets, &Targets::labels, at::TensorOptions(at::kCPU).dtype(at::kLong));
+    pairs = pair_indices(found, targets, labels, queries, classes);
+  }
+  DetectionLoss loss;
+  loss.class_error = class_error_of(seen.narrow(3, 0, classes), pairs, layers);
+
+  const auto truth = join(targets, &Targets::boxes, at::TensorOptions(at::kCPU).dtype(wide)).to(all_boxes.device());  // [T,4]
+  const auto count = static_cast<double>(std::max<std::int64_t>(1, truth.size(0)));
+  const auto at_device = pairs.to(all_logits.device());
+  auto positive = at::zeros_like(all_logits, {}, at::MemoryFormat::Contiguous);
+  positive.view({-1}).index_fill_(0, at_device[1], 1);
+  const auto chosen = all_boxes.reshape({-1, 4}).index_select(0, at_device[0]);  // [M,4]
+  const auto matched = truth.index_select(0, at_device[2]);
+
+  const auto ce =
+      focal_elements(all_logits, positive, options.focal_alpha, 2).sum({1, 2, 3}) * (options.ce_weight / count);  // [L]
+  const auto bbox = (chosen - matched).abs().view({layers, -1}).sum(1) * (options.bbox_weight / count);
+  const auto giou = giou_loss(chosen, matched).view({layers, -1}).sum(1) * (options.giou_weight / count);
+  loss.total = (ce + bbox + giou).sum();
+  loss.ce = ce[layers - 1].detach();
+  loss.bbox = bbox[layers - 1].detach();
+  loss.giou = giou[layers - 1].detach();
+  return loss;
+}
+
+}  // namespace cellsam::loss

@@ -1,0 +1,35 @@
+// The stage-1 loss: matches queries to cells, then focal class loss, L1 and GIoU on the boxes, for the last decoder layer and
+// for every earlier (auxiliary) one.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "loss/matcher.h"
+
+namespace cellsam::loss {
+
+struct DetectionLossOptions {
+  double ce_weight = 1;
+  double bbox_weight = 5;
+  double giou_weight = 2;
+  double focal_alpha = 0.25;  // gamma is 2
+  bool aux_loss = true;       // add the losses of the earlier decoder layers to the total
+  MatchCost match_cost;
+};
+
+// Zero-dimensional tensors on the predictions' device. `total` carries the gradient; the components are detached.
+struct DetectionLoss {
+  at::Tensor total;
+  at::Tensor ce, bbox, giou;  // weighted, last layer only
+  double class_error = 100;   // percent of the matched queries of the last layer whose best class is wrong; 100 if none
+};
+
+// logits: per decoder layer, last one last, [B,Q,C]; boxes: likewise [B,Q,4] sigmoid cx, cy, width, height; targets: B entries.
+// Every sum is divided by N = max(1, targets in the batch). An image, or a whole batch, without cells is valid.
+// One device-to-host copy for all layers (the matching needs it), no other sync. Throws as `cost_matrix` and `match` do.
+DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& boxes,
+                             const std::vector<Targets>& targets, const DetectionLossOptions& options = {});
+
+}  // namespace cellsam::loss

@@ -1,0 +1,29 @@
+#include "loss/dice.h"
+
+#include <ATen/ATen.h>
+
+#include "engine.h"
+
+namespace cellsam::loss {
+
+Term dice_term(const Prompts& prompts, double smooth) {
+  if (!(smooth > 0)) throw Error("ERR_INVALID_ARGUMENT", "dice loss: smooth must be greater than 0 (0/0 for an empty mask)");
+  at::NoGradGuard no_grad;
+  const auto& [logits, target, probability, needs_gradient] = prompts;
+  const auto upper = (probability * target).flatten(1).sum(1) * 2 + smooth;              // [N]
+  const auto lower = probability.flatten(1).sum(1) + target.flatten(1).sum(1) + smooth;  // [N]
+  at::Tensor gradient;
+  if (needs_gradient) {
+    // d(1 - upper/lower)/dp = (upper - 2 g lower) / lower², and dp/dz = σ(z) σ(-z)
+    const auto scale = lower.square().reciprocal().view({-1, 1, 1});
+    gradient = (upper.view({-1, 1, 1}) - 2 * target * lower.view({-1, 1, 1})).mul_(scale);
+    gradient.mul_(probability).mul_((-logits).sigmoid());
+  }
+  return {1 - upper / lower, gradient};
+}
+
+at::Tensor dice_per_prompt(const at::Tensor& logits, const at::Tensor& target, double smooth) {
+  return attach(logits, dice_term(read_prompts(logits, target), smooth));
+}
+
+}  // namespace cellsam::loss

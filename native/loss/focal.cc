@@ -1,0 +1,73 @@
+#include "loss/focal.h"
+
+#include <ATen/ATen.h>
+
+#include "engine.h"
+
+namespace cellsam::loss {
+
+namespace {
+
+// 1 - p_t. Mixed from σ(z) and σ(-z), since 1 - σ(z) loses every digit for confident logits. lerp is exact for targets 0 and 1.
+at::Tensor miss_of(const at::Tensor& logits, const at::Tensor& probability, const at::Tensor& target) {
+  return at::lerp(probability, (-logits).sigmoid(), target);
+}
+
+at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& target) {
+  return at::binary_cross_entropy_with_logits(logits, target, {}, {}, at::Reduction::None);
+}
+
+// miss^exponent; exponents below 0 (the derivative for γ < 1) would be infinite where σ underflows.
+at::Tensor power(const at::Tensor& miss, double exponent) {
+  if (exponent == 1) return miss;
+  if (exponent == 2) return miss.square();
+  return (exponent < 1 ? miss.clamp_min(1e-30) : miss).pow(exponent);
+}
+
+at::Tensor alpha_of(const at::Tensor& target, double alpha) { return target * (2 * alpha - 1) + (1 - alpha); }
+
+void check(double gamma) {
+  if (!(gamma >= 0)) throw Error("ERR_INVALID_ARGUMENT", "focal loss: gamma must be at least 0");
+}
+
+}  // namespace
+
+at::Tensor focal_elements(const at::Tensor& logits, const at::Tensor& target, double alpha, double gamma) {
+  check(gamma);
+  auto value = cross_entropy(logits, target);
+  if (gamma != 0) value = value * power(miss_of(logits, logits.sigmoid(), target), gamma);
+  return alpha < 0 ? value : value * alpha_of(target, alpha);
+}
+
+Term focal_term(const Prompts& prompts, double alpha, double gamma) {
+  check(gamma);
+  at::NoGradGuard no_grad;
+  const auto& [logits, target, probability, needs_gradient] = prompts;
+  const auto entropy = cross_entropy(logits, target);
+  auto value = entropy;
+  at::Tensor
+      gradient;  // of value: weight · (p - g) + dweight/dz · entropy, with weight = miss^γ and dmiss/dz = (1 - 2g) p (1 - p)
+  if (needs_gradient) gradient = probability - target;
+  if (gamma != 0) {
+    const auto miss = miss_of(logits, probability, target);
+    const auto weight = power(miss, gamma);
+    value = entropy * weight;
+    if (needs_gradient) {
+      auto slope = probability * (-logits).sigmoid() * (1 - 2 * target);
+      gradient.mul_(weight).add_(slope.mul_(power(miss, gamma - 1)).mul_(entropy), gamma);
+    }
+  }
+  if (alpha >= 0) {
+    const auto balance = alpha_of(target, alpha);
+    value = value * balance;
+    if (needs_gradient) gradient.mul_(balance);
+  }
+  if (needs_gradient) gradient.div_(static_cast<double>(logits.size(1) * logits.size(2)));
+  return {value.flatten(1).mean(1), gradient};
+}
+
+at::Tensor focal_per_prompt(const at::Tensor& logits, const at::Tensor& target, double alpha, double gamma) {
+  return attach(logits, focal_term(read_prompts(logits, target), alpha, gamma));
+}
+
+}  // namespace cellsam::loss

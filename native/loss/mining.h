@@ -1,0 +1,36 @@
+// Online hard example mining: the prompts with the largest loss of a batch count more. Training only; validation and
+// model selection use the plain mean.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace cellsam::loss {
+
+struct MiningOptions {
+  bool enabled = false;
+  bool weighted = false;  // weight by how hard, instead of one weight for all hard prompts
+  double fraction = 0.1;  // of the prompts that count as hard, (0, 1]; at least one prompt does
+  double hard_weight = 2;
+  double hard_weight_min = 1.2;
+  double hard_weight_max = 2.5;
+};
+
+// Counted on the host, without looking at the device.
+struct MiningStatistics {
+  std::int64_t total_examples_processed = 0;
+  std::int64_t hard_examples_selected = 0;
+
+  void add(std::int64_t prompts, const MiningOptions& options);
+  double hard_examples_ratio() const;  // 0 before the first prompt
+};
+
+// How many of `prompts` count as hard: max(1, floor(prompts * fraction)), 0 when there are none or mining is off.
+std::int64_t hard_count(std::int64_t prompts, const MiningOptions& options);
+
+// Constant weights [N], dtype and device of `totals` [N], for the loss mean(weights * totals). Of equal totals the first come
+// first. Basic: hard_weight for the hard prompts. Weighted: from hard_weight_min to hard_weight_max, linear in the total
+// between the least and the most hard prompt; when these are equal, so always with one hard prompt, half way (the minimum if
+// the total is 0). All others, and all when `enabled` is off: 1. Makes no host-device sync and no gradient.
+at::Tensor mining_weights(const at::Tensor& totals, const MiningOptions& options);
+
+}  // namespace cellsam::loss
