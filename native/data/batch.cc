@@ -1,0 +1,88 @@
+#include "data/batch.h"
+
+#include <ATen/ATen.h>
+
+#include <cstring>
+#include <tuple>
+
+#include "engine.h"
+
+namespace cellsam::data {
+
+Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, const Augmenter& augment) {
+  const auto n = static_cast<std::int64_t>(indices.size()), size = store.tile_size();
+  Batch batch{at::empty({n, 3, size, size}, at::kByte), at::empty({n, size, size}, at::kInt), {}, indices};
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto sample = store.sample(indices[i]);
+    at::Tensor image = sample.image, labels = sample.labels;
+    if (augment) {
+      std::tie(image, labels) = augment(image, labels, static_cast<std::uint64_t>(indices[i]));
+      if (image.sizes() != sample.image.sizes() || labels.sizes() != sample.labels.sizes()) {
+        throw Error("ERR_INTERNAL", "an augmentation changed the size of a tile");
+      }
+    }
+    // memcpy and not copy_: the loader's thread must not raise a second pool of OpenMP threads beside the trainer's.
+    std::memcpy(batch.images.select(0, i).data_ptr(), image.contiguous().data_ptr(), image.nbytes());
+    const auto target = batch.labels.select(0, i);
+    std::memcpy(target.data_ptr(), labels.contiguous().data_ptr(), labels.nbytes());
+    batch.instances.push_back(find_instances(target));
+  }
+  return batch;
+}
+
+BatchLoader::BatchLoader(std::shared_ptr<const Store> store, std::vector<std::vector<std::int64_t>> batches, Augmenter augment,
+                         std::size_t first)
+    : store_(std::move(store)), batches_(std::move(batches)), augment_(std::move(augment)), first_(first) {
+  thread_ = std::thread([this] { run(); });
+}
+
+BatchLoader::~BatchLoader() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+std::optional<Batch> BatchLoader::next() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return ready_ || failure_ || done_; });
+  if (ready_) {
+    auto batch = std::move(ready_);
+    ready_.reset();
+    lock.unlock();
+    changed_.notify_all();
+    return batch;
+  }
+  if (failure_) std::rethrow_exception(failure_);
+  return std::nullopt;
+}
+
+void BatchLoader::run() {
+  try {
+    for (auto i = first_; i < batches_.size(); ++i) {
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return !ready_ || stop_; });
+        if (stop_) return;
+      }
+      auto batch = assemble(*store_, batches_[i], augment_);
+      {
+        std::lock_guard lock(mutex_);
+        ready_ = std::move(batch);
+      }
+      changed_.notify_all();
+    }
+  } catch (...) {
+    std::lock_guard lock(mutex_);
+    failure_ = std::current_exception();
+  }
+  {
+    std::lock_guard lock(mutex_);
+    done_ = true;
+  }
+  changed_.notify_all();
+}
+
+}  // namespace cellsam::data

@@ -1,0 +1,190 @@
+#include "data/normalize.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "data/clahe.h"
+
+namespace cellsam::data {
+namespace {
+
+constexpr double kClipPercentile = 99.9;                        // of non-zero values, before CLAHE
+constexpr double kLowPercentile = 0.1, kHighPercentile = 99.9;  // Intensity::Percentile
+
+[[noreturn]] void invalid(const std::string& message) { throw Error("ERR_INVALID_IMAGE", "image: " + message); }
+
+// Percentile with linear interpolation between neighbours (numpy's default, including its two-sided rounding). Reorders.
+double percentile(std::vector<double>& values, double percent) {
+  const double position = static_cast<double>(values.size() - 1) * (percent / 100);
+  const auto below = static_cast<std::size_t>(position);
+  const double part = position - static_cast<double>(below);
+  std::nth_element(values.begin(), values.begin() + below, values.end());
+  const double low = values[below];
+  if (below + 1 == values.size()) return low;
+  const double high = *std::min_element(values.begin() + below + 1, values.end());
+  return part < 0.5 ? low + (high - low) * part : high - (high - low) * (1 - part);
+}
+
+struct Layout {
+  std::int64_t height, width, channels;
+  std::int64_t row_step, column_step, channel_step;  // in values
+};
+
+Layout layout_of(const Array& image) {
+  std::string text;
+  for (auto side : image.shape) text += (text.empty() ? "" : ",") + std::to_string(side);
+  text = "[" + text + "]";
+  const auto& shape = image.shape;
+  if (shape.size() != 2 && shape.size() != 3) invalid("expected [H,W] or [H,W,C], got " + text);
+  for (auto side : shape) {
+    if (side < 1) invalid("is empty, shape " + text);
+  }
+  if (shape.size() == 2) return {shape[0], shape[1], 1, shape[1], 1, 1};
+  if (shape[2] <= 3) return {shape[0], shape[1], shape[2], shape[1] * shape[2], shape[2], 1};
+  if (shape[0] <= 3) return {shape[1], shape[2], shape[0], shape[2], 1, shape[1] * shape[2]};
+  invalid("has more than 3 channels, shape " + text + "; choose the channels first");
+}
+
+template <class T>
+at::Tensor place_channels(const T* values, const Layout& from, GreyChannel grey_channel) {
+  auto formatted = at::zeros({from.height, from.width, 3}, at::kDouble);
+  auto* to = formatted.data_ptr<double>();
+  const bool replicate = from.channels == 1 && grey_channel == GreyChannel::All;
+  const std::int64_t first = replicate ? 0 : 3 - from.channels;
+  for (std::int64_t y = 0; y < from.height; ++y) {
+    for (std::int64_t x = 0; x < from.width; ++x, to += 3) {
+      const T* pixel = values + y * from.row_step + x * from.column_step;
+      for (std::int64_t c = first; c < 3; ++c) {
+        to[c] = static_cast<double>(replicate ? pixel[0] : pixel[(c - first) * from.channel_step]);
+      }
+    }
+  }
+  return formatted;
+}
+
+// Values 0..255 of a 16-bit or float image, by the declared rule.
+template <class T>
+std::vector<double> to_range(const T* values, std::int64_t n, Intensity intensity) {
+  std::vector<double> range(values, values + n);
+  double lowest = range[0], highest = range[0];
+  for (auto value : range) {
+    if (!std::isfinite(value)) invalid("has NaN or infinite pixels");
+    lowest = std::min(lowest, value);
+    highest = std::max(highest, value);
+  }
+  if (lowest < 0) invalid("has negative pixels (lowest " + std::to_string(lowest) + ")");
+  if (intensity == Intensity::Full) {
+    constexpr bool is_u16 = std::is_same_v<T, std::uint16_t>;
+    if (!is_u16 && highest > 1) {
+      invalid("intensity \"full\" needs float pixels in 0..1, highest is " + std::to_string(highest) +
+              "; use \"percentile\" or rescale the file");
+    }
+    for (auto& value : range) value = is_u16 ? value / 257 : value * 255;
+    return range;
+  }
+  std::vector<double> sorted = range;
+  double low = percentile(sorted, kLowPercentile), high = percentile(sorted, kHighPercentile);
+  if (low == high) low = lowest, high = highest;  // a few bright spots on an even background must not vanish
+  for (auto& value : range) value = high > low ? std::clamp((value - low) / (high - low), 0.0, 1.0) * 255 : 0.0;
+  return range;
+}
+
+// Calls `use` with the pixels as what they are.
+template <class Use>
+at::Tensor with_pixels(const Array& image, Use use) {
+  switch (image.dtype) {
+    case Dtype::u8: return use(static_cast<const std::uint8_t*>(image.data));
+    case Dtype::u16: return use(static_cast<const std::uint16_t*>(image.data));
+    case Dtype::f32: return use(static_cast<const float*>(image.data));
+    case Dtype::f64: return use(static_cast<const double*>(image.data));
+    default: invalid("pixels must be u8, u16, f32 or f64");
+  }
+}
+
+std::vector<double> channel_of(const at::Tensor& image, std::int64_t channel) {
+  std::vector<double> plane(image.size(0) * image.size(1));
+  const auto* from = image.data_ptr<double>() + channel;
+  for (std::size_t i = 0; i < plane.size(); ++i) plane[i] = from[3 * i];
+  return plane;
+}
+
+void set_channel(const at::Tensor& image, std::int64_t channel, const std::vector<double>& plane) {
+  auto* to = image.data_ptr<double>() + channel;
+  for (std::size_t i = 0; i < plane.size(); ++i) to[3 * i] = plane[i];
+}
+
+void clip_plane(std::vector<double>& plane) {
+  std::vector<double> values;
+  values.reserve(plane.size());
+  std::copy_if(plane.begin(), plane.end(), std::back_inserter(values), [](double value) { return value != 0; });
+  if (values.empty()) return;
+  const double limit = percentile(values, kClipPercentile);
+  for (auto& value : plane) value = std::min(value, limit);
+}
+
+}  // namespace
+
+Intensity parse_intensity(const std::string& text) {
+  if (text == "percentile") return Intensity::Percentile;
+  if (text == "full") return Intensity::Full;
+  throw Error("ERR_INVALID_ARGUMENT", "intensity must be \"percentile\" or \"full\", got \"" + text + "\"");
+}
+
+GreyChannel parse_grey_channel(const std::string& text) {
+  if (text == "blue") return GreyChannel::Blue;
+  if (text == "all") return GreyChannel::All;
+  throw Error("ERR_INVALID_ARGUMENT", "grey_channel must be \"blue\" or \"all\", got \"" + text + "\"");
+}
+
+at::Tensor format_image(const Array& image, GreyChannel grey_channel) {
+  const Layout layout = layout_of(image);
+  return with_pixels(image, [&](const auto* pixels) { return place_channels(pixels, layout, grey_channel); });
+}
+
+at::Tensor clip_percentile(const at::Tensor& image) {
+  auto clipped = at::empty_like(image);
+  for (std::int64_t channel = 0; channel < 3; ++channel) {
+    auto plane = channel_of(image, channel);
+    clip_plane(plane);
+    set_channel(clipped, channel, plane);
+  }
+  return clipped;
+}
+
+at::Tensor normalize_channels(const at::Tensor& image) {
+  auto normalized = at::empty_like(image);
+  for (std::int64_t channel = 0; channel < 3; ++channel) {
+    auto plane = channel_of(image, channel);
+    clip_plane(plane);
+    const auto [lowest, highest] = std::minmax_element(plane.begin(), plane.end());
+    const double low = *lowest, span = *highest - low;
+    for (auto& value : plane) value = span > 0 ? (value - low) / span : 0.0;
+    if (span > 0) equalize_adaptive(plane.data(), image.size(0), image.size(1));
+    set_channel(normalized, channel, plane);
+  }
+  return normalized;
+}
+
+at::Tensor prepare_image(const Array& image, const PrepareOptions& options) {
+  const Layout layout = layout_of(image);
+  auto formatted = with_pixels(image, [&](const auto* pixels) {
+    if (image.dtype == Dtype::u8) return place_channels(pixels, layout, options.grey_channel);
+    return place_channels(to_range(pixels, image.numel(), options.intensity).data(), layout, options.grey_channel);
+  });
+  const double scale = options.normalize ? 255 : 1;
+  if (options.normalize) formatted = normalize_channels(formatted);
+
+  auto prepared = at::empty({3, layout.height, layout.width}, at::kByte);
+  const auto* from = formatted.data_ptr<double>();
+  auto* to = prepared.data_ptr<std::uint8_t>();
+  const std::int64_t area = layout.height * layout.width;
+  for (std::int64_t i = 0; i < area; ++i) {
+    for (std::int64_t c = 0; c < 3; ++c) to[c * area + i] = static_cast<std::uint8_t>(std::lround(from[3 * i + c] * scale));
+  }
+  return prepared;
+}
+
+}  // namespace cellsam::data

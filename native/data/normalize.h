@@ -1,0 +1,46 @@
+// From the pixels of a file to the u8 image that every network input starts from. Training, validation and inference all call
+// prepare_image, so that none of them can see an image the others would not, as happened in the Python module.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+#include "engine.h"
+
+namespace cellsam::data {
+
+// How 16-bit and float pixels become 0..255; u8 images are taken as they are.
+enum class Intensity {
+  Percentile,  // the 0.1 and 99.9 percentiles of the whole image (all channels together) -> 0 and 255, clipped
+  Full,        // u16 / 257; float must lie in 0..1 and is multiplied by 255
+};
+
+// Where a one-channel image goes: channel 2 alone (CellSAM's nuclear channel) or all three.
+enum class GreyChannel { Blue, All };
+
+struct PrepareOptions {
+  bool normalize = true;  // clip at the 99.9 percentile and equalise (CLAHE), each channel alone
+  Intensity intensity = Intensity::Percentile;
+  GreyChannel grey_channel = GreyChannel::Blue;
+};
+
+// "percentile" or "full"; "blue" or "all". Anything else throws ERR_INVALID_ARGUMENT.
+Intensity parse_intensity(const std::string& text);
+GreyChannel parse_grey_channel(const std::string& text);
+
+// `image` as f64 [H,W,3]. Accepts [H,W], [H,W,C] and, when the last side is no channel count, [C,H,W], with C in 1..3; data
+// goes to the LAST C channels, the others are zero (format_image_shape of the official code). ERR_INVALID_IMAGE otherwise.
+at::Tensor format_image(const Array& image, GreyChannel grey_channel = GreyChannel::Blue);
+
+// Clips each channel of f64 [H,W,3] at the 99.9 percentile of its non-zero values.
+at::Tensor clip_percentile(const at::Tensor& image);
+
+// clip_percentile, then each channel to 0..1 and CLAHE; a constant channel becomes zero. f64 [H,W,3] -> f64 [H,W,3] in 0..1.
+at::Tensor normalize_channels(const at::Tensor& image);
+
+// THE definition: u8 [3,H,W]. Works on the whole source image, before padding and tiling. ERR_INVALID_IMAGE for a wrong
+// shape, an empty image, NaN or infinite pixels, negative pixels, or (Intensity::Full) float pixels above 1.
+at::Tensor prepare_image(const Array& image, const PrepareOptions& options);
+
+}  // namespace cellsam::data

@@ -1,0 +1,113 @@
+#include "data/preprocess.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "engine.h"
+
+namespace cellsam::data {
+namespace {
+
+// Channel constants [1,3,1,1] on the images' device: SAM's on the 0..255 scale, ImageNet's on the 0..1 scale.
+at::Tensor constants(const at::Tensor& like, float red, float green, float blue) {
+  auto values = at::empty({1, 3, 1, 1}, at::kFloat);
+  auto* to = values.data_ptr<float>();
+  to[0] = red, to[1] = green, to[2] = blue;
+  return values.to(like.device(), /*non_blocking=*/true);
+}
+at::Tensor sam_mean(const at::Tensor& like) { return constants(like, 123.675F, 116.28F, 103.53F); }
+at::Tensor sam_std(const at::Tensor& like) { return constants(like, 58.395F, 57.12F, 57.375F); }
+
+at::Tensor imagenet_normalize(const at::Tensor& images) {
+  return (images - constants(images, .485F, .456F, .406F)) / constants(images, .229F, .224F, .225F);
+}
+
+// Each channel of each image to 0..1.
+at::Tensor stretch_channels(const at::Tensor& images) {
+  const auto low = images.amin({2, 3}, true), high = images.amax({2, 3}, true);
+  return (images - low) / (high - low + 1e-6);
+}
+
+// An empty green channel takes the blue one, then an empty blue one the green, so that the detector sees the cells in both.
+at::Tensor fill_empty_channels(const at::Tensor& images) {
+  const auto red = images.slice(1, 0, 1);
+  auto green = images.slice(1, 1, 2), blue = images.slice(1, 2, 3);
+  green = at::where(green.amax({2, 3}, true) == 0, blue, green);
+  blue = at::where(blue.amax({2, 3}, true) == 0, green, blue);
+  return at::cat({red, green, blue}, 1);
+}
+
+// The 0 and `upper` quantiles of the non-zero values of one image, f32 [2]: linear interpolation with the position rounded to
+// float, as torch.quantile does it. Zeros sort to the end as infinity, so their number never has to reach the host. Infinite
+// or NaN when every value is zero.
+at::Tensor nonzero_quantiles(const at::Tensor& image, double upper) {
+  const auto flat = image.flatten();
+  const auto present = flat != 0;
+  const auto last = present.sum().to(at::kFloat) - 1;
+  const auto sorted = std::get<0>(at::where(present, flat, at::full({}, INFINITY, flat.options())).sort());
+  const auto position = (last * upper).clamp_min(0);
+  const auto below = position.floor();
+  const auto low = sorted.take(below.to(at::kLong)), high = sorted.take(position.ceil().to(at::kLong));
+  return at::stack({sorted.select(0, 0), at::lerp(low, high, position - below)});
+}
+
+at::Tensor encoder_from_resized(const at::Tensor& resized, Generation generation) {
+  auto images = rescale_percentile(resized);
+  if (generation == Generation::Adv) images = stretch_channels(imagenet_normalize(images));
+  return (images - sam_mean(images) / 255) / (sam_std(images) / 255);
+}
+
+at::Tensor detector_from_resized(const at::Tensor& resized, Generation generation) {
+  const auto bytes = (resized * 255).trunc();
+  const auto images = (bytes - sam_mean(bytes)) / sam_std(bytes);
+  if (generation == Generation::Plain) return images;
+  return fill_empty_channels(stretch_channels(imagenet_normalize(images)));
+}
+
+}  // namespace
+
+Generation parse_generation(const std::string& text) {
+  if (text == "plain") return Generation::Plain;
+  if (text == "adv") return Generation::Adv;
+  throw Error("ERR_INVALID_ARGUMENT", "generation must be \"plain\" or \"adv\", got \"" + text + "\"");
+}
+
+at::Tensor resize_tiles(const at::Tensor& tiles, std::int64_t image_size) {
+  if (tiles.dim() != 4 || tiles.size(1) != 3) throw Error("ERR_INVALID_ARGUMENT", "tiles must be [B,3,h,w]");
+  const auto images = tiles.scalar_type() == at::kByte ? tiles.to(at::kFloat) / 255 : tiles.to(at::kFloat);
+  return at::_upsample_bilinear2d_aa(images, {image_size, image_size}, false);
+}
+
+at::Tensor rescale_percentile(const at::Tensor& images, double upper) {
+  std::vector<at::Tensor> rescaled;
+  for (const auto& image : images.unbind()) {
+    const auto quantiles = nonzero_quantiles(image, upper);
+    const auto low = quantiles.select(0, 0), high = quantiles.select(0, 1);
+    const auto inside = at::minimum(at::maximum(image, low), high);
+    rescaled.push_back(at::where(high > low, (inside - low) / (high - low), image));
+  }
+  return at::stack(rescaled);
+}
+
+at::Tensor resize_longest_side(const at::Tensor& image, std::int64_t size) {
+  const auto height = image.size(1), width = image.size(2);
+  const double scale = static_cast<double>(size) / static_cast<double>(std::max(height, width));
+  const auto side = [scale](std::int64_t length) {
+    return static_cast<std::int64_t>(static_cast<double>(length) * scale + 0.5);
+  };
+  const auto resized = at::_upsample_bilinear2d_aa(image.unsqueeze(0).to(at::kFloat), {side(height), side(width)}, false);
+  return (resized + 0.5).clamp(0, 255).to(at::kByte).squeeze(0);
+}
+
+at::Tensor encoder_input(const at::Tensor& tiles, std::int64_t image_size, Generation generation) {
+  return encoder_from_resized(resize_tiles(tiles, image_size), generation);
+}
+
+at::Tensor detector_input(const at::Tensor& tiles, std::int64_t image_size, Generation generation) {
+  return detector_from_resized(resize_tiles(tiles, image_size), generation);
+}
+
+}  // namespace cellsam::data

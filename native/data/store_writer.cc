@@ -1,0 +1,121 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <ATen/ATen.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "base/fresh_file.h"
+#include "data/store.h"
+#include "data/store_format.h"
+#include "engine.h"
+
+namespace cellsam::data {
+namespace {
+
+[[noreturn]] void fail(const std::string& what, const std::string& path) {
+  throw Error("ERR_IO", "tile store: cannot " + what + " " + path + ": " + std::strerror(errno), {{"path", path}});
+}
+
+}  // namespace
+
+struct StoreWriter::Entry {
+  std::int64_t source, y, x;
+  Rect valid;
+  std::uint64_t checksum;
+};
+
+StoreWriter::StoreWriter(std::string path, std::int64_t tile_size, Settings settings)
+    : path_(std::move(path)), tile_size_(tile_size), settings_(std::move(settings)) {
+  if (tile_size < 1 || tile_size > 1 << 15) throw Error("ERR_INVALID_ARGUMENT", "tile_size must be in 1..32768");
+  auto fresh = create_beside(path_);
+  partial_ = std::move(fresh.path);
+  file_ = fresh.descriptor;
+  if (file_ < 0) fail("create", partial_);
+}
+
+StoreWriter::~StoreWriter() {
+  if (file_ < 0) return;
+  close(file_);
+  unlink(partial_.c_str());
+}
+
+std::int64_t StoreWriter::size() const { return static_cast<std::int64_t>(entries_.size()); }
+std::int64_t StoreWriter::sources() const { return static_cast<std::int64_t>(sources_.size()); }
+
+void StoreWriter::write(const void* data, std::size_t bytes, std::int64_t offset) {
+  const auto* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const auto written = pwrite(file_, from, bytes, offset);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) fail("write", partial_);
+    from += written;
+    offset += written;
+    bytes -= static_cast<std::size_t>(written);
+  }
+}
+
+std::int64_t StoreWriter::add(Source source, const std::vector<Tile>& tiles) {
+  if (file_ < 0) throw Error("ERR_STATE", "tile store: nothing can be added after finish");
+  const auto area = static_cast<std::size_t>(tile_size_ * tile_size_);
+  std::string bytes(tile_pitch(tile_size_), '\0');
+  std::vector<Entry> added;
+  for (const auto& tile : tiles) {
+    if (tile.labels.numel() != static_cast<std::int64_t>(area) || tile.image.numel() != static_cast<std::int64_t>(3 * area)) {
+      throw Error("ERR_INVALID_ARGUMENT", "tile store: a tile is not of the store's size");
+    }
+    std::memcpy(bytes.data(), tile.labels.contiguous().data_ptr<std::int32_t>(), 4 * area);
+    std::memcpy(bytes.data() + 4 * area, tile.image.contiguous().data_ptr<std::uint8_t>(), 3 * area);
+    write(bytes.data(), bytes.size(), tile_offset(tile_size_, size() + static_cast<std::int64_t>(added.size())));
+    added.push_back({sources(), tile.y, tile.x, tile.valid, checksum(bytes.data(), bytes.size())});
+  }
+  const auto first = size();
+  entries_.insert(entries_.end(), added.begin(), added.end());
+  sources_.push_back(std::move(source));
+  return first;
+}
+
+std::int64_t StoreWriter::finish() {
+  if (file_ < 0) throw Error("ERR_STATE", "tile store: already finished");
+  std::string index;
+  put(index, static_cast<std::int64_t>(settings_.size()));
+  for (const auto& [name, value] : settings_) {
+    put(index, name);
+    put(index, value);
+  }
+  put(index, sources());
+  for (const auto& source : sources_) {
+    put(index, source.name);
+    put(index, source.height);
+    put(index, source.width);
+  }
+  for (const auto& entry : entries_) {
+    for (auto number : {entry.source, entry.y, entry.x, entry.valid.y, entry.valid.x, entry.valid.height, entry.valid.width,
+                        static_cast<std::int64_t>(entry.checksum)}) {
+      put(index, number);
+    }
+  }
+  Prelude prelude;
+  prelude.tile_size = static_cast<std::uint32_t>(tile_size_);
+  prelude.tiles = size();
+  prelude.index_offset = tile_offset(tile_size_, size());
+  prelude.index_bytes = static_cast<std::int64_t>(index.size());
+  prelude.index_checksum = checksum(index.data(), index.size());
+  prelude.checksum = checksum(&prelude, offsetof(Prelude, checksum));
+  write(index.data(), index.size(), prelude.index_offset);
+  write(&prelude, sizeof(prelude), 0);
+  if (fsync(file_) != 0) fail("flush", partial_);
+  if (rename(partial_.c_str(), path_.c_str()) != 0) fail("move " + partial_ + " to", path_);
+  close(std::exchange(file_, -1));
+  const auto parent = std::filesystem::path(path_).parent_path();
+  const int folder = open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder >= 0) {  // makes the new name itself last; not every file system offers it
+    fsync(folder);
+    close(folder);
+  }
+  return prelude.index_offset + prelude.index_bytes;
+}
+
+}  // namespace cellsam::data
