@@ -1,0 +1,80 @@
+#include "infer/box_mask_iou.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include "data/targets.h"
+#include "infer/prompt.h"
+#include "infer/stitch.h"
+
+namespace cellsam::infer {
+namespace {
+
+// IoU of a predicted mask (in pixels of the image) with the instance `id` of `area` pixels.
+double iou_with(const Mask& mask, const at::Tensor& labels, std::int32_t id, std::int64_t true_area) {
+  const auto* pixels = labels.const_data_ptr<std::int32_t>();
+  const std::int64_t width = labels.size(1);
+  std::int64_t shared = 0, own = 0;
+  for (std::int64_t y = mask.window.y; y < mask.window.bottom(); ++y) {
+    for (std::int64_t x = mask.window.x; x < mask.window.right(); ++x) {
+      if (!mask.at(x, y)) continue;
+      ++own;
+      shared += pixels[y * width + x] == id;
+    }
+  }
+  return static_cast<double>(shared) / static_cast<double>(own + true_area - shared);
+}
+
+}  // namespace
+
+BoxMaskIou box_mask_iou(model::CellSam& model, const at::Tensor& image, const at::Tensor& labels, const PredictOptions& options,
+                        const Cancelled& cancelled) {
+  c10::NoGradGuard no_grad;
+  if (labels.dim() != 2 || labels.scalar_type() != at::kInt || image.dim() != 3 || labels.size(0) != image.size(1) ||
+      labels.size(1) != image.size(2)) {
+    throw Error("ERR_INVALID_ARGUMENT", "box_mask_iou: labels must be int32 [H,W] and fit the image [3,H,W]");
+  }
+  const auto truth = labels.to(at::kCPU).contiguous();
+  const auto instances = data::find_instances(truth);
+  const auto boxes = instances.boxes.to(at::kCPU, at::kDouble).contiguous();
+  const auto ids = instances.ids.to(at::kCPU).contiguous();
+  const auto count = ids.numel();
+  BoxMaskIou result{ids, at::zeros({count}, at::kDouble)};
+  if (count == 0 || !image.any().item<bool>()) return result;
+  const auto areas = at::bincount(at::searchsorted(ids, truth.masked_select(truth.gt(0))), {}, count);
+
+  TileGrid grid{image.size(1), image.size(2), {{0, 0, image.size(2), image.size(1)}}};
+  if (options.tile_size > 0) grid = tile_grid(grid.height, grid.width, options.tile_size, options.tile_overlap);
+  std::vector<std::vector<std::int64_t>> rows(grid.tiles.size());
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto* box = boxes.const_data_ptr<double>() + 4 * i;
+    rows[best_tile(grid, {box[0], box[1], box[2], box[3]})].push_back(i);
+  }
+  for (std::size_t i = 0; i < grid.tiles.size(); ++i) {
+    const auto& tile = grid.tiles[i];
+    if (rows[i].empty()) continue;
+    const Prompter prompter(model, cut_tile(image, tile), options);
+    const auto origin = at::tensor({tile.x, tile.y, tile.x, tile.y}, at::kDouble);
+    // A chunk at a time, so that the masks of a crowded image never lie in memory together.
+    for (std::size_t begin = 0; begin < rows[i].size(); begin += static_cast<std::size_t>(options.prompt_chunk)) {
+      const auto end = std::min(rows[i].size(), begin + static_cast<std::size_t>(options.prompt_chunk));
+      const std::vector<std::int64_t> part(rows[i].begin() + begin, rows[i].begin() + end);
+      const auto prompts = boxes.index_select(0, at::tensor(part, at::kLong)) - origin;
+      for (auto& found : prompter.masks(prompts, -std::numeric_limits<double>::infinity(), cancelled)) {
+        found.mask.window.x += tile.x;
+        found.mask.window.y += tile.y;
+        const auto row = part[static_cast<std::size_t>(found.source)];
+        const auto mask = clip(found.mask, {0, 0, grid.width, grid.height});
+        result.ious.data_ptr<double>()[row] =
+            iou_with(mask, truth, ids.const_data_ptr<std::int32_t>()[row], areas.const_data_ptr<std::int64_t>()[row]);
+      }
+    }
+  }
+  return result;
+}
+
+}  // namespace cellsam::infer

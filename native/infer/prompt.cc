@@ -1,0 +1,73 @@
+#include "infer/prompt.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include "infer/postprocess.h"
+
+namespace cellsam::infer {
+namespace {
+
+// Mask pixels that are upsampled at once: 32 M floats are 128 MB, and a few such buffers are alive together.
+constexpr std::int64_t kUpsampledPixels = std::int64_t{1} << 25;
+
+}  // namespace
+
+Prompter::Prompter(model::CellSam& model, const at::Tensor& image, const PredictOptions& options)
+    : model_(model), options_(options) {
+  c10::NoGradGuard no_grad;
+  check_image(image);
+  height_ = image.size(1);
+  width_ = image.size(2);
+  const auto size = model->size().image_size;
+  const auto tile = image.unsqueeze(0).to(device_of(model));
+  auto& segmenter = model_->segmenter();
+  scale_ = model_scale(image, size);
+  embedding_ = segmenter->image_encoder->forward(data::encoder_input(tile, size, options.generation));
+  position_ = segmenter->prompt_encoder->dense_position();
+}
+
+std::vector<Instance> Prompter::masks(const at::Tensor& boxes, double iou_threshold, const Cancelled& cancelled) const {
+  c10::NoGradGuard no_grad;
+  const auto device = embedding_.device();
+  const auto size = model_->size().image_size;
+  const auto pixel_boxes = boxes.to(at::kCPU, at::kDouble).contiguous();
+  const auto model_boxes = (pixel_boxes * scale_).to(device, at::kFloat);
+  const std::int64_t at_once = std::max<std::int64_t>(1, kUpsampledPixels / (size * size + height_ * width_));
+  model::CellSam model = model_;  // a holder; its networks are not const
+  auto& segmenter = model->segmenter();
+
+  std::vector<Instance> instances;
+  for (std::int64_t begin = 0; begin < boxes.size(0); begin += options_.prompt_chunk) {
+    stop_if(cancelled);
+    const auto chunk = model_boxes.slice(0, begin, begin + options_.prompt_chunk);
+    const auto prompts = segmenter->prompt_encoder->forward(std::nullopt, std::nullopt, chunk, std::nullopt);
+    const auto answer =
+        segmenter->mask_decoder->forward(embedding_, position_, prompts.sparse, prompts.dense, /*multimask=*/false);
+    require_finite(answer.iou, "predicted IoU");
+    require_finite(answer.logits, "mask logits");
+    const auto ious = answer.iou.select(1, 0).to(at::kCPU, at::kDouble);
+    const auto good = ious.ge(iou_threshold).nonzero().squeeze(1);
+    for (const auto& rows : good.split(at_once)) {
+      if (rows.numel() == 0) continue;  // splitting nothing gives one empty part
+      const auto low_res = answer.logits.index_select(0, rows.to(device)).to(at::kFloat);
+      const auto full = postprocess_masks(low_res, size, {size, size}, {height_, width_});
+      const auto set = full.sigmoid().gt(options_.mask_threshold).select(1, 0).to(at::kCPU);
+      for (std::int64_t i = 0; i < rows.numel(); ++i) {
+        auto mask = crop_mask(set[i]);
+        if (mask.bits.empty()) continue;
+        const auto row = rows[i].item<std::int64_t>();
+        const auto* box = pixel_boxes.const_data_ptr<double>() + 4 * (begin + row);
+        instances.push_back({std::move(mask), 0, ious[row].item<double>(), {box[0], box[1], box[2], box[3]}, begin + row});
+      }
+    }
+  }
+  return instances;
+}
+
+}  // namespace cellsam::infer
