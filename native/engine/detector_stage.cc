@@ -1,0 +1,151 @@
+// Stage 1: trains CellFinder's head, its trunk or SAM's trunk with the DETR criterion.
+#include <set>
+
+#include "data/preprocess.h"
+#include "data/targets.h"
+#include "engine/stage.h"
+#include "engine/trunks.h"
+#include "loss/detection.h"
+
+namespace cellsam::engine {
+namespace {
+
+const std::string kHead = "cellfinder.decode_head.";
+
+bool is_prediction_layer(const std::string& name) {
+  for (const char* part : {"class_embed.", "bbox_embed.", "pattern.", "position.", "adapt_pos1d.", "adapt_pos2d."}) {
+    if (name.starts_with(kHead + "transformer." + part)) return true;
+  }
+  return false;
+}
+
+class DetectorStage final : public Stage {
+ public:
+  DetectorStage(const StageContext& context, Options& options) : context_(context) {
+    const auto type = options.text("stage1_type", "cellfinder");
+    const auto scope = options.text("head_scope", "full");
+    const bool freeze_backbone = options.flag("freeze_backbone", false);
+    const double backbone_lr_ratio = options.number("backbone_lr_ratio", 1.0);
+    if (!std::set<std::string>{"cellfinder", "image_encoder", "all_backbones", "head_only"}.contains(type)) {
+      throw Error("ERR_INVALID_ARGUMENT",
+                  "stage1_type must be cellfinder, image_encoder, all_backbones or head_only, not \"" + type + "\"");
+    }
+    if (scope != "full" && scope != "prediction") {
+      throw Error("ERR_INVALID_ARGUMENT", "head_scope must be full or prediction, not \"" + scope + "\"");
+    }
+    on_body_ = type != "image_encoder";
+    on_encoder_ = type == "image_encoder" || type == "all_backbones";
+    train_body_ = !freeze_backbone && (type == "cellfinder" || type == "all_backbones");
+    train_encoder_ = !freeze_backbone && on_encoder_;
+
+    loss_.ce_weight = options.number("ce_loss_weight", loss_.ce_weight);
+    loss_.bbox_weight = options.number("bbox_loss_weight", loss_.bbox_weight);
+    loss_.giou_weight = options.number("giou_loss_weight", loss_.giou_weight);
+    loss_.focal_alpha = options.number("focal_alpha", loss_.focal_alpha);
+    loss_.aux_loss = options.flag("aux_loss", loss_.aux_loss);
+    loss_.match_cost.class_weight = options.number("set_cost_class", loss_.match_cost.class_weight);
+    loss_.match_cost.bbox_weight = options.number("set_cost_bbox", loss_.match_cost.bbox_weight);
+    loss_.match_cost.giou_weight = options.number("set_cost_giou", loss_.match_cost.giou_weight);
+
+    const std::string trunk = segmenter_prefix(context_.model) + "image_encoder.";
+    model::NamedTensors head, backbone;
+    for (const auto& entry : context_.model->unique_parameters()) {
+      const auto& name = entry.first;
+      if (name.starts_with(kBody)) {
+        if (train_body_) backbone.push_back(entry);
+      } else if (name.starts_with(kHead)) {
+        if (scope == "full" || is_prediction_layer(name)) head.push_back(entry);
+      } else if (train_encoder_ && name.starts_with(trunk) && !name.starts_with(trunk + "neck.")) {
+        backbone.push_back(entry);
+      }
+    }
+    choose(context_.model, {{"head", head}, {"backbone", backbone, backbone_lr_ratio}}, options.number("weight_decay", 1e-4));
+  }
+
+  int number() const override { return 1; }
+  const std::vector<std::string>& loss_names() const override {
+    static const std::vector<std::string> names{"total_loss", "loss_ce", "loss_bbox", "loss_giou"};
+    return names;
+  }
+
+  std::optional<at::Tensor> learn(const data::Batch& batch, double scale, const DrawKey&, const Control& control) override {
+    auto loss = criterion(batch, control);
+    stop_if_abandoned(control);
+    (loss.total * scale).backward();
+    return report(loss);
+  }
+
+  std::optional<at::Tensor> measure(const data::Batch& batch, const Control& control) override {
+    at::NoGradGuard no_grad;
+    return report(criterion(batch, control));
+  }
+
+ private:
+  static at::Tensor report(const loss::DetectionLoss& loss) {
+    return at::stack({loss.total.detach(), loss.ce.detach(), loss.bbox.detach(), loss.giou.detach()}).to(at::kFloat);
+  }
+
+  // Over both trunks the head is shared and the losses add up.
+  loss::DetectionLoss criterion(const data::Batch& batch, const Control& control) {
+    const auto images = upload(batch.images, context_.device);
+    const auto targets = targets_of(batch);
+    const auto size = context_.model->size().image_size;
+    loss::DetectionLoss sum;
+    if (on_body_) {
+      const auto input = data::detector_input(images, size, context_.generation);
+      sum = score([&] { return context_.model->cellfinder->trunk(input); }, train_body_, targets, control);
+    }
+    if (on_encoder_) {
+      stop_if_abandoned(control);
+      const auto input = data::encoder_input(images, size, context_.generation);
+      auto trunk = [&] { return context_.model->segmenter()->image_encoder->trunk(input).permute({0, 3, 1, 2}); };
+      auto loss = score(trunk, train_encoder_, targets, control);
+      if (!on_body_) return loss;
+      sum.total = sum.total + loss.total;
+      sum.ce = sum.ce + loss.ce;
+      sum.bbox = sum.bbox + loss.bbox;
+      sum.giou = sum.giou + loss.giou;
+    }
+    return sum;
+  }
+
+  template <class Trunk>
+  loss::DetectionLoss score(Trunk trunk, bool trains, const std::vector<loss::Targets>& targets, const Control& control) {
+    std::vector<at::Tensor> logits, boxes;
+    {
+      Autocast autocast(context_.device, context_.precision);
+      at::Tensor features;
+      {
+        at::AutoGradMode mode(trains && at::GradMode::is_enabled());
+        features = trunk();
+      }
+      stop_if_abandoned(control);
+      const auto detections = context_.model->cellfinder->head(features);
+      for (const auto& layer : detections.logits) logits.push_back(layer.to(at::kFloat));
+      for (const auto& layer : detections.boxes) boxes.push_back(layer.to(at::kFloat));
+    }
+    return loss::detection_loss(logits, boxes, targets, loss_);
+  }
+
+  static std::vector<loss::Targets> targets_of(const data::Batch& batch) {
+    const auto height = batch.labels.size(1), width = batch.labels.size(2);
+    std::vector<loss::Targets> targets;
+    for (const auto& instances : batch.instances) {
+      const auto boxes = data::to_normalized(instances.boxes, height, width);
+      targets.push_back({boxes, at::zeros({boxes.size(0)}, at::kLong)});  // class 0 is "cell"
+    }
+    return targets;
+  }
+
+  StageContext context_;
+  loss::DetectionLossOptions loss_;
+  bool on_body_ = true, on_encoder_ = false, train_body_ = true, train_encoder_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Stage> open_detector_stage(const StageContext& context, Options& options) {
+  return std::make_unique<DetectorStage>(context, options);
+}
+
+}  // namespace cellsam::engine

@@ -1,0 +1,73 @@
+#include "engine/device.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <torch/version.h>
+
+#include <cstdlib>
+#include <thread>
+
+namespace cellsam::engine {
+
+at::Device parse_device(const std::string& name) {
+  if (name == "cpu") return at::kCPU;
+  if (name == "cuda" || name.starts_with("cuda:")) {
+    const auto count = at::detail::getCUDAHooks().deviceCount();
+    const int index = name == "cuda" ? 0 : std::atoi(name.c_str() + 5);
+    if (index >= 0 && index < count) return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
+    throw Error("ERR_DEVICE_UNAVAILABLE",
+                "device \"" + name + "\" is not there: this libtorch sees " + std::to_string(count) +
+                    " CUDA devices. Run `npx cellsam doctor`, or set device to \"cpu\".",
+                {{"devices", static_cast<std::int64_t>(count)}});
+  }
+  throw Error("ERR_INVALID_ARGUMENT", "unknown device \"" + name + "\": use \"cpu\", \"cuda\" or \"cuda:N\"");
+}
+
+Precision parse_precision(const std::string& name) {
+  if (name == "fp32") return Precision::fp32;
+  if (name == "bf16") return Precision::bf16;
+  throw Error("ERR_INVALID_ARGUMENT", "unknown precision \"" + name + "\": use \"fp32\" or \"bf16\"");
+}
+
+void prepare_thread(std::int64_t threads, bool deterministic) {
+  const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
+  at::set_num_threads(static_cast<int>(threads > 0 ? std::min(threads, cores) : cores));
+  at::globalContext().setFlushDenormal(true);
+  // cuBLAS reads this when its first handle is made, and torch refuses to multiply deterministically without it.
+  if (deterministic) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  at::globalContext().setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
+}
+
+at::Tensor upload(const at::Tensor& host, at::Device device) {
+  return device.is_cpu() ? host : host.pin_memory().to(device, /*non_blocking=*/true);
+}
+
+Autocast::Autocast(at::Device device, Precision precision) : type_(device.type()), active_(precision == Precision::bf16) {
+  if (!active_) return;
+  was_enabled_ = at::autocast::is_autocast_enabled(type_);
+  was_dtype_ = at::autocast::get_autocast_dtype(type_);
+  at::autocast::set_autocast_enabled(type_, true);
+  at::autocast::set_autocast_dtype(type_, at::kBFloat16);
+  at::autocast::increment_nesting();
+}
+
+Autocast::~Autocast() {
+  if (!active_) return;
+  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+  at::autocast::set_autocast_enabled(type_, was_enabled_);
+  at::autocast::set_autocast_dtype(type_, was_dtype_);
+}
+
+Dict describe_devices() {
+  List devices{Dict{{"kind", "cpu"}, {"name", at::get_cpu_capability()}}};
+  const auto count = at::detail::getCUDAHooks().deviceCount();
+  for (std::int64_t i = 0; i < count; ++i) devices.push_back(Dict{{"kind", "cuda"}, {"name", "cuda:" + std::to_string(i)}});
+  return {{"torch", TORCH_VERSION},
+          {"devices", devices},
+          {"cpu_capability", at::get_cpu_capability()},
+          {"threads", static_cast<std::int64_t>(std::thread::hardware_concurrency())}};
+}
+
+}  // namespace cellsam::engine

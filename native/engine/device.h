@@ -1,0 +1,44 @@
+// Where and how a session computes: device, precision, threads. The only file that knows about them by name.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <string>
+
+#include "engine.h"
+
+namespace cellsam::engine {
+
+// "cpu", "cuda" or "cuda:N". "auto" is resolved by the caller, who can tell the user why. Throws ERR_DEVICE_UNAVAILABLE when
+// this libtorch has no CUDA or the index does not exist.
+at::Device parse_device(const std::string& name);
+
+enum class Precision { fp32, bf16 };
+Precision parse_precision(const std::string& name);
+
+// Threads, flushed denormals and the deterministic flag. torch keeps the first two per thread, so every thread that computes
+// calls this first; the flag is the process's, so sessions that compute side by side should agree on it.
+void prepare_thread(std::int64_t threads, bool deterministic);
+
+// A host tensor on `device`. Through pinned memory: a copy from pageable memory would first wait for all work that is queued.
+at::Tensor upload(const at::Tensor& host, at::Device device);
+
+// Runs its scope under bf16 autocast on one device type; does nothing for fp32.
+class Autocast {
+ public:
+  Autocast(at::Device device, Precision precision);
+  ~Autocast();
+  Autocast(const Autocast&) = delete;
+  Autocast& operator=(const Autocast&) = delete;
+
+ private:
+  at::DeviceType type_;
+  bool active_;
+  bool was_enabled_ = false;
+  at::ScalarType was_dtype_ = at::kFloat;
+};
+
+// What `info` answers: torch's version, the devices, CPU capability and threads.
+Dict describe_devices();
+
+}  // namespace cellsam::engine

@@ -1,0 +1,87 @@
+// The engine's one exported symbol: answers commands that need no session and opens sessions. Every exception that leaves
+// here is a cellsam::Error, since binding.node does not know torch's.
+#include <c10/util/Exception.h>
+
+#include <atomic>
+
+#include "base/options.h"
+#include "engine.h"
+#include "engine/device.h"
+#include "engine/losses.h"
+#include "engine/metrics.h"
+#include "engine/session.h"
+#include "engine/store_writer.h"
+#include "model/build.h"
+
+namespace cellsam::engine {
+namespace {
+
+template <class Body>
+auto translated(Body body) {
+  try {
+    return body();
+  } catch (const Error&) {
+    throw;
+  } catch (const c10::OutOfMemoryError& error) {
+    throw Error("ERR_OUT_OF_MEMORY", std::string("out of device memory; lower batch_size, prompt_chunk or the tile size. ") +
+                                         error.what_without_backtrace());
+  } catch (const c10::Error& error) {
+    throw Error("ERR_TORCH", error.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    throw Error("ERR_OUT_OF_MEMORY", "out of memory; lower batch_size, prompt_chunk or the tile size");
+  }
+}
+
+std::atomic<std::int64_t> live_sessions{0};
+
+// Counts itself, and translates what the session inside throws.
+class GuardedSession final : public Session {
+ public:
+  explicit GuardedSession(std::unique_ptr<Session> inner) : inner_(std::move(inner)) { ++live_sessions; }
+  ~GuardedSession() override { --live_sessions; }
+  Value call(std::string_view command, const Value& arguments, Control& control) override {
+    return translated([&] { return inner_->call(command, arguments, control); });
+  }
+
+ private:
+  std::unique_ptr<Session> inner_;
+};
+
+class TorchEngine final : public Engine {
+ public:
+  Value call(std::string_view command, const Value& arguments) override {
+    return translated([&]() -> Value {
+      if (command == "info") {
+        auto info = describe_devices();
+        info["live_objects"] = live_sessions.load();
+        return info;
+      }
+      if (command == "sizes") {
+        List sizes;
+        for (const auto& size : model::model_sizes()) sizes.push_back(model::describe(size));
+        return sizes;
+      }
+      if (is_loss_command(command)) return call_loss(command, arguments);
+      if (is_metric_command(command)) return call_metric(command, arguments);
+      throw Error("ERR_INVALID_ARGUMENT", "unknown engine command " + std::string(command));
+    });
+  }
+
+  std::unique_ptr<Session> open(const Value& arguments) override {
+    return translated([&]() -> std::unique_ptr<Session> {
+      Options options(arguments, "open");
+      const auto kind = options.require_text("kind");
+      if (kind == "model") return std::make_unique<GuardedSession>(open_model(options));
+      if (kind == "store_writer") return std::make_unique<GuardedSession>(open_store_writer(options));
+      throw Error("ERR_INVALID_ARGUMENT", "open: unknown kind " + kind);
+    });
+  }
+};
+
+}  // namespace
+}  // namespace cellsam::engine
+
+extern "C" CELLSAM_API cellsam::Engine* cellsam_engine(int abi) {
+  static cellsam::engine::TorchEngine engine;
+  return abi == cellsam::kEngineAbi ? &engine : nullptr;
+}

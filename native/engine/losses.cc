@@ -1,0 +1,194 @@
+#include "engine/losses.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <map>
+#include <string>
+
+#include "base/options.h"
+#include "base/tensors.h"
+#include "loss/boundary.h"
+#include "loss/detection.h"
+#include "loss/dice.h"
+#include "loss/focal.h"
+#include "loss/hungarian.h"
+#include "loss/mask_loss.h"
+#include "loss/mining.h"
+
+namespace cellsam::engine {
+
+namespace {
+
+// An f32 or f64 option as a tensor.
+at::Tensor read_numbers(Options& options, const std::string& name) {
+  auto tensor = to_tensor(options.require_array(name));
+  if (!tensor.is_floating_point())
+    throw Error("ERR_INVALID_ARGUMENT", "option " + name + " must be a Float32Array or Float64Array");
+  return tensor;
+}
+
+// The option as a leaf that gathers a gradient. It shares the caller's memory, which nothing here writes.
+at::Tensor read_leaf(Options& options, const std::string& name) { return read_numbers(options, name).requires_grad_(true); }
+
+// The gradient of `total` in `leaf`; zeros when a weight of 0 has cut the leaf off.
+Value gradient_of(const at::Tensor& total, const at::Tensor& leaf) {
+  if (!total.requires_grad()) return to_array(at::zeros_like(leaf));
+  const auto found =
+      torch::autograd::grad({total}, {leaf}, {}, /*retain_graph=*/true, /*create_graph=*/false, /*allow_unused=*/true)[0];
+  return to_array(found.defined() ? found : at::zeros_like(leaf));
+}
+
+Value numbers(const at::Tensor& tensor) { return to_array(tensor.detach().to(at::kDouble)); }
+
+Value integers(const std::vector<std::int64_t>& values) { return to_array(at::tensor(values, at::kLong).to(at::kInt)); }
+
+struct Masks {
+  at::Tensor leaf, logits, target;  // logits and target are [N,H,W] views; a single mask [H,W] becomes N = 1
+};
+
+Masks read_masks(Options& options) {
+  Masks masks;
+  masks.leaf = read_leaf(options, "logits");
+  masks.target = to_tensor(options.require_array("target"));
+  if (masks.leaf.sizes() != masks.target.sizes() || masks.leaf.dim() < 2 || masks.leaf.dim() > 3) {
+    throw Error("ERR_INVALID_ARGUMENT", "logits and target must have one shape, [N,H,W] or [H,W]");
+  }
+  const bool single = masks.leaf.dim() == 2;
+  masks.logits = single ? masks.leaf.unsqueeze(0) : masks.leaf;
+  if (single) masks.target = masks.target.unsqueeze(0);
+  return masks;
+}
+
+// One of the three single losses, as a function of its masks and its own options.
+template <class Loss>
+Value single_loss(Options& options, Loss loss) {
+  const auto masks = read_masks(options);
+  const at::Tensor value = loss(masks);
+  options.done();
+  return Dict{{"value", numbers(value)}, {"gradient", gradient_of(value.sum(), masks.leaf)}};
+}
+
+Value focal(Options& options) {
+  return single_loss(options, [&](const Masks& masks) {
+    return loss::focal_per_prompt(masks.logits, masks.target, options.number("alpha", 0.25), options.number("gamma", 2));
+  });
+}
+
+Value dice(Options& options) {
+  return single_loss(options, [&](const Masks& masks) {
+    return loss::dice_per_prompt(masks.logits, masks.target, options.number("smooth", 1));
+  });
+}
+
+Value boundary(Options& options) {
+  return single_loss(options, [&](const Masks& masks) { return loss::boundary_per_prompt(masks.logits, masks.target); });
+}
+
+Value mask(Options& options) {
+  const auto masks = read_masks(options);
+  loss::MaskLossOptions chosen;
+  chosen.focal_weight = options.number("focal_weight", chosen.focal_weight);
+  chosen.focal_alpha = options.number("focal_alpha", chosen.focal_alpha);
+  chosen.focal_gamma = options.number("focal_gamma", chosen.focal_gamma);
+  chosen.dice_weight = options.number("dice_weight", chosen.dice_weight);
+  chosen.dice_smooth = options.number("dice_smooth", chosen.dice_smooth);
+  chosen.boundary_weight = options.number("boundary_weight", chosen.boundary_weight);
+  chosen.use_boundary = options.flag("use_boundary", chosen.use_boundary);
+  options.done();
+  const auto found = loss::mask_loss(masks.logits, masks.target, chosen);
+  return Dict{{"focal", numbers(found.focal)},
+              {"dice", numbers(found.dice)},
+              {"boundary", numbers(found.boundary)},
+              {"total", numbers(found.total)},
+              {"gradient", gradient_of(found.total.sum(), masks.leaf)}};
+}
+
+std::vector<loss::Targets> read_targets(Options& options) {
+  const auto* list = options.list("targets");
+  if (list == nullptr)
+    throw Error("ERR_INVALID_ARGUMENT", "loss.detection: option targets must be a list, one entry per image");
+  std::vector<loss::Targets> all;
+  for (const auto& entry : *list) {
+    Options one(entry, "loss.detection targets[" + std::to_string(all.size()) + "]");
+    all.push_back({read_numbers(one, "boxes"), to_tensor(one.require_array("labels")).to(at::kLong)});
+    one.done();
+  }
+  return all;
+}
+
+Value detection(Options& options) {
+  const auto logits = read_leaf(options, "logits"), boxes = read_leaf(options, "boxes");
+  const auto targets = read_targets(options);
+  loss::DetectionLossOptions chosen;
+  chosen.ce_weight = options.number("ce_weight", chosen.ce_weight);
+  chosen.bbox_weight = options.number("bbox_weight", chosen.bbox_weight);
+  chosen.giou_weight = options.number("giou_weight", chosen.giou_weight);
+  chosen.focal_alpha = options.number("focal_alpha", chosen.focal_alpha);
+  chosen.aux_loss = options.flag("aux_loss", chosen.aux_loss);
+  chosen.match_cost.class_weight = options.number("cost_class", chosen.match_cost.class_weight);
+  chosen.match_cost.bbox_weight = options.number("cost_bbox", chosen.match_cost.bbox_weight);
+  chosen.match_cost.giou_weight = options.number("cost_giou", chosen.match_cost.giou_weight);
+  options.done();
+  if (logits.dim() != 4 || boxes.dim() != 4) {
+    throw Error("ERR_INVALID_ARGUMENT", "loss.detection: logits must be [L,B,Q,C] and boxes [L,B,Q,4]");
+  }
+  const auto found = loss::detection_loss(logits.unbind(0), boxes.unbind(0), targets, chosen);
+  return Dict{{"total", found.total.item<double>()},
+              {"ce", found.ce.item<double>()},
+              {"bbox", found.bbox.item<double>()},
+              {"giou", found.giou.item<double>()},
+              {"class_error", found.class_error},
+              {"logits_gradient", gradient_of(found.total, logits)},
+              {"boxes_gradient", gradient_of(found.total, boxes)}};
+}
+
+Value mining(Options& options) {
+  const auto totals = read_numbers(options, "totals");
+  loss::MiningOptions chosen;
+  chosen.enabled = true;
+  chosen.weighted = options.flag("weighted", chosen.weighted);
+  chosen.fraction = options.number("fraction", chosen.fraction);
+  chosen.hard_weight = options.number("hard_weight", chosen.hard_weight);
+  chosen.hard_weight_min = options.number("hard_weight_min", chosen.hard_weight_min);
+  chosen.hard_weight_max = options.number("hard_weight_max", chosen.hard_weight_max);
+  options.done();
+  const auto weights = loss::mining_weights(totals, chosen);
+  loss::MiningStatistics statistics;
+  statistics.add(totals.size(0), chosen);
+  return Dict{{"weights", numbers(weights)},
+              {"selected", statistics.hard_examples_selected},
+              {"ratio", statistics.hard_examples_ratio()}};
+}
+
+Value hungarian(Options& options) {
+  const auto cost = read_numbers(options, "cost").to(at::kDouble);
+  options.done();
+  if (cost.dim() != 2) throw Error("ERR_INVALID_ARGUMENT", "hungarian: cost must have the shape [rows, columns]");
+  const auto* numbers = cost.const_data_ptr<double>();
+  const auto found = loss::hungarian(numbers, cost.size(0), cost.size(1));
+  double total = 0;
+  for (std::size_t i = 0; i < found.rows.size(); ++i) total += numbers[found.rows[i] * cost.size(1) + found.columns[i]];
+  return Dict{{"rows", integers(found.rows)}, {"columns", integers(found.columns)}, {"total", total}};
+}
+
+using Command = Value (*)(Options&);
+
+const std::map<std::string_view, Command>& commands() {
+  static const std::map<std::string_view, Command> table = {
+      {"loss.focal", focal},         {"loss.dice", dice},        {"loss.boundary", boundary}, {"loss.mask", mask},
+      {"loss.detection", detection}, {"mining.weights", mining}, {"hungarian", hungarian}};
+  return table;
+}
+
+}  // namespace
+
+bool is_loss_command(std::string_view command) { return commands().contains(command); }
+
+Value call_loss(std::string_view command, const Value& arguments) {
+  Options options(arguments, std::string(command));
+  at::AutoGradMode with_grad(true);
+  return commands().at(command)(options);
+}
+
+}  // namespace cellsam::engine

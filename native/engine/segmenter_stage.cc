@@ -1,0 +1,240 @@
+// Stage 2: trains the neck of SAM's image encoder (and what is unfrozen by flag) behind box prompts.
+// The gradient flows through the frozen prompt encoder and mask decoder; freezing is by requires_grad
+// only: without a graph through them, as in the Python module, the neck would learn nothing.
+#include <ATen/Context.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "data/preprocess.h"
+#include "engine/prompts.h"
+#include "engine/stage.h"
+#include "engine/trunks.h"
+#include "loss/mask_loss.h"
+#include "loss/mining.h"
+
+namespace cellsam::engine {
+namespace {
+
+// A batch on the device: prompts of the images that have any, and all label maps [B,T,T].
+struct Prompted {
+  std::vector<ImagePrompts> prompts;
+  at::Tensor labels;
+  std::int64_t count = 0;  // prompts of all images
+};
+
+class SegmenterStage final : public Stage {
+ public:
+  SegmenterStage(const StageContext& context, Options& options) : context_(context) {
+    mask_loss_.focal_weight = options.number("focal_loss_weight", mask_loss_.focal_weight);
+    mask_loss_.focal_gamma = options.number("focal_gamma", mask_loss_.focal_gamma);
+    mask_loss_.focal_alpha = options.number("focal_alpha", mask_loss_.focal_alpha);
+    mask_loss_.dice_weight = options.number("dice_loss_weight", mask_loss_.dice_weight);
+    mask_loss_.dice_smooth = options.number("dice_smooth", mask_loss_.dice_smooth);
+    mask_loss_.boundary_weight = options.number("boundary_loss_weight", mask_loss_.boundary_weight);
+    mask_loss_.use_boundary = options.flag("use_boundary_loss", mask_loss_.use_boundary);
+    mining_.enabled = options.flag("online_hard_negative_mining", mining_.enabled);
+    mining_.weighted = options.flag("online_hard_negative_mining_weighted", mining_.weighted);
+    mining_.fraction = options.number("ohem_fraction", mining_.fraction);
+    mining_.hard_weight = options.number("ohem_hard_weight", mining_.hard_weight);
+    mining_.hard_weight_min = options.number("ohem_hard_weight_min", mining_.hard_weight_min);
+    mining_.hard_weight_max = options.number("ohem_hard_weight_max", mining_.hard_weight_max);
+    iou_weight_ = options.number("iou_loss_weight", 0);
+    prompt_options_ = read_prompt_options(options);
+    chunk_ = options.integer("prompt_chunk", 32);
+
+    const bool neck_only = options.flag("train_neck_only", true);
+    const bool train_trunk = !options.flag("freeze_image_encoder", true) && !neck_only;
+    const bool train_prompts = !options.flag("freeze_prompt_encoder", true) && !neck_only;
+    const bool train_decoder = !options.flag("freeze_mask_decoder", true) && !neck_only;
+    const double backbone_lr_ratio = options.number("backbone_lr_ratio", 1.0);
+
+    const std::string prefix = segmenter_prefix(context_.model);
+    model::NamedTensors neck, trunk, prompts, decoder;
+    for (const auto& entry : context_.model->unique_parameters()) {
+      const auto& name = entry.first;
+      if (name.starts_with(prefix + "image_encoder.neck.")) {
+        neck.push_back(entry);
+      } else if (name.starts_with(prefix + "image_encoder.")) {
+        if (train_trunk) trunk.push_back(entry);
+      } else if (name.starts_with(prefix + "prompt_encoder.")) {
+        // Boxes reach only the corner embeddings and the no-mask embedding; the others would only decay.
+        const bool used = name.ends_with("point_embeddings.2.weight") || name.ends_with("point_embeddings.3.weight") ||
+                          name.ends_with("no_mask_embed.weight");
+        if (train_prompts && used) prompts.push_back(entry);
+      } else if (name.starts_with(prefix + "mask_decoder.")) {
+        if (train_decoder && is_in_graph(name)) decoder.push_back(entry);
+      }
+    }
+    trunk_trains_ = train_trunk;
+    choose(context_.model,
+           {{"neck", neck}, {"trunk", trunk, backbone_lr_ratio}, {"prompt_encoder", prompts}, {"mask_decoder", decoder}},
+           options.number("weight_decay", 1e-4));
+  }
+
+  int number() const override { return 2; }
+  const std::vector<std::string>& loss_names() const override {
+    static const std::vector<std::string> names{"total_loss", "focal_loss", "dice_loss", "boundary_loss", "iou_loss"};
+    return names;
+  }
+
+  std::optional<at::Tensor> learn(const data::Batch& batch, double scale, const DrawKey& key, const Control& control) override {
+    const auto prompted = on_device(batch, draw_prompts(batch, prompt_options_, key));
+    const auto count = prompted.count;
+    if (count == 0) return std::nullopt;
+    const auto embeddings = encode(batch, control);
+    // Chunks add their gradients here, and the encoder is run backward once: memory is bounded by one chunk.
+    const auto junction = embeddings.detach().requires_grad_(true);
+    const auto weights = mining_.enabled ? hard_example_weights(prompted, junction, control) : at::Tensor();
+
+    at::Tensor sums;
+    std::int64_t done = 0;
+    for_each_chunk(prompted.prompts, control, [&](const ImagePrompts& chunk) {
+      const auto n = chunk.boxes.size(0);
+      auto losses = prompt_losses(prompted.labels, chunk, junction);
+      if (weights.defined()) losses = losses * weights.narrow(0, done, n).unsqueeze(1);
+      done += n;
+      (losses.select(1, 0).sum() * (scale / static_cast<double>(count))).backward();
+      const auto part = losses.detach().sum(0);
+      sums = sums.defined() ? sums + part : part;
+    });
+    stop_if_abandoned(control);
+    if (embeddings.requires_grad()) embeddings.backward(junction.grad());
+    return sums / static_cast<double>(count);
+  }
+
+  std::optional<at::Tensor> measure(const data::Batch& batch, const Control& control) override {
+    at::NoGradGuard no_grad;
+    const auto prompted = on_device(batch, all_prompts(batch, prompt_options_));
+    if (prompted.count == 0) return std::nullopt;
+    const auto embeddings = encode(batch, control);
+    auto sums = at::zeros({static_cast<std::int64_t>(loss_names().size())}, at::device(context_.device).dtype(at::kFloat));
+    for_each_chunk(prompted.prompts, control,
+                   [&](const ImagePrompts& chunk) { sums += prompt_losses(prompted.labels, chunk, embeddings).sum(0); });
+    return sums / static_cast<double>(prompted.count);
+  }
+
+ private:
+  // With a single mask per prompt only mask token 0's MLP is used; without IoU loss the IoU head is not.
+  bool is_in_graph(const std::string& name) const {
+    const auto mlps = name.find("output_hypernetworks_mlps.");
+    if (mlps != std::string::npos && name[mlps + std::strlen("output_hypernetworks_mlps.")] != '0') return false;
+    return iou_weight_ > 0 || name.find("iou_prediction_head.") == std::string::npos;
+  }
+
+  at::Tensor encode(const data::Batch& batch, const Control& control) {
+    const auto images = upload(batch.images, context_.device);
+    const auto input = data::encoder_input(images, context_.model->size().image_size, context_.generation);
+    Autocast autocast(context_.device, context_.precision);
+    auto& encoder = context_.model->segmenter()->image_encoder;
+    at::Tensor features;
+    {
+      at::AutoGradMode mode(trunk_trains_ && at::GradMode::is_enabled());
+      features = encoder->trunk(input);
+    }
+    stop_if_abandoned(control);
+    return encoder->neck(features).to(at::kFloat);
+  }
+
+  // Weighted losses [n,k] of one image's prompts against its label map of `labels` [B,T,T], in the order of loss_names().
+  at::Tensor prompt_losses(const at::Tensor& labels, const ImagePrompts& chunk, const at::Tensor& embeddings) {
+    const auto tile = labels.size(1);
+    const auto size = context_.model->size().image_size;
+    auto& segmenter = context_.model->segmenter();
+    const auto boxes = chunk.boxes * (static_cast<double>(size) / static_cast<double>(tile));
+    at::Tensor logits, predicted_iou;
+    {
+      Autocast autocast(context_.device, context_.precision);
+      const auto prompt = segmenter->prompt_encoder->forward(std::nullopt, std::nullopt, boxes, std::nullopt);
+      const auto masks =
+          segmenter->mask_decoder->forward(embeddings.narrow(0, chunk.image, 1), segmenter->prompt_encoder->dense_position(),
+                                           prompt.sparse, prompt.dense, /*multimask=*/false);
+      logits = masks.logits.to(at::kFloat);
+      predicted_iou = masks.iou.to(at::kFloat).squeeze(1);
+    }
+    logits = to_tile(logits, size, tile).squeeze(1);
+
+    const auto ids = chunk.ids.view({-1, 1, 1});
+    const auto target = at::logical_and(labels.narrow(0, chunk.image, 1) == ids, ids != 0).to(at::kFloat);
+    const auto loss = loss::mask_loss(logits, target, mask_loss_);
+    auto iou_loss = at::zeros_like(loss.total);
+    if (iou_weight_ > 0) iou_loss = (predicted_iou - mask_iou(logits, target)).square() * iou_weight_;
+    return at::stack({loss.total + iou_loss, loss.focal, loss.dice, loss.boundary, iou_loss}, 1);
+  }
+
+  // Low-resolution logits [n,1,g,g] on the tile [n,1,T,T], by way of the model canvas as SAM's postprocessing does.
+  static at::Tensor to_tile(const at::Tensor& logits, std::int64_t canvas, std::int64_t tile) {
+    // 256 -> 1024 -> 512 equals 256 -> 512 exactly, borders included: both weigh the same two pixels by .25 and .75.
+    const bool direct = canvas == 4 * logits.size(-1) && canvas == 2 * tile;
+    if (at::globalContext().deterministicAlgorithms()) return to_tile_by_product(logits, direct ? tile : canvas, tile);
+    auto resize = [](const at::Tensor& map, std::int64_t side) {
+      return map.size(-1) == side ? map : at::upsample_bilinear2d(map, {side, side}, /*align_corners=*/false);
+    };
+    return resize(direct ? logits : resize(logits, canvas), tile);
+  }
+
+  // The same as two matrix products: the backward of CUDA's bilinear kernels adds in no fixed order, and torch refuses it here.
+  static at::Tensor to_tile_by_product(const at::Tensor& logits, std::int64_t canvas, std::int64_t tile) {
+    auto weights = at::eye(logits.size(-1), logits.options()).unsqueeze(0);  // [1,g,side] after a resize of its rows
+    for (auto side : {canvas, tile}) weights = at::upsample_linear1d(weights, {side}, /*align_corners=*/false);
+    return at::matmul(weights.transpose(1, 2), at::matmul(logits, weights));
+  }
+
+  // IoU [n] of the masks that inference would cut at its threshold of 0.4 on the sigmoid.
+  static at::Tensor mask_iou(const at::Tensor& logits, const at::Tensor& target) {
+    const auto mask = (logits.detach() > std::log(0.4 / 0.6)).to(at::kFloat);
+    const auto intersection = (mask * target).sum({1, 2});
+    const auto together = mask.sum({1, 2}) + target.sum({1, 2}) - intersection;
+    return intersection / together.clamp_min(1);
+  }
+
+  // Mining ranks the prompts of the whole batch, so their losses are needed before the first backward.
+  at::Tensor hard_example_weights(const Prompted& prompted, const at::Tensor& junction, const Control& control) {
+    at::NoGradGuard no_grad;
+    std::vector<at::Tensor> totals;
+    for_each_chunk(prompted.prompts, control, [&](const ImagePrompts& chunk) {
+      totals.push_back(prompt_losses(prompted.labels, chunk, junction).select(1, 0));
+    });
+    return loss::mining_weights(at::cat(totals), mining_);
+  }
+
+  Prompted on_device(const data::Batch& batch, std::vector<ImagePrompts> prompts) const {
+    Prompted prompted{std::move(prompts), upload(batch.labels, context_.device)};
+    for (auto& image : prompted.prompts) {
+      prompted.count += image.boxes.size(0);
+      image.boxes = upload(image.boxes, context_.device);
+      image.ids = upload(image.ids, context_.device);
+    }
+    return prompted;
+  }
+
+  template <class Body>
+  void for_each_chunk(const std::vector<ImagePrompts>& prompts, const Control& control, Body body) const {
+    for (const auto& image : prompts) {
+      const auto n = image.boxes.size(0);
+      const auto step = chunk_ > 0 ? chunk_ : n;
+      for (std::int64_t begin = 0; begin < n; begin += step) {
+        stop_if_abandoned(control);
+        const auto length = std::min(step, n - begin);
+        body(ImagePrompts{image.image, image.boxes.narrow(0, begin, length), image.ids.narrow(0, begin, length)});
+      }
+    }
+  }
+
+  StageContext context_;
+  loss::MaskLossOptions mask_loss_;
+  loss::MiningOptions mining_;
+  PromptOptions prompt_options_;
+  double iou_weight_ = 0;
+  std::int64_t chunk_ = 32;
+  bool trunk_trains_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Stage> open_segmenter_stage(const StageContext& context, Options& options) {
+  return std::make_unique<SegmenterStage>(context, options);
+}
+
+}  // namespace cellsam::engine

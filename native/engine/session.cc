@@ -1,0 +1,291 @@
+#include "engine/session.h"
+
+#include <ATen/Context.h>
+
+#include <map>
+#include <mutex>
+
+#include "base/tensors.h"
+#include "data/normalize.h"
+#include "data/store.h"
+#include "engine/device.h"
+#include "engine/fingerprint.h"
+#include "engine/stage.h"
+#include "engine/trainer.h"
+#include "engine/trunks.h"
+#include "infer/box_mask_iou.h"
+#include "infer/predict.h"
+#include "weights/checkpoint.h"
+#include "weights/layout.h"
+#include "weights/pth.h"
+#include "weights/safetensors.h"
+
+namespace cellsam::engine {
+namespace {
+
+class ModelSession final : public Session {
+ public:
+  explicit ModelSession(Options& options)
+      : device_(parse_device(options.text("device", "cpu"))),
+        precision_(parse_precision(options.text("precision", "fp32"))),
+        seed_(static_cast<std::uint64_t>(options.integer("seed", 42))),
+        threads_(options.integer("threads", 0)),
+        deterministic_(options.flag("deterministic", false)) {
+    const auto name = options.require_text("size");
+    const auto* overrides = options.value("overrides");
+    const auto size = model::model_size(name, overrides != nullptr ? *overrides : Value());
+    const auto generation = data::parse_generation(options.text("generation", "plain"));
+    options.done();
+    prepare_thread(threads_, deterministic_);
+    {
+      // The weights are drawn from torch's one global generator: sessions that open at the same time must not share its draws.
+      static std::mutex generator;
+      std::lock_guard lock(generator);
+      at::manual_seed(seed_);
+      model_ = model::CellSam(size, generation == data::Generation::Adv);
+    }
+    model_->to(device_);
+    model_->eval();
+  }
+
+  Value call(std::string_view command, const Value& arguments, Control& control) override {
+    using Method = Value (ModelSession::*)(Options&, Control&);
+    static const std::map<std::string_view, Method> methods{
+        {"load", &ModelSession::load},
+        {"save", &ModelSession::save},
+        {"digest", &ModelSession::digest},
+        {"parameters", &ModelSession::parameters},
+        {"begin_stage", &ModelSession::begin_stage},
+        {"train_epoch", &ModelSession::train_epoch},
+        {"validate", &ModelSession::validate},
+        {"observe", &ModelSession::observe},
+        {"save_state", &ModelSession::save_state},
+        {"load_state", &ModelSession::load_state},
+        {"end_stage", &ModelSession::end_stage},
+        {"transfer_weights", &ModelSession::transfer_weights},
+        {"predict", &ModelSession::predict},
+        {"prompt_iou", &ModelSession::prompt_iou},
+    };
+    const auto method = methods.find(command);
+    if (method == methods.end()) throw Error("ERR_INVALID_ARGUMENT", "unknown session command " + std::string(command));
+    prepare_thread(threads_, deterministic_);
+    Options options(arguments, std::string(command));
+    return (this->*method->second)(options, control);
+  }
+
+ private:
+  data::Generation generation() const { return model_->model_cp ? data::Generation::Adv : data::Generation::Plain; }
+
+  Value load(Options& options, Control&) {
+    const auto path = options.require_text("path");
+    options.done();
+    const auto source = weights::read_checkpoint(path);
+    const auto layout = weights::detect_layout(source);
+    const bool copy = layout.generation == "adv", had_copy = static_cast<bool>(model_->model_cp);
+    if (copy != had_copy && trainer_) throw Error("ERR_STATE", "end the stage before loading weights of another generation");
+    if (copy) model_->adopt_copy();
+    auto targets = model_->named_state();
+    // A plain checkpoint fills one SAM; inference and training use that one from then on, as the official loader does.
+    if (!copy) std::erase_if(targets, [](const auto& entry) { return entry.first.starts_with("model_cp."); });
+    try {
+      const auto report = weights::load_into(source, targets);
+      if (!copy) model_->drop_copy();
+      return weights::to_dict(report);
+    } catch (...) {
+      if (!had_copy) model_->drop_copy();  // a checkpoint that does not fit changes nothing
+      throw;
+    }
+  }
+
+  Value save(Options& options, Control&) {
+    const auto path = options.require_text("path");
+    const auto format = options.text("format", "pth");
+    options.done();
+    if (format != "pth" && format != "safetensors") {
+      throw Error("ERR_INVALID_ARGUMENT", "save: format must be \"pth\" or \"safetensors\", not \"" + format + "\"");
+    }
+    weights::TensorMap state;
+    for (const auto& [name, tensor] : model_->named_state()) state.emplace_back(name, tensor.detach());
+    const auto written = format == "pth" ? weights::write_pth(path, state) : weights::write_safetensors(path, state);
+    return Dict{{"path", written.path}, {"bytes", written.bytes}, {"sha256", written.sha256}, {"tensors", state.size()}};
+  }
+
+  Value digest(Options& options, Control&) {
+    options.done();
+    Dict digests;
+    for (const auto& [name, tensor] : model_->named_state()) digests[name] = fingerprint(tensor);
+    return digests;
+  }
+
+  Value parameters(Options& options, Control&) {
+    options.done();
+    List list;
+    for (const auto& [name, tensor] : model_->unique_parameters()) {
+      List shape;
+      for (auto side : tensor.sizes()) shape.emplace_back(side);
+      list.push_back(Dict{{"name", name}, {"shape", shape}, {"trainable", tensor.requires_grad()}});
+    }
+    return list;
+  }
+
+  Value begin_stage(Options& options, Control&) {
+    const auto number = options.require_integer("stage");
+    const auto trainer_options = read_trainer_options(options);
+    trainer_.reset();  // opening a stage changes what is trainable, also when it fails
+    const StageContext context{model_, generation(), device_, precision_};
+    std::unique_ptr<Stage> stage;
+    if (number == 1) {
+      stage = open_detector_stage(context, options);
+    } else if (number == 2) {
+      stage = open_segmenter_stage(context, options);
+    } else {
+      throw Error("ERR_INVALID_ARGUMENT", "begin_stage: stage must be 1 or 2");
+    }
+    options.done();
+    trainer_ = std::make_unique<Trainer>(std::move(stage), trainer_options, seed_);
+    return trainer_->describe();
+  }
+
+  Value end_stage(Options& options, Control&) {
+    options.done();
+    trainer_.reset();
+    for (auto& [name, parameter] : model_->unique_parameters()) {
+      parameter.set_requires_grad(false);
+      parameter.mutable_grad().reset();
+    }
+    return {};
+  }
+
+  Value train_epoch(Options& options, Control& control) {
+    auto request = read_request(options);
+    request.fold = options.integer("fold", 0);
+    request.epoch = options.require_integer("epoch");
+    request.start_step = options.integer("start_step", 0);
+    if (request.start_step < 0) throw Error("ERR_INVALID_ARGUMENT", "start_step must not be negative");
+    request.augment = options.flag("augment", false);
+    options.done();
+    return trainer().train_epoch(request, control);
+  }
+
+  Value validate(Options& options, Control& control) {
+    const auto request = read_request(options);
+    options.done();
+    return trainer().validate(request, control);
+  }
+
+  Value observe(Options& options, Control&) {
+    const double loss = options.number("loss", 0);
+    options.done();
+    return Dict{{"lr", trainer().observe(loss)}};
+  }
+
+  Value save_state(Options& options, Control&) {
+    const auto path = options.require_text("path");
+    options.done();
+    return trainer().save_state(path);
+  }
+
+  Value load_state(Options& options, Control&) {
+    const auto path = options.require_text("path");
+    options.done();
+    return trainer().load_state(path);
+  }
+
+  Value transfer_weights(Options& options, Control&) {
+    const auto to = options.text("to", "image_encoder");
+    options.done();
+    if (to != "image_encoder" && to != "cellfinder") {
+      throw Error("ERR_INVALID_ARGUMENT",
+                  "transfer_weights: to must be \"image_encoder\" or \"cellfinder\", not \"" + to + "\"");
+    }
+    return Dict{{"tensors", copy_trunk(model_, to == "cellfinder" ? Trunk::Body : Trunk::Encoder)}};
+  }
+
+  Value predict(Options& options, Control& control) {
+    const auto image = read_image(options);
+    const auto* boxes = options.array("boxes");
+    auto predict_options = infer::read_predict_options(options);
+    options.done();
+    predict_options.generation = generation();
+    at::NoGradGuard no_grad;
+    Autocast autocast(device_, precision_);
+    const auto given = boxes != nullptr ? std::optional(to_tensor(*boxes).to(at::kFloat)) : std::nullopt;
+    const auto prediction = infer::predict(model_, image, predict_options, given, cancelled_by(control));
+    return Dict{{"labels", to_array(prediction.labels)},
+                {"scores", to_array(prediction.scores.to(at::kDouble))},
+                {"boxes", to_array(prediction.boxes.to(at::kDouble))},
+                {"ious", to_array(prediction.ious.to(at::kDouble))},
+                {"count", prediction.scores.size(0)}};
+  }
+
+  Value prompt_iou(Options& options, Control& control) {
+    const auto image = read_image(options);
+    const auto labels = to_tensor(options.require_array("labels")).to(at::kInt);
+    auto predict_options = infer::read_predict_options(options);
+    options.done();
+    predict_options.generation = generation();
+    at::NoGradGuard no_grad;
+    Autocast autocast(device_, precision_);
+    const auto result = infer::box_mask_iou(model_, image, labels, predict_options, cancelled_by(control));
+    return Dict{{"ids", to_array(result.ids)}, {"ious", to_array(result.ious.to(at::kDouble))}};
+  }
+
+  // For the places inside an inference that may end it.
+  static infer::Cancelled cancelled_by(const Control& control) {
+    return [&control] {
+      stop_if_abandoned(control);
+      return control.cancelled();
+    };
+  }
+
+  // u8 [3,H,W], prepared exactly as the store prepares training images.
+  static at::Tensor read_image(Options& options) {
+    data::PrepareOptions prepare;
+    prepare.normalize = options.flag("normalize", true);
+    prepare.intensity = data::parse_intensity(options.text("intensity", "percentile"));
+    prepare.grey_channel = data::parse_grey_channel(options.text("grey_channel", "blue"));
+    return data::prepare_image(options.require_array("image"), prepare);
+  }
+
+  EpochRequest read_request(Options& options) {
+    EpochRequest request;
+    request.store = open_store(options.require_text("store"));
+    request.batch_size = options.integer("batch_size", 1);
+    if (request.batch_size < 1) throw Error("ERR_INVALID_ARGUMENT", "batch_size must be at least 1");
+    const auto indices = to_tensor(options.require_array("indices")).to(at::kLong);
+    request.indices.assign(indices.data_ptr<std::int64_t>(), indices.data_ptr<std::int64_t>() + indices.numel());
+    if (request.indices.empty())
+      throw Error("ERR_INVALID_ARGUMENT", "indices is empty: there is nothing to train or validate on");
+    return request;
+  }
+
+  // Training and validation alternate on one store; mapping it once keeps its checksums verified.
+  std::shared_ptr<const data::Store> open_store(const std::string& path) {
+    if (!store_ || store_path_ != path) {
+      store_ = std::make_shared<const data::Store>(path);
+      store_path_ = path;
+    }
+    return store_;
+  }
+
+  Trainer& trainer() {
+    if (!trainer_) throw Error("ERR_STATE", "no stage is open: call begin_stage first");
+    return *trainer_;
+  }
+
+  at::Device device_;
+  Precision precision_;
+  std::uint64_t seed_;
+  std::int64_t threads_;
+  bool deterministic_;
+  model::CellSam model_{nullptr};
+  std::unique_ptr<Trainer> trainer_;
+  std::shared_ptr<const data::Store> store_;
+  std::string store_path_;
+};
+
+}  // namespace
+
+std::unique_ptr<Session> open_model(Options& options) { return std::make_unique<ModelSession>(options); }
+
+}  // namespace cellsam::engine

@@ -1,0 +1,82 @@
+// What a trainer needs to know of a training stage: its parameters, and what one batch costs and teaches.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/options.h"
+#include "data/batch.h"
+#include "data/preprocess.h"
+#include "engine.h"
+#include "engine/device.h"
+#include "model/cellsam.h"
+#include "optim/groups.h"
+
+namespace cellsam::engine {
+
+// Identifies the random draws of a batch: with the sample's index they are the same in any order, and after a resume.
+struct DrawKey {
+  std::uint64_t seed = 0;
+  std::int64_t epoch = 0;
+};
+
+class Stage {
+ public:
+  virtual ~Stage() = default;
+
+  // Names of what `learn` and `measure` answer; the first is "total_loss", the others its weighted components.
+  virtual const std::vector<std::string>& loss_names() const = 0;
+
+  // Forward and backward of one batch. Adds scale * d(total)/d(parameter) to the gradients and answers the losses [k] on the
+  // device, without a host sync. Empty when the batch holds nothing to learn from. When `control` is abandoned it throws
+  // ERR_DISPOSED between two networks or prompt chunks, and leaves part of the gradients behind.
+  virtual std::optional<at::Tensor> learn(const data::Batch& batch, double scale, const DrawKey& key,
+                                          const Control& control) = 0;
+
+  // The same losses without gradients and without hard-example weights, for validation.
+  virtual std::optional<at::Tensor> measure(const data::Batch& batch, const Control& control) = 0;
+
+  virtual int number() const = 0;  // 1 or 2
+
+  // Names and tensors that this stage changes, without shared duplicates, in the order of the groups.
+  const model::NamedTensors& trainable() const { return trainable_; }
+  const std::vector<optim::Group>& groups() const { return groups_; }
+
+ protected:
+  struct Part {
+    std::string name;
+    model::NamedTensors parameters;
+    double lr_ratio = 1;
+  };
+
+  // Makes `parts` the groups of the optimiser (empty ones are left out) and marks exactly their tensors as trainable.
+  void choose(model::CellSam& model, std::vector<Part> parts, double weight_decay);
+
+ private:
+  model::NamedTensors trainable_;
+  std::vector<optim::Group> groups_;
+};
+
+// What a stage works on. The model outlives the stage.
+struct StageContext {
+  model::CellSam& model;
+  data::Generation generation;  // which preprocessing the weights expect
+  at::Device device;
+  Precision precision;
+};
+
+// Throws ERR_DISPOSED when nobody waits for the command any more: the end of a process must not wait for a step of ViT-B.
+void stop_if_abandoned(const Control& control);
+
+// Stage 1: the detector. Reads stage1_type, head_scope, the loss and matching weights.
+std::unique_ptr<Stage> open_detector_stage(const StageContext& context, Options& options);
+
+// Stage 2: SAM's neck behind box prompts. Reads the mask loss, mining, freezing and prompt options.
+std::unique_ptr<Stage> open_segmenter_stage(const StageContext& context, Options& options);
+
+}  // namespace cellsam::engine

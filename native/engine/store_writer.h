@@ -1,0 +1,22 @@
+// The session of kind "store_writer": images and label maps come in from TypeScript one by one and leave as one tile store.
+#pragma once
+
+#include <memory>
+
+#include "base/options.h"
+#include "engine.h"
+
+namespace cellsam::engine {
+
+// Options: path (required), tile_size = 512, overlap = 0.25, min_fragment_area = 0, normalize = true,
+// intensity = "percentile" | "full", grey_channel = "blue" | "all". Reads them all and calls options.done().
+//
+// Commands of the session:
+//   add    {image: [H,W] or [H,W,C] u8, u16, f32 or f64; labels?: i32, u8 or u16 [H,W]; source: name}
+//          -> {tiles, first (index of the first), instances (of the whole image)}
+//   finish {} -> {tiles, images, bytes, path}; nothing is visible under `path` before
+// Errors: ERR_INVALID_IMAGE and ERR_INVALID_LABELS name the source in message and detail; a refused image leaves the store as
+// it was. ERR_STATE after finish.
+std::unique_ptr<Session> open_store_writer(Options& options);
+
+}  // namespace cellsam::engine

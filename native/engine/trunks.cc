@@ -1,0 +1,26 @@
+#include "engine/trunks.h"
+
+#include <ATen/ATen.h>
+
+#include <map>
+
+namespace cellsam::engine {
+
+std::string segmenter_prefix(const model::CellSam& model) { return model->model_cp ? "model_cp." : "model."; }
+
+std::int64_t copy_trunk(model::CellSam& model, Trunk to) {
+  const auto state = model->named_state();
+  const std::map<std::string, at::Tensor> by_name(state.begin(), state.end());
+  const auto encoder = segmenter_prefix(model) + "image_encoder.";
+  at::NoGradGuard no_grad;
+  std::int64_t copied = 0;
+  for (const auto& [name, body] : state) {
+    if (!name.starts_with(kBody)) continue;
+    auto trunk = by_name.at(encoder + name.substr(kBody.size()));
+    to == Trunk::Body ? body.copy_(trunk) : trunk.copy_(body);
+    ++copied;
+  }
+  return copied;
+}
+
+}  // namespace cellsam::engine
