@@ -1,0 +1,30 @@
+#include "error.h"
+
+#include <new>
+
+#include "convert.h"
+
+namespace cellsam::binding {
+
+Failure describe(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Error& error) {
+    return {error.code, error.what(), error.detail};
+  } catch (const std::bad_alloc&) {
+    return {"ERR_OUT_OF_MEMORY", "out of host memory; use a smaller batch, image or model", {}};
+  } catch (const std::exception& error) {
+    return {"ERR_INTERNAL", error.what(), {}};
+  } catch (...) {
+    return {"ERR_INTERNAL", "native code threw something that is no exception", {}};
+  }
+}
+
+Napi::Error to_error(Napi::Env env, const Failure& failure) {
+  auto error = Napi::Error::New(env, failure.message);
+  error.Set("code", Napi::String::New(env, failure.code));
+  error.Set("detail", to_js(env, Value(failure.detail)));
+  return error;
+}
+
+}  // namespace cellsam::binding

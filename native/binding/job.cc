@@ -1,0 +1,209 @@
+#include "job.h"
+
+#include <utility>
+
+#ifdef __linux__
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "convert.h"
+#include "live.h"
+
+namespace cellsam::binding {
+
+namespace {
+
+// Compute threads step back for the event loop; the OpenMP threads that they start inherit this.
+void be_nice() {
+#ifdef __linux__
+  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), 10);
+#endif
+}
+
+bool is_step(const Value& event) {
+  const auto* dict = event.as<Dict>();
+  if (dict == nullptr) return false;
+  const auto type = dict->find("type");
+  const auto* text = type == dict->end() ? nullptr : type->second.as<std::string>();
+  return text != nullptr && *text == "step";
+}
+
+}  // namespace
+
+std::shared_ptr<Job> Job::create(Napi::Env env, Work work, Napi::Value on_event) {
+  if (!on_event.IsUndefined() && !on_event.IsFunction()) {
+    throw Error("ERR_INVALID_ARGUMENT", "onEvent: must be a function");
+  }
+  return std::make_shared<Job>(Private{}, env, std::move(work), on_event);
+}
+
+Job::Job(Private, Napi::Env env, Work work, Napi::Value on_event)
+    : environment_(Environment::of(env)), work_(std::move(work)), deferred_(Napi::Promise::Deferred::New(env)) {
+  if (on_event.IsFunction()) napi_create_reference(env, on_event, 1, &on_event_);
+  environment_->hold(env);
+  live().jobs++;
+}
+
+Job::~Job() {
+  if (!settled_) live().jobs--;
+}
+
+Napi::Object Job::handle(Napi::Env env) {
+  auto handle = Napi::Object::New(env);
+  handle.Set("promise", deferred_.Promise());
+  handle.Set("cancel", Napi::Function::New(env, [self = shared_from_this()](const Napi::CallbackInfo&) { self->cancel(); }));
+  return handle;
+}
+
+void Job::run() {
+  try {
+    answer_ = work_(*this);
+    // Also when the work ended of itself just then: whoever disposes hears the same of every command.
+    if (abandoned_) throw Error("ERR_DISPOSED", "the session was disposed of while the command ran");
+  } catch (...) {
+    failure_ = describe(std::current_exception());
+  }
+  conclude();
+}
+
+void Job::refuse(Failure failure) {
+  failure_ = std::move(failure);
+  conclude();
+}
+
+void Job::conclude() {
+  work_ = nullptr;  // lets go of the arguments before the promise settles
+  environment_->post([self = shared_from_this()](Napi::Env env) { self->settle(env); });
+}
+
+void Job::emit(Value event) {
+  bool first;
+  {
+    std::lock_guard lock(mutex_);
+    first = events_.empty();
+    if (!first && is_step(event) && is_step(events_.back())) {
+      events_.back() = std::move(event);
+    } else {
+      events_.push_back(std::move(event));
+    }
+  }
+  if (first) environment_->post([self = shared_from_this()](Napi::Env env) { self->deliver(env); });
+}
+
+void Job::deliver(Napi::Env env) {
+  std::deque<Value> events;
+  {
+    std::lock_guard lock(mutex_);
+    events.swap(events_);
+  }
+  if (on_event_ == nullptr) return;
+  napi_value listener = nullptr;
+  napi_get_reference_value(env, on_event_, &listener);
+  for (const auto& event : events) {
+    Napi::HandleScope scope(env);
+    Napi::Function(env, listener).Call({to_js(env, event)});
+  }
+}
+
+// Posted after all deliveries of this job, so the promise settles after the last event.
+void Job::settle(Napi::Env env) {
+  settled_ = true;
+  live().jobs--;
+  environment_->let_go(env);
+  environment_->reap();
+  if (on_event_ != nullptr) napi_delete_reference(env, std::exchange(on_event_, nullptr));
+  try {
+    if (!failure_) {
+      deferred_.Resolve(to_js(env, std::exchange(answer_, {})));
+      return;
+    }
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (...) {
+    failure_ = describe(std::current_exception());
+  }
+  deferred_.Reject(to_error(env, *failure_).Value());
+}
+
+std::shared_ptr<JobThread> JobThread::start(const std::shared_ptr<Environment>& environment) {
+  if (environment->stopped()) throw Error("ERR_DISPOSED", "the process or worker is ending; no work can be started");
+  auto self = std::make_shared<JobThread>();
+  self->environment_ = environment;
+  self->thread_ = std::thread([thread = self.get()] { thread->loop(); });
+  environment->adopt(self);
+  return self;
+}
+
+JobThread::~JobThread() {
+  if (!thread_.joinable()) return;
+  stop();
+  thread_.join();
+}
+
+void JobThread::submit(std::shared_ptr<Job> job) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!finishing_) {
+      queue_.push_back(std::move(job));
+      changed_.notify_one();
+      return;
+    }
+  }
+  job->refuse({"ERR_DISPOSED", "the session was disposed of; open a new one", {}});
+}
+
+void JobThread::clear() {
+  std::deque<std::shared_ptr<Job>> queued;
+  {
+    std::lock_guard lock(mutex_);
+    queued.swap(queue_);
+    if (running_) running_->abandon();
+  }
+  for (const auto& job : queued) job->refuse({"ERR_DISPOSED", "the session was disposed of before the command ran", {}});
+}
+
+void JobThread::finish(std::function<void()> last) {
+  std::lock_guard lock(mutex_);
+  if (finishing_) return;
+  finishing_ = true;
+  last_ = std::move(last);
+  changed_.notify_one();
+}
+
+void JobThread::stop() {
+  std::deque<std::shared_ptr<Job>> dropped;  // their promises stay open: nobody is left to hear of them
+  std::lock_guard lock(mutex_);
+  finishing_ = true;
+  dropped.swap(queue_);
+  if (running_) running_->abandon();
+  changed_.notify_one();
+}
+
+void JobThread::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void JobThread::loop() {
+  be_nice();
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return finishing_ || !queue_.empty(); });
+    if (queue_.empty()) break;
+    running_ = std::move(queue_.front());
+    queue_.pop_front();
+    const auto job = running_;
+    lock.unlock();
+    job->run();
+    lock.lock();
+    running_ = nullptr;
+  }
+  const auto last = std::exchange(last_, nullptr);
+  lock.unlock();
+  if (last) last();
+  ended_ = true;
+  environment_->post([environment = environment_](Napi::Env) { environment->reap(); });
+}
+
+}  // namespace cellsam::binding

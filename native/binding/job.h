@@ -1,0 +1,103 @@
+// The one pattern for background work. A `Job` is one command: its promise, its cancel flag, its progress. A `JobThread` runs
+// jobs one after another. Jobs start on the JavaScript thread, run on theirs, and settle on the JavaScript thread again.
+#pragma once
+
+#include <napi.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "engine.h"
+#include "environment.h"
+#include "error.h"
+
+namespace cellsam::binding {
+
+class Job final : public Control, public std::enable_shared_from_this<Job> {
+ public:
+  using Work = std::function<Value(Control&)>;
+
+  // JavaScript thread. `on_event` is a function or undefined.
+  static std::shared_ptr<Job> create(Napi::Env env, Work work, Napi::Value on_event);
+
+  // JavaScript thread. What the caller gets: {promise, cancel()}.
+  Napi::Object handle(Napi::Env env);
+
+  // Job thread. Runs the work, then has the promise settled.
+  void run();
+  // Any thread. Settles the promise without running the work.
+  void refuse(Failure failure);
+  void cancel() { cancelled_ = true; }
+  void abandon() { abandoned_ = true; }
+
+  bool cancelled() const override { return cancelled_ || abandoned_; }
+  bool abandoned() const override { return abandoned_; }
+  // A "step" event takes the place of one that JavaScript has not seen yet; other events wait in order.
+  void emit(Value event) override;
+
+ private:
+  struct Private {};  // so that only create() can construct, through make_shared
+
+ public:
+  Job(Private, Napi::Env env, Work work, Napi::Value on_event);
+  ~Job() override;
+
+ private:
+  void conclude();
+  void deliver(Napi::Env env);
+  void settle(Napi::Env env);
+
+  const std::shared_ptr<Environment> environment_;
+  Work work_;
+  std::atomic<bool> cancelled_{false};
+  std::atomic<bool> abandoned_{false};
+  Value answer_;
+  std::optional<Failure> failure_;
+
+  std::mutex mutex_;
+  std::deque<Value> events_;  // under mutex_; not empty: a delivery is on its way
+
+  // JavaScript thread only. A raw reference, because a job may be destroyed on any thread once its environment is gone.
+  Napi::Promise::Deferred deferred_;
+  napi_ref on_event_ = nullptr;
+  bool settled_ = false;
+};
+
+class JobThread final : public Stoppable {
+ public:
+  // JavaScript thread. The environment keeps the thread until it has ended.
+  static std::shared_ptr<JobThread> start(const std::shared_ptr<Environment>& environment);
+  ~JobThread() override;
+
+  // After finish() or stop() the job is refused with ERR_DISPOSED.
+  void submit(std::shared_ptr<Job> job);
+  // Abandons the running job, and refuses the queued ones with ERR_DISPOSED.
+  void clear();
+  // Lets the thread end after the jobs that are queued; `last` runs on it at its end.
+  void finish(std::function<void()> last = {});
+
+  void stop() override;
+  void join() override;
+  bool ended() const override { return ended_; }
+
+ private:
+  void loop();
+
+  std::shared_ptr<Environment> environment_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::shared_ptr<Job>> queue_;  // under mutex_
+  std::shared_ptr<Job> running_;            // under mutex_
+  std::function<void()> last_;              // under mutex_
+  bool finishing_ = false;                  // under mutex_
+  std::atomic<bool> ended_{false};
+  std::thread thread_;
+};
+
+}  // namespace cellsam::binding

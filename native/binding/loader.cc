@@ -1,0 +1,98 @@
+#include "loader.h"
+
+#include <dlfcn.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
+
+namespace cellsam::binding {
+
+namespace {
+
+#ifdef __APPLE__
+constexpr const char* kSuffix = ".dylib";
+#else
+constexpr const char* kSuffix = ".so";
+#endif
+
+std::mutex loading;
+std::string loaded_path;   // under loading
+Engine* loaded = nullptr;  // under loading
+
+void* open_library(const std::string& path, int flags) {
+  auto* library = dlopen(path.c_str(), flags);
+  if (library == nullptr) {
+    const char* reason = dlerror();
+    throw Error("ERR_NATIVE_LOAD",
+                "cannot load " + path + ": " + (reason ? reason : "unknown reason") + ". Run `npx cellsam doctor`.",
+                {{"path", path}});
+  }
+  return library;
+}
+
+// Asks the library itself which version it is. Folders can lie, and an engine on another minor version does not fail to
+// load: it aborts later, with no symbol missing (seen with an engine of 2.13 on 2.14).
+void check_version(void* torch_cpu, const EngineFiles& files) {
+  using AbiVersion = std::uint64_t (*)();
+  auto* ask = reinterpret_cast<AbiVersion>(dlsym(torch_cpu, "aoti_torch_abi_version"));
+  std::string version = "older than 2.11";
+  if (ask != nullptr) {
+    const auto packed = ask();  // major, minor, patch in the three highest bytes
+    version = std::to_string(packed >> 56) + "." + std::to_string((packed >> 48) & 0xff);
+  }
+  if (version == files.torch) return;
+  throw Error("ERR_LIBTORCH_VERSION",
+              "the libtorch in " + files.libtorch + " is " + version + ", but the engine was built for " + files.torch +
+                  ". Run `npx cellsam setup` for one that fits.",
+              {{"libtorch", files.libtorch}, {"version", version}, {"built", files.torch}});
+}
+
+// By absolute path, so that no search path has a say; global, so that the engine binds to exactly these. libtorch_cuda comes
+// after libtorch_cpu and before any tensor call: its kernels register themselves when it is loaded.
+void load_libtorch(const EngineFiles& files) {
+  const auto folder = std::filesystem::path(files.libtorch) / "lib";
+  const auto file = [&](const char* name) { return (folder / (std::string("lib") + name + kSuffix)).string(); };
+  if (!std::filesystem::exists(file("torch_cpu"))) {
+    throw Error("ERR_LIBTORCH_NOT_FOUND", "no libtorch in " + files.libtorch + ". Type: npx cellsam setup",
+                {{"libtorch", files.libtorch}, {"command", "npx cellsam setup"}});
+  }
+  // At a barrier, OpenMP threads spin before they sleep: for long (libgomp's default), and beside another busy process they
+  // burn what little time nice threads get (training ran at a fiftieth); not at all, and a small model trains at half its
+  // speed.
+  if (getenv("OMP_WAIT_POLICY") == nullptr) setenv("GOMP_SPINCOUNT", "20000", /*overwrite=*/0);
+  open_library(file("c10"), RTLD_NOW | RTLD_GLOBAL);
+  check_version(open_library(file("torch_cpu"), RTLD_NOW | RTLD_GLOBAL), files);
+  if (std::filesystem::exists(file("torch_cuda"))) open_library(file("torch_cuda"), RTLD_NOW | RTLD_GLOBAL);
+}
+
+}  // namespace
+
+void load_engine(const EngineFiles& files) {
+  std::lock_guard lock(loading);
+  if (loaded != nullptr) {
+    if (loaded_path == files.engine) return;
+    throw Error("ERR_NATIVE_LOAD",
+                "this process already runs the engine " + loaded_path + "; start another for " + files.engine,
+                {{"loaded", loaded_path}, {"asked", files.engine}});
+  }
+  if (!files.libtorch.empty()) load_libtorch(files);
+  auto* library = open_library(files.engine, RTLD_NOW | RTLD_LOCAL);
+  const auto entry = reinterpret_cast<EngineEntry>(dlsym(library, kEngineEntryName));
+  auto* engine = entry == nullptr ? nullptr : entry(kEngineAbi);
+  if (engine == nullptr) {
+    throw Error("ERR_NATIVE_LOAD", files.engine + " does not belong to this version of the package; reinstall it",
+                {{"path", files.engine}});
+  }
+  loaded = engine;
+  loaded_path = files.engine;
+}
+
+Engine& loaded_engine() {
+  std::lock_guard lock(loading);
+  if (loaded == nullptr) throw Error("ERR_NATIVE_LOAD", "the engine is not loaded; call loadEngine first");
+  return *loaded;
+}
+
+}  // namespace cellsam::binding
