@@ -1,0 +1,242 @@
+/**
+ * The losses that the trainer uses, their gradients, hard example mining and the assignment solver, on plain typed arrays: to
+ * check a number, to plot a loss, or to train with a loop of your own. The work is done by the engine, in the dtype given.
+ */
+import { engineCall, type NdArray } from "./native.js";
+
+export type FloatArray = Float32Array | Float64Array;
+
+/** Mask logits or class probabilities: any real numbers, [N,H,W] or, for one mask, [H,W]. */
+export type Masks = NdArray<FloatArray>;
+/** The true masks, values 0 to 1, of the same shape. */
+export type MaskTargets = NdArray<FloatArray | Uint8Array>;
+
+export interface FocalOptions {
+  /** Weight of the positive pixels, 1 - alpha of the others; below 0: no weights. Default 0.25. */
+  alpha?: number;
+  /** How fast easy pixels fade out, at least 0. Default 2. */
+  gamma?: number;
+}
+
+export interface DiceOptions {
+  /** Added above and below the fraction line, greater than 0. Default 1. */
+  smooth?: number;
+}
+
+export interface LossValue {
+  /** One value per mask, [N]. */
+  value: NdArray<Float64Array>;
+  /** Gradient of the sum of the values, shape and dtype of the logits. */
+  gradient: NdArray<FloatArray>;
+}
+
+/**
+ * Focal loss (Lin et al., ICCV 2017): the mean over pixels of alpha_t (1 - p_t)^gamma BCE.
+ * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ or an option is out of range.
+ */
+export function focalLoss(logits: Masks, target: MaskTargets, options: FocalOptions = {}): LossValue {
+  return engineCall("loss.focal", { logits, target, ...options });
+}
+
+/**
+ * Soft Dice loss (Milletari et al., 3DV 2016): 1 - (2 Σpg + smooth) / (Σp + Σg + smooth), p = sigmoid(logits).
+ * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ or an option is out of range.
+ */
+export function diceLoss(logits: Masks, target: MaskTargets, options: DiceOptions = {}): LossValue {
+  return engineCall("loss.dice", { logits, target, ...options });
+}
+
+/**
+ * Boundary loss: the mean over pixels of |E(p) - E(g)|, E the Sobel edge strength sqrt(gx² + gy² + 1e-6) with zero padding.
+ * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ.
+ */
+export function boundaryLoss(logits: Masks, target: MaskTargets): LossValue {
+  return engineCall("loss.boundary", { logits, target });
+}
+
+export interface MaskLossOptions {
+  /** Default 1; a term of weight 0 is not computed. */
+  focalWeight?: number;
+  /** Default 0.25. */
+  focalAlpha?: number;
+  /** Default 2. */
+  focalGamma?: number;
+  /** Default 1. */
+  diceWeight?: number;
+  /** Default 1. */
+  diceSmooth?: number;
+  /** Default 1. */
+  boundaryWeight?: number;
+  /** Default true; false drops the boundary term whatever its weight. */
+  useBoundary?: boolean;
+}
+
+export interface MaskLossValue {
+  /** Weighted, one value per mask, [N]. */
+  focal: NdArray<Float64Array>;
+  dice: NdArray<Float64Array>;
+  boundary: NdArray<Float64Array>;
+  /** The sum of the three. */
+  total: NdArray<Float64Array>;
+  /** Gradient of the sum of the totals, shape and dtype of the logits. */
+  gradient: NdArray<FloatArray>;
+}
+
+/**
+ * The stage-2 loss per mask: focalWeight·focal + diceWeight·dice + boundaryWeight·boundary.
+ * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ or an option is out of range.
+ */
+export function maskLoss(logits: Masks, target: MaskTargets, options: MaskLossOptions = {}): MaskLossValue {
+  return engineCall("loss.mask", {
+    logits,
+    target,
+    focal_weight: options.focalWeight,
+    focal_alpha: options.focalAlpha,
+    focal_gamma: options.focalGamma,
+    dice_weight: options.diceWeight,
+    dice_smooth: options.diceSmooth,
+    boundary_weight: options.boundaryWeight,
+    use_boundary: options.useBoundary,
+  });
+}
+
+/** The true cells of one image. */
+export interface DetectionTargets {
+  /** [T,4]: centre x, centre y, width, height, relative to the image. */
+  boxes: NdArray<FloatArray>;
+  /** [T]: the class of each box, from 0. */
+  labels: NdArray<Int32Array>;
+}
+
+export interface DetectionLossOptions {
+  /** Default 1. */
+  ceWeight?: number;
+  /** Default 5. */
+  bboxWeight?: number;
+  /** Default 2. */
+  giouWeight?: number;
+  /** Default 0.25; gamma is 2. */
+  focalAlpha?: number;
+  /** Adds the earlier decoder layers' losses to the total. Default true. */
+  auxLoss?: boolean;
+  /** Weights of the three parts of the matching cost. Default 1 each. */
+  costClass?: number;
+  costBbox?: number;
+  costGiou?: number;
+}
+
+export interface DetectionLossValue {
+  total: number;
+  /** The weighted parts of the last layer. */
+  ce: number;
+  bbox: number;
+  giou: number;
+  /** Percent of the matched queries whose best class is wrong; 100 when nothing is matched. */
+  classError: number;
+  /** Gradients of the total, in the shapes of the predictions. */
+  logitsGradient: NdArray<FloatArray>;
+  boxesGradient: NdArray<FloatArray>;
+}
+
+interface NativeDetectionLoss {
+  total: number;
+  ce: number;
+  bbox: number;
+  giou: number;
+  class_error: number;
+  logits_gradient: NdArray<FloatArray>;
+  boxes_gradient: NdArray<FloatArray>;
+}
+
+/**
+ * The stage-1 loss: queries are matched to cells at the least cost, then focal class loss, L1 and GIoU, divided by the number
+ * of cells in the batch.
+ * @param logits class logits [L,B,Q,C], the last decoder layer last
+ * @param boxes predicted boxes [L,B,Q,4], centre x, centre y, width, height, 0 to 1
+ * @param targets one entry per image; an image may have none (boxes of shape [0,4], labels of shape [0])
+ * @throws CellsamError ERR_INVALID_ARGUMENT for wrong shapes or labels, ERR_NON_FINITE_COST for NaN predictions.
+ */
+export function detectionLoss(
+  logits: NdArray<FloatArray>,
+  boxes: NdArray<FloatArray>,
+  targets: DetectionTargets[],
+  options: DetectionLossOptions = {},
+): DetectionLossValue {
+  const found = engineCall<NativeDetectionLoss>("loss.detection", {
+    logits,
+    boxes,
+    targets,
+    ce_weight: options.ceWeight,
+    bbox_weight: options.bboxWeight,
+    giou_weight: options.giouWeight,
+    focal_alpha: options.focalAlpha,
+    aux_loss: options.auxLoss,
+    cost_class: options.costClass,
+    cost_bbox: options.costBbox,
+    cost_giou: options.costGiou,
+  });
+  return {
+    total: found.total,
+    ce: found.ce,
+    bbox: found.bbox,
+    giou: found.giou,
+    classError: found.class_error,
+    logitsGradient: found.logits_gradient,
+    boxesGradient: found.boxes_gradient,
+  };
+}
+
+export interface MiningOptions {
+  /** Weight by how hard an example is, from hardWeightMin to hardWeightMax. Default false: hardWeight for every hard one. */
+  weighted?: boolean;
+  /** The part that counts as hard, greater than 0, at most 1; at least one example does. Default 0.1. */
+  fraction?: number;
+  /** Default 2. */
+  hardWeight?: number;
+  /** Default 1.2. */
+  hardWeightMin?: number;
+  /** Default 2.5. With one hard example the weight is half way between the two. */
+  hardWeightMax?: number;
+}
+
+export interface MiningWeights {
+  /** [N]; the trained loss is the mean of weight · total. */
+  weights: NdArray<Float64Array>;
+  /** How many count as hard. */
+  selected: number;
+  /** selected / N, 0 without examples. */
+  ratio: number;
+}
+
+/**
+ * Online hard example mining: weights for the totals [N] of a batch.
+ * @throws CellsamError ERR_INVALID_ARGUMENT when totals is not [N] or fraction is out of range.
+ */
+export function miningWeights(totals: NdArray<FloatArray>, options: MiningOptions = {}): MiningWeights {
+  return engineCall("mining.weights", {
+    totals,
+    weighted: options.weighted,
+    fraction: options.fraction,
+    hard_weight: options.hardWeight,
+    hard_weight_min: options.hardWeightMin,
+    hard_weight_max: options.hardWeightMax,
+  });
+}
+
+export interface Assignment {
+  /** Matched rows, ascending; min(rows, columns) of them. */
+  rows: NdArray<Int32Array>;
+  /** The column of each. */
+  columns: NdArray<Int32Array>;
+  /** The sum of the matched costs. */
+  total: number;
+}
+
+/**
+ * The one-to-one assignment of least total cost for a cost matrix [rows, columns]; Infinity forbids a pair.
+ * @throws CellsamError ERR_INFEASIBLE_ASSIGNMENT when every assignment needs a forbidden pair, ERR_NON_FINITE_COST, with row
+ * and column in its detail, for NaN or -Infinity.
+ */
+export function hungarian(cost: NdArray<FloatArray>): Assignment {
+  return engineCall("hungarian", { cost });
+}

@@ -1,0 +1,163 @@
+/**
+ * The only file that touches binding.node: it finds and loads it on first use, declares its shape, and turns native errors
+ * into CellsamErrors. Importing this file loads nothing.
+ */
+import { createRequire } from "node:module";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CellsamError, toCellsamError } from "./errors.js";
+import { engineTorch, resolveEngine } from "./runtime/engine.js";
+import { type Libtorch, type ResolveOptions, resolveLibtorch } from "./runtime/resolve.js";
+
+export type NumberArray = Uint8Array | Uint16Array | Int32Array | Float32Array | Float64Array;
+
+/**
+ * A dense, row-major array of numbers, at the border in both directions. Going in, the memory is used in place: do not write
+ * to it, or transfer its buffer, before the command has answered.
+ */
+export interface NdArray<T extends NumberArray = NumberArray> {
+  data: T;
+  shape: number[];
+}
+
+export interface DriverInfo {
+  /** The highest CUDA version that the driver supports, e.g. "12.8". */
+  cuda: string;
+  /** The driver's own version, e.g. "570.124.06"; null where the system does not tell. */
+  version: string | null;
+  devices: { name: string; memory: number; computeCapability: string }[];
+}
+
+/** What the binding holds at this moment, in this process. All zero when nothing is in use. */
+export interface LiveObjects {
+  sessions: number;
+  jobs: number;
+  /** Typed arrays of JavaScript that native code is using. */
+  borrowed: number;
+  /** Typed arrays over native memory that JavaScript has not let go of. */
+  lent: number;
+}
+
+export interface NativeJob<T = unknown> {
+  promise: Promise<T>;
+  cancel(): void;
+}
+
+export interface NativeSession {
+  call(command: string, args: Record<string, unknown>, onEvent?: (event: unknown) => void): NativeJob;
+  dispose(): Promise<void>;
+}
+
+interface BindingSession {
+  open(options: Record<string, unknown>): NativeJob<null>;
+  call(command: string, args: Record<string, unknown>, onEvent?: (event: unknown) => void): NativeJob;
+  dispose(): Promise<null>;
+}
+
+interface Binding {
+  loadEngine(options: { engine: string; libtorch?: string; torch?: string }): void;
+  engineCall(command: string, args: Record<string, unknown>): unknown;
+  engineCallAsync(command: string, args: Record<string, unknown>): NativeJob;
+  Session: new () => BindingSession;
+  driver(): DriverInfo | null;
+  liveObjects(): LiveObjects;
+  shutdown(): void;
+}
+
+const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
+let binding: Binding | undefined;
+let engine: { path: string; libtorch: Libtorch | null } | undefined;
+
+function loadBinding(): Binding {
+  if (binding) return binding;
+  const require = createRequire(import.meta.url);
+  const find = require("node-gyp-build") as (root: string) => Binding;
+  try {
+    binding = find(packageRoot);
+  } catch (cause) {
+    throw new CellsamError(
+      "ERR_NATIVE_LOAD",
+      `binding.node could not be loaded for ${process.platform}-${process.arch}: ${(cause as Error).message.trim()}. ` +
+        "Reinstall the package, or run `npm run build` in a checkout.",
+      { cause, detail: { root: packageRoot } },
+    );
+  }
+  // process.exit() tears the process down without running the environment's own hooks: running jobs must end before.
+  process.on("exit", () => binding?.shutdown());
+  return binding;
+}
+
+/**
+ * Loads libtorch and the engine, once per process; later calls return at once. CELLSAM_ENGINE names another engine file; one
+ * without a torch version in its name, such as the fake engine of the tests, needs no libtorch.
+ */
+export function loadEngine(options: ResolveOptions = {}): { path: string; libtorch: Libtorch | null } {
+  if (engine) return engine;
+  const native = loadBinding();
+  const own = process.env.CELLSAM_ENGINE;
+  const ownTorch = own && engineTorch(own);
+  if (own && !ownTorch) {
+    guarded(() => native.loadEngine({ engine: own }));
+    engine = { path: own, libtorch: null };
+    return engine;
+  }
+  const libtorch = resolveLibtorch(options);
+  const found = own && ownTorch ? { path: own, torch: ownTorch } : resolveEngine(packageRoot, libtorch);
+  guarded(() => native.loadEngine({ engine: found.path, libtorch: libtorch.path, torch: found.torch }));
+  engine = { path: found.path, libtorch };
+  return engine;
+}
+
+/** Runs an engine command on the calling thread: for short work only. */
+export function engineCall<T = unknown>(command: string, args: Record<string, unknown> = {}): T {
+  loadEngine();
+  return guarded(() => loadBinding().engineCall(command, args) as T);
+}
+
+/** Runs an engine command on a thread of its own. */
+export async function engineCallAsync<T = unknown>(command: string, args: Record<string, unknown> = {}): Promise<T> {
+  loadEngine();
+  return (await translated(guarded(() => loadBinding().engineCallAsync(command, args))).promise) as T;
+}
+
+/** Opens a native session; session.ts has the kinds and their commands. */
+export async function openNative(options: Record<string, unknown>): Promise<NativeSession> {
+  loadEngine();
+  const session = new (loadBinding().Session)();
+  try {
+    await translated(guarded(() => session.open(options))).promise;
+  } catch (error) {
+    await session.dispose();
+    throw error;
+  }
+  return {
+    call: (command, args, onEvent) => translated(guarded(() => session.call(command, args, onEvent))),
+    dispose: async () => {
+      await session.dispose();
+    },
+  };
+}
+
+/** The GPU driver as libcuda tells it, without libtorch; null when there is no driver or no GPU. */
+export function driverInfo(): DriverInfo | null {
+  return guarded(() => loadBinding().driver());
+}
+
+export function liveObjects(): LiveObjects {
+  return loadBinding().liveObjects();
+}
+
+function guarded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw toCellsamError(error);
+  }
+}
+
+function translated<T>(job: NativeJob<T>): NativeJob<T> {
+  const promise = job.promise.catch((error: unknown) => {
+    throw toCellsamError(error);
+  });
+  return { promise, cancel: () => job.cancel() };
+}

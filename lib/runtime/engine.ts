@@ -1,0 +1,54 @@
+/**
+ * Which engine binary goes with a libtorch. libtorch's C++ ABI holds within one major.minor only, so there is one engine per
+ * torch version and its file name says which: libcellsam_engine-2.13.so.
+ */
+import { readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { CellsamError } from "../errors.js";
+import type { Libtorch } from "./resolve.js";
+
+const enginePattern = /^libcellsam_engine-(\d+\.\d+)\.(?:so|dylib)$/;
+
+/** The torch version (major.minor) in an engine's file name; null without one. */
+export function engineTorch(path: string): string | null {
+  return enginePattern.exec(basename(path))?.[1] ?? null;
+}
+
+/** The folders that may hold engines: a checkout's build first, then what the package ships. */
+function engineFolders(packageRoot: string): string[] {
+  return [join(packageRoot, "build", "Release"), join(packageRoot, "prebuilds", `${process.platform}-${process.arch}`)];
+}
+
+/** The engine for this libtorch and the torch version (major.minor) that it was built for; ERR_LIBTORCH_VERSION without one. */
+export function resolveEngine(packageRoot: string, libtorch: Libtorch): { path: string; torch: string } {
+  const wanted = libtorch.version.split(".").slice(0, 2).join(".");
+  const built: string[] = [];
+  for (const folder of engineFolders(packageRoot)) {
+    for (const file of list(folder)) {
+      const torch = engineTorch(file);
+      if (torch === wanted) return { path: join(folder, file), torch };
+      if (torch) built.push(torch);
+    }
+  }
+  if (built.length === 0) {
+    throw new CellsamError(
+      "ERR_NATIVE_LOAD",
+      "No engine (libcellsam_engine-*) was found. Reinstall the package, or run `npm run build` in a checkout.",
+      { detail: { looked: engineFolders(packageRoot) } },
+    );
+  }
+  throw new CellsamError(
+    "ERR_LIBTORCH_VERSION",
+    `The libtorch in ${libtorch.path} is ${libtorch.version}, but the engine is built for ${built.join(", ")}. ` +
+      "Run `npx cellsam setup` for one that fits, or `npm run build` in a checkout to build for yours.",
+    { detail: { libtorch: libtorch.path, version: libtorch.version, built } },
+  );
+}
+
+function list(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

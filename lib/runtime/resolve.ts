@@ -1,0 +1,170 @@
+/**
+ * Where libtorch is. Nothing is downloaded here and no network is touched: `cellsam setup` (setup.ts) fills the cache.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { CellsamError } from "../errors.js";
+
+export type LibtorchSource = "option" | "CELLSAM_LIBTORCH" | "LIBTORCH" | "LIBTORCH_USE_PYTORCH" | "cache";
+
+export interface Libtorch {
+  /** Absolute path of the folder with lib/ in it. */
+  path: string;
+  /** Full version, e.g. "2.13.0". */
+  version: string;
+  /** "cpu", "cu126", ... as far as the version string or the libraries tell. */
+  variant: string;
+  source: LibtorchSource;
+}
+
+export interface ResolveOptions {
+  /** A libtorch folder, or "python" for the torch of the Python on the path. */
+  libtorch?: string | undefined;
+  /** Stands in for process.env in tests. */
+  env?: NodeJS.ProcessEnv;
+}
+
+/** The torch version that `cellsam setup` fetches and the cache prefers. */
+export const pinnedTorch = "2.13";
+
+/** Finds libtorch: option, CELLSAM_LIBTORCH, LIBTORCH, LIBTORCH_USE_PYTORCH=1, cache; else ERR_LIBTORCH_NOT_FOUND. */
+export function resolveLibtorch(options: ResolveOptions = {}): Libtorch {
+  const env = options.env ?? process.env;
+  const looked: string[] = [];
+  const named: [LibtorchSource, string | undefined][] = [
+    ["option", options.libtorch],
+    ["CELLSAM_LIBTORCH", env.CELLSAM_LIBTORCH],
+    ["LIBTORCH", env.LIBTORCH],
+    ["LIBTORCH_USE_PYTORCH", env.LIBTORCH_USE_PYTORCH === "1" ? "python" : undefined],
+  ];
+  for (const [source, value] of named) {
+    if (!value) continue;
+    const folder = value === "python" ? pythonTorch(env) : resolve(value);
+    if (!folder) {
+      looked.push(`${source}: no Python with torch (set PYTHON to choose one)`);
+    } else if (!hasLibtorch(folder)) {
+      looked.push(`${source}: ${folder} (no lib/${libraryName("torch_cpu")})`);
+    } else {
+      return describe(folder, source);
+    }
+    // What the user named and got wrong is an error, never a reason to take another one in silence.
+    throw notFound(looked);
+  }
+  const cache = join(cacheFolder(env), "libtorch");
+  const cached = cachedLibtorch(cache);
+  if (cached) return cached;
+  looked.push("option libtorch, CELLSAM_LIBTORCH, LIBTORCH, LIBTORCH_USE_PYTORCH: not set", `cache: ${cache} (none ready)`);
+  throw notFound(looked);
+}
+
+/** ~/.cache/cellsam-train, or what CELLSAM_CACHE, XDG_CACHE_HOME or the platform says. */
+export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
+  if (env.CELLSAM_CACHE) return resolve(env.CELLSAM_CACHE);
+  const home = env.HOME || homedir();
+  if (process.platform === "darwin") return join(home, "Library", "Caches", "cellsam-train");
+  if (process.platform === "win32") return join(env.LOCALAPPDATA ?? join(home, "AppData", "Local"), "cellsam-train", "Cache");
+  // The XDG rules call a relative XDG_CACHE_HOME invalid, to be ignored.
+  const xdg = env.XDG_CACHE_HOME && isAbsolute(env.XDG_CACHE_HOME) ? env.XDG_CACHE_HOME : join(home, ".cache");
+  return join(xdg, "cellsam-train");
+}
+
+/** lib, .so and the like around a library's name, as this platform spells it. */
+export function libraryName(name: string): string {
+  if (process.platform === "win32") return `${name}.dll`;
+  return `lib${name}.${process.platform === "darwin" ? "dylib" : "so"}`;
+}
+
+/**
+ * The version of the libtorch in a folder, read without loading it: build-version (PyTorch's archive), version.py (the Python
+ * package) or include/torch/version.h; null when none of them is there.
+ */
+export function libtorchVersion(folder: string): string | null {
+  const archive = read(join(folder, "build-version"));
+  if (archive) return archive.trim();
+  const python = read(join(folder, "version.py"))?.match(/__version__\s*=\s*['"]([^'"]+)['"]/)?.[1];
+  if (python) return python;
+  for (const header of ["torch/headeronly/version.h", "torch/csrc/api/include/torch/version.h", "torch/version.h"]) {
+    const text = read(join(folder, "include", header));
+    const part = (name: string) => text?.match(new RegExp(`#define TORCH_VERSION_${name} (\\d+)`))?.[1];
+    if (part("MAJOR")) return `${part("MAJOR")}.${part("MINOR")}.${part("PATCH")}`;
+  }
+  return null;
+}
+
+function hasLibtorch(folder: string): boolean {
+  return existsSync(join(folder, "lib", libraryName("torch_cpu")));
+}
+
+function describe(folder: string, source: LibtorchSource): Libtorch {
+  const version = libtorchVersion(folder);
+  if (!version) {
+    throw new CellsamError(
+      "ERR_LIBTORCH_VERSION",
+      `The version of the libtorch in ${folder} cannot be told: it has no build-version, version.py or include/torch. ` +
+        "Name the whole libtorch folder, or run `npx cellsam setup`.",
+      { detail: { path: folder, source } },
+    );
+  }
+  const [number = version, label] = version.split("+");
+  const guess = existsSync(join(folder, "lib", libraryName("torch_cuda"))) ? "cuda" : "cpu";
+  return { path: folder, version: number, variant: label ?? guess, source };
+}
+
+/** The newest ready folder of the cache, those of the pinned version first. A folder without READY.json is half written. */
+function cachedLibtorch(cache: string): Libtorch | null {
+  const found: Libtorch[] = [];
+  for (const name of safeList(cache)) {
+    const folder = join(cache, name);
+    const named = /^(\d+\.\d+\.\d+)-(\w+)$/.exec(name);
+    if (!named || !existsSync(join(folder, "READY.json")) || !hasLibtorch(folder)) continue;
+    found.push({ path: folder, version: named[1] as string, variant: named[2] as string, source: "cache" });
+  }
+  const pinned = (torch: Libtorch) => Number(torch.version.startsWith(`${pinnedTorch}.`));
+  const ready = (torch: Libtorch) => statSync(join(torch.path, "READY.json")).mtimeMs;
+  found.sort((a, b) => pinned(b) - pinned(a) || ready(b) - ready(a));
+  return found[0] ?? null;
+}
+
+/** The torch package folder of PYTHON, python3 or python; null without one. Torch is located, not imported. */
+function pythonTorch(env: NodeJS.ProcessEnv): string | null {
+  const script = "import importlib.util as u; s = u.find_spec('torch'); print(s.origin if s else '')";
+  for (const python of env.PYTHON ? [env.PYTHON] : ["python3", "python"]) {
+    try {
+      const origin = execFileSync(python, ["-c", script], {
+        encoding: "utf8",
+        env,
+        stdio: ["ignore", "pipe", "ignore"],
+      }).trim();
+      if (basename(origin) === "__init__.py") return dirname(origin);
+    } catch {
+      // This Python is not there; the next one may be.
+    }
+  }
+  return null;
+}
+
+function notFound(looked: string[]): CellsamError {
+  return new CellsamError(
+    "ERR_LIBTORCH_NOT_FOUND",
+    `No libtorch was found. Type: npx cellsam setup\nLooked at:\n${looked.map((line) => `  ${line}`).join("\n")}`,
+    { detail: { looked, command: "npx cellsam setup" } },
+  );
+}
+
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+function safeList(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,237 @@
+/**
+ * `cellsam setup`: puts a libtorch into the cache. From PyTorch's own archive, or through pip, which knows the mirrors of the
+ * place; nothing counts as there before READY.json is written and the folder has its name.
+ */
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { promisify } from "node:util";
+import { CellsamError } from "../errors.js";
+import { download } from "./download.js";
+import { cacheFolder, libraryName, libtorchVersion } from "./resolve.js";
+import { copyFolder, unpackArchive } from "./unpack.js";
+import { archives, cpuWheels, libtorchVersionPinned, minimumCuda, type Variant } from "./variants.js";
+
+export interface SetupOptions {
+  variant: Variant;
+  /** A URL, a zip archive, a wheel or a folder to take libtorch from. */
+  from?: string;
+  /** Expected SHA-256 of the file that `from` names. */
+  sha256?: string;
+  /** Also keep the headers, to build the engine from source. */
+  headers?: boolean;
+  /** Replace what is there already. */
+  force?: boolean;
+  env?: NodeJS.ProcessEnv;
+  signal?: AbortSignal;
+  onProgress?: (text: string) => void;
+}
+
+export interface SetupResult {
+  path: string;
+  version: string;
+  variant: string;
+  bytes: number;
+  /** False when a ready one was there and nothing was done. */
+  fetched: boolean;
+}
+
+/** Fetches libtorch into the cache. Throws ERR_SETUP when no source gives one, with what each of them said. */
+export async function setupLibtorch(options: SetupOptions): Promise<SetupResult> {
+  const env = options.env ?? process.env;
+  const { variant } = options;
+  const root = join(cacheFolder(env), "libtorch");
+  const target = join(root, `${libtorchVersionPinned}-${variant}`);
+  const ready = join(target, "READY.json");
+  const complete = (await exists(ready)) && (!options.headers || (await exists(join(target, "include"))));
+  if (complete && !options.force && !options.from) {
+    return { path: target, version: libtorchVersionPinned, variant, bytes: await folderSize(target), fetched: false };
+  }
+
+  const work = join(root, `.partial-${process.pid}-${Date.now().toString(36)}`);
+  try {
+    await mkdir(work, { recursive: true });
+  } catch (cause) {
+    throw new CellsamError("ERR_SETUP", `${root} cannot be written: set CELLSAM_CACHE to a folder that can.`, { cause });
+  }
+  try {
+    const source = await fetchInto(join(work, "libtorch"), work, variant, options);
+    const version = libtorchVersion(join(work, "libtorch"))?.split("+")[0];
+    if (!version || !(await exists(join(work, "libtorch", "lib", libraryName("torch_cpu"))))) {
+      throw new CellsamError("ERR_SETUP", `${source} holds no libtorch for ${process.platform}-${process.arch}.`);
+    }
+    if (variant === "cpu" && (await exists(join(work, "libtorch", "lib", libraryName("torch_cuda"))))) {
+      throw new CellsamError(
+        "ERR_SETUP",
+        `${source} gave a CUDA build, whose further libraries are not in it; name another with --from.`,
+      );
+    }
+    const folder = join(root, `${version}-${variant}`);
+    const files = await checksums(join(work, "libtorch"));
+    await writeFile(
+      join(work, "libtorch", "READY.json"),
+      `${JSON.stringify({ version, variant, source, created: new Date().toISOString(), files }, null, 2)}\n`,
+    );
+    await rm(folder, { recursive: true, force: true });
+    await rename(join(work, "libtorch"), folder);
+    return { path: folder, version, variant, bytes: await folderSize(folder), fetched: true };
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** The newest CUDA variant for a driver that supports `cuda` (e.g. "12.8"); "cpu" without a driver or a CUDA build. */
+export function chooseVariant(cuda: string | null): Variant {
+  if (cuda === null) return "cpu";
+  const platform = `${process.platform}-${process.arch}`;
+  const usable = (Object.entries(minimumCuda) as [Exclude<Variant, "cpu">, string][])
+    .filter(([name, minimum]) => platform in archives[name] && compare(cuda, minimum) >= 0)
+    .sort(([, a], [, b]) => compare(b, a));
+  return usable[0]?.[0] ?? "cpu";
+}
+
+/** Tries the sources in turn; answers the name of the one that gave the files. */
+async function fetchInto(target: string, work: string, variant: Variant, options: SetupOptions): Promise<string> {
+  const say = options.onProgress ?? (() => {});
+  const headers = options.headers ?? false;
+  if (options.from) {
+    const isUrl = /^https?:/.test(options.from);
+    const path = isUrl ? join(work, basename(new URL(options.from).pathname)) : resolve(options.from);
+    if (isUrl) await fetchFile(options.from, path, options);
+    if ((await stat(path).catch(() => null))?.isDirectory()) {
+      say(`Copying from ${path}`);
+      await copyFolder(path, target, headers);
+    } else {
+      if (!(await exists(path)))
+        throw new CellsamError("ERR_SETUP", `--from ${options.from}: there is no such file or folder.`);
+      if (options.sha256) await verify(path, options.sha256);
+      say(`Unpacking ${basename(path)}`);
+      await unpackArchive(path, target, headers);
+    }
+    return options.from;
+  }
+
+  const failures: string[] = [];
+  const url = archives[variant][`${process.platform}-${process.arch}`];
+  if (url) {
+    try {
+      const path = join(work, "libtorch.zip");
+      await fetchFile(url, path, options);
+      say("Unpacking");
+      await unpackArchive(path, target, headers);
+      return url;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      failures.push(`PyTorch's archive: ${(error as Error).message}`);
+    }
+  }
+  // A wheel brings CUDA's own libraries as further packages, so pip is a source for the CPU only.
+  if (variant === "cpu") {
+    try {
+      say(`Asking pip for torch ${libtorchVersionPinned}`);
+      await unpackArchive(await pipDownload(work, options), target, headers);
+      return "pip";
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      failures.push(`pip: ${(error as Error).message}`);
+    }
+  }
+  throw new CellsamError(
+    "ERR_SETUP",
+    `No source gave libtorch ${libtorchVersionPinned} (${variant}):\n${failures.map((line) => `  ${line}`).join("\n")}\n` +
+      "Name one yourself: npx cellsam setup --from <URL, libtorch zip, torch wheel or folder>",
+    { detail: { failures } },
+  );
+}
+
+async function fetchFile(url: string, path: string, options: SetupOptions): Promise<void> {
+  options.onProgress?.(`Downloading ${url}`);
+  let shown = -1;
+  await download(url, path, {
+    ...(options.signal ? { signal: options.signal } : {}),
+    onProgress: (bytes, total) => {
+      const percent = total === null ? Math.floor(bytes / 1e8) : Math.floor((bytes / total) * 20) * 5;
+      if (percent === shown) return;
+      shown = percent;
+      options.onProgress?.(total === null ? `${Math.round(bytes / 1e6)} MB` : `${percent} % of ${Math.round(total / 1e6)} MB`);
+    },
+  });
+  if (options.sha256) await verify(path, options.sha256);
+}
+
+/** The wheel's path. pip checks its hash against the index, and honours the mirrors of its configuration. */
+async function pipDownload(work: string, options: SetupOptions): Promise<string> {
+  const folder = join(work, "wheel");
+  const python = options.env?.PYTHON ?? process.env.PYTHON ?? "python3";
+  // Pip's own index has the CUDA build under this version on Linux; a +cpu wheel of an extra index goes before it.
+  const source = ["--extra-index-url", cpuWheels, "--only-binary", ":all:", "--no-deps"];
+  const args = ["-m", "pip", "download", ...source, "--dest", folder, `torch==${libtorchVersionPinned}`];
+  try {
+    await promisify(execFile)(python, args, {
+      env: { PIP_RETRIES: "1", ...(options.env ?? process.env) },
+      maxBuffer: 1 << 26,
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+  } catch (error) {
+    const lines = String((error as { stderr?: string }).stderr ?? (error as Error).message)
+      .trim()
+      .split("\n");
+    throw new Error(lines.findLast((line) => line.startsWith("ERROR")) ?? lines.at(-1) ?? "failed", { cause: error });
+  }
+  const wheel = (await readdir(folder)).find((name) => name.endsWith(".whl"));
+  if (!wheel) throw new Error("pip downloaded no wheel");
+  return join(folder, wheel);
+}
+
+async function verify(path: string, expected: string): Promise<void> {
+  const found = await sha256(path);
+  if (found === expected.toLowerCase()) return;
+  throw new CellsamError(
+    "ERR_CHECKSUM",
+    `${basename(path)} has SHA-256 ${found}, not ${expected}: it is damaged or another file.`,
+    {
+      detail: { expected, found },
+    },
+  );
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash);
+  return hash.digest("hex");
+}
+
+/** SHA-256 of every library, so that `cellsam doctor` can tell a damaged one. */
+async function checksums(folder: string): Promise<Record<string, string>> {
+  const sums: Record<string, string> = {};
+  for (const name of (await readdir(join(folder, "lib"))).sort()) sums[`lib/${name}`] = await sha256(join(folder, "lib", name));
+  return sums;
+}
+
+async function folderSize(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).size;
+  }
+  return bytes;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Compares dotted version numbers. */
+function compare(a: string, b: string): number {
+  const [x, y] = [a.split(".").map(Number), b.split(".").map(Number)];
+  for (let i = 0; i < Math.max(x.length, y.length); i += 1) {
+    const difference = (x[i] ?? 0) - (y[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}

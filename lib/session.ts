@@ -1,0 +1,366 @@
+/**
+ * The typed face of the engine's sessions: one model with its optimiser, or one store of tiles being written. Commands of a
+ * session run one after another on its own thread and never block the event loop. Names are camelCase here and snake_case
+ * at the border; the mapping is in names.ts.
+ */
+
+import { CellsamError } from "./errors.js";
+import type { StepEvent } from "./events.js";
+import { fromBorder, toBorder } from "./names.js";
+import { type NativeJob, type NativeSession, type NdArray, openNative } from "./native.js";
+
+export type Device = "cpu" | "cuda" | `cuda:${number}`;
+export type ImageArray = NdArray<Uint8Array | Uint16Array | Float32Array>;
+/** Means over the batches that counted, `total_loss` and its weighted parts by name; null when no batch did. */
+export type Losses = Record<string, number | null>;
+
+export interface SessionOptions {
+  size: string;
+  /** Fields of the size table that differ from `size`, in camelCase. */
+  overrides?: Record<string, unknown>;
+  generation?: "plain" | "adv";
+  device?: Device;
+  precision?: "fp32" | "bf16";
+  seed?: number;
+  /** 0: all cores. */
+  threads?: number;
+  deterministic?: boolean;
+}
+
+export interface LoadReport {
+  layout: string;
+  generation: "plain" | "adv";
+  loaded: number;
+  missing: string[];
+  unexpected: string[];
+  /** Tensors of another shape or kind of number than the model's, each described like "float32 [768]". */
+  mismatched: { name: string; expected: string; found: string }[];
+  /** For people: what was left out or was ambiguous. */
+  warnings: string[];
+}
+
+export interface SaveReport {
+  path: string;
+  bytes: number;
+  sha256: string;
+  tensors: number;
+}
+
+export interface ParameterInfo {
+  name: string;
+  shape: number[];
+  trainable: boolean;
+}
+
+/** Everything of the stage's config that the engine needs (Stage1Config or Stage2Config without the visual keys). */
+export interface StageOptions {
+  stage: 1 | 2;
+  epochs: number;
+  stepsPerEpoch: number;
+  [option: string]: unknown;
+}
+
+export interface StageReport {
+  trainable: string[];
+  parameters: number;
+  groups: { name: string; lr: number; parameters: number }[];
+}
+
+export interface TrainEpochOptions {
+  store: string;
+  /** Tile numbers, [n]; the engine shuffles them by seed, fold and epoch. */
+  indices: Int32Array;
+  /** Folds train in orders of their own. Default 0. */
+  fold?: number;
+  epoch: number;
+  startStep?: number;
+  batchSize: number;
+  augment: boolean;
+  signal?: AbortSignal | undefined;
+  onStep?: ((event: StepEvent) => void) | undefined;
+}
+
+export interface EpochReport {
+  /** True when the signal ended the epoch early; `step` is then where to go on with `startStep`. */
+  stopped: boolean;
+  step: number;
+  steps: number;
+  images: number;
+  seconds: number;
+  lr: number;
+  losses: Losses;
+}
+
+export interface ValidateOptions {
+  store: string;
+  indices: Int32Array;
+  batchSize: number;
+  signal?: AbortSignal | undefined;
+}
+
+export interface ValidateReport {
+  losses: Losses;
+  images: number;
+  seconds: number;
+}
+
+export interface SavedState {
+  path: string;
+  bytes: number;
+  sha256: string;
+}
+
+export interface StateReport {
+  stage: 1 | 2;
+  epoch: number;
+  step: number;
+}
+
+/** How pixels are read and how boxes become cells; lib/config/inference.ts says what each one does. Absent: the engine's default. */
+export interface InferenceOptions {
+  normalize?: boolean;
+  intensity?: "percentile" | "full";
+  greyChannel?: "blue" | "all";
+  bboxThreshold?: number;
+  adaptiveThreshold?: boolean;
+  nmsIou?: number;
+  iouThreshold?: number;
+  maskThreshold?: number;
+  minArea?: number;
+  overlap?: "score" | "official";
+  minVisible?: number;
+  largestPiece?: boolean;
+  removeBoundaries?: boolean;
+  promptChunk?: number;
+  /** Pixels; 0: the whole image at once. */
+  tileSize?: number;
+  tileOverlap?: number;
+}
+
+export interface PredictOptions extends InferenceOptions {
+  /** [H,W] or [H,W,C]. */
+  image: ImageArray;
+  /** Prompts in pixels, xyxy, [n,4]; without them the detector finds its own. */
+  boxes?: NdArray<Float32Array | Float64Array>;
+  signal?: AbortSignal | undefined;
+}
+
+/** Instance i (row i of scores, boxes and ious) has the id i + 1 in `labels`. */
+export interface Prediction {
+  /** [H,W], 0 is background. */
+  labels: NdArray<Int32Array>;
+  /** [n]. */
+  scores: NdArray<Float64Array>;
+  /** [n,4], xyxy in pixels. */
+  boxes: NdArray<Float64Array>;
+  /** [n], the model's own estimate of each mask's IoU. */
+  ious: NdArray<Float64Array>;
+  count: number;
+}
+
+export interface PromptIouOptions extends InferenceOptions {
+  /** [H,W] or [H,W,C]. */
+  image: ImageArray;
+  /** True cells [H,W], 0 is background. */
+  labels: NdArray<Int32Array>;
+  signal?: AbortSignal | undefined;
+}
+
+/** Row i is the cell with id `ids.data[i]`. */
+export interface PromptIou {
+  ids: NdArray<Int32Array>;
+  ious: NdArray<Float64Array>;
+}
+
+export interface Session extends AsyncDisposable, Disposable {
+  load(path: string): Promise<LoadReport>;
+  save(path: string, options?: { format?: "pth" | "safetensors" }): Promise<SaveReport>;
+  /** 16 hex digits per tensor, for "has it moved?" questions. */
+  digest(): Promise<Record<string, string>>;
+  parameters(): Promise<ParameterInfo[]>;
+  beginStage(options: StageOptions): Promise<StageReport>;
+  /** Resolves with `stopped: true` after the current step when the signal fires. */
+  trainEpoch(options: TrainEpochOptions): Promise<EpochReport>;
+  /** Rejects with the signal's reason when it fires. */
+  validate(options: ValidateOptions): Promise<ValidateReport>;
+  /** Tells a plateau schedule the epoch's validation loss. */
+  observe(loss: number): Promise<{ lr: number }>;
+  saveState(path: string): Promise<SavedState>;
+  loadState(path: string): Promise<StateReport>;
+  /** Copies one trunk over the other; by default the detector's into the segmenter's image encoder. */
+  transferWeights(to?: "image_encoder" | "cellfinder"): Promise<void>;
+  endStage(): Promise<void>;
+  /** Rejects with the signal's reason when it fires. */
+  predict(options: PredictOptions): Promise<Prediction>;
+  /** IoU of each cell's mask when its true box is the prompt. Rejects with the signal's reason when it fires. */
+  promptIou(options: PromptIouOptions): Promise<PromptIou>;
+  /** Stops the running command, rejects it and the queued ones with ERR_DISPOSED, frees the model. May be called again. */
+  dispose(): Promise<void>;
+  readonly disposed: boolean;
+}
+
+export interface StoreWriterOptions {
+  path: string;
+  tileSize?: number;
+  overlap?: number;
+  minFragmentArea?: number;
+  normalize?: boolean;
+  intensity?: "percentile" | "full";
+  greyChannel?: "blue" | "all";
+}
+
+export interface StoreImage {
+  image: ImageArray;
+  /** Instance ids, 0 is background, [H,W]. */
+  labels?: NdArray<Int32Array>;
+  /** Identifies the source image; tiles of one source never part in a split. */
+  source: string;
+}
+
+/** Nothing is visible under `path` before `finish`; `dispose` without it removes the temporary file. */
+export interface StoreWriter extends AsyncDisposable, Disposable {
+  /** `first` is the number of the image's first tile in the store. */
+  add(image: StoreImage): Promise<{ tiles: number; first: number; instances: number }>;
+  finish(): Promise<{ tiles: number; images: number; bytes: number; path: string }>;
+  dispose(): Promise<void>;
+}
+
+/** Builds a model on its own thread. */
+export async function openSession(options: SessionOptions): Promise<Session> {
+  const { overrides, ...rest } = options;
+  const native = await openNative({ kind: "model", ...toBorder(rest), ...(overrides && { overrides: toBorder(overrides) }) });
+  return new ModelSession(native);
+}
+
+/** Opens a store of tiles for writing. */
+export async function openStoreWriter(options: StoreWriterOptions): Promise<StoreWriter> {
+  return new TileStoreWriter(await openNative({ kind: "store_writer", ...toBorder(options) }));
+}
+
+/** What both kinds of session share: sending commands, signals and the end of life. */
+class CommandSession {
+  readonly #native: NativeSession;
+  #closing: Promise<void> | undefined;
+
+  constructor(native: NativeSession) {
+    this.#native = native;
+  }
+
+  get disposed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  dispose(): Promise<void> {
+    this.#closing ??= this.#native.dispose();
+    return this.#closing;
+  }
+
+  [Symbol.dispose](): void {
+    void this.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  /** Runs one command; an abort asks it to stop and then rejects with the signal's reason. */
+  protected async command<T = unknown>(name: string, args: Record<string, unknown> = {}, signal?: AbortSignal): Promise<T> {
+    signal?.throwIfAborted();
+    try {
+      const answer = await this.send<T>(name, args, signal);
+      signal?.throwIfAborted();
+      return answer;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
+  }
+
+  /** Runs one command whose answer to an abort is an ordinary result. */
+  protected async send<T>(
+    name: string,
+    args: Record<string, unknown>,
+    signal: AbortSignal | undefined,
+    onEvent?: (event: unknown) => void,
+  ): Promise<T> {
+    if (this.disposed) throw new CellsamError("ERR_DISPOSED", `${name}: the session was disposed of; open a new one`);
+    const job: NativeJob = this.#native.call(name, toBorder(args), onEvent && ((event) => onEvent(fromBorder(event))));
+    const cancel = () => job.cancel();
+    if (signal?.aborted) cancel();
+    signal?.addEventListener("abort", cancel, { once: true });
+    try {
+      const answer = await job.promise;
+      return (name === "digest" ? answer : fromBorder(answer)) as T; // the keys of a digest are names of tensors
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+    }
+  }
+}
+
+class ModelSession extends CommandSession implements Session {
+  load(path: string): Promise<LoadReport> {
+    return this.command("load", { path });
+  }
+
+  save(path: string, options: { format?: "pth" | "safetensors" } = {}): Promise<SaveReport> {
+    return this.command("save", { path, ...options });
+  }
+
+  digest(): Promise<Record<string, string>> {
+    return this.command("digest");
+  }
+
+  parameters(): Promise<ParameterInfo[]> {
+    return this.command("parameters");
+  }
+
+  beginStage(options: StageOptions): Promise<StageReport> {
+    return this.command("begin_stage", options);
+  }
+
+  trainEpoch({ signal, onStep, ...options }: TrainEpochOptions): Promise<EpochReport> {
+    return this.send("train_epoch", options, signal, onStep as ((event: unknown) => void) | undefined);
+  }
+
+  validate({ signal, ...options }: ValidateOptions): Promise<ValidateReport> {
+    return this.command("validate", options, signal);
+  }
+
+  observe(loss: number): Promise<{ lr: number }> {
+    return this.command("observe", { loss });
+  }
+
+  saveState(path: string): Promise<SavedState> {
+    return this.command("save_state", { path });
+  }
+
+  loadState(path: string): Promise<StateReport> {
+    return this.command("load_state", { path });
+  }
+
+  async transferWeights(to: "image_encoder" | "cellfinder" = "image_encoder"): Promise<void> {
+    await this.command("transfer_weights", { to });
+  }
+
+  async endStage(): Promise<void> {
+    await this.command("end_stage");
+  }
+
+  predict({ signal, ...options }: PredictOptions): Promise<Prediction> {
+    return this.command("predict", options, signal);
+  }
+
+  promptIou({ signal, ...options }: PromptIouOptions): Promise<PromptIou> {
+    return this.command("prompt_iou", options, signal);
+  }
+}
+
+class TileStoreWriter extends CommandSession implements StoreWriter {
+  add(image: StoreImage): Promise<{ tiles: number; first: number; instances: number }> {
+    return this.command("add", { ...image });
+  }
+
+  finish(): Promise<{ tiles: number; images: number; bytes: number; path: string }> {
+    return this.command("finish");
+  }
+}
