@@ -1,0 +1,41 @@
+/** The kinds of values that the schemas are made of. Every message names the whole allowed range, not only the bound that was hit. */
+import { z } from "zod";
+import { nearest } from "./nearest.js";
+
+function bounded(range: string, inside: (value: number) => boolean) {
+  const error = `must be ${range}`;
+  return z.number({ error }).refine((value) => Number.isFinite(value) && inside(value), { error });
+}
+
+export const positive = () => bounded("a finite number > 0", (v) => v > 0);
+export const nonNegative = () => bounded("a finite number >= 0", (v) => v >= 0);
+export const atLeastOne = () => bounded("a finite number >= 1", (v) => v >= 1);
+/** [0, 1] */
+export const ratio = () => bounded("a number from 0 to 1", (v) => v >= 0 && v <= 1);
+/** (0, 1] */
+export const fraction = () => bounded("a number > 0 and <= 1", (v) => v > 0 && v <= 1);
+/** [0, below) */
+export const ratioBelow = (below: number) => bounded(`a number >= 0 and < ${below}`, (v) => v >= 0 && v < below);
+/** (0, 1) */
+export const openRatio = () => bounded("a number > 0 and < 1", (v) => v > 0 && v < 1);
+
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER) {
+  const range = max === Number.MAX_SAFE_INTEGER ? `an integer >= ${min}` : `an integer from ${min} to ${max}`;
+  return bounded(range, (v) => Number.isInteger(v) && v >= min && v <= max);
+}
+
+/** 0, which switches something off, or an integer of the range. */
+export const zeroOrInteger = (min: number, max: number) =>
+  bounded(`0 or an integer from ${min} to ${max}`, (v) => v === 0 || (Number.isInteger(v) && v >= min && v <= max));
+
+export function choice<const T extends readonly [string, ...string[]]>(names: T) {
+  return z.enum(names, {
+    error: (issue) => {
+      const meant = typeof issue.input === "string" ? nearest(issue.input, names) : undefined;
+      return `must be one of ${names.join(", ")}${meant ? ` (did you mean ${meant}?)` : ""}`;
+    },
+  });
+}
+
+export const flag = () => z.boolean({ error: "must be true or false" });
+export const path = () => z.string({ error: "must be a path" }).min(1, { error: "must not be empty" });

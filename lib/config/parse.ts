@@ -1,0 +1,85 @@
+/**
+ * Turns unknown input into a checked configuration. All problems are reported at once, each with its key, the allowed range and,
+ * for an unknown key, the nearest known one.
+ */
+import { z } from "zod";
+import { CellsamError } from "../errors.js";
+import { snakeCase } from "../names.js";
+import { nearest } from "./nearest.js";
+import { fromSnake } from "./python.js";
+
+export interface ConfigProblem {
+  key: string;
+  message: string;
+}
+
+function unwrap(schema: unknown): unknown {
+  let inner = schema;
+  while (
+    inner instanceof z.ZodOptional ||
+    inner instanceof z.ZodDefault ||
+    inner instanceof z.ZodPrefault ||
+    inner instanceof z.ZodNullable
+  ) {
+    inner = inner.unwrap();
+  }
+  return inner;
+}
+
+/** The keys that `schema` knows at `path`. */
+export function knownKeys(schema: z.ZodType, path: readonly PropertyKey[] = []): string[] {
+  let inner = unwrap(schema);
+  for (const step of path) {
+    inner = inner instanceof z.ZodObject ? unwrap(inner.shape[step as string]) : undefined;
+  }
+  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+}
+
+function unknownKey(key: string, known: string[]): string {
+  const meant = nearest(key, known);
+  if (!meant) return `unknown key; known are ${known.join(", ")}`;
+  const snake = snakeCase(meant);
+  return `unknown key; did you mean ${meant}${snake === meant ? "" : ` (${snake} in Python's spelling)`}?`;
+}
+
+function problemsOf(schema: z.ZodType, error: z.ZodError): ConfigProblem[] {
+  return error.issues.flatMap((issue) => {
+    if (issue.code === "unrecognized_keys") {
+      const known = knownKeys(schema, issue.path);
+      return issue.keys.map((key) => ({ key: [...issue.path, key].join("."), message: unknownKey(key, known) }));
+    }
+    const missing = issue.code === "invalid_type" && issue.input === undefined;
+    return [{ key: issue.path.join("."), message: missing ? `is missing, ${issue.message}` : issue.message }];
+  });
+}
+
+/** An ERR_CONFIG error that lists `problems`, one a line. */
+export function configError(title: string, problems: ConfigProblem[]): CellsamError {
+  const lines = problems.map(({ key, message }) => (key ? `${key}: ${message}` : message));
+  return new CellsamError("ERR_CONFIG", lines.length === 1 ? `${title}: ${lines[0]}` : `${title}:\n  ${lines.join("\n  ")}`, {
+    detail: { problems },
+  });
+}
+
+/**
+ * Checks `input` (camelCase or Python's snake_case keys) against `schema` and fills the defaults in.
+ * @throws CellsamError ERR_CONFIG with every problem in `detail.problems`
+ */
+export function parseConfig<S extends z.ZodType>(title: string, schema: S, input: unknown): z.output<S> {
+  const result = schema.safeParse(fromSnake(input), { reportInput: true });
+  if (!result.success) throw configError(title, problemsOf(schema, result.error));
+  return result.data;
+}
+
+/** A class whose instances are checked configurations: `new Stage1Config({ patience: 3 })`. */
+export function configClass<S extends z.ZodObject>(title: string, schema: S): new (input?: z.input<S>) => z.output<S> {
+  const CheckedConfig = class {
+    constructor(input?: z.input<S>) {
+      Object.assign(this, parseConfig(title, schema, input ?? {}));
+    }
+  };
+  Object.defineProperty(CheckedConfig, "name", { value: title });
+  return CheckedConfig as new (
+    input?: z.input<S>,
+  ) => z.output<S>;
+}

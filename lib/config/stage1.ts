@@ -1,0 +1,58 @@
+/** Settings of stage 1, the training of the detector (CellFinder). */
+import { z } from "zod";
+import { choice, flag, fraction, nonNegative, ratio } from "./fields.js";
+import { configClass } from "./parse.js";
+import { trainingFields } from "./training.js";
+
+export const stage1Types = ["cellfinder", "image_encoder", "all_backbones", "head_only"] as const;
+
+export const stage1Schema = z
+  .strictObject({
+    /** What trains: the head with the ViT of CellFinder, of SAM, of both, or of none. */
+    stage1Type: choice(stage1Types).default("cellfinder"),
+    /** "full": the whole detector head; "prediction": only its output layers and query positions, as the Python module did. */
+    headScope: choice(["full", "prediction"]).default("full"),
+    ...trainingFields({ scheduler: "step" }),
+    ceLossWeight: nonNegative().default(1),
+    bboxLossWeight: nonNegative().default(5),
+    giouLossWeight: nonNegative().default(2),
+    focalAlpha: ratio().default(0.25),
+    /** Adds the losses of the decoder's earlier layers. */
+    auxLoss: flag().default(true),
+    setCostClass: nonNegative().default(1),
+    setCostBbox: nonNegative().default(1),
+    setCostGiou: nonNegative().default(1),
+    /** Learning rate of the trunk as a share of the head's. */
+    backboneLrRatio: fraction().default(1),
+    freezeBackbone: flag().default(false),
+    /** After the stage, gives the trunk that trained to the other network too: the detector's to SAM, or with "image_encoder" SAM's to the detector. */
+    transferWeights: flag().default(false),
+  })
+  .superRefine((config, context) => {
+    const problem = (key: string, message: string) => context.addIssue({ code: "custom", path: [key], message });
+    if (config.ceLossWeight + config.bboxLossWeight + config.giouLossWeight === 0) {
+      problem("ceLossWeight", "at least one of ceLossWeight, bboxLossWeight, giouLossWeight must be > 0");
+    }
+    if (config.setCostClass + config.setCostBbox + config.setCostGiou === 0) {
+      problem("setCostClass", "at least one of setCostClass, setCostBbox, setCostGiou must be > 0");
+    }
+    const oneRate = config.backboneLrRatio === 1;
+    if (config.stage1Type === "head_only") {
+      if (config.freezeBackbone) problem("freezeBackbone", 'has no effect with stage1Type "head_only", which trains no trunk');
+      if (!oneRate) problem("backboneLrRatio", 'has no effect with stage1Type "head_only", which trains no trunk');
+    } else if (config.freezeBackbone && !oneRate) {
+      problem("backboneLrRatio", "has no effect with freezeBackbone: true, where no trunk trains");
+    }
+    const oneTrunk = config.stage1Type === "cellfinder" || config.stage1Type === "image_encoder";
+    if (config.transferWeights && (!oneTrunk || config.freezeBackbone)) {
+      problem(
+        "transferWeights",
+        'needs stage1Type "cellfinder" or "image_encoder" with freezeBackbone false, where one trunk trains',
+      );
+    }
+  });
+
+export type Stage1Config = z.output<typeof stage1Schema>;
+/** @throws CellsamError ERR_CONFIG */
+export const Stage1Config = configClass("Stage1Config", stage1Schema);
+export type Stage1Input = z.input<typeof stage1Schema>;

@@ -1,0 +1,29 @@
+/** The one place where a stage's configuration becomes the options of the session's `beginStage`. */
+import type { StageOptions } from "../session.js";
+import type { ExperimentConfig } from "./experiment.js";
+import type { Stage1Config } from "./stage1.js";
+import type { Stage2Config } from "./stage2.js";
+
+export type StageNumber = 1 | 2;
+
+export function stageConfig(config: ExperimentConfig, stage: StageNumber): Stage1Config | Stage2Config {
+  return stage === 1 ? config.stage1Config : config.stage2Config;
+}
+
+/** Options of `beginStage`. What only the runner reads (patience, minDelta, transferWeights) stays here. */
+export function stageOptions(config: ExperimentConfig, stage: StageNumber, stepsPerEpoch: number): StageOptions {
+  const { totalEpochs, patience: _patience, minDelta: _minDelta, ...shared } = stageConfig(config, stage);
+  const common = { stage, epochs: totalEpochs, stepsPerEpoch };
+  if ("stage1Type" in shared) {
+    const { transferWeights: _transferWeights, ...options } = shared;
+    return { ...common, ...options };
+  }
+  const { useBoundaryLoss, maxPrompts, ...options } = shared;
+  return {
+    ...common,
+    ...options,
+    // The engine takes values only; 0 stands for all prompts.
+    useBoundaryLoss: useBoundaryLoss ?? options.boundaryLossWeight > 0,
+    maxPrompts: maxPrompts ?? 0,
+  };
+}

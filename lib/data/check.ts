@@ -1,0 +1,125 @@
+/** The check before training: every file is decoded once, and everything that is wrong comes out in one error. */
+import { CellsamError } from "../errors.js";
+import { decodeImage, decodeLabels } from "./decode.js";
+import type { Pair } from "./discover.js";
+import type { LabelOptions } from "./image.js";
+import type { Problem } from "./problem.js";
+
+export interface CheckOptions extends LabelOptions {
+  /** Problems that were found before (by discover); they are reported together with those found here. */
+  problems?: readonly Problem[];
+  /** Files decoded at a time. Default 2. */
+  concurrency?: number;
+  onProgress?: (done: number, total: number) => void;
+  signal?: AbortSignal;
+}
+
+export interface CheckedPair extends Pair {
+  height: number;
+  width: number;
+  channels: 1 | 3;
+  dtype: "uint8" | "uint16" | "float32";
+  /** Number of cells in the mask; 0 for an empty field or without a mask. */
+  cells: number;
+  notes: string[];
+}
+
+export interface CheckedDataset {
+  pairs: CheckedPair[];
+  cells: number;
+}
+
+const FIXES: Record<string, string> = {
+  ERR_FILE: "restore the file or take it out of the folder",
+  ERR_IMAGE_BROKEN: "copy or export the file again",
+  ERR_IMAGE_UNSUPPORTED: "convert the file",
+  ERR_IMAGE_TOO_LARGE: "cut the image into fields, or raise max_pixels",
+  ERR_IMAGE_VALUES: "convert the image",
+  ERR_LABEL_VALUES: "repair the mask",
+};
+
+/**
+ * Decodes all pairs and compares sizes.
+ *
+ * @throws CellsamError ERR_DATASET with `detail.problems: Problem[]` (everything, in the order of the pairs) when anything is wrong
+ */
+export async function checkDataset(pairs: readonly Pair[], options: CheckOptions = {}): Promise<CheckedDataset> {
+  const checked: (CheckedPair | undefined)[] = new Array(pairs.length);
+  const found: Problem[][] = pairs.map(() => []);
+  let next = 0;
+  let done = 0;
+  const worker = async () => {
+    for (let i = next++; i < pairs.length; i = next++) {
+      options.signal?.throwIfAborted();
+      const pair = pairs[i];
+      if (pair) checked[i] = await checkPair(pair, options, found[i] ?? []);
+      options.onProgress?.(++done, pairs.length);
+    }
+  };
+  await Promise.all(Array.from({ length: options.concurrency ?? 2 }, worker));
+  const problems = [...(options.problems ?? []), ...found.flat()];
+  const good = checked.filter((pair) => pair !== undefined);
+  const cells = good.reduce((sum, pair) => sum + pair.cells, 0);
+  if (problems.length === 0 && cells === 0 && good.some((pair) => pair.mask !== undefined)) {
+    problems.push({
+      code: "ERR_NO_DATA",
+      path: good[0]?.mask ?? "",
+      message: "no mask holds a cell",
+      fix: "check that these are the label masks",
+    });
+  }
+  if (problems.length > 0) throw datasetError(problems);
+  return { pairs: good, cells };
+}
+
+async function checkPair(pair: Pair, options: CheckOptions, problems: Problem[]): Promise<CheckedPair | undefined> {
+  const { maxPixels, page, binaryMasks } = options;
+  const decodeOptions: LabelOptions = {};
+  if (maxPixels !== undefined) decodeOptions.maxPixels = maxPixels;
+  if (page !== undefined) decodeOptions.page = page;
+  const attempt = async <T>(path: string, decode: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await decode;
+    } catch (error) {
+      const { code, detail, message } = error as CellsamError;
+      if (code === "ERR_INTERNAL") throw error; // not the file's fault
+      const reason = (detail as { reason?: string } | undefined)?.reason ?? message;
+      problems.push({ code: code ?? "ERR_IMAGE_BROKEN", path, message: reason, fix: FIXES[code] ?? "check the file" });
+      return undefined;
+    }
+  };
+  const image = await attempt(pair.image, decodeImage(pair.image, decodeOptions));
+  // A mask is one page; `page` speaks of images only.
+  const maskOptions: LabelOptions = { ...decodeOptions, binaryMasks: binaryMasks ?? false };
+  delete maskOptions.page;
+  const mask = pair.mask === undefined ? undefined : await attempt(pair.mask, decodeLabels(pair.mask, maskOptions));
+  if (!image || (pair.mask !== undefined && !mask)) return undefined;
+  const [height, width] = image.shape;
+  if (mask && (mask.shape[0] !== height || mask.shape[1] !== width)) {
+    const message = `the mask has ${mask.shape.join(" x ")} pixels, its image ${pair.image} has ${height} x ${width}`;
+    problems.push({ code: "ERR_SIZE_MISMATCH", path: pair.mask ?? "", message, fix: "give both the same height and width" });
+    return undefined;
+  }
+  const notes = [...image.notes, ...(mask?.notes ?? [])];
+  return {
+    ...pair,
+    height,
+    width,
+    channels: image.shape.length === 2 ? 1 : 3,
+    dtype: image.dtype,
+    cells: mask?.count ?? 0,
+    notes,
+  };
+}
+
+const SHOWN = 20;
+
+/** One error for all problems; the message shows the first twenty, `detail.problems` has them all. */
+export function datasetError(problems: readonly Problem[]): CellsamError {
+  const lines = problems.slice(0, SHOWN).map(({ path, message, fix }) => `  ${path}: ${message} -> ${fix}`);
+  if (problems.length > SHOWN) lines.push(`  ... and ${problems.length - SHOWN} more`);
+  const head = problems.length === 1 ? "one problem in the data set" : `${problems.length} problems in the data set`;
+  return new CellsamError("ERR_DATASET", `${head}; nothing was started:\n${lines.join("\n")}`, {
+    detail: { problems: [...problems] },
+  });
+}

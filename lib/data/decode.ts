@@ -1,0 +1,131 @@
+/**
+ * Decoding off the event loop: two worker threads, started at the first file and ended after a quiet second. A worker that dies fails only
+ * the file that it was reading.
+ */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import { CellsamError, type ErrorCode } from "../errors.js";
+import type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
+import { readImage, readLabels } from "./reader.js";
+
+export type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
+
+const THREADS = 2;
+const QUIET_MS = 1000;
+const ENTRY = new URL("./decodeWorker.js", import.meta.url);
+// The sources run uncompiled under the test runner, where no worker entry exists: decoding then happens in the calling thread.
+const threaded = existsSync(fileURLToPath(ENTRY));
+
+export interface Request {
+  kind: "image" | "labels";
+  path: string;
+  options: LabelOptions;
+}
+
+/** `ready` comes once, first: everything that decoding needs could be loaded. */
+export type Reply =
+  | { ready: true }
+  | { ok: true; value: NdImage | LabelMap }
+  | { ok: false; code: ErrorCode; message: string; detail: Record<string, unknown> };
+
+interface Job {
+  request: Request;
+  resolve: (value: never) => void;
+  reject: (error: Error) => void;
+}
+
+interface Thread {
+  worker: Worker;
+  job: Job | undefined;
+  timer: NodeJS.Timeout | undefined;
+  ready: boolean;
+}
+
+const queue: Job[] = [];
+const threads = new Set<Thread>();
+
+/**
+ * Decodes an image. PNG (1 to 16 bit; grey, RGB, alpha, indexed), JPEG, TIFF (8 to 64 bit, integer and float; grey and RGB), .npy.
+ *
+ * @returns pixels [H,W] or [H,W,3] as uint8, uint16 or float32, unscaled
+ * @throws CellsamError ERR_FILE, ERR_IMAGE_BROKEN, ERR_IMAGE_UNSUPPORTED, ERR_IMAGE_TOO_LARGE or ERR_IMAGE_VALUES, naming the file;
+ *   ERR_INTERNAL when no image can be decoded at all
+ */
+export function decodeImage(path: string, options: DecodeOptions = {}): Promise<NdImage> {
+  return threaded ? submit<NdImage>({ kind: "image", path, options }) : readImage(path, options);
+}
+
+/**
+ * Decodes a label map [H,W] as int32, ids as in the file.
+ *
+ * @throws CellsamError as decodeImage, or ERR_LABEL_VALUES when the values are no label map
+ */
+export function decodeLabels(path: string, options: LabelOptions = {}): Promise<LabelMap> {
+  return threaded ? submit<LabelMap>({ kind: "labels", path, options }) : readLabels(path, options);
+}
+
+function submit<T>(request: Request): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    queue.push({ request, resolve: resolve as Job["resolve"], reject });
+    const idle = [...threads].find((thread) => !thread.job);
+    if (idle) next(idle);
+    else if (threads.size < THREADS) next(start());
+  });
+}
+
+function start(): Thread {
+  // workerData: geotiff imports the web-worker package, which dies in a thread whose workerData is not an object.
+  // execArgv: flags of the main script (--input-type, --eval) do not suit a file and end the thread.
+  const worker = new Worker(ENTRY, { workerData: {}, execArgv: [] });
+  const thread: Thread = { worker, job: undefined, timer: undefined, ready: false };
+  threads.add(thread);
+  thread.worker.on("message", (reply: Reply) => {
+    if ("ready" in reply) {
+      thread.ready = true;
+      if (thread.job) worker.postMessage(thread.job.request);
+      return;
+    }
+    const job = thread.job;
+    thread.job = undefined;
+    if (reply.ok) job?.resolve(reply.value as never);
+    else job?.reject(new CellsamError(reply.code, reply.message, { detail: reply.detail }));
+    next(thread);
+  });
+  const gone = (cause?: unknown) => {
+    if (!threads.delete(thread)) return;
+    clearTimeout(thread.timer);
+    thread.job?.reject(endedBy(cause, thread.ready, thread.job.request.path));
+    if (queue.length > 0) next(start());
+  };
+  thread.worker.on("error", gone);
+  thread.worker.on("exit", () => gone());
+  return thread;
+}
+
+function endedBy(cause: unknown, ready: boolean, path: string): CellsamError {
+  const reason = cause instanceof Error ? ` (${cause.message})` : "";
+  return ready
+    ? new CellsamError("ERR_IMAGE_BROKEN", `${path}: decoding it ended the decode thread${reason}`, { detail: { path }, cause })
+    : new CellsamError("ERR_INTERNAL", `the thread that decodes images could not start${reason}; reinstall the package`, {
+        cause,
+      });
+}
+
+/** Gives a thread the next job, or lets it end. An idle thread never keeps the process alive; a busy one does. */
+function next(thread: Thread): void {
+  clearTimeout(thread.timer);
+  thread.job = queue.shift();
+  if (thread.job) {
+    thread.worker.ref();
+    // Sent to a starting thread when it says that it is ready: an error before that is never the file's.
+    if (thread.ready) thread.worker.postMessage(thread.job.request);
+    return;
+  }
+  thread.worker.unref();
+  thread.timer = setTimeout(() => {
+    threads.delete(thread);
+    void thread.worker.terminate();
+  }, QUIET_MS);
+  thread.timer.unref();
+}

@@ -1,0 +1,18 @@
+/** The thread in which files are decoded; decode.ts starts it and speaks to it. Pixels are moved to the caller, not copied. */
+import { parentPort } from "node:worker_threads";
+import { CellsamError } from "../errors.js";
+import type { Reply, Request } from "./decode.js";
+import { readImage, readLabels } from "./reader.js";
+
+parentPort?.on("message", async ({ kind, path, options }: Request) => {
+  try {
+    const value = kind === "image" ? await readImage(path, options) : await readLabels(path, options);
+    // A view into Node's shared buffer pool cannot be moved: it would take other files' bytes with it.
+    if (value.data.byteLength !== value.data.buffer.byteLength) value.data = value.data.slice();
+    parentPort?.postMessage({ ok: true, value } satisfies Reply, [value.data.buffer as ArrayBuffer]);
+  } catch (error) {
+    const { code, detail } = error instanceof CellsamError ? error : { code: "ERR_IMAGE_BROKEN" as const, detail: { path } };
+    parentPort?.postMessage({ ok: false, code, message: (error as Error).message, detail: { ...detail } } satisfies Reply);
+  }
+});
+parentPort?.postMessage({ ready: true } satisfies Reply);

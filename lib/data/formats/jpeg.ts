@@ -1,0 +1,32 @@
+/** JPEG through sharp (libjpeg-turbo): the decoded samples as they are, without colour profile and without turning by EXIF. */
+import sharp from "sharp";
+import type { RawImage } from "../image.js";
+import { broken, checkSize, unsupported } from "./limits.js";
+
+/** Reads one JPEG, grey [H,W] or colour [H,W,3]. A file that ends early is refused, not filled with grey. */
+export async function readJpeg(bytes: Uint8Array, maxPixels: number): Promise<RawImage> {
+  if (bytes.length < 4 || bytes[0] !== 0xff || bytes[1] !== 0xd8) throw broken("it is not a JPEG file");
+  const open = () => sharp(bytes, { failOn: "warning", ignoreIcc: true, limitInputPixels: false, sequentialRead: true });
+  try {
+    const meta = await open().metadata();
+    checkSize(meta.height, meta.width, maxPixels);
+    if (meta.channels !== 1 && meta.channels !== 3) throw unsupported("CMYK JPEG is not read; save it as RGB or PNG");
+    const grey = meta.channels === 1;
+    const { data, info } = await open()
+      .toColourspace(grey ? "b-w" : "srgb")
+      .raw({ depth: "uchar" })
+      .toBuffer({ resolveWithObject: true });
+    const notes = ["JPEG is lossy: prefer PNG or TIFF for training"];
+    if ((meta.orientation ?? 1) !== 1) notes.push("the EXIF orientation of the JPEG is not applied");
+    return {
+      data: new Uint8Array(data.buffer, data.byteOffset, data.length),
+      dtype: "uint8",
+      shape: grey ? [info.height, info.width] : [info.height, info.width, info.channels],
+      alpha: false,
+      notes,
+    };
+  } catch (error) {
+    if ((error as { code?: string }).code?.startsWith("ERR_IMAGE_")) throw error;
+    throw broken(`the JPEG data is damaged (${(error as Error).message.trim()})`, error);
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * TIFF and BigTIFF through geotiff, which undoes compression, predictors, strips and tiles. geotiff is forgiving about damaged files, so the
+ * layout is checked against the file here before a pixel is read.
+ */
+import { fromArrayBuffer, type GeoTIFFImage } from "geotiff";
+import type { RawImage, Samples } from "../image.js";
+import { broken, checkSize, unsupported } from "./limits.js";
+
+/** none, LZW, deflate (both numbers), PackBits, zstd. */
+const LOSSLESS = new Set([1, 5, 8, 32946, 32773, 50000]);
+const FORMATS: Record<number, string> = { 1: "uint", 2: "int", 3: "float" };
+
+/**
+ * Reads one page. Smaller copies of a picture (pyramid levels, thumbnails) do not count as pages.
+ *
+ * @param bytes the whole file
+ * @param page which page, from 0; a file with several pages is refused without it
+ */
+export async function readTiff(bytes: Uint8Array, maxPixels: number, page?: number): Promise<RawImage> {
+  const order = bytes.length < 8 ? "" : String.fromCharCode(bytes[0] ?? 0, bytes[1] ?? 0);
+  if (order !== "II" && order !== "MM") throw broken("it is not a TIFF file");
+  try {
+    const file = await fromArrayBuffer(
+      bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer,
+    );
+    const pages: GeoTIFFImage[] = [];
+    const total = await file.getImageCount();
+    for (let i = 0; i < total; i++) {
+      const image = await file.getImage(i);
+      const kind = Number((await tag(image, "NewSubfileType")) ?? 0);
+      if ((kind & 1) === 0) pages.push(image);
+    }
+    if (page === undefined && pages.length > 1) {
+      throw unsupported(
+        `it has ${pages.length} pages (channels, slices or frames): save one page to a file, or choose one with \`page\``,
+      );
+    }
+    const image = pages[page ?? 0];
+    if (!image) throw unsupported(`page ${page ?? 0} was asked for, the file has ${pages.length}`);
+    return await readPage(image, bytes.length, maxPixels, order === "MM");
+  } catch (error) {
+    if ((error as { code?: string }).code?.startsWith("ERR_IMAGE_")) throw error;
+    throw broken(`the TIFF data is damaged (${(error as Error).message})`, error);
+  }
+}
+
+async function readPage(image: GeoTIFFImage, fileSize: number, maxPixels: number, bigEndian: boolean): Promise<RawImage> {
+  const height = image.getHeight();
+  const width = image.getWidth();
+  checkSize(height, width, maxPixels);
+  const samples = image.getSamplesPerPixel();
+  const bits = numbers((await tag(image, "BitsPerSample")) ?? [1]);
+  const formats = numbers((await tag(image, "SampleFormat")) ?? [1]);
+  const photometric = Number((await tag(image, "PhotometricInterpretation")) ?? 1);
+  const compression = Number((await tag(image, "Compression")) ?? 1);
+  const predictor = Number((await tag(image, "Predictor")) ?? 1);
+  const depth = bits[0] ?? 1;
+  const format = FORMATS[formats[0] ?? 1];
+  if (!LOSSLESS.has(compression))
+    throw unsupported(`TIFF compression ${compression} is not read; save it with LZW, deflate or none`);
+  if (new Set(bits).size > 1 || new Set(formats).size > 1) throw unsupported("its channels have different sample types");
+  const sound = format === "float" ? depth === 32 || depth === 64 : format && [8, 16, 32].includes(depth);
+  const packed = format === "uint" && depth < 8 && samples === 1;
+  if (!sound && !packed)
+    throw unsupported(`TIFF samples of ${depth} bit (format ${formats[0]}) are not read; save 8, 16 or 32 bit`);
+  // geotiff undoes this predictor in the byte order of the machine, so the pixels of a big-endian file would be silently wrong.
+  if (bigEndian && predictor === 2 && depth > 8)
+    throw unsupported("big-endian TIFF with a horizontal predictor is not read; save it uncompressed");
+  if (photometric > 3)
+    throw unsupported(`TIFF photometric ${photometric} (CMYK, YCbCr, Lab, ...) is not read; save it as grey or RGB`);
+  await checkLayout(image, fileSize, compression, (height * width * samples * depth) / 8);
+
+  const data = (await image.readRasters({ interleave: true })) as unknown as Samples;
+  const extra = numbers((await tag(image, "ExtraSamples")) ?? []);
+  const alpha = extra.length === 1 && (extra[0] === 1 || extra[0] === 2) && (samples === 2 || samples === 4);
+  const raw: RawImage = {
+    data,
+    dtype: depth === 1 ? "bool" : `${format}${Math.max(8, depth)}`,
+    shape: samples === 1 ? [height, width] : [height, width, samples],
+    alpha,
+    notes: [],
+  };
+  if (depth < 8) raw.bits = depth;
+  if (photometric === 0) raw.whiteIsZero = true;
+  if (photometric === 3) raw.palette = colourTable(numbers((await tag(image, "ColorMap")) ?? []));
+  return raw;
+}
+
+/** Every strip or tile must be there and lie inside the file; a missing one would read as zeros. */
+async function checkLayout(image: GeoTIFFImage, fileSize: number, compression: number, needed: number): Promise<void> {
+  const name = image.isTiled ? "Tile" : "Strip";
+  const offsets = numbers(await tag(image, `${name}Offsets`));
+  const counts = numbers(await tag(image, `${name}ByteCounts`));
+  const planes = image.planarConfiguration === 2 ? image.getSamplesPerPixel() : 1;
+  if (!(image.getTileWidth() >= 1 && image.getTileHeight() >= 1)) throw broken("its tiles have no size");
+  const blocks =
+    Math.ceil(image.getWidth() / image.getTileWidth()) * Math.ceil(image.getHeight() / image.getTileHeight()) * planes;
+  if (offsets.length < blocks || counts.length < blocks)
+    throw broken(`it lists ${offsets.length} of ${blocks} ${name.toLowerCase()}s`);
+  let stored = 0;
+  for (let i = 0; i < blocks; i++) {
+    const count = counts[i] ?? 0;
+    if (count === 0 || (offsets[i] ?? 0) + count > fileSize) throw broken("the TIFF is cut off");
+    stored += count;
+  }
+  const densest = compression === 1 ? 1 : compression === 32773 ? 64 : compression === 50000 ? 40000 : 1500;
+  if (needed > stored * densest + 4096)
+    throw broken(`the TIFF declares ${needed} bytes, which its ${stored} bytes cannot hold`);
+}
+
+/** 16-bit table in planes (all R, all G, all B) to 8-bit triples. */
+function colourTable(planes: number[]): Uint8Array {
+  const entries = planes.length / 3;
+  return Uint8Array.from({ length: planes.length }, (_, i) => (planes[(i % 3) * entries + Math.floor(i / 3)] ?? 0) >> 8);
+}
+
+async function tag(image: GeoTIFFImage, name: string): Promise<unknown> {
+  const directory = image.getFileDirectory();
+  return directory.hasTag(name as never) ? await directory.loadValue(name as never) : undefined;
+}
+
+function numbers(value: unknown): number[] {
+  if (value === undefined || value === null) return [];
+  return typeof value === "object" ? Array.from(value as ArrayLike<number | bigint>, Number) : [Number(value)];
+}

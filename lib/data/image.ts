@@ -1,0 +1,64 @@
+/**
+ * The shapes in which pixels travel through lib/data: what a format reader returns, and what the rest of the package gets. A reader reports
+ * what the file stores; the rules that turn it into an image or a label map are in pixels.ts and labels.ts.
+ */
+
+/** Pixels as a file stores them. 64-bit integers arrive as Float64Array (exact up to 2^53, larger values are refused by the reader). */
+export type Samples =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | Float64Array;
+
+/** What a format reader returns: stored values, C order, with the facts that are needed to understand them. */
+export interface RawImage {
+  data: Samples;
+  /** "bool", "uint8", "int64", "float32" ... : the type in the file, which `data` may widen. */
+  dtype: string;
+  shape: number[];
+  /** The last channel is declared to be alpha by the file. */
+  alpha: boolean;
+  /** Bits per sample below 8 (1, 2, 4); values are not stretched yet. */
+  bits?: number;
+  /** Colour table of an indexed picture, 3 bytes (R, G, B) an entry; `data` holds the indices. */
+  palette?: Uint8Array;
+  /** TIFF photometric 0: stored values are inverted with respect to brightness. */
+  whiteIsZero?: boolean;
+  notes: string[];
+}
+
+/** An image as the engine takes it: [H,W] or [H,W,C] with C = 3; no alpha, no NaN, nothing negative. */
+export interface NdImage {
+  data: Uint8Array | Uint16Array | Float32Array;
+  dtype: "uint8" | "uint16" | "float32";
+  shape: [number, number] | [number, number, number];
+  /** What was decided on the way (alpha dropped, channels moved, ...), one sentence each. */
+  notes: string[];
+}
+
+/** A label map [H,W]: 0 is background, every other value is one cell. Ids are kept as the file has them. */
+export interface LabelMap {
+  data: Int32Array;
+  shape: [number, number];
+  /** Number of different ids other than 0. */
+  count: number;
+  notes: string[];
+}
+
+export interface DecodeOptions {
+  /** Largest height x width that is decoded. Default 16384 x 16384. */
+  maxPixels?: number;
+  /** Page of a TIFF with several pages, from 0. Without it such a file is refused, since pages may be channels, slices or frames. */
+  page?: number;
+}
+
+export interface LabelOptions extends DecodeOptions {
+  /** Masks are foreground/background: 4-connected regions of non-zero pixels become the cells. Default false. */
+  binaryMasks?: boolean;
+}
+
+export const DEFAULT_MAX_PIXELS = 16384 * 16384;

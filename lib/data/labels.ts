@@ -1,0 +1,81 @@
+/** From stored samples to a label map: whole non-negative ids stay as they are, and what is not a label map is refused instead of guessed. */
+import { CellsamError } from "../errors.js";
+import type { LabelMap, RawImage, Samples } from "./image.js";
+
+function refuse(message: string): CellsamError {
+  return new CellsamError("ERR_LABEL_VALUES", message);
+}
+
+/**
+ * Rules: ids must be whole numbers from 0 to 2^31 - 1; indexed pictures give their indices; RGB masks are read only when the channels are
+ * equal; a bool mask, or one whose only values are 0 and 255, is foreground and not a label map, so it needs `binaryMasks`. A map whose only
+ * id is 1 (or anything but 255) is one cell and is never split.
+ */
+export function toLabels(raw: RawImage, binaryMasks = false): LabelMap {
+  const notes = [...raw.notes];
+  const { data, height, width } = flatten(raw, notes);
+  const ids = new Int32Array(data.length);
+  for (let i = 0; i < data.length; i++) {
+    const value = data[i] ?? 0;
+    if (!Number.isInteger(value))
+      throw refuse(`a mask holds whole numbers, this one holds ${value} at row ${Math.floor(i / width)}, column ${i % width}`);
+    if (value < 0) throw refuse(`it holds the negative label ${value}; background is 0, cells count from 1`);
+    if (value > 0x7fffffff) throw refuse(`it holds the label ${value}; ids go up to 2147483647`);
+    ids[i] = value;
+  }
+  if (binaryMasks) {
+    notes.push("4-connected regions of the binary mask became the cells");
+    return { ...connectedComponents(ids, height, width), notes };
+  }
+  const found = new Set<number>();
+  for (const id of ids) found.add(id);
+  found.delete(0);
+  if (found.size > 0 && (raw.dtype === "bool" || (found.size === 1 && found.has(255)))) {
+    throw refuse(
+      `it is a binary mask (${raw.dtype === "bool" ? "bool" : "0 and 255"}), not a label map: set \`binary_masks: true\` to make every 4-connected region a cell; cells that touch become one`,
+    );
+  }
+  return { data: ids, shape: [height, width], count: found.size, notes };
+}
+
+function flatten(raw: RawImage, notes: string[]): { data: Samples; height: number; width: number } {
+  const [a = 0, b = 0, c = 1] = raw.shape;
+  if (raw.shape.length === 2 || c === 1) return { data: raw.data, height: a, width: b };
+  if (a === 1) return { data: raw.data, height: b, width: c };
+  const colours = raw.alpha ? c - 1 : c === 4 ? 3 : c;
+  if (c > 4) throw refuse(`it has shape ${raw.shape.join(" x ")}; a mask has one channel`);
+  const out = raw.data.slice(0, a * b);
+  for (let i = 0; i < a * b; i++) {
+    const first = raw.data[i * c] ?? 0;
+    for (let k = 1; k < colours; k++) {
+      if (raw.data[i * c + k] !== first)
+        throw refuse("it is a coloured picture of a mask; save the label ids themselves (16-bit PNG, TIFF or .npy)");
+    }
+    out[i] = first;
+  }
+  notes.push("the equal channels of the mask were reduced to one");
+  return { data: out, height: a, width: b };
+}
+
+/** Regions of non-zero pixels that share an edge, numbered from 1 in row-major order of their first pixel. */
+export function connectedComponents(mask: ArrayLike<number>, height: number, width: number): Omit<LabelMap, "notes"> {
+  const data = new Int32Array(height * width);
+  const stack: number[] = [];
+  let count = 0;
+  for (let start = 0; start < data.length; start++) {
+    if (!mask[start] || data[start]) continue;
+    count++;
+    data[start] = count;
+    stack.push(start);
+    for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
+      const x = at % width;
+      for (const next of [at - width, at + width, x > 0 ? at - 1 : -1, x < width - 1 ? at + 1 : -1]) {
+        if (next >= 0 && next < data.length && mask[next] && !data[next]) {
+          data[next] = count;
+          stack.push(next);
+        }
+      }
+    }
+  }
+  return { data, shape: [height, width], count };
+}

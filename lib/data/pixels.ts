@@ -1,0 +1,123 @@
+/**
+ * From stored samples to an image: which channels are kept, what the value range must be. Nothing is scaled here except samples
+ * below 8 bit; the one rule that brings 16-bit and float images to 0..255 belongs to the engine's preprocessing.
+ */
+import { CellsamError } from "../errors.js";
+import type { NdImage, RawImage, Samples } from "./image.js";
+
+function refuse(message: string): CellsamError {
+  return new CellsamError("ERR_IMAGE_VALUES", message);
+}
+
+/**
+ * Rules, in order:
+ * - indexed colours are looked up; bool and 1-bit become 0/255, 2 and 4 bit are stretched to 0..255; WhiteIsZero is inverted;
+ * - an alpha channel that the file declares is dropped, with a note when it is not constant; four channels in an array without such a
+ *   declaration (.npy) are read as RGBA only when the fourth is constant at its maximum;
+ * - (H,W,1) is squeezed; three equal channels stay three; channels first is moved last when the first axis is at most 4 and smaller than both others;
+ *   two channels, and more than four, are refused;
+ * - NaN, infinity and negative values are refused; signed, 32 and 64 bit samples are narrowed to uint8, uint16 or float32 without loss.
+ */
+export function toImage(raw: RawImage): NdImage {
+  const notes = [...raw.notes];
+  let current = stretch(raw, notes);
+  let shape = raw.palette ? [...raw.shape, 3] : [...raw.shape];
+  if (shape.length === 3 && isChannelsFirst(shape)) {
+    current = channelsLast(current, shape);
+    shape = [shape[1] ?? 0, shape[2] ?? 0, shape[0] ?? 0];
+    notes.push("channels come first in the file and were moved last");
+  }
+  const [height = 0, width = 0, channels = 1] = shape;
+  let kept = channels;
+  if (raw.alpha) {
+    kept = channels - 1;
+    notes.push(
+      isConstant(current, channels, channels - 1)
+        ? "a constant alpha channel was dropped"
+        : "an alpha channel that varies was dropped",
+    );
+  } else if (channels === 4) {
+    if (!isOpaque(current, raw.dtype))
+      throw refuse("it has 4 signal channels; save the grey or RGB image that shows the cells");
+    kept = 3;
+    notes.push("a constant alpha channel was dropped");
+  }
+  if (kept === 2) throw refuse("it has 2 channels; save one of them as a grey image, or make an RGB image");
+  if (kept !== 1 && kept !== 3)
+    throw refuse(`it has ${channels} channels (shape ${raw.shape.join(" x ")}); an image has 1 or 3`);
+  if (kept !== channels) current = takeChannels(current, channels, kept);
+  const data = narrow(current, raw.dtype);
+  const dtype = data instanceof Uint8Array ? "uint8" : data instanceof Uint16Array ? "uint16" : "float32";
+  return { data, dtype, shape: kept === 1 ? [height, width] : [height, width, kept], notes };
+}
+
+/** Shape [C,H,W] beyond doubt: few first, and not a thin picture with channels last. */
+function isChannelsFirst([a = 0, b = 0, c = 0]: number[]): boolean {
+  return a <= 4 && b > a && c > a && c > 4;
+}
+
+function stretch(raw: RawImage, notes: string[]): Samples {
+  const { data, palette } = raw;
+  if (palette) {
+    const out = new Uint8Array(data.length * 3);
+    for (let i = 0; i < data.length; i++) {
+      const entry = (data[i] ?? 0) * 3;
+      if (entry + 2 >= palette.length) throw new CellsamError("ERR_IMAGE_BROKEN", "a pixel lies outside its colour table");
+      out.set(palette.subarray(entry, entry + 3), i * 3);
+    }
+    notes.push("indexed colours were looked up");
+    return out;
+  }
+  const top = raw.dtype === "bool" ? 1 : raw.bits ? (1 << raw.bits) - 1 : 0;
+  const out = top > 0 ? Uint8Array.from(data, (value) => (Math.min(value, top) * 255) / top) : data;
+  if (!raw.whiteIsZero) return out;
+  const highest = raw.dtype === "uint16" ? 65535 : 255;
+  if (raw.dtype !== "bool" && raw.dtype !== "uint8" && raw.dtype !== "uint16")
+    throw refuse("WhiteIsZero with this sample type is not read");
+  notes.push("stored inverted (WhiteIsZero), brightness was restored");
+  return out.map((value) => highest - value);
+}
+
+function channelsLast(data: Samples, [channels = 1, height = 1, width = 1]: number[]): Samples {
+  const out = data.slice();
+  const plane = height * width;
+  for (let i = 0; i < plane; i++) for (let c = 0; c < channels; c++) out[i * channels + c] = data[c * plane + i] ?? 0;
+  return out;
+}
+
+function takeChannels(data: Samples, channels: number, kept: number): Samples {
+  const out = data.slice(0, (data.length / channels) * kept);
+  for (let from = 0, to = 0; from < data.length; from += channels) {
+    for (let c = 0; c < kept; c++) out[to++] = data[from + c] ?? 0;
+  }
+  return out;
+}
+
+function isConstant(data: Samples, channels: number, channel: number): boolean {
+  for (let i = channel; i < data.length; i += channels) if (data[i] !== data[channel]) return false;
+  return true;
+}
+
+function isOpaque(data: Samples, dtype: string): boolean {
+  const top = dtype.startsWith("float") ? 1 : dtype === "uint16" ? 65535 : 255;
+  return isConstant(data, 4, 3) && data[3] === top;
+}
+
+function narrow(data: Samples, dtype: string): NdImage["data"] {
+  if (data instanceof Uint8Array || data instanceof Uint16Array) return data;
+  let high = 0;
+  for (let i = 0; i < data.length; i++) {
+    const value = data[i] ?? 0;
+    if (!Number.isFinite(value)) throw refuse("it holds NaN or infinite values; replace them");
+    if (value < 0) throw refuse(`it holds negative values (${value}); shift it so that 0 is dark`);
+    if (value > high) high = value;
+  }
+  if (dtype.startsWith("float")) {
+    if (high > 3.4028234663852886e38) throw refuse("it holds values beyond float32");
+    return data instanceof Float32Array ? data : Float32Array.from(data);
+  }
+  if (dtype === "int8") return Uint8Array.from(data);
+  if (high <= 65535) return Uint16Array.from(data);
+  if (high <= 2 ** 24) return Float32Array.from(data);
+  throw refuse(`it holds integers up to ${high}; save it as 16 bit or float32`);
+}
