@@ -1,0 +1,90 @@
+/** Decides when a stage has stopped improving. */
+import { CellsamError } from "../errors.js";
+
+export interface EarlyStoppingOptions {
+  /** Scores without improvement before stopping; 0 stops at the first one. Default 15. */
+  patience?: number;
+  /** Default 0. */
+  minDelta?: number;
+  mode?: "min" | "max";
+}
+
+export interface EarlyStoppingState {
+  wait: number;
+  bestScore: number | null;
+  stoppedEpoch: number | null;
+  shouldStop: boolean;
+}
+
+export class EarlyStopping {
+  readonly patience: number;
+  readonly minDelta: number;
+  readonly mode: "min" | "max";
+  #wait = 0;
+  #best: number | null = null;
+  #stoppedEpoch: number | null = null;
+  #stop = false;
+
+  constructor({ patience = 15, minDelta = 0, mode = "min" }: EarlyStoppingOptions = {}) {
+    if (mode !== "min" && mode !== "max")
+      throw new CellsamError("ERR_CONFIG", `EarlyStopping: mode must be min or max, not ${mode}`);
+    if (!Number.isInteger(patience) || patience < 0)
+      throw new CellsamError("ERR_CONFIG", "EarlyStopping: patience must be an integer >= 0");
+    this.patience = patience;
+    this.minDelta = Math.abs(minDelta);
+    this.mode = mode;
+  }
+
+  /** Takes one score. A score that is not finite never becomes the best and counts as no improvement. Answers shouldStop. */
+  update(score: number, epoch?: number): boolean {
+    if (this.#improves(score)) {
+      this.#best = score;
+      this.#wait = 0;
+      return this.#stop;
+    }
+    this.#wait += 1;
+    if (this.#wait >= this.patience && !this.#stop) {
+      this.#stop = true;
+      this.#stoppedEpoch = epoch ?? this.#wait;
+    }
+    return this.#stop;
+  }
+
+  #improves(score: number): boolean {
+    if (!Number.isFinite(score)) return false;
+    if (this.#best === null) return true;
+    return this.mode === "min" ? score < this.#best - this.minDelta : score > this.#best + this.minDelta;
+  }
+
+  /** With a score, updates first. */
+  shouldStop(score?: number, epoch?: number): boolean {
+    return score === undefined ? this.#stop : this.update(score, epoch);
+  }
+
+  reset(): void {
+    this.restore({ wait: 0, bestScore: null, stoppedEpoch: null, shouldStop: false });
+  }
+
+  getBestScore(): number | null {
+    return this.#best;
+  }
+
+  getWaitCount(): number {
+    return this.#wait;
+  }
+
+  getInfo() {
+    return { patience: this.patience, minDelta: this.minDelta, mode: this.mode, ...this.state() };
+  }
+
+  state(): EarlyStoppingState {
+    return { wait: this.#wait, bestScore: this.#best, stoppedEpoch: this.#stoppedEpoch, shouldStop: this.#stop };
+  }
+
+  restore(state: EarlyStoppingState): void {
+    this.#wait = state.wait;
+    this.#best = state.bestScore;
+    this.#stoppedEpoch = state.stoppedEpoch;
+    this.#stop = state.shouldStop;
+  }
+}

@@ -1,0 +1,17 @@
+/** Strict JSON on disk: no NaN or Infinity, and never half a file. */
+import { readFile } from "node:fs/promises";
+import { writeAtomic } from "../data/write.js";
+
+/** JSON text in which every number that JSON cannot hold is null. */
+export function strictJson(value: unknown, indent = 2): string {
+  const finite = (_key: string, entry: unknown) => (typeof entry === "number" && !Number.isFinite(entry) ? null : entry);
+  return JSON.stringify(value, finite, indent);
+}
+
+export function writeJson(path: string, value: unknown): Promise<void> {
+  return writeAtomic(path, `${strictJson(value)}\n`);
+}
+
+export async function readJson<T = unknown>(path: string): Promise<T> {
+  return JSON.parse(await readFile(path, "utf8")) as T;
+}

@@ -1,0 +1,47 @@
+/** The experiment's log file: one line per message, `time - logger name - LEVEL - message`. */
+import { appendFileSync, mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+
+export type Level = "DEBUG" | "INFO" | "WARNING" | "ERROR";
+const order: readonly Level[] = ["DEBUG", "INFO", "WARNING", "ERROR"];
+
+/** Local time as Python's logging writes it: 2026-11-23 12:30:00,123. */
+export function timestamp(now: Date): string {
+  const two = (n: number) => String(n).padStart(2, "0");
+  const date = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
+  const time = `${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}`;
+  return `${date} ${time},${String(now.getMilliseconds()).padStart(3, "0")}`;
+}
+
+export class Log {
+  readonly #path: string;
+  readonly #level: Level;
+
+  constructor(path: string, level: Level = "INFO") {
+    mkdirSync(dirname(path), { recursive: true });
+    this.#path = path;
+    this.#level = level;
+  }
+
+  /** Appends a line. Synchronous, so that the last words before a crash are in the file. Line breaks are indented. */
+  write(level: Level, logger: string, message: string): void {
+    if (order.indexOf(level) < order.indexOf(this.#level)) return;
+    appendFileSync(this.#path, `${timestamp(new Date())} - ${logger} - ${level} - ${message.replaceAll("\n", "\n  ")}\n`);
+  }
+
+  debug(logger: string, message: string): void {
+    this.write("DEBUG", logger, message);
+  }
+
+  info(logger: string, message: string): void {
+    this.write("INFO", logger, message);
+  }
+
+  warning(logger: string, message: string): void {
+    this.write("WARNING", logger, message);
+  }
+
+  error(logger: string, message: string): void {
+    this.write("ERROR", logger, message);
+  }
+}

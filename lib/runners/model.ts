@@ -1,0 +1,33 @@
+/** Opens the configured network and loads its weights, for training and prediction alike. */
+import type { PredictConfig } from "../config/inference.js";
+import type { modelFields } from "../config/model.js";
+import type { Device, LoadReport, openSession, Session } from "../session.js";
+
+export interface OpenModelOptions {
+  device: Device;
+  open: typeof openSession;
+  /** Hears whatever the model did not get from the weights. */
+  warn: (message: string) => void;
+}
+
+/** `report` is null where no weights are configured. @throws CellsamError ERR_CHECKPOINT_... for weights that do not fit */
+export async function openModel(
+  config: Pick<PredictConfig, keyof typeof modelFields>,
+  { device, open, warn }: OpenModelOptions,
+): Promise<{ session: Session; report: LoadReport | null }> {
+  const { size, sizeOverrides, generation, precision, seed, threads, deterministic, weights } = config;
+  const session = await open({ size, overrides: sizeOverrides, generation, device, precision, seed, threads, deterministic });
+  if (!weights) {
+    if (size !== "tiny")
+      warn(`no weights are given, so ${size} starts from random numbers; set weights to a CellSAM or SAM file`);
+    return { session, report: null };
+  }
+  try {
+    const report = await session.load(weights);
+    for (const warning of report.warnings) warn(`weights ${weights}: ${warning}`);
+    return { session, report };
+  } catch (error) {
+    await session.dispose();
+    throw error;
+  }
+}

@@ -1,0 +1,101 @@
+/** Where everything of an experiment lies: the tree that PYTHON_README.md promises, plus resume/ and splits.json. */
+import { existsSync, realpathSync } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
+import { join, relative, resolve, sep } from "node:path";
+import { CellsamError } from "../errors.js";
+
+export class OutputTree {
+  readonly root: string;
+  readonly config: string;
+  readonly log: string;
+  readonly splits: string;
+  readonly resume: string;
+  readonly runState: string;
+  readonly results: string;
+  readonly preeval: string;
+  readonly perImage: string;
+  readonly individualResults: string;
+  readonly aggregatedResults: string;
+
+  constructor(outputDir: string, outputName: string) {
+    this.root = join(outputDir, outputName);
+    this.config = join(this.root, "experiment_config.json");
+    this.log = join(this.root, "logs", "experiment.log");
+    this.splits = join(this.root, "splits.json");
+    this.resume = join(this.root, "resume");
+    this.runState = join(this.resume, "run.json");
+    this.results = join(this.root, "results");
+    this.preeval = join(this.results, "preeval_results.json");
+    this.perImage = join(this.results, "per_image.json");
+    this.individualResults = join(this.results, "individual_results.json");
+    this.aggregatedResults = join(this.results, "aggregated_results.json");
+  }
+
+  /** `fold` counts from 1. */
+  models(fold: number): string {
+    return join(this.root, "models", `fold_${fold}`);
+  }
+
+  visualizations(fold: number): string {
+    return join(this.results, `fold_${fold}`, "visualizations");
+  }
+
+  /** metrics/ itself for a single training, a folder per fold otherwise. */
+  metrics(fold: number, folds: number): string {
+    return folds === 1 ? join(this.root, "metrics") : join(this.root, "metrics", `fold_${fold}`);
+  }
+
+  /** Whether `path` is this folder or lies in it, links followed. */
+  holds(path: string): boolean {
+    const real = (name: string) => (existsSync(name) ? realpathSync(name) : resolve(name));
+    return relative(real(this.root), real(path)).split(sep)[0] !== "..";
+  }
+
+  /**
+   * Makes sure that nothing is overwritten by accident. `inputs` are the files and folders that the run reads, by setting.
+   * @throws CellsamError ERR_OUTPUT_EXISTS when files are there and neither `resume` nor `overwrite` is set; ERR_NOTHING_TO_RESUME;
+   * ERR_CONFIG when `overwrite` would remove an input
+   */
+  async check(
+    { resume = false, overwrite = false }: { resume?: boolean; overwrite?: boolean },
+    inputs: Record<string, string | null> = {},
+  ): Promise<void> {
+    const detail = { path: this.root };
+    if (resume && overwrite) throw new CellsamError("ERR_CONFIG", "resume and overwrite exclude each other");
+    const entries = existsSync(this.root) ? await readdir(this.root) : [];
+    const saved = existsSync(this.runState);
+    // A run that ended before its first save leaves nothing, or an empty resume/: it starts anew, with --resume or without.
+    if (!saved && entries.every((entry) => entry === "resume")) return;
+    if (resume) {
+      if (saved) return;
+      const message = `${this.root} holds files but no state to go on from; choose another outputName, or replace an old experiment with --overwrite`;
+      throw new CellsamError("ERR_NOTHING_TO_RESUME", message, { detail });
+    }
+    if (!overwrite) {
+      const message = `${this.root} already exists; choose another outputName, or use --resume to go on or --overwrite to replace it`;
+      throw new CellsamError("ERR_OUTPUT_EXISTS", message, { detail });
+    }
+    if (!existsSync(this.config) && !existsSync(this.resume)) {
+      const message = `${this.root} is not the folder of an experiment (it has neither experiment_config.json nor resume/), so it is not replaced; remove it yourself`;
+      throw new CellsamError("ERR_OUTPUT_EXISTS", message, { detail });
+    }
+    for (const [setting, path] of Object.entries(inputs)) {
+      if (!path || !this.holds(path)) continue;
+      const message = `${setting}: ${path} lies in ${this.root}, which --overwrite removes; move it out, or choose another outputName`;
+      throw new CellsamError("ERR_CONFIG", message, { detail: { setting, path } });
+    }
+  }
+
+  /**
+   * Removes an earlier experiment. Its run state goes first, so that half an experiment is never resumed, and resume/ last, by
+   * which what a kill leaves is still known as an experiment.
+   */
+  async clear(): Promise<void> {
+    await rm(this.runState, { force: true });
+    const entries = existsSync(this.root) ? await readdir(this.root) : [];
+    for (const entry of entries) {
+      if (entry !== "resume") await rm(join(this.root, entry), { recursive: true, force: true });
+    }
+    await rm(this.resume, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,42 @@
+/** Pictures of a finished fold: the validation images that the model did best and worst, for a look at what it does. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { predictOptions } from "../config/inference.js";
+import { decodeImage, decodeLabels } from "../data/decode.js";
+import type { Pair } from "../data/discover.js";
+import { writeOverlay } from "../report/overlay.js";
+import type { EvaluationContext, ImageEvaluation } from "./finalEvaluation.js";
+import { imageArray } from "./tiles.js";
+
+/** Images drawn from each end of the ranking. */
+const perEnd = 2;
+
+/** Writes best_1_NAME.png, best_2_..., worst_1_... into `folder`, ranked by AP at IoU 0.5; predicts those images again. */
+export async function drawExtremes(
+  context: EvaluationContext,
+  pairs: readonly Pair[],
+  evaluations: readonly ImageEvaluation[],
+  folder: string,
+): Promise<void> {
+  const { session, config, signal } = context;
+  const ranked = [...evaluations].sort((a, b) => b.metrics.ap50 - a.metrics.ap50);
+  const best = ranked.slice(0, Math.min(perEnd, Math.ceil(ranked.length / 2)));
+  const worst = ranked.slice(Math.max(best.length, ranked.length - perEnd)).reverse();
+  const chosen = [
+    ...best.map(({ image }, i) => ({ stem: image, name: `best_${i + 1}_${image}.png` })),
+    ...worst.map(({ image }, i) => ({ stem: image, name: `worst_${i + 1}_${image}.png` })),
+  ];
+  await mkdir(folder, { recursive: true });
+  for (const { stem, name } of chosen) {
+    const pair = pairs.find((candidate) => candidate.stem === stem) as Pair;
+    const image = await decodeImage(pair.image);
+    const truth = await decodeLabels(pair.mask as string, { binaryMasks: config.binaryMasks });
+    const { labels } = await session.predict({
+      image: imageArray(image),
+      ...predictOptions(config, config.tileSize),
+      signal,
+    });
+    const [height = 0, width = 0] = labels.shape;
+    await writeOverlay(join(folder, name), image, truth, { data: labels.data, shape: [height, width] });
+  }
+}

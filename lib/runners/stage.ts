@@ -1,0 +1,211 @@
+/**
+ * One stage of one fold: epochs of training and validation until the schedule or early stopping ends them. The best rule is
+ * strictly lower validation loss. Everything needed to go on is saved after an epoch and when the run is stopped.
+ */
+import { join } from "node:path";
+import { type StageNumber, stageConfig, stageOptions } from "../config/stageOptions.js";
+import { CellsamError } from "../errors.js";
+import { EarlyStopping } from "../monitor/earlyStopping.js";
+import { MetricsTracker } from "../monitor/metricsTracker.js";
+import type { Losses } from "../session.js";
+import type { FoldContext } from "./foldContext.js";
+import type { StageResult } from "./results.js";
+import { type StageProgress, writeRunState } from "./resume.js";
+
+/** Trains the stage from its beginning, or from `context.state.progress` when a run is resumed. */
+export async function runStage(context: FoldContext, stage: StageNumber): Promise<StageResult> {
+  return new StageRun(context, stage).run();
+}
+
+class StageRun {
+  readonly #context: FoldContext;
+  readonly #stage: StageNumber;
+  readonly #logger: string;
+  readonly #stopping: EarlyStopping;
+  readonly #tracker: MetricsTracker;
+  readonly #progress: StageProgress;
+
+  constructor(context: FoldContext, stage: StageNumber) {
+    const { patience, minDelta } = stageConfig(context.config, stage);
+    this.#context = context;
+    this.#stage = stage;
+    this.#logger = `cellsam.stage${stage}`;
+    this.#stopping = new EarlyStopping({ patience, minDelta });
+    this.#tracker = new MetricsTracker({ saveDir: context.tree.metrics(context.fold, context.folds) });
+    this.#progress = context.state.progress ?? {
+      stage,
+      epoch: 0,
+      step: 0,
+      stateFile: null,
+      best: null,
+      earlyStopping: this.#stopping.state(),
+      metrics: this.#tracker.toJSON(),
+    };
+    context.state.progress = this.#progress;
+    this.#stopping.restore(this.#progress.earlyStopping);
+    this.#tracker.restore(this.#progress.metrics);
+  }
+
+  async run(): Promise<StageResult> {
+    const { config, log } = this.#context;
+    const { totalEpochs } = stageConfig(config, this.#stage);
+    await this.#begin();
+    while (this.#progress.epoch < totalEpochs && !this.#stopping.shouldStop()) {
+      await this.#epoch(this.#progress.epoch + 1, totalEpochs);
+      const finished = this.#progress.epoch === totalEpochs || this.#stopping.shouldStop();
+      const stop = this.#context.signal?.aborted;
+      if (finished || stop || this.#progress.epoch % config.saveEvery === 0) await this.#save();
+      if (stop && !finished) this.#leave();
+    }
+    const { best } = this.#progress;
+    if (!best) {
+      const message = `stage ${this.#stage} ended without a finite validation loss, so there is no best model. Lower its learningRate, or set gradClip`;
+      throw new CellsamError("ERR_NO_BEST_MODEL", message, { detail: { stage: this.#stage } });
+    }
+    const history = this.#tracker.getAllMetrics();
+    const valHistory = history.val ?? {};
+    log.info(
+      this.#logger,
+      `finished after epoch ${this.#progress.epoch}; best epoch ${best.epoch}, validation loss ${best.loss}`,
+    );
+    return {
+      bestEpoch: best.epoch,
+      bestLoss: best.loss,
+      finalEpoch: this.#progress.epoch,
+      finalLoss: valHistory.total_loss?.at(-1) ?? null,
+      stoppedEarly: this.#stopping.shouldStop(),
+      trainHistory: history.train ?? {},
+      valHistory,
+    };
+  }
+
+  async #begin(): Promise<void> {
+    const { config, session, trainTiles, checkpoints, tree, log, emit, fold } = this.#context;
+    const stepsPerEpoch = Math.ceil(trainTiles.length / config.batchSize);
+    const report = await session.beginStage(stageOptions(config, this.#stage, stepsPerEpoch));
+    const { stateFile, best, epoch, step } = this.#progress;
+    if (stateFile) {
+      await session.loadState(join(tree.resume, stateFile));
+      log.info(this.#logger, `goes on after epoch ${epoch}, batch ${step}`);
+    }
+    if (best) await checkpoints.publish(best);
+    else await checkpoints.retract(this.#stage);
+    log.info(
+      this.#logger,
+      `trains ${report.parameters} numbers in ${report.trainable.length} tensors, ${stepsPerEpoch} batches an epoch`,
+    );
+    for (const group of report.groups)
+      log.info(this.#logger, `group ${group.name}: ${group.parameters} numbers, learning rate ${group.lr}`);
+    emit({ type: "stage", stage: this.#stage, fold, state: "begin", trainable: report.parameters });
+  }
+
+  async #epoch(epoch: number, epochs: number): Promise<void> {
+    const { config, session, store, trainTiles, valTiles, signal, emit, fold, log } = this.#context;
+    const { batchSize } = config;
+    const trained = await session.trainEpoch({
+      store,
+      indices: trainTiles,
+      fold: fold - 1,
+      epoch,
+      startStep: this.#progress.step,
+      batchSize,
+      augment: config.augmentation,
+      signal,
+      onStep: (event) => {
+        emit(event);
+        if (config.debug)
+          log.debug(this.#logger, `epoch ${epoch} step ${event.step}/${event.steps}: ${numbers(event.losses)}${memory()}`);
+      },
+    });
+    if (trained.stopped) await this.#stop(trained.step);
+    const validated = await session.validate({ store, indices: valTiles, batchSize, signal }).catch(async (error: unknown) => {
+      // Stopped while validating: all batches of the epoch are done, its validation is repeated on resume.
+      if (signal?.aborted) await this.#stop(trained.steps);
+      throw error;
+    });
+    const loss = validated.losses.total_loss ?? Number.NaN;
+    const improved = await this.#judge(epoch, loss);
+    // Early stopping ends the stage before the schedule hears of the epoch.
+    if (
+      !this.#stopping.update(loss, epoch) &&
+      stageConfig(config, this.#stage).scheduler === "plateau" &&
+      Number.isFinite(loss)
+    ) {
+      await session.observe(loss);
+    }
+    this.#tracker.logEpochMetrics("train", epoch, trained.losses);
+    this.#tracker.logEpochMetrics("val", epoch, validated.losses);
+    await this.#tracker.saveMetrics(`stage${this.#stage}_metrics.json`);
+    this.#progress.epoch = epoch;
+    this.#progress.step = 0;
+    const seconds = trained.seconds + validated.seconds;
+    log.info(
+      this.#logger,
+      `epoch ${epoch}/${epochs}: train ${numbers(trained.losses)}; val ${numbers(validated.losses)}; lr ${trained.lr}; ${seconds.toFixed(1)} s`,
+    );
+    const { losses: train, lr } = trained;
+    emit({
+      type: "epoch",
+      stage: this.#stage,
+      fold,
+      epoch,
+      epochs,
+      lr,
+      seconds,
+      train,
+      validation: validated.losses,
+      improved,
+    });
+  }
+
+  async #judge(epoch: number, loss: number): Promise<boolean> {
+    const { session, checkpoints, emit, fold } = this.#context;
+    const { best } = this.#progress;
+    if (!Number.isFinite(loss) || (best && loss >= best.loss)) return false;
+    this.#progress.best = await checkpoints.saveBest((path) => session.save(path), { stage: this.#stage, epoch, loss });
+    emit({
+      type: "checkpoint",
+      stage: this.#stage,
+      fold,
+      epoch,
+      kind: "best",
+      path: checkpoints.getBestModelPath(this.#stage),
+    });
+    return true;
+  }
+
+  async #save(): Promise<void> {
+    const { session, tree, state, checkpoints, emit, fold } = this.#context;
+    const { epoch, step } = this.#progress;
+    const stateFile = `state_f${fold}_s${this.#stage}_e${epoch}_b${step}.safetensors`;
+    await session.saveState(join(tree.resume, stateFile));
+    this.#progress.stateFile = stateFile;
+    this.#progress.earlyStopping = this.#stopping.state();
+    this.#progress.metrics = this.#tracker.toJSON();
+    await writeRunState(tree.runState, state);
+    await checkpoints.prune([stateFile, this.#progress.best?.file]);
+    emit({ type: "checkpoint", stage: this.#stage, fold, epoch, kind: "resume", path: tree.runState });
+  }
+
+  async #stop(step: number): Promise<never> {
+    this.#progress.step = step;
+    await this.#save();
+    return this.#leave();
+  }
+
+  #leave(): never {
+    const { epoch, step } = this.#progress;
+    this.#context.log.info(this.#logger, `stopped and saved after epoch ${epoch}, batch ${step} of the next`);
+    throw this.#context.signal?.reason;
+  }
+}
+
+function numbers(losses: Losses): string {
+  return Object.entries(losses)
+    .map(([name, value]) => `${name} ${value?.toFixed(6) ?? "-"}`)
+    .join(", ");
+}
+
+function memory(): string {
+  return `, memory ${Math.round(process.memoryUsage.rss() / 2 ** 20)} MiB`;
+}

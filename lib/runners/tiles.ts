@@ -1,0 +1,114 @@
+/** The store of training tiles of one data set, built once and shared by every run with the same files and settings. */
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import type { ExperimentConfig } from "../config/experiment.js";
+import type { CheckedPair } from "../data/check.js";
+import { decodeImage, decodeLabels } from "../data/decode.js";
+import type { LabelMap, NdImage } from "../data/image.js";
+import { CellsamError } from "../errors.js";
+import { readJson, writeJson } from "../monitor/json.js";
+import type { ImageArray, openStoreWriter, StoreImage } from "../session.js";
+
+/** The tiles of one source image: `tiles` of them from number `first` on. */
+export interface SourceTiles {
+  source: string;
+  first: number;
+  tiles: number;
+  instances: number;
+}
+
+export interface TileStore {
+  path: string;
+  key: string;
+  sources: SourceTiles[];
+}
+
+/** SHA-256 of a file, in hex. */
+export async function fileHash(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash);
+  return hash.digest("hex");
+}
+
+function tileSettings(config: ExperimentConfig) {
+  const { tileSize, tileOverlap, minFragmentArea, normalize, intensity, greyChannel } = config;
+  return { tileSize, overlap: tileOverlap, minFragmentArea, normalize, intensity, greyChannel };
+}
+
+/** Names the content of all files together with every setting that changes the tiles. */
+export async function storeKey(pairs: readonly CheckedPair[], config: ExperimentConfig, version: string): Promise<string> {
+  const hash = createHash("sha256");
+  hash.update(JSON.stringify({ version, ...tileSettings(config), binaryMasks: config.binaryMasks }));
+  for (const { stem, image, mask } of pairs) {
+    hash.update(JSON.stringify([stem, await fileHash(image), mask ? await fileHash(mask) : null]));
+  }
+  return hash.digest("hex").slice(0, 32);
+}
+
+/** The image as the session takes it. */
+export function imageArray({ data, shape }: NdImage): ImageArray {
+  return { data, shape: [...shape] };
+}
+
+export function labelArray({ data, shape }: LabelMap): NonNullable<StoreImage["labels"]> {
+  return { data, shape: [...shape] };
+}
+
+export interface BuildOptions {
+  /** Folder of stores, shared by experiments. */
+  cacheDir: string;
+  key: string;
+  openStoreWriter: typeof openStoreWriter;
+  onProgress?: (done: number, total: number) => void;
+  signal?: AbortSignal | undefined;
+}
+
+/** Opens the store named `key`, building it first when it is not there. */
+export async function tileStore(
+  pairs: readonly CheckedPair[],
+  config: ExperimentConfig,
+  options: BuildOptions,
+): Promise<TileStore> {
+  const { cacheDir, key, signal } = options;
+  const path = join(cacheDir, `${key}.store`);
+  const index = join(cacheDir, `${key}.json`);
+  // The index is written last: without it the store is not complete.
+  if (existsSync(index) && existsSync(path)) return { path, key, sources: await readJson<SourceTiles[]>(index) };
+  await mkdir(cacheDir, { recursive: true });
+  const writer = await options.openStoreWriter({ path, ...tileSettings(config) });
+  try {
+    const sources: SourceTiles[] = [];
+    for (const [i, { stem, image, mask }] of pairs.entries()) {
+      signal?.throwIfAborted();
+      const pixels = imageArray(await decodeImage(image));
+      const labels = labelArray(await decodeLabels(mask as string, { binaryMasks: config.binaryMasks }));
+      const { first, tiles, instances } = await writer.add({ image: pixels, labels, source: stem });
+      sources.push({ source: stem, first, tiles, instances });
+      options.onProgress?.(i + 1, pairs.length);
+    }
+    await writer.finish();
+    await writeJson(index, sources);
+    return { path, key, sources };
+  } finally {
+    await writer.dispose();
+  }
+}
+
+/**
+ * Numbers of the tiles of `sources`, ascending.
+ * @throws CellsamError ERR_SPLIT when they hold no cell, from which nothing could be learnt or measured
+ */
+export function tilesOf(store: TileStore, sources: readonly string[], side: string): Int32Array {
+  const wanted = new Set(sources);
+  const chosen = store.sources.filter(({ source }) => wanted.has(source));
+  if (chosen.every(({ instances }) => instances === 0)) {
+    throw new CellsamError(
+      "ERR_SPLIT",
+      `none of the ${chosen.length} ${side} images holds a cell; choose another splitSeed or give splits`,
+    );
+  }
+  return Int32Array.from(chosen.flatMap(({ first, tiles }) => Array.from({ length: tiles }, (_, i) => first + i)));
+}
