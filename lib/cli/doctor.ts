@@ -1,0 +1,26 @@
+/** `cellsam doctor`: says what was found and what to do. Exit code 3 when something is missing. */
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { diagnose } from "../runtime/doctor.js";
+
+const library = dirname(dirname(fileURLToPath(import.meta.url)));
+
+export function doctorCommand(): Command {
+  return new Command("doctor")
+    .description("check this installation: node, libtorch, engine, devices")
+    .option("--json", "print the diagnosis as JSON")
+    .action(async (flags: { json?: boolean }) => {
+      const diagnosis = await diagnose({
+        packageRoot: dirname(library),
+        nativeModule: new URL("../native.js", import.meta.url).href,
+      });
+      if (flags.json) process.stdout.write(`${JSON.stringify(diagnosis, null, 2)}\n`);
+      else
+        for (const check of diagnosis.checks) {
+          process.stdout.write(`${check.ok ? "ok  " : "FAIL"} ${check.name.padEnd(10)} ${check.found}\n`);
+          if (check.mend) process.stdout.write(`     -> ${check.mend}\n`);
+        }
+      if (!diagnosis.ok) process.exitCode = 3;
+    });
+}

@@ -1,0 +1,35 @@
+/** How a command ends: the exit code for every kind of error, and what the user reads about it. */
+import { CommanderError } from "commander";
+import { CellsamError } from "../errors.js";
+import { strictJson } from "../monitor/json.js";
+
+export const exitCodes = { ok: 0, failed: 1, input: 2, notSetUp: 3, stopped: 75 } as const;
+
+const notSetUp = /^ERR_(LIBTORCH_\w+|NATIVE_LOAD|SETUP|DOWNLOAD|ARCHIVE|CHECKSUM)$/;
+/** What the user can put right in the files and flags of this call. */
+const call = /^ERR_(CONFIG|INVALID_\w+|DEVICE_UNAVAILABLE|OUTPUT_EXISTS|NOTHING_TO_RESUME|RESUME)$/;
+const data =
+  /^ERR_(DATASET|SPLIT|FILE|PATH|NO_DATA|IMAGE_\w+|LABEL_\w+|CHECKPOINT_(CORRUPT|FORMAT|MISMATCH|NOT_FINITE|READ|UNSAFE))$/;
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.input;
+  if (!(error instanceof CellsamError)) return exitCodes.failed;
+  if (error.code === "ERR_STOPPED") return exitCodes.stopped;
+  if (notSetUp.test(error.code)) return exitCodes.notSetUp;
+  return call.test(error.code) || data.test(error.code) ? exitCodes.input : exitCodes.failed;
+}
+
+/** Tells the user on stderr, and with `json` a program on stdout. A stack only when `debug` is on. */
+export function reportError(
+  error: unknown,
+  { json = false, debug = false }: { json?: boolean | undefined; debug?: boolean | undefined },
+): void {
+  if (error instanceof CommanderError) return; // commander has told already
+  const known = error instanceof CellsamError;
+  const code = known ? error.code : "ERR_UNEXPECTED";
+  const message = error instanceof Error ? error.message : String(error);
+  const hint = known ? "" : "\nThis is a fault of cellsam-train. Run again with --debug and report what it prints.";
+  process.stderr.write(`${code}: ${message}${hint}\n`);
+  if (debug && error instanceof Error && error.stack) process.stderr.write(`${error.stack}\n`);
+  if (json) process.stdout.write(`${strictJson({ type: "error", code, message, detail: known ? error.detail : {} }, 0)}\n`);
+}

@@ -1,0 +1,19 @@
+/** Readers of flag values. A wrong value is a usage error that names the flag. */
+import { InvalidArgumentError } from "commander";
+
+export function numberFlag(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("expected a number");
+  return value;
+}
+
+export function integerFlag(text: string): number {
+  const value = numberFlag(text);
+  if (!Number.isInteger(value)) throw new InvalidArgumentError("expected a whole number");
+  return value;
+}
+
+/** Collects the values of a flag that may be given several times. */
+export function repeated(text: string, before: string[] = []): string[] {
+  return [...before, text];
+}

@@ -1,0 +1,36 @@
+/** The flags of `predict` and `evaluate` that say which model to use and how. */
+import type { Command } from "commander";
+import type { PredictInput } from "../config/inference.js";
+import { applySettings, mergeConfig, type RawConfig, readConfigFile, setAt } from "../config/load.js";
+import { trainedConfig } from "../runners/trained.js";
+import { repeated } from "./flags.js";
+
+export interface ModelFlags {
+  experiment?: string;
+  config?: string;
+  weights?: string;
+  size?: string;
+  device?: string;
+  set?: string[];
+}
+
+export function addModelFlags(command: Command): Command {
+  return command
+    .option("-e, --experiment <folder>", "a finished experiment: its model and its settings")
+    .option("-c, --config <file>", "settings of model and inference, YAML or JSON")
+    .option("--weights <file>", ".pth or .safetensors")
+    .option("--size <size>", "vit_b, vit_l, vit_h or tiny")
+    .option("--device <device>", "auto, cpu, cuda or cuda:N")
+    .option("-s, --set <key=value>", "any other setting, e.g. inference.bboxThreshold=0.3; repeatable", repeated);
+}
+
+/** Experiment, file, flags and settings, each over the one before. */
+export async function modelConfig(flags: ModelFlags): Promise<PredictInput> {
+  const trained: RawConfig = flags.experiment ? { ...(await trainedConfig(flags.experiment)) } : {};
+  const config = flags.config ? mergeConfig(trained, await readConfigFile(flags.config)) : trained;
+  for (const key of ["weights", "size", "device"] as const) {
+    if (flags[key] !== undefined) setAt(config, key, flags[key]);
+  }
+  applySettings(config, flags.set ?? []);
+  return config as PredictInput;
+}

@@ -1,0 +1,53 @@
+/** What `train` and `finetune` share: the flags of a run, and running it with signals, progress and results. */
+import type { Command } from "commander";
+import type { ExperimentInput } from "../config/experiment.js";
+import { toSnake } from "../config/python.js";
+import { strictJson } from "../monitor/json.js";
+import { ExperimentRunner } from "../runners/experiment.js";
+import type { FoldResult } from "../runners/results.js";
+import { Progress } from "./progress.js";
+import { stoppable } from "./stop.js";
+import { summaryTable } from "./table.js";
+
+export interface RunFlags {
+  resume?: boolean;
+  overwrite?: boolean;
+  json?: boolean;
+  debug?: boolean;
+}
+
+export function addRunFlags(command: Command): Command {
+  return command
+    .option("--resume", "go on with a stopped or killed run")
+    .option("--overwrite", "replace an earlier experiment of the same name")
+    .option("--json", "print events and the result as JSON lines on stdout")
+    .option("--debug", "log every step; print the stack of errors");
+}
+
+export async function runExperiment(config: ExperimentInput, flags: RunFlags): Promise<void> {
+  const { resume = false, overwrite = false, json, debug } = flags;
+  await stoppable(async (signal) => {
+    const runner = new ExperimentRunner(debug ? { ...config, debug } : config, { resume, overwrite, signal });
+    const { stage1Config, stage2Config } = runner.config;
+    const progress = new Progress({ json, epochs: { 1: stage1Config.totalEpochs, 2: stage2Config.totalEpochs } });
+    try {
+      for await (const event of runner.events()) progress.show(event);
+    } finally {
+      progress.finish();
+    }
+    printResults(await runner.run(), runner.tree.root, json);
+  });
+}
+
+function printResults(results: FoldResult[], root: string, json: boolean | undefined): void {
+  if (json) {
+    process.stdout.write(`${strictJson({ type: "result", path: root, results: toSnake(results) }, 0)}\n`);
+    return;
+  }
+  for (const result of results) {
+    const head = results.length > 1 ? `fold ${result.fold}: ` : "";
+    process.stdout.write(`${head}${result.valImages} validation images\n${summaryTable(result.evaluation)}\n`);
+    process.stdout.write(`model: ${result.finalModelPath}\n`);
+  }
+  process.stdout.write(`results: ${root}\n`);
+}
