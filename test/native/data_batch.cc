@@ -1,0 +1,137 @@
+// Flips and turns against ATen's own, their random streams, and the loader's thread.
+// links: data augment
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <map>
+
+#include "augment/augment.h"
+#include "augment/flip_rotate.h"
+#include "data/batch.h"
+#include "data/sampler.h"
+#include "native/data_check.h"
+
+using namespace cellsam;
+
+namespace {
+
+// Image whose three channels hold the label map's bytes, so that any difference in geometry shows.
+augment::Pixels labelled(std::int64_t height, std::int64_t width) {
+  const auto labels = at::arange(1, height * width + 1, at::kInt).reshape({height, width});
+  const auto low = labels.remainder(256).to(at::kByte), high = labels.div(256, "floor").to(at::kByte);
+  return {at::stack({low, high, low}), labels};
+}
+
+bool agree(const augment::Pixels& pixels) {
+  const auto from_image = pixels.image[0].to(at::kInt) + pixels.image[1].to(at::kInt) * 256;
+  return from_image.equal(pixels.labels) && pixels.image[2].equal(pixels.image[0]);
+}
+
+void check_geometry(test::Checks& checks) {
+  const auto pixels = labelled(5, 7);
+  for (int flips = 0; flips < 4; ++flips) {
+    for (int turns = 0; turns < 4; ++turns) {
+      const augment::Augmentation augmentation{(flips & 1) != 0, (flips & 2) != 0, turns};
+      const auto turned = augment::apply(augmentation, pixels);
+      auto expected = pixels.labels;
+      if (augmentation.flip_x) expected = expected.flip({1});
+      if (augmentation.flip_y) expected = expected.flip({0});
+      expected = expected.rot90(turns, {0, 1}).contiguous();
+      checks.holds("flips " + std::to_string(flips) + ", turns " + std::to_string(turns),
+                   turned.labels.equal(expected) && agree(turned));
+    }
+  }
+  checks.holds("the argument is left alone", pixels.labels[0][0].item<int>() == 1 && agree(pixels));
+}
+
+void check_streams(test::Checks& checks) {
+  const auto pixels = labelled(6, 6);
+  std::map<std::vector<std::int32_t>, int> elements;
+  constexpr int kDraws = 4000;
+  bool all_agree = true, pure = true;
+  for (int sample = 0; sample < kDraws; ++sample) {
+    const auto changed = augment::augment(pixels, 42, 3, sample);
+    all_agree = all_agree && agree(changed);
+    elements[{changed.labels.data_ptr<std::int32_t>(), changed.labels.data_ptr<std::int32_t>() + 36}]++;
+  }
+  for (int sample = 50; sample-- > 0;) {  // backwards: the order must not matter
+    pure = pure && augment::augment(pixels, 42, 3, sample)
+                       .labels.equal(augment::augmenter(42, 3)(pixels.image, pixels.labels, sample).second);
+  }
+  checks.holds("image and labels agree", all_agree);
+  checks.holds("a pure function of its key", pure);
+  checks.holds("all eight symmetries", elements.size() == 8);
+  // An even turn (6 of 8 draws) after two fair flips gives the identity, the half turn and the two mirrors evenly, 3/16 each;
+  // an odd one (2 of 8) the other four elements, 1/16 each.
+  double worst = 0;
+  for (const auto& [labels, count] : elements) {
+    const double share = static_cast<double>(count) / kDraws;
+    worst = std::max(worst, std::min(std::abs(share - 3.0 / 16), std::abs(share - 1.0 / 16)));
+  }
+  checks.near("shares of 3/16 and 1/16", worst, 0.02);  // 3 standard deviations: 0.0185
+  int differ_epoch = 0, differ_seed = 0;
+  for (int sample = 0; sample < 100; ++sample) {
+    const auto base = augment::augment(pixels, 42, 3, sample).labels;
+    differ_epoch += base.equal(augment::augment(pixels, 42, 4, sample).labels) ? 0 : 1;
+    differ_seed += base.equal(augment::augment(pixels, 43, 3, sample).labels) ? 0 : 1;
+  }
+  checks.holds("epoch and seed change the draws", differ_epoch > 60 && differ_seed > 60);
+}
+
+void check_loader(test::Checks& checks) {
+  const test::Folder folder;
+  const auto path = folder.file("a.tiles");
+  const data::TileOptions options{.tile_size = 16};
+  data::StoreWriter writer(path, 16, {});
+  for (int i = 0; i < 7; ++i) {
+    auto labels = at::zeros({16, 16}, at::kInt);
+    labels.slice(0, i, i + 3).slice(1, 2, 9).fill_(1000 + i);
+    writer.add({"image " + std::to_string(i), 16, 16}, data::cut_tiles(at::full({3, 16, 16}, i, at::kByte), labels, options));
+  }
+  writer.finish();
+  const auto store = std::make_shared<const data::Store>(path);
+  const auto batches = data::in_batches(data::epoch_order({0, 1, 2, 3, 4, 5, 6}, 1, 0, 0), 3);
+
+  for (std::size_t first : {std::size_t{0}, std::size_t{2}}) {
+    data::BatchLoader loader(store, batches, augment::augmenter(9, 0), first);
+    bool same = true;
+    std::size_t served = first;
+    while (auto batch = loader.next()) {
+      const auto plain = data::assemble(*store, batches[served], augment::augmenter(9, 0));
+      same =
+          same && batch->indices == batches[served] && batch->images.equal(plain.images) && batch->labels.equal(plain.labels);
+      for (std::size_t i = 0; i < batch->indices.size(); ++i) {
+        const auto index = batch->indices[i];
+        const auto found = data::find_instances(batch->labels[static_cast<std::int64_t>(i)]);
+        same = same && batch->instances[i].boxes.equal(found.boxes) && found.ids[0].item<std::int64_t>() == 1000 + index;
+        same = same && batch->images[static_cast<std::int64_t>(i)].eq(index).all().item<bool>();
+      }
+      ++served;
+    }
+    checks.holds("loader from batch " + std::to_string(first), same && served == batches.size() && !loader.next());
+  }
+  const auto untouched = data::assemble(*store, {4});
+  checks.holds("without augmentation", untouched.labels[0].equal(store->sample(4).labels));
+  {
+    data::BatchLoader loader(store, {{0}, {99}, {1}});
+    checks.holds("the batch before the fault", loader.next().has_value());
+    checks.throws("the fault reaches the consumer", "ERR_INVALID_ARGUMENT", [&] { loader.next(); });
+    checks.throws("and stays", "ERR_INVALID_ARGUMENT", [&] { loader.next(); });
+  }
+  for (int i = 0; i < 200; ++i) {
+    data::BatchLoader loader(store, batches);
+    if (i % 2 == 1) loader.next();
+  }
+  checks.holds("200 loaders left early were joined", true);
+  checks.holds("no batches", !data::BatchLoader(store, {}).next().has_value());
+}
+
+}  // namespace
+
+int main() {
+  test::Checks checks("data_batch");
+  check_geometry(checks);
+  check_streams(checks);
+  check_loader(checks);
+  return checks.finish();
+}

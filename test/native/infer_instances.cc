@@ -1,0 +1,210 @@
+// Masks, overlap rules, box suppression and stitching, on synthetic cells whose answer is known.
+// links: infer model data metric
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "base/rng.h"
+#include "infer/overlap.h"
+#include "infer/postprocess.h"
+#include "infer/stitch.h"
+#include "metric/average_precision.h"
+#include "native/checks.h"
+
+using namespace cellsam;
+using namespace cellsam::infer;
+
+namespace {
+
+Instance rectangle(std::int64_t x, std::int64_t y, std::int64_t width, std::int64_t height, double score) {
+  Mask mask{{x, y, width, height}, std::vector<std::uint8_t>(static_cast<std::size_t>(width * height), 1)};
+  return {mask, score, 1, {double(x), double(y), double(x + width), double(y + height)}, -1};
+}
+
+// A frame of one pixel around a hole.
+Instance frame(std::int64_t x, std::int64_t y, std::int64_t side, double score) {
+  auto instance = rectangle(x, y, side, side, score);
+  for (std::int64_t row = 1; row + 1 < side; ++row) {
+    for (std::int64_t column = 1; column + 1 < side; ++column) instance.mask.bits[row * side + column] = 0;
+  }
+  return instance;
+}
+
+void masks(test::Checks& checks) {
+  auto full = at::zeros({6, 8}, at::kByte);
+  full.narrow(0, 2, 3).narrow(1, 1, 4).fill_(1);
+  const auto mask = crop_mask(full, 100, 10);
+  checks.holds("a cropped mask is tight and moved", mask.window.x == 101 && mask.window.y == 12 && mask.window.width == 4 &&
+                                                        mask.window.height == 3 && area(mask) == 12);
+  checks.holds("an empty mask has no window", crop_mask(at::zeros({4, 4}, at::kByte)).bits.empty());
+  const auto a = rectangle(0, 0, 4, 4, 1).mask, b = rectangle(2, 3, 4, 4, 1).mask;
+  checks.holds("shared area", shared_area(a, b) == 2 && area(unite(a, b)) == 30);
+  checks.holds("clipping is tight", clip(unite(a, b), {4, 0, 9, 9}).window.y == 3);
+
+  auto ring = frame(0, 0, 5, 1).mask;
+  fill_holes(ring);
+  checks.holds("a hole is filled", area(ring) == 25);
+  auto open = frame(0, 0, 5, 1).mask;
+  open.bits[2] = 0;
+  fill_holes(open);
+  checks.holds("a bay is no hole", area(open) == 15);
+  auto diagonal = frame(0, 0, 5, 1).mask;
+  diagonal.bits[0] = 0;
+  fill_holes(diagonal);
+  checks.holds("background does not pass diagonally", area(diagonal) == 24);
+}
+
+void overlaps(test::Checks& checks) {
+  PredictOptions options;
+  const std::vector<Instance> pair = {rectangle(0, 0, 10, 10, 0.9), rectangle(6, 0, 10, 10, 0.5)};
+  const auto best = resolve_overlaps(pair, 12, 20, options);
+  checks.holds("the higher score keeps the pixels",
+               best.labels[5][7].item<int>() == 1 && best.labels.eq(2).sum().item<int>() == 60);
+  options.overlap = OverlapRule::Official;
+  const auto official = resolve_overlaps(pair, 12, 20, options);
+  checks.holds("officially the lower score does",
+               official.labels[5][7].item<int>() == 2 && official.labels.eq(1).sum().item<int>() == 60);
+  options.overlap = OverlapRule::Score;
+
+  // The second keeps 2 of 10 columns and goes; the third then owns what the second would have taken.
+  const std::vector<Instance> hidden = {rectangle(0, 0, 10, 10, 0.9), rectangle(2, 0, 10, 10, 0.8),
+                                        rectangle(10, 0, 8, 10, 0.7)};
+  const auto visible = resolve_overlaps(hidden, 12, 20, options);
+  checks.holds("a hidden cell is dropped", visible.kept == std::vector<std::int64_t>{0, 2});
+  checks.holds("its pixels are free", visible.labels.eq(2).sum().item<int>() == 80);
+  options.min_visible = 0;
+  options.min_area = 20;
+  checks.holds("20 pixels are enough for min_area 20", resolve_overlaps(hidden, 12, 20, options).kept.size() == 3);
+  options.min_area = 21;
+  checks.holds("min_area counts what is left",
+               resolve_overlaps(hidden, 12, 20, options).kept == std::vector<std::int64_t>{0, 2});
+
+  options = {};
+  // A dumbbell whose bar a better cell takes: the larger end stays, the other is free. And a mask with an island.
+  const std::vector<Instance> dumbbell = {rectangle(8, 0, 4, 12, 0.9), rectangle(0, 3, 18, 6, 0.8)};
+  options.min_visible = 0.4;
+  const auto cut = resolve_overlaps(dumbbell, 12, 20, options);
+  checks.holds("what a better cell cuts off goes",
+               cut.labels.eq(2).sum().item<int>() == 48 && cut.labels[4][15].item<int>() == 0);
+  auto island = rectangle(0, 0, 10, 10, 0.9);
+  island.mask = unite(island.mask, rectangle(15, 10, 2, 2, 0.9).mask);
+  const auto whole = resolve_overlaps({island}, 12, 20, options);
+  checks.holds("islands go", whole.labels.sum().item<int>() == 100 && whole.labels[11][16].item<int>() == 0);
+  options.largest_piece = false;
+  checks.holds("islands stay on demand", resolve_overlaps({island}, 12, 20, options).labels.sum().item<int>() == 104);
+
+  options = {};
+  const std::vector<Instance> nested = {frame(0, 0, 12, 0.9), rectangle(3, 3, 6, 6, 0.8)};
+  checks.holds("a filled better cell hides what lies in its hole", resolve_overlaps(nested, 12, 12, options).kept.size() == 1);
+  std::vector<Instance> grid;
+  for (int i = 0; i < 300; ++i) grid.push_back(rectangle(i % 20 * 7, i / 20 * 7, 6, 6, 1 - i / 400.0));
+  const auto many = resolve_overlaps(grid, 105, 140, options);
+  checks.holds("300 cells keep 300 ids", many.kept.size() == 300 && many.labels.max().item<int>() == 300 &&
+                                             many.labels[104 - 1][139 - 1].item<int>() == 300);
+  checks.holds("no instances give an empty map", resolve_overlaps({}, 5, 5, options).labels.eq(0).all().item<bool>());
+
+  const auto boxes = at::tensor({0., 0., 10., 10., 1., 0., 11., 10., 20., 0., 30., 10.}, at::kDouble).view({3, 4});
+  checks.holds("IoU 9/11 falls to 0.8", suppress_boxes(boxes, 0.8).equal(at::tensor({0, 2}, at::kLong)));
+  checks.holds("IoU 9/11 stands at 0.82", suppress_boxes(boxes, 0.82).numel() == 3);
+  checks.holds("1 is off", suppress_boxes(at::cat({boxes, boxes}), 1).numel() == 6);
+}
+
+// Ellipses with random axes that do not touch; some are longer than the overlap of two tiles.
+at::Tensor random_cells(std::int64_t height, std::int64_t width, std::uint64_t seed) {
+  CounterRng rng{seed};
+  auto labels = at::zeros({height, width}, at::kInt);
+  const auto ys = at::arange(height, at::kDouble).unsqueeze(1), xs = at::arange(width, at::kDouble);
+  int id = 0;
+  for (int trial = 0; trial < 200; ++trial) {
+    const double a = 4 + 36 * rng.uniform() * rng.uniform(), b = 4 + 12 * rng.uniform(), turn = 3.14159 * rng.uniform();
+    const auto x = xs - rng.uniform() * double(width), y = ys - rng.uniform() * double(height);
+    const auto u = (x * std::cos(turn) + y * std::sin(turn)) / a, v = (y * std::cos(turn) - x * std::sin(turn)) / b;
+    const auto cell = (u * u + v * v).lt(1), around = (u * u + v * v).lt(1.5);
+    if (cell.sum().item<int>() < 30 || labels.masked_select(around).gt(0).any().item<bool>()) continue;
+    labels.masked_fill_(cell, ++id);
+  }
+  return labels;
+}
+
+// What a perfect detector would say of one tile: every cell's part in it, with a score that differs from tile to tile.
+std::vector<Instance> perfect_answer(const at::Tensor& labels, const Window& tile, CounterRng& rng) {
+  const auto seen = cut_tile(labels.unsqueeze(0), tile)[0];
+  std::vector<Instance> found;
+  for (int id = 1; id <= labels.max().item<int>(); ++id) {
+    Instance instance;
+    instance.mask = crop_mask(seen.eq(id), tile.x, tile.y);
+    instance.score = rng.uniform();
+    if (!instance.mask.bits.empty()) found.push_back(instance);
+  }
+  return found;
+}
+
+void stitching(test::Checks& checks) {
+  const std::vector<std::array<std::int64_t, 2>> sizes = {{200, 260}, {64, 64}, {40, 30}, {97, 150}, {65, 64}};
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    const auto [height, width] = sizes[i];
+    const auto name = std::to_string(height) + " x " + std::to_string(width);
+    const auto labels = random_cells(height, width, i);
+    const auto grid = tile_grid(height, width, 64, 0.25);
+    CounterRng rng{99, i};
+    std::vector<std::vector<Instance>> found;
+    std::size_t pieces = 0;
+    for (const auto& tile : grid.tiles) found.push_back(perfect_answer(labels, tile, rng));
+    for (const auto& part : found) pieces += part.size();
+    const auto joined = stitch(grid, found);
+    PredictOptions options;
+    options.min_area = 1;
+    const auto resolved = resolve_overlaps(joined, height, width, options);
+    const auto counts = metric::count_matches(metric::overlap_table(labels, resolved.labels), {1.0})[0];
+    checks.holds(name + ": every cell comes back with IoU 1, and none twice",
+                 counts.true_positives == counts.truth && counts.predicted == counts.truth && counts.truth > 0);
+    checks.holds(name + ": falling scores",
+                 std::is_sorted(joined.begin(), joined.end(), [](const auto& a, const auto& b) { return a.score > b.score; }));
+    if (i == 0) checks.holds("the trial has cells in many pieces", pieces > 3 * static_cast<std::size_t>(counts.truth) / 2);
+  }
+
+  const auto small = tile_grid(30, 40, 64, 0.25);
+  checks.holds("a small image sits in the centre of one tile",
+               small.tiles.size() == 1 && small.tiles[0].x == -12 && small.tiles[0].y == -17);
+  const auto padded = cut_tile(at::ones({3, 30, 40}), small.tiles[0]);
+  checks.holds("the rest of that tile is zero", padded.sum().item<double>() == 3600 && padded[0][17][12].item<double>() == 1);
+
+  // A sloppy cut copy (half of it inside of the complete one, IoU in the zone below 0.5) goes, whatever its score.
+  const auto two = tile_grid(64, 112, 64, 0.25);
+  const auto complete = rectangle(46, 10, 16, 20, 0.3);  // zone 48..64
+  const auto sloppy = rectangle(48, 22, 12, 16, 0.9);
+  checks.holds("two tiles", two.tiles.size() == 2 && two.tiles[1].x == 48);
+  const auto cleaned = stitch(two, {{complete}, {sloppy}});
+  checks.holds("containment keeps the complete copy", cleaned.size() == 1 && cleaned[0].score == 0.3);
+  const auto apart = stitch(two, {{complete}, {rectangle(48, 40, 12, 16, 0.9)}});
+  checks.holds("cells that do not agree both stay", apart.size() == 2);
+  checks.holds("a box goes to the tile that shows most of it",
+               best_tile(two, {40, 0, 70, 9}) == 0 && best_tile(two, {45, 0, 90, 9}) == 1);
+}
+
+void options_are_strict(test::Checks& checks) {
+  const auto read = [](const Dict& dict) {
+    Options options(dict, "predict");
+    const auto answer = read_predict_options(options);
+    options.done();
+    return answer;
+  };
+  const auto some = read({{"overlap", "official"}, {"tile_size", 128}, {"adaptive_threshold", false}});
+  checks.holds("options are read", some.overlap == OverlapRule::Official && some.tile_size == 128 && !some.adaptive_threshold);
+  for (const Dict& bad :
+       {Dict{{"overlap", "last"}}, Dict{{"min_visible", 1.5}}, Dict{{"prompt_chunk", 0}}, Dict{{"tile_size", 3}},
+        Dict{{"tile_overlap", 1}}, Dict{{"min_area", -1}}, Dict{{"mask_treshold", 0.4}}}) {
+    checks.throws(bad.begin()->first, "ERR_INVALID_ARGUMENT", [&] { read(bad); });
+  }
+}
+
+}  // namespace
+
+int main() {
+  test::Checks checks;
+  masks(checks);
+  overlaps(checks);
+  stitching(checks);
+  options_are_strict(checks);
+  return checks.finish("infer_instances");
+}

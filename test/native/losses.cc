@@ -1,0 +1,191 @@
+// The mask losses, example mining and the detection loss: the reference vectors of the Python module, finite differences in
+// float64, and the properties that the Python module lacked (linear weights, one rule with and without mining).
+// links: loss
+#include "loss/boundary.h"
+#include "loss/detection.h"
+#include "loss/dice.h"
+#include "loss/focal.h"
+#include "loss/mask_loss.h"
+#include "loss/mining.h"
+#include "native/checks.h"
+
+using namespace cellsam;
+using at::Tensor;
+
+namespace {
+
+Tensor one_prompt(const Tensor& mask) { return mask.unsqueeze(0); }
+
+void check_vectors(test::Checks& checks) {
+  const auto z = one_prompt(at::tensor({0.f, 1.f, -1.f, 2.f}).view({2, 2}));
+  const auto g = one_prompt(at::tensor({1.f, 0.f, 0.f, 1.f}).view({2, 2}));
+  checks.near("2x2 focal, gamma 2", loss::focal_per_prompt(z, g, 0.25, 2).item<double>(), 0.146791860, 1e-6);
+  checks.near("2x2 focal, gamma 3", loss::focal_per_prompt(z, g, 0.25, 3).item<double>(), 0.102778763, 1e-6);
+  checks.near("2x2 dice", loss::dice_per_prompt(z, g, 1).item<double>(), 0.300922513, 1e-6);
+  checks.near("2x2 boundary", loss::boundary_per_prompt(z, g).item<double>(), 0.692647636, 1e-6);
+
+  const auto ramp = one_prompt(at::linspace(-2, 2, 25, at::kFloat).view({5, 5}));
+  auto square = at::zeros({1, 5, 5}, at::kByte);
+  square.narrow(1, 1, 3).narrow(2, 1, 3).fill_(1);
+  checks.near("5x5 focal", loss::focal_per_prompt(ramp, square).item<double>(), 0.271574795, 1e-6);
+  checks.near("5x5 dice", loss::dice_per_prompt(ramp, square).item<double>(), 0.555555582, 1e-6);
+  checks.near("5x5 boundary", loss::boundary_per_prompt(ramp, square).item<double>(), 1.708793640, 2e-6);
+}
+
+double mined_mean(const std::vector<float>& totals, bool weighted, double fraction) {
+  loss::MiningOptions options;
+  options.enabled = true;
+  options.weighted = weighted;
+  options.fraction = fraction;
+  const auto values = at::tensor(totals);
+  return (loss::mining_weights(values, options) * values).mean().item<double>();
+}
+
+void check_mining(test::Checks& checks) {
+  const std::vector<float> ten = {3, 1, 2, 10, 5, 4, 9, 7, 6, 8}, equal(10, 2.f);
+  checks.near("mining basic .1", mined_mean(ten, false, 0.1), 6.5, 1e-6);
+  checks.near("mining basic .3", mined_mean(ten, false, 0.3), 8.2, 1e-6);
+  checks.near("mining weighted .1", mined_mean(ten, true, 0.1), 6.35, 1e-6);
+  checks.near("mining weighted .3", mined_mean(ten, true, 0.3), 7.925, 1e-6);
+  checks.near("mining of equal totals", mined_mean(equal, true, 0.3), 2.51, 1e-6);
+  checks.near("mining of three", mined_mean({1, 2, 3}, true, 0.1), 2.85, 1e-6);
+  checks.near("mining of zeros takes the least weight",
+              loss::mining_weights(at::zeros({4}), {true, true, 0.5}).sum().item<double>(), 1.2 + 1.2 + 1 + 1, 1e-6);
+  checks.near("mining off", loss::mining_weights(at::tensor(ten), {}).sum().item<double>(), 10, 0);
+  checks.holds("mining of nothing", loss::mining_weights(at::zeros({0}), {true}).numel() == 0);
+  checks.holds("equal totals: the first are taken",
+               loss::mining_weights(at::ones({5}), {true, false, 0.4}).narrow(0, 0, 2).eq(2).all().item<bool>());
+  checks.holds("29 % of 100 is 29", loss::hard_count(100, {true, false, 0.29}) == 29);
+  checks.throws("fraction 0", "ERR_INVALID_ARGUMENT", [] { loss::hard_count(3, {true, false, 0}); });
+  loss::MiningStatistics statistics;
+  statistics.add(10, {true, false, 0.3});
+  statistics.add(2, {true, false, 0.3});
+  checks.near("hard ratio", statistics.hard_examples_ratio(), 4.0 / 12, 1e-12);
+}
+
+struct Scene {
+  Tensor z, g;
+};
+
+Scene random_masks() {
+  at::manual_seed(7);
+  const auto z = at::randn({3, 5, 6}, at::kDouble) * 2;
+  return {z, at::rand({3, 5, 6}, at::kDouble).gt(0.5).to(at::kDouble)};
+}
+
+void check_gradients(test::Checks& checks) {
+  const auto [z, g] = random_masks();
+  auto compare = [&](const std::string& name, const std::function<Tensor(const Tensor&)>& function, const Tensor& at_point) {
+    checks.near("d " + name, test::analytic_gradient(at_point, function), test::numeric_gradient(at_point, function), 2e-8);
+  };
+  const auto target = g;
+  const auto soft = at::rand_like(g);
+  const auto scale = at::tensor({1.0, -2.0, 3.0});  // unequal, so that a mix-up of prompts shows
+  for (double gamma : {0.0, 0.5, 1.0, 2.0, 3.0}) {
+    const auto name = "focal gamma " + std::to_string(gamma).substr(0, 3);
+    compare(
+        name, [&](const Tensor& x) { return loss::focal_per_prompt(x, target, 0.25, gamma).dot(scale); }, z);
+    compare(
+        name + " soft, no alpha", [&](const Tensor& x) { return loss::focal_per_prompt(x, soft, -1, gamma).dot(scale); }, z);
+    compare(
+        name + " by element", [&](const Tensor& x) { return loss::focal_elements(x, target, 0.25, gamma).sum(); }, z);
+  }
+  compare(
+      "dice", [&](const Tensor& x) { return loss::dice_per_prompt(x, target, 0.7).dot(scale); }, z);
+  compare(
+      "boundary", [&](const Tensor& x) { return loss::boundary_per_prompt(x, soft).dot(scale); }, z);
+  loss::MaskLossOptions options;
+  options.focal_weight = 3;
+  options.dice_weight = 0.5;
+  options.boundary_weight = 2;
+  for (bool weighted : {false, true}) {
+    const auto weights = loss::mining_weights(loss::mask_loss(z, target, options).total, {true, weighted, 0.7});
+    compare(
+        weighted ? "total, weighted mining" : "total, basic mining",
+        [&](const Tensor& x) { return (loss::mask_loss(x, target, options).total * weights).mean(); }, z);
+  }
+}
+
+void check_mask_loss(test::Checks& checks) {
+  const auto [z, g] = random_masks();
+  loss::MaskLossOptions options;
+  const auto once = loss::mask_loss(z, g, options);
+  options.focal_weight = 2;
+  options.dice_weight = 3;
+  options.boundary_weight = 5;
+  const auto scaled = loss::mask_loss(z, g, options);
+  checks.near("focal weight is linear", scaled.focal, once.focal * 2, 1e-12);
+  checks.near("dice weight is linear", scaled.dice, once.dice * 3, 1e-12);
+  checks.near("boundary weight is linear", scaled.boundary, once.boundary * 5, 1e-12);
+  checks.near("total is the sum", scaled.total, scaled.focal + scaled.dice + scaled.boundary, 1e-12);
+  options.use_boundary = false;
+  options.focal_weight = 0;
+  const auto dice_only = loss::mask_loss(z, g, options);
+  checks.near("terms can be off", dice_only.total, once.dice * 3, 1e-12);
+  checks.holds("zeros for a term that is off",
+               dice_only.boundary.eq(0).all().item<bool>() && dice_only.focal.eq(0).all().item<bool>());
+
+  for (double size : {50.0, 500.0, 1e4}) {
+    for (auto dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+      const auto steep = (g.mul(2).sub(1) * size * at::tensor({1.0, -1.0, 0.5}).view({3, 1, 1})).to(dtype);
+      options = {};
+      options.focal_gamma = 0.5;
+      const auto gradient =
+          test::analytic_gradient(steep, [&](const Tensor& x) { return loss::mask_loss(x, g, options).total.sum(); });
+      checks.holds("finite at " + std::to_string(size) + " in " + c10::toString(dtype),
+                   at::isfinite(gradient).all().item<bool>() && gradient.scalar_type() == dtype);
+    }
+  }
+  checks.holds("no prompts", loss::mask_loss(at::zeros({0, 4, 4}), at::zeros({0, 4, 4})).total.numel() == 0);
+  checks.throws("shapes differ", "ERR_INVALID_ARGUMENT", [] { loss::mask_loss(at::zeros({1, 4, 4}), at::zeros({1, 4, 5})); });
+}
+
+loss::Targets two_cells() { return {at::tensor({.52, .48, .2, .25, .75, .7, .3, .2}).view({2, 4}), at::zeros({2}, at::kLong)}; }
+
+void check_detection(test::Checks& checks) {
+  const auto logits = at::tensor({2., -2., -1., 0., .5, -3.}).view({1, 3, 2});
+  const auto boxes = at::tensor({.5, .5, .2, .2, .2, .3, .1, .2, .8, .7, .3, .3}).view({1, 3, 4});
+  const auto found = loss::detection_loss({logits}, {boxes}, {two_cells()});
+  checks.near("detection ce", found.ce.item<double>(), .082869, 1e-6);
+  checks.near("detection bbox", found.bbox.item<double>(), .12 * 5, 1e-6);
+  checks.near("detection giou", found.giou.item<double>(), .449567 * 2, 2e-6);
+  checks.near("detection total", found.total.item<double>(), 1.582003, 2e-6);
+  checks.near("class error", found.class_error, 0, 0);
+  const auto pairs = loss::match(logits[0], boxes[0], two_cells());
+  checks.holds("match", pairs.source.equal(at::tensor({0, 2}, at::kLong)) && pairs.target.equal(at::tensor({0, 1}, at::kLong)));
+  const auto swapped = loss::detection_loss({-logits}, {boxes}, {two_cells()});
+  checks.near("class error of wrong answers", swapped.class_error, 100, 0);
+
+  // Two layers and two images, one of them empty; the matching stays the same under so small a step.
+  at::manual_seed(3);
+  const auto z = at::randn({2, 2, 4, 2}, at::kDouble), b = at::rand({2, 2, 4, 4}, at::kDouble) * 0.5 + 0.2;
+  const std::vector<loss::Targets> targets = {two_cells(), {at::zeros({0, 4}), at::zeros({0}, at::kLong)}};
+  auto total = [&](const Tensor& logits, const Tensor& boxes) {
+    return loss::detection_loss(logits.unbind(0), boxes.unbind(0), targets).total;
+  };
+  auto of_logits = [&](const Tensor& x) { return total(x, b); };
+  auto of_boxes = [&](const Tensor& x) { return total(z, x); };
+  checks.near("d detection, logits", test::analytic_gradient(z, of_logits), test::numeric_gradient(z, of_logits), 1e-7);
+  checks.near("d detection, boxes", test::analytic_gradient(b, of_boxes), test::numeric_gradient(b, of_boxes), 1e-7);
+
+  auto broken = logits.clone();
+  broken[0][1][0] = NAN;
+  const auto detail =
+      checks.throws("NaN logits", "ERR_NON_FINITE_COST", [&] { loss::detection_loss({broken}, {boxes}, {two_cells()}); });
+  checks.holds("the query is named", detail.contains("query") && *detail.at("query").as<double>() == 1);
+  auto foreign = two_cells();
+  foreign.labels[1] = 2;
+  checks.throws("label out of range", "ERR_INVALID_ARGUMENT", [&] { loss::detection_loss({logits}, {boxes}, {foreign}); });
+}
+
+}  // namespace
+
+int main() {
+  test::Checks checks;
+  check_vectors(checks);
+  check_mining(checks);
+  check_gradients(checks);
+  check_mask_loss(checks);
+  check_detection(checks);
+  return checks.finish("losses");
+}

@@ -1,0 +1,21 @@
+// The native test programs that need nothing but themselves, one test each.
+import { it } from "vitest";
+import { expectAllHold } from "../programs.js";
+
+const programs: Record<string, number> = {
+  data_batch: 10,
+  data_image: 10,
+  data_session: 10,
+  data_store: 10,
+  hungarian: 10,
+  infer_instances: 20,
+  infer_predict: 20,
+  losses: 10,
+  metric_match: 20,
+  model_rules: 20,
+  schedule: 10,
+};
+
+it.each(Object.entries(programs))("%s holds in all of at least %i checks", { timeout: 120_000 }, async (program, atLeast) => {
+  await expectAllHold(program, [], atLeast);
+});

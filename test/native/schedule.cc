@@ -1,0 +1,143 @@
+// Schedules, clipping and the optimisers' state, against numbers worked out by hand. AdamW's arithmetic is parity case 10.
+// links: optim
+#include "optim/schedule.h"
+
+#include "native/checks.h"
+#include "optim/adamw.h"
+#include "optim/clip.h"
+
+using namespace cellsam;
+using optim::ScheduleType;
+
+namespace {
+
+optim::ScheduleOptions rule(ScheduleType type, std::int64_t total, double warmup = 0) {
+  optim::ScheduleOptions options;
+  options.type = type;
+  options.total_steps = total;
+  options.warmup_fraction = warmup;
+  return options;
+}
+
+void check_schedule(test::Checks& checks) {
+  const optim::Schedule none(rule(ScheduleType::none, 10)), step(rule(ScheduleType::step, 10)),
+      cosine(rule(ScheduleType::cosine, 10));
+  checks.near("none", none.factor(9), 1, 0);
+  checks.near("step before", step.factor(6), 1, 0);
+  checks.near("step from 7 of 10", step.factor(7), 0.9, 0);
+  checks.near("step after the end", step.factor(25), 0.9, 0);
+  checks.near("cosine start", cosine.factor(0), 1, 0);
+  checks.near("cosine middle", cosine.factor(5), 0.5, 1e-12);
+  checks.near("cosine at 2 of 10", cosine.factor(2), 0.9045084971874737, 1e-12);
+  checks.near("cosine end", cosine.factor(10), 0, 1e-12);
+  const optim::Schedule warm(rule(ScheduleType::cosine, 20, 0.2));
+  checks.near("warm-up starts at 0", warm.factor(0), 0, 0);
+  checks.near("warm-up at 3 of 4, cosine at 3 of 20", warm.factor(3), 0.75 * 0.9455032620941839, 1e-12);
+  checks.near("warm-up is over", warm.factor(4), 0.9045084971874737, 1e-12);
+  checks.near("warm-up of the constant rate", optim::Schedule(rule(ScheduleType::none, 20, 0.2)).factor(1), 0.25, 0);
+  checks.throws("warm-up above 1", "ERR_INVALID_ARGUMENT", [] { optim::Schedule(rule(ScheduleType::none, 20, 1.5)); });
+  checks.throws("unknown type", "ERR_INVALID_ARGUMENT", [] { optim::schedule_type_of("linear"); });
+}
+
+void check_plateau(test::Checks& checks) {
+  auto options = rule(ScheduleType::plateau, 100);
+  options.plateau_patience = 2;
+  optim::Schedule schedule(options);
+  for (double loss : {1.0, 0.99995, 1.0}) schedule.observe(loss);  // 0.99995 is not below 1 - 1e-4
+  checks.near("plateau waits", schedule.factor(0), 1, 0);
+  optim::Schedule resumed(options);
+  resumed.load_state(schedule.state());
+  for (auto* one : {&schedule, &resumed}) {
+    one->observe(NAN);
+    checks.near("plateau halves at the third", one->factor(0), 0.5, 0);
+    one->observe(0.5);
+    for (double loss : {0.6, 0.6}) one->observe(loss);
+    checks.near("plateau starts counting again", one->factor(0), 0.5, 0);
+    one->observe(0.6);
+    checks.near("plateau halves again", one->factor(0), 0.25, 0);
+  }
+  optim::Schedule fresh(options);
+  checks.holds("no best loss yet is null", fresh.state().at("best").is_null());
+  fresh.load_state(fresh.state());
+  checks.throws("state without an entry", "ERR_STATE_MISMATCH", [&] { fresh.load_state({{"factor", 1.0}}); });
+}
+
+optim::Group group_of(std::vector<std::vector<double>> gradients, double lr_ratio = 1, double weight_decay = 0) {
+  optim::Group group{"group", {}, lr_ratio, weight_decay};
+  for (const auto& gradient : gradients) {
+    auto parameter = at::ones({static_cast<std::int64_t>(gradient.size())}, at::kDouble).requires_grad_(true);
+    parameter.mutable_grad() = at::tensor(gradient, at::kDouble);
+    group.parameters.push_back(parameter);
+  }
+  return group;
+}
+
+void check_clip(test::Checks& checks) {
+  std::vector<optim::Group> groups = {group_of({{3}, {0, 4}}), group_of({{12}})};
+  checks.near("norm", optim::clip_gradients(groups, 0).item<double>(), 13, 1e-12);
+  checks.near("norm only", groups[1].parameters[0].grad().item<double>(), 12, 0);
+  checks.near("norm before", optim::clip_gradients(groups, 6.5).item<double>(), 13, 1e-12);
+  checks.near("clipped over all groups", groups[0].parameters[1].grad(), at::tensor({0.0, 2.0}), 1e-6);
+  checks.near("not stretched", (optim::clip_gradients(groups, 100), groups[1].parameters[0].grad().item<double>()), 6, 1e-5);
+  checks.near("no gradients", optim::clip_gradients({optim::Group{}}, 1).item<double>(), 0, 0);
+}
+
+void check_methods(test::Checks& checks) {
+  // First step of Adam: mean / (sqrt(variance) + eps) is sign(gradient); L2 decay changes the gradient, AdamW the weight.
+  std::vector<optim::Group> adam = {group_of({{2}}, 0.5, 0.1)}, adamw = {group_of({{2}}, 0.5, 0.1)},
+                            sgd = {group_of({{2}}, 0.5, 0.1)};
+  optim::Optimizer(adam, {optim::method_of("adam")}).step(0.2);
+  checks.near("adam", adam[0].parameters[0].item<double>(), 0.9, 1e-8);
+  optim::Optimizer(adamw, {optim::method_of("adamw")}).step(0.2);
+  checks.near("adamw", adamw[0].parameters[0].item<double>(), 1 * (1 - 0.1 * 0.1) - 0.1, 1e-8);
+  optim::Optimizer momentum(sgd, {optim::method_of("sgd")});
+  momentum.step(0.2);
+  checks.near("sgd, first step", sgd[0].parameters[0].item<double>(), 1 - 0.1 * 2.1, 1e-12);
+  momentum.step(0.2);
+  checks.near("sgd, second step", sgd[0].parameters[0].item<double>(), 0.79 - 0.1 * (0.9 * 2.1 + 2 + 0.079), 1e-12);
+  checks.throws("unknown optimizer", "ERR_INVALID_ARGUMENT", [] { optim::method_of("lion"); });
+}
+
+void check_state(test::Checks& checks) {
+  for (auto name : {"adamw", "adam", "sgd"}) {
+    std::vector<optim::Group> straight = {group_of({{2, -1}, {0.5}}), group_of({{1}}, 0.1)};
+    std::vector<optim::Group> halted = {group_of({{2, -1}, {0.5}}), group_of({{1}}, 0.1)};
+    optim::Optimizer whole(straight, {optim::method_of(name)}), first(halted, {optim::method_of(name)});
+    whole.step(0.1);
+    first.step(0.1);
+    optim::Optimizer second(halted, {optim::method_of(name)});
+    second.load_state(first.state());
+    whole.step(0.1);
+    second.step(0.1);
+    bool same = true;
+    for (int g = 0; g < 2; ++g) {
+      for (std::size_t p = 0; p < straight[g].parameters.size(); ++p)
+        same &= straight[g].parameters[p].equal(halted[g].parameters[p]);
+    }
+    checks.holds(std::string("resumed bit for bit: ") + name, same);
+    auto state = first.state();
+    state.pop_back();
+    checks.throws("incomplete state", "ERR_STATE_MISMATCH", [&] { second.load_state(state); });
+  }
+  auto group = group_of({{1}});
+  checks.throws("a parameter twice", "ERR_INVALID_ARGUMENT", [&] { optim::Optimizer({group, group}); });
+  group.parameters[0].mutable_grad().reset();
+  optim::Optimizer idle({group});
+  idle.step(0.1);
+  checks.near("no gradient, no step", group.parameters[0].item<double>() + idle.state()[2].second.item<double>(), 1, 0);
+  auto other = group_of({{1}});
+  optim::Optimizer({other}).zero_grad();
+  checks.holds("zero_grad drops", !other.parameters[0].grad().defined());
+}
+
+}  // namespace
+
+int main() {
+  test::Checks checks;
+  check_schedule(checks);
+  check_plateau(checks);
+  check_clip(checks);
+  check_methods(checks);
+  check_state(checks);
+  return checks.finish("schedule");
+}

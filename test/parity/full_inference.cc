@@ -1,0 +1,140 @@
+// Case 11: a small CellSAM from prepared image to label map, with and without model_cp, with the user's boxes and without
+// normalisation. Every step is compared, each from our own answer to the step before.
+// links: infer model data metric
+#include "infer/detect.h"
+#include "infer/postprocess.h"
+#include "infer/predict.h"
+#include "infer/prompt.h"
+
+#include <limits>
+#include <optional>
+
+#include "parity/network.h"
+
+namespace cellsam::test {
+namespace {
+
+// Pixels that may differ in a label map, as a share; case.json says it in words.
+constexpr double kLabelShare = 0.002;
+
+// "img0.adv": the image, then how it was run.
+struct Variant {
+  Case& parity;
+  std::string name;
+  Tolerance tolerance = parity.tolerance("tensors before thresholds");
+
+  std::string image_name() const { return name.substr(0, name.find('.')); }
+  bool is(const std::string& part) const { return name.find(part) != std::string::npos; }
+  at::Tensor io(const std::string& tensor) const { return parity.io(name + "." + tensor); }
+
+  void check(const std::string& tensor, const at::Tensor& got) const { check(tensor, got, tolerance); }
+  void check(const std::string& tensor, const at::Tensor& got, const Tolerance& limit) const {
+    if (parity.has(name + "." + tensor)) parity.check(name + "." + tensor, got, limit);
+  }
+  void check_labels(const std::string& tensor, const at::Tensor& got) const {
+    const auto expected = io(tensor);
+    const auto full = name + "." + tensor;
+    parity.report(full + ".count", std::abs(got.max().item<double>() - expected.max().item<double>()), 0);
+    parity.report(full, got.ne(expected).to(at::kDouble).mean().item<double>(), kLabelShare);
+  }
+
+  // f32 [3,H,W]: what the official pipeline hands to the networks.
+  at::Tensor image() const {
+    if (is("nonorm")) return parity.io(image_name() + ".u8_hwc").permute({2, 0, 1}).to(at::kFloat) / 255;
+    return parity.io(image_name() + ".adv.chw");
+  }
+};
+
+void check_detector(const Variant& variant, model::CellSam& model, const infer::PredictOptions& options) {
+  const auto size = model->size().image_size;
+  const auto input = data::detector_input(variant.image().unsqueeze(0), size, options.generation);
+  const auto answer = model->cellfinder->forward(input);
+  variant.check("pred_logits", answer.logits.back());
+  variant.check("pred_boxes", answer.boxes.back());
+  const auto top = infer::top_detections(answer.logits.back()[0], answer.boxes.back()[0], size);
+  variant.check("topk_scores", top.scores);
+  variant.check("topk_labels", top.labels, {});
+  variant.check("topk_boxes", top.boxes);
+  const auto found = infer::detect(model, variant.image(), options);
+  variant.parity.check(variant.name + ".threshold", found.threshold, variant.io("threshold").item<double>(), 0,
+                       variant.parity.tolerance("threshold").atol);
+  variant.check("boxes_model_frame", found.boxes * infer::model_scale(variant.image(), size));
+}
+
+void check_segmenter(const Variant& variant, model::CellSam& model, const infer::PredictOptions& options,
+                     const std::optional<at::Tensor>& user_boxes) {
+  const auto image = variant.image();
+  const auto size = model->size().image_size;
+  auto& segmenter = model->segmenter();
+  const auto embedding = segmenter->image_encoder->forward(data::encoder_input(image.unsqueeze(0), size, options.generation));
+  const auto boxes = user_boxes ? *user_boxes : infer::detect(model, image, options).boxes;
+  const auto model_boxes = (boxes * infer::model_scale(image, size)).to(at::kFloat);
+  const auto prompts = segmenter->prompt_encoder->forward(std::nullopt, std::nullopt, model_boxes, std::nullopt);
+  const auto answer = segmenter->mask_decoder->forward(embedding, segmenter->prompt_encoder->dense_position(), prompts.sparse,
+                                                       prompts.dense, false);
+  variant.check("embedding", embedding);
+  variant.check("sparse", prompts.sparse);
+  variant.check("low_res", answer.logits);
+  variant.check("iou", answer.iou);
+  const auto full = infer::postprocess_masks(answer.logits, size, {size, size}, {image.size(1), image.size(2)});
+  variant.check("mask_logits_orig", full.squeeze(1));
+
+  const auto instances = infer::Prompter(model, image, options).masks(boxes, options.iou_threshold, {});
+  auto labels = at::zeros({image.size(1), image.size(2)}, at::kInt);
+  auto final_boxes = at::zeros({static_cast<std::int64_t>(instances.size()), 4}, at::kDouble);
+  for (std::size_t i = 0; i < instances.size(); ++i) {
+    const auto& mask = instances[i].mask;
+    const auto bits =
+        at::tensor(at::ArrayRef<std::uint8_t>(mask.bits), at::kByte).view({mask.window.height, mask.window.width});
+    labels.narrow(0, mask.window.y, mask.window.height)
+        .narrow(1, mask.window.x, mask.window.width)
+        .masked_fill_(bits.to(at::kBool), static_cast<std::int64_t>(i) + 1);
+    for (int side = 0; side < 4; ++side) final_boxes[static_cast<std::int64_t>(i)][side] = instances[i].box[side];
+  }
+  variant.check_labels("label_raw", labels);
+  variant.check("final_boxes", final_boxes, variant.parity.tolerance("final_boxes"));
+}
+
+void check_variant(const Variant& variant, model::CellSam& model) {
+  at::NoGradGuard no_grad;
+  infer::PredictOptions options;
+  options.overlap = infer::OverlapRule::Official;
+  options.generation = variant.is("plain") ? data::Generation::Plain : data::Generation::Adv;
+  const auto tiles = variant.image().unsqueeze(0);
+  const auto size = model->size().image_size;
+  variant.check("enc_input", data::encoder_input(tiles, size, options.generation)[0]);
+  variant.check("det_input", data::detector_input(tiles, size, options.generation)[0]);
+
+  std::optional<at::Tensor> user_boxes;
+  if (variant.is("userbox")) user_boxes = variant.io("user_boxes").to(at::kDouble);
+  if (!user_boxes) check_detector(variant, model, options);
+  check_segmenter(variant, model, options, user_boxes);
+
+  options.prompt_chunk = 3;  // an uneven last chunk must not show
+  const auto prediction = infer::predict(model, variant.image(), options, user_boxes);
+  variant.check_labels("label_final", prediction.labels);
+  options.remove_boundaries = true;
+  variant.check_labels("label_final_noboundary", infer::predict(model, variant.image(), options, user_boxes).labels);
+}
+
+void inference_case(Case& parity) {
+  const auto size = size_of(parity);
+  model::CellSam adv(size, true), plain(size, false);
+  TensorMap weights;
+  for (const auto& [name, tensor] : parity.weights()) {
+    if (!name.starts_with("model_cp.")) weights[name] = tensor;
+  }
+  load(*adv, parity.weights());
+  load(*plain, weights);
+  for (const auto& name : parity.names("img")) {
+    const auto end = name.rfind(".label_raw");
+    if (end == std::string::npos) continue;
+    const Variant variant{parity, name.substr(0, end)};
+    check_variant(variant, variant.is("plain") ? plain : adv);
+  }
+}
+
+}  // namespace
+}  // namespace cellsam::test
+
+int main(int argc, char** argv) { return cellsam::test::run_case(argc, argv, cellsam::test::inference_case); }

@@ -1,0 +1,67 @@
+// Parity case 01: the vision transformer and its neck, forward, inside and backward, and a non-square image padded into it.
+// links: model
+#include "model/image_encoder.h"
+
+#include "parity/network.h"
+#include "parity/pil_resize.h"
+
+namespace cellsam::test {
+namespace {
+
+// SAM's own preprocessing: normalise on the 0..255 scale, then pad with zeros to a square.
+at::Tensor preprocess(const at::Tensor& image_u8, std::int64_t side) {  // [h,w,3] -> [3,side,side]
+  const auto mean = at::tensor({123.675, 116.28, 103.53}), std = at::tensor({58.395, 57.12, 57.375});
+  const auto x = ((image_u8.to(at::kDouble) - mean) / std).permute({2, 0, 1}).to(at::kFloat);
+  return at::constant_pad_nd(x, {0, side - x.size(2), 0, side - x.size(1)});
+}
+
+void compare(Case& parity) {
+  const auto size = size_of(parity);
+  const auto forward = parity.tolerance("embedding/act"), grad = parity.tolerance("grad"), f64 = parity.tolerance("f64.*");
+  model::ImageEncoder net(size, true);
+  load(*net, parity.weights());
+  const auto x = parity.io("x").requires_grad_(true), lin = parity.io("lin");
+
+  model::Taps taps;
+  const auto embedding = net->neck(net->trunk(x, &taps), &taps);
+  for (const auto& [name, tensor] : taps) parity.check("act." + name, tensor, forward);
+  parity.check("embedding", embedding, forward);
+  parity.check("forward = neck of trunk", net->forward(x), embedding, 0, 0);
+  const auto msq = embedding.square().mean(), linear = (embedding * lin).mean();
+  parity.check("loss_msq", msq, forward);
+  parity.check("loss_lin", linear, forward);
+  msq.backward({}, true);
+  check_gradients(parity, *net, "grad_msq.", grad);
+  parity.check("grad_msq.x", x.grad(), grad);
+  zero_gradients(*net);
+  linear.backward();
+  check_gradients(parity, *net, "grad_lin.", grad);
+
+  const auto resized = pil_resize_bilinear(parity.io("padded.image_u8"), parity.io("padded.resized_u8").size(0),
+                                           parity.io("padded.resized_u8").size(1));
+  parity.check("padded.resized_u8", resized, Tolerance{});
+  const auto preprocessed = preprocess(resized, size.image_size);
+  parity.check("padded.preprocessed", preprocessed, parity.tolerance("padded.preprocessed"));
+  zero_gradients(*net);
+  const auto padded = net->forward(preprocessed.unsqueeze(0));
+  parity.check("padded.embedding", padded, forward);
+  const auto padded_loss = padded.square().mean();
+  parity.check("padded.loss_msq", padded_loss, forward);
+  padded_loss.backward();
+  check_gradients(parity, *net, "padded.grad_msq.", grad);
+
+  net->to(at::kDouble);
+  zero_gradients(*net);
+  const auto embedding64 = net->forward(x.detach().to(at::kDouble));
+  parity.check("f64.embedding", embedding64, f64);
+  parity.check("f64.loss_msq", embedding64.square().mean(), f64);
+  const auto linear64 = (embedding64 * lin.to(at::kDouble)).mean();
+  parity.check("f64.loss_lin", linear64, f64);
+  linear64.backward();
+  check_gradients(parity, *net, "f64.grad_lin.", f64);
+}
+
+}  // namespace
+}  // namespace cellsam::test
+
+int main(int argc, char** argv) { return cellsam::test::run_case(argc, argv, cellsam::test::compare); }

@@ -1,0 +1,43 @@
+// Parity case 06b: row-column attention alone, on tall, wide and square maps, with and without padding.
+// links: model
+#include "model/rcda.h"
+
+#include "parity/network.h"
+
+namespace cellsam::test {
+namespace {
+
+void compare(Case& parity) {
+  const auto plain = parity.tolerance("default"), grad = parity.tolerance("grad");
+  model::RowColumnAttention net(parity.config("embed_dim"), parity.config("heads"));
+  load(*net, parity.weights());
+  const std::vector<std::string> inputs = {"query_row", "query_col", "key_row", "key_col", "value"};
+  const std::string ending = ".query_row";
+  for (const auto& name : parity.names("")) {  // the case names its shapes: tall, wide, square
+    const bool starts_shape = name.size() > ending.size() && name.ends_with(ending) && name.find(".grad.") == std::string::npos;
+    if (!starts_shape) continue;
+    const auto shape = name.substr(0, name.size() - ending.size()) + ".";
+    std::map<std::string, at::Tensor> x;
+    for (const auto& input : inputs) x[input] = parity.io(shape + input).clone().requires_grad_(true);
+    const auto attend = [&](const std::optional<at::Tensor>& mask, model::Taps* taps) {
+      return net->forward(x["query_row"], x["query_col"], x["key_row"], x["key_col"], x["value"], mask, taps).transpose(0, 1);
+    };
+
+    zero_gradients(*net);
+    model::Taps taps;
+    const auto out = attend(parity.io(shape + "mask").to(at::kBool), &taps);
+    parity.check(shape + "out_lne", out, plain);
+    parity.check(shape + "attn_weights", taps.at(0).second.transpose(0, 1), plain);
+    parity.check(shape + "nomask.out_lne", attend(std::nullopt, nullptr), plain);
+    const auto loss = out.square().mean();
+    parity.check(shape + "loss", loss, plain);
+    loss.backward();
+    check_gradients(parity, *net, shape + "grad.", grad);
+    for (const auto& input : inputs) parity.check(shape + "grad." + input, x[input].grad(), grad);
+  }
+}
+
+}  // namespace
+}  // namespace cellsam::test
+
+int main(int argc, char** argv) { return cellsam::test::run_case(argc, argv, cellsam::test::compare); }

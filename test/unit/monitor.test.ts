@@ -1,0 +1,166 @@
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { CheckpointManager } from "../../lib/monitor/checkpointManager.js";
+import { EarlyStopping } from "../../lib/monitor/earlyStopping.js";
+import { readJson, strictJson, writeJson } from "../../lib/monitor/json.js";
+import { Log, timestamp } from "../../lib/monitor/log.js";
+import { directionOf, MetricsTracker } from "../../lib/monitor/metricsTracker.js";
+
+const folder = () => mkdtemp(join(tmpdir(), "cellsam-monitor-"));
+
+/** Feeds the scores and answers the 1-based epoch at which it stopped, or null. */
+function stopsAt(stopping: EarlyStopping, scores: number[]): number | null {
+  const at = scores.findIndex((score, i) => stopping.update(score, i + 1));
+  return at < 0 ? null : at + 1;
+}
+
+describe("EarlyStopping", () => {
+  it("stops after `patience` scores without improvement", () => {
+    const stopping = new EarlyStopping({ patience: 2 });
+    expect(stopsAt(stopping, [5, 4, 4.5, 4.1, 1])).toBe(4);
+    expect(stopping.getInfo()).toEqual({
+      patience: 2,
+      minDelta: 0,
+      mode: "min",
+      wait: 2,
+      bestScore: 4,
+      stoppedEpoch: 4,
+      shouldStop: true,
+    });
+  });
+
+  it("with patience 0 stops at the first score that does not improve, not at the first score", () => {
+    expect(stopsAt(new EarlyStopping({ patience: 0 }), [5, 4, 3, 3])).toBe(4);
+  });
+
+  it("never takes NaN or infinity as best, and counts them as no improvement", () => {
+    const stopping = new EarlyStopping({ patience: 3 });
+    expect(stopsAt(stopping, [Number.NaN, Number.NEGATIVE_INFINITY, 5, 4])).toBeNull();
+    expect(stopping.getBestScore()).toBe(4);
+    expect(stopsAt(new EarlyStopping({ patience: 2 }), [Number.NaN, Number.NaN])).toBe(2);
+    expect(stopsAt(new EarlyStopping({ patience: 0 }), [Number.NaN])).toBe(1);
+  });
+
+  it("asks for more than |minDelta|, in the direction of its mode", () => {
+    expect(stopsAt(new EarlyStopping({ patience: 1, minDelta: -0.5 }), [5, 4.5])).toBe(2);
+    expect(stopsAt(new EarlyStopping({ patience: 1, minDelta: 0.5 }), [5, 4.4, 3.8])).toBeNull();
+    expect(stopsAt(new EarlyStopping({ patience: 1, mode: "max" }), [0.1, 0.2, 0.15])).toBe(3);
+    expect(() => new EarlyStopping({ mode: "best" as never })).toThrow(/min or max/);
+  });
+
+  it("goes on from a saved state as if nothing had happened", () => {
+    const scores = [5, 4, 4.2, 4.1, 3.9, 4, 4, 4];
+    for (let cut = 0; cut < scores.length; cut++) {
+      const whole = new EarlyStopping({ patience: 3 });
+      const before = new EarlyStopping({ patience: 3 });
+      scores.slice(0, cut).map((score, i) => before.update(score, i + 1));
+      const after = new EarlyStopping({ patience: 3 });
+      after.restore(JSON.parse(JSON.stringify(before.state())));
+      scores.map((score, i) => whole.update(score, i + 1));
+      scores.slice(cut).map((score, i) => after.update(score, cut + i + 1));
+      expect(after.getInfo()).toEqual(whole.getInfo());
+    }
+  });
+});
+
+describe("MetricsTracker", () => {
+  it("knows the better direction of each metric", () => {
+    const tracker = new MetricsTracker({ directions: { drift: "min" } });
+    for (const [i, f1] of [0.2, 0.9, 0.5].entries())
+      tracker.update({ f1, total_loss: 3 - f1, drift: f1 }, { epoch: i + 1, phase: "val" });
+    expect(tracker.getBest("f1", "val")).toEqual({ value: 0.9, epoch: 2 });
+    expect(tracker.getBest("total_loss", "val")).toEqual({ value: 2.1, epoch: 2 });
+    expect(tracker.getBest("drift", "val")).toEqual({ value: 0.2, epoch: 1 });
+    expect(directionOf("loss_bbox")).toBe("min");
+  });
+
+  it("summarises with a sample standard deviation", () => {
+    const tracker = new MetricsTracker({ windowSize: 2 });
+    for (const loss of [1, 2, 4]) tracker.update({ loss });
+    const { summary, history, std_ddof } = tracker.toJSON();
+    expect(std_ddof).toBe(1);
+    expect(history.train?.loss).toEqual([1, 2, 4]);
+    // variance of 1, 2, 4 with ddof 1: ((4/3)^2 + (1/3)^2 + (5/3)^2) / 2 = 7/3
+    expect(summary.train?.loss).toMatchObject({ latest: 4, best: 1, best_epoch: 1, count: 3, moving_avg: 3 });
+    expect(summary.train?.loss?.mean).toBeCloseTo(7 / 3, 12);
+    expect(summary.train?.loss?.std).toBeCloseTo(Math.sqrt(7 / 3), 12);
+    expect(new MetricsTracker().getBest("none")).toEqual({ value: null, epoch: null });
+  });
+
+  it("keeps values that are not finite as null and never as best", () => {
+    const tracker = new MetricsTracker();
+    tracker.logEpochMetrics("train", 1, { loss: Number.NaN });
+    tracker.logEpochMetrics("train", 2, { loss: 2 });
+    tracker.logEpochMetrics("train", 3, { loss: Number.POSITIVE_INFINITY });
+    expect(tracker.getAllMetrics()).toEqual({ train: { loss: [null, 2, null] } });
+    expect(tracker.getBest("loss")).toEqual({ value: 2, epoch: 2 });
+    expect(tracker.hasImproved("loss")).toBe(false);
+    expect(tracker.hasImproved("loss", { patience: 2 })).toBe(true);
+  });
+
+  it("reads back what it wrote", async () => {
+    const saveDir = await folder();
+    const tracker = new MetricsTracker({ saveDir, directions: { odd: "min" } });
+    tracker.update({ loss: 0.5, f1: 0.8, odd: 3 }, { epoch: 1 });
+    tracker.update({ loss: 0.4, f1: 0.7, odd: 2 }, { epoch: 4, phase: "val" });
+    await tracker.saveMetrics("m.json");
+    const other = new MetricsTracker({ saveDir });
+    await other.loadMetrics("m.json");
+    expect(other.toJSON()).toEqual(tracker.toJSON());
+    await expect(new MetricsTracker().saveMetrics()).rejects.toThrow(/saveDir/);
+  });
+});
+
+describe("JSON", () => {
+  it("has null where JSON has no number", async () => {
+    expect(strictJson({ a: Number.NaN, b: [Number.NEGATIVE_INFINITY, 1] }, 0)).toBe('{"a":null,"b":[null,1]}');
+    const path = join(await folder(), "deep", "x.json");
+    await writeJson(path, { loss: Number.POSITIVE_INFINITY });
+    expect(await readJson(path)).toEqual({ loss: null });
+  });
+});
+
+describe("Log", () => {
+  it("writes `time - logger - LEVEL - message` and drops what is below its level", async () => {
+    const path = join(await folder(), "logs", "experiment.log");
+    const log = new Log(path);
+    log.debug("a", "hidden");
+    log.info("cellsam.runner", "one\ntwo");
+    log.error("cellsam.stage1", "bad");
+    const lines = (await readFile(path, "utf8")).split("\n");
+    expect(lines[0]).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - cellsam\.runner - INFO - one$/);
+    expect(lines[1]).toBe("  two");
+    expect(lines[2]).toMatch(/ - cellsam\.stage1 - ERROR - bad$/);
+    expect(lines).toHaveLength(4);
+    expect(timestamp(new Date(2026, 0, 2, 3, 4, 5, 6))).toBe("2026-01-02 03:04:05,006");
+  });
+});
+
+describe("CheckpointManager", () => {
+  it("publishes the newest best and keeps the versions that the run state may still name", async () => {
+    const root = await folder();
+    const manager = new CheckpointManager({ checkpointDir: join(root, "models"), resumeDir: root });
+    const save = (text: string) => async (path: string) => {
+      await writeFile(path, text);
+      return { bytes: text.length, sha256: `hash of ${text}` };
+    };
+    const first = await manager.saveBest(save("one"), { stage: 1, epoch: 1, loss: 2 });
+    const second = await manager.saveBest(save("second"), { stage: 1, epoch: 3, loss: 1 });
+    const published = () => readFile(manager.getBestModelPath(1), "utf8");
+    expect(await published()).toBe("second");
+    expect(await readJson(join(root, "models", "manifest.json"))).toEqual({
+      files: { "best_model_s1.pth": { sha256: "hash of second", bytes: 6, stage: 1, epoch: 3, loss: 1 } },
+    });
+    await manager.publish(first);
+    expect(await published()).toBe("one");
+    await manager.publish(second);
+    await manager.prune([second.file]);
+    await expect(manager.publish(first)).rejects.toMatchObject({ code: "ENOENT" });
+    expect(await published()).toBe("second");
+    await manager.retract(1);
+    await expect(published()).rejects.toMatchObject({ code: "ENOENT" });
+    expect(await readJson(join(root, "models", "manifest.json"))).toEqual({ files: {} });
+  });
+});

@@ -1,0 +1,223 @@
+// The binding and the typed session against a fake engine: conversions, errors, cancelling, progress, end of life.
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CellsamError } from "../../lib/errors.js";
+import type { StepEvent } from "../../lib/events.js";
+import { engineCall, engineCallAsync, liveObjects, type NdArray, openNative } from "../../lib/native.js";
+import { type EpochReport, openSession, openStoreWriter, type Session } from "../../lib/session.js";
+import { fakeEngine } from "../stress/engine.js";
+
+beforeAll(() => {
+  process.env.CELLSAM_ENGINE = fakeEngine();
+});
+
+async function errorOf(promise: Promise<unknown>): Promise<CellsamError> {
+  const error = await promise.then(
+    () => expect.unreachable("must reject"),
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(CellsamError);
+  return error as CellsamError;
+}
+
+describe("conversions", () => {
+  test("plain data comes back as it went", () => {
+    const data = { a: 1.5, b: "ä€𝄞", c: true, d: null, e: [1, [2, "x"], {}], f: { g: [] }, h: "", i: -0, j: 2 ** 53 };
+    expect(engineCall("echo", data)).toEqual(data);
+    expect(engineCall("echo", { a: undefined, b: 1 })).toEqual({ b: 1 });
+    expect(engineCall<{ a: number }>("echo", { a: Number.NaN }).a).toBeNaN();
+  });
+
+  test.each([Uint8Array, Uint16Array, Int32Array, Float32Array, Float64Array])("%O keeps dtype, shape and numbers", (Kind) => {
+    const data = Kind.from([1, 2, 3, 4, 5, 6]);
+    const { array } = engineCall<{ array: NdArray }>("echo", { array: { data, shape: [3, 1, 2] } });
+    expect(array.data).toBeInstanceOf(Kind);
+    expect(Array.from(array.data)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(array.shape).toEqual([3, 1, 2]);
+    expect(engineCall("sum", { array: { data, shape: [6] } })).toMatchObject({ sum: 21, shape: [6] });
+  });
+
+  test("a view into a larger buffer is read from its own offset", () => {
+    const view = Float32Array.from([9, 9, 1, 2, 9]).subarray(2, 4);
+    expect(engineCall("sum", { array: { data: view, shape: [2] } })).toMatchObject({ sum: 3, shape: [2] });
+    expect(engineCall("sum", { array: view })).toMatchObject({ sum: 3, shape: [2] });
+  });
+
+  test("empty arrays and scalars keep their shape", () => {
+    const empty = { data: new Float64Array(0), shape: [0, 4] };
+    expect(engineCall("echo", { empty })).toEqual({ empty });
+    const scalar = { data: Int32Array.of(7), shape: [] };
+    expect(engineCall("echo", { scalar })).toEqual({ scalar });
+  });
+
+  test("native memory is handed over", () => {
+    const { array } = engineCall<{ array: NdArray }>("ramp", { count: 100_000 });
+    expect(array.data.length).toBe(100_000);
+    expect(array.data[99_999]).toBe(99_999);
+    expect(liveObjects().lent).toBeGreaterThan(0);
+  });
+
+  test.each([
+    ["a wrong shape", { image: { data: new Uint8Array(5), shape: [2, 3] } }, "image: shape asks for 6 numbers, data has 5"],
+    ["no shape", { image: { data: new Uint8Array(5) } }, "image: shape must be a list"],
+    ["a negative side", { image: { data: new Uint8Array(0), shape: [-1, 0] } }, "not negative"],
+    ["another typed array", { a: [new BigInt64Array(1)] }, "a[0]: typed array must be"],
+    ["a function", { a: { b: () => 1 } }, "a.b: must be plain data"],
+    ["a BigInt", { a: 1n }, "a: must be plain data"],
+    ["a Map", { a: new Map() }, "a: must be plain data, not [object Map]"],
+    ["a Date", { a: new Date() }, "[object Date]"],
+  ])("%s is refused by name", (_, data, message) => {
+    expect(() => engineCall("echo", data)).toThrow(
+      expect.objectContaining({ code: "ERR_INVALID_ARGUMENT", message: expect.stringContaining(message) }),
+    );
+    expect(liveObjects().borrowed).toBeLessThan(50);
+  });
+
+  test("a cycle is refused, and an exception of a getter passes", () => {
+    const cycle: Record<string, unknown> = {};
+    cycle.self = cycle;
+    expect(() => engineCall("echo", cycle)).toThrow("contains itself");
+    const getter = {
+      get a(): number {
+        throw new RangeError("mine");
+      },
+    };
+    expect(() => engineCall("echo", getter)).toThrow(RangeError);
+  });
+});
+
+describe("errors", () => {
+  test("keep code, message and detail, from either kind of call", async () => {
+    const wanted = { code: "ERR_FAKE", message: "told to fail", detail: { image: "a.png", step: 3, sizes: [1, 2] } };
+    expect(() => engineCall("fail")).toThrow(expect.objectContaining(wanted));
+    expect(await errorOf(engineCallAsync("fail"))).toMatchObject(wanted);
+    expect(await errorOf(openNative({ kind: "model", fail: 1 }))).toMatchObject(wanted);
+  });
+
+  test.each([
+    ["bad_alloc", "ERR_OUT_OF_MEMORY"],
+    ["exception", "ERR_INTERNAL"],
+    ["number", "ERR_INTERNAL"],
+  ])("%s becomes %s", async (kind, code) => {
+    expect((await errorOf(engineCallAsync("fail", { kind }))).code).toBe(code);
+    expect(() => engineCall("fail", { kind })).toThrow(CellsamError);
+  });
+});
+
+describe("session", () => {
+  let session: Session;
+  const epoch = { store: "s", indices: Int32Array.of(1, 2), epoch: 0, batchSize: 1, augment: false };
+  const train = (more: object): Promise<EpochReport> => session.trainEpoch({ ...epoch, ...more } as never);
+
+  beforeAll(async () => {
+    session = await openSession({ size: "tiny", overrides: { imageSize: 128, encoderLayers: 1 }, seed: 7 });
+  });
+  afterAll(async () => {
+    await session.dispose();
+    await session.dispose();
+    expect(liveObjects()).toMatchObject({ sessions: 0, jobs: 0, borrowed: 0 });
+    expect(await errorOf(session.digest())).toMatchObject({ code: "ERR_DISPOSED" });
+  });
+
+  test("options reach the engine in snake_case", async () => {
+    const native = await openNative({ kind: "model", image_size: 1 });
+    expect(await native.call("options", {}).promise).toEqual({ kind: "model", image_size: 1 });
+    await native.dispose();
+    expect(await session.command("options")).toEqual({
+      kind: "model",
+      size: "tiny",
+      seed: 7,
+      overrides: { imageSize: 128, encoderLayers: 1 },
+    });
+    const raw = await session.command<Record<string, unknown>>("echo", { batchSize: 2, losses: { my_loss: 1, otherLoss: 2 } });
+    expect(raw).toEqual({ batchSize: 2, losses: { my_loss: 1, otherLoss: 2 } });
+  });
+
+  test("names of tensors and of losses stay as they are", async () => {
+    expect(await session.digest()).toEqual({ "some_layer.weight_v": "00ff", plain_name: "11ee" });
+    const report = await session.validate({ store: "s", indices: epoch.indices, batchSize: 1 });
+    expect(report.losses).toEqual({ total_loss: 2 });
+  });
+
+  test("an epoch reports its steps and its end", async () => {
+    const events: StepEvent[] = [];
+    const report = await train({ steps: 6, stepMs: 5, onStep: (event: StepEvent) => events.push(event) });
+    expect(report).toMatchObject({ stopped: false, step: 6, losses: { total_loss: 0.1 } });
+    expect(events.at(-1)).toMatchObject({ type: "step", step: 6, imagesPerSecond: 1.5, losses: { loss_ce: 0.5 } });
+  });
+
+  test("a slow reader gets the newest step, in order, and every other event", async () => {
+    const events: StepEvent[] = [];
+    const running = train({ steps: 400, stepMs: 0.2, onStep: (event: StepEvent) => events.push(event) });
+    const end = performance.now() + 300;
+    while (performance.now() < end); // the reader is busy: no event can be delivered
+    await running;
+    expect(events.length).toBeLessThan(390);
+    expect(events[0]?.step).toBeGreaterThan(5);
+    expect(events.at(-1)?.step).toBe(400);
+    expect(events.filter((event) => (event.type as string) === "notice")).toHaveLength(1);
+    const steps = events.filter((event) => event.type === "step").map((event) => event.step);
+    expect(steps).toEqual([...steps].sort((a, b) => a - b));
+  });
+
+  test("abort ends an epoch after the current step, running or queued", async () => {
+    const control = new AbortController();
+    const running = train({ steps: 1e6, stepMs: 2, signal: control.signal, onStep: () => control.abort() });
+    const queued = train({ steps: 1e6, stepMs: 2, signal: control.signal });
+    expect(await running).toMatchObject({ stopped: true });
+    expect(await queued).toMatchObject({ stopped: true, step: 0 });
+    expect(await train({ steps: 5, signal: AbortSignal.abort() })).toMatchObject({ stopped: true, step: 0 });
+  });
+
+  test("abort rejects validate and predict with the reason", async () => {
+    const reason = new Error("enough");
+    const control = new AbortController();
+    const validating = session.command("validate", { ms: 60_000 }, control.signal);
+    const predicting = session.predict({ image: { data: new Uint8Array(4), shape: [2, 2] }, signal: control.signal });
+    setTimeout(() => control.abort(reason), 20);
+    await expect(validating).rejects.toBe(reason);
+    await expect(predicting).rejects.toBe(reason);
+    await expect(session.command("validate", {}, control.signal)).rejects.toBe(reason);
+  });
+
+  test("the event loop turns while the session works", async () => {
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    await train({ steps: 100, stepMs: 2 });
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(20);
+  });
+
+  test("dispose stops the running command and rejects it like the queued one", async () => {
+    const other = await openSession({ size: "tiny" });
+    let running: Promise<unknown> | undefined;
+    await new Promise((onStep) => {
+      running = errorOf(other.trainEpoch({ ...epoch, steps: 1e6, stepMs: 1, onStep } as never));
+    });
+    const queued = errorOf(other.digest());
+    await other.dispose();
+    expect(await running).toMatchObject({ code: "ERR_DISPOSED" });
+    expect(await queued).toMatchObject({ code: "ERR_DISPOSED" });
+  });
+
+  test("a kept array lives until its session ends", async () => {
+    const native = await openNative({ kind: "model" });
+    await native.call("keep", { image: { data: new Uint8Array(1000), shape: [1000] } }).promise;
+    expect(liveObjects().borrowed).toBe(1);
+    await native.dispose();
+    expect(liveObjects().borrowed).toBe(0);
+  });
+});
+
+test("200 sessions opened, trained and disposed of leave nothing", async () => {
+  for (let i = 0; i < 200; i++) {
+    await using session = await openSession({ size: "tiny" });
+    const options = { store: "s", indices: Int32Array.of(i), epoch: 0, batchSize: 1, augment: false, steps: 2, stepMs: 0.1 };
+    await session.trainEpoch(options as never);
+  }
+  expect(liveObjects()).toMatchObject({ sessions: 0, jobs: 0, borrowed: 0 });
+});
+
+test("a store writer speaks its own commands", async () => {
+  await using writer = await openStoreWriter({ path: "p", tileSize: 64 });
+  expect((await errorOf(writer.finish())).message).toBe("unknown command finish");
+});

@@ -1,0 +1,146 @@
+// `cellsam setup` from a folder, from an archive, and from a server that cuts the connection, into a cache of its own.
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { libraryName, resolveLibtorch } from "../../lib/runtime/resolve.js";
+import { chooseVariant, setupLibtorch } from "../../lib/runtime/setup.js";
+
+let folder: string;
+let env: NodeJS.ProcessEnv;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "cellsam-setup-"));
+  env = { PATH: process.env.PATH, CELLSAM_CACHE: join(folder, "cache") };
+});
+
+afterEach(() => {
+  // Whatever happened, no half-made folder stays behind.
+  const root = join(folder, "cache", "libtorch");
+  if (existsSync(root)) expect(readdirSync(root).filter((name) => name.startsWith("."))).toEqual([]);
+});
+
+const library = (name: string) => `lib/${libraryName(name)}`;
+const files: Record<string, string> = {
+  "version.py": "__version__ = '2.13.0+cpu'\n",
+  [library("torch_cpu")]: "cpu".repeat(50_000),
+  [library("c10")]: "c10",
+  [library("torch_python")]: "python only",
+  "include/ATen/ATen.h": "// header",
+  "nn/functional.py": "python only",
+};
+const kept = ["READY.json", library("c10"), library("torch_cpu"), "version.py"].sort();
+
+function listed(root: string): string[] {
+  const entries = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return entries.map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1)).sort();
+}
+
+/** A zip archive of stored entries, by the format's published layout. */
+function zipOf(prefix: string): Buffer {
+  const parts: Buffer[] = [];
+  const directory: Buffer[] = [];
+  let offset = 0;
+  for (const [path, text] of Object.entries(files)) {
+    const name = Buffer.from(prefix + path);
+    const data = Buffer.from(text);
+    const common = Buffer.alloc(26);
+    common.writeUInt16LE(20, 0);
+    common.writeUInt32LE(crc32(data), 10);
+    common.writeUInt32LE(data.length, 14);
+    common.writeUInt32LE(data.length, 18);
+    common.writeUInt16LE(name.length, 22);
+    const local = Buffer.concat([Buffer.from("PK\x03\x04"), common, name, data]);
+    const tail = Buffer.alloc(14);
+    tail.writeUInt32LE(offset, 10);
+    directory.push(Buffer.concat([Buffer.from("PK\x01\x02\x14\x00", "latin1"), common, tail, name]));
+    parts.push(local);
+    offset += local.length;
+  }
+  const index = Buffer.concat(directory);
+  const end = Buffer.alloc(22);
+  end.write("PK\x05\x06", "latin1");
+  end.writeUInt16LE(directory.length, 8);
+  end.writeUInt16LE(directory.length, 10);
+  end.writeUInt32LE(index.length, 12);
+  end.writeUInt32LE(offset, 16);
+  return Buffer.concat([...parts, index, end]);
+}
+
+describe("setup", () => {
+  it("keeps what the engine needs of a folder, and finds it the next time", async () => {
+    const from = join(folder, "torch");
+    for (const [path, text] of Object.entries(files)) {
+      mkdirSync(join(from, path, ".."), { recursive: true });
+      writeFileSync(join(from, path), text);
+    }
+    const first = await setupLibtorch({ variant: "cpu", from, env });
+    expect(first).toMatchObject({ version: "2.13.0", variant: "cpu", fetched: true });
+    expect(listed(first.path)).toEqual(kept);
+    expect(resolveLibtorch({ env })).toMatchObject({ path: first.path, version: "2.13.0", source: "cache" });
+    const ready = JSON.parse(readFileSync(join(first.path, "READY.json"), "utf8"));
+    expect(ready.files[library("c10")]).toBe(createHash("sha256").update("c10").digest("hex"));
+    expect(await setupLibtorch({ variant: "cpu", env })).toMatchObject({ path: first.path, fetched: false });
+    const more = await setupLibtorch({ variant: "cpu", from, headers: true, env });
+    expect(listed(more.path)).toContain("include/ATen/ATen.h");
+  });
+
+  it.each(["libtorch/", "torch/"])("unpacks an archive with %s in it, and checks its checksum", async (prefix) => {
+    const from = join(folder, "archive.zip");
+    writeFileSync(from, zipOf(prefix));
+    const wrong = "0".repeat(64);
+    await expect(setupLibtorch({ variant: "cpu", from, sha256: wrong, env })).rejects.toMatchObject({ code: "ERR_CHECKSUM" });
+    expect(() => resolveLibtorch({ env })).toThrow(/npx cellsam setup/);
+    const sha256 = createHash("sha256").update(readFileSync(from)).digest("hex");
+    const { path } = await setupLibtorch({ variant: "cpu", from, sha256, env });
+    expect(listed(path)).toEqual(kept);
+    expect(readFileSync(join(path, library("torch_cpu")), "utf8")).toBe(files[library("torch_cpu")]);
+  });
+
+  it("goes on where a cut connection stopped", async () => {
+    const archive = zipOf("libtorch/");
+    const ranges: (string | undefined)[] = [];
+    const server = createServer((request, response) => {
+      ranges.push(request.headers.range);
+      const start = Number(/bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0);
+      response.writeHead(start > 0 ? 206 : 200, { "content-length": archive.length - start });
+      if (start > 0) response.end(archive.subarray(start));
+      else response.write(archive.subarray(0, 70_000), () => setTimeout(() => response.destroy(), 50));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    try {
+      const from = `http://127.0.0.1:${(server.address() as AddressInfo).port}/libtorch.zip`;
+      const { path } = await setupLibtorch({ variant: "cpu", from, env });
+      expect(listed(path)).toEqual(kept);
+      expect(ranges).toEqual([undefined, expect.stringMatching(/^bytes=[1-9]\d*-$/)]);
+    } finally {
+      server.close();
+    }
+  });
+
+  it("refuses what is no libtorch, and a CUDA build in the place of the CPU's", async () => {
+    const from = join(folder, "torch");
+    mkdirSync(join(from, "lib"), { recursive: true });
+    await expect(setupLibtorch({ variant: "cpu", from, env })).rejects.toMatchObject({ code: "ERR_SETUP" });
+    for (const name of ["torch_cpu", "torch_cuda"]) writeFileSync(join(from, library(name)), name);
+    writeFileSync(join(from, "build-version"), "2.13.0+cu130\n");
+    await expect(setupLibtorch({ variant: "cpu", from, env })).rejects.toThrow(/CUDA build/);
+    await expect(setupLibtorch({ variant: "cpu", from: join(folder, "absent"), env })).rejects.toThrow(/no such file/);
+    writeFileSync(join(folder, "text.zip"), "not a zip");
+    await expect(setupLibtorch({ variant: "cpu", from: join(folder, "text.zip"), env })).rejects.toMatchObject({
+      code: "ERR_ARCHIVE",
+    });
+  });
+
+  it("chooses the newest CUDA that the driver can run", () => {
+    expect(chooseVariant(null)).toBe("cpu");
+    expect(chooseVariant("12.4")).toBe("cpu");
+    const linux = process.platform === "linux" && process.arch === "x64";
+    expect(chooseVariant("12.8")).toBe(linux ? "cu126" : "cpu");
+    expect(chooseVariant("13.1")).toBe(linux ? "cu130" : "cpu");
+  });
+});

@@ -1,0 +1,330 @@
+// What one step teaches and reports, over the real engine: accumulation, prompt chunks, mining, random draws, schedules,
+// validation, batches without cells, and losses that are not finite.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Session, SessionOptions } from "../../lib/session.js";
+import {
+  changes,
+  ellipses,
+  moved,
+  plainSgd,
+  relativeDistance,
+  smallSession,
+  storeOf,
+  train,
+  weightsOf,
+} from "./training-tiles.js";
+
+const folder = mkdtempSync(join(tmpdir(), "cellsam-steps-"));
+let store: string; // 0..3: three cells each; 4: seven cells; 5, 6: none; 7: one; 8: a copy of 4
+let base: string; // the weights that sessions with other seeds start from
+beforeAll(async () => {
+  const cells = [3, 3, 3, 3, 7, 0, 0, 1];
+  const tiles = cells.map((count, i) => ellipses(i + 1, count));
+  store = await storeOf([...tiles, ellipses(5, 7)], join(folder, "tiles"));
+  base = join(folder, "base.pth");
+  await using session = await smallSession();
+  await session.save(base);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const common = { epochs: 10, stepsPerEpoch: 4, ...plainSgd };
+
+/** Where one epoch over `indices` takes the weights. */
+async function journey(
+  stage: 1 | 2,
+  indices: number[],
+  options: Record<string, unknown> = {},
+  batchSize = 1,
+  model: Partial<SessionOptions> = {},
+) {
+  await using session = await smallSession(model);
+  const before = await weightsOf(session, folder);
+  await session.beginStage({ ...common, stage, ...options });
+  const report = await train(session, store, indices, { batchSize });
+  return { ...report, change: changes(before, await weightsOf(session, folder)) };
+}
+
+describe("gradient accumulation", () => {
+  test.each([1, 2] as const)("stage %i: two batches of one equal one batch of two with as many cells", async (stage) => {
+    const [apart, together] = [await journey(stage, [0, 1], { accumulate: 2 }), await journey(stage, [0, 1], {}, 2)];
+    expect(relativeDistance(apart.change, together.change)).toBeLessThan(1e-4);
+    expect(apart.losses.total_loss).toBeCloseTo(together.losses.total_loss as number, 4);
+    const alone = await journey(stage, [0, 1]); // two updates are not the same: the comparison can fail
+    expect(relativeDistance(alone.change, together.change)).toBeGreaterThan(0.1);
+  });
+
+  // Losses are means over the cells or prompts of a batch, so batches count alike however many cells they hold.
+  test.each([1, 2] as const)("stage %i: the update is the mean of the batches' own gradients", async (stage) => {
+    const both = await journey(stage, [4, 7], { accumulate: 2 });
+    const [one, other] = [await journey(stage, [4]), await journey(stage, [7])];
+    const mean = one.change.map((value, i) => (value + (other.change[i] as number)) / 2);
+    expect(relativeDistance(both.change, mean)).toBeLessThan(1e-4);
+  });
+
+  test.each([1, 2] as const)("stage %i: a short last group counts in full", async (stage) => {
+    const grouped = await journey(stage, [0, 0, 0], { accumulate: 2 });
+    const single = await journey(stage, [0, 0]);
+    expect(relativeDistance(grouped.change, single.change)).toBeLessThan(1e-4);
+    expect(grouped.events.map((step) => step.gradNorm !== null)).toEqual([false, true, true]);
+  });
+});
+
+describe("prompts", () => {
+  const mining = { onlineHardNegativeMining: true, ohemFraction: 0.3 };
+
+  test.each([
+    ["plain", {}],
+    ["mining", mining],
+    ["weighted mining", { ...mining, onlineHardNegativeMiningWeighted: true }],
+    ["IoU loss", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false }],
+  ])("%s: the size of a chunk changes nothing", async (_, options) => {
+    const whole = await journey(2, [0, 4], { ...options, promptChunk: 0 }, 2);
+    for (const promptChunk of [1, 3, 32]) {
+      const chunked = await journey(2, [0, 4], { ...options, promptChunk }, 2);
+      expect(relativeDistance(chunked.change, whole.change)).toBeLessThan(1e-4);
+      for (const [name, loss] of Object.entries(whole.losses)) expect(chunked.losses[name], name).toBeCloseTo(loss, 4);
+    }
+  });
+
+  test("deterministic mode resizes masks by another way to the same numbers", async () => {
+    // Masks of 32 pixels onto a canvas of 64, of 64 onto 64, and of 48 onto 96; tiles have 64.
+    for (const sizes of [{}, { patch: 4 }, { imageSize: 96 }]) {
+      const journeys = [];
+      for (const deterministic of [false, true]) {
+        journeys.push(await journey(2, [4], {}, 1, { deterministic, overrides: sizes }));
+      }
+      const [usual, exact] = journeys;
+      expect(relativeDistance(exact?.change ?? [], usual?.change ?? [])).toBeLessThan(1e-4);
+      expect(exact?.losses.total_loss).toBeCloseTo(usual?.losses.total_loss as number, 4);
+    }
+  });
+
+  test("mining multiplies what is hard", async () => {
+    const plain = await journey(2, [4]);
+    const mined = await journey(2, [4], { onlineHardNegativeMining: true, ohemFraction: 1, ohemHardWeight: 3 });
+    expect(mined.losses.total_loss).toBeCloseTo(3 * (plain.losses.total_loss as number), 4);
+    expect(
+      relativeDistance(
+        mined.change,
+        plain.change.map((value) => 3 * value),
+      ),
+    ).toBeLessThan(1e-4);
+  });
+
+  /** The loss of each step, at learning rate 0, so that it shows which prompts were drawn. */
+  async function draws(
+    seed: number,
+    indices: number[],
+    epoch: number,
+    options: { startStep?: number; batchSize?: number } = {},
+  ) {
+    await using session = await smallSession({ seed });
+    await session.load(base);
+    await session.beginStage({ ...common, learningRate: 0, stage: 2, maxPrompts: 2, boxJitter: 0.2 });
+    const { events } = await train(session, store, indices, { epoch, ...options });
+    return events.map((step) => step.losses.total_loss as number);
+  }
+
+  test("drawing depends on seed, epoch and sample alone", async () => {
+    const sorted = (values: number[]) => [...values].sort((a, b) => a - b);
+    const straight = await draws(1, [0, 1, 2, 4], 0);
+    expect(new Set(straight).size).toBe(4);
+    expect(sorted(await draws(1, [4, 2, 0, 1], 0))).toEqual(sorted(straight));
+    expect(await draws(1, [0, 1, 2, 4], 0, { startStep: 2 })).toEqual(straight.slice(2));
+    expect(straight).toEqual(expect.arrayContaining(await draws(1, [4], 0)));
+    const rows = [await draws(1, [0, 4], 0, { batchSize: 2 }), await draws(1, [4, 0], 0, { batchSize: 2 })];
+    expect(rows[0]?.[0]).toBeCloseTo(rows[1]?.[0] as number, 5);
+    const copies = await draws(1, [4, 8], 0);
+    expect(copies[0]).not.toBeCloseTo(copies[1] as number, 5);
+    for (const other of [await draws(2, [0, 1, 2, 4], 0), await draws(1, [0, 1, 2, 4], 1)]) {
+      expect(other.filter((loss) => straight.includes(loss))).toEqual([]);
+    }
+  });
+});
+
+describe("schedules", () => {
+  const lr = 1e-3;
+  /** Rates of two epochs of five steps. */
+  async function rates(options: Record<string, unknown>, indices = [0, 1, 2, 3, 4]) {
+    await using session = await smallSession();
+    await session.beginStage({ ...common, learningRate: lr, stage: 1, epochs: 2, stepsPerEpoch: 5, ...options });
+    const epochs = [];
+    for (const epoch of [0, 1]) epochs.push(await train(session, store, indices, { epoch }));
+    return epochs.flatMap((epoch) => epoch.events.map((step) => step.lr / lr));
+  }
+  const near = (values: number[]) => values.map((value) => expect.closeTo(value, 9));
+  const cosine = (step: number, steps: number) => 0.5 * (1 + Math.cos((Math.PI * step) / steps));
+
+  test.each<[string, Record<string, unknown>, number[]]>([
+    ["none", {}, Array(10).fill(1)],
+    ["none, warm-up", { warmupFraction: 0.4 }, [0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 1]],
+    ["step", { scheduler: "step" }, [1, 1, 1, 1, 1, 1, 1, 0.9, 0.9, 0.9]],
+    ["cosine", { scheduler: "cosine" }, [...Array(10).keys()].map((step) => cosine(step, 10))],
+    [
+      "cosine, warm-up",
+      { scheduler: "cosine", warmupFraction: 0.2 },
+      [...Array(10).keys()].map((step) => Math.min(1, step / 2) * cosine(step, 10)),
+    ],
+    // Three updates an epoch: the rate belongs to the update that a batch is part of.
+    [
+      "cosine, accumulated",
+      { scheduler: "cosine", accumulate: 2 },
+      [0, 0, 1, 1, 2, 3, 3, 4, 4, 5].map((step) => cosine(step, 6)),
+    ],
+  ])("%s", async (_, options, expected) => {
+    expect(await rates(options)).toEqual(near(expected));
+  });
+
+  test("plateau halves after more than ten observations without improvement", async () => {
+    await using session = await smallSession();
+    await session.beginStage({ ...common, learningRate: lr, stage: 1, scheduler: "plateau" });
+    const answers = [];
+    for (let i = 0; i < 12; ++i) answers.push((await session.observe(1)).lr);
+    expect(answers).toEqual([...Array(11).fill(lr), lr / 2]);
+    expect((await train(session, store, [0])).events[0]?.lr).toBeCloseTo(lr / 2, 12);
+  });
+});
+
+describe("a loss that is not finite", () => {
+  test.each([1, 2] as const)("stage %i: names its images, and the bad step is not applied", async (stage) => {
+    await using session = await smallSession();
+    await session.beginStage({ ...common, stage, optimizer: "adamw", learningRate: 1e30 });
+    await train(session, store, [0]); // the loss before the first update is fine
+    const before = await session.digest();
+    const failed = train(session, store, [1, 2], { epoch: 3, batchSize: 2 });
+    await expect(failed).rejects.toMatchObject({
+      code: "ERR_NON_FINITE_LOSS",
+      message: expect.stringMatching(new RegExp(`stage ${stage}, epoch 3, step 1 .*tile[12], tile[12]`)),
+      detail: { stage, epoch: 3, step: 1, images: expect.arrayContaining(["tile1", "tile2"]) },
+    });
+    expect(await session.digest()).toEqual(before);
+    for (const [name, values] of await weightsOf(session, folder)) {
+      expect(values.every(Number.isFinite), name).toBe(true);
+    }
+  });
+
+  test("leaves no gradient behind for the next attempt", async () => {
+    const run = async (spoil: boolean) => {
+      await using session = await smallSession();
+      await session.beginStage({ ...common, stage: 2, optimizer: "adamw", learningRate: spoil ? 1e30 : 1e-3 });
+      const state = join(folder, "fresh.safetensors");
+      await session.saveState(state);
+      if (spoil) {
+        await train(session, store, [0]);
+        await expect(train(session, store, [1], { epoch: 1 })).rejects.toMatchObject({ code: "ERR_NON_FINITE_LOSS" });
+      }
+      await session.loadState(state);
+      const { events } = await train(session, store, [2]);
+      return events[0]?.gradNorm;
+    };
+    expect(await run(true)).toBe(await run(false));
+  });
+});
+
+describe("batches without cells", () => {
+  test("stage 1 learns that there is nothing", async () => {
+    const { events, change } = await journey(1, [5, 6], {}, 2);
+    expect(events[0]?.losses).toMatchObject({ loss_bbox: 0, loss_giou: 0 });
+    expect(events[0]?.losses.loss_ce).toBeGreaterThan(0);
+    expect(change.some((value) => value !== 0)).toBe(true);
+  });
+
+  test("stage 2 has nothing to learn from them", async () => {
+    const { events, losses, steps, images, change } = await journey(2, [5, 6], {}, 1);
+    expect({ events, steps, images }).toEqual({ events: [], steps: 2, images: 2 });
+    expect(new Set(Object.values(losses))).toEqual(new Set([null]));
+    expect(change.every((value) => value === 0)).toBe(true);
+  });
+
+  test("unless the whole tile is a prompt for an empty mask", async () => {
+    const { events, change } = await journey(2, [5, 6], { backgroundPrompt: true }, 1);
+    expect(events).toHaveLength(2);
+    expect(change.some((value) => value !== 0)).toBe(true);
+  });
+
+  test("they do not dilute the others", async () => {
+    const [alone, among] = [await journey(2, [4]), await journey(2, [4, 5], {}, 2)];
+    expect(relativeDistance(among.change, alone.change)).toBeLessThan(1e-4);
+    expect(among.losses.total_loss).toBeCloseTo(alone.losses.total_loss as number, 5);
+  });
+
+  test("validation answers null only when nothing counted", async () => {
+    await using session = await smallSession();
+    await session.beginStage({ ...common, stage: 2 });
+    const losses = async (indices: number[]) =>
+      (await session.validate({ store, indices: Int32Array.from(indices), batchSize: 1 })).losses;
+    expect(new Set(Object.values(await losses([5, 6])))).toEqual(new Set([null]));
+    expect(await losses([5, 4, 6])).toEqual(await losses([4]));
+  });
+});
+
+describe("validation", () => {
+  const indices = Int32Array.from([0, 1, 4]);
+  const validate = (session: Session) => session.validate({ store, indices, batchSize: 2 });
+
+  test.each([1, 2] as const)("stage %i: changes nothing and repeats itself", async (stage) => {
+    await using session = await smallSession();
+    await session.beginStage({ ...common, stage });
+    const before = await session.digest();
+    const first = await validate(session);
+    expect((await validate(session)).losses).toEqual(first.losses);
+    expect(first.images).toBe(3);
+    expect(moved(before, await session.digest())).toEqual([]);
+    await train(session, store, [0]);
+    expect((await validate(session)).losses).not.toEqual(first.losses);
+  });
+
+  test("uses neither mining nor drawn prompts", async () => {
+    const options = { onlineHardNegativeMining: true, boxJitter: 0.3, maxPrompts: 1 };
+    const answers = [];
+    for (const more of [{}, options]) {
+      await using session = await smallSession();
+      await session.beginStage({ ...common, stage: 2, learningRate: 0, ...more });
+      const { losses } = await session.validate({ store, indices: Int32Array.of(4), batchSize: 1 });
+      answers.push({ validated: losses, trained: (await train(session, store, [4])).losses });
+    }
+    expect(answers[1]?.validated).toEqual(answers[0]?.validated);
+    expect(answers[1]?.trained).not.toEqual(answers[0]?.trained);
+    expect(answers[0]?.trained).toEqual(answers[0]?.validated); // without them, training asks the same question
+  });
+
+  test.each([1, 2] as const)("stage %i: is never augmented, training is when asked", async (stage) => {
+    await using session = await smallSession();
+    await session.beginStage({ ...common, stage, learningRate: 0 });
+    const { losses } = await session.validate({ store, indices: Int32Array.of(4), batchSize: 1 });
+    const plain = await train(session, store, [4]);
+    const augmented = [];
+    for (const epoch of [0, 1, 2])
+      augmented.push((await train(session, store, [4], { epoch, augment: true })).losses.total_loss);
+    expect(plain.losses.total_loss).toBeCloseTo(losses.total_loss as number, 6);
+    expect(augmented.some((loss) => Math.abs((loss as number) - (losses.total_loss as number)) > 1e-4)).toBe(true);
+  });
+});
+
+test("a stage that cannot be opened leaves none open", async () => {
+  await using session = await smallSession();
+  await session.beginStage({ ...common, stage: 1 });
+  await expect(session.beginStage({ ...common, stage: 2, noSuchOption: 1 })).rejects.toMatchObject({
+    code: "ERR_INVALID_ARGUMENT",
+    message: expect.stringContaining("no_such_option"),
+  });
+  await expect(train(session, store, [0])).rejects.toMatchObject({ code: "ERR_STATE" });
+});
+
+test.each([
+  ["an empty fold", { indices: new Int32Array(0) }, "indices is empty"],
+  ["no batch size", { batchSize: 0 }, "batch_size"],
+  ["a negative start", { startStep: -1 }, "start_step"],
+  ["a tile that is not there", { indices: Int32Array.of(99) }, "99"],
+])("%s is refused", async (_, options, message) => {
+  await using session = await smallSession();
+  await session.beginStage({ ...common, stage: 1 });
+  const request = { store, indices: Int32Array.of(0), epoch: 0, batchSize: 1, augment: false, ...options };
+  await expect(session.trainEpoch(request)).rejects.toMatchObject({
+    code: "ERR_INVALID_ARGUMENT",
+    message: expect.stringContaining(message),
+  });
+});
