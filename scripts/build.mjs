@@ -1,0 +1,42 @@
+/**
+ * `npm run build`: TypeScript into dist/, and both native binaries into build/Release, where node-gyp-build finds them.
+ *
+ *   --libtorch FOLDER   builds the engine against this libtorch (with include/); default: the one that the package itself finds
+ *   --binding           builds binding.node only, without any libtorch
+ *   --tests             also builds the native test programs into build/test
+ */
+import { availableParallelism, freemem } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { root, run } from "./ready.mjs";
+
+const { values: options } = parseArgs({
+  options: { libtorch: { type: "string" }, binding: { type: "boolean" }, tests: { type: "boolean" } },
+});
+
+// Two of the engine's larger files compiled at once take about 3 GB.
+const memoryPerJob = 1.5 * 2 ** 30;
+const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / memoryPerJob)));
+const env = { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(jobs) };
+
+run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "."]);
+const libtorch = options.binding ? "" : (options.libtorch ?? (await found()));
+// Configured each time: cmake-js would otherwise build with the libtorch of the last call.
+cmakeJs("configure", `--CDLIBTORCH=${libtorch}`, `--CDCELLSAM_TESTS=${options.tests ? "ON" : "OFF"}`);
+cmakeJs("build");
+if (options.tests) run("cmake", ["--build", "build", "--target", "native_tests"], { env });
+
+/** The libtorch of `cellsam setup` or of the environment, by the rules of the package. */
+async function found() {
+  const { resolveLibtorch } = await import("../dist/runtime/resolve.js");
+  try {
+    return resolveLibtorch().path;
+  } catch (error) {
+    console.error(error.message);
+    process.exit(3);
+  }
+}
+
+function cmakeJs(...args) {
+  run(process.execPath, [join(root, "node_modules", "cmake-js", "bin", "cmake-js"), ...args, "--out", "build"], { env });
+}

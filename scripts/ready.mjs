@@ -1,0 +1,103 @@
+/**
+ * Everything that a fresh clone needs before it can run: npm packages, libtorch with headers, both binaries. Each step says
+ * what it does, is skipped when it is done already, and names the system package when one is missing.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Runs a command in the checkout with its output shown; ends the process with its code when it fails. */
+export function run(command, args, options = {}) {
+  const result = spawnSync(command, args, { cwd: root, stdio: "inherit", ...options });
+  if (result.error) fail(`${command} could not be started: ${result.error.message}`);
+  if (result.status !== 0) process.exit(result.status ?? 1);
+}
+
+export function fail(message) {
+  console.error(`\n${message}`);
+  process.exit(3);
+}
+
+function has(command) {
+  return spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
+}
+
+function requireSystem() {
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) fail(`Node.js 20.19 or newer is needed, this is ${process.version}.`);
+  const missing = [];
+  if (!has("c++") && !has("g++") && !has("clang++")) missing.push("a C++20 compiler (Debian, Ubuntu: g++)");
+  if (!has("cmake")) missing.push("CMake 3.22 or newer (cmake)");
+  if (!has("make") && !has("ninja")) missing.push("make or ninja (make)");
+  if (missing.length > 0) {
+    fail(
+      `To build from a checkout these are missing:\n${missing.map((line) => `  ${line}`).join("\n")}\n` +
+        "On Debian or Ubuntu: sudo apt-get install g++ cmake make\nOn macOS: xcode-select --install && brew install cmake",
+    );
+  }
+}
+
+/** npm ci when node_modules is absent or older than the lock file. */
+function packages() {
+  const installed = join(root, "node_modules", ".package-lock.json");
+  const lock = join(root, "package-lock.json");
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
+  console.log("Installing npm packages");
+  run("npm", ["ci", "--no-audit", "--no-fund"]);
+}
+
+/** The libtorch that the package itself would find, else one that `cellsam setup` fetches; always with headers. */
+function libtorch() {
+  const probe = (args) => spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
+  const find = () => {
+    const script =
+      "const { resolveLibtorch } = await import('./dist/runtime/resolve.js');" +
+      "try { console.log(resolveLibtorch().path) } catch (e) { if (e.code !== 'ERR_LIBTORCH_NOT_FOUND') throw e }";
+    const result = probe(["--input-type=module", "-e", script]);
+    if (result.status !== 0) fail(result.stderr.trim());
+    return result.stdout.trim();
+  };
+  let folder = find();
+  if (!folder || !existsSync(join(folder, "include"))) {
+    if (folder && process.env.CELLSAM_LIBTORCH) fail(`${folder} has no include/: name a libtorch with headers.`);
+    console.log("Fetching libtorch");
+    run(process.execPath, ["dist/cli/main.js", "setup", "--variant", "cpu", "--headers"]);
+    folder = find();
+  }
+  return folder;
+}
+
+/** Leaves out the work when sources and libtorch are the ones of the last build. */
+function build(folder, tests) {
+  const stamp = join(root, "build", "ready.json");
+  const state = JSON.stringify({ folder, tests, sources: sourcesState() });
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === state) return;
+  console.log("Building the native binaries (some minutes the first time)");
+  run(process.execPath, ["scripts/build.mjs", "--libtorch", folder, ...(tests ? ["--tests"] : [])]);
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, state);
+}
+
+/** Names and times of all native sources, as a cheap fingerprint. */
+function sourcesState() {
+  const files = ["CMakeLists.txt"];
+  for (const folder of ["native", "test/native", "test/parity"]) {
+    for (const name of readdirSync(join(root, folder), { recursive: true })) {
+      if (/\.(cc|h|cu)$/.test(name)) files.push(join(folder, name));
+    }
+  }
+  return files.sort().map((file) => `${file}:${statSync(join(root, file)).mtimeMs}`);
+}
+
+/** Makes the checkout runnable; answers the libtorch folder. `tests`: also builds the native test programs. */
+export function ready({ tests = false } = {}) {
+  requireSystem();
+  packages();
+  run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "."]);
+  const folder = libtorch();
+  build(folder, tests);
+  return folder;
+}
