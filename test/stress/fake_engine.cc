@@ -89,6 +89,11 @@ class FakeSession final : public Session {
     if (command == "validate" || command == "predict") return wait(arguments, control);
     if (command == "options") return options_;
     if (command == "echo") return arguments;
+    if (command == "stubborn") {
+      control.emit(Dict{{"type", "begin"}});
+      burn(number(arguments, "ms", 10));
+      return arguments;
+    }
     if (command == "fail") fail(arguments);
     if (command == "digest") return Dict{{"some_layer.weight_v", "00ff"}, {"plain_name", "11ee"}};
     if (command == "keep") {

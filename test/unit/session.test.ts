@@ -199,6 +199,16 @@ describe("session", () => {
     expect(await queued).toMatchObject({ code: "ERR_DISPOSED" });
   });
 
+  test("dispose rejects a command that ends by itself all the same", async () => {
+    const native = await openNative({ kind: "model" });
+    let running: Promise<unknown> | undefined;
+    await new Promise((begun) => {
+      running = errorOf(native.call("stubborn", { ms: 50 }, begun).promise);
+    });
+    await native.dispose();
+    expect(await running).toMatchObject({ code: "ERR_DISPOSED" });
+  });
+
   test("a kept array lives until its session ends", async () => {
     const native = await openNative({ kind: "model" });
     await native.call("keep", { image: { data: new Uint8Array(1000), shape: [1000] } }).promise;
