@@ -16,7 +16,8 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
     const auto sample = store.sample(indices[i]);
     at::Tensor image = sample.image, labels = sample.labels;
     if (augment) {
-      std::tie(image, labels) = augment(image, labels, static_cast<std::uint64_t>(indices[i]));
+      const auto& [y, x, height, width] = sample.valid;
+      std::tie(image, labels) = augment(image, labels, {y, x, height, width}, static_cast<std::uint64_t>(indices[i]));
       if (image.sizes() != sample.image.sizes() || labels.sizes() != sample.labels.sizes()) {
         throw Error("ERR_INTERNAL", "an augmentation changed the size of a tile");
       }

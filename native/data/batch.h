@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -26,10 +27,11 @@ struct Batch {
   std::vector<std::int64_t> indices;  // B, tiles of the store
 };
 
-// Changes image [3,T,T] and labels [T,T] of tile number `sample` in the same way. Must be a pure function that any thread
-// may call; augment::augmenter(seed, epoch) makes one. Empty: tiles are taken as they are.
-using Augmenter =
-    std::function<std::pair<at::Tensor, at::Tensor>(const at::Tensor& image, const at::Tensor& labels, std::uint64_t sample)>;
+// Changes image [3,T,T] and labels [T,T] of tile number `sample` in the same way; `valid` is the top, left, height and width of
+// what of the tile is not padding. Must be a pure function that any thread may call; augment::augmenter(seed, epoch) makes one.
+// Empty: tiles are taken as they are.
+using Augmenter = std::function<std::pair<at::Tensor, at::Tensor>(
+    const at::Tensor& image, const at::Tensor& labels, const std::array<std::int64_t, 4>& valid, std::uint64_t sample)>;
 
 // The tiles `indices` of the store as one batch, in that order.
 Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, const Augmenter& augment = {});

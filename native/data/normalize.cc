@@ -133,12 +133,6 @@ Intensity parse_intensity(const std::string& text) {
   throw Error("ERR_INVALID_ARGUMENT", "intensity must be \"percentile\" or \"full\", got \"" + text + "\"");
 }
 
-GreyChannel parse_grey_channel(const std::string& text) {
-  if (text == "blue") return GreyChannel::Blue;
-  if (text == "all") return GreyChannel::All;
-  throw Error("ERR_INVALID_ARGUMENT", "grey_channel must be \"blue\" or \"all\", got \"" + text + "\"");
-}
-
 at::Tensor format_image(const Array& image, GreyChannel grey_channel) {
   const Layout layout = layout_of(image);
   return with_pixels(image, [&](const auto* pixels) { return place_channels(pixels, layout, grey_channel); });
@@ -174,6 +168,14 @@ at::Tensor prepare_image(const Array& image, const PrepareOptions& options) {
     if (image.dtype == Dtype::u8) return place_channels(pixels, layout, options.grey_channel);
     return place_channels(to_range(pixels, image.numel(), options.intensity).data(), layout, options.grey_channel);
   });
+  formatted = apply_channel_rule(formatted, layout.channels, options.channels, options.grey_channel);
+  if (options.stain) {
+    if (layout.channels != 3) {
+      invalid("stain_transform needs an RGB image, but it has " + std::to_string(layout.channels) +
+              (layout.channels == 1 ? " channel" : " channels") + "; set it to false for grey or fluorescence images");
+    }
+    formatted = separate_stains(formatted, *options.stain);
+  }
   const double scale = options.normalize ? 255 : 1;
   if (options.normalize) formatted = normalize_channels(formatted);
 

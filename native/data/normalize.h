@@ -4,8 +4,11 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <string>
 
+#include "data/channels.h"
+#include "data/stain.h"
 #include "engine.h"
 
 namespace cellsam::data {
@@ -16,18 +19,16 @@ enum class Intensity {
   Full,        // u16 / 257; float must lie in 0..1 and is multiplied by 255
 };
 
-// Where a one-channel image goes: channel 2 alone (CellSAM's nuclear channel) or all three.
-enum class GreyChannel { Blue, All };
-
 struct PrepareOptions {
   bool normalize = true;  // clip at the 99.9 percentile and equalise (CLAHE), each channel alone
   Intensity intensity = Intensity::Percentile;
   GreyChannel grey_channel = GreyChannel::Blue;
+  ChannelRule channels = {};
+  std::optional<StainOptions> stain = {};  // of an RGB image; excludes a channel rule
 };
 
-// "percentile" or "full"; "blue" or "all". Anything else throws ERR_INVALID_ARGUMENT.
+// "percentile" or "full". Anything else throws ERR_INVALID_ARGUMENT.
 Intensity parse_intensity(const std::string& text);
-GreyChannel parse_grey_channel(const std::string& text);
 
 // `image` as f64 [H,W,3]. Accepts [H,W], [H,W,C] and, when the last side is no channel count, [C,H,W], with C in 1..3; data
 // goes to the LAST C channels, the others are zero (format_image_shape of the official code). ERR_INVALID_IMAGE otherwise.
@@ -39,8 +40,9 @@ at::Tensor clip_percentile(const at::Tensor& image);
 // clip_percentile, then each channel to 0..1 and CLAHE; a constant channel becomes zero. f64 [H,W,3] -> f64 [H,W,3] in 0..1.
 at::Tensor normalize_channels(const at::Tensor& image);
 
-// THE definition: u8 [3,H,W]. Works on the whole source image, before padding and tiling. ERR_INVALID_IMAGE for a wrong
-// shape, an empty image, NaN or infinite pixels, negative pixels, or (Intensity::Full) float pixels above 1.
+// THE definition: u8 [3,H,W]. In this order: intensity rule, channels, stains (of the levels 0..255), normalize. Works on the
+// whole source image, before padding and tiling. ERR_INVALID_IMAGE for a wrong shape, an empty image, NaN or infinite pixels,
+// negative pixels, (Intensity::Full) float pixels above 1, or an image without the colours that stains or channels need.
 at::Tensor prepare_image(const Array& image, const PrepareOptions& options);
 
 }  // namespace cellsam::data

@@ -28,11 +28,13 @@ Instances find_instances(const at::Tensor& labels) {
   const auto height = plain.size(0), width = plain.size(1);
   const auto* row = plain.data_ptr<std::int32_t>();
   std::map<std::int32_t, Extent> extents;
+  bool ignores = false;
   for (std::int64_t y = 0; y < height; ++y, row += width) {
     for (std::int64_t x = 0; x < width;) {
       const auto id = row[x];
       const auto left = x;
       while (x < width && row[x] == id) ++x;  // ids come in runs: one look-up per run
+      ignores = ignores || id == kIgnore;
       if (id <= 0) continue;
       auto& extent = extents.try_emplace(id, Extent{left, y, x - 1, y}).first->second;
       extent.left = std::min(extent.left, left);
@@ -41,7 +43,7 @@ Instances find_instances(const at::Tensor& labels) {
     }
   }
   const auto n = static_cast<std::int64_t>(extents.size());
-  Instances instances{at::empty({n, 4}, at::kFloat), at::empty({n}, at::kInt)};
+  Instances instances{at::empty({n, 4}, at::kFloat), at::empty({n}, at::kInt), ignores};
   auto* box = instances.boxes.data_ptr<float>();
   auto* id = instances.ids.data_ptr<std::int32_t>();
   for (const auto& [label, extent] : extents) {

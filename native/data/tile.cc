@@ -21,7 +21,7 @@ Areas areas_of(const at::Tensor& labels) {
   while (id != end) {  // ids come in runs: one look-up per run
     const auto* start = id;
     while (id != end && *id == *start) ++id;
-    if (*start != 0) areas[*start] += id - start;
+    if (*start > 0) areas[*start] += id - start;  // no area of background, nor of what is ignored
   }
   return areas;
 }
@@ -36,7 +36,7 @@ void drop_fragments(const at::Tensor& labels, const Areas& whole, std::int64_t l
   if (std::none_of(here.begin(), here.end(), [&](const auto& entry) { return is_fragment(entry.first); })) return;
   auto* id = labels.data_ptr<std::int32_t>();
   for (auto* end = id + labels.numel(); id != end; ++id) {
-    if (*id != 0 && is_fragment(*id)) *id = 0;
+    if (*id > 0 && is_fragment(*id)) *id = 0;
   }
 }
 

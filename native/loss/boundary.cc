@@ -31,22 +31,30 @@ at::Tensor magnitude(const std::pair<at::Tensor, at::Tensor>& slopes) {
 
 Term boundary_term(const Prompts& prompts) {
   at::NoGradGuard no_grad;
-  const auto& [logits, target, probability, needs_gradient] = prompts;
+  const auto& [logits, target, probability, needs_gradient, counted] = prompts;
   const auto slopes = sobel(probability);
   const auto edges = magnitude(slopes);
   auto difference = edges - magnitude(sobel(target));
+  at::Tensor known;  // like counted, but of edges
+  if (counted.defined()) known = 1 - at::max_pool2d(1 - counted, {3, 3}, {1, 1}, {1, 1});
   at::Tensor gradient;
   if (needs_gradient) {
     // The adjoint of a correlation is the correlation with the flipped filter, and Sobel's filters change sign when flipped.
-    const auto pull = difference.sign().div_(edges).div_(static_cast<double>(logits.size(1) * logits.size(2)));
+    const auto pull = difference.sign().div_(edges);
+    if (known.defined()) {
+      pull.mul_(known / known.sum({1, 2}, /*keepdim=*/true).clamp_min(1));
+    } else {
+      pull.div_(static_cast<double>(logits.size(1) * logits.size(2)));
+    }
     gradient = sobel(pull * slopes.first).first.add_(sobel(pull * slopes.second).second).neg_();
     gradient.mul_(probability).mul_((-logits).sigmoid());
   }
-  return {difference.abs_().flatten(1).mean(1), gradient};
+  difference.abs_();
+  return {known.defined() ? mean_counted(difference, known) : difference.flatten(1).mean(1), gradient};
 }
 
-at::Tensor boundary_per_prompt(const at::Tensor& logits, const at::Tensor& target) {
-  return attach(logits, boundary_term(read_prompts(logits, target)));
+at::Tensor boundary_per_prompt(const at::Tensor& logits, const at::Tensor& target, const at::Tensor& ignored) {
+  return attach(logits, boundary_term(read_prompts(logits, target, ignored)));
 }
 
 }  // namespace cellsam::loss

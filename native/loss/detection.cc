@@ -6,10 +6,13 @@
 
 #include "engine.h"
 #include "loss/focal.h"
+#include "loss/ignored.h"
 
 namespace cellsam::loss {
 
 namespace {
+
+constexpr double kIgnoredShare = 0.5;  // of a box, from which on it lies in an ignored region
 
 at::Tensor corners(const at::Tensor& boxes) {
   const auto centre = boxes.narrow(1, 0, 2), half = boxes.narrow(1, 2, 2) / 2;
@@ -69,6 +72,30 @@ at::Tensor join(const std::vector<Targets>& targets, at::Tensor Targets::*part, 
   return at::cat(parts);
 }
 
+// 1 where the class of a query counts, 0 where it is left out, [L,B,Q,1] on the CPU; undefined when no target has an ignored
+// region. `boxes` [L,B,Q,4] on the CPU; row 0 of `pairs` are the matched queries.
+at::Tensor counted_queries(const at::Tensor& boxes, const std::vector<Targets>& targets, const at::Tensor& pairs) {
+  if (std::none_of(targets.begin(), targets.end(), [](const Targets& image) { return image.ignored.defined(); })) return {};
+  const auto layers = boxes.size(0), images = boxes.size(1), queries = boxes.size(2);
+  const auto plain = boxes.to(at::kDouble).contiguous();
+  auto counted = at::ones({layers, images, queries, 1}, at::kFloat);
+  auto* count = counted.data_ptr<float>();
+  for (std::int64_t image = 0; image < images; ++image) {
+    if (!targets[image].ignored.defined()) continue;
+    const IgnoredRegion region(targets[image].ignored);
+    for (std::int64_t layer = 0; layer < layers; ++layer) {
+      const auto first = (layer * images + image) * queries;
+      const auto* box = plain.const_data_ptr<double>() + 4 * first;
+      for (std::int64_t query = 0; query < queries; ++query, box += 4) {
+        if (region.share(box[0], box[1], box[2], box[3]) >= kIgnoredShare) count[first + query] = 0;
+      }
+    }
+  }
+  const auto* matched = pairs.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < pairs.size(1); ++i) count[matched[i]] = 1;
+  return counted;
+}
+
 }  // namespace
 
 DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& boxes,
@@ -86,13 +113,14 @@ DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::v
   }
   const auto layers = all_logits.size(0), queries = all_logits.size(2), classes = all_logits.size(3);
 
-  at::Tensor pairs, seen;
+  at::Tensor pairs, seen, counted;
   {
     at::NoGradGuard no_grad;
     seen = at::cat({all_logits, all_boxes}, 3).to(at::kCPU);  // the one copy
     const auto found = match_layers(seen.narrow(3, 0, classes), seen.narrow(3, classes, 4), targets, options.match_cost);
     const auto labels = join(targets, &Targets::labels, at::TensorOptions(at::kCPU).dtype(at::kLong));
     pairs = pair_indices(found, targets, labels, queries, classes);
+    counted = counted_queries(seen.narrow(3, classes, 4), targets, pairs);
   }
   DetectionLoss loss;
   loss.class_error = class_error_of(seen.narrow(3, 0, classes), pairs, layers);
@@ -105,8 +133,9 @@ DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::v
   const auto chosen = all_boxes.reshape({-1, 4}).index_select(0, at_device[0]);  // [M,4]
   const auto matched = truth.index_select(0, at_device[2]);
 
-  const auto ce =
-      focal_elements(all_logits, positive, options.focal_alpha, 2).sum({1, 2, 3}) * (options.ce_weight / count);  // [L]
+  auto class_loss = focal_elements(all_logits, positive, options.focal_alpha, 2);
+  if (counted.defined()) class_loss = class_loss * counted.to(class_loss.options());
+  const auto ce = class_loss.sum({1, 2, 3}) * (options.ce_weight / count);  // [L]
   const auto bbox = (chosen - matched).abs().view({layers, -1}).sum(1) * (options.bbox_weight / count);
   const auto giou = giou_loss(chosen, matched).view({layers, -1}).sum(1) * (options.giou_weight / count);
   loss.total = (ce + bbox + giou).sum();

@@ -42,7 +42,7 @@ at::Tensor focal_elements(const at::Tensor& logits, const at::Tensor& target, do
 Term focal_term(const Prompts& prompts, double alpha, double gamma) {
   check(gamma);
   at::NoGradGuard no_grad;
-  const auto& [logits, target, probability, needs_gradient] = prompts;
+  const auto& [logits, target, probability, needs_gradient, counted] = prompts;
   const auto entropy = cross_entropy(logits, target);
   auto value = entropy;
   at::Tensor
@@ -62,12 +62,17 @@ Term focal_term(const Prompts& prompts, double alpha, double gamma) {
     value = value * balance;
     if (needs_gradient) gradient.mul_(balance);
   }
+  if (counted.defined()) {
+    if (needs_gradient) gradient.mul_(counted / counted.sum({1, 2}, /*keepdim=*/true).clamp_min(1));
+    return {mean_counted(value, counted), gradient};
+  }
   if (needs_gradient) gradient.div_(static_cast<double>(logits.size(1) * logits.size(2)));
   return {value.flatten(1).mean(1), gradient};
 }
 
-at::Tensor focal_per_prompt(const at::Tensor& logits, const at::Tensor& target, double alpha, double gamma) {
-  return attach(logits, focal_term(read_prompts(logits, target), alpha, gamma));
+at::Tensor focal_per_prompt(const at::Tensor& logits, const at::Tensor& target, double alpha, double gamma,
+                            const at::Tensor& ignored) {
+  return attach(logits, focal_term(read_prompts(logits, target, ignored), alpha, gamma));
 }
 
 }  // namespace cellsam::loss

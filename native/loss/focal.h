@@ -14,8 +14,9 @@ namespace cellsam::loss {
 at::Tensor focal_elements(const at::Tensor& logits, const at::Tensor& target, double alpha, double gamma);
 
 // Mean over the pixels of each prompt: logits [N,H,W] and target [N,H,W] (any number dtype, values in [0, 1]) -> [N].
-// bf16 and half logits are computed in float32.
-at::Tensor focal_per_prompt(const at::Tensor& logits, const at::Tensor& target, double alpha = 0.25, double gamma = 2);
+// bf16 and half logits are computed in float32. `ignored`: see prompts.h.
+at::Tensor focal_per_prompt(const at::Tensor& logits, const at::Tensor& target, double alpha = 0.25, double gamma = 2,
+                            const at::Tensor& ignored = {});
 
 // The same, as a term of a sum.
 Term focal_term(const Prompts& prompts, double alpha, double gamma);

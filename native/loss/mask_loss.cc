@@ -8,8 +8,9 @@
 
 namespace cellsam::loss {
 
-MaskLoss mask_loss(const at::Tensor& logits, const at::Tensor& target, const MaskLossOptions& options) {
-  const auto prompts = read_prompts(logits, target);
+MaskLoss mask_loss(const at::Tensor& logits, const at::Tensor& target, const MaskLossOptions& options,
+                   const at::Tensor& ignored) {
+  const auto prompts = read_prompts(logits, target, ignored);
   at::NoGradGuard no_grad;
   Term total{prompts.logits.new_zeros({logits.size(0)}), {}};
   if (prompts.needs_gradient) total.gradient = at::zeros_like(prompts.logits);

@@ -24,7 +24,9 @@ struct MaskLoss {
 };
 
 // logits [N,H,W], target [N,H,W] of 0 and 1 in any number dtype. A term of weight 0 (or boundary with `use_boundary` off) is
-// not computed and reads as zeros. N may be 0.
-MaskLoss mask_loss(const at::Tensor& logits, const at::Tensor& target, const MaskLossOptions& options = {});
+// not computed and reads as zeros. N may be 0. `ignored` [N,H,W] or [1,H,W]: pixels where it is not 0 are left out of every
+// term, value and gradient (see prompts.h); undefined: all count.
+MaskLoss mask_loss(const at::Tensor& logits, const at::Tensor& target, const MaskLossOptions& options = {},
+                   const at::Tensor& ignored = {});
 
 }  // namespace cellsam::loss

@@ -20,6 +20,9 @@ struct MatchCost {
 struct Targets {
   at::Tensor boxes;   // [T,4] cx, cy, width, height, relative to the image
   at::Tensor labels;  // [T] int64, 0 <= label < number of classes
+  // [H,W] bool or u8 on the CPU: not 0 where nobody knows whether there is a cell; undefined: nowhere. The matching does not
+  // look at it, the class loss does.
+  at::Tensor ignored = {};
 };
 
 // Query source[i] is matched with target target[i]; int64 [min(Q,T)] on the CPU, `source` ascends.

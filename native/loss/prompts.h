@@ -13,10 +13,15 @@ struct Prompts {
   at::Tensor target;
   at::Tensor probability;  // σ(logits)
   bool needs_gradient = false;
+  at::Tensor counted;  // 1 where a pixel counts, 0 where it is left out, [N,H,W] or [1,H,W]; undefined: all count
 };
 
-// Throws ERR_INVALID_ARGUMENT unless both are [N,H,W] of one shape with H, W >= 1.
-Prompts read_prompts(const at::Tensor& logits, const at::Tensor& target);
+// Throws ERR_INVALID_ARGUMENT unless both are [N,H,W] of one shape with H, W >= 1, and `ignored`, if given, is [N,H,W] or
+// [1,H,W]: pixels where it is not 0 take no part in value and gradient.
+Prompts read_prompts(const at::Tensor& logits, const at::Tensor& target, const at::Tensor& ignored = {});
+
+// Mean over the pixels of each prompt that count [N]; 0 for a prompt without any.
+at::Tensor mean_counted(const at::Tensor& values, const at::Tensor& counted);
 
 struct Term {
   at::Tensor value;     // [N]

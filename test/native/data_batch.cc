@@ -56,7 +56,7 @@ void check_streams(test::Checks& checks) {
   }
   for (int sample = 50; sample-- > 0;) {  // backwards: the order must not matter
     pure = pure && augment::augment(pixels, 42, 3, sample)
-                       .labels.equal(augment::augmenter(42, 3)(pixels.image, pixels.labels, sample).second);
+                       .labels.equal(augment::augmenter(42, 3)(pixels.image, pixels.labels, {0, 0, 6, 6}, sample).second);
   }
   checks.holds("image and labels agree", all_agree);
   checks.holds("a pure function of its key", pure);
@@ -110,12 +110,27 @@ void check_loader(test::Checks& checks) {
     }
     checks.holds("loader from batch " + std::to_string(first), same && served == batches.size() && !loader.next());
   }
+  {  // a tile with padding, at the complex level: the loader tells the steps what is padding
+    const auto padded_path = folder.file("b.tiles");
+    data::StoreWriter padded(padded_path, 16, {});
+    padded.add({"small", 8, 16}, data::cut_tiles(at::full({3, 8, 16}, 90, at::kByte), at::ones({8, 16}, at::kInt), options));
+    padded.finish();
+    const data::Store small(padded_path);
+    bool dark = true, moved = false;
+    for (std::uint64_t epoch = 0; epoch < 40; ++epoch) {
+      const auto batch = data::assemble(small, {0}, augment::augmenter(3, epoch, augment::Level::Complex));
+      const auto lit = batch.images.select(1, 0).ne(0).sum().item<int>(), cells = batch.labels.ne(0).sum().item<int>();
+      dark = dark && lit <= 16 * 8 * 1.15 * 1.15 * 1.6;  // the most that scaling and interpolation at the edge can light up
+      moved = moved || cells != 16 * 8;
+    }
+    checks.holds("D48: padding stays dark under the complex level", dark && moved);
+  }
   const auto untouched = data::assemble(*store, {4});
   checks.holds("without augmentation", untouched.labels[0].equal(store->sample(4).labels));
   {
     data::BatchLoader loader(store, {{0}, {99}, {1}});
     checks.holds("the batch before the fault", loader.next().has_value());
-    checks.throws("the fault reaches the consumer", "ERR_INVALID_ARGUMENT", [&] { loader.next(); });
+    checks.throws("D47: the fault reaches the consumer", "ERR_INVALID_ARGUMENT", [&] { loader.next(); });
     checks.throws("and stays", "ERR_INVALID_ARGUMENT", [&] { loader.next(); });
   }
   for (int i = 0; i < 200; ++i) {

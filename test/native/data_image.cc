@@ -49,21 +49,22 @@ void check_intensity(test::Checks& checks) {
   const auto rgb = at::stack({ramp, ramp.flip(0), ramp.t()}, 2).contiguous();
   checks.holds("RGB keeps its order", data::prepare_image(to_array(rgb), kRaw).permute({1, 2, 0}).equal(rgb));
   const auto two = data::prepare_image(to_array(rgb.slice(2, 0, 2)), kRaw);
-  checks.holds("two channels go last", two[0].eq(0).all().item<bool>() && two[1].equal(ramp) && two[2].equal(ramp.flip(0)));
+  checks.holds("D44: two channels go last",
+               two[0].eq(0).all().item<bool>() && two[1].equal(ramp) && two[2].equal(ramp.flip(0)));
 
   const auto full = data::prepare_image(u16_array({0, 257, 25700, 65535}, {2, 2}), kFull);
-  checks.holds("u16 full range: 257 to 1",
+  checks.holds("D42: u16 full range: 257 to 1",
                at_pixel(full, 0, 0, 1) == 1 && at_pixel(full, 0, 1, 0) == 100 && at_pixel(full, 0, 1, 1) == 255);
   std::vector<std::uint16_t> deep(10001);
   for (std::size_t i = 0; i < deep.size(); ++i) deep[i] = static_cast<std::uint16_t>(20000 + i);
   const auto scaled = data::prepare_image(u16_array(deep, {1, 10001}), kRaw);
   // The 0.1 and 99.9 percentiles of 20000..30000 are 20010 and 29990, so 25000 lies half way.
-  checks.holds("u16 percentile: 20010 to 0, 29990 to 255",
+  checks.holds("D42: u16 percentile: 20010 to 0, 29990 to 255",
                at_pixel(scaled, 2, 0, 10) == 0 && at_pixel(scaled, 2, 0, 11) == 0 && at_pixel(scaled, 2, 0, 30) == 1 &&
                    at_pixel(scaled, 2, 0, 5000) == 128 && at_pixel(scaled, 2, 0, 9990) == 255);
   // Defect D6 (8-bit wrap-around): a ramp must stay a ramp whatever its depth.
   const auto steps = scaled[2][0].to(at::kInt).diff();
-  checks.holds("a 16-bit ramp never falls", steps.ge(0).all().item<bool>() && steps.le(1).all().item<bool>());
+  checks.holds("D6: a 16-bit ramp never falls", steps.ge(0).all().item<bool>() && steps.le(1).all().item<bool>());
   auto spots = std::vector<std::uint16_t>(10000, 100);
   spots[7] = 900;
   checks.holds("one bright spot on an even background stays",
@@ -84,10 +85,10 @@ void check_refused(test::Checks& checks) {
   pixels[3][3] = INFINITY;
   refused("infinity", pixels, kRaw, "infinite");
   pixels[3][3] = -0.25;
-  refused("negative float", pixels, kRaw, "negative");
+  refused("D42: negative float", pixels, kRaw, "negative");
   pixels[3][3] = 1.5;
   refused("float above 1 in full", pixels, kFull, "percentile");
-  refused("four channels", at::zeros({8, 8, 4}, at::kByte), kRaw, "3 channels");
+  refused("D44: four channels", at::zeros({8, 8, 4}, at::kByte), kRaw, "3 channels");
   refused("one axis", at::zeros({8}, at::kByte), kRaw, "[8]");
   refused("empty", at::zeros({0, 8}, at::kByte), kRaw, "empty");
   refused("signed integers", at::zeros({8, 8}, at::kInt), kRaw, "u16");

@@ -59,7 +59,7 @@ int main() {
   checks.throws(
       "another shape", "ERR_INVALID_LABELS", [&] { add(image, labels.t(), "b.png"); }, "b.png");
   checks.throws(
-      "negative ids", "ERR_INVALID_LABELS", [&] { add(image, labels - 1, "c.png"); }, "c.png");
+      "negative ids but -1", "ERR_INVALID_LABELS", [&] { add(image, labels - 2, "c.png"); }, "c.png");
   checks.throws(
       "float labels", "ERR_INVALID_LABELS", [&] { add(image, labels.to(at::kFloat), "d.png"); }, "d.png");
   checks.throws(
@@ -70,15 +70,25 @@ int main() {
       "e.png");
   const auto bare = session->call("add", Dict{{"image", to_array(image)}, {"source", "f.png"}}, control);
   checks.holds("without labels, after the refused ones", number(bare, "first") == 4 && number(bare, "instances") == 0);
+  auto partly = labels.clone();
+  partly.slice(0, 0, 10).fill_(-1);
+  const auto ignoring = add(image, partly, "ignore.png");
+  checks.holds("-1 is no instance", number(ignoring, "instances") == data::find_instances(partly).ids.size(0));
   checks.throws(
       "unknown command", "ERR_INVALID_ARGUMENT", [&] { session->call("append", Dict{}, control); }, "append");
   const auto done = session->call("finish", Dict{}, control);
-  checks.holds("finish", number(done, "tiles") == 8 && number(done, "images") == 2);
+  checks.holds("finish", number(done, "tiles") == 12 && number(done, "images") == 3);
   checks.throws("finished", "ERR_STATE", [&] { add(image, labels, "g.png"); });
 
   const data::Store store(path);
   checks.holds("300 ids in the store",
-               data::find_instances(store.sample(0).labels).ids.max().item<int>() <= 300 && store.size() == 8);
+               data::find_instances(store.sample(0).labels).ids.max().item<int>() <= 300 && store.size() == 12);
+  const auto kept = store.sample(8).labels;  // the first tile of the third image, without its padding
+  const auto valid = store.sample(8).valid;
+  checks.holds("-1 is in the store, padding is 0",
+               kept.eq(-1).sum().item<int>() == (10 - (valid.y > 0 ? 0 : store.sample(8).y)) * valid.width &&
+                   kept.slice(0, 0, valid.y).eq(0).all().item<bool>() && data::find_instances(kept).ignores &&
+                   !data::find_instances(store.sample(0).labels).ignores);
   checks.holds("settings", store.settings().at("tile_size") == "32" && store.settings().at("intensity") == "percentile");
   return checks.finish();
 }

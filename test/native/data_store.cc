@@ -67,6 +67,9 @@ void check_tiling(test::Checks& checks) {
   checks.holds("a small fragment is dropped", dropped[0].labels.eq(2).sum().item<int>() == 0);
   checks.holds("a small whole instance is not", dropped[0].labels.eq(1).sum().item<int>() == 2);
   checks.holds("the larger piece stays", dropped[1].labels.eq(2).sum().item<int>() == 6);
+  const auto unknown = at::where(labels.eq(2), at::full_like(labels, -1), labels);
+  const auto ignoring = data::cut_tiles(image, unknown, {.tile_size = 8, .overlap = 0.25, .min_fragment_area = 3});
+  checks.holds("an ignored region is no fragment", ignoring[0].labels.eq(-1).sum().item<int>() == 2);
 }
 
 void check_targets(test::Checks& checks) {
@@ -92,7 +95,8 @@ void check_targets(test::Checks& checks) {
   const auto box = data::find_instances(single).boxes;
   checks.holds("a 9-pixel-wide cell has width 9", box[0].equal(at::tensor({3.F, 4.F, 12.F, 5.F})));
   const auto normalized = data::to_normalized(box, 10, 20);
-  checks.near("normalised", (normalized[0] - at::tensor({.375F, .45F, .45F, .1F})).abs().max().item<double>(), 1e-6);
+  checks.near("D24: normalised by the canvas",
+              (normalized[0] - at::tensor({.375F, .45F, .45F, .1F})).abs().max().item<double>(), 1e-6);
   const auto none = data::find_instances(at::zeros({4, 4}, at::kInt));
   checks.holds("no cells", none.boxes.sizes() == at::IntArrayRef({0, 4}) && data::to_normalized(none.boxes, 4, 4).size(0) == 0);
 }

@@ -5,6 +5,7 @@
 #include "loss/detection.h"
 #include "loss/dice.h"
 #include "loss/focal.h"
+#include "loss/ignored.h"
 #include "loss/mask_loss.h"
 #include "loss/mining.h"
 #include "native/checks.h"
@@ -114,14 +115,14 @@ void check_mask_loss(test::Checks& checks) {
   options.dice_weight = 3;
   options.boundary_weight = 5;
   const auto scaled = loss::mask_loss(z, g, options);
-  checks.near("focal weight is linear", scaled.focal, once.focal * 2, 1e-12);
+  checks.near("D14: focal weight is linear", scaled.focal, once.focal * 2, 1e-12);
   checks.near("dice weight is linear", scaled.dice, once.dice * 3, 1e-12);
-  checks.near("boundary weight is linear", scaled.boundary, once.boundary * 5, 1e-12);
+  checks.near("D14: boundary weight is linear", scaled.boundary, once.boundary * 5, 1e-12);
   checks.near("total is the sum", scaled.total, scaled.focal + scaled.dice + scaled.boundary, 1e-12);
   options.use_boundary = false;
   options.focal_weight = 0;
   const auto dice_only = loss::mask_loss(z, g, options);
-  checks.near("terms can be off", dice_only.total, once.dice * 3, 1e-12);
+  checks.near("D14: terms can be off", dice_only.total, once.dice * 3, 1e-12);
   checks.holds("zeros for a term that is off",
                dice_only.boundary.eq(0).all().item<bool>() && dice_only.focal.eq(0).all().item<bool>());
 
@@ -138,6 +139,49 @@ void check_mask_loss(test::Checks& checks) {
   }
   checks.holds("no prompts", loss::mask_loss(at::zeros({0, 4, 4}), at::zeros({0, 4, 4})).total.numel() == 0);
   checks.throws("shapes differ", "ERR_INVALID_ARGUMENT", [] { loss::mask_loss(at::zeros({1, 4, 4}), at::zeros({1, 4, 5})); });
+}
+
+// Ignored pixels: what is drawn there changes nothing, and the rest is as if the image ended before them.
+void check_ignored(test::Checks& checks) {
+  const auto [z, g] = random_masks();
+  auto ignored = at::zeros({3, 5, 6}, at::kByte);
+  ignored.select(0, 0).slice(1, 3, 6).fill_(1);  // of the first mask the right half
+  ignored.select(0, 1).slice(0, 2, 3).fill_(1);  // of the second a row
+  const auto hidden = ignored.to(at::kBool);
+  const auto other = at::where(hidden, at::full_like(z, 9.0), z);
+  const auto lie = at::where(hidden, 1 - g, g);
+  loss::MaskLossOptions options;
+  const auto once = loss::mask_loss(z, g, options, ignored), again = loss::mask_loss(other, lie, options, ignored);
+  checks.near("ignored: focal does not see them", once.focal, again.focal, 0);
+  checks.near("ignored: dice does not see them", once.dice, again.dice, 1e-15);
+  checks.near("ignored: boundary does not see them", once.boundary, again.boundary, 1e-15);
+  const auto half = [](const Tensor& x) { return x.narrow(0, 0, 1).slice(2, 0, 3).contiguous(); };
+  checks.near("ignored: focal of the rest", once.focal[0], loss::focal_per_prompt(half(z), half(g))[0], 1e-15);
+  checks.near("ignored: dice of the rest", once.dice[0], loss::dice_per_prompt(half(z), half(g))[0], 1e-15);
+  // Of the left three columns the third one's windows meet the ignored ones; of the other two the edges are the whole image's.
+  auto edges = [](const Tensor& x) {
+    const auto plane = at::constant_pad_nd(x.narrow(0, 0, 1), {1, 1, 1, 1}, 0).unsqueeze(0);
+    const auto across = at::tensor({-1., 0., 1., -2., 0., 2., -1., 0., 1.}).view({1, 1, 3, 3});
+    return (at::conv2d(plane, across).square() + at::conv2d(plane, across.transpose(2, 3)).square() + 1e-6).sqrt()[0][0];
+  };
+  const auto by_hand = (edges(z.sigmoid()) - edges(g)).abs().slice(1, 0, 2).mean();
+  checks.near("ignored: boundary of the rest", once.boundary[0], by_hand, 1e-14);
+
+  const auto scale = at::tensor({1.0, -2.0, 3.0});
+  for (const auto& mask : {ignored, ignored.narrow(0, 0, 1)}) {
+    const auto of_logits = [&](const Tensor& x) { return loss::mask_loss(x, g, options, mask).total.dot(scale); };
+    const auto gradient = test::analytic_gradient(z, of_logits);
+    const auto name = std::string("d ignored, ") + (mask.size(0) == 1 ? "one mask for all" : "a mask each");
+    checks.near(name, gradient, test::numeric_gradient(z, of_logits), 2e-8);
+    checks.holds(name + ": none there", gradient.masked_select(mask.to(at::kBool).expand_as(z)).eq(0).all().item<bool>());
+  }
+  const auto none = loss::mask_loss(z, g, options, at::zeros_like(ignored));
+  checks.near("nothing ignored is the plain loss", none.total, loss::mask_loss(z, g, options).total, 1e-14);
+  const auto all = loss::mask_loss(z, g, options, at::ones_like(ignored));
+  checks.holds("all ignored costs nothing", all.total.abs().max().item<double>() < 1e-12);
+  checks.throws("ignored of another shape", "ERR_INVALID_ARGUMENT", [&, z = z, g = g] {
+    loss::mask_loss(z, g, options, at::zeros({2, 5, 6}));
+  });
 }
 
 loss::Targets two_cells() { return {at::tensor({.52, .48, .2, .25, .75, .7, .3, .2}).view({2, 4}), at::zeros({2}, at::kLong)}; }
@@ -178,6 +222,49 @@ void check_detection(test::Checks& checks) {
   checks.throws("label out of range", "ERR_INVALID_ARGUMENT", [&] { loss::detection_loss({logits}, {boxes}, {foreign}); });
 }
 
+// Four queries, one matched; the others lie inside, half inside and outside of an ignored region.
+void check_ignored_queries(test::Checks& checks) {
+  auto region = at::zeros({8, 8}, at::kByte);
+  region.slice(1, 0, 4).fill_(1);  // the left half
+  const loss::IgnoredRegion lookup(region);
+  checks.near("share inside", lookup.share(.2, .5, .2, .4), 1, 1e-12);
+  checks.near("share of parts of pixels", lookup.share(.46, .33, .16, .21), 0.75, 1e-12);
+  checks.near("share of a box that sticks out counts what is inside", lookup.share(0, .5, .8, .2), 1, 1e-12);
+  checks.near("share outside of the image", lookup.share(1.5, .5, .2, .2) + lookup.share(-1, -1, .1, .1), 0, 0);
+  checks.near("share of a box without area", lookup.share(.2, .5, 0, .3), 0, 0);
+  checks.near("share of everything", lookup.share(.5, .5, 1, 1), 0.5, 1e-12);
+
+  const auto logits = at::tensor({1., -1., .5, .2, -.3, .7, 2., .1}, at::kDouble).view({1, 4, 2});
+  const auto boxes =
+      at::tensor({.7, .5, .2, .2, .2, .5, .2, .2, .5, .5, .25, .2, .53, .5, .2, .2}, at::kDouble).view({1, 4, 4});
+  const loss::Targets plain{at::tensor({.7, .5, .2, .2}).view({1, 4}), at::zeros({1}, at::kLong)};
+  auto target = plain;
+  target.ignored = region;
+  // Query 0 is matched, 1 lies inside and 2 exactly half: both are left out; 3 lies 0.35 inside and counts.
+  auto positive = at::zeros({4, 2}, at::kDouble);
+  positive[0][0] = 1;
+  const auto elements = loss::focal_elements(logits[0], positive, 0.25, 2).sum(1);
+  const auto expected = (elements[0] + elements[3]).item<double>();
+  const auto found = loss::detection_loss({logits}, {boxes}, {target});
+  checks.near("unmatched queries in an ignored region are left out", found.ce.item<double>(), expected, 1e-12);
+  const auto full = loss::detection_loss({logits}, {boxes}, {plain});
+  checks.near("and count without it", full.ce.item<double>(), elements.sum().item<double>(), 1e-12);
+  checks.near("boxes are not touched", (found.bbox + found.giou).item<double>(), (full.bbox + full.giou).item<double>(), 0);
+  auto everywhere = plain;
+  everywhere.ignored = at::ones({8, 8}, at::kByte);
+  checks.near("a matched query always counts", loss::detection_loss({logits}, {boxes}, {everywhere}).ce.item<double>(),
+              elements[0].item<double>(), 1e-12);
+  // Two layers, two images, the second without a region.
+  const auto two = at::stack({logits[0], logits[0]}), two_boxes = at::stack({boxes[0], boxes[0]});
+  auto of_logits = [&](const Tensor& x) {
+    return loss::detection_loss({x, x * 0.5}, {two_boxes, two_boxes}, {target, plain}).total;
+  };
+  checks.near("d detection, ignored", test::analytic_gradient(two, of_logits), test::numeric_gradient(two, of_logits), 1e-7);
+  const auto gradient = test::analytic_gradient(two, of_logits);
+  checks.holds("none where left out",
+               gradient[0].slice(0, 1, 3).eq(0).all().item<bool>() && gradient[1].ne(0).all().item<bool>());
+}
+
 }  // namespace
 
 int main() {
@@ -187,5 +274,7 @@ int main() {
   check_gradients(checks);
   check_mask_loss(checks);
   check_detection(checks);
+  check_ignored(checks);
+  check_ignored_queries(checks);
   return checks.finish("losses");
 }
