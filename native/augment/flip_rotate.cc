@@ -59,12 +59,18 @@ Pixels apply(const Augmentation& augmentation, const Pixels& pixels) {
   const auto image = pixels.image.contiguous(), labels = pixels.labels.contiguous();
   const auto height = labels.size(0), width = labels.size(1);
   const auto walk = walk_of(augmentation, height, width);
-  Pixels turned{at::empty({image.size(0), walk.height, walk.width}, at::kByte), at::empty({walk.height, walk.width}, at::kInt)};
+  Pixels turned{
+      at::empty({image.size(0), walk.height, walk.width}, at::kByte), at::empty({walk.height, walk.width}, at::kInt), {}};
   for (std::int64_t channel = 0; channel < image.size(0); ++channel) {
     gather(image.data_ptr<std::uint8_t>() + channel * height * width,
            turned.image.data_ptr<std::uint8_t>() + channel * height * width, walk);
   }
   gather(labels.data_ptr<std::int32_t>(), turned.labels.data_ptr<std::int32_t>(), walk);
+  if (pixels.valid.defined()) {
+    const auto valid = pixels.valid.contiguous();
+    turned.valid = at::empty({walk.height, walk.width}, at::kByte);
+    gather(valid.data_ptr<std::uint8_t>(), turned.valid.data_ptr<std::uint8_t>(), walk);
+  }
   return turned;
 }
 

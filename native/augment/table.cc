@@ -1,5 +1,10 @@
 // The list of augmentations, and the one place that knows how their random streams are keyed.
+#include <ATen/ATen.h>
+
+#include "augment/affine.h"
 #include "augment/augment.h"
+#include "augment/brightness.h"
+#include "augment/elastic.h"
 #include "augment/flip_rotate.h"
 
 namespace cellsam::augment {
@@ -8,27 +13,59 @@ namespace {
 // Keeps these streams apart from others (the sampler's) of the same seed and epoch.
 constexpr std::uint64_t kStream = 0xa06;
 
+constexpr double kAffineChance = 0.75, kElasticChance = 0.4, kBrightnessChance = 0.6;
+
 Pixels flip_rotate(const Pixels& pixels, CounterRng& rng) { return apply(draw_flip_rotate(rng), pixels); }
+
+Pixels affine(const Pixels& pixels, CounterRng& rng) {
+  return rng.uniform() < kAffineChance ? apply(draw_affine(rng), pixels) : pixels;
+}
+
+Pixels elastic(const Pixels& pixels, CounterRng& rng) {
+  if (rng.uniform() >= kElasticChance) return pixels;
+  return apply(draw_displacement(pixels.labels.size(0), pixels.labels.size(1), rng), pixels);
+}
+
+Pixels brightness(const Pixels& pixels, CounterRng& rng) {
+  return rng.uniform() < kBrightnessChance ? apply(draw_brightness(rng), pixels) : pixels;
+}
+
+at::Tensor valid_pixels(const at::Tensor& labels, const ValidPart& part) {
+  const auto [top, left, height, width] = part;
+  auto valid = at::empty({labels.size(0), labels.size(1)}, at::kByte);
+  auto* pixel = valid.data_ptr<std::uint8_t>();  // plain loops, as in every step: see warp.h
+  for (std::int64_t y = 0; y < labels.size(0); ++y) {
+    const bool row = y >= top && y < top + height;
+    for (std::int64_t x = 0; x < labels.size(1); ++x) *pixel++ = row && x >= left && x < left + width ? 1 : 0;
+  }
+  return valid;
+}
 
 }  // namespace
 
 const std::vector<Step>& steps() {
-  static const std::vector<Step> table = {{"flip_rotate", flip_rotate}};
+  static const std::vector<Step> table = {{"flip_rotate", Level::Simple, flip_rotate},
+                                          {"affine", Level::Complex, affine},
+                                          {"elastic", Level::Complex, elastic},
+                                          {"brightness", Level::Complex, brightness}};
   return table;
 }
 
-Pixels augment(const Pixels& pixels, std::uint64_t seed, std::uint64_t epoch, std::uint64_t sample) {
+Pixels augment(const Pixels& pixels, std::uint64_t seed, std::uint64_t epoch, std::uint64_t sample, Level level) {
   Pixels changed = pixels;
   for (std::size_t i = 0; i < steps().size(); ++i) {
+    if (steps()[i].level > level) continue;
     CounterRng rng{kStream, seed, epoch, sample, i};
     changed = steps()[i].apply(changed, rng);
   }
   return changed;
 }
 
-Augmenter augmenter(std::uint64_t seed, std::uint64_t epoch) {
-  return [seed, epoch](const at::Tensor& image, const at::Tensor& labels, std::uint64_t sample) {
-    auto changed = augment({image, labels}, seed, epoch, sample);
+Augmenter augmenter(std::uint64_t seed, std::uint64_t epoch, Level level) {
+  return [=](const at::Tensor& image, const at::Tensor& labels, const ValidPart& part, std::uint64_t sample) {
+    // Lossless steps carry no valid pixels along: padding is moved like the rest and stays 0.
+    const auto valid = level == Level::Simple ? at::Tensor() : valid_pixels(labels, part);
+    auto changed = augment({image, labels, valid}, seed, epoch, sample, level);
     return std::pair(std::move(changed.image), std::move(changed.labels));
   };
 }
