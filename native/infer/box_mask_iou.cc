@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -19,11 +20,10 @@ double iou_with(const Mask& mask, const at::Tensor& labels, std::int32_t id, std
   const auto* pixels = labels.const_data_ptr<std::int32_t>();
   const std::int64_t width = labels.size(1);
   std::int64_t shared = 0, own = 0;
-  for (std::int64_t y = mask.window.y; y < mask.window.bottom(); ++y) {
-    for (std::int64_t x = mask.window.x; x < mask.window.right(); ++x) {
-      if (!mask.at(x, y)) continue;
-      ++own;
-      shared += pixels[y * width + x] == id;
+  for (const auto& run : mask.runs) {
+    for (const auto* pixel = pixels + run.y * width + run.x; pixel < pixels + run.y * width + run.end; ++pixel) {
+      own += *pixel >= 0;  // an ignored pixel (-1) counts for no side
+      shared += *pixel == id;
     }
   }
   return static_cast<double>(shared) / static_cast<double>(own + true_area - shared);
@@ -47,8 +47,7 @@ BoxMaskIou box_mask_iou(model::CellSam& model, const at::Tensor& image, const at
   if (count == 0 || !image.any().item<bool>()) return result;
   const auto areas = at::bincount(at::searchsorted(ids, truth.masked_select(truth.gt(0))), {}, count);
 
-  TileGrid grid{image.size(1), image.size(2), {{0, 0, image.size(2), image.size(1)}}};
-  if (options.tile_size > 0) grid = tile_grid(grid.height, grid.width, options.tile_size, options.tile_overlap);
+  const auto grid = grid_of(image, options);
   std::vector<std::vector<std::int64_t>> rows(grid.tiles.size());
   for (std::int64_t i = 0; i < count; ++i) {
     const auto* box = boxes.const_data_ptr<double>() + 4 * i;
@@ -65,10 +64,8 @@ BoxMaskIou box_mask_iou(model::CellSam& model, const at::Tensor& image, const at
       const std::vector<std::int64_t> part(rows[i].begin() + begin, rows[i].begin() + end);
       const auto prompts = boxes.index_select(0, at::tensor(part, at::kLong)) - origin;
       for (auto& found : prompter.masks(prompts, -std::numeric_limits<double>::infinity(), cancelled)) {
-        found.mask.window.x += tile.x;
-        found.mask.window.y += tile.y;
         const auto row = part[static_cast<std::size_t>(found.source)];
-        const auto mask = clip(found.mask, {0, 0, grid.width, grid.height});
+        const auto mask = clip(moved(std::move(found.mask), tile.x, tile.y), {0, 0, grid.width, grid.height});
         result.ious.data_ptr<double>()[row] =
             iou_with(mask, truth, ids.const_data_ptr<std::int32_t>()[row], areas.const_data_ptr<std::int64_t>()[row]);
       }

@@ -1,5 +1,7 @@
 #include "infer/detect.h"
 
+#include <algorithm>
+
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
@@ -8,7 +10,8 @@
 
 namespace cellsam::infer {
 
-DetectedBoxes detect(model::CellSam& model, const at::Tensor& image, const PredictOptions& options) {
+DetectedBoxes detect(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
+                     const CandidateLimits& limits) {
   c10::NoGradGuard no_grad;
   check_image(image);
   const auto size = model->size().image_size;
@@ -22,10 +25,13 @@ DetectedBoxes detect(model::CellSam& model, const at::Tensor& image, const Predi
   const auto scores = top.scores.to(at::kCPU);
   const double threshold =
       options.adaptive_threshold ? score_threshold(scores, options.bbox_threshold) : options.bbox_threshold;
-  const auto passed = scores.to(at::kDouble).gt(threshold).sum().item<std::int64_t>();  // scores fall, so these come first
+  const auto above = [exact = scores.to(at::kDouble)](double score) { return exact.gt(score).sum().item<std::int64_t>(); };
+  const auto wanted = above(std::min(limits.floor, threshold));
+  const auto passed = std::min(wanted, std::max(above(threshold), limits.most));  // scores fall, so these come first
+  const double floor = passed < wanted ? scores[passed].item<double>() : std::min(limits.floor, threshold);
   const auto best = top.boxes.narrow(0, 0, passed).to(at::kCPU, at::kDouble);
   const auto kept = suppress_boxes(best, options.nms_iou);
-  return {best.index_select(0, kept) / model_scale(image, size), scores.index_select(0, kept), threshold};
+  return {best.index_select(0, kept) / model_scale(image, size), scores.index_select(0, kept), threshold, floor};
 }
 
 }  // namespace cellsam::infer

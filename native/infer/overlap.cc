@@ -1,6 +1,7 @@
 #include "infer/overlap.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -9,19 +10,15 @@ namespace {
 
 // A label map under construction.
 struct Canvas {
-  Canvas(std::int64_t height, std::int64_t width)
-      : height(height), width(width), labels(at::zeros({height, width}, at::kInt)), pixels(labels.data_ptr<std::int32_t>()) {}
+  explicit Canvas(at::Tensor map)
+      : height(map.size(0)), width(map.size(1)), labels(std::move(map)), pixels(labels.data_ptr<std::int32_t>()) {}
 
   std::int32_t& at(std::int64_t x, std::int64_t y) { return pixels[y * width + x]; }
 
   // Only what of the mask lies on the canvas.
   void paint(const Mask& mask, std::int32_t id) {
-    const auto part = intersect(mask.window, {0, 0, width, height});
-    for (std::int64_t y = part.y; y < part.bottom(); ++y) {
-      for (std::int64_t x = part.x; x < part.right(); ++x) {
-        if (mask.at(x, y)) at(x, y) = id;
-      }
-    }
+    for (const auto& run : clip(mask, {0, 0, width, height}).runs)
+      std::fill(&at(run.x, run.y), &at(run.x, run.y) + (run.end - run.x), id);
   }
 
   std::int64_t height, width;
@@ -30,27 +27,16 @@ struct Canvas {
 };
 
 // Instance i is painted with the id i + 1 in both rules; ids without pixels are closed up afterwards.
-void paint_by_score(Canvas& canvas, const std::vector<Instance>& instances, const PredictOptions& options) {
-  for (std::size_t i = 0; i < instances.size(); ++i) {
-    Mask mask = clip(instances[i].mask, {0, 0, canvas.width, canvas.height});
-    fill_holes(mask);
-    if (options.largest_piece) keep_largest_piece(mask);
-    const auto own = area(mask);
-    const auto id = static_cast<std::int32_t>(i + 1);
-    auto* bit = mask.bits.data();
-    for (std::int64_t y = mask.window.y; y < mask.window.bottom(); ++y) {
-      for (std::int64_t x = mask.window.x; x < mask.window.right(); ++x, ++bit) *bit = *bit != 0 && canvas.at(x, y) == 0;
-    }
-    if (options.largest_piece) keep_largest_piece(mask);
-    const auto visible = area(mask);
-    if (visible < options.min_area || static_cast<double>(visible) < options.min_visible * static_cast<double>(own)) continue;
-    canvas.paint(mask, id);
-  }
+at::Tensor paint_by_score(const std::vector<Instance>& instances, std::int64_t height, std::int64_t width,
+                          const PredictOptions& options) {
+  Painter painter(height, width, options);
+  for (std::size_t i = 0; i < instances.size(); ++i) painter.paint(instances[i].mask, static_cast<std::int32_t>(i + 1));
+  return painter.labels();
 }
 
 // The pixels of one label inside of a window that holds them all.
-Mask mask_of(Canvas& canvas, std::int32_t id, const Window& window) {
-  Mask mask{window, {}};
+Bits bits_of(Canvas& canvas, std::int32_t id, const Window& window) {
+  Bits mask{window, {}};
   for (std::int64_t y = window.y; y < window.bottom(); ++y) {
     for (std::int64_t x = window.x; x < window.right(); ++x) mask.bits.push_back(canvas.at(x, y) == id);
   }
@@ -61,13 +47,13 @@ void paint_officially(Canvas& canvas, const std::vector<Instance>& instances, co
   for (std::size_t i = 0; i < instances.size(); ++i) canvas.paint(instances[i].mask, static_cast<std::int32_t>(i + 1));
   for (std::size_t i = 0; i < instances.size(); ++i) {
     const auto id = static_cast<std::int32_t>(i + 1);
-    auto mask = mask_of(canvas, id, intersect(instances[i].mask.window, {0, 0, canvas.width, canvas.height}));
+    auto mask = bits_of(canvas, id, intersect(instances[i].mask.window, {0, 0, canvas.width, canvas.height}));
     if (area(mask) < options.min_area) {
-      canvas.paint(mask, 0);
+      canvas.paint(to_mask(mask), 0);
       continue;
     }
     fill_holes(mask);
-    canvas.paint(mask, id);
+    canvas.paint(to_mask(mask), id);
   }
 }
 
@@ -87,14 +73,47 @@ void clear_boundaries(Canvas& canvas) {
 
 }  // namespace
 
+Painter::Painter(std::int64_t height, std::int64_t width, const PredictOptions& options)
+    : height_(height),
+      width_(width),
+      min_area_(options.min_area),
+      min_visible_(options.min_visible),
+      largest_piece_(options.largest_piece),
+      labels_(at::zeros({height, width}, at::kInt)),
+      pixels_(labels_.data_ptr<std::int32_t>()) {}
+
+Mask Painter::paint(const Mask& mask, std::int32_t id) {
+  Bits bits = to_bits(clip(mask, {0, 0, width_, height_}));
+  fill_holes(bits);
+  if (largest_piece_) keep_largest_piece(bits);
+  const auto own = area(bits);
+  auto* bit = bits.bits.data();
+  for (std::int64_t y = bits.window.y; y < bits.window.bottom(); ++y) {
+    const auto* owner = pixels_ + y * width_ + bits.window.x;
+    for (std::int64_t x = 0; x < bits.window.width; ++x, ++bit, ++owner) *bit = *bit != 0 && *owner == 0;
+  }
+  if (largest_piece_) keep_largest_piece(bits);
+  const auto visible = area(bits);
+  if (visible < min_area_ || static_cast<double>(visible) < min_visible_ * static_cast<double>(own)) return {};
+  auto painted = to_mask(bits);
+  fill(painted, id);
+  return painted;
+}
+
+void Painter::erase(const Mask& visible) { fill(visible, 0); }
+
+void Painter::fill(const Mask& mask, std::int32_t id) {
+  for (const auto& run : mask.runs) {
+    auto* row = pixels_ + run.y * width_;
+    std::fill(row + run.x, row + run.end, id);
+  }
+}
+
 Resolved resolve_overlaps(const std::vector<Instance>& instances, std::int64_t height, std::int64_t width,
                           const PredictOptions& options) {
-  Canvas canvas(height, width);
-  if (options.overlap == OverlapRule::Score) {
-    paint_by_score(canvas, instances, options);
-  } else {
-    paint_officially(canvas, instances, options);
-  }
+  const bool by_score = options.overlap == OverlapRule::Score;
+  Canvas canvas(by_score ? paint_by_score(instances, height, width, options) : at::zeros({height, width}, at::kInt));
+  if (!by_score) paint_officially(canvas, instances, options);
   if (options.remove_boundaries) clear_boundaries(canvas);
 
   std::vector<std::int32_t> new_id(instances.size() + 1, 0);

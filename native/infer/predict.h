@@ -3,9 +3,11 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
+#include "infer/mask.h"
 #include "infer/network.h"
 #include "infer/options.h"
 #include "model/cellsam.h"
@@ -28,5 +30,9 @@ struct Prediction {
 // (`cancelled`).
 Prediction predict(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
                    const std::optional<at::Tensor>& user_boxes = std::nullopt, const Cancelled& cancelled = {});
+
+// The instances that resolve_overlaps keeps of a list, with their rows.
+Prediction to_prediction(const std::vector<Instance>& instances, std::int64_t height, std::int64_t width,
+                         const PredictOptions& options);
 
 }  // namespace cellsam::infer

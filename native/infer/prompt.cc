@@ -60,7 +60,7 @@ std::vector<Instance> Prompter::masks(const at::Tensor& boxes, double iou_thresh
       const auto set = full.sigmoid().gt(options_.mask_threshold).select(1, 0).to(at::kCPU);
       for (std::int64_t i = 0; i < rows.numel(); ++i) {
         auto mask = crop_mask(set[i]);
-        if (mask.bits.empty()) continue;
+        if (mask.empty()) continue;
         const auto row = rows[i].item<std::int64_t>();
         const auto* box = pixel_boxes.const_data_ptr<double>() + 4 * (begin + row);
         instances.push_back({std::move(mask), 0, ious[row].item<double>(), {box[0], box[1], box[2], box[3]}, begin + row});

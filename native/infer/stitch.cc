@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <unordered_map>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -15,14 +16,6 @@ namespace {
 constexpr double kSameIou = 0.5;        // of two copies within the zone that both tiles see
 constexpr double kSameContained = 0.5;  // share of a cut copy that lies in a complete one
 
-// A copy of a cell as one tile saw it.
-struct Copy {
-  Instance instance;
-  std::size_t tile = 0;
-  bool cut = false;
-};
-
-// Whether a mask reaches a border of its tile behind which the image goes on.
 bool is_cut(const Window& mask, const Window& tile, const TileGrid& grid) {
   return (tile.x > 0 && mask.x <= tile.x) || (tile.y > 0 && mask.y <= tile.y) ||
          (tile.right() < grid.width && mask.right() >= tile.right()) ||
@@ -38,26 +31,6 @@ bool agree(const Copy& a, const Copy& b, const TileGrid& grid) {
   if (shared >= kSameIou * either) return true;
   if (a.cut == b.cut) return false;
   return shared >= kSameContained * static_cast<double>(area(a.cut ? a.instance.mask : b.instance.mask));
-}
-
-// For each copy the copies of other tiles that agree with it. Only neighbours in the grid can.
-std::vector<std::vector<std::size_t>> agreements(const std::vector<Copy>& copies, const TileGrid& grid) {
-  std::vector<std::vector<std::size_t>> of_tile(grid.tiles.size());
-  for (std::size_t i = 0; i < copies.size(); ++i) of_tile[copies[i].tile].push_back(i);
-  std::vector<std::vector<std::size_t>> partners(copies.size());
-  for (std::size_t first = 0; first < grid.tiles.size(); ++first) {
-    for (std::size_t second = first + 1; second < grid.tiles.size(); ++second) {
-      if (intersect(grid.tiles[first], grid.tiles[second]).area() == 0) continue;
-      for (const auto i : of_tile[first]) {
-        for (const auto j : of_tile[second]) {
-          if (!agree(copies[i], copies[j], grid)) continue;
-          partners[i].push_back(j);
-          partners[j].push_back(i);
-        }
-      }
-    }
-  }
-  return partners;
 }
 
 // One instance from copies that each show a part of it, the best first.
@@ -82,6 +55,24 @@ TileGrid tile_grid(std::int64_t height, std::int64_t width, std::int64_t tile_si
     for (const auto x : columns) grid.tiles.push_back({x, y, tile_size, tile_size});
   }
   return grid;
+}
+
+TileGrid grid_of(const at::Tensor& image, const PredictOptions& options) {
+  const auto height = image.size(1), width = image.size(2);
+  if (options.tile_size > 0) return tile_grid(height, width, options.tile_size, options.tile_overlap);
+  return {height, width, {{0, 0, width, height}}};
+}
+
+std::vector<Instance> on_image(std::vector<Instance> instances, const Window& tile, const TileGrid& grid) {
+  for (auto& instance : instances) {
+    instance.mask = clip(moved(std::move(instance.mask), tile.x, tile.y), {0, 0, grid.width, grid.height});
+    for (const int corner : {0, 2}) {
+      instance.box[corner] += static_cast<double>(tile.x);
+      instance.box[corner + 1] += static_cast<double>(tile.y);
+    }
+  }
+  std::erase_if(instances, [](const Instance& instance) { return instance.mask.empty(); });
+  return instances;
 }
 
 at::Tensor cut_tile(const at::Tensor& image, const Window& tile) {
@@ -111,7 +102,7 @@ std::size_t best_tile(const TileGrid& grid, const std::array<double, 4>& box) {
   return best;
 }
 
-std::vector<Instance> stitch(const TileGrid& grid, std::vector<std::vector<Instance>> found) {
+std::vector<Copy> copies_of(const TileGrid& grid, std::vector<std::vector<Instance>> found) {
   std::vector<Copy> copies;
   for (std::size_t tile = 0; tile < found.size(); ++tile) {
     for (auto& instance : found[tile]) {
@@ -121,32 +112,67 @@ std::vector<Instance> stitch(const TileGrid& grid, std::vector<std::vector<Insta
   }
   std::stable_sort(copies.begin(), copies.end(),
                    [](const Copy& a, const Copy& b) { return a.instance.score > b.instance.score; });
-  const auto partners = agreements(copies, grid);
+  return copies;
+}
 
-  enum class Fate { Open, Kept, Gone };
-  std::vector<Fate> fate(copies.size(), Fate::Open);
-  for (std::size_t i = 0; i < copies.size(); ++i) {
-    if (copies[i].cut || fate[i] == Fate::Gone) continue;
-    fate[i] = Fate::Kept;
-    for (const auto partner : partners[i]) fate[partner] = Fate::Gone;
-  }
-  std::vector<Instance> joined;
-  for (std::size_t i = 0; i < copies.size(); ++i) {
-    if (fate[i] == Fate::Kept) joined.push_back(std::move(copies[i].instance));
-    if (fate[i] != Fate::Open) continue;
-    // What is open now is cut and agrees with no complete copy: walk to all its parts.
-    std::vector<std::size_t> members = {i};
-    fate[i] = Fate::Gone;
-    for (std::size_t next = 0; next < members.size(); ++next) {
-      for (const auto partner : partners[members[next]]) {
-        if (fate[partner] != Fate::Open) continue;
-        fate[partner] = Fate::Gone;
-        members.push_back(partner);
+std::vector<std::vector<std::size_t>> agreements(const std::vector<Copy>& copies, const TileGrid& grid) {
+  std::vector<std::vector<std::size_t>> of_tile(grid.tiles.size());
+  for (std::size_t i = 0; i < copies.size(); ++i) of_tile[copies[i].tile].push_back(i);
+  std::vector<std::vector<std::size_t>> partners(copies.size());
+  for (std::size_t first = 0; first < grid.tiles.size(); ++first) {
+    for (std::size_t second = first + 1; second < grid.tiles.size(); ++second) {
+      if (intersect(grid.tiles[first], grid.tiles[second]).area() == 0) continue;
+      for (const auto i : of_tile[first]) {
+        for (const auto j : of_tile[second]) {
+          if (!agree(copies[i], copies[j], grid)) continue;
+          partners[i].push_back(j);
+          partners[j].push_back(i);
+        }
       }
     }
-    joined.push_back(united(copies, members));
+  }
+  return partners;
+}
+
+std::vector<Joined> join(const std::vector<Copy>& copies, const std::vector<std::vector<std::size_t>>& partners,
+                         const std::vector<std::size_t>& members) {
+  enum class Fate { Open, Kept, Gone };
+  std::unordered_map<std::size_t, Fate> fate;
+  for (const auto i : members) fate[i] = Fate::Open;
+  for (const auto i : members) {
+    if (copies[i].cut || fate[i] == Fate::Gone) continue;
+    fate[i] = Fate::Kept;
+    for (const auto partner : partners[i]) {
+      if (const auto found = fate.find(partner); found != fate.end()) found->second = Fate::Gone;
+    }
+  }
+  std::vector<Joined> joined;
+  for (const auto i : members) {
+    if (fate[i] == Fate::Kept) joined.push_back({copies[i].instance, i});
+    if (fate[i] != Fate::Open) continue;
+    // What is open now is cut and agrees with no complete copy: walk to all its parts.
+    std::vector<std::size_t> parts = {i};
+    fate[i] = Fate::Gone;
+    for (std::size_t next = 0; next < parts.size(); ++next) {
+      for (const auto partner : partners[parts[next]]) {
+        const auto found = fate.find(partner);
+        if (found == fate.end() || found->second != Fate::Open) continue;
+        found->second = Fate::Gone;
+        parts.push_back(partner);
+      }
+    }
+    joined.push_back({united(copies, parts), i});
   }
   return joined;
+}
+
+std::vector<Instance> stitch(const TileGrid& grid, std::vector<std::vector<Instance>> found) {
+  const auto copies = copies_of(grid, std::move(found));
+  std::vector<std::size_t> all(copies.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  std::vector<Instance> cells;
+  for (auto& cell : join(copies, agreements(copies, grid), all)) cells.push_back(std::move(cell.instance));
+  return cells;
 }
 
 }  // namespace cellsam::infer

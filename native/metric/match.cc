@@ -1,6 +1,7 @@
 #include "metric/match.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <queue>
 #include <string>
@@ -35,22 +36,27 @@ Instances instances_of(const std::unordered_map<std::int32_t, std::int64_t>& pix
   return found;
 }
 
-at::Tensor checked(const at::Tensor& labels, const char* name) {
+at::Tensor checked(const at::Tensor& labels, const char* name, std::int32_t lowest = 0) {
   if (labels.dim() != 2 || labels.scalar_type() != at::kInt) {
     throw Error("ERR_INVALID_ARGUMENT", std::string(name) + " must be an int32 label map [H,W]");
   }
-  if (labels.numel() > 0 && labels.min().item<std::int32_t>() < 0) {
+  if (labels.numel() > 0 && labels.min().item<std::int32_t>() < lowest) {
     throw Error("ERR_INVALID_ARGUMENT", std::string(name) + " has a negative id; 0 is background and ids are positive");
   }
   return labels.to(at::kCPU).contiguous();
 }
 
-// Least-cost assignment of rows to columns, where a row may also stay alone at cost 1 and an edge costs 1 - IoU: so the sum of
-// IoU is largest. Columns beyond `columns` are the rows' own "alone" partners.
+void require_one_size(const at::Tensor& a, const at::Tensor& b) {
+  if (a.sizes() == b.sizes()) return;
+  throw Error("ERR_INVALID_ARGUMENT", "truth and prediction must have the same height and width; resize or crop one of them");
+}
+
+// Least-cost assignment of rows to columns, where an edge costs 1 - IoU and a row may also stay alone: with `alone` = 1 the sum
+// of IoU is largest. Columns beyond `columns` are the rows' own "alone" partners.
 class Assignment {
  public:
-  Assignment(std::int64_t rows, std::int64_t columns, const std::vector<const Overlap*>& edges)
-      : rows_(rows),
+  Assignment(std::int64_t rows, std::int64_t columns, const std::vector<const Overlap*>& edges, double alone = 1)
+      : alone_(alone),
         columns_(columns),
         edges_of_(rows),
         column_of_(rows, -1),
@@ -67,7 +73,7 @@ class Assignment {
   template <class Visit>
   void each_edge(std::int64_t row, Visit visit) const {
     for (const auto* edge : edges_of_[row]) visit(edge->predicted, 1 - edge->iou);
-    visit(columns_ + row, 1.0);
+    visit(columns_ + row, alone_);
   }
 
   double cost(std::int64_t row, std::int64_t column) const {
@@ -125,7 +131,7 @@ class Assignment {
     }
   }
 
-  std::int64_t rows_;
+  double alone_;
   std::int64_t columns_;
   std::vector<std::vector<const Overlap*>> edges_of_;
   std::vector<std::int64_t> column_of_;
@@ -138,9 +144,7 @@ class Assignment {
 OverlapTable overlap_table(const at::Tensor& truth, const at::Tensor& prediction) {
   const auto a = checked(truth, "truth");
   const auto b = checked(prediction, "prediction");
-  if (a.sizes() != b.sizes()) {
-    throw Error("ERR_INVALID_ARGUMENT", "truth and prediction must have the same height and width; resize or crop one of them");
-  }
+  require_one_size(a, b);
   const auto* from = a.const_data_ptr<std::int32_t>();
   const auto* to = b.const_data_ptr<std::int32_t>();
   std::unordered_map<std::int32_t, std::int64_t> truth_pixels;
@@ -160,12 +164,12 @@ OverlapTable overlap_table(const at::Tensor& truth, const at::Tensor& prediction
   }
   const auto truths = instances_of(truth_pixels);
   const auto predictions = instances_of(predicted_pixels);
-  OverlapTable table{truths.ids, predictions.ids, {}};
+  OverlapTable table{truths.ids, predictions.ids, truths.areas, predictions.areas, {}};
   for (const auto& [key, shared] : shared_pixels) {
     const auto t = truths.position.at(static_cast<std::int32_t>(key >> 32));
     const auto p = predictions.position.at(static_cast<std::int32_t>(key & 0xffffffffu));
     const auto both = truths.areas[t] + predictions.areas[p] - shared;
-    table.overlaps.push_back({t, p, static_cast<double>(shared) / static_cast<double>(both)});
+    table.overlaps.push_back({t, p, static_cast<double>(shared) / static_cast<double>(both), shared});
   }
   std::sort(table.overlaps.begin(), table.overlaps.end(), [](const Overlap& x, const Overlap& y) {
     return std::pair(x.truth, x.predicted) < std::pair(y.truth, y.predicted);
@@ -173,19 +177,64 @@ OverlapTable overlap_table(const at::Tensor& truth, const at::Tensor& prediction
   return table;
 }
 
+Judged leave_out_ignored(const at::Tensor& truth, const at::Tensor& prediction) {
+  auto a = checked(truth, "truth", -1), b = checked(prediction, "prediction");
+  require_one_size(a, b);
+  auto ignored = a.eq(-1);
+  if (!ignored.any().item<bool>()) return {a, b, {}};
+  const auto table = overlap_table(ignored.to(at::kInt), b);
+  std::unordered_set<std::int32_t> dropped;
+  for (const auto& overlap : table.overlaps) {
+    if (2 * overlap.shared >= table.predicted_areas[overlap.predicted]) dropped.insert(table.predicted_ids[overlap.predicted]);
+  }
+  b = b.masked_fill(ignored, 0);
+  auto* pixels = b.data_ptr<std::int32_t>();
+  for (std::int64_t i = 0; i < b.numel(); ++i) {
+    if (pixels[i] != 0 && dropped.contains(pixels[i])) pixels[i] = 0;
+  }
+  return {a.clamp_min(0), b, ignored};
+}
+
+namespace {
+
+std::vector<Overlap> assigned(const OverlapTable& table, const std::vector<Overlap>& allowed, double alone) {
+  std::vector<const Overlap*> edges;
+  for (const auto& overlap : allowed) edges.push_back(&overlap);
+  const Assignment assignment(static_cast<std::int64_t>(table.truth_ids.size()),
+                              static_cast<std::int64_t>(table.predicted_ids.size()), edges, alone);
+  std::vector<Overlap> matches;
+  for (const auto& edge : allowed) {
+    if (assignment.column_of(edge.truth) == edge.predicted) matches.push_back(edge);
+  }
+  return matches;
+}
+
+}  // namespace
+
 std::vector<Overlap> match(const OverlapTable& table, double threshold) {
   if (!(threshold > 0 && threshold <= 1)) {
     throw Error("ERR_INVALID_ARGUMENT", "an IoU threshold must lie in (0, 1]", {{"threshold", threshold}});
   }
-  std::vector<const Overlap*> edges;
-  for (const auto& overlap : table.overlaps) {
-    if (overlap.iou >= threshold) edges.push_back(&overlap);
+  std::vector<Overlap> edges;
+  std::copy_if(table.overlaps.begin(), table.overlaps.end(), std::back_inserter(edges),
+               [threshold](const Overlap& overlap) { return overlap.iou >= threshold; });
+  return assigned(table, edges, 1);
+}
+
+std::vector<Overlap> match_deepcell(const OverlapTable& table, double cutoff1, double cutoff2) {
+  if (!(cutoff1 > 0 && cutoff1 <= 1 && cutoff2 >= 0 && cutoff2 <= 1)) {
+    throw Error("ERR_INVALID_ARGUMENT", "cutoff1 must lie in (0, 1] and cutoff2 in [0, 1]");
   }
-  const Assignment assignment(static_cast<std::int64_t>(table.truth_ids.size()),
-                              static_cast<std::int64_t>(table.predicted_ids.size()), edges);
-  std::vector<Overlap> matches;
-  for (const auto* edge : edges) {
-    if (assignment.column_of(edge->truth) == edge->predicted) matches.push_back(*edge);
+  std::vector<Overlap> edges;
+  for (auto overlap : table.overlaps) {
+    const auto smaller = std::min(table.truth_areas[overlap.truth], table.predicted_areas[overlap.predicted]);
+    if (2 * overlap.shared >= smaller) overlap.iou = std::max(overlap.iou, cutoff2);
+    if (1 - overlap.iou < cutoff1) edges.push_back(overlap);
+  }
+  auto matches = assigned(table, edges, cutoff1);
+  for (auto& found : matches) {
+    const auto either = table.truth_areas[found.truth] + table.predicted_areas[found.predicted] - found.shared;
+    found.iou = static_cast<double>(found.shared) / static_cast<double>(either);
   }
   return matches;
 }

@@ -1,0 +1,60 @@
+#include "infer/candidates.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include "engine.h"
+#include "infer/prompt.h"
+
+namespace cellsam::infer {
+
+double Candidates::floor() const {
+  double highest = 0;
+  for (const auto& tile : tiles) highest = std::max(highest, tile.floor);
+  return highest;
+}
+
+Candidates find_candidates(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
+                           const CandidateLimits& limits, const Cancelled& cancelled) {
+  c10::NoGradGuard no_grad;
+  check_image(image);
+  Candidates candidates{grid_of(image, options), {}};
+  for (const auto& tile : candidates.grid.tiles) {
+    stop_if(cancelled);
+    const auto pixels = cut_tile(image, tile);
+    auto& answer = candidates.tiles.emplace_back();
+    if (!pixels.any().item<bool>()) continue;  // nothing to see; the official code crashes on a black image
+    const auto found = detect(model, pixels, options, limits);
+    answer.threshold = found.threshold;
+    answer.floor = found.floor;
+    if (found.scores.numel() == 0) continue;
+    auto instances = Prompter(model, pixels, options).masks(found.boxes, options.iou_threshold, cancelled);
+    for (auto& instance : instances) {
+      instance.score = found.scores[instance.source].item<double>();
+      instance.source = -1;
+    }
+    answer.instances = on_image(std::move(instances), tile, candidates.grid);
+  }
+  return candidates;
+}
+
+Prediction assemble(const Candidates& candidates, std::optional<double> threshold, const PredictOptions& options) {
+  if (threshold && *threshold < candidates.floor()) {
+    throw Error("ERR_INVALID_ARGUMENT", "the threshold lies below the floor of the candidates; find them with a lower floor",
+                {{"threshold", *threshold}, {"floor", candidates.floor()}});
+  }
+  std::vector<std::vector<Instance>> found;
+  for (const auto& tile : candidates.tiles) {
+    auto& passed = found.emplace_back();
+    std::copy_if(tile.instances.begin(), tile.instances.end(), std::back_inserter(passed),
+                 [limit = threshold.value_or(tile.threshold)](const Instance& instance) { return instance.score > limit; });
+  }
+  const auto instances = stitch(candidates.grid, std::move(found));
+  return to_prediction(instances, candidates.grid.height, candidates.grid.width, options);
+}
+
+}  // namespace cellsam::infer

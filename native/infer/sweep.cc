@@ -1,0 +1,173 @@
+#include "infer/sweep.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include <ATen/ATen.h>
+
+#include "engine.h"
+#include "infer/overlap.h"
+#include "infer/scoreboard.h"
+#include "metric/average_precision.h"
+#include "metric/segmentation.h"
+
+namespace cellsam::infer {
+namespace {
+
+// For each copy the smallest place among the copies that it is linked to: only these can change one another when cells are
+// joined.
+std::vector<std::size_t> groups_of(const std::vector<std::vector<std::size_t>>& partners) {
+  std::vector<std::size_t> group(partners.size(), partners.size());
+  for (std::size_t first = 0; first < partners.size(); ++first) {
+    if (group[first] != partners.size()) continue;
+    std::vector<std::size_t> open = {first};
+    group[first] = first;
+    while (!open.empty()) {
+      const auto here = open.back();
+      open.pop_back();
+      for (const auto next : partners[here]) {
+        if (group[next] != partners.size()) continue;
+        group[next] = first;
+        open.push_back(next);
+      }
+    }
+  }
+  return group;
+}
+
+// The label map of all copies so far, kept right while copies come in by falling score.
+class GrowingMap {
+ public:
+  GrowingMap(const std::vector<Copy>& copies, const TileGrid& grid, const at::Tensor& truth, const PredictOptions& options)
+      : copies_(copies),
+        partners_(agreements(copies, grid)),
+        group_(groups_of(partners_)),
+        painter_(grid.height, grid.width, options),
+        board_(truth) {}
+
+  void add(std::size_t copy) {
+    auto& present = present_[group_[copy]];
+    present.push_back(copy);
+    auto joined = join(copies_, partners_, present);
+    auto& cells = cells_of_[group_[copy]];
+    std::vector<Window> changed;  // where better cells are not what they were
+    std::size_t first = copies_.size();
+    for (const auto rank : cells) {
+      auto& old = cells_.at(rank);
+      clear(old);
+      changed.push_back(old.mask.window);
+      first = std::min(first, rank);
+      cells_.erase(rank);
+    }
+    cells.clear();
+    std::set<std::size_t> fresh;
+    for (auto& cell : joined) {
+      first = std::min(first, cell.rank);
+      fresh.insert(cell.rank);
+      cells.push_back(cell.rank);
+      cells_[cell.rank] = {std::move(cell.instance.mask), {}, {}};
+    }
+    repaint(first, fresh, changed);
+  }
+
+  const Scoreboard& board() const { return board_; }
+
+ private:
+  struct Cell {
+    Mask mask;
+    Mask visible;
+    Share share;
+  };
+
+  void clear(Cell& cell) {
+    painter_.erase(cell.visible);
+    board_.remove(cell.share);
+    cell.visible = {};
+    cell.share = {};
+  }
+
+  // A cell's pixels depend on better cells within its window: from `first` on, what is fresh or touches a change is done again.
+  void repaint(std::size_t first, const std::set<std::size_t>& fresh, std::vector<Window>& changed) {
+    std::vector<std::pair<std::size_t, Cell*>> again;
+    for (auto at = cells_.lower_bound(first); at != cells_.end(); ++at) {
+      auto& cell = at->second;
+      const auto touches = [&cell](const Window& window) { return intersect(window, cell.mask.window).area() > 0; };
+      if (!fresh.contains(at->first) && std::none_of(changed.begin(), changed.end(), touches)) continue;
+      changed.push_back(cell.mask.window);
+      again.emplace_back(at->first, &cell);
+    }
+    for (auto& [rank, cell] : again) clear(*cell);
+    for (auto& [rank, cell] : again) {
+      cell->visible = painter_.paint(cell->mask, static_cast<std::int32_t>(rank + 1));
+      if (cell->visible.empty()) continue;
+      cell->share = board_.judge(cell->visible);
+      board_.add(cell->share);
+    }
+  }
+
+  const std::vector<Copy>& copies_;
+  std::vector<std::vector<std::size_t>> partners_;
+  std::vector<std::size_t> group_;
+  std::map<std::size_t, std::vector<std::size_t>> present_;   // copies so far, by group
+  std::map<std::size_t, std::vector<std::size_t>> cells_of_;  // ranks, by group
+  std::map<std::size_t, Cell> cells_;                         // by rank
+  Painter painter_;
+  Scoreboard board_;
+};
+
+// One label map for each step.
+SweepStep measured(const Candidates& candidates, double threshold, const at::Tensor& truth, const PredictOptions& options) {
+  const auto judged = metric::leave_out_ignored(truth, assemble(candidates, threshold, options).labels);
+  const auto table = metric::overlap_table(judged.truth, judged.prediction);
+  const auto pixels = metric::foreground(table);
+  SweepStep step;
+  step.predicted = static_cast<std::int64_t>(table.predicted_ids.size());
+  const auto counts = metric::count_matches(table, metric::average_precision_thresholds());
+  for (std::size_t i = 0; i < counts.size(); ++i) step.true_positives[i] = counts[i].true_positives;
+  step.predicted_pixels = pixels.predicted;
+  step.shared_pixels = pixels.shared;
+  return step;
+}
+
+}  // namespace
+
+bool SweepStep::same(const SweepStep& other) const {
+  return predicted == other.predicted && true_positives == other.true_positives && predicted_pixels == other.predicted_pixels &&
+         shared_pixels == other.shared_pixels;
+}
+
+Sweep sweep(const Candidates& candidates, const at::Tensor& truth, const PredictOptions& options, const Cancelled& cancelled) {
+  const auto& grid = candidates.grid;
+  if (truth.dim() != 2 || truth.scalar_type() != at::kInt || truth.size(0) != grid.height || truth.size(1) != grid.width) {
+    throw Error("ERR_INVALID_ARGUMENT", "sweep: truth must be int32 [H,W] of the image's size");
+  }
+  Sweep swept;
+  swept.floor = candidates.floor();
+  std::vector<std::vector<Instance>> found;
+  for (const auto& tile : candidates.tiles) {
+    auto& above = found.emplace_back();
+    std::copy_if(tile.instances.begin(), tile.instances.end(), std::back_inserter(above),
+                 [&](const Instance& instance) { return instance.score > swept.floor; });
+  }
+  const auto copies = copies_of(grid, std::move(found));
+  const bool local = options.overlap == OverlapRule::Score && !options.remove_boundaries;
+  GrowingMap map(copies, grid, truth, options);
+  swept.truth = map.board().truth_count();
+  swept.truth_pixels = map.board().truth_pixels();
+  for (std::size_t i = 0; i < copies.size();) {
+    stop_if(cancelled);
+    const double score = copies[i].instance.score;
+    for (; i < copies.size() && copies[i].instance.score == score; ++i) {
+      if (local) map.add(i);
+    }
+    const double next = i < copies.size() ? copies[i].instance.score : swept.floor;
+    auto step = local ? map.board().now() : measured(candidates, next, truth, options);
+    step.score = score;
+    if (!(swept.steps.empty() ? SweepStep{} : swept.steps.back()).same(step)) swept.steps.push_back(step);
+  }
+  return swept;
+}
+
+}  // namespace cellsam::infer
