@@ -18,6 +18,12 @@ using GetMemory = int (*)(std::size_t*, int);
 using GetAttribute = int (*)(int*, int, int);
 using NvmlDo = int (*)();
 using NvmlText = int (*)(char*, unsigned);
+using GetBusId = int (*)(char*, int, int);
+using NvmlFind = int (*)(const char*, void**);
+struct NvmlMemory {
+  unsigned long long total, free, used;
+};
+using NvmlMemoryOf = int (*)(void*, NvmlMemory*);
 constexpr int kCapabilityMajor = 75;
 constexpr int kCapabilityMinor = 76;
 
@@ -26,22 +32,43 @@ Function symbol(void* library, const char* name) {
   return reinterpret_cast<Function>(dlsym(library, name));
 }
 
-// The version that nvidia-smi shows; null where its library is missing, as in some containers.
-Value driver_version() {
-  auto* library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) return {};
-  const auto init = symbol<NvmlDo>(library, "nvmlInit_v2");
-  const auto ask = symbol<NvmlText>(library, "nvmlSystemGetDriverVersion");
-  const auto shutdown = symbol<NvmlDo>(library, "nvmlShutdown");
-  Value version;
-  if (init != nullptr && ask != nullptr && shutdown != nullptr && init() == 0) {
-    std::array<char, 96> text{};
-    if (ask(text.data(), text.size()) == 0) version = std::string(text.data());
-    shutdown();
+// The library behind nvidia-smi, which some containers do not have. It tells free memory without starting CUDA on the device.
+class Nvml {
+ public:
+  Nvml() : library_(dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL)) {
+    if (library_ == nullptr) return;
+    const auto init = symbol<NvmlDo>(library_, "nvmlInit_v2");
+    started_ = init != nullptr && init() == 0;
   }
-  dlclose(library);
-  return version;
-}
+  ~Nvml() {
+    if (const auto shutdown = started_ ? symbol<NvmlDo>(library_, "nvmlShutdown") : nullptr) shutdown();
+    if (library_ != nullptr) dlclose(library_);
+  }
+  Nvml(const Nvml&) = delete;
+  Nvml& operator=(const Nvml&) = delete;
+
+  // The version that nvidia-smi shows; null where it is not known.
+  Value driver_version() const {
+    const auto ask = started_ ? symbol<NvmlText>(library_, "nvmlSystemGetDriverVersion") : nullptr;
+    std::array<char, 96> text{};
+    if (ask == nullptr || ask(text.data(), text.size()) != 0) return {};
+    return std::string(text.data());
+  }
+
+  // Bytes; null where they are not known. The bus id finds the device also where CUDA_VISIBLE_DEVICES renumbers them.
+  Value free_memory(const char* bus_id) const {
+    const auto find = started_ ? symbol<NvmlFind>(library_, "nvmlDeviceGetHandleByPciBusId_v2") : nullptr;
+    const auto ask = started_ ? symbol<NvmlMemoryOf>(library_, "nvmlDeviceGetMemoryInfo") : nullptr;
+    void* device = nullptr;
+    NvmlMemory memory{};
+    if (find == nullptr || ask == nullptr || find(bus_id, &device) != 0 || ask(device, &memory) != 0) return {};
+    return static_cast<std::size_t>(memory.free);
+  }
+
+ private:
+  void* library_;
+  bool started_ = false;
+};
 
 }  // namespace
 
@@ -56,11 +83,13 @@ Value driver_info() {
   const auto get_name = symbol<GetName>(library, "cuDeviceGetName");
   const auto get_memory = symbol<GetMemory>(library, "cuDeviceTotalMem_v2");
   const auto get_attribute = symbol<GetAttribute>(library, "cuDeviceGetAttribute");
+  const auto get_bus_id = symbol<GetBusId>(library, "cuDeviceGetPCIBusId");
   if (!init || !get_version || !get_count || !get_device || !get_name || !get_memory || !get_attribute) return {};
   int cuda = 0;
   int count = 0;
   if (init(0) != 0 || get_version(&cuda) != 0 || get_count(&count) != 0 || count == 0) return {};
 
+  const Nvml nvml;
   List devices;
   for (int i = 0; i < count; i++) {
     int device = 0;
@@ -72,13 +101,16 @@ Value driver_info() {
     get_memory(&memory, device);
     get_attribute(&major, kCapabilityMajor, device);
     get_attribute(&minor, kCapabilityMinor, device);
+    std::array<char, 32> bus_id{};
+    const bool on_bus = get_bus_id != nullptr && get_bus_id(bus_id.data(), bus_id.size(), device) == 0;
     Dict entry{{"name", std::string(name.data())},
                {"memory", memory},
+               {"free", on_bus ? nvml.free_memory(bus_id.data()) : Value()},
                {"computeCapability", std::to_string(major) + "." + std::to_string(minor)}};
     devices.emplace_back(std::move(entry));
   }
   return Dict{{"cuda", std::to_string(cuda / 1000) + "." + std::to_string(cuda % 1000 / 10)},
-              {"version", driver_version()},
+              {"version", nvml.driver_version()},
               {"devices", devices}};
 }
 

@@ -130,9 +130,11 @@ class DetectorStage final : public Stage {
   static std::vector<loss::Targets> targets_of(const data::Batch& batch) {
     const auto height = batch.labels.size(1), width = batch.labels.size(2);
     std::vector<loss::Targets> targets;
-    for (const auto& instances : batch.instances) {
+    for (std::size_t i = 0; i < batch.instances.size(); ++i) {
+      const auto& instances = batch.instances[i];
       const auto boxes = data::to_normalized(instances.boxes, height, width);
       targets.push_back({boxes, at::zeros({boxes.size(0)}, at::kLong)});  // class 0 is "cell"
+      if (instances.ignores) targets.back().ignored = batch.labels[static_cast<std::int64_t>(i)].eq(data::kIgnore);
     }
     return targets;
   }

@@ -38,6 +38,9 @@ class Autocast {
   at::ScalarType was_dtype_ = at::kFloat;
 };
 
+// Whether `error` is torch saying that a device or the host has no memory left. The host's allocator has no class for it.
+bool is_out_of_memory(const c10::Error& error);
+
 // What `info` answers: torch's version, the devices, CPU capability and threads.
 Dict describe_devices();
 

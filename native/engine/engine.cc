@@ -6,7 +6,9 @@
 
 #include "base/options.h"
 #include "engine.h"
+#include "engine/candidates.h"
 #include "engine/device.h"
+#include "engine/device_memory.h"
 #include "engine/losses.h"
 #include "engine/metrics.h"
 #include "engine/session.h"
@@ -22,10 +24,11 @@ auto translated(Body body) {
     return body();
   } catch (const Error&) {
     throw;
-  } catch (const c10::OutOfMemoryError& error) {
-    throw Error("ERR_OUT_OF_MEMORY", std::string("out of device memory; lower batch_size, prompt_chunk or the tile size. ") +
-                                         error.what_without_backtrace());
   } catch (const c10::Error& error) {
+    if (is_out_of_memory(error)) {
+      throw Error("ERR_OUT_OF_MEMORY", std::string("out of memory; lower batch_size, prompt_chunk or the tile size. ") +
+                                           error.what_without_backtrace());
+    }
     throw Error("ERR_TORCH", error.what_without_backtrace());
   } catch (const std::bad_alloc&) {
     throw Error("ERR_OUT_OF_MEMORY", "out of memory; lower batch_size, prompt_chunk or the tile size");
@@ -61,7 +64,12 @@ class TorchEngine final : public Engine {
         for (const auto& size : model::model_sizes()) sizes.push_back(model::describe(size));
         return sizes;
       }
+      if (is_device_command(command)) {
+        Options options(arguments, std::string(command));
+        return call_device(command, options);
+      }
       if (is_loss_command(command)) return call_loss(command, arguments);
+      if (is_candidates_command(command)) return call_candidates(command, arguments);
       if (is_metric_command(command)) return call_metric(command, arguments);
       throw Error("ERR_INVALID_ARGUMENT", "unknown engine command " + std::string(command));
     });

@@ -45,6 +45,7 @@ Value integers(const std::vector<std::int64_t>& values) { return to_array(at::te
 
 struct Masks {
   at::Tensor leaf, logits, target;  // logits and target are [N,H,W] views; a single mask [H,W] becomes N = 1
+  at::Tensor ignored;               // [N,H,W] or [1,H,W]; undefined when not given
 };
 
 Masks read_masks(Options& options) {
@@ -57,6 +58,10 @@ Masks read_masks(Options& options) {
   const bool single = masks.leaf.dim() == 2;
   masks.logits = single ? masks.leaf.unsqueeze(0) : masks.leaf;
   if (single) masks.target = masks.target.unsqueeze(0);
+  if (const auto* ignored = options.array("ignored")) {
+    masks.ignored = to_tensor(*ignored);
+    if (masks.ignored.dim() == 2) masks.ignored = masks.ignored.unsqueeze(0);
+  }
   return masks;
 }
 
@@ -71,18 +76,20 @@ Value single_loss(Options& options, Loss loss) {
 
 Value focal(Options& options) {
   return single_loss(options, [&](const Masks& masks) {
-    return loss::focal_per_prompt(masks.logits, masks.target, options.number("alpha", 0.25), options.number("gamma", 2));
+    return loss::focal_per_prompt(masks.logits, masks.target, options.number("alpha", 0.25), options.number("gamma", 2),
+                                  masks.ignored);
   });
 }
 
 Value dice(Options& options) {
   return single_loss(options, [&](const Masks& masks) {
-    return loss::dice_per_prompt(masks.logits, masks.target, options.number("smooth", 1));
+    return loss::dice_per_prompt(masks.logits, masks.target, options.number("smooth", 1), masks.ignored);
   });
 }
 
 Value boundary(Options& options) {
-  return single_loss(options, [&](const Masks& masks) { return loss::boundary_per_prompt(masks.logits, masks.target); });
+  return single_loss(options,
+                     [&](const Masks& masks) { return loss::boundary_per_prompt(masks.logits, masks.target, masks.ignored); });
 }
 
 Value mask(Options& options) {
@@ -96,7 +103,7 @@ Value mask(Options& options) {
   chosen.boundary_weight = options.number("boundary_weight", chosen.boundary_weight);
   chosen.use_boundary = options.flag("use_boundary", chosen.use_boundary);
   options.done();
-  const auto found = loss::mask_loss(masks.logits, masks.target, chosen);
+  const auto found = loss::mask_loss(masks.logits, masks.target, chosen, masks.ignored);
   return Dict{{"focal", numbers(found.focal)},
               {"dice", numbers(found.dice)},
               {"boundary", numbers(found.boundary)},
@@ -112,6 +119,12 @@ std::vector<loss::Targets> read_targets(Options& options) {
   for (const auto& entry : *list) {
     Options one(entry, "loss.detection targets[" + std::to_string(all.size()) + "]");
     all.push_back({read_numbers(one, "boxes"), to_tensor(one.require_array("labels")).to(at::kLong)});
+    if (const auto* ignored = one.array("ignored")) {
+      if (ignored->shape.size() != 2 || ignored->numel() == 0) {
+        throw Error("ERR_INVALID_ARGUMENT", "loss.detection: ignored must be a mask [H,W] with pixels");
+      }
+      all.back().ignored = to_tensor(*ignored).ne(0);
+    }
     one.done();
   }
   return all;

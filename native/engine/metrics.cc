@@ -9,6 +9,8 @@
 #include "base/options.h"
 #include "base/tensors.h"
 #include "metric/average_precision.h"
+#include "metric/coco.h"
+#include "metric/segmentation.h"
 
 namespace cellsam::engine {
 namespace {
@@ -29,13 +31,47 @@ std::vector<double> read_thresholds(Options& options) {
   return thresholds;
 }
 
+// The scores of the table's predicted ids, from a list in which row i belongs to id i + 1.
+std::vector<double> scores_of(const metric::OverlapTable& table, const at::Tensor& rows) {
+  std::vector<double> scores;
+  for (const auto id : table.predicted_ids) {
+    if (rows.dim() != 1 || id > rows.numel()) {
+      throw Error("ERR_INVALID_ARGUMENT",
+                  "metric.match: scores must be a list in which row i belongs to id i + 1, and the prediction "
+                  "holds the id " +
+                      std::to_string(id));
+    }
+    scores.push_back(rows.const_data_ptr<double>()[id - 1]);
+  }
+  return scores;
+}
+
+Dict coco_part(const metric::OverlapTable& table, const std::vector<double>& scores) {
+  const auto& thresholds = metric::average_precision_thresholds();
+  const auto image = metric::coco_image(table, scores, thresholds);
+  const auto detections = static_cast<std::int64_t>(scores.size());
+  auto verdicts = at::empty({4, static_cast<std::int64_t>(thresholds.size()), detections}, at::kByte);
+  std::transform(image.verdicts.begin(), image.verdicts.end(), verdicts.data_ptr<std::uint8_t>(),
+                 [](auto verdict) { return static_cast<std::uint8_t>(verdict); });
+  std::vector<double> sorted, truth(image.truth.begin(), image.truth.end());
+  for (const auto row : image.order) sorted.push_back(scores[row]);
+  return {{"scores", to_array(doubles(sorted))}, {"verdicts", to_array(verdicts)}, {"truth", to_array(doubles(truth))}};
+}
+
 Value match_command(Options& options) {
   const auto truth = to_tensor(options.require_array("truth"));
   const auto prediction = to_tensor(options.require_array("prediction"));
   const auto thresholds = read_thresholds(options);
+  const auto iou_threshold = options.number("iou_threshold", 0.5), cutoff2 = options.number("cutoff2", 0.1);
+  const auto tolerance = options.number("boundary_tolerance", 2);
+  const auto* scores = options.array("scores");
   options.done();
+  if (!(iou_threshold >= 0 && iou_threshold < 1)) {
+    throw Error("ERR_INVALID_ARGUMENT", "metric.match: iou_threshold must lie in 0..1, 1 excluded");
+  }
 
-  const auto table = metric::overlap_table(truth, prediction);
+  const auto judged = metric::leave_out_ignored(truth, prediction);
+  const auto table = metric::overlap_table(judged.truth, judged.prediction);
   std::vector<std::int32_t> true_positives;
   std::vector<double> iou_sums;
   for (const auto& counts : metric::count_matches(table, thresholds)) {
@@ -48,12 +84,23 @@ Value match_command(Options& options) {
     pairs.push_back(table.predicted_ids[pair.predicted]);
     pairs.push_back(pair.iou);
   }
-  return Dict{{"truth", table.truth_ids.size()},
+  const auto pixels = metric::foreground(table);
+  const auto boundary = metric::boundary_counts(judged.truth, judged.prediction, judged.ignored, tolerance);
+  Dict answer{{"truth", table.truth_ids.size()},
               {"predicted", table.predicted_ids.size()},
               {"thresholds", to_array(doubles(thresholds))},
               {"true_positives", to_array(at::tensor(true_positives, at::kInt))},
               {"matched_iou_sum", to_array(doubles(iou_sums))},
-              {"pairs", to_array(doubles(pairs).reshape({-1, 3}))}};
+              {"pairs", to_array(doubles(pairs).reshape({-1, 3}))},
+              {"deepcell", metric::match_deepcell(table, 1 - iou_threshold, cutoff2).size()},
+              {"seg_sum", metric::seg_sum(table)},
+              {"pixels", Dict{{"truth", pixels.truth}, {"predicted", pixels.predicted}, {"shared", pixels.shared}}},
+              {"boundary", Dict{{"truth", boundary.truth},
+                                {"predicted", boundary.predicted},
+                                {"truth_near", boundary.truth_near},
+                                {"predicted_near", boundary.predicted_near}}}};
+  if (scores != nullptr) answer["coco"] = coco_part(table, scores_of(table, to_tensor(*scores).to(at::kDouble).contiguous()));
+  return answer;
 }
 
 // One number per row of the columns that metric.counts takes.

@@ -8,6 +8,8 @@
 #include <cstring>
 
 #include "data/preprocess.h"
+#include "data/targets.h"
+#include "engine/device_memory.h"
 #include "engine/prompts.h"
 #include "engine/stage.h"
 #include "engine/trunks.h"
@@ -21,7 +23,8 @@ namespace {
 struct Prompted {
   std::vector<ImagePrompts> prompts;
   at::Tensor labels;
-  std::int64_t count = 0;  // prompts of all images
+  std::vector<bool> ignores;  // B: the image has pixels to leave out
+  std::int64_t count = 0;     // prompts of all images
 };
 
 class SegmenterStage final : public Stage {
@@ -68,6 +71,8 @@ class SegmenterStage final : public Stage {
       }
     }
     trunk_trains_ = train_trunk;
+    behind_junction_ = prompts;
+    behind_junction_.insert(behind_junction_.end(), decoder.begin(), decoder.end());
     choose(context_.model,
            {{"neck", neck}, {"trunk", trunk, backbone_lr_ratio}, {"prompt_encoder", prompts}, {"mask_decoder", decoder}},
            options.number("weight_decay", 1e-4));
@@ -90,14 +95,20 @@ class SegmenterStage final : public Stage {
 
     at::Tensor sums;
     std::int64_t done = 0;
-    for_each_chunk(prompted.prompts, control, [&](const ImagePrompts& chunk) {
+    const auto before = gradients_of(behind_junction_);
+    const auto begin = [&] {
+      sums = at::zeros(loss_count(), at::device(context_.device).dtype(at::kFloat));
+      done = 0;
+      junction.mutable_grad().reset();
+      restore_gradients(behind_junction_, before);
+    };
+    for_each_chunk(prompted.prompts, control, begin, [&](const ImagePrompts& chunk) {
       const auto n = chunk.boxes.size(0);
-      auto losses = prompt_losses(prompted.labels, chunk, junction);
+      auto losses = prompt_losses(prompted, chunk, junction);
       if (weights.defined()) losses = losses * weights.narrow(0, done, n).unsqueeze(1);
       done += n;
       (losses.select(1, 0).sum() * (scale / static_cast<double>(count))).backward();
-      const auto part = losses.detach().sum(0);
-      sums = sums.defined() ? sums + part : part;
+      sums = sums + losses.detach().sum(0);
     });
     stop_if_abandoned(control);
     if (embeddings.requires_grad()) embeddings.backward(junction.grad());
@@ -109,9 +120,10 @@ class SegmenterStage final : public Stage {
     const auto prompted = on_device(batch, all_prompts(batch, prompt_options_));
     if (prompted.count == 0) return std::nullopt;
     const auto embeddings = encode(batch, control);
-    auto sums = at::zeros({static_cast<std::int64_t>(loss_names().size())}, at::device(context_.device).dtype(at::kFloat));
-    for_each_chunk(prompted.prompts, control,
-                   [&](const ImagePrompts& chunk) { sums += prompt_losses(prompted.labels, chunk, embeddings).sum(0); });
+    auto sums = at::zeros(loss_count(), at::device(context_.device).dtype(at::kFloat));
+    for_each_chunk(
+        prompted.prompts, control, [&] { sums.zero_(); },
+        [&](const ImagePrompts& chunk) { sums += prompt_losses(prompted, chunk, embeddings).sum(0); });
     return sums / static_cast<double>(prompted.count);
   }
 
@@ -137,8 +149,9 @@ class SegmenterStage final : public Stage {
     return encoder->neck(features).to(at::kFloat);
   }
 
-  // Weighted losses [n,k] of one image's prompts against its label map of `labels` [B,T,T], in the order of loss_names().
-  at::Tensor prompt_losses(const at::Tensor& labels, const ImagePrompts& chunk, const at::Tensor& embeddings) {
+  // Weighted losses [n,k] of one image's prompts against its label map, in the order of loss_names().
+  at::Tensor prompt_losses(const Prompted& prompted, const ImagePrompts& chunk, const at::Tensor& embeddings) {
+    const auto& labels = prompted.labels;
     const auto tile = labels.size(1);
     const auto size = context_.model->size().image_size;
     auto& segmenter = context_.model->segmenter();
@@ -156,10 +169,12 @@ class SegmenterStage final : public Stage {
     logits = to_tile(logits, size, tile).squeeze(1);
 
     const auto ids = chunk.ids.view({-1, 1, 1});
-    const auto target = at::logical_and(labels.narrow(0, chunk.image, 1) == ids, ids != 0).to(at::kFloat);
-    const auto loss = loss::mask_loss(logits, target, mask_loss_);
+    const auto label_map = labels.narrow(0, chunk.image, 1);
+    const auto target = at::logical_and(label_map == ids, ids != 0).to(at::kFloat);
+    const auto ignored = prompted.ignores[static_cast<std::size_t>(chunk.image)] ? label_map == data::kIgnore : at::Tensor();
+    const auto loss = loss::mask_loss(logits, target, mask_loss_, ignored);
     auto iou_loss = at::zeros_like(loss.total);
-    if (iou_weight_ > 0) iou_loss = (predicted_iou - mask_iou(logits, target)).square() * iou_weight_;
+    if (iou_weight_ > 0) iou_loss = (predicted_iou - mask_iou(logits, target, ignored)).square() * iou_weight_;
     return at::stack({loss.total + iou_loss, loss.focal, loss.dice, loss.boundary, iou_loss}, 1);
   }
 
@@ -181,9 +196,10 @@ class SegmenterStage final : public Stage {
     return at::matmul(weights.transpose(1, 2), at::matmul(logits, weights));
   }
 
-  // IoU [n] of the masks that inference would cut at its threshold of 0.4 on the sigmoid.
-  static at::Tensor mask_iou(const at::Tensor& logits, const at::Tensor& target) {
-    const auto mask = (logits.detach() > std::log(0.4 / 0.6)).to(at::kFloat);
+  // IoU [n] of the masks that inference would cut at its threshold of 0.4 on the sigmoid, without the ignored pixels.
+  static at::Tensor mask_iou(const at::Tensor& logits, const at::Tensor& target, const at::Tensor& ignored) {
+    auto mask = (logits.detach() > std::log(0.4 / 0.6)).to(at::kFloat);
+    if (ignored.defined()) mask = mask.masked_fill(ignored, 0);
     const auto intersection = (mask * target).sum({1, 2});
     const auto together = mask.sum({1, 2}) + target.sum({1, 2}) - intersection;
     return intersection / together.clamp_min(1);
@@ -193,14 +209,15 @@ class SegmenterStage final : public Stage {
   at::Tensor hard_example_weights(const Prompted& prompted, const at::Tensor& junction, const Control& control) {
     at::NoGradGuard no_grad;
     std::vector<at::Tensor> totals;
-    for_each_chunk(prompted.prompts, control, [&](const ImagePrompts& chunk) {
-      totals.push_back(prompt_losses(prompted.labels, chunk, junction).select(1, 0));
-    });
+    for_each_chunk(
+        prompted.prompts, control, [&] { totals.clear(); },
+        [&](const ImagePrompts& chunk) { totals.push_back(prompt_losses(prompted, chunk, junction).select(1, 0)); });
     return loss::mining_weights(at::cat(totals), mining_);
   }
 
   Prompted on_device(const data::Batch& batch, std::vector<ImagePrompts> prompts) const {
-    Prompted prompted{std::move(prompts), upload(batch.labels, context_.device)};
+    Prompted prompted{std::move(prompts), upload(batch.labels, context_.device), {}};
+    for (const auto& instances : batch.instances) prompted.ignores.push_back(instances.ignores);
     for (auto& image : prompted.prompts) {
       prompted.count += image.boxes.size(0);
       image.boxes = upload(image.boxes, context_.device);
@@ -209,8 +226,52 @@ class SegmenterStage final : public Stage {
     return prompted;
   }
 
+  // Calls `begin` and then `body` with each chunk. When the memory does not hold a chunk, it starts over with chunks of half
+  // the size, which are kept from then on; a single prompt that is too much is the caller's error.
+  template <class Begin, class Body>
+  void for_each_chunk(const std::vector<ImagePrompts>& prompts, const Control& control, Begin begin, Body body) {
+    for (;;) {
+      try {
+        begin();
+        return walk_chunks(prompts, control, body);
+      } catch (const c10::Error& error) {
+        if (!is_out_of_memory(error) || !halve_chunk(prompts)) throw;
+      }
+      empty_cache(context_.device);  // after the catch: what was computed is freed by then
+    }
+  }
+
+  bool halve_chunk(const std::vector<ImagePrompts>& prompts) {
+    std::int64_t largest = 0;
+    for (const auto& image : prompts) largest = std::max(largest, image.boxes.size(0));
+    const auto used = chunk_ > 0 ? std::min(chunk_, largest) : largest;
+    if (used < 2) return false;
+    chunk_ = used / 2;
+    notice("out of memory with " + std::to_string(used) + " prompts at once: the batch is done again with " +
+           std::to_string(chunk_) + ", and so are all others until the stage ends. Set prompt_chunk to " +
+           std::to_string(chunk_) + " to start with it");
+    return true;
+  }
+
+  static std::vector<at::Tensor> gradients_of(const model::NamedTensors& parameters) {
+    std::vector<at::Tensor> gradients;
+    for (const auto& [name, parameter] : parameters) {
+      gradients.push_back(parameter.grad().defined() ? parameter.grad().clone() : at::Tensor());
+    }
+    return gradients;
+  }
+
+  static void restore_gradients(const model::NamedTensors& parameters, const std::vector<at::Tensor>& gradients) {
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      auto parameter = parameters[i].second;
+      parameter.mutable_grad() = gradients[i].defined() ? gradients[i].clone() : at::Tensor();
+    }
+  }
+
+  std::int64_t loss_count() const { return std::ssize(loss_names()); }
+
   template <class Body>
-  void for_each_chunk(const std::vector<ImagePrompts>& prompts, const Control& control, Body body) const {
+  void walk_chunks(const std::vector<ImagePrompts>& prompts, const Control& control, Body body) const {
     for (const auto& image : prompts) {
       const auto n = image.boxes.size(0);
       const auto step = chunk_ > 0 ? chunk_ : n;
@@ -229,6 +290,7 @@ class SegmenterStage final : public Stage {
   double iou_weight_ = 0;
   std::int64_t chunk_ = 32;
   bool trunk_trains_ = false;
+  model::NamedTensors behind_junction_;  // trained parameters whose gradient grows chunk by chunk
 };
 
 }  // namespace

@@ -7,7 +7,9 @@
 
 #include "base/tensors.h"
 #include "data/normalize.h"
+#include "data/prepare_options.h"
 #include "data/store.h"
+#include "engine/candidates.h"
 #include "engine/device.h"
 #include "engine/fingerprint.h"
 #include "engine/stage.h"
@@ -65,6 +67,7 @@ class ModelSession final : public Session {
         {"transfer_weights", &ModelSession::transfer_weights},
         {"predict", &ModelSession::predict},
         {"prompt_iou", &ModelSession::prompt_iou},
+        {"candidates", &ModelSession::candidates},
     };
     const auto method = methods.find(command);
     if (method == methods.end()) throw Error("ERR_INVALID_ARGUMENT", "unknown session command " + std::string(command));
@@ -163,6 +166,10 @@ class ModelSession final : public Session {
     request.start_step = options.integer("start_step", 0);
     if (request.start_step < 0) throw Error("ERR_INVALID_ARGUMENT", "start_step must not be negative");
     request.augment = options.flag("augment", false);
+    request.complex_augmentation = options.flag("complex_augmentation", false);
+    if (request.complex_augmentation && !request.augment) {
+      throw Error("ERR_INVALID_ARGUMENT", "complex_augmentation adds to the simple one: set augment too");
+    }
     options.done();
     return trainer().train_epoch(request, control);
   }
@@ -211,11 +218,23 @@ class ModelSession final : public Session {
     Autocast autocast(device_, precision_);
     const auto given = boxes != nullptr ? std::optional(to_tensor(*boxes).to(at::kFloat)) : std::nullopt;
     const auto prediction = infer::predict(model_, image, predict_options, given, cancelled_by(control));
-    return Dict{{"labels", to_array(prediction.labels)},
-                {"scores", to_array(prediction.scores.to(at::kDouble))},
-                {"boxes", to_array(prediction.boxes.to(at::kDouble))},
-                {"ious", to_array(prediction.ious.to(at::kDouble))},
-                {"count", prediction.scores.size(0)}};
+    return to_value(prediction);
+  }
+
+  Value candidates(Options& options, Control& control) {
+    const auto image = read_image(options);
+    infer::CandidateLimits limits;
+    limits.floor = options.number("floor", 0.01);
+    limits.most = options.integer("max_candidates", 1000);
+    auto predict_options = infer::read_predict_options(options);
+    options.done();
+    if (!(limits.floor >= 0 && limits.floor <= 1) || limits.most < 0) {
+      throw Error("ERR_INVALID_ARGUMENT", "candidates: floor must lie in 0..1 and max_candidates must not be negative");
+    }
+    predict_options.generation = generation();
+    at::NoGradGuard no_grad;
+    Autocast autocast(device_, precision_);
+    return to_value(infer::find_candidates(model_, image, predict_options, limits, cancelled_by(control)));
   }
 
   Value prompt_iou(Options& options, Control& control) {
@@ -240,10 +259,7 @@ class ModelSession final : public Session {
 
   // u8 [3,H,W], prepared exactly as the store prepares training images.
   static at::Tensor read_image(Options& options) {
-    data::PrepareOptions prepare;
-    prepare.normalize = options.flag("normalize", true);
-    prepare.intensity = data::parse_intensity(options.text("intensity", "percentile"));
-    prepare.grey_channel = data::parse_grey_channel(options.text("grey_channel", "blue"));
+    const auto prepare = data::read_prepare_options(options);
     return data::prepare_image(options.require_array("image"), prepare);
   }
 

@@ -3,7 +3,8 @@
 namespace cellsam::engine {
 
 void Stage::choose(model::CellSam& model, std::vector<Part> parts, double weight_decay) {
-  for (auto& [name, parameter] : model->unique_parameters()) {
+  parameters_ = model->unique_parameters();
+  for (auto& [name, parameter] : parameters_) {
     parameter.set_requires_grad(false);
     parameter.mutable_grad().reset();
   }

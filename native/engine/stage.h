@@ -43,8 +43,13 @@ class Stage {
 
   virtual int number() const = 0;  // 1 or 2
 
+  // What the last `learn` or `measure` has to tell people, once.
+  std::vector<std::string> take_notices() { return std::exchange(notices_, {}); }
+
   // Names and tensors that this stage changes, without shared duplicates, in the order of the groups.
   const model::NamedTensors& trainable() const { return trainable_; }
+  // Those of the whole model, the frozen ones included.
+  const model::NamedTensors& parameters() const { return parameters_; }
   const std::vector<optim::Group>& groups() const { return groups_; }
 
  protected:
@@ -57,8 +62,11 @@ class Stage {
   // Makes `parts` the groups of the optimiser (empty ones are left out) and marks exactly their tensors as trainable.
   void choose(model::CellSam& model, std::vector<Part> parts, double weight_decay);
 
+  void notice(std::string message) { notices_.push_back(std::move(message)); }
+
  private:
-  model::NamedTensors trainable_;
+  model::NamedTensors trainable_, parameters_;
+  std::vector<std::string> notices_;
   std::vector<optim::Group> groups_;
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/tensors.h"
 #include "data/normalize.h"
+#include "data/prepare_options.h"
 #include "data/store.h"
 #include "data/targets.h"
 #include "data/tile.h"
@@ -26,7 +27,9 @@ at::Tensor read_labels(const Array* labels, const at::Tensor& image) {
   }
   if (labels->dtype == Dtype::f32 || labels->dtype == Dtype::f64) invalid("ids must be integers (i32, u16 or u8)");
   const auto ids = to_tensor(*labels).to(at::kInt).contiguous();
-  if (ids.lt(0).any().item<bool>()) invalid("negative ids; 0 is background and cells count from 1");
+  if (ids.lt(data::kIgnore).any().item<bool>()) {
+    invalid("negative ids; 0 is background, cells count from 1, and of the negative numbers only -1 (ignore) is known");
+  }
   return ids;
 }
 
@@ -79,19 +82,13 @@ std::unique_ptr<Session> open_store_writer(Options& options) {
   tiling.tile_size = options.integer("tile_size", tiling.tile_size);
   tiling.overlap = options.number("overlap", tiling.overlap);
   tiling.min_fragment_area = options.integer("min_fragment_area", tiling.min_fragment_area);
-  const auto intensity = options.text("intensity", "percentile"), grey_channel = options.text("grey_channel", "blue");
-  data::PrepareOptions prepare;
-  prepare.normalize = options.flag("normalize", prepare.normalize);
-  prepare.intensity = data::parse_intensity(intensity);
-  prepare.grey_channel = data::parse_grey_channel(grey_channel);
+  const auto prepare = data::read_prepare_options(options);
   options.done();
   data::tile_starts(1, tiling);  // refuses a tiling out of range now, before a file is created
   data::Settings settings = {{"tile_size", std::to_string(tiling.tile_size)},
                              {"overlap", std::to_string(tiling.overlap)},
-                             {"min_fragment_area", std::to_string(tiling.min_fragment_area)},
-                             {"normalize", prepare.normalize ? "true" : "false"},
-                             {"intensity", intensity},
-                             {"grey_channel", grey_channel}};
+                             {"min_fragment_area", std::to_string(tiling.min_fragment_area)}};
+  settings.merge(data::describe(prepare));
   return std::make_unique<StoreWriterSession>(prepare, tiling, path, std::move(settings));
 }
 

@@ -8,11 +8,12 @@
 
 namespace cellsam::engine {
 
-// Options: path (required), tile_size = 512, overlap = 0.25, min_fragment_area = 0, normalize = true,
-// intensity = "percentile" | "full", grey_channel = "blue" | "all". Reads them all and calls options.done().
+// Options: path (required), tile_size = 512, overlap = 0.25, min_fragment_area = 0, and those of data::read_prepare_options.
+// Reads them all and calls options.done().
 //
 // Commands of the session:
 //   add    {image: [H,W] or [H,W,C] u8, u16, f32 or f64; labels?: i32, u8 or u16 [H,W]; source: name}
+//          0 is background, -1 marks pixels that training leaves out, cells count from 1
 //          -> {tiles, first (index of the first), instances (of the whole image)}
 //   finish {} -> {tiles, images, bytes, path}; nothing is visible under `path` before
 // Errors: ERR_INVALID_IMAGE and ERR_INVALID_LABELS name the source in message and detail; a refused image leaves the store as

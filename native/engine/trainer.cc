@@ -20,6 +20,9 @@ std::vector<double> to_doubles(const at::Tensor& values) {
   return {values.data_ptr<float>(), values.data_ptr<float>() + values.numel()};
 }
 
+// 1 or 0, on the device.
+at::Tensor any_not_finite(const at::Tensor& values) { return at::isfinite(values).all().logical_not().to(at::kFloat); }
+
 std::int64_t batches_of(const EpochRequest& request) {
   const auto n = static_cast<std::int64_t>(request.indices.size());
   return (n + request.batch_size - 1) / request.batch_size;
@@ -57,6 +60,18 @@ double Trainer::observe(double loss) {
   return learning_rate();
 }
 
+data::Augmenter Trainer::augmenter(const EpochRequest& request) const {
+  if (!request.augment) return {};
+  return augment::augmenter(seed_, static_cast<std::uint64_t>(request.epoch),
+                            request.complex_augmentation ? augment::Level::Complex : augment::Level::Simple);
+}
+
+void Trainer::tell_notices(Control& control) {
+  for (const auto& message : stage_->take_notices()) {
+    control.emit(Dict{{"type", "notice"}, {"level", "warning"}, {"message", message}});
+  }
+}
+
 Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
   const auto start = std::chrono::steady_clock::now();
   const auto& names = stage_->loss_names();
@@ -73,7 +88,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
 
   const auto order = data::epoch_order(request.indices, seed_, static_cast<std::uint64_t>(request.fold),
                                        static_cast<std::uint64_t>(request.epoch));
-  const Place place{request, /*training=*/true};
+  const Place place{request, /*training=*/true, control};
   double lr = learning_rate();
   LossQueue queue;
   const auto drain = [&](bool flush) {
@@ -98,10 +113,8 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
     }
   };
 
-  data::BatchLoader loader(
-      request.store, data::in_batches(order, request.batch_size),
-      request.augment ? augment::augmenter(seed_, static_cast<std::uint64_t>(request.epoch)) : data::Augmenter(),
-      static_cast<std::size_t>(request.start_step));
+  data::BatchLoader loader(request.store, data::in_batches(order, request.batch_size), augmenter(request),
+                           static_cast<std::size_t>(request.start_step));
   optimizer_.zero_grad();  // of a group that an error left half done
   bool pending = false;    // gradients of a group that is not stepped yet
   bool stopped = false;
@@ -120,6 +133,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
     const DrawKey key{seed_, request.epoch};
     auto losses = guarded(
         place, step, [&] { return stage_->learn(batch, scale, key, control); }, [&] { drain(true); });
+    tell_notices(control);
     pending = pending || losses.has_value();
     if (losses) learned = step;
     sums_.images += std::ssize(batch.indices);
@@ -132,10 +146,11 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
       drain(true);  // the loss that went wrong first
       fail_non_finite(place, learned, "grad_norm");
     }
-    // On the CPU a bad loss or gradient is seen before it reaches the parameters; elsewhere that would wait for the device.
+    // A bad loss or gradient never reaches the parameters. The CPU looks; elsewhere that would wait for the device, so the
+    // update itself is told to change nothing, and the reason is thrown when the losses have landed.
     if (losses && losses->is_cpu()) require_finite(place, {to_doubles(*losses), step});
     if (updates) {
-      optimizer_.step(lr);
+      optimizer_.step(lr, losses && !losses->is_cpu() ? std::optional(any_not_finite(*losses)) : std::nullopt);
       optimizer_.zero_grad();
       ++updates_;
       pending = false;
@@ -153,7 +168,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
           {"losses", sums_.means(names)}};
 }
 
-void Trainer::require_finite(const Place& place, const LossQueue::Landed& landed) const {
+void Trainer::require_finite(const Place& place, const LossQueue::Landed& landed) {
   const auto& values = landed.values;
   const auto bad = std::find_if_not(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
   if (bad == values.end()) return;
@@ -162,7 +177,25 @@ void Trainer::require_finite(const Place& place, const LossQueue::Landed& landed
   fail_non_finite(place, landed.step, i < names.size() ? names[i] : "grad_norm");
 }
 
-void Trainer::fail_non_finite(const Place& place, const LossQueue::Step& step, const std::string& what) const {
+// Tiles and random draws are functions of their numbers, so the batch can be had again.
+std::optional<NonFiniteOrigin> Trainer::find_origin(const Place& place, const LossQueue::Step& step) {
+  NonFiniteTrace trace(stage_->parameters());
+  try {
+    const auto batch =
+        data::assemble(*place.request.store, step.indices, place.training ? augmenter(place.request) : data::Augmenter());
+    if (place.training) {
+      stage_->learn(batch, 1.0, {seed_, place.request.epoch}, place.control);
+    } else {
+      stage_->measure(batch, place.control);
+    }
+  } catch (const Error& error) {
+    if (error.code != "ERR_NON_FINITE_COST") throw;  // the matching stops at what is looked for here
+  }
+  optimizer_.zero_grad();
+  return trace.origin();
+}
+
+void Trainer::fail_non_finite(const Place& place, const LossQueue::Step& step, const std::string& what) {
   const auto& store = *place.request.store;
   List images;
   std::string listed;
@@ -175,17 +208,31 @@ void Trainer::fail_non_finite(const Place& place, const LossQueue::Step& step, c
   const auto epoch = place.training ? Value(place.request.epoch) : Value();
   const auto when =
       place.training ? "epoch " + std::to_string(place.request.epoch) + ", step " : std::string("validation batch ");
+  const auto origin = find_origin(place, step);
+  std::string began;
+  if (origin && origin->operation == "weights") {
+    began = " The weight " + origin->layer + " is not finite.";
+  } else if (origin) {
+    began = " It began in " + (origin->layer.empty() ? std::string("the input") : origin->layer) + ", " +
+            (origin->backward ? "in the gradient of " : "") + "operation " + origin->operation + ".";
+  }
   throw Error("ERR_NON_FINITE_LOSS",
               what + " is not finite in stage " + std::to_string(stage_->number()) + ", " + when + std::to_string(number) +
-                  " (images: " + listed +
-                  "). The last saved state is kept. Lower learning_rate, set grad_clip, use precision " +
-                  "fp32, or look at these images.",
-              {{"loss", what}, {"stage", stage_->number()}, {"epoch", epoch}, {"step", number}, {"images", images}});
+                  " (images: " + listed + ")." + began +
+                  " The weights are as before this step, and the last saved state is kept. Lower learning_rate, set " +
+                  "grad_clip, use precision fp32, or look at these images.",
+              {{"loss", what},
+               {"stage", stage_->number()},
+               {"epoch", epoch},
+               {"step", number},
+               {"images", images},
+               {"layer", origin ? Value(origin->layer) : Value()},
+               {"operation", origin ? Value(origin->operation) : Value()},
+               {"backward", origin && origin->backward}});
 }
 
 template <class Compute, class Earlier>
-std::optional<at::Tensor> Trainer::guarded(const Place& place, const LossQueue::Step& step, Compute compute,
-                                           Earlier earlier) const {
+std::optional<at::Tensor> Trainer::guarded(const Place& place, const LossQueue::Step& step, Compute compute, Earlier earlier) {
   try {
     return compute();
   } catch (const Error& error) {
@@ -197,7 +244,7 @@ std::optional<at::Tensor> Trainer::guarded(const Place& place, const LossQueue::
 
 Dict Trainer::validate(const EpochRequest& request, Control& control) {
   const auto start = std::chrono::steady_clock::now();
-  const Place place{request, /*training=*/false};
+  const Place place{request, /*training=*/false, control};
   LossSums sums;
   LossQueue queue;
   const auto drain = [&](bool flush) {
@@ -215,6 +262,7 @@ Dict Trainer::validate(const EpochRequest& request, Control& control) {
     const LossQueue::Step here{step, batch.indices};
     const auto losses = guarded(
         place, here, [&] { return stage_->measure(batch, control); }, [&] { drain(true); });
+    tell_notices(control);
     if (losses) queue.push(*losses, here);
     sums.images += std::ssize(batch.indices);
     drain(false);

@@ -10,6 +10,7 @@
 #include "data/store.h"
 #include "engine.h"
 #include "engine/loss_record.h"
+#include "engine/non_finite.h"
 #include "engine/stage.h"
 #include "optim/adamw.h"
 #include "optim/schedule.h"
@@ -36,6 +37,7 @@ struct EpochRequest {
   std::int64_t start_step = 0;  // batches of this epoch that an interrupted run has already done
   std::int64_t batch_size = 1;
   bool augment = false;
+  bool complex_augmentation = false;  // with `augment` only
 };
 
 class Trainer {
@@ -45,8 +47,8 @@ class Trainer {
   // Trains; answers {stopped, step, steps, images, seconds, lr, losses}. When `control` is cancelled it finishes the step and
   // answers with stopped = true; a later request with start_step = step goes on as if nothing had happened. When `control` is
   // abandoned it throws ERR_DISPOSED, and no state should be saved after that.
-  // Throws ERR_NON_FINITE_LOSS naming the images of the step, whose losses or gradient norm are not finite. On the CPU the
-  // parameters are then those of the step before; elsewhere the bad step may have reached them.
+  // Throws ERR_NON_FINITE_LOSS when losses or gradient norm of a step are not finite, naming its images and, after repeating it
+  // under a NonFiniteTrace, the layer and operation where that began. The parameters are those before the step.
   Dict train_epoch(const EpochRequest& request, Control& control);
 
   // Mean losses over batches, without gradients, augmentation or hard-example weights. Throws as train_epoch does.
@@ -69,13 +71,17 @@ class Trainer {
   struct Place {
     const EpochRequest& request;
     bool training;
+    const Control& control;
   };
-  void require_finite(const Place& place, const LossQueue::Landed& landed) const;
-  [[noreturn]] void fail_non_finite(const Place& place, const LossQueue::Step& step, const std::string& what) const;
+  void require_finite(const Place& place, const LossQueue::Landed& landed);
+  [[noreturn]] void fail_non_finite(const Place& place, const LossQueue::Step& step, const std::string& what);
+  std::optional<NonFiniteOrigin> find_origin(const Place& place, const LossQueue::Step& step);
+  data::Augmenter augmenter(const EpochRequest& request) const;
+  void tell_notices(Control& control);
   // Runs `compute` (learn or measure of the stage). The matching of stage 1 meets bad numbers before any loss does; `earlier`
   // first looks at the losses that are still on their way, as an earlier step may be the one to blame.
   template <class Compute, class Earlier>
-  std::optional<at::Tensor> guarded(const Place& place, const LossQueue::Step& step, Compute compute, Earlier earlier) const;
+  std::optional<at::Tensor> guarded(const Place& place, const LossQueue::Step& step, Compute compute, Earlier earlier);
 
   std::unique_ptr<Stage> stage_;
   TrainerOptions options_;

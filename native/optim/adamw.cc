@@ -59,12 +59,17 @@ std::vector<Optimizer::Batch> Optimizer::batches(const Group& group, std::size_t
   return result;
 }
 
-void Optimizer::step(double lr) {
+void Optimizer::step(double lr, const std::optional<at::Tensor>& skip) {
   at::NoGradGuard no_grad;
   std::size_t offset = 0;
   for (const auto& group : groups_) {
     const double rate = lr * group.lr_ratio;
     for (auto& batch : batches(group, offset)) {
+      if (options_.method == Method::sgd && skip) {
+        at::_fused_sgd_(batch.parameters, batch.gradients, batch.first, group.weight_decay, options_.momentum, rate,
+                        /*dampening=*/0, /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false, std::nullopt, skip);
+        continue;
+      }
       if (options_.method == Method::sgd) {
         auto gradients =
             group.weight_decay == 0 ? batch.gradients : at::_foreach_add(batch.gradients, batch.parameters, group.weight_decay);
@@ -74,15 +79,16 @@ void Optimizer::step(double lr) {
         continue;
       }
       at::_foreach_add_(batch.steps, 1);
+      if (skip) at::_foreach_sub_(batch.steps, std::vector<at::Tensor>(batch.steps.size(), *skip));
       auto update = [&](auto kernel) {
         kernel(batch.parameters, batch.gradients, batch.first, batch.second, /*max_exp_avg_sqs=*/at::TensorList{}, batch.steps,
                rate, options_.beta1, options_.beta2, group.weight_decay, options_.epsilon, /*amsgrad=*/false,
                /*maximize=*/false);
       };
       if (options_.method == Method::adamw) {
-        update([](auto&&... arguments) { at::_fused_adamw_(arguments..., std::nullopt, std::nullopt); });
+        update([&](auto&&... arguments) { at::_fused_adamw_(arguments..., std::nullopt, skip); });
       } else {
-        update([](auto&&... arguments) { at::_fused_adam_(arguments..., std::nullopt, std::nullopt); });
+        update([&](auto&&... arguments) { at::_fused_adam_(arguments..., std::nullopt, skip); });
       }
     }
     offset += group.parameters.size();

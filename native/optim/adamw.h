@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,7 +32,9 @@ class Optimizer {
   explicit Optimizer(std::vector<Group> groups, OptimizerOptions options = {});
 
   // One update at learning rate lr · lr_ratio of each group. A parameter without a gradient is left alone, with its state.
-  void step(double lr);
+  // `skip`, a float [] on the parameters' device, changes nothing at all where it is 1: a bad step is left out without waiting
+  // for the device to say so.
+  void step(double lr, const std::optional<at::Tensor>& skip = std::nullopt);
 
   // Drops the gradients, so that the next backward writes instead of adds.
   void zero_grad();

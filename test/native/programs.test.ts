@@ -3,9 +3,11 @@ import { it } from "vitest";
 import { expectAllHold } from "../programs.js";
 
 const programs: Record<string, number> = {
+  augment_warp: 20,
   data_batch: 10,
   data_image: 10,
   data_session: 10,
+  data_stain: 20,
   data_store: 10,
   hungarian: 10,
   infer_instances: 20,
@@ -13,6 +15,8 @@ const programs: Record<string, number> = {
   losses: 10,
   metric_match: 20,
   model_rules: 20,
+  non_finite: 10,
+  out_of_memory: 10,
   schedule: 10,
 };
 

@@ -24,7 +24,7 @@ void check_schedule(test::Checks& checks) {
       cosine(rule(ScheduleType::cosine, 10));
   checks.near("none", none.factor(9), 1, 0);
   checks.near("step before", step.factor(6), 1, 0);
-  checks.near("step from 7 of 10", step.factor(7), 0.9, 0);
+  checks.near("D23: step from 7 of 10", step.factor(7), 0.9, 0);
   checks.near("step after the end", step.factor(25), 0.9, 0);
   checks.near("cosine start", cosine.factor(0), 1, 0);
   checks.near("cosine middle", cosine.factor(5), 0.5, 1e-12);
