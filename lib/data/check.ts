@@ -1,11 +1,10 @@
 /** The check before training: every file is decoded once, and everything that is wrong comes out in one error. */
 import { CellsamError } from "../errors.js";
-import { decodeImage, decodeLabels } from "./decode.js";
 import type { Pair } from "./discover.js";
-import type { LabelOptions } from "./image.js";
 import type { Problem } from "./problem.js";
+import { pairImage, pairLabels, type SourceOptions } from "./source.js";
 
-export interface CheckOptions extends LabelOptions {
+export interface CheckOptions extends SourceOptions {
   /** Problems that were found before (by discover); they are reported together with those found here. */
   problems?: readonly Problem[];
   /** Files decoded at a time. Default 2. */
@@ -36,6 +35,7 @@ const FIXES: Record<string, string> = {
   ERR_IMAGE_TOO_LARGE: "cut the image into fields, or raise max_pixels",
   ERR_IMAGE_VALUES: "convert the image",
   ERR_LABEL_VALUES: "repair the mask",
+  ERR_ANNOTATION: "repair the annotation",
 };
 
 /**
@@ -73,10 +73,6 @@ export async function checkDataset(pairs: readonly Pair[], options: CheckOptions
 }
 
 async function checkPair(pair: Pair, options: CheckOptions, problems: Problem[]): Promise<CheckedPair | undefined> {
-  const { maxPixels, page, binaryMasks } = options;
-  const decodeOptions: LabelOptions = {};
-  if (maxPixels !== undefined) decodeOptions.maxPixels = maxPixels;
-  if (page !== undefined) decodeOptions.page = page;
   const attempt = async <T>(path: string, decode: Promise<T>): Promise<T | undefined> => {
     try {
       return await decode;
@@ -88,11 +84,11 @@ async function checkPair(pair: Pair, options: CheckOptions, problems: Problem[])
       return undefined;
     }
   };
-  const image = await attempt(pair.image, decodeImage(pair.image, decodeOptions));
-  // A mask is one page; `page` speaks of images only.
-  const maskOptions: LabelOptions = { ...decodeOptions, binaryMasks: binaryMasks ?? false };
-  delete maskOptions.page;
-  const mask = pair.mask === undefined ? undefined : await attempt(pair.mask, decodeLabels(pair.mask, maskOptions));
+  const image = await attempt(pair.image, pairImage(pair, options));
+  const size = image && ([image.shape[0], image.shape[1]] as const);
+  const needsSize = pair.annotation === "geojson" && !size;
+  const mask =
+    pair.mask === undefined || needsSize ? undefined : await attempt(pair.mask, pairLabels({ ...pair, size }, options));
   if (!image || (pair.mask !== undefined && !mask)) return undefined;
   const [height, width] = image.shape;
   if (mask && (mask.shape[0] !== height || mask.shape[1] !== width)) {

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { CellsamError, type ErrorCode } from "../errors.js";
 import type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
-import { readImage, readLabels } from "./reader.js";
+import { listCoco, readImage, readLabels } from "./reader.js";
 
 export type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
 
@@ -18,7 +18,7 @@ const ENTRY = new URL("./decodeWorker.js", import.meta.url);
 const threaded = existsSync(fileURLToPath(ENTRY));
 
 export interface Request {
-  kind: "image" | "labels";
+  kind: "image" | "labels" | "coco";
   path: string;
   options: LabelOptions;
 }
@@ -26,8 +26,18 @@ export interface Request {
 /** `ready` comes once, first: everything that decoding needs could be loaded. */
 export type Reply =
   | { ready: true }
-  | { ok: true; value: NdImage | LabelMap }
+  | { ok: true; value: NdImage | LabelMap | CocoEntry[] }
   | { ok: false; code: ErrorCode; message: string; detail: Record<string, unknown> };
+
+/** One image that a COCO file speaks of. */
+export interface CocoEntry {
+  /** Name without folders and extension, as images are paired. */
+  stem: string;
+  /** As in the file. */
+  fileName: string;
+  height: number;
+  width: number;
+}
 
 interface Job {
   request: Request;
@@ -46,7 +56,8 @@ const queue: Job[] = [];
 const threads = new Set<Thread>();
 
 /**
- * Decodes an image. PNG (1 to 16 bit; grey, RGB, alpha, indexed), JPEG, TIFF (8 to 64 bit, integer and float; grey and RGB), .npy.
+ * Decodes an image. PNG (1 to 16 bit; grey, RGB, alpha, indexed), JPEG, BMP, TIFF and OME-TIFF (8 to 64 bit, integer and float; grey, RGB,
+ * channels and stacks by `options`), .npy, .npz.
  *
  * @returns pixels [H,W] or [H,W,3] as uint8, uint16 or float32, unscaled
  * @throws CellsamError ERR_FILE, ERR_IMAGE_BROKEN, ERR_IMAGE_UNSUPPORTED, ERR_IMAGE_TOO_LARGE or ERR_IMAGE_VALUES, naming the file;
@@ -57,12 +68,17 @@ export function decodeImage(path: string, options: DecodeOptions = {}): Promise<
 }
 
 /**
- * Decodes a label map [H,W] as int32, ids as in the file.
+ * Decodes a label map [H,W] as int32, ids as in the file; from annotations of objects (`options.annotation`) ids 1..N in file order.
  *
- * @throws CellsamError as decodeImage, or ERR_LABEL_VALUES when the values are no label map
+ * @throws CellsamError as decodeImage, ERR_LABEL_VALUES when the values are no label map, ERR_ANNOTATION for annotations that cannot be understood
  */
 export function decodeLabels(path: string, options: LabelOptions = {}): Promise<LabelMap> {
   return threaded ? submit<LabelMap>({ kind: "labels", path, options }) : readLabels(path, options);
+}
+
+/** The images that a COCO file speaks of. @throws CellsamError ERR_ANNOTATION, ERR_FILE */
+export function listCocoImages(path: string): Promise<CocoEntry[]> {
+  return threaded ? submit<CocoEntry[]>({ kind: "coco", path, options: {} }) : listCoco(path);
 }
 
 function submit<T>(request: Request): Promise<T> {

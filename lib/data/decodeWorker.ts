@@ -2,10 +2,14 @@
 import { parentPort } from "node:worker_threads";
 import { CellsamError } from "../errors.js";
 import type { Reply, Request } from "./decode.js";
-import { readImage, readLabels } from "./reader.js";
+import { listCoco, readImage, readLabels } from "./reader.js";
 
 parentPort?.on("message", async ({ kind, path, options }: Request) => {
   try {
+    if (kind === "coco") {
+      parentPort?.postMessage({ ok: true, value: await listCoco(path) } satisfies Reply);
+      return;
+    }
     const value = kind === "image" ? await readImage(path, options) : await readLabels(path, options);
     // A view into Node's shared buffer pool cannot be moved: it would take other files' bytes with it.
     if (value.data.byteLength !== value.data.buffer.byteLength) value.data = value.data.slice();

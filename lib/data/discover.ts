@@ -2,6 +2,9 @@
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, extname, join, resolve } from "node:path";
+import type { CellsamError } from "../errors.js";
+import { listCocoImages } from "./decode.js";
+import type { Annotation } from "./image.js";
 import type { Problem } from "./problem.js";
 import { EXTENSIONS } from "./reader.js";
 
@@ -9,18 +12,24 @@ export interface Pair {
   /** File name without extension (and without ".ome"), Unicode-composed. */
   stem: string;
   image: string;
-  /** Absent when no mask path was given. */
+  /** Absent when no mask path was given. A file, or a folder of one file per object. */
   mask?: string;
+  /** How `mask` is to be read; absent for a label image. */
+  annotation?: Annotation;
+  /** Which image of a COCO file. */
+  item?: string;
 }
 
 export interface DiscoverOptions {
   /** Folder of images, or one image file. */
   imgPath: string;
-  /** Folder of masks, or one mask file. The same folder as imgPath is allowed when masks end in one of MASK_SUFFIXES. Omit it to predict. */
+  /** Folder of masks or annotations, one mask file, or a COCO JSON file. The same folder as imgPath is allowed when masks end in one of MASK_SUFFIXES. Omit it to predict. */
   maskPath?: string;
   /** Extensions that count as images and as masks, with the dot, any case. Default: all that can be read. */
   imageExtensions?: readonly string[];
   maskExtensions?: readonly string[];
+  /** Kind of the annotations; the others in the folder are ignored then. Default "auto": whatever is there, one kind only. */
+  annotationFormat?: "auto" | Annotation;
 }
 
 export interface Discovered {
@@ -32,14 +41,16 @@ export interface Discovered {
 }
 
 /** A mask is named as its image, or as its image plus one of these. */
-export const MASK_SUFFIXES = ["_masks", "_mask", "_labels", "_label", "_seg"] as const;
+export const MASK_SUFFIXES = ["_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg"] as const;
 
 /** Picture and annotation types that are known but not read: a file of these was meant to be data, so it is a problem and not ignored. */
-const NOT_READ = new Set([".bmp", ".gif", ".webp", ".npz", ".czi", ".lif", ".nd2", ".ndpi", ".svs", ".zarr", ".geojson"]);
+const NOT_READ = new Set([".gif", ".webp", ".czi", ".lif", ".nd2", ".ndpi", ".svs", ".zarr"]);
 
 interface Found {
   stem: string;
   path: string;
+  annotation?: Annotation;
+  item?: string;
 }
 
 /** Lists and pairs the files of one or two folders (not their subfolders). Hidden files are ignored. Nothing is thrown for bad input. */
@@ -48,20 +59,24 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
   const { imgPath, maskPath } = options;
   const shared = maskPath !== undefined && resolve(imgPath) === resolve(maskPath);
   let images = await list(imgPath, options.imageExtensions ?? EXTENSIONS, out);
-  let masks =
-    maskPath === undefined || shared
-      ? []
-      : await list(
-          maskPath,
-          (options.maskExtensions ?? EXTENSIONS).filter((e) => !/jpe?g/i.test(e)),
-          out,
-        );
-  const folderOfOneFile =
-    masks.length === 1 && images.length === 1 && (await isFile(imgPath)) && (await isFile(maskPath ?? ""));
-  if (shared) {
-    masks = images.filter(({ stem }) => withoutSuffix(stem) !== stem);
-    images = images.filter(({ stem }) => withoutSuffix(stem) === stem);
+  const maskExtensions = (options.maskExtensions ?? EXTENSIONS).filter((extension) => !/jpe?g/i.test(extension));
+  let masks: Found[] = [];
+  const own = new Set(images.map(({ stem, path }) => (isSeg(path) ? "" : stem)));
+  if (shared) masks = images.filter(({ stem }) => withoutSuffix(stem) !== stem);
+  else images = images.filter(({ stem, path }) => !isSeg(path) || !own.has(withoutSuffix(stem)) || !out.ignored.push(path));
+  if (shared) images = images.filter(({ stem }) => withoutSuffix(stem) === stem);
+  if (maskPath !== undefined) {
+    const listed = await annotationsIn(
+      maskPath,
+      maskExtensions,
+      new Set(images.map(({ stem }) => stem)),
+      shared ? undefined : out,
+    );
+    masks = oneKind([...masks, ...listed], options.annotationFormat ?? "auto", maskPath, out);
+    if (masks.some(({ annotation }) => annotation === "coco")) masks = await cocoItems(masks, out);
   }
+  const folderOfOneFile =
+    masks.length === 1 && !masks[0]?.item && images.length === 1 && (await isFile(imgPath)) && (await isFile(maskPath ?? ""));
   const byStem = group(images, ({ stem }) => stem);
   const masksByStem = folderOfOneFile
     ? new Map([[images[0]?.stem ?? "", masks]])
@@ -77,7 +92,7 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     const [image] = found;
     const [mask] = own;
     if (found.length !== 1 || own.length > 1 || !image || (maskPath !== undefined && !mask)) continue;
-    out.pairs.push(mask ? { stem, image: image.path, mask: mask.path } : { stem, image: image.path });
+    out.pairs.push({ stem, image: image.path, ...(mask && maskOf(mask)) });
   }
   for (const [stem, rest] of masksByStem)
     report(out, "ERR_NO_IMAGE", rest, `has no image named ${stem}`, "add the image, or take the mask away");
@@ -92,6 +107,95 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     });
   }
   return out;
+}
+
+function maskOf({ path, annotation, item }: Found): Pick<Pair, "mask" | "annotation" | "item"> {
+  return {
+    mask: path,
+    ...(annotation && annotation !== "label_images" && { annotation }),
+    ...(item !== undefined && { item }),
+  };
+}
+
+/** Cellpose writes a_seg.npy beside a.png: where both are in a folder of images, the former is no image. */
+function isSeg(path: string): boolean {
+  return /_seg\.np[yz]$/i.test(path);
+}
+
+function kindOf({ path, annotation }: Found): Annotation {
+  return annotation ?? (isSeg(path) ? "cellpose" : "label_images");
+}
+
+/**
+ * What a mask path holds: label images, GeoJSON, COCO JSON, folders of objects. Without `out` (images and masks in one folder) the label
+ * images were listed before.
+ */
+async function annotationsIn(
+  path: string,
+  extensions: readonly string[],
+  stems: ReadonlySet<string>,
+  out: Discovered | undefined,
+): Promise<Found[]> {
+  const byName = (file: string): Found[] => {
+    const extension = extname(file).toLowerCase();
+    if (extension === ".geojson") return [{ stem: stemOf(file), path: file, annotation: "geojson" }];
+    return extension === ".json" ? [{ stem: stemOf(file), path: file, annotation: "coco" }] : [];
+  };
+  if (await isFile(path)) {
+    const special = byName(path);
+    return special.length > 0 ? special : [{ stem: stemOf(path), path }];
+  }
+  const scratch: Discovered = { pairs: [], problems: [], ignored: [] };
+  const found = out ? await list(path, extensions, scratch) : [];
+  if (!out) await list(path, [], scratch);
+  const special: Found[] = [];
+  for (const file of scratch.ignored) {
+    const entries = byName(file);
+    if (entries.length > 0) special.push(...entries);
+    else if (stems.has(basename(file).normalize("NFC")) && (await isFolder(file)))
+      special.push({ stem: basename(file).normalize("NFC"), path: file, annotation: "object_folders" });
+    else out?.ignored.push(file);
+  }
+  out?.problems.push(...scratch.problems);
+  return [...found, ...special];
+}
+
+/** Leaves the masks of one kind; several kinds in one folder are a problem unless one of them was asked for. */
+function oneKind(masks: Found[], wanted: "auto" | Annotation, path: string, out: Discovered): Found[] {
+  const kinds = [...new Set(masks.map(kindOf))];
+  if (wanted === "auto") {
+    // A .npy of labels may be named a_seg as well as a_masks: both are read from what they hold.
+    const mixed = kinds.filter((kind) => kind !== "cellpose" || !kinds.includes("label_images"));
+    if (mixed.length > 1) {
+      const message = `holds annotations of several kinds (${kinds.join(", ")})`;
+      out.problems.push({
+        code: "ERR_ANNOTATION",
+        path,
+        message,
+        fix: `say which with annotation_format, such as ${kinds[0]}`,
+      });
+      return [];
+    }
+    return masks;
+  }
+  out.ignored.push(...masks.filter((mask) => kindOf(mask) !== wanted).map((mask) => mask.path));
+  return masks.filter((mask) => kindOf(mask) === wanted);
+}
+
+/** One entry for each image of the COCO files. */
+async function cocoItems(files: Found[], out: Discovered): Promise<Found[]> {
+  const items: Found[] = [];
+  for (const { path } of files) {
+    try {
+      const images = await listCocoImages(path);
+      items.push(...images.map(({ stem, fileName }) => ({ stem, path, annotation: "coco" as const, item: fileName })));
+    } catch (error) {
+      const { code, detail, message } = error as CellsamError;
+      const reason = String(detail?.reason ?? message);
+      out.problems.push({ code, path, message: reason, fix: "give the COCO file of instances, or convert it" });
+    }
+  }
+  return items;
 }
 
 async function list(path: string, extensions: readonly string[], out: Discovered): Promise<Found[]> {
@@ -157,6 +261,13 @@ function group(files: Found[], key: (file: Found) => string): Map<string, Found[
 function report(out: Discovered, code: string, files: Found[], what: string, fix: string): void {
   const names = files.map(({ path }) => basename(path)).join(", ");
   for (const { path } of files) out.problems.push({ code, path, message: files.length > 1 ? `${names} ${what}` : what, fix });
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (info) => info.isDirectory(),
+    () => false,
+  );
 }
 
 async function isFile(path: string): Promise<boolean> {

@@ -28,6 +28,8 @@ export interface RawImage {
   palette?: Uint8Array;
   /** TIFF photometric 0: stored values are inverted with respect to brightness. */
   whiteIsZero?: boolean;
+  /** The channels are those that were asked for, in that order. */
+  selected?: boolean;
   notes: string[];
 }
 
@@ -40,11 +42,11 @@ export interface NdImage {
   notes: string[];
 }
 
-/** A label map [H,W]: 0 is background, every other value is one cell. Ids are kept as the file has them. */
+/** A label map [H,W]: 0 is background, -1 an ignore region (neither cell nor background), every other value is one cell. Ids are kept as the file has them. */
 export interface LabelMap {
   data: Int32Array;
   shape: [number, number];
-  /** Number of different ids other than 0. */
+  /** Number of different ids above 0. */
   count: number;
   notes: string[];
 }
@@ -52,13 +54,35 @@ export interface LabelMap {
 export interface DecodeOptions {
   /** Largest height x width that is decoded. Default 16384 x 16384. */
   maxPixels?: number;
-  /** Page of a TIFF with several pages, from 0. Without it such a file is refused, since pages may be channels, slices or frames. */
+  /** Page of a TIFF with several pages, from 0, whatever it shows. */
   page?: number;
+  /**
+   * Channels to take, from 0: one makes a grey image, two are [nuclei, whole cell] and become green and blue, three become red, green, blue.
+   * Pages of a TIFF that says nothing about them count as channels then.
+   */
+  channels?: readonly number[];
+  /** Slice of a z stack, from 0, or "max" for the largest value over all slices. */
+  slice?: number | "max";
+  /** Time point of a series, from 0. */
+  frame?: number;
 }
 
 export interface LabelOptions extends DecodeOptions {
   /** Masks are foreground/background: 4-connected regions of non-zero pixels become the cells. Default false. */
   binaryMasks?: boolean;
+  /** Value of pixels that are neither cell nor background. */
+  ignoreLabel?: number;
+  /** How the file is to be read. Default: a label image. */
+  annotation?: Annotation;
+  /** Which image of an annotation file for many (COCO): its file_name. */
+  item?: string;
+  /** Names of COCO categories that are cells; all when left out. */
+  categories?: readonly string[];
+  /** [height, width] of the image, for annotations that do not say it (GeoJSON). */
+  size?: readonly [number, number];
 }
+
+/** The kinds of annotation: a label image (also Cellpose's), COCO JSON, GeoJSON, a folder with one mask an object. */
+export type Annotation = "label_images" | "cellpose" | "coco" | "geojson" | "object_folders";
 
 export const DEFAULT_MAX_PIXELS = 16384 * 16384;

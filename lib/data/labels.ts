@@ -9,9 +9,9 @@ function refuse(message: string): CellsamError {
 /**
  * Rules: ids must be whole numbers from 0 to 2^31 - 1; indexed pictures give their indices; RGB masks are read only when the channels are
  * equal; a bool mask, or one whose only values are 0 and 255, is foreground and not a label map, so it needs `binaryMasks`. A map whose only
- * id is 1 (or anything but 255) is one cell and is never split.
+ * id is 1 (or anything but 255) is one cell and is never split. `ignoreLabel` (which may be negative) becomes -1.
  */
-export function toLabels(raw: RawImage, binaryMasks = false): LabelMap {
+export function toLabels(raw: RawImage, binaryMasks = false, ignoreLabel?: number): LabelMap {
   const notes = [...raw.notes];
   const { data, height, width } = flatten(raw, notes);
   const ids = new Int32Array(data.length);
@@ -19,17 +19,28 @@ export function toLabels(raw: RawImage, binaryMasks = false): LabelMap {
     const value = data[i] ?? 0;
     if (!Number.isInteger(value))
       throw refuse(`a mask holds whole numbers, this one holds ${value} at row ${Math.floor(i / width)}, column ${i % width}`);
+    if (value === ignoreLabel) {
+      ids[i] = -1;
+      continue;
+    }
     if (value < 0) throw refuse(`it holds the negative label ${value}; background is 0, cells count from 1`);
     if (value > 0x7fffffff) throw refuse(`it holds the label ${value}; ids go up to 2147483647`);
     ids[i] = value;
   }
   if (binaryMasks) {
     notes.push("4-connected regions of the binary mask became the cells");
-    return { ...connectedComponents(ids, height, width), notes };
+    const regions = connectedComponents(
+      ids.map((id) => (id > 0 ? 1 : 0)),
+      height,
+      width,
+    );
+    for (let i = 0; i < ids.length; i++) if (ids[i] === -1) regions.data[i] = -1;
+    return { ...regions, notes };
   }
   const found = new Set<number>();
   for (const id of ids) found.add(id);
   found.delete(0);
+  found.delete(-1);
   if (found.size > 0 && (raw.dtype === "bool" || (found.size === 1 && found.has(255)))) {
     throw refuse(
       `it is a binary mask (${raw.dtype === "bool" ? "bool" : "0 and 255"}), not a label map: set \`binary_masks: true\` to make every 4-connected region a cell; cells that touch become one`,

@@ -5,6 +5,9 @@
 import { CellsamError } from "../errors.js";
 import type { NdImage, RawImage, Samples } from "./image.js";
 
+/** What to set when an image has channels of unknown meaning. */
+const SAY = "`channels: [1]` for one, `channels: [0, 1]` for [nuclei, whole cell], or three for RGB";
+
 function refuse(message: string): CellsamError {
   return new CellsamError("ERR_IMAGE_VALUES", message);
 }
@@ -15,19 +18,24 @@ function refuse(message: string): CellsamError {
  * - an alpha channel that the file declares is dropped, with a note when it is not constant; four channels in an array without such a
  *   declaration (.npy) are read as RGBA only when the fourth is constant at its maximum;
  * - (H,W,1) is squeezed; three equal channels stay three; channels first is moved last when the first axis is at most 4 and smaller than both others;
- *   two channels, and more than four, are refused;
+ *   two channels, and more than four, are refused unless `wanted` says which to take (DecodeOptions.channels);
  * - NaN, infinity and negative values are refused; signed, 32 and 64 bit samples are narrowed to uint8, uint16 or float32 without loss.
  */
-export function toImage(raw: RawImage): NdImage {
+export function toImage(raw: RawImage, wanted?: readonly number[]): NdImage {
   const notes = [...raw.notes];
   let current = stretch(raw, notes);
   let shape = raw.palette ? [...raw.shape, 3] : [...raw.shape];
-  if (shape.length === 3 && isChannelsFirst(shape)) {
+  if (shape.length === 3 && !raw.selected && isChannelsFirst(shape, wanted !== undefined)) {
     current = channelsLast(current, shape);
     shape = [shape[1] ?? 0, shape[2] ?? 0, shape[0] ?? 0];
     notes.push("channels come first in the file and were moved last");
   }
   const [height = 0, width = 0, channels = 1] = shape;
+  if (wanted !== undefined) {
+    const source = raw.selected ? wanted.map((_, i) => i) : wanted;
+    const data = narrow(compose(current, channels - (raw.alpha ? 1 : 0), channels, source), raw.dtype);
+    return { data, dtype: dtypeOf(data), shape: wanted.length === 1 ? [height, width] : [height, width, 3], notes };
+  }
   let kept = channels;
   if (raw.alpha) {
     kept = channels - 1;
@@ -37,23 +45,42 @@ export function toImage(raw: RawImage): NdImage {
         : "an alpha channel that varies was dropped",
     );
   } else if (channels === 4) {
-    if (!isOpaque(current, raw.dtype))
-      throw refuse("it has 4 signal channels; save the grey or RGB image that shows the cells");
+    if (!isOpaque(current, raw.dtype)) throw refuse(`it has 4 channels; say which to take: ${SAY}`);
     kept = 3;
     notes.push("a constant alpha channel was dropped");
   }
-  if (kept === 2) throw refuse("it has 2 channels; save one of them as a grey image, or make an RGB image");
+  if (kept === 2) throw refuse(`it has 2 channels; say which to take: ${SAY}`);
   if (kept !== 1 && kept !== 3)
-    throw refuse(`it has ${channels} channels (shape ${raw.shape.join(" x ")}); an image has 1 or 3`);
+    throw refuse(
+      `it has ${channels} channels (shape ${raw.shape.join(" x ")}); an image has 1 or 3, say which to take: ${SAY}`,
+    );
   if (kept !== channels) current = takeChannels(current, channels, kept);
   const data = narrow(current, raw.dtype);
-  const dtype = data instanceof Uint8Array ? "uint8" : data instanceof Uint16Array ? "uint16" : "float32";
-  return { data, dtype, shape: kept === 1 ? [height, width] : [height, width, kept], notes };
+  return { data, dtype: dtypeOf(data), shape: kept === 1 ? [height, width] : [height, width, kept], notes };
 }
 
-/** Shape [C,H,W] beyond doubt: few first, and not a thin picture with channels last. */
-function isChannelsFirst([a = 0, b = 0, c = 0]: number[]): boolean {
-  return a <= 4 && b > a && c > a && c > 4;
+/** Shape [C,H,W] beyond doubt: few first, and not a thin picture with channels last. Where channels are asked for, "few" is any smaller number. */
+function isChannelsFirst([a = 0, b = 0, c = 0]: number[], asked: boolean): boolean {
+  return asked ? a < c && a < b : a <= 4 && b > a && c > a && c > 4;
+}
+
+function dtypeOf(data: NdImage["data"]): NdImage["dtype"] {
+  return data instanceof Uint8Array ? "uint8" : data instanceof Uint16Array ? "uint16" : "float32";
+}
+
+/** The `wanted` of `channels` (stored `step` apart): one alone, two in green and blue with an empty red, three as they are. */
+function compose(data: Samples, channels: number, step: number, wanted: readonly number[]): Samples {
+  const missing = wanted.find((channel) => channel >= channels);
+  if (missing !== undefined) throw refuse(`channel ${missing} was asked for, it has ${channels} (counted from 0)`);
+  const out = wanted.length === 2 ? [-1, ...wanted] : [...wanted];
+  const pixels = data.length / step;
+  const size = pixels * out.length;
+  const result = size <= data.length ? data.slice(0, size) : new (data.constructor as new (length: number) => Samples)(size);
+  result.fill(0);
+  for (let i = 0; i < pixels; i++) {
+    for (const [k, channel] of out.entries()) if (channel >= 0) result[i * out.length + k] = data[i * step + channel] ?? 0;
+  }
+  return result;
 }
 
 function stretch(raw: RawImage, notes: string[]): Samples {

@@ -1,10 +1,15 @@
 /** One file from disk to pixels: which reader, which rules, and errors that name the file. Runs in a decode worker. */
-import { readFile, stat } from "node:fs/promises";
-import { extname } from "node:path";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { extname, join } from "node:path";
 import { CellsamError } from "../errors.js";
+import { readBmp } from "./formats/bmp.js";
+import { isPickledNpy, readCellpose } from "./formats/cellpose.js";
+import { cocoStem, paintCoco, parseCoco } from "./formats/coco.js";
+import { readGeojson } from "./formats/geojson.js";
 import { readJpeg } from "./formats/jpeg.js";
-import { unsupported } from "./formats/limits.js";
+import { annotation, broken, unsupported } from "./formats/limits.js";
 import { readNpy } from "./formats/npy.js";
+import { readNpz } from "./formats/npz.js";
 import { readPng } from "./formats/png.js";
 import { readTiff } from "./formats/tiff.js";
 import {
@@ -17,20 +22,19 @@ import {
 } from "./image.js";
 import { toLabels } from "./labels.js";
 import { toImage } from "./pixels.js";
+import { paint } from "./raster.js";
 
 /** Extensions that are read, lower case. */
-export const EXTENSIONS = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"] as const;
+export const EXTENSIONS = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy", ".npz"] as const;
 
-/** The stored samples of a file, before any rule. */
-export async function readRaw(path: string, options: DecodeOptions = {}): Promise<RawImage> {
+/** The stored samples of a file, before any rule. `kind` chooses the array of a .npz, and whether Cellpose's dict may stand in a .npy. */
+export async function readRaw(
+  path: string,
+  options: DecodeOptions = {},
+  kind: "image" | "labels" = "image",
+): Promise<RawImage> {
   const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
-  const info = await stat(path);
-  if (!info.isFile()) throw new CellsamError("ERR_FILE", "it is not a file");
-  if (info.size === 0) throw new CellsamError("ERR_IMAGE_BROKEN", "it is empty (0 bytes)");
-  // 16 bytes a pixel and some header are the most that a sound file of the allowed size can take.
-  if (info.size > maxPixels * 16 + 2 ** 26)
-    throw new CellsamError("ERR_IMAGE_TOO_LARGE", `it has ${info.size} bytes, more than max_pixels allows`);
-  const bytes = await readFile(path);
+  const bytes = await bytesOf(path, maxPixels);
   switch (extname(path).toLowerCase()) {
     case ".png":
       return readPng(bytes, maxPixels);
@@ -39,23 +43,111 @@ export async function readRaw(path: string, options: DecodeOptions = {}): Promis
       return readJpeg(bytes, maxPixels);
     case ".tif":
     case ".tiff":
-      return readTiff(bytes, maxPixels, options.page);
+      return readTiff(bytes, maxPixels, options);
+    case ".bmp":
+      return readBmp(bytes, maxPixels);
     case ".npy":
-      return readNpy(bytes, maxPixels);
+      return kind === "labels" && isPickledNpy(bytes) ? readCellpose(bytes, maxPixels) : readNpy(bytes, maxPixels);
+    case ".npz":
+      return readNpz(bytes, maxPixels, kind);
     default:
       throw unsupported(`files of type ${extname(path)} are not read; use ${EXTENSIONS.join(", ")}`);
   }
 }
 
+async function bytesOf(path: string, maxPixels: number): Promise<Buffer> {
+  const info = await stat(path);
+  if (!info.isFile()) throw new CellsamError("ERR_FILE", "it is not a file");
+  if (info.size === 0) throw broken("it is empty (0 bytes)");
+  // 16 bytes a pixel and some header are the most that a sound file of the allowed size can take.
+  if (info.size > maxPixels * 16 + 2 ** 26)
+    throw new CellsamError("ERR_IMAGE_TOO_LARGE", `it has ${info.size} bytes, more than max_pixels allows`);
+  return readFile(path);
+}
+
 export async function readImage(path: string, options: DecodeOptions = {}): Promise<NdImage> {
-  return named(path, async () => toImage(await readRaw(path, options)));
+  return named(path, async () => toImage(await readRaw(path, options), options.channels));
 }
 
 export async function readLabels(path: string, options: LabelOptions = {}): Promise<LabelMap> {
   return named(path, async () => {
-    if (/\.jpe?g$/i.test(path)) throw unsupported("JPEG is lossy and ruins label ids; save masks as PNG, TIFF or .npy");
-    return toLabels(await readRaw(path, options), options.binaryMasks ?? false);
+    const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
+    switch (options.annotation) {
+      case "coco":
+        return paintCoco(await cocoOf(path, maxPixels), options.item ?? "", options.categories);
+      case "geojson":
+        if (!options.size) throw annotation("GeoJSON does not say how large the image is: give `size`");
+        return readGeojson(await bytesOf(path, maxPixels), options.size);
+      case "object_folders":
+        return readObjects(path, options);
+      default:
+        if (/\.jpe?g$/i.test(path)) throw unsupported("JPEG is lossy and ruins label ids; save masks as PNG, TIFF or .npy");
+        return toLabels(await readRaw(path, maskOptions(options), "labels"), options.binaryMasks ?? false, options.ignoreLabel);
+    }
   });
+}
+
+/** A mask is one page of one channel: `page`, `channels` and the like speak of images only. */
+function maskOptions({ maxPixels }: LabelOptions): DecodeOptions {
+  return maxPixels === undefined ? {} : { maxPixels };
+}
+
+/** The images that a COCO file speaks of, with the names by which they are paired. */
+export async function listCoco(path: string): Promise<{ stem: string; fileName: string; height: number; width: number }[]> {
+  return named(path, async () => {
+    const { images } = await cocoOf(path, DEFAULT_MAX_PIXELS);
+    return images.map(({ fileName, height, width }) => ({ stem: cocoStem(fileName), fileName, height, width }));
+  });
+}
+
+/** The file that was parsed last: one COCO file serves every image of a data set. */
+let latest: { key: string; file: ReturnType<typeof parseCoco> } | undefined;
+
+async function cocoOf(path: string, maxPixels: number): Promise<ReturnType<typeof parseCoco>> {
+  const { mtimeMs, size, ino } = await stat(path);
+  const key = JSON.stringify([path, mtimeMs, size, ino]);
+  if (latest?.key !== key) latest = { key, file: parseCoco(await bytesOf(path, maxPixels)) };
+  return latest.file;
+}
+
+/** Files of one object each: in the folder itself, or in its folder "masks" as in DSB 2018. Sorted by the bytes of their names. */
+export async function objectFiles(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const inner = entries.find((entry) => entry.name === "masks" && entry.isDirectory());
+  if (inner) return objectFiles(join(folder, "masks"));
+  const files = entries.filter(({ name }) => !name.startsWith(".") && MASK_EXTENSIONS.has(extname(name).toLowerCase()));
+  return files.map(({ name }) => join(folder, name)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+}
+
+const MASK_EXTENSIONS = new Set<string>(EXTENSIONS.filter((extension) => !/jpe?g/.test(extension)));
+
+/** Non-zero pixels of each file are one object; ids 1..N in the order of the names, later ones on top. */
+async function readObjects(folder: string, options: LabelOptions): Promise<LabelMap> {
+  const files = await objectFiles(folder);
+  let size = options.size;
+  const shapes = [];
+  for (const [i, path] of files.entries()) {
+    const { data, shape } = await named(path, async () => {
+      const raw = await readRaw(path, maskOptions(options), "labels");
+      // 0/255 masks are what is meant here, so the question whether they are label maps does not arise.
+      return toLabels({ ...raw, dtype: "uint8", data: raw.data.map((value) => (value === 0 ? 0 : 1)) });
+    });
+    const [height, width] = shape;
+    size ??= shape;
+    if (height !== size[0] || width !== size[1])
+      throw annotation(`${path} has ${height} x ${width} pixels where ${size.join(" x ")} are needed`);
+    const runs: number[] = [];
+    for (let at = 0; at < data.length; at++) if (data[at]) runs.push(at);
+    shapes.push({
+      name: files[i]?.slice(folder.length + 1) ?? "",
+      ignore: false,
+      fill: (run: (row: number, from: number, to: number) => void) => {
+        for (const at of runs) run(Math.floor(at / width), at % width, (at % width) + 1);
+      },
+    });
+  }
+  if (!size) throw annotation("it holds no mask of an object");
+  return paint(shapes, size);
 }
 
 const SYSTEM: Record<string, string> = {

@@ -28,7 +28,7 @@ describe("writeLabels", () => {
     ["f.TIF", 3],
   ];
 
-  it.each(cases)("%s comes back with ids up to %i", async (name, highest) => {
+  it.each(cases)("D34: %s comes back with ids up to %i", async (name, highest) => {
     const labels = ladder(highest);
     await writeLabels(join(folder, name), labels);
     const back = await decodeLabels(join(folder, name));

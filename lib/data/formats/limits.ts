@@ -11,6 +11,11 @@ export function unsupported(what: string): CellsamError {
   return new CellsamError("ERR_IMAGE_UNSUPPORTED", what);
 }
 
+/** An annotation that cannot be understood. */
+export function annotation(what: string): CellsamError {
+  return new CellsamError("ERR_ANNOTATION", what);
+}
+
 /** Throws when [height, width] is empty or passes `maxPixels`. Call it on the declared size, before anything is allocated. */
 export function checkSize(height: number, width: number, maxPixels: number): void {
   if (!(height >= 1 && width >= 1)) throw broken(`the declared size ${height} x ${width} is empty`);

@@ -3,7 +3,8 @@
 import type { RawImage, Samples } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
 
-const TYPES: Record<string, { dtype: string; size: number }> = {
+/** numpy's type codes that are read. */
+export const TYPES: Record<string, { dtype: string; size: number }> = {
   b1: { dtype: "bool", size: 1 },
   u1: { dtype: "uint8", size: 1 },
   i1: { dtype: "int8", size: 1 },
@@ -59,11 +60,12 @@ export function readNpy(bytes: Uint8Array, maxPixels: number): RawImage {
       `it is cut off: ${bytes.length - offset} bytes of pixels where shape (${shape.join(", ")}) needs ${count * type.size}`,
     );
   }
-  const stored = readSamples(bytes, offset, count, type.dtype, descr[1] === ">");
+  const stored = samplesOf(bytes, offset, count, type.dtype, descr[1] === ">");
   return { data: order[1] === "True" ? toRowMajor(stored, shape) : stored, dtype: type.dtype, shape, alpha: false, notes: [] };
 }
 
-function readSamples(bytes: Uint8Array, offset: number, count: number, dtype: string, bigEndian: boolean): Samples {
+/** `count` values of `dtype` from `offset` on, in the byte order of this machine. */
+export function samplesOf(bytes: Uint8Array, offset: number, count: number, dtype: string, bigEndian: boolean): Samples {
   const size = Object.values(TYPES).find((type) => type.dtype === dtype)?.size ?? 1;
   // A copy, not a view: Buffer.slice would share the file's bytes, at an offset that the wider types may not start at.
   const copy = new Uint8Array(bytes.subarray(offset, offset + count * size));
@@ -106,7 +108,7 @@ function narrow(wide: BigInt64Array | BigUint64Array): Float64Array {
 }
 
 /** Fortran order stores the first axis fastest. */
-function toRowMajor(data: Samples, shape: number[]): Samples {
+export function toRowMajor(data: Samples, shape: number[]): Samples {
   const out = data.slice();
   const strides = shape.map((_, axis) => shape.slice(0, axis).reduce((product, side) => product * side, 1));
   const [a = 1, b = 1, c = 1] = shape;

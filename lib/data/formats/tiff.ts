@@ -3,20 +3,22 @@
  * layout is checked against the file here before a pixel is read.
  */
 import { fromArrayBuffer, type GeoTIFFImage } from "geotiff";
-import type { RawImage, Samples } from "../image.js";
+import type { DecodeOptions, RawImage, Samples } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
+import { choosePages, pageAxes } from "./tiffAxes.js";
 
 /** none, LZW, deflate (both numbers), PackBits, zstd. */
 const LOSSLESS = new Set([1, 5, 8, 32946, 32773, 50000]);
 const FORMATS: Record<number, string> = { 1: "uint", 2: "int", 3: "float" };
 
 /**
- * Reads one page. Smaller copies of a picture (pyramid levels, thumbnails) do not count as pages.
+ * Reads one page, or the pages of the channels, slice and frame that `options` choose as [H,W,channels]. Smaller copies of a picture
+ * (pyramid levels, thumbnails) do not count as pages.
  *
  * @param bytes the whole file
- * @param page which page, from 0; a file with several pages is refused without it
+ * @throws CellsamError ERR_IMAGE_UNSUPPORTED for several pages when nothing says which to take
  */
-export async function readTiff(bytes: Uint8Array, maxPixels: number, page?: number): Promise<RawImage> {
+export async function readTiff(bytes: Uint8Array, maxPixels: number, options: DecodeOptions = {}): Promise<RawImage> {
   const order = bytes.length < 8 ? "" : String.fromCharCode(bytes[0] ?? 0, bytes[1] ?? 0);
   if (order !== "II" && order !== "MM") throw broken("it is not a TIFF file");
   try {
@@ -30,18 +32,49 @@ export async function readTiff(bytes: Uint8Array, maxPixels: number, page?: numb
       const kind = Number((await tag(image, "NewSubfileType")) ?? 0);
       if ((kind & 1) === 0) pages.push(image);
     }
-    if (page === undefined && pages.length > 1) {
-      throw unsupported(
-        `it has ${pages.length} pages (channels, slices or frames): save one page to a file, or choose one with \`page\``,
-      );
+    const read = (at: number) => {
+      const image = pages[at];
+      if (!image) throw unsupported(`page ${at} was asked for, the file has ${pages.length}`);
+      return readPage(image, bytes.length, maxPixels, order === "MM");
+    };
+    if (options.page !== undefined) return await read(options.page);
+    if (pages.length <= 1) return await read(0);
+    const description = String((await tag(pages[0] as GeoTIFFImage, "ImageDescription")) ?? "");
+    const axes = pageAxes(description, pages.length);
+    const chosen = choosePages(axes, options);
+    const planes: RawImage[] = [];
+    for (const stack of chosen) {
+      let plane: RawImage | undefined;
+      for (const at of stack) plane = plane ? largest(plane, await read(at)) : await read(at);
+      planes.push(plane as RawImage);
     }
-    const image = pages[page ?? 0];
-    if (!image) throw unsupported(`page ${page ?? 0} was asked for, the file has ${pages.length}`);
-    return await readPage(image, bytes.length, maxPixels, order === "MM");
+    return axes.channels > 1 ? interleaved(planes) : (planes[0] as RawImage);
   } catch (error) {
     if ((error as { code?: string }).code?.startsWith("ERR_IMAGE_")) throw error;
     throw broken(`the TIFF data is damaged (${(error as Error).message})`, error);
   }
+}
+
+function sameKind(a: RawImage, b: RawImage): void {
+  if (a.shape.join() !== b.shape.join() || a.dtype !== b.dtype || a.shape.length !== 2)
+    throw unsupported("its pages differ in size or sample type, or are coloured; choose one with `page`");
+}
+
+/** The larger value of each pixel. */
+function largest(a: RawImage, b: RawImage): RawImage {
+  sameKind(a, b);
+  return { ...a, data: a.data.map((value, i) => Math.max(value, b.data[i] ?? 0)) as Samples };
+}
+
+/** Planes [H,W] to [H,W,C]. */
+function interleaved(planes: RawImage[]): RawImage {
+  const first = planes[0] as RawImage;
+  for (const plane of planes) sameKind(first, plane);
+  const data = new (first.data.constructor as new (length: number) => Samples)(first.data.length * planes.length);
+  for (const [c, plane] of planes.entries()) {
+    for (let i = 0; i < plane.data.length; i++) data[i * planes.length + c] = plane.data[i] ?? 0;
+  }
+  return { ...first, data, shape: [...first.shape, planes.length], selected: true };
 }
 
 async function readPage(image: GeoTIFFImage, fileSize: number, maxPixels: number, bigEndian: boolean): Promise<RawImage> {
@@ -59,7 +92,7 @@ async function readPage(image: GeoTIFFImage, fileSize: number, maxPixels: number
   if (!LOSSLESS.has(compression))
     throw unsupported(`TIFF compression ${compression} is not read; save it with LZW, deflate or none`);
   if (new Set(bits).size > 1 || new Set(formats).size > 1) throw unsupported("its channels have different sample types");
-  const sound = format === "float" ? depth === 32 || depth === 64 : format && [8, 16, 32].includes(depth);
+  const sound = format === "float" ? [16, 32, 64].includes(depth) : format && [8, 16, 32].includes(depth);
   const packed = format === "uint" && depth < 8 && samples === 1;
   if (!sound && !packed)
     throw unsupported(`TIFF samples of ${depth} bit (format ${formats[0]}) are not read; save 8, 16 or 32 bit`);

@@ -1,0 +1,82 @@
+/**
+ * Reads which images belong together (a slide, a patient, a field of view) from a table or a mapping. Images of one group are never
+ * divided between training, validation and test.
+ */
+import { readFile } from "node:fs/promises";
+import { extname } from "node:path";
+import { parse as parseCsv } from "csv-parse/sync";
+import { parse as parseYaml } from "yaml";
+import { CellsamError } from "../errors.js";
+import type { Groups } from "./split.js";
+
+function refuse(path: string, message: string, detail: Record<string, unknown> = {}): CellsamError {
+  return new CellsamError("ERR_SPLIT", `groups: ${path} ${message}`, { detail: { path, ...detail } });
+}
+
+/**
+ * A .csv, .tsv or .txt table (image, group; with a header that has a column `group`, the image in the first column and the group in
+ * that one), or a .json, .yaml or .yml mapping, image to group or group to list of images. Images are named with or without their
+ * extension. Rows of images that are not in `sources` are ignored: the table may describe more than this data set.
+ *
+ * @throws CellsamError ERR_SPLIT for a file that cannot be read, images in two groups, and images without a group
+ */
+export async function readGroups(path: string, sources: readonly string[]): Promise<Groups> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    throw new CellsamError("ERR_SPLIT", `groups: ${path} cannot be read (${(cause as Error).message})`, { cause });
+  }
+  const rows = /\.(json|ya?ml)$/i.test(path) ? mappingRows(path, text) : tableRows(path, text);
+  const known = new Set(sources);
+  const groups: Record<string, string> = Object.create(null);
+  for (const [name, group] of rows) {
+    const stem = [name, name.slice(0, name.length - extname(name).length)]
+      .map((candidate) => candidate.normalize("NFC"))
+      .find((candidate) => known.has(candidate));
+    if (stem === undefined) continue;
+    const other = groups[stem];
+    if (other !== undefined && other !== group) throw refuse(path, `puts ${stem} into two groups, ${other} and ${group}`);
+    groups[stem] = group;
+  }
+  const missing = sources.filter((stem) => groups[stem] === undefined);
+  if (missing.length > 0) {
+    const some = missing.slice(0, 10).join(", ");
+    throw refuse(path, `names no group for ${missing.length} of ${sources.length} images: ${some}`, { missing });
+  }
+  return groups;
+}
+
+function tableRows(path: string, text: string): [string, string][] {
+  let rows: string[][];
+  try {
+    const firstLine = text.slice(0, Math.max(0, text.indexOf("\n")) || text.length);
+    const delimiter = ["\t", ";", ","].find((mark) => firstLine.includes(mark)) ?? ",";
+    rows = parseCsv(text, { bom: true, delimiter, trim: true, skip_empty_lines: true }) as string[][];
+  } catch (cause) {
+    throw refuse(path, `is no table (${(cause as Error).message})`);
+  }
+  const column = rows[0]?.map((name) => name.toLowerCase()).indexOf("group", 1) ?? -1;
+  const body = column > 0 ? rows.slice(1) : rows;
+  return body.map((row, i) => {
+    const [name, group] = [row[0], row[column > 0 ? column : 1]];
+    if (!name || !group) throw refuse(path, `has no image or no group in row ${i + (column > 0 ? 2 : 1)}`);
+    return [name, group];
+  });
+}
+
+function mappingRows(path: string, text: string): [string, string][] {
+  let content: unknown;
+  try {
+    content = /\.json$/i.test(path) ? JSON.parse(text) : parseYaml(text);
+  } catch (cause) {
+    throw refuse(path, `does not parse (${(cause as Error).message})`);
+  }
+  if (typeof content !== "object" || content === null || Array.isArray(content))
+    throw refuse(path, "must map images to groups, or groups to lists of images");
+  return Object.entries(content).flatMap(([key, value]): [string, string][] => {
+    if (typeof value === "string" || typeof value === "number") return [[key, String(value)]];
+    if (Array.isArray(value)) return value.map((image) => [String(image), key]);
+    throw refuse(path, `must map images to groups, or groups to lists of images; ${key} has neither`);
+  });
+}
