@@ -17,7 +17,9 @@ export interface EarlyStoppingState {
 }
 
 export class EarlyStopping {
-  readonly patience: number;
+  /** Grows in an AdaptiveEarlyStopping. */
+  protected patience: number;
+  protected readonly basePatience: number;
   readonly minDelta: number;
   readonly mode: "min" | "max";
   #wait = 0;
@@ -31,13 +33,14 @@ export class EarlyStopping {
     if (!Number.isInteger(patience) || patience < 0)
       throw new CellsamError("ERR_CONFIG", "EarlyStopping: patience must be an integer >= 0");
     this.patience = patience;
+    this.basePatience = patience;
     this.minDelta = Math.abs(minDelta);
     this.mode = mode;
   }
 
   /** Takes one score. A score that is not finite never becomes the best and counts as no improvement. Answers shouldStop. */
   update(score: number, epoch?: number): boolean {
-    if (this.#improves(score)) {
+    if (this.improves(score)) {
       this.#best = score;
       this.#wait = 0;
       return this.#stop;
@@ -50,7 +53,8 @@ export class EarlyStopping {
     return this.#stop;
   }
 
-  #improves(score: number): boolean {
+  /** Whether `score` would become the best. */
+  protected improves(score: number): boolean {
     if (!Number.isFinite(score)) return false;
     if (this.#best === null) return true;
     return this.mode === "min" ? score < this.#best - this.minDelta : score > this.#best + this.minDelta;

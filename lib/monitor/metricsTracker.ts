@@ -60,11 +60,9 @@ export class MetricsTracker {
     this.#directions = { ...directions };
   }
 
-  /** Appends one value per metric. Without an epoch the next number is taken, counted from 1. */
-  update(
-    metrics: Readonly<Record<string, number | null>>,
-    { epoch, phase = defaultPhase }: { epoch?: number; phase?: Phase } = {},
-  ): void {
+  /** Appends one value per metric. `when` is the epoch, or epoch and phase; without an epoch the next number is taken, from 1. */
+  update(metrics: Readonly<Record<string, number | null>>, when: number | { epoch?: number; phase?: Phase } = {}): void {
+    const { epoch, phase = defaultPhase } = typeof when === "number" ? { epoch: when } : when;
     const series = this.#phases.get(phase) ?? new Map<string, Series>();
     this.#phases.set(phase, series);
     for (const [name, value] of Object.entries(metrics)) {

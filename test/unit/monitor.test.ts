@@ -31,11 +31,11 @@ describe("EarlyStopping", () => {
     });
   });
 
-  it("with patience 0 stops at the first score that does not improve, not at the first score", () => {
+  it("D53: with patience 0 stops at the first score that does not improve, not at the first score", () => {
     expect(stopsAt(new EarlyStopping({ patience: 0 }), [5, 4, 3, 3])).toBe(4);
   });
 
-  it("never takes NaN or infinity as best, and counts them as no improvement", () => {
+  it("D53: never takes NaN or infinity as best, and counts them as no improvement", () => {
     const stopping = new EarlyStopping({ patience: 3 });
     expect(stopsAt(stopping, [Number.NaN, Number.NEGATIVE_INFINITY, 5, 4])).toBeNull();
     expect(stopping.getBestScore()).toBe(4);
@@ -66,7 +66,7 @@ describe("EarlyStopping", () => {
 });
 
 describe("MetricsTracker", () => {
-  it("knows the better direction of each metric", () => {
+  it("D51: knows the better direction of each metric", () => {
     const tracker = new MetricsTracker({ directions: { drift: "min" } });
     for (const [i, f1] of [0.2, 0.9, 0.5].entries())
       tracker.update({ f1, total_loss: 3 - f1, drift: f1 }, { epoch: i + 1, phase: "val" });
@@ -76,7 +76,7 @@ describe("MetricsTracker", () => {
     expect(directionOf("loss_bbox")).toBe("min");
   });
 
-  it("summarises with a sample standard deviation", () => {
+  it("D88: summarises with a sample standard deviation", () => {
     const tracker = new MetricsTracker({ windowSize: 2 });
     for (const loss of [1, 2, 4]) tracker.update({ loss });
     const { summary, history, std_ddof } = tracker.toJSON();
@@ -100,7 +100,7 @@ describe("MetricsTracker", () => {
     expect(tracker.hasImproved("loss", { patience: 2 })).toBe(true);
   });
 
-  it("reads back what it wrote", async () => {
+  it("D52: reads back what it wrote", async () => {
     const saveDir = await folder();
     const tracker = new MetricsTracker({ saveDir, directions: { odd: "min" } });
     tracker.update({ loss: 0.5, f1: 0.8, odd: 3 }, { epoch: 1 });
@@ -114,7 +114,7 @@ describe("MetricsTracker", () => {
 });
 
 describe("JSON", () => {
-  it("has null where JSON has no number", async () => {
+  it("D87: has null where JSON has no number", async () => {
     expect(strictJson({ a: Number.NaN, b: [Number.NEGATIVE_INFINITY, 1] }, 0)).toBe('{"a":null,"b":[null,1]}');
     const path = join(await folder(), "deep", "x.json");
     await writeJson(path, { loss: Number.POSITIVE_INFINITY });
@@ -123,7 +123,7 @@ describe("JSON", () => {
 });
 
 describe("Log", () => {
-  it("writes `time - logger - LEVEL - message` and drops what is below its level", async () => {
+  it("D45: writes `time - logger - LEVEL - message` and drops what is below its level", async () => {
     const path = join(await folder(), "logs", "experiment.log");
     const log = new Log(path);
     log.debug("a", "hidden");
@@ -151,7 +151,17 @@ describe("CheckpointManager", () => {
     const published = () => readFile(manager.getBestModelPath(1), "utf8");
     expect(await published()).toBe("second");
     expect(await readJson(join(root, "models", "manifest.json"))).toEqual({
-      files: { "best_model_s1.pth": { sha256: "hash of second", bytes: 6, stage: 1, epoch: 3, loss: 1 } },
+      files: {
+        "best_model_s1.pth": {
+          kind: "best",
+          stage: 1,
+          epoch: 3,
+          metric: 1,
+          metric_name: "loss",
+          sha256: "hash of second",
+          bytes: 6,
+        },
+      },
     });
     await manager.publish(first);
     expect(await published()).toBe("one");

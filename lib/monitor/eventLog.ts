@@ -1,0 +1,29 @@
+/** logs/events.jsonl: the events of a run for programs, one JSON object a line, each with its time. */
+import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
+import { dirname } from "node:path";
+import type { TrainingEvent } from "../events.js";
+import { strictJson } from "./json.js";
+
+export class EventLog {
+  readonly #path: string;
+  readonly #every: number;
+
+  /** Of the steps, every `every`-th and an epoch's last are written. Appends; half a line that a kill left is removed first. */
+  constructor(path: string, { every = 1 }: { every?: number } = {}) {
+    mkdirSync(dirname(path), { recursive: true });
+    if (existsSync(path)) truncateSync(path, readFileSync(path).lastIndexOf("\n") + 1);
+    this.#path = path;
+    this.#every = every;
+  }
+
+  write(event: TrainingEvent): void {
+    if (event.type === "step" && !isLogged(event, this.#every)) return;
+    if (event.type === "progress" && event.done < event.total) return;
+    appendFileSync(this.#path, `${strictJson({ time: new Date().toISOString(), ...event }, 0)}\n`);
+  }
+}
+
+/** Whether a step is one of those that are written down. */
+export function isLogged({ step, steps }: { step: number; steps: number }, every: number): boolean {
+  return step % every === 0 || step === steps;
+}

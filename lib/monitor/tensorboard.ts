@@ -1,0 +1,87 @@
+/**
+ * Event files that TensorBoard reads: scalars by tag and step. The four protobuf messages that scalars need (Event, Summary,
+ * Summary.Value, SessionLog; tensorflow/core/util/event.proto and framework/summary.proto) are written here by hand.
+ */
+import { appendFileSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { maskedCrc32c } from "./crc32c.js";
+
+enum Wire {
+  varint = 0,
+  fixed64 = 1,
+  bytes = 2,
+  fixed32 = 5,
+}
+
+function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  let rest = BigInt(value);
+  for (; rest > 127n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
+  return Buffer.from([...bytes, Number(rest)]);
+}
+
+const tagged = (field: number, wire: Wire, value: Buffer) => Buffer.concat([varint(field * 8 + wire), value]);
+const integer = (field: number, value: number) => tagged(field, Wire.varint, varint(value));
+const message = (field: number, value: Buffer) => tagged(field, Wire.bytes, Buffer.concat([varint(value.length), value]));
+const text = (field: number, value: string) => message(field, Buffer.from(value));
+
+function double(field: number, value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeDoubleLE(value);
+  return tagged(field, Wire.fixed64, bytes);
+}
+
+function float(field: number, value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
+  return tagged(field, Wire.fixed32, bytes);
+}
+
+/** A TFRecord: length, its CRC, data, its CRC. */
+function record(data: Buffer): Buffer {
+  const head = Buffer.alloc(12);
+  head.writeBigUInt64LE(BigInt(data.length));
+  head.writeUInt32LE(maskedCrc32c(head.subarray(0, 8)), 8);
+  const tail = Buffer.alloc(4);
+  tail.writeUInt32LE(maskedCrc32c(data));
+  return Buffer.concat([head, data, tail]);
+}
+
+let files = 0;
+
+/** One run in TensorBoard's sense: a folder with its event files. The file is made with the first scalar. */
+export class EventWriter {
+  readonly folder: string;
+  readonly #restartAt: number | undefined;
+  #path: string | undefined;
+
+  /** With `restartAt`, TensorBoard forgets what earlier files of the folder tell of that step and later ones: a resumed run repeats them. */
+  constructor(folder: string, { restartAt }: { restartAt?: number | undefined } = {}) {
+    this.folder = folder;
+    this.#restartAt = restartAt;
+  }
+
+  /** Values that are null or not finite are left out. */
+  scalars(step: number, values: Readonly<Record<string, number | null | undefined>>, now = Date.now()): void {
+    const known = Object.entries(values).filter((entry): entry is [string, number] => Number.isFinite(entry[1]));
+    if (known.length === 0) return;
+    const summary = Buffer.concat(known.map(([tag, value]) => message(1, Buffer.concat([text(1, tag), float(2, value)]))));
+    this.#append(now, [integer(2, step), message(5, summary)]);
+  }
+
+  #append(now: number, fields: Buffer[]): void {
+    if (!this.#path) {
+      mkdirSync(this.folder, { recursive: true });
+      files += 1;
+      const second = String(Math.floor(now / 1000)).padStart(10, "0");
+      this.#path = join(this.folder, `events.out.tfevents.${second}.cellsam.${process.pid}.${files}`);
+      this.#write(now, [text(3, "brain.Event:2")]);
+      if (this.#restartAt !== undefined) this.#write(now, [integer(2, this.#restartAt), message(7, integer(1, 1))]);
+    }
+    this.#write(now, fields);
+  }
+
+  #write(now: number, fields: Buffer[]): void {
+    appendFileSync(this.#path as string, record(Buffer.concat([double(1, now / 1000), ...fields])));
+  }
+}

@@ -1,0 +1,74 @@
+// The two other stopping rules: patience that grows while progress is slow, and votes of several metrics.
+import { describe, expect, it } from "vitest";
+import { AdaptiveEarlyStopping, MultiMetricEarlyStopping } from "../../lib/monitor/adaptiveStopping.js";
+
+/** Feeds scores until it stops; the 1-based number of the last, or null. */
+function stopsAt(stopping: { update(score: number, epoch: number): boolean }, scores: number[]): number | null {
+  const at = scores.findIndex((score, i) => stopping.update(score, i + 1));
+  return at < 0 ? null : at + 1;
+}
+
+describe("AdaptiveEarlyStopping", () => {
+  it("is patient for longer, once, when little was gained in ten scores", () => {
+    // Gains of .01 are under half of minDelta: patience 4 becomes 6, and the wait began at the second score.
+    const slow = Array.from({ length: 40 }, (_, i) => 1 - 0.01 * i);
+    const patient = { basePatience: 12, minDelta: 1, factor: 1.5 };
+    expect(stopsAt(new AdaptiveEarlyStopping(patient), slow)).toBe(1 + 18);
+    expect(stopsAt(new AdaptiveEarlyStopping({ ...patient, factor: 1 }), slow)).toBe(1 + 12);
+    expect(stopsAt(new AdaptiveEarlyStopping({ ...patient, factor: 9, maxPatience: 14 }), slow)).toBe(1 + 14);
+  });
+
+  it("D53: adapts with minDelta 0 too, when nothing was gained", () => {
+    expect(stopsAt(new AdaptiveEarlyStopping({ basePatience: 10, factor: 2 }), Array(50).fill(3))).toBe(1 + 20);
+  });
+
+  it("leaves patience alone while the scores move enough", () => {
+    const jumpy = Array.from({ length: 60 }, (_, i) => (i === 0 ? 0 : i % 2 ? 9 : 4));
+    expect(stopsAt(new AdaptiveEarlyStopping({ basePatience: 15, minDelta: 0.1 }), jumpy)).toBe(1 + 15);
+  });
+
+  it("starts anew after reset", () => {
+    const stopping = new AdaptiveEarlyStopping({ basePatience: 10, factor: 2, mode: "max" });
+    expect(stopsAt(stopping, Array(50).fill(3))).toBe(21);
+    stopping.reset();
+    expect(stopping.getInfo()).toMatchObject({ patience: 10, wait: 0, bestScore: null, mode: "max" });
+    expect(stopsAt(stopping, Array(50).fill(3))).toBe(21);
+    expect(() => new AdaptiveEarlyStopping({ factor: 0.5 })).toThrow(/factor/);
+  });
+});
+
+describe("MultiMetricEarlyStopping", () => {
+  const metrics = { loss: { mode: "min", weight: 1 }, f1: { mode: "max", weight: 3 } } as const;
+  /** The loss improves until epoch `loss`, F1 until epoch `f1`. */
+  const run = (rule: "any" | "all" | "weighted", loss: number, f1: number) => {
+    const stopping = new MultiMetricEarlyStopping(metrics, { patience: 2, rule });
+    for (let epoch = 1; epoch <= 30; epoch++) {
+      if (stopping.update({ loss: -Math.min(epoch, loss), f1: Math.min(epoch, f1) }, epoch)) return epoch;
+    }
+    return null;
+  };
+
+  it("stops by the first, by all, or by half of the weight", () => {
+    expect(run("any", 3, 9)).toBe(5);
+    expect(run("all", 3, 9)).toBe(11);
+    expect(run("weighted", 3, 9)).toBe(11);
+    expect(run("weighted", 9, 3)).toBe(5);
+  });
+
+  it("D53: a metric that is missing or not finite counts as no improvement", () => {
+    const stopping = new MultiMetricEarlyStopping(metrics, { patience: 2 });
+    expect(stopping.update({ loss: 3, f1: 0.5 }, 1)).toBe(false);
+    expect(stopping.update({ loss: 2 }, 2)).toBe(false);
+    expect(stopping.update({ loss: 1, f1: Number.NaN }, 3)).toBe(true);
+    expect(stopping.getInfo()).toMatchObject({ stoppedEpoch: 3, metrics: { f1: { wait: 2 }, loss: { wait: 0 } } });
+    expect(stopping.getBestScore("f1")).toBe(0.5);
+    stopping.reset();
+    expect(stopping.shouldStop()).toBe(false);
+  });
+
+  it("refuses to watch nothing, or by an unknown rule", () => {
+    expect(() => new MultiMetricEarlyStopping({})).toThrow(/at least one/);
+    expect(() => new MultiMetricEarlyStopping(metrics, { rule: "most" as never })).toThrow(/any, all or weighted/);
+    expect(() => new MultiMetricEarlyStopping({ a: { mode: "min", weight: Number.NaN } })).toThrow(/weight/);
+  });
+});
