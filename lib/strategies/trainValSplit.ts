@@ -1,31 +1,24 @@
 /** One split into training and validation images: drawn with a seed, or read from a file. */
-import { readSplits, type Splits, trainValSplit } from "../data/split.js";
-import type { Strategy } from "./strategy.js";
+import { trainValSplit } from "../data/draw.js";
+import type { Groups, Splits } from "../data/split.js";
+import { type DrawnOptions, DrawnStrategy } from "./strategy.js";
 
-export interface TrainValSplitOptions {
+export interface TrainValSplitOptions extends DrawnOptions {
   /** Share of the images that validate. Default 0.3. */
   valRatio?: number;
-  /** Default 23. */
-  randomSeed?: number;
-  /** A splits.json to use instead of a draw. */
-  splits?: string | null;
 }
 
-export class TrainValSplitStrategy implements Strategy {
+export class TrainValSplitStrategy extends DrawnStrategy {
   readonly name = "train_val_split";
   readonly valRatio: number;
-  readonly randomSeed: number;
-  readonly splits: string | null;
 
-  constructor({ valRatio = 0.3, randomSeed = 23, splits = null }: TrainValSplitOptions = {}) {
+  constructor({ valRatio = 0.3, ...options }: TrainValSplitOptions = {}) {
+    super(options, ["valRatio"]);
     this.valRatio = valRatio;
-    this.randomSeed = randomSeed;
-    this.splits = splits;
   }
 
-  /** @throws CellsamError ERR_SPLIT */
-  async prepareSplits(sources: readonly string[]): Promise<Splits[]> {
-    if (this.splits) return [await readSplits(this.splits, sources)];
-    return [trainValSplit({ sources, valRatio: this.valRatio, seed: this.randomSeed })];
+  protected draw(sources: readonly string[], groups: Groups): Splits[] {
+    const { valRatio, randomSeed: seed, testRatio, testGroups } = this;
+    return [trainValSplit({ sources, valRatio, seed, groups, testRatio, testGroups })];
   }
 }

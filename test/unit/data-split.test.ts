@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Random } from "../../lib/data/random.js";
-import { checkSplits, readSplits, trainValSplit } from "../../lib/data/split.js";
+import { trainValSplit } from "../../lib/data/draw.js";
+import { checkSplits, readSplits } from "../../lib/data/split.js";
 
 const sources = Array.from({ length: 10 }, (_, i) => `s${i}`);
 
@@ -71,7 +72,8 @@ describe("splits.json", () => {
   it("is checked strictly", async () => {
     const bad: [string, RegExp][] = [
       ["{", /cannot be read as JSON/],
-      ["[]", /must hold an object/],
+      ["[]", /there is none/],
+      ["[3]", /fold 1 must hold an object/],
       ['{"seed":1,"train":["s1"],"val":["s2"],"vall":[]}', /unknown keys: vall/],
       ['{"seed":1,"train":["s1"],"val":[2]}', /val must be a list/],
       ['{"seed":"x","train":["s1"],"val":["s2"]}', /seed must be/],

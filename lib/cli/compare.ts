@@ -1,0 +1,38 @@
+/** `cellsam compare`: is experiment B better than experiment A, or is it chance? */
+import { Command } from "commander";
+import { toSnake } from "../config/python.js";
+import { strictJson } from "../monitor/json.js";
+import type { Comparison } from "../stats/compare.js";
+import { compareExperiments } from "../stats/experiments.js";
+
+export function compareCommand(): Command {
+  return new Command("compare")
+    .description("compare two finished experiments: paired by folds of the same splits, and by the same images")
+    .argument("<a>", "folder of an experiment, the baseline")
+    .argument("<b>", "folder of another experiment")
+    .option("--json", "print one JSON document on stdout")
+    .option("--debug", "print the stack of errors")
+    .action(async (a: string, b: string, { json }: { json?: boolean }) => {
+      const comparison = await compareExperiments(a, b);
+      if (json) {
+        process.stdout.write(`${strictJson(toSnake(comparison))}\n`);
+        return;
+      }
+      const parts = [comparison.folds, comparison.images].flatMap((part) => (part ? [table(part)] : []));
+      process.stdout.write(`B - A, A = ${a}, B = ${b}\n${[...parts, ...comparison.notes].join("\n")}\n`);
+    });
+}
+
+/** One line a metric: mean difference, its interval, p values and the verdict about B. */
+function table({ unit, n, metrics, notes }: Comparison): string {
+  const number = (value: number | null | undefined) => (typeof value === "number" ? value.toFixed(4) : "-");
+  const head = ["metric", "difference", "95 % interval", "p", "p (Holm)", "d_z", "B is"];
+  const rows = Object.entries(metrics).map(([name, { difference, p, pHolm, cohensDz, verdict }]) => {
+    const interval = unit === "fold" ? difference.ci95T : difference.ci95Bootstrap;
+    const range = interval ? `${number(interval[0])} to ${number(interval[1])}` : "-";
+    return [name, number(difference.mean), range, number(p), number(pHolm), number(cohensDz), verdict];
+  });
+  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => (row[column] as string).length)));
+  const line = (row: string[]) => `  ${row.map((cell, i) => cell.padEnd(widths[i] as number)).join("  ")}`.trimEnd();
+  return [`${n} ${unit}s`, line(head), ...rows.map(line), ...notes.map((note) => `  ${note}`)].join("\n");
+}

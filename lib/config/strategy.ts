@@ -1,0 +1,67 @@
+/** Which images train, which validate and which are held out as a test: the strategy, how its splits are drawn, or the file that names them. */
+import { z } from "zod";
+import { choice, flag, fraction, integer, openRatio, path, ratioBelow } from "./fields.js";
+
+export const strategies = ["k_fold", "train_val_split", "full_dataset", "leave_one_group_out"] as const;
+
+/** How a split is drawn when none is given. */
+export const splitDefaults = { valRatio: 0.3, testRatio: 0, splitSeed: 23, groupDuplicates: false };
+
+/** What a strategy is made of; the constructors of the strategy classes take these too. */
+export const drawFields = {
+  testRatio: ratioBelow(1)
+    .default(splitDefaults.testRatio)
+    .describe("Share of the images that is held out as a test: it never trains, and nothing is chosen by it."),
+  testGroups: z
+    .array(z.string({ error: "must be the name of a group" }), { error: "must be a list of groups" })
+    .default([])
+    .describe("Groups that are held out as the test, in place of a drawn share; needs `groups`."),
+  groups: path()
+    .nullable()
+    .default(null)
+    .describe("A table (.csv, .tsv) or mapping (.json, .yaml) of images and their slide or patient; a group is never divided."),
+  splits: path()
+    .nullable()
+    .default(null)
+    .describe("A splits.json to use in place of a draw: one split, or a list with one for each fold."),
+};
+
+export const strategyFields = {
+  strategy: choice(strategies).default("k_fold").describe("How images are divided between training and validation."),
+  kFolds: integer(2).default(5).describe("Number of folds of the strategy k_fold."),
+  valRatio: openRatio()
+    .default(splitDefaults.valRatio)
+    .describe("Share of the images that validates with the strategy train_val_split."),
+  splitSeed: integer(0, 2 ** 32 - 1)
+    .default(splitDefaults.splitSeed)
+    .describe("Seed of the draw of splits."),
+  ...drawFields,
+  findDuplicates: flag()
+    .default(true)
+    .describe("Looks for images that show the same, and warns where they stand on two sides of a split."),
+  groupDuplicates: flag()
+    .default(splitDefaults.groupDuplicates)
+    .describe("Keeps such images on one side, as if they were a group."),
+  duplicateThreshold: fraction().default(0.9).describe("Correlation of two thumbnails from which on images count as the same."),
+};
+
+type StrategySettings = z.output<z.ZodObject<typeof strategyFields>>;
+
+/** Settings that contradict each other, each with its key. */
+export function strategyProblems(config: StrategySettings): { key: string; message: string }[] {
+  const problems: { key: string; message: string }[] = [];
+  for (const [key, value] of Object.entries(splitDefaults)) {
+    if (config.splits !== null && config[key as keyof typeof splitDefaults] !== value)
+      problems.push({ key, message: "has no effect with `splits`, where no split is drawn" });
+  }
+  if (config.testGroups.length > 0) {
+    if (config.splits !== null) problems.push({ key: "testGroups", message: "has no effect with `splits`" });
+    if (config.groups === null) problems.push({ key: "testGroups", message: "needs `groups`, the file that names the groups" });
+    if (config.testRatio > 0) problems.push({ key: "testGroups", message: "stands in place of testRatio; set one of them" });
+  }
+  if (config.strategy === "leave_one_group_out" && config.groups === null && config.splits === null)
+    problems.push({ key: "groups", message: "is needed by the strategy leave_one_group_out" });
+  if (config.groupDuplicates && !config.findDuplicates)
+    problems.push({ key: "groupDuplicates", message: "needs findDuplicates" });
+  return problems;
+}

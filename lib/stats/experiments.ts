@@ -1,0 +1,115 @@
+/** Reads the result files of two experiments and compares them: by folds where both had the same splits, by images where both measured the same ones. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fromSnake } from "../config/python.js";
+import type { Splits } from "../data/split.js";
+import { CellsamError } from "../errors.js";
+import { readJson } from "../monitor/json.js";
+import { type Comparison, comparePaired } from "./compare.js";
+import { type FoldMetrics, foldMetrics, type Numbers, numbersOf } from "./folds.js";
+
+interface StoredFold extends FoldMetrics {
+  fold: number;
+  trainImages: number;
+  valImages: number;
+  evaluatedOn?: string;
+  error?: object | null;
+}
+
+interface StoredImage {
+  image: string;
+  metrics: object;
+  meanPromptIou: number | null;
+}
+
+interface Experiment {
+  folder: string;
+  splits: Splits[];
+  folds: StoredFold[];
+  /** By image; of an image measured in several folds the mean. */
+  images: Map<string, Numbers>;
+}
+
+export interface ExperimentComparison {
+  a: string;
+  b: string;
+  /** null where the splits differ or there are fewer than two folds. */
+  folds: Comparison | null;
+  /** null where the images differ. */
+  images: Comparison | null;
+  notes: string[];
+}
+
+/** @throws CellsamError ERR_CONFIG when a folder holds no finished experiment, or when nothing can be paired */
+export async function compareExperiments(folderA: string, folderB: string): Promise<ExperimentComparison> {
+  const [a, b] = [await readExperiment(folderA), await readExperiment(folderB)];
+  const notes: string[] = [];
+  const folds = byFolds(a, b, notes);
+  const images = byImages(a, b, notes);
+  if (!folds && !images) {
+    throw new CellsamError("ERR_CONFIG", `${folderA} and ${folderB} cannot be compared: ${notes.join("; ")}`, {
+      detail: { notes },
+    });
+  }
+  return { a: folderA, b: folderB, folds, images, notes };
+}
+
+async function readExperiment(folder: string): Promise<Experiment> {
+  const file = (...names: string[]) => join(folder, ...names);
+  const individual = file("results", "individual_results.json");
+  if (!existsSync(individual)) {
+    const message = `${folder} is no finished experiment: it has no results/individual_results.json`;
+    throw new CellsamError("ERR_CONFIG", message, { detail: { folder } });
+  }
+  const folds = fromSnake(await readJson(individual)) as StoredFold[];
+  const splits = existsSync(file("splits.json")) ? await readJson<Splits | Splits[]>(file("splits.json")) : [];
+  const perImage = file("results", "per_image.json");
+  const rows = existsSync(perImage) ? (fromSnake(await readJson(perImage)) as StoredImage[]) : [];
+  const byImage = new Map<string, Numbers[]>();
+  for (const { image, metrics, meanPromptIou } of rows)
+    byImage.set(image, [...(byImage.get(image) ?? []), { ...numbersOf(metrics), meanPromptIou }]);
+  const images = new Map([...byImage].map(([image, all]) => [image, averaged(all)]));
+  return { folder, splits: Array.isArray(splits) ? splits : [splits], folds, images };
+}
+
+function averaged(rows: readonly Numbers[]): Numbers {
+  const names = Object.keys(rows[0] ?? {});
+  return Object.fromEntries(
+    names.map((name) => {
+      const values = rows.map((row) => row[name] ?? null).filter((value) => value !== null);
+      return [name, values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length];
+    }),
+  );
+}
+
+function byFolds(a: Experiment, b: Experiment, notes: string[]): Comparison | null {
+  const sides = ({ splits }: Experiment) => JSON.stringify(splits.map(({ train, val, test }) => [train, val, test ?? []]));
+  if (sides(a) !== sides(b)) {
+    notes.push("the splits differ, so folds are not paired");
+    return null;
+  }
+  const both = a.folds.flatMap((one) => {
+    const other = b.folds.find(({ fold }) => fold === one.fold);
+    return one.error || !other || other.error ? [] : [[one, other] as const];
+  });
+  if (both.length < 2) {
+    notes.push("fewer than two folds succeeded in both, so folds are not compared");
+    return null;
+  }
+  const measured = both.map(([{ valImages, trainImages }]) => valImages / trainImages);
+  const valOverTrain = measured.reduce((sum, ratio) => sum + ratio, 0) / measured.length;
+  const numbers = (side: 0 | 1) => both.map((pair) => foldMetrics(pair[side]));
+  return comparePaired(numbers(0), numbers(1), { unit: "fold", valOverTrain });
+}
+
+function byImages(a: Experiment, b: Experiment, notes: string[]): Comparison | null {
+  const names = [...a.images.keys()].sort();
+  if (names.length === 0 || names.length !== b.images.size || names.some((name) => !b.images.has(name))) {
+    notes.push("results/per_image.json does not list the same images in both, so images are not paired");
+    return null;
+  }
+  if ([...a.folds, ...b.folds].some(({ evaluatedOn }) => evaluatedOn === "training"))
+    notes.push("an experiment was measured on its own training images, which flatters it");
+  const rows = ({ images }: Experiment) => names.map((name) => images.get(name) as Numbers);
+  return comparePaired(rows(a), rows(b), { unit: "image" });
+}

@@ -1,0 +1,23 @@
+/** Everything trains: for the final model, when the settings are known. What is measured afterwards is measured on training images. */
+import { fullDataset } from "../data/draw.js";
+import type { Groups, Splits } from "../data/split.js";
+import { type DrawnOptions, DrawnStrategy } from "./strategy.js";
+
+export class FullDatasetStrategy extends DrawnStrategy {
+  readonly name = "full_dataset";
+  override readonly mayLackValidation = true;
+
+  constructor(options: DrawnOptions = {}) {
+    super(options);
+  }
+
+  protected draw(sources: readonly string[], groups: Groups): Splits[] {
+    const { randomSeed: seed, testRatio, testGroups } = this;
+    return [fullDataset({ sources, seed, groups, testRatio, testGroups })];
+  }
+
+  /** The validation images of a file train too. */
+  protected override choose(folds: Splits[]): Splits[] {
+    return super.choose(folds).map(({ train, val, ...rest }) => ({ ...rest, train: [...train, ...val].sort(), val: [] }));
+  }
+}
