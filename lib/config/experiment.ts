@@ -1,50 +1,60 @@
 /** The whole configuration of one training run. The Python module's names (in camelCase) and defaults, flat where it is flat. */
 import { z } from "zod";
-import { dataFields, splitDefaults } from "./data.js";
-import { choice, flag, integer, path } from "./fields.js";
-import { inferenceSchema } from "./inference.js";
+import { configClass } from "./configClass.js";
+import { checkIntensity, dataFields } from "./data.js";
+import { flag, integer, path } from "./fields.js";
+import { evaluationSchema, inferenceSchema } from "./inference.js";
 import { modelFields } from "./model.js";
-import { configClass } from "./parse.js";
+import { monitoringFields } from "./monitoring.js";
+import { sourceFields } from "./source.js";
 import { stage1Schema } from "./stage1.js";
 import { stage2Schema } from "./stage2.js";
-
-export const strategies = ["train_val_split"] as const;
+import { strategyFields, strategyProblems } from "./strategy.js";
 
 export const experimentSchema = z
   .strictObject({
     ...dataFields,
+    ...sourceFields,
     outputName: z
       .string({ error: "must be the name of the experiment's folder" })
-      .regex(/^[^/\\]*[^/\\.\s][^/\\]*$/, { error: "must be a folder name without slashes" }),
-    outputDir: path().default("output"),
-    strategy: choice(strategies).default("train_val_split"),
+      .regex(/^[^/\\]*[^/\\.\s][^/\\]*$/, { error: "must be a folder name without slashes" })
+      .describe("Name of the experiment and of its folder."),
+    outputDir: path().default("output").describe("Folder of experiments, relative to the working directory."),
+    ...strategyFields,
     stages: z
       .array(z.union([z.literal(1), z.literal(2)], { error: "must be 1 or 2" }))
       .min(1, { error: "must list at least one stage" })
       .refine((list) => list.every((stage, i) => i === 0 || stage > (list[i - 1] as number)), {
         error: "must be [1], [2] or [1, 2]",
       })
-      .default([1, 2]),
-    stage1Config: stage1Schema.prefault({}),
-    stage2Config: stage2Schema.prefault({}),
-    batchSize: integer(1).default(1),
+      .default([1, 2])
+      .describe("Which stages are trained: 1 the detector, 2 the masks."),
+    stage1Config: stage1Schema.prefault({}).describe("Stage 1: the detector."),
+    stage2Config: stage2Schema.prefault({}).describe("Stage 2: the masks."),
+    batchSize: integer(1).default(1).describe("Tiles in a step."),
     ...modelFields,
-    inference: inferenceSchema.prefault({}),
-    /** Writes the resumable state every so many epochs; it is always written when a run is stopped. */
-    saveEvery: integer(1).default(1),
-    /** Draws the best and the worst validation images with their true and predicted outlines. */
-    saveVisualizations: flag().default(true),
-    /** Evaluates the untrained model on the validation images first. */
-    preeval: flag().default(false),
-    /** Logs every step with its loss components and the memory in use. */
-    debug: flag().default(false),
+    inference: inferenceSchema.prefault({}).describe("How boxes become cells, in evaluation and prediction."),
+    evaluation: evaluationSchema.prefault({}).describe("How predictions are measured."),
+    ...monitoringFields,
+    saveEvery: integer(1)
+      .default(1)
+      .describe("Writes the resumable state every so many epochs; it is always written when a run is stopped."),
+    saveVisualizations: flag()
+      .default(true)
+      .describe("Draws the best and the worst validation images with their true and predicted outlines."),
+    preeval: flag().default(false).describe("Evaluates the untrained model on the validation images first."),
+    debug: flag().default(false).describe("Logs every step with its loss components and the memory in use."),
   })
   .superRefine((config, context) => {
-    for (const [key, value] of Object.entries(splitDefaults)) {
-      if (config.splits !== null && config[key as keyof typeof splitDefaults] !== value) {
-        context.addIssue({ code: "custom", path: [key], message: "has no effect with `splits`, where no split is drawn" });
-      }
+    checkIntensity(config, context);
+    if (config.complexAugmentation && !config.augmentation) {
+      context.addIssue({
+        code: "custom",
+        path: ["complexAugmentation"],
+        message: "needs augmentation: true, to which it adds",
+      });
     }
+    for (const { key, message } of strategyProblems(config)) context.addIssue({ code: "custom", path: [key], message });
     if (config.stage1Config.transferWeights && !config.stages.includes(1)) {
       context.addIssue({
         code: "custom",

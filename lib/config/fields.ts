@@ -2,31 +2,45 @@
 import { z } from "zod";
 import { nearest } from "./nearest.js";
 
-function bounded(range: string, inside: (value: number) => boolean) {
+/** `limits`: the range in the words of JSON Schema. */
+function bounded(range: string, inside: (value: number) => boolean, limits: Record<string, unknown>) {
   const error = `must be ${range}`;
-  return z.number({ error }).refine((value) => Number.isFinite(value) && inside(value), { error });
+  return z
+    .number({ error })
+    .refine((value) => Number.isFinite(value) && inside(value), { error })
+    .meta(limits);
 }
 
-export const positive = () => bounded("a finite number > 0", (v) => v > 0);
-export const nonNegative = () => bounded("a finite number >= 0", (v) => v >= 0);
-export const atLeastOne = () => bounded("a finite number >= 1", (v) => v >= 1);
+export const positive = () => bounded("a finite number > 0", (v) => v > 0, { exclusiveMinimum: 0 });
+export const nonNegative = () => bounded("a finite number >= 0", (v) => v >= 0, { minimum: 0 });
+export const atLeastOne = () => bounded("a finite number >= 1", (v) => v >= 1, { minimum: 1 });
 /** [0, 1] */
-export const ratio = () => bounded("a number from 0 to 1", (v) => v >= 0 && v <= 1);
+export const ratio = () => bounded("a number from 0 to 1", (v) => v >= 0 && v <= 1, { minimum: 0, maximum: 1 });
 /** (0, 1] */
-export const fraction = () => bounded("a number > 0 and <= 1", (v) => v > 0 && v <= 1);
+export const fraction = () => bounded("a number > 0 and <= 1", (v) => v > 0 && v <= 1, { exclusiveMinimum: 0, maximum: 1 });
 /** [0, below) */
-export const ratioBelow = (below: number) => bounded(`a number >= 0 and < ${below}`, (v) => v >= 0 && v < below);
+export const ratioBelow = (below: number) =>
+  bounded(`a number >= 0 and < ${below}`, (v) => v >= 0 && v < below, { minimum: 0, exclusiveMaximum: below });
 /** (0, 1) */
-export const openRatio = () => bounded("a number > 0 and < 1", (v) => v > 0 && v < 1);
+export const openRatio = () =>
+  bounded("a number > 0 and < 1", (v) => v > 0 && v < 1, { exclusiveMinimum: 0, exclusiveMaximum: 1 });
 
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER) {
   const range = max === Number.MAX_SAFE_INTEGER ? `an integer >= ${min}` : `an integer from ${min} to ${max}`;
-  return bounded(range, (v) => Number.isInteger(v) && v >= min && v <= max);
+  return bounded(range, (v) => Number.isInteger(v) && v >= min && v <= max, {
+    type: "integer",
+    minimum: min,
+    ...(max < Number.MAX_SAFE_INTEGER && { maximum: max }),
+  });
 }
 
 /** 0, which switches something off, or an integer of the range. */
 export const zeroOrInteger = (min: number, max: number) =>
-  bounded(`0 or an integer from ${min} to ${max}`, (v) => v === 0 || (Number.isInteger(v) && v >= min && v <= max));
+  bounded(`0 or an integer from ${min} to ${max}`, (v) => v === 0 || (Number.isInteger(v) && v >= min && v <= max), {
+    type: "integer",
+    minimum: 0,
+    maximum: max,
+  });
 
 export function choice<const T extends readonly [string, ...string[]]>(names: T) {
   return z.enum(names, {

@@ -60,6 +60,11 @@ export function finetuneConfig(
     } else if (isStrategyFlag(key)) {
       if (typeof value !== "boolean") problems.push({ key, message: "must be true or false" });
       else if (value) flags.push(key);
+    } else if (key === "multipleDatasets") {
+      // Python's switch for additionalDatasets: true asks for some, false for none.
+      const some = Array.isArray(keywords.additionalDatasets) && keywords.additionalDatasets.length > 0;
+      if (value !== some)
+        problems.push({ key, message: `is ${value}, but additionalDatasets ${some ? "lists some" : "lists none"}` });
     } else if (!experimentKeys.includes(key)) {
       const meant = nearest(key, [...Object.keys(stageKeywords), ...Object.keys(strategyFlags), ...experimentKeys]);
       problems.push({ key, message: `unknown keyword${meant ? `; did you mean ${meant}?` : ""}` });

@@ -3,19 +3,50 @@ import { readFile } from "node:fs/promises";
 import { parse as parseYaml } from "yaml";
 import { CellsamError } from "../errors.js";
 import { fromSnake, isPlain, opaque, toCamelEntry, toCamelName } from "./python.js";
+import { fromPythonFile } from "./pythonFiles.js";
 
 export type RawConfig = Record<string, unknown>;
 
+/** Text in UTF-8, or in UTF-16 with the mark that Windows puts in front. @throws TypeError for other bytes */
+export function decodeText(bytes: Uint8Array): string {
+  const [first, second] = bytes;
+  const encoding = first === 0xff && second === 0xfe ? "utf-16le" : first === 0xfe && second === 0xff ? "utf-16be" : "utf-8";
+  return new TextDecoder(encoding, { fatal: true }).decode(bytes);
+}
+
 /**
  * The content of a .yaml, .yml or .json file with its keys in camelCase; not yet checked. `environment`, in which
- * experiment_config.json tells where it was trained, is no setting and is left out: that file configures a run like any other.
+ * experiment_config.json tells where it was trained, is no setting and is left out: that file configures a run like any other. Files of the Python project are taken too; `notice`
+ * hears what of them has no effect here.
  */
-export async function readConfigFile(path: string): Promise<RawConfig> {
+export async function readConfigFile(path: string, notice: (message: string) => void = () => undefined): Promise<RawConfig> {
+  return configOf(await readContent(path), (message) => notice(`${path}: ${message}`));
+}
+
+/** One configuration out of the Python project's three files. */
+export async function readPythonFiles(
+  files: { stage1Config?: string | undefined; stage2Config?: string | undefined; datasetConfig?: string | undefined },
+  notice: (message: string) => void = () => undefined,
+): Promise<RawConfig> {
+  const content: RawConfig = { dataset_config: null };
+  if (files.stage1Config) content.stage1_config = await readContent(files.stage1Config);
+  if (files.stage2Config) content.stage2_config = await readContent(files.stage2Config);
+  if (files.datasetConfig) content.dataset_config = await readContent(files.datasetConfig);
+  return configOf(content, notice);
+}
+
+function configOf(content: RawConfig, notice: (message: string) => void): RawConfig {
+  const { environment: _environment, $schema: _schema, ...config } = fromSnake(fromPythonFile(content, notice)) as RawConfig;
+  return config;
+}
+
+async function readContent(path: string): Promise<RawConfig> {
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = decodeText(await readFile(path));
   } catch (cause) {
-    throw new CellsamError("ERR_CONFIG", `cannot read the configuration ${path}`, { detail: { path }, cause });
+    const reason = cause instanceof TypeError ? ": it is neither UTF-8 nor UTF-16 text" : "";
+    throw new CellsamError("ERR_CONFIG", `cannot read the configuration ${path}${reason}`, { detail: { path }, cause });
   }
   let content: unknown;
   try {
@@ -27,8 +58,7 @@ export async function readConfigFile(path: string): Promise<RawConfig> {
   if (typeof content !== "object" || content === null || Array.isArray(content)) {
     throw new CellsamError("ERR_CONFIG", `${path} must hold keys and values`, { detail: { path } });
   }
-  const { environment: _environment, ...config } = fromSnake(content) as RawConfig;
-  return config;
+  return content as RawConfig;
 }
 
 /** `over` laid over `base`, group by group: what `over` does not name stays as it is in `base`. */
@@ -39,6 +69,11 @@ export function mergeConfig(base: RawConfig, over: RawConfig): RawConfig {
     merged[key] = isPlain(below) && isPlain(value) && !opaque.has(key) ? mergeConfig(below, value) : value;
   }
   return merged;
+}
+
+/** The camelCase names on a dotted path. */
+export function stepsOf(path: string): string[] {
+  return path.split(".").map(toCamelName);
 }
 
 /** Sets the value at a dotted path, in either spelling, creating the objects on the way. */

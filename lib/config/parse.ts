@@ -35,9 +35,13 @@ export function knownKeys(schema: z.ZodType, path: readonly PropertyKey[] = []):
   return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
 }
 
-function unknownKey(key: string, known: string[]): string {
+/** What to say about a key that is none of `known`. */
+export function unknownKey(key: string, known: string[]): string {
   const meant = nearest(key, known);
-  if (!meant) return `unknown key; known are ${known.join(", ")}`;
+  if (!meant)
+    return known.length > 20
+      ? "unknown key; `cellsam schema` lists the known ones"
+      : `unknown key; known are ${known.join(", ")}`;
   const snake = snakeCase(meant);
   return `unknown key; did you mean ${meant}${snake === meant ? "" : ` (${snake} in Python's spelling)`}?`;
 }
@@ -69,17 +73,4 @@ export function parseConfig<S extends z.ZodType>(title: string, schema: S, input
   const result = schema.safeParse(fromSnake(input), { reportInput: true });
   if (!result.success) throw configError(title, problemsOf(schema, result.error));
   return result.data;
-}
-
-/** A class whose instances are checked configurations: `new Stage1Config({ patience: 3 })`. */
-export function configClass<S extends z.ZodObject>(title: string, schema: S): new (input?: z.input<S>) => z.output<S> {
-  const CheckedConfig = class {
-    constructor(input?: z.input<S>) {
-      Object.assign(this, parseConfig(title, schema, input ?? {}));
-    }
-  };
-  Object.defineProperty(CheckedConfig, "name", { value: title });
-  return CheckedConfig as new (
-    input?: z.input<S>,
-  ) => z.output<S>;
 }

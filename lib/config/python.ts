@@ -22,12 +22,13 @@ export function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 }
 
-/** Renames snake_case keys to camelCase, at every depth. */
+/** Renames snake_case keys to camelCase, at every depth. Undefined values are unset. */
 export function fromSnake(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(fromSnake);
   if (!isPlain(value)) return value;
   const result: Record<string, unknown> = {};
   for (const [key, given] of Object.entries(value)) {
+    if (given === undefined) continue;
     const [name, entry] = toCamelEntry(key, given);
     if (Object.hasOwn(result, name)) throw new CellsamError("ERR_CONFIG", `${key}: ${name} is given twice, in two spellings`);
     result[name] = opaque.has(name) ? entry : fromSnake(entry);

@@ -1,32 +1,37 @@
 /** Settings of stage 1, the training of the detector (CellFinder). */
 import { z } from "zod";
+import { configClass } from "./configClass.js";
 import { choice, flag, fraction, nonNegative, ratio } from "./fields.js";
-import { configClass } from "./parse.js";
 import { trainingFields } from "./training.js";
 
 export const stage1Types = ["cellfinder", "image_encoder", "all_backbones", "head_only"] as const;
 
 export const stage1Schema = z
   .strictObject({
-    /** What trains: the head with the ViT of CellFinder, of SAM, of both, or of none. */
-    stage1Type: choice(stage1Types).default("cellfinder"),
-    /** "full": the whole detector head; "prediction": only its output layers and query positions, as the Python module did. */
-    headScope: choice(["full", "prediction"]).default("full"),
+    stage1Type: choice(stage1Types)
+      .default("cellfinder")
+      .describe("What trains: the head with the ViT of CellFinder, of SAM, of both, or of none."),
+    headScope: choice(["full", "prediction"])
+      .default("full")
+      .describe(
+        '"full": the whole detector head; "prediction": only its output layers and query positions, as the Python module did.',
+      ),
     ...trainingFields({ scheduler: "step" }),
-    ceLossWeight: nonNegative().default(1),
-    bboxLossWeight: nonNegative().default(5),
-    giouLossWeight: nonNegative().default(2),
-    focalAlpha: ratio().default(0.25),
-    /** Adds the losses of the decoder's earlier layers. */
-    auxLoss: flag().default(true),
-    setCostClass: nonNegative().default(1),
-    setCostBbox: nonNegative().default(1),
-    setCostGiou: nonNegative().default(1),
-    /** Learning rate of the trunk as a share of the head's. */
-    backboneLrRatio: fraction().default(1),
-    freezeBackbone: flag().default(false),
-    /** After the stage, gives the trunk that trained to the other network too: the detector's to SAM, or with "image_encoder" SAM's to the detector. */
-    transferWeights: flag().default(false),
+    ceLossWeight: nonNegative().default(1).describe("Weight of the class loss."),
+    bboxLossWeight: nonNegative().default(5).describe("Weight of the L1 loss of boxes."),
+    giouLossWeight: nonNegative().default(2).describe("Weight of the GIoU loss of boxes."),
+    focalAlpha: ratio().default(0.25).describe("Weight of positives in the focal loss, 1 - alpha of the others."),
+    auxLoss: flag().default(true).describe("Adds the losses of the decoder's earlier layers."),
+    setCostClass: nonNegative().default(1).describe("Weight of the class in the matching of boxes to cells."),
+    setCostBbox: nonNegative().default(1).describe("Weight of the L1 distance in the matching."),
+    setCostGiou: nonNegative().default(1).describe("Weight of the GIoU in the matching."),
+    backboneLrRatio: fraction().default(1).describe("Learning rate of the trunk as a share of the head's."),
+    freezeBackbone: flag().default(false).describe("Trains the head alone."),
+    transferWeights: flag()
+      .default(false)
+      .describe(
+        "After the stage, gives the trunk that trained to the other network too: the detector's to SAM, or with \"image_encoder\" SAM's to the detector.",
+      ),
   })
   .superRefine((config, context) => {
     const problem = (key: string, message: string) => context.addIssue({ code: "custom", path: [key], message });
@@ -54,5 +59,17 @@ export const stage1Schema = z
 
 export type Stage1Config = z.output<typeof stage1Schema>;
 /** @throws CellsamError ERR_CONFIG */
-export const Stage1Config = configClass("Stage1Config", stage1Schema);
+export const Stage1Config = configClass("Stage1Config", stage1Schema, {
+  /** What each part of the loss counts. */
+  getWeightDict() {
+    return { loss_ce: this.ceLossWeight, loss_bbox: this.bboxLossWeight, loss_giou: this.giouLossWeight };
+  },
+  /** The learning rate and weight decay of each group of parameters that the engine makes. */
+  getOptimizerParamGroups() {
+    const { learningRate, weightDecay, backboneLrRatio } = this;
+    const head = { name: "head", learningRate, weightDecay };
+    if (this.stage1Type === "head_only" || this.freezeBackbone) return [head];
+    return [head, { name: "backbone", learningRate: learningRate * backboneLrRatio, weightDecay }];
+  },
+});
 export type Stage1Input = z.input<typeof stage1Schema>;

@@ -1,7 +1,7 @@
 /** Settings of stage 2, the training of SAM's image-encoder neck (or more) through the mask decoder. */
 import { z } from "zod";
+import { configClass } from "./configClass.js";
 import { atLeastOne, flag, fraction, integer, nonNegative, positive, ratio, ratioBelow } from "./fields.js";
-import { configClass } from "./parse.js";
 import { trainingFields } from "./training.js";
 
 /** Settings of online hard example mining, which mean nothing while it is off. */
@@ -10,36 +10,44 @@ const miningDefaults = { ohemFraction: 0.1, ohemHardWeight: 2, ohemHardWeightMin
 export const stage2Schema = z
   .strictObject({
     ...trainingFields({ scheduler: "none" }),
-    focalLossWeight: nonNegative().default(1),
-    focalGamma: nonNegative().default(2),
-    focalAlpha: ratio().default(0.25),
-    diceLossWeight: nonNegative().default(1),
-    diceSmooth: positive().default(1),
-    boundaryLossWeight: nonNegative().default(1),
-    /** Unset: on when boundaryLossWeight > 0. */
-    useBoundaryLoss: flag().optional(),
-    onlineHardNegativeMining: flag().default(false),
-    onlineHardNegativeMiningWeighted: flag().default(false),
-    ohemFraction: fraction().default(miningDefaults.ohemFraction),
-    ohemHardWeight: atLeastOne().default(miningDefaults.ohemHardWeight),
-    ohemHardWeightMin: atLeastOne().default(miningDefaults.ohemHardWeightMin),
-    ohemHardWeightMax: atLeastOne().default(miningDefaults.ohemHardWeightMax),
-    trainNeckOnly: flag().default(true),
-    freezeImageEncoder: flag().default(true),
-    freezePromptEncoder: flag().default(true),
-    freezeMaskDecoder: flag().default(true),
-    /** Weight of the regression of the predicted IoU; 0 leaves that head untrained. */
-    iouLossWeight: nonNegative().default(0),
-    /** Most cells of an image that become prompts in one step, drawn anew each epoch; null: all. */
-    maxPrompts: integer(1).nullable().default(null),
-    /** Random shift of each prompt box corner, as a share of the box's size. */
-    boxJitter: ratioBelow(0.5).default(0),
-    /** An image without cells gives one prompt, the whole image with an empty target. */
-    backgroundPrompt: flag().default(false),
-    /** Prompts that go through the mask decoder at once: memory against speed, the result is the same. */
-    promptChunk: integer(1).default(32),
-    /** Learning rate of the trunk, when it trains, as a share of the others'. */
-    backboneLrRatio: fraction().default(1),
+    focalLossWeight: nonNegative().default(1).describe("Weight of the focal loss."),
+    focalGamma: nonNegative()
+      .default(2)
+      .describe("Focusing exponent of the focal loss; higher means harder pixels count more."),
+    focalAlpha: ratio().default(0.25).describe("Weight of positives in the focal loss, 1 - alpha of the others."),
+    diceLossWeight: nonNegative().default(1).describe("Weight of the dice loss."),
+    diceSmooth: positive().default(1).describe("Smoothing term of the dice loss."),
+    boundaryLossWeight: nonNegative().default(1).describe("Weight of the boundary loss."),
+    useBoundaryLoss: flag().optional().describe("Unset: on when boundaryLossWeight > 0."),
+    onlineHardNegativeMining: flag().default(false).describe("Gives the hardest cells of a batch more weight."),
+    onlineHardNegativeMiningWeighted: flag().default(false).describe("The weight of hard cells grows with their loss."),
+    ohemFraction: fraction().default(miningDefaults.ohemFraction).describe("Share of the cells that count as hard."),
+    ohemHardWeight: atLeastOne().default(miningDefaults.ohemHardWeight).describe("Weight of hard cells."),
+    ohemHardWeightMin: atLeastOne()
+      .default(miningDefaults.ohemHardWeightMin)
+      .describe("Lowest weight of hard cells, with the weighted form."),
+    ohemHardWeightMax: atLeastOne()
+      .default(miningDefaults.ohemHardWeightMax)
+      .describe("Highest weight of hard cells, with the weighted form."),
+    trainNeckOnly: flag().default(true).describe("Trains the neck of the image encoder and nothing else."),
+    freezeImageEncoder: flag().default(true).describe("Leaves the ViT of the image encoder as it is."),
+    freezePromptEncoder: flag().default(true).describe("Leaves the prompt encoder as it is."),
+    freezeMaskDecoder: flag().default(true).describe("Leaves the mask decoder as it is."),
+    iouLossWeight: nonNegative()
+      .default(0)
+      .describe("Weight of the regression of the predicted IoU; 0 leaves that head untrained."),
+    maxPrompts: integer(1)
+      .nullable()
+      .default(null)
+      .describe("Most cells of an image that become prompts in one step, drawn anew each epoch; null: all."),
+    boxJitter: ratioBelow(0.5).default(0).describe("Random shift of each prompt box corner, as a share of the box's size."),
+    backgroundPrompt: flag()
+      .default(false)
+      .describe("An image without cells gives one prompt, the whole image with an empty target."),
+    promptChunk: integer(1)
+      .default(32)
+      .describe("Prompts that go through the mask decoder at once: memory against speed, the result is the same."),
+    backboneLrRatio: fraction().default(1).describe("Learning rate of the trunk, when it trains, as a share of the others'."),
   })
   .superRefine((config, context) => {
     const problem = (key: string, message: string) => context.addIssue({ code: "custom", path: [key], message });
@@ -76,5 +84,15 @@ export const stage2Schema = z
 
 export type Stage2Config = z.output<typeof stage2Schema>;
 /** @throws CellsamError ERR_CONFIG */
-export const Stage2Config = configClass("Stage2Config", stage2Schema);
+export const Stage2Config = configClass("Stage2Config", stage2Schema, {
+  /** What each part of the loss counts; 0 for a boundary loss that is switched off. */
+  getLossWeights() {
+    const boundary = this.useBoundaryLoss === false ? 0 : this.boundaryLossWeight;
+    return { focal: this.focalLossWeight, dice: this.diceLossWeight, boundary };
+  },
+  /** More than 600 epochs, which the Python module calls deep. */
+  isDeepModel() {
+    return this.totalEpochs > 600;
+  },
+});
 export type Stage2Input = z.input<typeof stage2Schema>;

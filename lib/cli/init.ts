@@ -1,0 +1,51 @@
+/** `cellsam init`: writes a commented configuration file, filled in from the data where they are given. */
+import { open } from "node:fs/promises";
+import { Command, Option } from "commander";
+import { type Chosen, configTemplate, nameOf, type Preset, presets } from "../config/template.js";
+import { CellsamError } from "../errors.js";
+import { dataFacts } from "../runners/dataFacts.js";
+
+interface InitFlags {
+  images?: string;
+  masks?: string;
+  name?: string;
+  weights?: string;
+  preset?: Preset;
+}
+
+export function initCommand(): Command {
+  return new Command("init")
+    .description("write a commented configuration file")
+    .argument("[file]", "where; never replaces a file", "cellsam.yaml")
+    .option("--images <path>", "folder of images")
+    .option("--masks <path>", "folder of label masks")
+    .option("--name <name>", "name of the experiment")
+    .option("--weights <file>", "weights to start from")
+    .addOption(new Option("--preset <preset>", "starting point").choices(Object.keys(presets)))
+    .option("--debug", "print the stack of errors")
+    .action(async (file: string, flags: InitFlags) => {
+      const { images, masks, name, weights, preset } = flags;
+      const found = images && masks ? await dataFacts(images, masks) : { facts: [], binaryMasks: false };
+      const chosen: Chosen = {
+        img_path: images ?? "path/to/images",
+        mask_path: masks ?? "path/to/masks",
+        output_name: name ?? (preset ? `${nameOf(images ?? "my")}_${preset}` : nameOf(images ?? "my_experiment")),
+        ...(weights && { weights }),
+        ...(found.binaryMasks && { binary_masks: true }),
+        ...(preset && presets[preset]),
+      };
+      await writeNew(file, configTemplate(chosen, found.facts));
+      process.stdout.write(`${file} written; next: cellsam plan --config ${file}\n`);
+    });
+}
+
+async function writeNew(path: string, text: string): Promise<void> {
+  try {
+    await using file = await open(path, "wx");
+    await file.writeFile(text);
+  } catch (cause) {
+    const exists = (cause as NodeJS.ErrnoException).code === "EEXIST";
+    const message = exists ? `${path} exists already; choose another name` : `${path} could not be written`;
+    throw new CellsamError(exists ? "ERR_OUTPUT_EXISTS" : "ERR_FILE", message, { cause, detail: { path } });
+  }
+}

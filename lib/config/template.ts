@@ -1,0 +1,86 @@
+/** A commented configuration file: every setting with its description and default, those that are chosen filled in. */
+import { stringify } from "yaml";
+import { snakeCase } from "../names.js";
+import { configSchema, type JsonSchema } from "./jsonSchema.js";
+
+/** Settings by their snake_case names, groups as objects. */
+export type Chosen = Record<string, unknown>;
+
+const width = 110;
+
+/**
+ * YAML text. Chosen settings are written, all others stand as comments with their defaults, so that taking away a `#` changes
+ * nothing yet. `facts` come first, as comments.
+ */
+export function configTemplate(chosen: Chosen, facts: readonly string[] = []): string {
+  const schema = configSchema("experiment");
+  const head = [
+    "# yaml-language-server: $schema=node_modules/cellsam-train/schema/experiment.schema.json",
+    ...facts.flatMap(comment),
+  ];
+  return `${[...head, "", ...group(schema, chosen, "")].join("\n")}\n`;
+}
+
+function group(schema: JsonSchema, chosen: Chosen, indent: string): string[] {
+  const { environment: _environment, $schema: _schema, ...properties } = schema.properties as Record<string, JsonSchema>;
+  const required = (schema.required ?? []) as string[];
+  const names = Object.keys(properties).sort((a, b) => Number(required.includes(b)) - Number(required.includes(a)));
+  return names.flatMap((name) => {
+    const field = properties[name] as JsonSchema;
+    const about = comment(explained(field)).map((line) => indent + line);
+    if (field.properties) {
+      const inner = group(field, (chosen[name] ?? {}) as Chosen, `${indent}  `);
+      const written = inner.some((line) => line.trim() !== "" && !line.trim().startsWith("#"));
+      return ["", ...about, `${indent}${written ? "" : "# "}${name}:`, ...inner];
+    }
+    const value = name in chosen ? chosen[name] : field.default;
+    const line = `${name}: ${value === undefined ? "" : flow(value)}`.trimEnd();
+    return [...about, `${indent}${name in chosen ? "" : "# "}${line}`];
+  });
+}
+
+/** Description, and what is allowed. */
+function explained(field: JsonSchema): string {
+  const options = [field, ...((field.anyOf ?? []) as JsonSchema[])];
+  const names = options.flatMap((option) => (option.enum ?? []) as string[]);
+  const allowed = names.length > 0 ? ` One of ${names.join(", ")}.` : "";
+  return `${String(field.description ?? "")}${allowed}`.trim();
+}
+
+function flow(value: unknown): string {
+  return stringify(value, { collectionStyle: "flow", lineWidth: 0 }).trim();
+}
+
+/** `# ` lines of at most `width` characters. */
+function comment(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1);
+    if (word === "") continue;
+    if (last !== undefined && last.length + word.length < width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(`# ${word}`);
+  }
+  return lines;
+}
+
+/** Starting points. Keys and values are those of the files. */
+export const presets = {
+  quick: { strategy: "train_val_split", stage1_config: { total_epochs: 5 }, stage2_config: { total_epochs: 5 }, debug: true },
+  nuclei: { normalize: true, augmentation: true, stage1_config: { total_epochs: 100 }, stage2_config: { total_epochs: 100 } },
+  he: { stain_transform: true, gamma: 2.1, eosin: 0, dab: 0, augmentation: true },
+  ihc: { stain_transform: true, gamma: 2.1, eosin: 0, dab: 1, augmentation: true },
+  k_fold: { strategy: "k_fold", k_folds: 5, preeval: true, augmentation: true },
+} as const satisfies Record<string, Chosen>;
+export type Preset = keyof typeof presets;
+
+/** A name of a folder that a path suggests, e.g. for the experiment. */
+export function nameOf(path: string): string {
+  return (
+    snakeCase(
+      path
+        .replace(/[/\\]+$/, "")
+        .split(/[/\\]/)
+        .at(-1) ?? "",
+    ).replace(/[^a-z0-9_-]+/g, "_") || "experiment"
+  );
+}
