@@ -33,6 +33,19 @@ export interface EpochEvent {
   improved: boolean;
 }
 
+/** One training of several, or the only one. */
+export interface FoldEvent {
+  type: "fold";
+  /** From 1. */
+  fold: number;
+  folds: number;
+  state: "begin" | "end" | "failed";
+  /** Of a finished fold: its flat numbers (f1, ap50, mean_ap, pq, mean_prompt_iou, best_f1 ...); null where there is none. */
+  metrics?: Record<string, number | null>;
+  /** Why a fold failed. */
+  error?: { code: string; message: string };
+}
+
 export interface StageEvent {
   type: "stage";
   stage: 1 | 2;
@@ -66,7 +79,7 @@ export interface NoticeEvent {
   detail?: Record<string, unknown>;
 }
 
-export type TrainingEvent = StepEvent | EpochEvent | StageEvent | CheckpointEvent | ProgressEvent | NoticeEvent;
+export type TrainingEvent = StepEvent | EpochEvent | FoldEvent | StageEvent | CheckpointEvent | ProgressEvent | NoticeEvent;
 
 /**
  * A queue with one reader. `push` never blocks: while the newest unread event is a step or progress, the next event of that

@@ -11,14 +11,19 @@ export type Masks = NdArray<FloatArray>;
 /** The true masks, values 0 to 1, of the same shape. */
 export type MaskTargets = NdArray<FloatArray | Uint8Array>;
 
-export interface FocalOptions {
+export interface IgnoredPixels {
+  /** Pixels where it is not 0 are left out of value and gradient, shape of the logits or [H,W] for all masks. Default: none. */
+  ignored?: NdArray<Uint8Array>;
+}
+
+export interface FocalOptions extends IgnoredPixels {
   /** Weight of the positive pixels, 1 - alpha of the others; below 0: no weights. Default 0.25. */
   alpha?: number;
   /** How fast easy pixels fade out, at least 0. Default 2. */
   gamma?: number;
 }
 
-export interface DiceOptions {
+export interface DiceOptions extends IgnoredPixels {
   /** Added above and below the fraction line, greater than 0. Default 1. */
   smooth?: number;
 }
@@ -48,13 +53,14 @@ export function diceLoss(logits: Masks, target: MaskTargets, options: DiceOption
 
 /**
  * Boundary loss: the mean over pixels of |E(p) - E(g)|, E the Sobel edge strength sqrt(gx² + gy² + 1e-6) with zero padding.
+ * Edges within one pixel of an ignored one are left out too.
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ.
  */
-export function boundaryLoss(logits: Masks, target: MaskTargets): LossValue {
-  return engineCall("loss.boundary", { logits, target });
+export function boundaryLoss(logits: Masks, target: MaskTargets, options: IgnoredPixels = {}): LossValue {
+  return engineCall("loss.boundary", { logits, target, ...options });
 }
 
-export interface MaskLossOptions {
+export interface MaskLossOptions extends IgnoredPixels {
   /** Default 1; a term of weight 0 is not computed. */
   focalWeight?: number;
   /** Default 0.25. */
@@ -97,6 +103,7 @@ export function maskLoss(logits: Masks, target: MaskTargets, options: MaskLossOp
     dice_smooth: options.diceSmooth,
     boundary_weight: options.boundaryWeight,
     use_boundary: options.useBoundary,
+    ignored: options.ignored,
   });
 }
 
@@ -106,6 +113,8 @@ export interface DetectionTargets {
   boxes: NdArray<FloatArray>;
   /** [T]: the class of each box, from 0. */
   labels: NdArray<Int32Array>;
+  /** [H,W], not 0 where the truth is unknown: unmatched queries at least half in it are left out of the class loss. Default: none. */
+  ignored?: NdArray<Uint8Array>;
 }
 
 export interface DetectionLossOptions {

@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CellsamError, toCellsamError } from "./errors.js";
+import { fromBorder } from "./names.js";
 import { engineTorch, resolveEngine } from "./runtime/engine.js";
 import { type Libtorch, type ResolveOptions, resolveLibtorch } from "./runtime/resolve.js";
 
@@ -25,7 +26,18 @@ export interface DriverInfo {
   cuda: string;
   /** The driver's own version, e.g. "570.124.06"; null where the system does not tell. */
   version: string | null;
-  devices: { name: string; memory: number; computeCapability: string }[];
+  /** Bytes; `free` is null where the system does not tell. */
+  devices: { name: string; memory: number; free: number | null; computeCapability: string }[];
+}
+
+/** Bytes that torch holds on a device; `free` as the device reports it. */
+export interface DeviceMemory {
+  allocated: number;
+  reserved: number;
+  maxAllocated: number;
+  maxReserved: number;
+  free: number;
+  total: number;
 }
 
 /** What the binding holds at this moment, in this process. All zero when nothing is in use. */
@@ -141,6 +153,29 @@ export async function openNative(options: Record<string, unknown>): Promise<Nati
 /** The GPU driver as libcuda tells it, without libtorch; null when there is no driver or no GPU. */
 export function driverInfo(): DriverInfo | null {
   return guarded(() => loadBinding().driver());
+}
+
+/** null for the CPU, without a loaded engine, and until torch has used the device: asking starts nothing. */
+export function deviceMemory(device: string): DeviceMemory | null {
+  if (!seesDevice(device)) return null;
+  return fromBorder(engineCall("device.memory", { device })) as DeviceMemory | null;
+}
+
+export function resetDevicePeak(device: string): void {
+  if (seesDevice(device)) engineCall("device.reset_peak", { device });
+}
+
+/** Gives memory that torch keeps for later back to the device. */
+export function emptyDeviceCache(device: string): void {
+  if (seesDevice(device)) engineCall("device.empty_cache", { device });
+}
+
+/** Whether the loaded engine knows the device; a machine without it, or with a CPU build of libtorch, is no error here. */
+function seesDevice(device: string): boolean {
+  if (!engine?.libtorch) return false;
+  const index = Number(device.slice("cuda:".length) || 0);
+  const { devices } = engineCall<{ devices: { kind: string }[] }>("info");
+  return devices.filter(({ kind }) => kind === "cuda").length > index;
 }
 
 export function liveObjects(): LiveObjects {

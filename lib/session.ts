@@ -5,9 +5,12 @@
  */
 
 import { CellsamError } from "./errors.js";
-import type { StepEvent } from "./events.js";
+import type { NoticeEvent, StepEvent } from "./events.js";
+import type { Candidates, Prediction } from "./inference.js";
 import { fromBorder, toBorder } from "./names.js";
 import { type NativeJob, type NativeSession, type NdArray, openNative } from "./native.js";
+
+export type { Candidates, Prediction } from "./inference.js";
 
 export type Device = "cpu" | "cuda" | `cuda:${number}`;
 export type ImageArray = NdArray<Uint8Array | Uint16Array | Float32Array>;
@@ -75,9 +78,14 @@ export interface TrainEpochOptions {
   epoch: number;
   startStep?: number;
   batchSize: number;
+  /** Flips and quarter turns. */
   augment: boolean;
+  /** Besides: affine and elastic deformation, brightness. Only with `augment`. Default false. */
+  complexAugmentation?: boolean;
   signal?: AbortSignal | undefined;
   onStep?: ((event: StepEvent) => void) | undefined;
+  /** What the engine had to do otherwise than asked, such as smaller prompt chunks for want of memory. */
+  onNotice?: ((event: NoticeEvent) => void) | undefined;
 }
 
 export interface EpochReport {
@@ -96,6 +104,7 @@ export interface ValidateOptions {
   indices: Int32Array;
   batchSize: number;
   signal?: AbortSignal | undefined;
+  onNotice?: ((event: NoticeEvent) => void) | undefined;
 }
 
 export interface ValidateReport {
@@ -116,11 +125,25 @@ export interface StateReport {
   step: number;
 }
 
-/** How pixels are read and how boxes become cells; lib/config/inference.ts says what each one does. Absent: the engine's default. */
-export interface InferenceOptions {
+/** How pixels are read; lib/config/data.ts says what each one does. Absent: the engine's default. */
+export interface PixelOptions {
   normalize?: boolean;
   intensity?: "percentile" | "full";
   greyChannel?: "blue" | "all";
+  nuclearChannel?: "red" | "green" | "blue" | null;
+  wholeCellChannel?: "red" | "green" | "blue" | null;
+  rgbTransform?: boolean;
+  stainTransform?: boolean;
+  /** From here on: read with stainTransform only. */
+  inversion?: boolean;
+  eosin?: number;
+  dab?: number;
+  onlyNuclei?: boolean;
+  gamma?: number;
+}
+
+/** How pixels are read and how boxes become cells; lib/config/inference.ts says what each one does. Absent: the engine's default. */
+export interface InferenceOptions extends PixelOptions {
   bboxThreshold?: number;
   adaptiveThreshold?: boolean;
   nmsIou?: number;
@@ -145,17 +168,14 @@ export interface PredictOptions extends InferenceOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Instance i (row i of scores, boxes and ious) has the id i + 1 in `labels`. */
-export interface Prediction {
-  /** [H,W], 0 is background. */
-  labels: NdArray<Int32Array>;
-  /** [n]. */
-  scores: NdArray<Float64Array>;
-  /** [n,4], xyxy in pixels. */
-  boxes: NdArray<Float64Array>;
-  /** [n], the model's own estimate of each mask's IoU. */
-  ious: NdArray<Float64Array>;
-  count: number;
+export interface CandidatesOptions extends InferenceOptions {
+  /** [H,W] or [H,W,C]. */
+  image: ImageArray;
+  /** Smallest detection score. Default 0.01. */
+  floor?: number;
+  /** Of a tile, best first; those above the configured threshold stay in any case. Default 1000. */
+  maxCandidates?: number;
+  signal?: AbortSignal | undefined;
 }
 
 export interface PromptIouOptions extends InferenceOptions {
@@ -192,6 +212,8 @@ export interface Session extends AsyncDisposable, Disposable {
   endStage(): Promise<void>;
   /** Rejects with the signal's reason when it fires. */
   predict(options: PredictOptions): Promise<Prediction>;
+  /** All that some detection threshold would find, in one pass; see assemblePrediction and sweepThresholds. */
+  candidates(options: CandidatesOptions): Promise<Candidates>;
   /** IoU of each cell's mask when its true box is the prompt. Rejects with the signal's reason when it fires. */
   promptIou(options: PromptIouOptions): Promise<PromptIou>;
   /** Stops the running command, rejects it and the queued ones with ERR_DISPOSED, frees the model. May be called again. */
@@ -199,19 +221,16 @@ export interface Session extends AsyncDisposable, Disposable {
   readonly disposed: boolean;
 }
 
-export interface StoreWriterOptions {
+export interface StoreWriterOptions extends PixelOptions {
   path: string;
   tileSize?: number;
   overlap?: number;
   minFragmentArea?: number;
-  normalize?: boolean;
-  intensity?: "percentile" | "full";
-  greyChannel?: "blue" | "all";
 }
 
 export interface StoreImage {
   image: ImageArray;
-  /** Instance ids, 0 is background, [H,W]. */
+  /** Instance ids, 0 is background, -1 marks pixels that training leaves out, [H,W]. */
   labels?: NdArray<Int32Array>;
   /** Identifies the source image; tiles of one source never part in a split. */
   source: string;
@@ -264,10 +283,15 @@ class CommandSession {
   }
 
   /** Runs one command; an abort asks it to stop and then rejects with the signal's reason. */
-  protected async command<T = unknown>(name: string, args: Record<string, unknown> = {}, signal?: AbortSignal): Promise<T> {
+  protected async command<T = unknown>(
+    name: string,
+    args: Record<string, unknown> = {},
+    signal?: AbortSignal,
+    onEvent?: (event: unknown) => void,
+  ): Promise<T> {
     signal?.throwIfAborted();
     try {
-      const answer = await this.send<T>(name, args, signal);
+      const answer = await this.send<T>(name, args, signal, onEvent);
       signal?.throwIfAborted();
       return answer;
     } catch (error) {
@@ -318,12 +342,16 @@ class ModelSession extends CommandSession implements Session {
     return this.command("begin_stage", options);
   }
 
-  trainEpoch({ signal, onStep, ...options }: TrainEpochOptions): Promise<EpochReport> {
-    return this.send("train_epoch", options, signal, onStep as ((event: unknown) => void) | undefined);
+  trainEpoch({ signal, onStep, onNotice, ...options }: TrainEpochOptions): Promise<EpochReport> {
+    return this.send("train_epoch", options, signal, (event) => {
+      const told = event as StepEvent | NoticeEvent;
+      if (told.type === "step") onStep?.(told);
+      else onNotice?.(told);
+    });
   }
 
-  validate({ signal, ...options }: ValidateOptions): Promise<ValidateReport> {
-    return this.command("validate", options, signal);
+  validate({ signal, onNotice, ...options }: ValidateOptions): Promise<ValidateReport> {
+    return this.command("validate", options, signal, onNotice as ((event: unknown) => void) | undefined);
   }
 
   observe(loss: number): Promise<{ lr: number }> {
@@ -348,6 +376,10 @@ class ModelSession extends CommandSession implements Session {
 
   predict({ signal, ...options }: PredictOptions): Promise<Prediction> {
     return this.command("predict", options, signal);
+  }
+
+  candidates({ signal, ...options }: CandidatesOptions): Promise<Candidates> {
+    return this.command("candidates", options, signal);
   }
 
   promptIou({ signal, ...options }: PromptIouOptions): Promise<PromptIou> {

@@ -1,15 +1,21 @@
 /** Evaluates predictions against true masks: two folders of label images, or a model with images and masks. */
-
-import type { PredictInput } from "../config/inference.js";
-import { checkDataset, datasetError } from "../data/check.js";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type PredictInput, predictSchema } from "../config/inference.js";
+import { parseConfig } from "../config/parse.js";
+import { datasetError } from "../data/check.js";
+import { loadDataset } from "../data/dataset.js";
 import { decodeLabels } from "../data/decode.js";
 import { discover } from "../data/discover.js";
+import { pairLabels } from "../data/source.js";
 import { CellsamError } from "../errors.js";
-import { evaluatePair, type PairEvaluation, type Summary, summarize } from "../evaluation.js";
+import { type EvaluationOptions, evaluatePair, type PairEvaluation, type Summary, summarize } from "../evaluation.js";
 import type { ProgressEvent } from "../events.js";
+import { readJson } from "../monitor/json.js";
 import type { openSession } from "../session.js";
-import { type Evaluation, evaluateModel } from "./finalEvaluation.js";
-import { openDetector } from "./predict.js";
+import { type EvaluateModelOptions, type Evaluation, evaluateModel } from "./finalEvaluation.js";
+import { ofImage } from "./imageError.js";
+import { openDetector, type PredictedImage } from "./predict.js";
 import { labelArray } from "./tiles.js";
 
 export interface EvaluateOptions {
@@ -21,53 +27,88 @@ export interface EvaluateOptions {
   openSession?: typeof openSession;
 }
 
+export interface EvaluateFoldersOptions extends EvaluateOptions, Omit<EvaluationOptions, "scores"> {}
+
+export interface EvaluateWeightsOptions
+  extends EvaluateOptions,
+    Pick<EvaluateModelOptions, "optimizeThreshold" | "keepGoing"> {}
+
 export interface FolderEvaluation {
   summary: Summary;
   images: { image: string; metrics: PairEvaluation }[];
 }
 
+/** The scores that `predictFolder` left beside its label images, row i for the id i + 1; none where they are incomplete. */
+async function scoresOf(labels: string, stem: string): Promise<EvaluationOptions["scores"]> {
+  const file = join(dirname(labels), "scores.json");
+  if (!existsSync(file)) return undefined;
+  const rows = await readJson<PredictedImage[]>(file);
+  const own = Array.isArray(rows) ? rows.find(({ image }) => image === stem)?.instances : undefined;
+  if (!own?.every(({ id, score }, i) => id === i + 1 && Number.isFinite(score))) return undefined;
+  return { data: Float64Array.from(own, ({ score }) => score), shape: [own.length] };
+}
+
 /**
- * Compares the label images of two folders, paired by name.
+ * Compares the label images of two folders, paired by name. With the scores.json of `predictFolder` beside the predictions there is
+ * a COCO AP too.
  * @throws CellsamError ERR_DATASET listing every file without a partner or of another size
  */
 export async function evaluateFolders(
   truthPath: string,
   predictionPath: string,
-  options: EvaluateOptions = {},
+  options: EvaluateFoldersOptions = {},
 ): Promise<FolderEvaluation> {
+  const { iouThreshold = 0.5, cutoff2 = 0.1, boundaryTolerance = 2 } = options;
   const found = await discover({ imgPath: predictionPath, maskPath: truthPath });
   if (found.problems.length > 0) throw datasetError(found.problems);
   const images: FolderEvaluation["images"] = [];
-  for (const [i, { stem, image, mask }] of found.pairs.entries()) {
+  for (const [i, pair] of found.pairs.entries()) {
     options.signal?.throwIfAborted();
-    const truth = labelArray(await decodeLabels(mask as string, { binaryMasks: options.binaryMasks ?? false }));
+    const { stem, image, mask } = pair;
     const prediction = labelArray(await decodeLabels(image));
+    const [height = 0, width = 0] = prediction.shape;
+    const truth = labelArray(await pairLabels({ ...pair, height, width }, { binaryMasks: options.binaryMasks ?? false }));
     if (truth.shape.join() !== prediction.shape.join()) {
       const message = `${stem}: the true mask has ${truth.shape.join(" x ")} pixels, the prediction ${prediction.shape.join(" x ")}`;
       throw new CellsamError("ERR_DATASET", message, { detail: { image, mask } });
     }
-    images.push({ image: stem, metrics: await evaluatePair(truth, prediction) });
+    const scores = await scoresOf(image, stem);
+    const metrics = await evaluatePair(truth, prediction, {
+      iouThreshold,
+      cutoff2,
+      boundaryTolerance,
+      ...(scores && { scores }),
+    }).catch((cause: unknown) => {
+      throw ofImage({ stem, image }, cause);
+    });
+    images.push({ image: stem, metrics });
     options.onProgress?.({ type: "progress", task: "evaluate", done: i + 1, total: found.pairs.length });
   }
   return { summary: summarize(images.map(({ metrics }) => metrics)), images };
 }
 
-/** Predicts the images with a model and compares with the true masks. @throws CellsamError ERR_DATASET, ERR_CONFIG */
+/**
+ * Predicts the images with a model and compares with the true masks. With `optimizeThreshold` the best detection thresholds come
+ * along, from the same pass; tune them on validation images and report on others. @throws CellsamError ERR_DATASET, ERR_CONFIG
+ */
 export async function evaluateWeights(
   imgPath: string,
   maskPath: string,
   input: PredictInput,
-  options: EvaluateOptions = {},
+  options: EvaluateWeightsOptions = {},
 ): Promise<Evaluation> {
   const { binaryMasks = false, signal, onProgress = () => undefined } = options;
-  const found = await discover({ imgPath, maskPath });
-  const { pairs } = await checkDataset(found.pairs, { binaryMasks, problems: found.problems, ...(signal && { signal }) });
+  const source = parseConfig("prediction", predictSchema, input);
+  const { pairs } = await loadDataset({ ...source, imgPath, maskPath, binaryMasks }, { ...(signal && { signal }) });
   const { session, config } = await openDetector(input, options);
   try {
     const emit = (event: { type: string }) => {
       if (event.type === "progress") onProgress(event as ProgressEvent);
     };
-    return await evaluateModel({ session, config: { ...config, binaryMasks, tileSize: 0 }, emit, signal }, pairs);
+    return await evaluateModel({ session, config: { ...config, binaryMasks, tileSize: 0 }, emit, signal }, pairs, {
+      optimizeThreshold: options.optimizeThreshold ?? false,
+      keepGoing: options.keepGoing ?? false,
+    });
   } finally {
     await session.dispose();
   }

@@ -1,26 +1,33 @@
 /** The main entry: checks the configuration and the data, prepares the output folder, trains, evaluates, writes the results. */
 import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { arch, platform } from "node:process";
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { toSnake } from "../config/python.js";
-import { type CheckedPair, checkDataset } from "../data/check.js";
-import { discover } from "../data/discover.js";
-import type { Splits } from "../data/split.js";
+import { stageOptions } from "../config/stageOptions.js";
+import type { CheckedPair } from "../data/check.js";
+import { type Dataset, loadDataset } from "../data/dataset.js";
+import { type DuplicatePair, duplicateSets } from "../data/duplicates.js";
+import { checkFolds, type Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
 import { EventChannel, type TrainingEvent } from "../events.js";
 import { readJson, writeJson } from "../monitor/json.js";
 import { Log } from "../monitor/log.js";
 import { loadEngine } from "../native.js";
+import { writeExperimentReport } from "../report/experimentReport.js";
 import { type Device, openSession, openStoreWriter, type Session } from "../session.js";
-import type { Strategy } from "../strategies/strategy.js";
-import { TrainValSplitStrategy } from "../strategies/trainValSplit.js";
+import { configuredStrategy } from "../strategies/configured.js";
+import { DrawnStrategy, type Strategy } from "../strategies/strategy.js";
 import { packageVersion } from "../version.js";
 import { resolveDevice } from "./device.js";
+import { duplicateReport, duplicatesOf, duplicateWarning } from "./duplicates.js";
 import { splitTiles, trainFold } from "./fold.js";
+import { lockExperiment } from "./lock.js";
 import { openModel } from "./model.js";
 import { OutputTree } from "./outputTree.js";
-import { type FoldResult, writeResults } from "./results.js";
-import { checkInputs, newRunState, type RunState, readRunState, writeRunState } from "./resume.js";
+import { type FoldResult, failedResult, writeResults } from "./results.js";
+import { beginFold, checkInputs, newRunState, type RunState, readRunState, writeRunState } from "./resume.js";
+import { RunMonitor } from "./runMonitor.js";
 import { fileHash, storeKey, type TileStore, tileStore } from "./tiles.js";
 
 const logger = "cellsam.runner";
@@ -46,7 +53,9 @@ export class ExperimentRunner {
   readonly #strategy: Strategy;
   readonly #channel = new EventChannel<TrainingEvent>();
   #running: Promise<FoldResult[]> | undefined;
+  readonly #monitor: RunMonitor;
   #logFile: Log | undefined;
+  #unlock: (() => Promise<void>) | undefined;
   /** Warnings from before there was a log file. */
   readonly #unlogged: string[] = [];
 
@@ -55,8 +64,8 @@ export class ExperimentRunner {
     this.config = new ExperimentConfig(config);
     this.#options = options;
     this.tree = new OutputTree(this.config.outputDir, this.config.outputName);
-    const { valRatio, splitSeed, splits } = this.config;
-    this.#strategy = options.strategy ?? new TrainValSplitStrategy({ valRatio, randomSeed: splitSeed, splits });
+    this.#monitor = new RunMonitor(this.config, dirname(this.tree.log));
+    this.#strategy = options.strategy ?? configuredStrategy(this.config);
   }
 
   /** Runs the experiment, once; answers one result per split. */
@@ -82,6 +91,9 @@ export class ExperimentRunner {
       else this.#logFile?.error(logger, error instanceof Error ? (error.stack ?? error.message) : String(error));
       this.#channel.fail(error);
       throw error;
+    } finally {
+      await this.#unlock?.();
+      this.#monitor.end();
     }
   }
 
@@ -91,22 +103,29 @@ export class ExperimentRunner {
     signal?.throwIfAborted();
     // A machine that is not set up, or a taken name, is told before the data are read.
     if (!this.#options.openSession) loadEngine();
-    const { imgPath, maskPath, weights, splits: splitsFile } = config;
-    await tree.check(this.#options, { imgPath, maskPath, weights, splits: splitsFile });
-    const pairs = await this.#data();
+    const { imgPath, maskPath, weights, splits: splitsFile, groups } = config;
+    this.#unlock = await lockExperiment(config.outputDir, config.outputName);
+    await tree.check(this.#options, { imgPath, maskPath, weights, splits: splitsFile, groups });
+    const { pairs, trainingOnly } = await this.#data();
     const key = await storeKey(pairs, config, packageVersion);
     const saved =
       resume && existsSync(tree.runState) ? await readRunState(tree.runState, tree.resume, config, packageVersion) : undefined;
     if (saved) {
       checkInputs(saved, { storeKey: key });
-      if (saved.status === "finished") return saved.results;
+      const good = saved.results.filter(({ error }) => error === null);
+      if (saved.status === "finished" && good.length === saved.results.length) return saved.results;
+      // Resuming a finished run tries the folds again that failed.
+      if (saved.status === "finished") Object.assign(saved, { status: "running", results: good });
       this.#openLog();
     }
     const device = await resolveDevice(config.device, (message) => this.#warn(message));
     const weightsHash = weights && (await this.#weightsHash(weights));
     if (saved) checkInputs(saved, { weightsHash, device, ...(await this.#splitsOnDisk()) });
-    const splits = saved?.splits ?? (await this.#strategy.prepareSplits(pairs.map(({ stem }) => stem)));
-    const state = saved ?? newRunState(config, packageVersion, { storeKey: key, weightsHash, device, splits });
+    const own = pairs.map(({ stem }) => stem).filter((stem) => !trainingOnly.includes(stem));
+    const duplicates = saved?.duplicates ?? (await this.#duplicates(pairs));
+    const drawn = saved?.splits ?? (await this.#draw(own, duplicates));
+    const splits = saved ? drawn : drawn.map((split) => ({ ...split, train: [...split.train, ...trainingOnly] }));
+    const state = saved ?? newRunState(config, packageVersion, { storeKey: key, weightsHash, device, splits }, duplicates);
     const store = await tileStore(pairs, config, {
       cacheDir: `${config.outputDir}/.tiles`,
       key,
@@ -124,11 +143,15 @@ export class ExperimentRunner {
     const { signal } = this.#options;
     const { splits, device } = state;
     // Whatever can be wrong with the model is found before an earlier experiment is removed.
-    let session = state.fold <= splits.length ? await this.#openModel(device) : undefined;
+    const left = splits.map((_, i) => i + 1).filter((fold) => state.results.every((result) => result.fold !== fold));
+    let session = left.length > 0 ? await this.#openModel(device) : undefined;
     try {
       signal?.throwIfAborted();
       if (!resumed) {
-        if (this.#options.overwrite) await tree.clear();
+        if (this.#options.overwrite && existsSync(tree.root)) {
+          session = await this.#tryStages(session as Session, store, state);
+          await tree.clear();
+        }
         await writeRunState(tree.runState, state);
       }
       if (!existsSync(tree.config)) await this.#writeConfig(device, state.created);
@@ -137,6 +160,7 @@ export class ExperimentRunner {
       const started = Date.now();
       const how = resumed ? "resumed" : "started";
       log.info(logger, `${how}: ${config.outputName}, ${pairs.length} images, device ${device}, version ${packageVersion}`);
+      this.#monitor.begin();
       for (const { stem, notes } of pairs) for (const note of notes) log.info("cellsam.data", `${stem}: ${note}`);
       const run = {
         config,
@@ -152,20 +176,96 @@ export class ExperimentRunner {
         emit: (event: TrainingEvent) => this.#emit(event),
         signal,
       };
-      for (const [i, split] of splits.entries()) {
-        if (i + 1 < state.fold) continue;
-        const own = session ?? (await this.#openModel(device));
-        session = undefined;
-        await trainFold(i + 1, split, own, run);
+      await this.#reportDuplicates(state);
+      for (const fold of left) {
+        const split = splits[fold - 1] as Splits;
+        if (state.fold !== fold) beginFold(state, fold);
+        this.#emit({ type: "fold", fold, folds: splits.length, state: "begin" });
+        try {
+          const own = session ?? (await this.#openModel(device));
+          session = undefined;
+          await trainFold(fold, split, own, run);
+        } catch (error) {
+          // What stops a single training stays where it stopped, and can be resumed there.
+          const stopped = signal?.aborted || (error as CellsamError).code === "ERR_DISPOSED";
+          if (stopped || splits.length === 1) throw error;
+          await this.#failed(fold, split, state, error);
+        }
       }
+      state.results.sort((a, b) => a.fold - b.fold);
       state.status = "finished";
       await writeResults(tree, state.results);
       await writeRunState(tree.runState, state);
-      log.info(logger, `finished in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+      await writeExperimentReport(tree.root).catch((error: Error) =>
+        this.#warn(`the report was not written: ${error.message}`),
+      );
+      this.#conclude(state, started);
       return state.results;
     } finally {
       await session?.dispose();
     }
+  }
+
+  /** Tells how it went. @throws CellsamError ERR_ALL_FOLDS_FAILED */
+  #conclude({ results }: RunState, started: number): void {
+    if (this.#strategy instanceof DrawnStrategy) this.#strategy.takeResults(results);
+    const failed = results.filter(({ error }) => error !== null);
+    if (failed.length === results.length) {
+      const message = `all ${failed.length} folds failed, the first with: ${failed[0]?.error?.message}`;
+      throw new CellsamError("ERR_ALL_FOLDS_FAILED", message, { detail: { errors: failed.map(({ error }) => error) } });
+    }
+    const numbers = failed.map(({ fold }) => fold).join(", ");
+    if (failed.length > 0)
+      this.#warn(`finished, but ${failed.length} of ${results.length} folds failed: ${numbers}; --resume tries them again`);
+    else this.#logFile?.info(logger, `finished in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  }
+
+  /** Records a fold that failed; the others go on. */
+  async #failed(fold: number, { train, val, test = [] }: Splits, state: RunState, error: unknown): Promise<void> {
+    const code = error instanceof CellsamError ? error.code : "ERR_UNEXPECTED";
+    const message = error instanceof Error ? error.message : String(error);
+    this.#logFile?.error(logger, `fold ${fold} failed: ${error instanceof Error ? (error.stack ?? message) : message}`);
+    const counts = { trainImages: train.length, valImages: val.length, testImages: test.length };
+    const { device } = state;
+    state.results.push(failedResult({ fold, strategy: this.#strategy.name, device, ...counts, error: { code, message } }));
+    beginFold(state, fold + 1);
+    await writeRunState(this.tree.runState, state);
+    this.#emit({ type: "fold", fold, folds: state.splits.length, state: "failed", error: { code, message } });
+  }
+
+  async #draw(sources: string[], duplicates: DuplicatePair[]): Promise<Splits[]> {
+    const known = this.config.groupDuplicates ? { duplicates: duplicateSets(duplicates) } : {};
+    const splits = await this.#strategy.prepareSplits(sources, known);
+    checkFolds(splits, sources, { mayLackValidation: this.#strategy.mayLackValidation ?? false });
+    return splits;
+  }
+
+  async #duplicates(pairs: CheckedPair[]): Promise<DuplicatePair[]> {
+    if (!this.config.findDuplicates) return [];
+    const onProgress = (done: number, total: number) => this.#emit({ type: "progress", task: "duplicates", done, total });
+    return duplicatesOf(pairs, this.config, { signal: this.#options.signal, onProgress });
+  }
+
+  async #reportDuplicates({ duplicates, splits }: RunState): Promise<void> {
+    if (!this.config.findDuplicates || existsSync(this.tree.nearDuplicates)) return;
+    const report = duplicateReport(duplicates, splits, this.config.duplicateThreshold);
+    const warning = duplicateWarning(report);
+    if (warning) this.#warn(warning);
+    await writeJson(this.tree.nearDuplicates, toSnake(report));
+  }
+
+  /** Begins every stage once, so that what is wrong with one is found while the old experiment still exists; answers a new model. */
+  async #tryStages(session: Session, store: TileStore, { splits, device }: RunState): Promise<Session> {
+    try {
+      const { trainTiles } = splitTiles(store, splits[0] as Splits);
+      for (const stage of this.config.stages) {
+        await session.beginStage(stageOptions(this.config, stage, Math.ceil(trainTiles.length / this.config.batchSize)));
+        await session.endStage();
+      }
+    } finally {
+      await session.dispose();
+    }
+    return this.#openModel(device);
   }
 
   async #openModel(device: Device): Promise<Session> {
@@ -178,6 +278,7 @@ export class ExperimentRunner {
   #openLog(): Log {
     if (this.#logFile) return this.#logFile;
     this.#logFile = new Log(this.tree.log, this.config.debug ? "DEBUG" : "INFO");
+    this.#monitor.open(this.#logFile);
     for (const message of this.#unlogged.splice(0)) this.#logFile.warning(logger, message);
     return this.#logFile;
   }
@@ -191,17 +292,14 @@ export class ExperimentRunner {
     }
   }
 
-  async #data(): Promise<CheckedPair[]> {
-    const { imgPath, maskPath, binaryMasks } = this.config;
+  async #data(): Promise<Dataset> {
     const { signal } = this.#options;
-    const found = await discover({ imgPath, maskPath });
-    const { pairs } = await checkDataset(found.pairs, {
-      binaryMasks,
-      problems: found.problems,
+    const data = await loadDataset(this.config, {
       onProgress: (done, total) => this.#emit({ type: "progress", task: "check", done, total }),
       ...(signal && { signal }),
     });
-    return pairs;
+    for (const note of data.notes) this.#warn(note);
+    return data;
   }
 
   /** splits.json as it is now, to compare with the run's own; a missing one is written again. */
@@ -223,6 +321,7 @@ export class ExperimentRunner {
   }
 
   #emit(event: TrainingEvent): void {
+    this.#monitor.hear(event);
     this.#channel.push(event);
   }
 }

@@ -2,14 +2,26 @@
  * Measures a model on whole images, through the same prediction that users call: cells found (detector and masks together) and,
  * separately, how good the masks are when the boxes are right.
  */
-import { type InferenceConfig, predictOptions } from "../config/inference.js";
-import { decodeImage, decodeLabels } from "../data/decode.js";
+import type { IntensityConfig } from "../config/data.js";
+import { type EvaluationConfig, type InferenceConfig, predictOptions } from "../config/inference.js";
 import type { Pair } from "../data/discover.js";
+import { pairImage, pairLabels, type SourceOptions } from "../data/source.js";
+import {
+  type ImageSweep,
+  metricsAt,
+  type OptimizableMetric,
+  optimizeThresholds,
+  type ThresholdMetrics,
+} from "../evaluation/thresholds.js";
 import { evaluatePair, type PairEvaluation, type Summary, summarize } from "../evaluation.js";
 import type { TrainingEvent } from "../events.js";
+import { assemblePrediction, type Prediction, sweepThresholds } from "../inference.js";
 import { mean } from "../monitor/metricsTracker.js";
 import type { Session } from "../session.js";
+import { ofImage } from "./imageError.js";
 import { imageArray, labelArray } from "./tiles.js";
+
+export type { ThresholdMetrics } from "../evaluation/thresholds.js";
 
 export interface ImageEvaluation {
   image: string;
@@ -18,45 +30,141 @@ export interface ImageEvaluation {
   meanPromptIou: number | null;
 }
 
+/** An image that could not be measured. It is part of no number. */
+export interface EvaluationFailure {
+  image: string;
+  code: string;
+  message: string;
+}
+
+export type BestThresholds = Record<"f1" | "dice" | "ap50", ThresholdMetrics> &
+  Partial<Record<OptimizableMetric, ThresholdMetrics>>;
+
 export interface Evaluation {
   summary: Summary & {
     /** Over all true cells of all images. */
     meanPromptIou: number | null;
   };
   images: ImageEvaluation[];
+  /** Only with `optimizeThreshold`: the detection threshold that is best for each metric on these images. */
+  best?: BestThresholds;
+  /** Only with `optimizeThreshold`: how many thresholds were compared. */
+  searchedThresholds?: number;
+  /** Only with `thresholds`: the metrics at each of them. */
+  at?: Record<string, ThresholdMetrics>;
+  /** Only with `keepGoing`. */
+  failures?: EvaluationFailure[];
+}
+
+export interface EvaluateModelOptions {
+  /** Also looks for the best detection thresholds, in the same inference pass: for f1, dice, ap50 and what the list adds. */
+  optimizeThreshold?: boolean | readonly OptimizableMetric[];
+  /** Also measures at these detection thresholds, in the same pass: thresholds tuned on validation images, on test images. */
+  thresholds?: Record<string, number>;
+  /** Detection threshold to use as it is, in place of the configured rule. */
+  bboxThreshold?: number;
+  /** An image that fails is listed in `failures` instead of ending the evaluation. */
+  keepGoing?: boolean;
 }
 
 export interface EvaluationContext {
   session: Session;
-  config: {
-    normalize: boolean;
-    intensity: "percentile" | "full";
-    greyChannel: "blue" | "all";
-    inference: InferenceConfig;
-    binaryMasks: boolean;
-    /** Side of the training tiles. */
-    tileSize: number;
-  };
+  config: IntensityConfig &
+    Omit<SourceOptions, "binaryMasks"> & {
+      inference: InferenceConfig;
+      evaluation?: EvaluationConfig;
+      binaryMasks: boolean;
+      /** Side of the training tiles. */
+      tileSize: number;
+    };
   emit: (event: TrainingEvent) => void;
   signal?: AbortSignal | undefined;
 }
 
-/** Predicts and measures every image of `pairs`. @throws the signal's reason when it fires */
-export async function evaluateModel(context: EvaluationContext, pairs: readonly Pair[]): Promise<Evaluation> {
-  const { session, config, emit, signal } = context;
-  const options = predictOptions(config, config.tileSize);
-  const images: ImageEvaluation[] = [];
-  const promptIous: number[] = [];
-  for (const [i, { stem, image: imagePath, mask }] of pairs.entries()) {
+interface Measured {
+  image: ImageEvaluation;
+  promptIous: number[];
+  sweep: ImageSweep | null;
+}
+
+/**
+ * Predicts and measures every image of `pairs`.
+ * @throws the signal's reason when it fires; any other fault as a CellsamError that names the image, never as an empty answer
+ */
+export async function evaluateModel(
+  context: EvaluationContext,
+  pairs: readonly Pair[],
+  options: EvaluateModelOptions = {},
+): Promise<Evaluation> {
+  const { emit, signal } = context;
+  const measured: Measured[] = [];
+  const failures: EvaluationFailure[] = [];
+  for (const [i, pair] of pairs.entries()) {
     signal?.throwIfAborted();
-    const image = imageArray(await decodeImage(imagePath));
-    const labels = labelArray(await decodeLabels(mask as string, { binaryMasks: config.binaryMasks }));
-    const prediction = await session.predict({ image, ...options, signal });
-    const prompted = await session.promptIou({ image, labels, ...options, signal });
-    const ious = [...prompted.ious.data];
-    promptIous.push(...ious);
-    images.push({ image: stem, metrics: await evaluatePair(labels, prediction.labels), meanPromptIou: mean(ious) });
+    try {
+      measured.push(await measure(context, pair, options));
+    } catch (cause) {
+      signal?.throwIfAborted();
+      const error = ofImage(pair, cause);
+      if (!options.keepGoing || error.code === "ERR_DISPOSED") throw error;
+      failures.push({ image: pair.stem, code: error.code, message: error.message });
+    }
     emit({ type: "progress", task: "evaluate", done: i + 1, total: pairs.length });
   }
-  return { summary: { ...summarize(images.map(({ metrics }) => metrics)), meanPromptIou: mean(promptIous) }, images };
+  const images = measured.map(({ image }) => image);
+  const promptIous = measured.flatMap((one) => one.promptIous);
+  const summary = { ...summarize(images.map(({ metrics }) => metrics)), meanPromptIou: mean(promptIous) };
+  const sweeps = measured.map(({ sweep }) => sweep).filter((sweep) => sweep !== null);
+  const evaluation: Evaluation = { summary, images };
+  if (options.optimizeThreshold) {
+    const more = options.optimizeThreshold === true ? [] : options.optimizeThreshold;
+    const { best, searched } = optimizeThresholds(sweeps, [...new Set(["f1", "dice", "ap50", ...more] as const)]);
+    Object.assign(evaluation, { best, searchedThresholds: searched });
+  }
+  if (options.thresholds) {
+    const rows = metricsAt(sweeps, Object.values(options.thresholds));
+    evaluation.at = Object.fromEntries(Object.keys(options.thresholds).map((name, i) => [name, rows[i] as ThresholdMetrics]));
+  }
+  return options.keepGoing ? { ...evaluation, failures } : evaluation;
+}
+
+async function measure(context: EvaluationContext, pair: Pair, options: EvaluateModelOptions): Promise<Measured> {
+  const { session, config, signal } = context;
+  const { bboxThreshold, optimizeThreshold = false, thresholds } = options;
+  const fixed = bboxThreshold === undefined ? {} : { bboxThreshold, adaptiveThreshold: false };
+  const inference = { ...predictOptions(config, config.tileSize), ...fixed };
+  const { thresholdFloor = 0.01, maxCandidates = 1000, ...measures } = config.evaluation ?? {};
+  const image = imageArray(await pairImage(pair, config));
+  const labels = labelArray(await pairLabels(pair, config));
+  let prediction: Prediction;
+  let sweep: ImageSweep | null = null;
+  if (optimizeThreshold !== false || thresholds) {
+    const floor = Math.min(thresholdFloor, ...Object.values(thresholds ?? {}));
+    const candidates = await session.candidates({ image, ...inference, floor, maxCandidates, signal });
+    prediction = await assemblePrediction(candidates, inference);
+    sweep = await sweepThresholds(candidates, labels, inference);
+  } else {
+    prediction = await session.predict({ image, ...inference, signal });
+  }
+  const prompted = await session.promptIou({ image, labels, ...inference, signal });
+  const promptIous = [...prompted.ious.data];
+  const metrics = await evaluatePair(labels, prediction.labels, { ...measures, scores: prediction.scores });
+  return { image: { image: pair.stem, metrics, meanPromptIou: mean(promptIous) }, promptIous, sweep };
+}
+
+/** optimal_thresholds.json: by metric the best threshold, its score, and how many thresholds were compared. */
+export function optimalThresholds({ best, searchedThresholds = 0 }: Pick<Evaluation, "best" | "searchedThresholds">) {
+  const rows = Object.entries(best ?? {}) as [OptimizableMetric, ThresholdMetrics][];
+  return Object.fromEntries(
+    rows.map(([metric, row]) => [
+      metric,
+      {
+        threshold: row.threshold,
+        score: row[metric],
+        searchHistory: searchedThresholds,
+        metrics: row,
+        settings: { bboxThreshold: row.threshold, adaptiveThreshold: false },
+      },
+    ]),
+  );
 }

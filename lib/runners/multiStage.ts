@@ -33,7 +33,8 @@ export class MultiStageTrainer {
   async #restoreBest(stage: StageNumber): Promise<void> {
     const { config, session, checkpoints, state, log, warn } = this.#context;
     await session.load(checkpoints.getBestModelPath(stage));
-    log.info("cellsam.runner", `restored the best weights of stage ${stage}`);
+    const which = state.stages[stage]?.bestEpoch === null ? "last" : "best";
+    log.info("cellsam.runner", `restored the ${which} weights of stage ${stage}`);
     if (stage !== 1) return;
     const { stage1Type, transferWeights } = config.stage1Config;
     if (transferWeights) {
@@ -43,7 +44,7 @@ export class MultiStageTrainer {
       const result = state.stages[1];
       if (config.stages.at(-1) !== 1 || !result) return;
       // No stage 2 will save the copied trunk, and the file must hold the model that is evaluated.
-      const best = { stage, epoch: result.bestEpoch, loss: result.bestLoss };
+      const best = { stage, epoch: result.bestEpoch ?? result.finalEpoch, loss: result.bestLoss };
       await checkpoints.saveBest((path) => session.save(path), best);
       await checkpoints.prune([]);
     } else if (stage1Type === "image_encoder") {

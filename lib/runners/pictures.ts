@@ -2,8 +2,8 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { predictOptions } from "../config/inference.js";
-import { decodeImage, decodeLabels } from "../data/decode.js";
 import type { Pair } from "../data/discover.js";
+import { pairImage, pairLabels } from "../data/source.js";
 import { writeOverlay } from "../report/overlay.js";
 import type { EvaluationContext, ImageEvaluation } from "./finalEvaluation.js";
 import { imageArray } from "./tiles.js";
@@ -29,8 +29,8 @@ export async function drawExtremes(
   await mkdir(folder, { recursive: true });
   for (const { stem, name } of chosen) {
     const pair = pairs.find((candidate) => candidate.stem === stem) as Pair;
-    const image = await decodeImage(pair.image);
-    const truth = await decodeLabels(pair.mask as string, { binaryMasks: config.binaryMasks });
+    const image = await pairImage(pair, config);
+    const truth = await pairLabels(pair, config);
     const { labels } = await session.predict({
       image: imageArray(image),
       ...predictOptions(config, config.tileSize),

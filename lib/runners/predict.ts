@@ -5,14 +5,15 @@ import { join } from "node:path";
 import { type PredictConfig, type PredictInput, predictOptions, predictSchema } from "../config/inference.js";
 import { parseConfig } from "../config/parse.js";
 import { checkDataset } from "../data/check.js";
-import { decodeImage } from "../data/decode.js";
 import { discover } from "../data/discover.js";
+import { pairImage } from "../data/source.js";
 import { writeLabels } from "../data/write.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressEvent } from "../events.js";
 import { writeJson } from "../monitor/json.js";
 import { openSession, type Prediction, type Session } from "../session.js";
 import { resolveDevice } from "./device.js";
+import { ofImage } from "./imageError.js";
 import { openModel } from "./model.js";
 import { imageArray } from "./tiles.js";
 
@@ -100,6 +101,7 @@ export async function predictFolder(
   options: PredictFolderOptions,
 ): Promise<PredictedImage[]> {
   const { outputDir, format = "tiff", signal, onProgress } = options;
+  const source = parseConfig("prediction", predictSchema, input);
   const found = await discover({ imgPath });
   const targets = found.pairs.map(({ stem }) => join(outputDir, `${stem}${extensions[format]}`));
   const scores = join(outputDir, "scores.json");
@@ -110,6 +112,7 @@ export async function predictFolder(
   );
   // Every image is read before the first is predicted, so that a broken one does not leave half a folder.
   await checkDataset(found.pairs, {
+    ...source,
     problems: found.problems,
     onProgress: (done, total) => onProgress?.({ type: "progress", task: "check", done, total }),
     ...(signal && { signal }),
@@ -120,11 +123,12 @@ export async function predictFolder(
     const images: PredictedImage[] = [];
     for (const [i, { stem, image }] of found.pairs.entries()) {
       signal?.throwIfAborted();
-      const prediction = await session.predict({
-        image: imageArray(await decodeImage(image)),
-        ...predictOptions(config),
-        signal,
-      });
+      const prediction = await session
+        .predict({ image: imageArray(await pairImage({ image }, config)), ...predictOptions(config), signal })
+        .catch((cause: unknown) => {
+          signal?.throwIfAborted();
+          throw ofImage({ stem, image }, cause);
+        });
       const labels = targets[i] as string;
       const [height, width] = prediction.labels.shape as [number, number];
       await writeLabels(labels, { data: prediction.labels.data, shape: [height, width] });

@@ -9,6 +9,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { StageNumber } from "../config/stageOptions.js";
+import type { DuplicatePair } from "../data/duplicates.js";
 import type { Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
 import type { BestCheckpoint } from "../monitor/checkpointManager.js";
@@ -16,6 +17,7 @@ import type { EarlyStoppingState } from "../monitor/earlyStopping.js";
 import { readJson, writeJson } from "../monitor/json.js";
 import type { MetricsFile } from "../monitor/metricsTracker.js";
 import type { Device } from "../session.js";
+import type { Evaluation } from "./finalEvaluation.js";
 import type { FoldResult, StageResult } from "./results.js";
 
 /** A place within a stage. */
@@ -45,7 +47,7 @@ export interface RunInputs {
 }
 
 export interface RunState extends RunInputs {
-  format: 2;
+  format: 3;
   package: string;
   created: string;
   status: "running" | "finished";
@@ -56,13 +58,22 @@ export interface RunState extends RunInputs {
   progress: StageProgress | null;
   /** Finished stages of this fold, by number. */
   stages: Partial<Record<StageNumber, StageResult>>;
-  /** Finished folds. */
+  /** Of the start model on this fold's validation images. */
+  preeval: Evaluation["summary"] | null;
+  /** Images that show the same. */
+  duplicates: DuplicatePair[];
+  /** Finished folds, and those that failed. */
   results: FoldResult[];
 }
 
-export function newRunState(config: ExperimentConfig, version: string, inputs: RunInputs): RunState {
+export function newRunState(
+  config: ExperimentConfig,
+  version: string,
+  inputs: RunInputs,
+  duplicates: DuplicatePair[] = [],
+): RunState {
   return {
-    format: 2,
+    format: 3,
     package: version,
     created: new Date().toISOString(),
     status: "running",
@@ -71,6 +82,8 @@ export function newRunState(config: ExperimentConfig, version: string, inputs: R
     fold: 1,
     progress: null,
     stages: {},
+    preeval: null,
+    duplicates,
     results: [],
   };
 }
@@ -102,7 +115,7 @@ export async function readRunState(
   const state = await readJson<RunState>(path);
   const refuse = (message: string, detail: Record<string, unknown> = {}) =>
     new CellsamError("ERR_RESUME", `cannot resume from ${path}: ${message}`, { detail: { path, ...detail } });
-  if (state.format !== 2) throw refuse(`its format ${String(state.format)} is not known to this version`);
+  if (state.format !== 3) throw refuse(`its format ${String(state.format)} is not known to this version`);
   if (state.package !== version)
     throw refuse(`it was written by version ${state.package}, this is ${version}; install that version to go on`);
   // A trip through JSON drops the undefined values that a fresh configuration may hold.
@@ -142,4 +155,9 @@ export function checkInputs(state: RunInputs, now: Partial<RunInputs>): void {
 
 export function writeRunState(path: string, state: RunState): Promise<void> {
   return writeJson(path, state);
+}
+
+/** Makes `fold` the one that is under way, at its beginning. */
+export function beginFold(state: RunState, fold: number): void {
+  Object.assign(state, { fold, progress: null, stages: {}, preeval: null });
 }

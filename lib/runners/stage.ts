@@ -1,6 +1,6 @@
 /**
  * One stage of one fold: epochs of training and validation until the schedule or early stopping ends them. The best rule is
- * strictly lower validation loss. Everything needed to go on is saved after an epoch and when the run is stopped.
+ * strictly lower validation loss; where nothing validates, the last epoch's weights are the model and nothing stops early. Everything needed to go on is saved after an epoch and when the run is stopped.
  */
 import { join } from "node:path";
 import { type StageNumber, stageConfig, stageOptions } from "../config/stageOptions.js";
@@ -8,9 +8,11 @@ import { CellsamError } from "../errors.js";
 import { EarlyStopping } from "../monitor/earlyStopping.js";
 import { MetricsTracker } from "../monitor/metricsTracker.js";
 import type { Losses } from "../session.js";
+import { keepEpoch, keepFinal } from "./epochCheckpoints.js";
 import type { FoldContext } from "./foldContext.js";
 import type { StageResult } from "./results.js";
 import { type StageProgress, writeRunState } from "./resume.js";
+import { drawCurves } from "./stagePictures.js";
 
 /** Trains the stage from its beginning, or from `context.state.progress` when a run is resumed. */
 export async function runStage(context: FoldContext, stage: StageNumber): Promise<StageResult> {
@@ -46,6 +48,10 @@ class StageRun {
     this.#tracker.restore(this.#progress.metrics);
   }
 
+  get #validates(): boolean {
+    return this.#context.valTiles.length > 0;
+  }
+
   async run(): Promise<StageResult> {
     const { config, log } = this.#context;
     const { totalEpochs } = stageConfig(config, this.#stage);
@@ -57,19 +63,21 @@ class StageRun {
       if (finished || stop || this.#progress.epoch % config.saveEvery === 0) await this.#save();
       if (stop && !finished) this.#leave();
     }
+    await keepFinal(this.#context, this.#stage, this.#progress.epoch, this.#tracker.getLatest("total_loss", "val"));
     const { best } = this.#progress;
     if (!best) {
-      const message = `stage ${this.#stage} ended without a finite validation loss, so there is no best model. Lower its learningRate, or set gradClip`;
+      const message = `stage ${this.#stage} ended without a finite ${this.#validates ? "validation" : "training"} loss, so there is no best model. Lower its learningRate, or set gradClip`;
       throw new CellsamError("ERR_NO_BEST_MODEL", message, { detail: { stage: this.#stage } });
     }
     const history = this.#tracker.getAllMetrics();
     const valHistory = history.val ?? {};
     log.info(
       this.#logger,
-      `finished after epoch ${this.#progress.epoch}; best epoch ${best.epoch}, validation loss ${best.loss}`,
+      `finished after epoch ${this.#progress.epoch}; ${this.#validates ? `best epoch ${best.epoch}, validation loss ${best.loss}` : "its weights are the model"}`,
     );
+    await drawCurves(this.#context, this.#stage, history);
     return {
-      bestEpoch: best.epoch,
+      bestEpoch: this.#validates ? best.epoch : null,
       bestLoss: best.loss,
       finalEpoch: this.#progress.epoch,
       finalLoss: valHistory.total_loss?.at(-1) ?? null,
@@ -100,7 +108,7 @@ class StageRun {
   }
 
   async #epoch(epoch: number, epochs: number): Promise<void> {
-    const { config, session, store, trainTiles, valTiles, signal, emit, fold, log } = this.#context;
+    const { config, session, store, trainTiles, signal, emit, fold, log, warn } = this.#context;
     const { batchSize } = config;
     const trained = await session.trainEpoch({
       store,
@@ -110,7 +118,9 @@ class StageRun {
       startStep: this.#progress.step,
       batchSize,
       augment: config.augmentation,
+      complexAugmentation: config.complexAugmentation,
       signal,
+      onNotice: ({ message }) => warn(message),
       onStep: (event) => {
         emit(event);
         if (config.debug)
@@ -118,30 +128,27 @@ class StageRun {
       },
     });
     if (trained.stopped) await this.#stop(trained.step);
-    const validated = await session.validate({ store, indices: valTiles, batchSize, signal }).catch(async (error: unknown) => {
-      // Stopped while validating: all batches of the epoch are done, its validation is repeated on resume.
-      if (signal?.aborted) await this.#stop(trained.steps);
-      throw error;
-    });
-    const loss = validated.losses.total_loss ?? Number.NaN;
-    const improved = await this.#judge(epoch, loss);
+    const validated = this.#validates ? await this.#validate(trained.steps) : null;
+    const loss = (validated ?? trained).losses.total_loss ?? Number.NaN;
+    const improved = validated ? await this.#judge(epoch, loss) : await this.#keepLast(epoch, epochs, loss);
     // Early stopping ends the stage before the schedule hears of the epoch.
     if (
-      !this.#stopping.update(loss, epoch) &&
+      !(validated && this.#stopping.update(loss, epoch)) &&
       stageConfig(config, this.#stage).scheduler === "plateau" &&
       Number.isFinite(loss)
     ) {
       await session.observe(loss);
     }
     this.#tracker.logEpochMetrics("train", epoch, trained.losses);
-    this.#tracker.logEpochMetrics("val", epoch, validated.losses);
+    if (validated) this.#tracker.logEpochMetrics("val", epoch, validated.losses);
     await this.#tracker.saveMetrics(`stage${this.#stage}_metrics.json`);
     this.#progress.epoch = epoch;
     this.#progress.step = 0;
-    const seconds = trained.seconds + validated.seconds;
+    await keepEpoch(this.#context, this.#stage, epoch, validated && Number.isFinite(loss) ? loss : null);
+    const seconds = trained.seconds + (validated?.seconds ?? 0);
     log.info(
       this.#logger,
-      `epoch ${epoch}/${epochs}: train ${numbers(trained.losses)}; val ${numbers(validated.losses)}; lr ${trained.lr}; ${seconds.toFixed(1)} s`,
+      `epoch ${epoch}/${epochs}: train ${numbers(trained.losses)}; val ${validated ? numbers(validated.losses) : "none"}; lr ${trained.lr}; ${seconds.toFixed(1)} s`,
     );
     const { losses: train, lr } = trained;
     emit({
@@ -153,15 +160,38 @@ class StageRun {
       lr,
       seconds,
       train,
-      validation: validated.losses,
+      validation: validated?.losses ?? null,
       improved,
     });
   }
 
+  async #validate(steps: number) {
+    const { config, session, store, valTiles, signal, warn } = this.#context;
+    const onNotice = ({ message }: { message: string }) => warn(message);
+    return session
+      .validate({ store, indices: valTiles, batchSize: config.batchSize, signal, onNotice })
+      .catch(async (error: unknown) => {
+        // Stopped while validating: all batches of the epoch are done, its validation is repeated on resume.
+        if (signal?.aborted) await this.#stop(steps);
+        throw error;
+      });
+  }
+
   async #judge(epoch: number, loss: number): Promise<boolean> {
-    const { session, checkpoints, emit, fold } = this.#context;
     const { best } = this.#progress;
-    if (!Number.isFinite(loss) || (best && loss >= best.loss)) return false;
+    if (!Number.isFinite(loss) || (best && loss >= (best.loss ?? Number.POSITIVE_INFINITY))) return false;
+    await this.#saveBest(epoch, loss);
+    return true;
+  }
+
+  /** Without validation the weights of the last epoch are the model. */
+  async #keepLast(epoch: number, epochs: number, loss: number): Promise<boolean> {
+    if (epoch === epochs && Number.isFinite(loss)) await this.#saveBest(epoch, null);
+    return false;
+  }
+
+  async #saveBest(epoch: number, loss: number | null): Promise<void> {
+    const { session, checkpoints, emit, fold } = this.#context;
     this.#progress.best = await checkpoints.saveBest((path) => session.save(path), { stage: this.#stage, epoch, loss });
     emit({
       type: "checkpoint",
@@ -171,7 +201,6 @@ class StageRun {
       kind: "best",
       path: checkpoints.getBestModelPath(this.#stage),
     });
-    return true;
   }
 
   async #save(): Promise<void> {

@@ -4,10 +4,11 @@ import { createReadStream, existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { intensityOf } from "../config/data.js";
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { CheckedPair } from "../data/check.js";
-import { decodeImage, decodeLabels } from "../data/decode.js";
 import type { LabelMap, NdImage } from "../data/image.js";
+import { filesOf, pairImage, pairLabels } from "../data/source.js";
 import { CellsamError } from "../errors.js";
 import { readJson, writeJson } from "../monitor/json.js";
 import type { ImageArray, openStoreWriter, StoreImage } from "../session.js";
@@ -34,16 +35,25 @@ export async function fileHash(path: string): Promise<string> {
 }
 
 function tileSettings(config: ExperimentConfig) {
-  const { tileSize, tileOverlap, minFragmentArea, normalize, intensity, greyChannel } = config;
-  return { tileSize, overlap: tileOverlap, minFragmentArea, normalize, intensity, greyChannel };
+  const { tileSize, tileOverlap, minFragmentArea } = config;
+  return { tileSize, overlap: tileOverlap, minFragmentArea, ...intensityOf(config) };
 }
 
 /** Names the content of all files together with every setting that changes the tiles. */
 export async function storeKey(pairs: readonly CheckedPair[], config: ExperimentConfig, version: string): Promise<string> {
   const hash = createHash("sha256");
-  hash.update(JSON.stringify({ version, ...tileSettings(config), binaryMasks: config.binaryMasks }));
-  for (const { stem, image, mask } of pairs) {
-    hash.update(JSON.stringify([stem, await fileHash(image), mask ? await fileHash(mask) : null]));
+  const { binaryMasks, ignoreLabel, categories, page, channels, slice, frame } = config;
+  const source = { binaryMasks, ignoreLabel, categories, page, channels, slice, frame };
+  hash.update(JSON.stringify({ version, ...tileSettings(config), source }));
+  // One COCO file serves every image: it is hashed once.
+  const known = new Map<string, string>();
+  for (const pair of pairs) {
+    const hashes: string[] = [];
+    for (const file of await filesOf(pair)) {
+      if (!known.has(file)) known.set(file, await fileHash(file));
+      hashes.push(known.get(file) as string);
+    }
+    hash.update(JSON.stringify([pair.stem, hashes, pair.annotation ?? null, pair.item ?? null]));
   }
   return hash.digest("hex").slice(0, 32);
 }
@@ -81,12 +91,12 @@ export async function tileStore(
   const writer = await options.openStoreWriter({ path, ...tileSettings(config) });
   try {
     const sources: SourceTiles[] = [];
-    for (const [i, { stem, image, mask }] of pairs.entries()) {
+    for (const [i, pair] of pairs.entries()) {
       signal?.throwIfAborted();
-      const pixels = imageArray(await decodeImage(image));
-      const labels = labelArray(await decodeLabels(mask as string, { binaryMasks: config.binaryMasks }));
-      const { first, tiles, instances } = await writer.add({ image: pixels, labels, source: stem });
-      sources.push({ source: stem, first, tiles, instances });
+      const pixels = imageArray(await pairImage(pair, config));
+      const labels = labelArray(await pairLabels(pair, config));
+      const { first, tiles, instances } = await writer.add({ image: pixels, labels, source: pair.stem });
+      sources.push({ source: pair.stem, first, tiles, instances });
       options.onProgress?.(i + 1, pairs.length);
     }
     await writer.finish();

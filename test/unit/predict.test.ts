@@ -47,7 +47,7 @@ describe("predictFolder", () => {
     expect(await readFile(image)).toEqual(before);
   });
 
-  it("reads all images before it predicts one", async () => {
+  it("D79: reads all images before it predicts one", async () => {
     const broken = await generateSynthetic({ directory: join(folder, "broken"), images: 2, size: 64, seed: 1 });
     await writeFile(join(broken.imgPath, "synthetic_001.png"), "no picture");
     const outputDir = join(folder, "none");

@@ -196,6 +196,27 @@ class FakeSession {
     return { labels, scores: none([0]), boxes: none([0, 4]), ious: none([0]), count: 0 };
   }
 
+  async candidates({ image, signal }: { image: { shape: number[] }; signal?: AbortSignal }) {
+    signal?.throwIfAborted();
+    this.#engine.record("candidates");
+    const [height = 0, width = 0] = image.shape;
+    const ints = (shape: number[], values: number[] = []) => ({ data: Int32Array.from(values), shape });
+    const reals = (shape: number[], values: number[] = []) => ({ data: Float64Array.from(values), shape });
+    return {
+      height,
+      width,
+      tiles: ints([1, 4], [0, 0, width, height]),
+      thresholds: reals([1], [0.4]),
+      floors: reals([1], [0.01]),
+      tile: ints([0]),
+      scores: reals([0]),
+      ious: reals([0]),
+      boxes: reals([0, 4]),
+      runCounts: ints([0]),
+      runs: ints([0, 3]),
+    };
+  }
+
   async transferWeights(to: string) {
     this.#engine.record("transfer_weights");
     this.#engine.transfers.push(to);

@@ -39,6 +39,7 @@ function input(outputDir: string, more: Partial<ExperimentInput> = {}): Experime
     maskPath,
     outputName: "run",
     outputDir,
+    strategy: "train_val_split",
     device: "cpu",
     stage1Config: { ...stage, transferWeights: true },
     stage2Config: stage,
@@ -67,15 +68,17 @@ async function outcome(outputDir: string): Promise<Record<string, string>> {
 }
 
 describe("a whole run", () => {
-  it("writes the README's tree, in strict JSON, and answers the results", async () => {
+  it("D29, D69, D70, D86: writes the README's tree, in strict JSON, and answers the results", async () => {
     const out = newOutput();
     const engine = new FakeEngine();
     const events: TrainingEvent[] = [];
     const run = runner(engine, input(out));
     for await (const event of run.events()) events.push(event);
     const [result] = await run.run();
-    expect(await treeOf(join(out, "run"))).toEqual([
+    const tree = await treeOf(join(out, "run"));
+    expect(tree.filter((file) => !file.startsWith("logs/tensorboard/fold_1/stage"))).toEqual([
       "experiment_config.json",
+      "logs/events.jsonl",
       "logs/experiment.log",
       "metrics/stage1_metrics.json",
       "metrics/stage2_metrics.json",
@@ -110,7 +113,7 @@ describe("a whole run", () => {
     expect(log).toMatch(/ - cellsam\.stage2 - INFO - epoch 3\/3: train total_loss /);
   });
 
-  it("restores the best weights before the transfer, and trains stage 2 from there", async () => {
+  it("D9: restores the best weights before the transfer, and trains stage 2 from there", async () => {
     const engine = new FakeEngine();
     await runner(engine, input(newOutput())).run();
     const at = (name: string) => engine.calls.indexOf(name);
@@ -198,7 +201,7 @@ describe("a whole run", () => {
     expect(await readJson(join(out, "run/results/preeval_results.json"))).toMatchObject({ images: 2 });
   });
 
-  it("takes a strategy of the user's own, one training from the same start per split", async () => {
+  it("D19: takes a strategy of the user's own, one training from the same start per split", async () => {
     const strategy: Strategy = {
       name: "mine",
       prepareSplits: ([a, b, c]) => [
@@ -225,7 +228,7 @@ describe("best model and early stopping", () => {
     stage1Config: { totalEpochs: 8, patience, ...more },
   });
 
-  it("takes strictly lower losses only, and stops when patience runs out", async () => {
+  it("D58: takes strictly lower losses only, and stops when patience runs out", async () => {
     const engine = new FakeEngine();
     const losses = [5, 4, 4, 4.5, 3.9999999, 4];
     engine.valLoss = (_, epoch) => losses[epoch - 1] as number;
@@ -242,7 +245,7 @@ describe("best model and early stopping", () => {
     expect(result?.stage1).toMatchObject({ bestEpoch: 3, finalEpoch: 3, stoppedEarly: true });
   });
 
-  it("tells a plateau schedule each loss but that of the last, stopping epoch", async () => {
+  it("D75: tells a plateau schedule each loss but that of the last, stopping epoch", async () => {
     const engine = new FakeEngine();
     engine.valLoss = (_, epoch) => epoch;
     await runner(engine, input(newOutput(), oneStage(2, { scheduler: "plateau" }))).run();
@@ -535,7 +538,7 @@ describe("bad data", () => {
     expect(engine.calls).toEqual([]);
   });
 
-  it("fail a split whose validation images hold no cell", async () => {
+  it("D84: fail a split whose validation images hold no cell", async () => {
     const engine = new FakeEngine();
     const empty: Strategy = { name: "bad", prepareSplits: ([a]) => [{ seed: 0, train: [a as string], val: [] }] };
     await expect(runner(engine, input(newOutput()), { strategy: empty }).run()).rejects.toMatchObject({ code: "ERR_SPLIT" });

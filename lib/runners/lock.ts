@@ -1,0 +1,84 @@
+/**
+ * Keeps two processes out of one experiment folder. The lock is a file beside the folder, which names its process; a dead process's
+ * lock is taken over. On another host, where nobody can ask for a process, a lock counts as dead when it was not renewed for a while.
+ */
+import { mkdir, open, readFile, rename, rm, rmdir, stat, utimes } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { CellsamError } from "../errors.js";
+
+const renewMs = 30_000;
+const deadAfterMs = 5 * 60_000;
+/** Locks of this very process: a lock with our own number that is not among them is a dead namesake's, as in restarted containers. */
+const held = new Set<string>();
+
+interface Owner {
+  pid: number;
+  host: string;
+  started: string;
+}
+
+/** Answers the function that opens the lock again. @throws CellsamError ERR_LOCKED while another run holds it */
+export async function lockExperiment(outputDir: string, outputName: string): Promise<() => Promise<void>> {
+  const path = join(outputDir, `.${outputName}.lock`);
+  const made = await mkdir(outputDir, { recursive: true });
+  const owner: Owner = { pid: process.pid, host: hostname(), started: new Date().toISOString() };
+  while (!(await create(path, owner))) {
+    const other = await ownerOf(path);
+    if (other === "gone") continue;
+    if (await alive(path, other)) {
+      const who = other ? `process ${other.pid} on ${other.host}, since ${other.started}` : "another process";
+      const message = `${join(outputDir, outputName)} is in use by ${who}. Wait for it, or stop it; if it is dead, remove ${path}`;
+      throw new CellsamError("ERR_LOCKED", message, { detail: { path, ...other } });
+    }
+    // Renamed first: of two that find the same dead lock, one alone removes it.
+    const dead = `${path}.${process.pid}.${Date.now()}`;
+    await rename(path, dead).catch(() => undefined);
+    await rm(dead, { force: true });
+  }
+  held.add(path);
+  const renewal = setInterval(() => utimes(path, new Date(), new Date()).catch(() => undefined), renewMs).unref();
+  return async () => {
+    clearInterval(renewal);
+    held.delete(path);
+    await rm(path, { force: true });
+    // A run that wrote nothing leaves nothing.
+    if (made !== undefined) await rmdir(outputDir).catch(() => undefined);
+  };
+}
+
+async function create(path: string, owner: Owner): Promise<boolean> {
+  try {
+    const file = await open(path, "wx");
+    await file.writeFile(`${JSON.stringify(owner)}\n`).finally(() => file.close());
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** null for a lock that does not tell, as one that is just being written. */
+async function ownerOf(path: string): Promise<Owner | null | "gone"> {
+  try {
+    return JSON.parse(await readFile(path, "utf8")) as Owner;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT" ? "gone" : null;
+  }
+}
+
+async function alive(path: string, owner: Owner | null): Promise<boolean> {
+  if (held.has(path)) return true;
+  if (owner?.host === hostname()) return owner.pid !== process.pid && processExists(owner.pid);
+  const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }));
+  return Date.now() - mtimeMs < deadAfterMs;
+}
+
+function processExists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

@@ -1,0 +1,73 @@
+/** The tiles that training will cut out of a data set, counted without the engine: how many, with how many cells, how large on disk. */
+import type { ExperimentConfig } from "../config/experiment.js";
+import type { LabelMap } from "../data/image.js";
+
+type TileSettings = Pick<ExperimentConfig, "tileSize" | "tileOverlap" | "minFragmentArea">;
+
+/** The tiles of one source image. */
+export interface PlannedTiles {
+  source: string;
+  cells: number;
+  /** Cells in each tile, row by row. */
+  cellsPerTile: number[];
+  /** Cells that no tile holds whole. */
+  cut: number;
+  /** Square roots of the cells' areas, in pixels. */
+  diameters: number[];
+}
+
+/** Where the tiles of one axis begin; the rule of native/data/tile.cc. */
+export function tileStarts(length: number, { tileSize, tileOverlap }: Omit<TileSettings, "minFragmentArea">): number[] {
+  const stride = Math.max(1, Math.round(tileSize * (1 - tileOverlap)));
+  const missing = length <= tileSize ? tileSize - length : (stride - ((length - tileSize) % stride)) % stride;
+  const before = Math.floor(missing / 2);
+  const starts: number[] = [];
+  for (let start = 0; start + tileSize <= length + missing; start += stride) starts.push(start - before);
+  return starts;
+}
+
+export function planTiles(source: string, labels: LabelMap, settings: TileSettings): PlannedTiles {
+  const [height, width] = labels.shape;
+  const { tileSize, minFragmentArea } = settings;
+  const whole = areas(labels, 0, 0, height, width);
+  const uncut = new Set<number>();
+  const cellsPerTile: number[] = [];
+  for (const y of tileStarts(height, settings)) {
+    for (const x of tileStarts(width, settings)) {
+      const here = areas(labels, Math.max(0, y), Math.max(0, x), Math.min(height, y + tileSize), Math.min(width, x + tileSize));
+      let cells = 0;
+      for (const [id, area] of here) {
+        const all = whole.get(id) as number;
+        if (area === all) uncut.add(id);
+        if (area === all || area >= minFragmentArea) cells++;
+      }
+      cellsPerTile.push(cells);
+    }
+  }
+  const diameters = [...whole.values()].map(Math.sqrt);
+  return { source, cells: whole.size, cellsPerTile, cut: whole.size - uncut.size, diameters };
+}
+
+/** Pixels of each cell in a part of the map; background and ignored pixels are no cells. */
+function areas({ data, shape }: LabelMap, top: number, left: number, bottom: number, right: number): Map<number, number> {
+  const found = new Map<number, number>();
+  for (let y = top; y < bottom; y++) {
+    for (let i = y * shape[1] + left, end = y * shape[1] + right; i < end; ) {
+      const id = data[i] as number;
+      const start = i;
+      while (i < end && data[i] === id) i++;
+      if (id > 0) found.set(id, (found.get(id) ?? 0) + i - start);
+    }
+  }
+  return found;
+}
+
+/**
+ * Bytes of the store file, but for the few hundred in which it notes its settings: 7 bytes a pixel (RGB and a 32-bit label),
+ * each tile rounded up to 64, and 64 more in the index; native/data/store_format.h.
+ */
+export function storeBytes(tiles: readonly PlannedTiles[], tileSize: number): number {
+  const pitch = Math.ceil((7 * tileSize * tileSize) / 64) * 64 + 64;
+  const names = tiles.reduce((sum, { source }) => sum + 24 + Buffer.byteLength(source), 0);
+  return 64 + 16 + names + pitch * tiles.reduce((sum, { cellsPerTile }) => sum + cellsPerTile.length, 0);
+}

@@ -1,0 +1,53 @@
+/** What in a plan will probably disappoint, each with what to do. */
+import type { ExperimentConfig } from "../config/experiment.js";
+import { systemMemory } from "../monitor/systemMemory.js";
+import type { Plan } from "./plan.js";
+
+/** Pixels below which the network can hardly tell a cell: about its patch of 16 pixels on the canvas of 1024. */
+const smallest = 8;
+
+export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
+  const { images, cells, duplicates, tiles, queries, disk, splits, probe } = plan;
+  const found: (string | false)[] = [
+    queries !== null &&
+      tiles.perTile.max > queries &&
+      `a tile holds ${tiles.perTile.max} cells, but the detector answers ${queries} boxes: use a smaller tile_size`,
+    queries !== null &&
+      tiles.perTile.max <= queries &&
+      tiles.perTile.max * 3 > queries &&
+      `a tile holds ${tiles.perTile.max} cells, near the ${queries} boxes of the detector: a smaller tile_size is safer`,
+    cells.diameter.median > 0 &&
+      cells.diameter.median < smallest &&
+      `half of the cells are smaller than ${cells.diameter.median.toFixed(1)} pixels across: enlarge the images`,
+    cells.diameter.max > tiles.size / 2 &&
+      `the largest cell is ${cells.diameter.max.toFixed(0)} pixels across, more than half of a tile: use a larger tile_size`,
+    cells.count > 0 &&
+      cells.cut > cells.count / 10 &&
+      `${cells.cut} of ${cells.count} cells are whole in no tile: use a larger tile_size or tile_overlap`,
+    tiles.empty > tiles.count / 2 && `${tiles.empty} of ${tiles.count} tiles hold no cell`,
+    images.grey > 0 &&
+      images.rgb > 0 &&
+      `${images.grey} images are grey and ${images.rgb} are RGB: they reach the model in different channels`,
+    Object.keys(images.types).length > 1 &&
+      `the images have different types of numbers: ${Object.keys(images.types).join(", ")}`,
+    disk.freeBytes !== null &&
+      disk.storeBytes + (disk.modelBytes ?? 0) > disk.freeBytes &&
+      `the tiles and models need ${gigabytes(disk.storeBytes + (disk.modelBytes ?? 0))}, ${config.outputDir} has ${gigabytes(disk.freeBytes)} left`,
+    duplicates.acrossSides > 0 &&
+      `${duplicates.acrossSides} pairs of images show the same and stand on two sides of a split: set group_duplicates: true`,
+    splits.some(({ val }) => val.images > 0 && val.images < 5) &&
+      "fewer than 5 images validate: their scores will be very uncertain",
+    splits.some(({ train }) => train.cells === 0) && "a training side holds no cell",
+    config.weights === null &&
+      config.size !== "tiny" &&
+      `no weights are given, so ${config.size} would start from random numbers`,
+    probe !== null &&
+      probe.processMb * 2 ** 20 > systemMemory().total &&
+      `the probe used ${probe.processMb.toFixed(0)} MiB, about all that this machine has`,
+  ];
+  return found.filter((message) => message !== false);
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(2)} GB`;
+}

@@ -1,0 +1,82 @@
+/** A few real training steps on a few tiles in a temporary folder: the time and memory that the whole training will need. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ExperimentConfig } from "../config/experiment.js";
+import { type StageNumber, stageOptions } from "../config/stageOptions.js";
+import type { CheckedPair } from "../data/check.js";
+import { GPUMonitor } from "../monitor/gpuMonitor.js";
+import { openSession, openStoreWriter, type Session } from "../session.js";
+import { resolveDevice } from "./device.js";
+import { openModel } from "./model.js";
+import { tileStore } from "./tiles.js";
+
+export interface StageProbe {
+  trainable: number;
+  /** Of one tile, in a step that was not the first. */
+  secondsPerTile: number;
+  secondsPerValidationTile: number;
+}
+
+export interface Probe {
+  device: string;
+  parameters: number;
+  queries: number;
+  stages: Partial<Record<StageNumber, StageProbe>>;
+  /** Most memory that was in use, in MiB: of this process, and of the GPU where there is one. */
+  processMb: number;
+  gpuMb: number | null;
+}
+
+export interface ProbeOptions {
+  warn: (message: string) => void;
+  signal?: AbortSignal | undefined;
+}
+
+/** Steps after the first, which also pays for what is set up once. */
+const steps = 3;
+
+export async function probeTraining(
+  config: ExperimentConfig,
+  pairs: readonly CheckedPair[],
+  { warn, signal }: ProbeOptions,
+): Promise<Probe> {
+  const device = await resolveDevice(config.device, warn);
+  const folder = await mkdtemp(join(tmpdir(), "cellsam-probe-"));
+  const monitor = new GPUMonitor({ device, enableLogging: false });
+  let session: Session | undefined;
+  try {
+    // The images with most cells need most memory.
+    const few = [...pairs].sort((a, b) => b.cells - a.cells).slice(0, 2);
+    const store = await tileStore(few, config, { cacheDir: folder, key: "probe", openStoreWriter, signal });
+    const tiles = store.sources.reduce((sum, source) => sum + source.tiles, 0);
+    // Tiles repeat where the images give too few for the steps.
+    const batch = (batches: number) => Int32Array.from({ length: batches * config.batchSize }, (_, i) => i % tiles);
+    ({ session } = await openModel(config, { device, open: openSession, warn }));
+    const parameters = await session.parameters();
+    const queries = parameters.find(({ name }) => /^cellfinder\..*transformer\.position\.weight$/.test(name))?.shape[0] ?? 0;
+    const count = parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    const probe: Probe = { device, parameters: count, queries, stages: {}, processMb: 0, gpuMb: null };
+    for (const stage of config.stages) {
+      signal?.throwIfAborted();
+      const report = await session.beginStage(stageOptions(config, stage, steps + 1));
+      const { batchSize, augmentation: augment, complexAugmentation } = config;
+      const how = { store: store.path, batchSize, signal };
+      const train = { ...how, augment, complexAugmentation };
+      await session.trainEpoch({ ...train, indices: batch(1), epoch: 1 });
+      const trained = await session.trainEpoch({ ...train, indices: batch(steps), epoch: 2 });
+      const validated = await session.validate({ ...how, indices: batch(1) });
+      probe.stages[stage] = {
+        trainable: report.parameters,
+        secondsPerTile: trained.seconds / Math.max(1, trained.images),
+        secondsPerValidationTile: validated.seconds / Math.max(1, validated.images),
+      };
+      await session.endStage();
+    }
+    const gpu = monitor.getGpuMemoryInfo();
+    return { ...probe, processMb: process.resourceUsage().maxRSS / 1024, gpuMb: gpu?.maxReservedMb ?? null };
+  } finally {
+    await session?.dispose();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
