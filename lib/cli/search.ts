@@ -1,0 +1,133 @@
+/** `cellsam search`: a configuration, a space, many trials; and, if asked for, one last training with the best of them. */
+import { join } from "node:path";
+import { Command, type Command as CommandType, Option } from "commander";
+import { ExperimentConfig } from "../config/experiment.js";
+import { readConfigFile } from "../config/load.js";
+import { pruners, type SearchInput } from "../config/search.js";
+import { createDefaultParamSpace, type SpaceInput } from "../config/space.js";
+import { strictJson } from "../monitor/json.js";
+import type { SearchEvent, TrialEvent } from "../search/events.js";
+import { HyperparameterOptimizer } from "../search/optimizer.js";
+import type { SearchResult } from "../search/results.js";
+import { integerFlag } from "./flags.js";
+import { clock } from "./progress.js";
+import { addRunFlags, type RunFlags, runExperiment } from "./runCommand.js";
+import { stoppable } from "./stop.js";
+import { addConfigFlags, type ConfigFlags, trainConfig } from "./train.js";
+
+interface SearchFlags extends RunFlags, ConfigFlags {
+  space?: string;
+  trials: number;
+  grid?: boolean;
+  maxParallel?: number;
+  metric: string;
+  mode?: "max" | "min";
+  pruner?: SearchInput["pruner"];
+  eta?: number;
+  minEpochs?: number;
+  devices?: string;
+  maxTrials?: number;
+  searchDir?: string;
+  final?: string;
+}
+
+export function searchCommand(): CommandType {
+  const command = addConfigFlags(new Command("search").description("search hyper-parameters: train many trials and rank them"))
+    .option("--space <file>", "lists of values to try, YAML or JSON (default: a focused space of 16 combinations)")
+    .option("--trials <n>", "trials of a random search", integerFlag, 20)
+    .option("--grid", "try every combination instead")
+    .option("--max-parallel <n>", "trials at a time, each in a process of its own", integerFlag)
+    .option("--metric <group.key>", "number of the results to rank by", "best_f1.f1")
+    .addOption(
+      new Option("--mode <mode>", "whether the highest or the lowest wins (default: min for losses)").choices(["max", "min"]),
+    )
+    .addOption(new Option("--pruner <rule>", "end hopeless trials after epochs (asha) or folds").choices([...pruners]))
+    .option("--eta <n>", "of asha: one of eta trials goes on (default: 3)", integerFlag)
+    .option("--min-epochs <n>", "of asha: epochs before the first decision (default: 1)", integerFlag)
+    .option("--devices <list>", "devices to hand out in turn, e.g. cuda:0,cuda:1")
+    .option("--max-trials <n>", "refuse larger searches (default: 256)", integerFlag)
+    .option("--search-dir <path>", "folder of the search (default: <output-dir>/<name>_search)")
+    .option("--final <strategy>", "afterwards train the best configuration with this strategy, e.g. k_fold");
+  return addRunFlags(command).action(async (flags: SearchFlags) => search(flags));
+}
+
+async function search(flags: SearchFlags): Promise<void> {
+  const base = new ExperimentConfig(await trainConfig(flags));
+  const paramSpace = flags.space
+    ? ((await readConfigFile(flags.space)) as SpaceInput)
+    : createDefaultParamSpace({ focused: true });
+  const outputDir = flags.searchDir ?? join(base.outputDir, `${base.outputName}_search`);
+  const { resume = false, overwrite = false, json } = flags;
+  const options = searchInput(flags, outputDir);
+  // What the last training would refuse is told before the first trial.
+  const finalName = `${base.outputName}_final`;
+  const finalConfig = { strategy: flags.final as never, outputDir, outputName: finalName };
+  if (flags.final) new ExperimentConfig({ ...base, ...finalConfig });
+  const best = await stoppable(async (signal) => {
+    const optimizer = new HyperparameterOptimizer({ baseConfig: base, paramSpace, ...options, resume, overwrite, signal });
+    const events = optimizer.events();
+    const running = flags.grid ? optimizer.runGridSearch() : optimizer.runRandomSearch(flags.trials);
+    running.catch(() => undefined);
+    const started = Date.now();
+    for await (const event of events) show(event, json, started);
+    const result = await running;
+    printSearch(result, outputDir, json);
+    return optimizer.configOf(result.best_trial.hyperparameters, finalConfig);
+  });
+  if (flags.final) await runExperiment(best, flags);
+}
+
+function searchInput(flags: SearchFlags, outputDir: string): SearchInput {
+  const { maxParallel, mode, pruner, eta, minEpochs, maxTrials, devices, metric } = flags;
+  const [key = "", ...group] = metric.split(".").toReversed();
+  const given = {
+    maxParallel,
+    mode,
+    pruner,
+    eta,
+    minEpochs,
+    maxTrials,
+    devices: devices?.split(",").map((name) => name.trim()),
+  };
+  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return { outputDir, metricName: group.toReversed().join("."), metricKey: key, ...set };
+}
+
+function show(event: SearchEvent, json: boolean | undefined, started: number): void {
+  if (json) process.stdout.write(`${strictJson(event, 0)}\n`);
+  else if (event.type === "notice") process.stderr.write(`warning: ${event.message}\n`);
+  else if (event.type === "trial") process.stderr.write(`${trialLine(event, started)}\n`);
+}
+
+function trialLine(event: TrialEvent, started: number): string {
+  const { trialId, trials, state, metricValue, bestTrial, bestMetricValue, ended, error } = event;
+  const head = `trial ${trialId} of ${trials}`;
+  if (state === "begin") return `${head}: ${settings(event.hyperparameters)}`;
+  const what = metricValue === null ? state : metricValue.toFixed(4);
+  const best = bestMetricValue === null ? "" : `, best ${bestMetricValue.toFixed(4)} (trial ${bestTrial})`;
+  const left = clock(((Date.now() - started) / 1000 / ended) * (trials - ended));
+  return `${head}: ${what}${error ? ` (${error.message.split("\n")[0]})` : ""}${best}, ${ended} done, left ${left}`;
+}
+
+function settings(hyperparameters: object): string {
+  return Object.entries(hyperparameters)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(", ");
+}
+
+function printSearch(result: SearchResult, root: string, json: boolean | undefined): void {
+  if (json) {
+    process.stdout.write(`${strictJson({ type: "search", path: root, result }, 0)}\n`);
+    return;
+  }
+  const { top, metric_optimized, counts, importance } = result;
+  const lines = [
+    `${counts.completed} completed, ${counts.pruned} pruned, ${counts.failed} failed; best by ${metric_optimized}:`,
+  ];
+  for (const trial of top)
+    lines.push(`  ${trial.metric_value.toFixed(4)}  trial ${trial.trial_id}  ${settings(trial.hyperparameters)}`);
+  if (importance?.length) lines.push("share of the differences that each setting explains alone (p: could be chance):");
+  for (const { parameter, adjusted_share, p_value } of importance ?? [])
+    lines.push(`  ${(100 * adjusted_share).toFixed(0).padStart(3)} %  ${parameter}  (p ${p_value.toFixed(3)})`);
+  process.stdout.write(`${lines.join("\n")}\nresults: ${root}\n`);
+}

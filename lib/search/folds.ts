@@ -1,0 +1,94 @@
+/**
+ * Racing over folds: a trial whose finished folds are clearly worse than the same folds of the best trial so far is given up.
+ * Clearly: a one-sided paired t test at 5 %, with the variance of Nadeau and Bengio (2003), since folds share training images.
+ */
+import type { SearchOptions } from "../config/search.js";
+import { CellsamError } from "../errors.js";
+import type { TrialEpoch, TrialFold } from "./messages.js";
+import { better, metricPath } from "./metric.js";
+import type { Judgement, Pruner } from "./pruner.js";
+
+/** 95 % points of Student's t for 1 to 10 degrees of freedom. */
+const t95 = [6.3138, 2.92, 2.3534, 2.1318, 2.015, 1.9432, 1.8946, 1.8595, 1.8331, 1.8125];
+
+/** 95 % point of Student's t; past 10 degrees of freedom by two Cornish-Fisher terms, right to 0.001. */
+export function studentT95(freedom: number): number {
+  const z = 1.644854;
+  return t95[freedom - 1] ?? z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2);
+}
+
+/** Whether `own` is clearly worse than `best`, fold by fold, of `folds` in all. Needs two folds. */
+export function hopeless(own: readonly number[], best: readonly number[], folds: number, mode: "max" | "min"): boolean {
+  const deficits = own.map((value, i) => (mode === "max" ? 1 : -1) * ((best[i] as number) - value));
+  const n = deficits.length;
+  if (n < 2) return false;
+  const mean = deficits.reduce((sum, d) => sum + d, 0) / n;
+  const variance = deficits.reduce((sum, d) => sum + (d - mean) ** 2, 0) / (n - 1);
+  // Of k folds, the validation images are 1 / (k - 1) of the training images.
+  return mean > studentT95(n - 1) * Math.sqrt((1 / n + 1 / (folds - 1)) * variance) && mean > 0;
+}
+
+/** The flat name under which a fold's event carries the metric; null where it does not. */
+export function eventMetric(name: string, key: string): string | null {
+  const [group = "", ...rest] = metricPath(name, key);
+  if (rest.length !== 1) return null;
+  if (group === "evaluation") return rest[0] as string;
+  return group === `best_${rest[0]}` ? group : null;
+}
+
+export class FoldPruner implements Pruner {
+  readonly rule: string;
+  readonly notes: string[] = [];
+  readonly #options: Pick<SearchOptions, "minFolds" | "mode">;
+  readonly #metric: string;
+  readonly #folds = new Map<number, Map<number, number>>();
+  #best: (number | null)[] | null = null;
+
+  /** @throws CellsamError ERR_CONFIG without folds, or for a metric that folds do not tell */
+  constructor(options: Pick<SearchOptions, "minFolds" | "mode" | "metricName" | "metricKey">, strategy: string) {
+    const { metricName, metricKey, minFolds } = options;
+    const metric = eventMetric(metricName, metricKey);
+    if (metric === null)
+      throw new CellsamError(
+        "ERR_CONFIG",
+        `pruner folds cannot follow ${metricName}.${metricKey}; use best_f1.f1, best_dice.dice, best_ap50.ap50 or evaluation.NAME`,
+      );
+    if (strategy === "train_val_split" || strategy === "full_dataset")
+      throw new CellsamError("ERR_CONFIG", `pruner folds needs a strategy with folds, such as k_fold, not ${strategy}`);
+    this.#options = options;
+    this.#metric = metric;
+    this.rule = `folds: after ${minFolds} or more folds, a trial is ended if its ${metricName}.${metricKey} is worse than that of the best finished trial on the same folds (one-sided paired t test, 5 %, Nadeau-Bengio variance)`;
+  }
+
+  judge(trialId: number, report: TrialEpoch | TrialFold): Judgement | null {
+    if (report.type !== "fold") return null;
+    const { fold, folds, metrics } = report;
+    const value = metrics[this.#metric];
+    if (typeof value !== "number") return null;
+    const done = this.#folds.get(trialId) ?? new Map<number, number>();
+    if (done.has(fold)) return null;
+    this.#folds.set(trialId, done.set(fold, value));
+    const best = this.#best;
+    const shared = [...done].filter(([number]) => typeof best?.[number - 1] === "number");
+    const judged = best !== null && fold < folds && shared.length >= this.#options.minFolds;
+    const own = shared.map(([, measured]) => measured);
+    const others = shared.map(([number]) => best?.[number - 1] as number);
+    return { check: `fold ${fold}`, value, keep: !(judged && hopeless(own, others, folds, this.#options.mode)) };
+  }
+
+  restore(trialId: number, { check, value }: Judgement): void {
+    const fold = Number(/^fold (\d+)$/.exec(check)?.[1]);
+    if (!Number.isInteger(fold) || value === null) return;
+    this.#folds.set(trialId, (this.#folds.get(trialId) ?? new Map<number, number>()).set(fold, value));
+  }
+
+  completed(_trialId: number, folds: readonly (number | null)[]): void {
+    const mean = (values: readonly (number | null)[]) => {
+      const known = values.filter((value) => value !== null);
+      return known.reduce((sum, value) => sum + value, 0) / known.length;
+    };
+    const own = mean(folds);
+    if (!Number.isFinite(own)) return;
+    if (this.#best === null || better(own, mean(this.#best), this.#options.mode)) this.#best = [...folds];
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * trials.jsonl: what has become of each trial, one line at a time, flushed to disk before the search goes on. The last line of a
+ * trial counts. A line that a kill cut off in the middle is dropped.
+ */
+import { existsSync } from "node:fs";
+import { type FileHandle, mkdir, open, readFile, truncate } from "node:fs/promises";
+import { dirname } from "node:path";
+import { CellsamError } from "../errors.js";
+import { strictJson } from "../monitor/json.js";
+import type { TrialFailure } from "./messages.js";
+import type { FoldRecord } from "./metric.js";
+import type { ProcessMark } from "./process.js";
+
+/** Validation loss over the epochs of one stage of one fold. */
+export interface LossHistory {
+  fold: number;
+  stage: 1 | 2;
+  train: (number | null)[];
+  val: (number | null)[];
+}
+
+/** How far a trial came. */
+export interface Reached {
+  fold: number;
+  stage: 1 | 2;
+  epoch: number;
+}
+
+export interface RunningLine {
+  trial_id: number;
+  state: "running";
+  device: string;
+  process: ProcessMark;
+}
+
+/** A decision of a pruner about a running trial. */
+export interface CheckLine {
+  trial_id: number;
+  state: "check";
+  check: string;
+  value: number | null;
+  keep: boolean;
+}
+
+export interface EndLine {
+  trial_id: number;
+  state: "completed" | "failed" | "pruned";
+  metric_value: number | null;
+  results: FoldRecord[];
+  history: LossHistory[];
+  reached: Reached | null;
+  seconds: number;
+  error?: TrialFailure;
+  /** The process died: another run of the search tries the trial again. */
+  crashed?: boolean;
+}
+
+export type Line = RunningLine | CheckLine | EndLine;
+
+/** All whole lines, and how many bytes they take. @throws CellsamError ERR_RESUME for a broken line that is not the last */
+export async function readJournal(path: string): Promise<{ lines: Line[]; bytes: number }> {
+  if (!existsSync(path)) return { lines: [], bytes: 0 };
+  const content = await readFile(path);
+  const bytes = content.lastIndexOf(10) + 1;
+  const texts = content.subarray(0, bytes).toString("utf8").split("\n").slice(0, -1);
+  const lines: Line[] = [];
+  for (const [i, text] of texts.entries()) {
+    try {
+      lines.push(JSON.parse(text) as Line);
+    } catch (cause) {
+      // A power cut can leave blocks of zeros at the end; in the middle it is another fault.
+      if (i === texts.length - 1) return { lines, bytes: bytes - Buffer.byteLength(text) - 1 };
+      throw new CellsamError("ERR_RESUME", `${path}: line ${i + 1} is not JSON; repair or remove it`, {
+        cause,
+        detail: { path, line: i + 1 },
+      });
+    }
+  }
+  return { lines, bytes };
+}
+
+export class Journal {
+  readonly #file: FileHandle;
+  #writing: Promise<void> = Promise.resolve();
+
+  private constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  /** Opens the journal behind its last whole line; answers what it holds. */
+  static async open(path: string): Promise<{ journal: Journal; lines: Line[] }> {
+    await mkdir(dirname(path), { recursive: true });
+    const { lines, bytes } = await readJournal(path);
+    if (existsSync(path)) await truncate(path, bytes);
+    return { journal: new Journal(await open(path, "a")), lines };
+  }
+
+  /** Resolves when the line is on disk. */
+  append(line: Line): Promise<void> {
+    const text = `${strictJson(line, 0)}\n`;
+    this.#writing = this.#writing.then(async () => {
+      await this.#file.writeFile(text);
+      await this.#file.datasync();
+    });
+    return this.#writing;
+  }
+
+  async close(): Promise<void> {
+    await this.#writing.catch(() => undefined);
+    await this.#file.close();
+  }
+}

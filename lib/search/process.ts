@@ -1,0 +1,102 @@
+/** Starts the process of a trial and follows it to its end, whichever way it ends. */
+import { type ChildProcess, fork } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { ExperimentInput } from "../config/experiment.js";
+import type { TrialFailure, TrialOrder, TrialReport } from "./messages.js";
+import type { FoldRecord } from "./metric.js";
+
+/** Characters of a dead process's last words that are kept. */
+const lastWords = 2000;
+
+/** The compiled entry: beside this file, or in dist/ when the sources run uncompiled under the test runner. */
+export const trialEntry = [
+  new URL("./trialProcess.js", import.meta.url),
+  new URL("../../dist/search/trialProcess.js", import.meta.url),
+]
+  .map((url) => fileURLToPath(url))
+  .find((path) => existsSync(path));
+
+/** A process, told apart from a later one with the same number. */
+export interface ProcessMark {
+  pid: number;
+  /** When it was started, as the system counts; null where that cannot be read. */
+  started: string | null;
+}
+
+export function markOf(pid: number): ProcessMark {
+  try {
+    // The second field, the name, may hold spaces and brackets; the start is the 20th field after it.
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(")").at(-1)?.trim().split(" ") ?? [];
+    return { pid, started: fields[0] === "Z" ? null : (fields[19] ?? null) };
+  } catch {
+    return { pid, started: null };
+  }
+}
+
+export function isRunning({ pid, started }: ProcessMark): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
+  }
+  return started === null || markOf(pid).started === started;
+}
+
+/** How a trial's process ended. `crashed`: it died without a last word. */
+export type TrialEnd =
+  | { state: "done"; results: FoldRecord[] }
+  | { state: "stopped" }
+  | { state: "failed"; error: TrialFailure; crashed: boolean };
+
+export interface RunningTrial {
+  mark: ProcessMark;
+  /** Hands the trial its configuration: until then it waits. */
+  begin(config: ExperimentInput): void;
+  /** Asks it to save and end. */
+  stop(): void;
+  end: Promise<TrialEnd>;
+}
+
+/** `onReport` hears everything but the end. */
+export function startTrial(entry: string, onReport: (report: TrialReport) => void): RunningTrial {
+  const child = fork(entry, [], { execArgv: [], stdio: ["ignore", "ignore", "pipe", "ipc"] });
+  const order = (message: TrialOrder) => {
+    if (child.connected) child.send(message, () => undefined);
+  };
+  return {
+    mark: child.pid === undefined ? { pid: -1, started: null } : markOf(child.pid),
+    begin: (config) => order({ type: "run", config }),
+    stop: () => order({ type: "stop" }),
+    end: follow(child, onReport),
+  };
+}
+
+function follow(child: ChildProcess, onReport: (report: TrialReport) => void): Promise<TrialEnd> {
+  let words = "";
+  let end: TrialEnd | undefined;
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    words = (words + text).slice(-lastWords);
+  });
+  child.on("message", (report: TrialReport) => {
+    if (report.type === "done") end = { state: "done", results: report.results };
+    else if (report.type === "stopped") end = { state: "stopped" };
+    else if (report.type === "failed") end = { state: "failed", error: report.error, crashed: false };
+    else onReport(report);
+  });
+  return new Promise((resolve) => {
+    const died = (how: string) =>
+      resolve(
+        end ?? {
+          state: "failed",
+          crashed: true,
+          error: {
+            code: "ERR_TRIAL_DIED",
+            message: `the trial's process ${how}${words.trim() ? `; it said: ${words.trim()}` : ""}`,
+          },
+        },
+      );
+    child.on("error", (error) => died(`could not be started (${error.message})`));
+    child.on("close", (code, signal) => died(signal ? `was ended by ${signal}` : `ended with code ${code} and no result`));
+  });
+}

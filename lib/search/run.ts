@@ -1,0 +1,248 @@
+/**
+ * Runs the trials of a search, some at a time, each in a process of its own, and writes down what becomes of each before the
+ * next one starts. A trial that was under way when a search was stopped or killed goes on where it had saved.
+ */
+import { existsSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { SearchOptions } from "../config/search.js";
+import { readJson } from "../monitor/json.js";
+import type { Log } from "../monitor/log.js";
+import { OutputTree } from "../runners/outputTree.js";
+import type { SearchEvent } from "./events.js";
+import type { CheckLine, EndLine, Journal, Line, RunningLine } from "./journal.js";
+import type { TrialReport } from "./messages.js";
+import { availableMetrics, foldMetric, metricPath, trialMetric } from "./metric.js";
+import { isRunning, type RunningTrial, startTrial, type TrialEnd } from "./process.js";
+import type { Pruner } from "./pruner.js";
+import { bestOf, lossHistory, reachedIn } from "./results.js";
+import type { SearchTree } from "./searchTree.js";
+import type { Trial } from "./trials.js";
+
+const logger = "cellsam.search";
+
+export interface SearchRun {
+  tree: SearchTree;
+  trials: readonly Trial[];
+  options: SearchOptions;
+  /** Compute threads of each trial. */
+  threads: number;
+  /** Program of a trial's process. */
+  entry: string;
+  journal: Journal;
+  /** What the journal held when the search began. */
+  lines: readonly Line[];
+  pruner: Pruner | null;
+  log: Log;
+  emit: (event: SearchEvent) => void;
+  signal: AbortSignal | undefined;
+}
+
+/** Resolves with the end of every trial. @throws the signal's reason when it fires, after all trials have saved */
+export function runTrials(run: SearchRun): Promise<Map<number, EndLine>> {
+  return new Pool(run).run();
+}
+
+class Pool {
+  readonly #run: SearchRun;
+  readonly #ended = new Map<number, EndLine>();
+  readonly #running = new Map<number, RunningTrial>();
+  /** Started trials of an earlier run of the search, and the devices they need. */
+  readonly #started = new Map<number, RunningLine>();
+  readonly #pruned = new Set<number>();
+  #queue: Trial[] = [];
+  /** The first trial makes the tiles that most others share; the others wait for it. */
+  readonly #ready: Promise<void>;
+  #setReady: () => void = () => undefined;
+
+  constructor(run: SearchRun) {
+    this.#run = run;
+    this.#ready = new Promise((resolve) => {
+      this.#setReady = resolve;
+    });
+  }
+
+  async run(): Promise<Map<number, EndLine>> {
+    const { options, trials, signal } = this.#run;
+    await this.#takeUp();
+    const open = trials.filter(({ trialId }) => !this.#ended.has(trialId));
+    const first = open.filter(({ trialId }) => this.#started.has(trialId));
+    this.#queue = [...first, ...open.filter((trial) => !first.includes(trial))];
+    const stop = () => {
+      this.#setReady();
+      for (const trial of this.#running.values()) trial.stop();
+    };
+    signal?.addEventListener("abort", stop, { once: true });
+    try {
+      let failed: unknown;
+      const slots = Array.from({ length: Math.min(options.maxParallel, this.#queue.length) }, (_, slot) =>
+        this.#work(slot).catch((error: unknown) => {
+          // The journal cannot be written: without it nothing more may run.
+          failed ??= { error };
+          this.#queue = [];
+          stop();
+        }),
+      );
+      await Promise.all(slots);
+      if (failed) throw (failed as { error: unknown }).error;
+      if (this.#ended.size < trials.length) signal?.throwIfAborted();
+      return this.#ended;
+    } finally {
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  /** What earlier runs of the search have done. */
+  async #takeUp(): Promise<void> {
+    const { lines, pruner, trials, emit, signal, log } = this.#run;
+    const known = new Set(trials.map(({ trialId }) => trialId));
+    for (const line of lines) {
+      if (!known.has(line.trial_id)) continue;
+      if (line.state === "running") this.#started.set(line.trial_id, line);
+      else if (line.state === "check") this.#restore(line);
+      // A process that died, of whatever, is tried once more: the trial itself may be sound.
+      else if (!line.crashed) this.#ended.set(line.trial_id, line);
+    }
+    for (const line of this.#ended.values()) {
+      this.#started.delete(line.trial_id);
+      this.#pruned.delete(line.trial_id);
+      if (line.state === "completed") pruner?.completed(line.trial_id, this.#perFold(line));
+    }
+    for (const [trialId, { process: mark }] of this.#started) {
+      if (!isRunning(mark)) continue;
+      const message = `trial ${trialId} of the earlier search is still saving (process ${mark.pid}); waiting for it`;
+      log.warning(logger, message);
+      emit({ type: "notice", level: "warning", message, trialId });
+      while (isRunning(mark)) await sleep(100, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted());
+    }
+    for (const trial of trials) {
+      if (this.#pruned.has(trial.trialId)) await this.#end(trial, { state: "stopped" }, 0);
+    }
+  }
+
+  #restore({ trial_id, check, value, keep }: CheckLine): void {
+    this.#run.pruner?.restore(trial_id, { check, value, keep });
+    if (!keep) this.#pruned.add(trial_id);
+  }
+
+  #perFold({ results }: EndLine): (number | null)[] {
+    const { metricName, metricKey } = this.#run.options;
+    const values: (number | null)[] = [];
+    for (const [i, fold] of results.entries())
+      values[((fold.fold as number | undefined) ?? i + 1) - 1] = foldMetric(fold, metricPath(metricName, metricKey));
+    return Array.from(values, (value) => value ?? null);
+  }
+
+  async #work(slot: number): Promise<void> {
+    if (slot > 0) await this.#ready;
+    const { devices } = this.#run.options;
+    const own = devices[slot % devices.length];
+    while (this.#queue.length > 0 && !this.#run.signal?.aborted) {
+      // A trial that had begun stays on its device, so a slot takes one of its own device first.
+      const at = this.#queue.findIndex(({ trialId }) => (this.#started.get(trialId)?.device ?? own) === own);
+      const [trial] = this.#queue.splice(Math.max(0, at), 1) as [Trial];
+      await this.#trial(trial, this.#started.get(trial.trialId)?.device ?? own ?? trial.config.device);
+    }
+  }
+
+  async #trial(trial: Trial, device: string): Promise<void> {
+    const { journal, log, entry, tree, threads, signal } = this.#run;
+    const { trialId, hyperparameters } = trial;
+    const begun = Date.now();
+    const process = startTrial(entry, (report) => this.#hear(trial, process, report));
+    this.#running.set(trialId, process);
+    try {
+      await journal.append({ trial_id: trialId, state: "running", device, process: process.mark });
+      log.info(logger, `trial ${trialId} begins on ${device}: ${JSON.stringify(hyperparameters)}`);
+      this.#tell(trial, "begin", null, 0);
+      process.begin({ ...trial.config, outputDir: tree.root, outputName: tree.trialName(trialId), device, threads });
+      if (signal?.aborted) process.stop();
+      const end = await process.end;
+      // Stopped with the search: the trial has saved and stays open.
+      if (end.state === "stopped" && !this.#pruned.has(trialId) && signal?.aborted) return;
+      await this.#end(trial, end, (Date.now() - begun) / 1000);
+    } finally {
+      this.#running.delete(trialId);
+      process.stop();
+      this.#setReady();
+    }
+  }
+
+  #hear(trial: Trial, process: RunningTrial, report: TrialReport): void {
+    const { pruner, journal, log, emit } = this.#run;
+    const { trialId } = trial;
+    if (report.type === "training") this.#setReady();
+    if (report.type === "notice") {
+      log.warning(logger, `trial ${trialId}: ${report.message}`);
+      emit({ type: "notice", level: "warning", message: `trial ${trialId}: ${report.message}`, trialId });
+    }
+    if (report.type === "epoch") emit({ ...report, type: "trialEpoch", trialId });
+    if (report.type !== "epoch" && report.type !== "fold") return;
+    const judgement = pruner?.judge(trialId, report);
+    if (!judgement) return;
+    const { check, value, keep } = judgement;
+    log.info(logger, `trial ${trialId} ${check}: ${value}, ${keep ? "goes on" : "is given up"}`);
+    if (!keep) this.#pruned.add(trialId);
+    // The order of lines is that of the judgements, and the trial's last line comes after them. An error shows there too.
+    journal.append({ trial_id: trialId, state: "check", check, value, keep }).then(
+      () => keep || process.stop(),
+      () => process.stop(),
+    );
+  }
+
+  async #end(trial: Trial, end: TrialEnd, seconds: number): Promise<void> {
+    const line = await this.#lineOf(trial, end, seconds);
+    await this.#run.journal.append(line);
+    this.#ended.set(trial.trialId, line);
+    if (line.state === "completed") this.#run.pruner?.completed(trial.trialId, this.#perFold(line));
+    const how = line.state === "completed" ? `${line.metric_value}` : (line.error?.message ?? "");
+    this.#run.log[line.state === "failed" ? "error" : "info"](logger, `trial ${trial.trialId} ${line.state} ${how}`.trimEnd());
+    this.#tell(trial, line.state, line.metric_value, seconds, line.error);
+  }
+
+  async #lineOf(trial: Trial, end: TrialEnd, seconds: number): Promise<EndLine> {
+    const { tree } = this.#run;
+    const { metricName, metricKey } = this.#run.options;
+    const results = end.state === "done" ? end.results : [];
+    const own = new OutputTree(tree.root, tree.trialName(trial.trialId));
+    const state = existsSync(own.runState) ? await readJson<{ splits?: unknown[] }>(own.runState).catch(() => null) : null;
+    const history = await lossHistory(own, results, state?.splits?.length ?? 1);
+    const line = { trial_id: trial.trialId, metric_value: null, results, history, seconds };
+    if (end.state === "done") {
+      const metric = trialMetric(results, metricName, metricKey);
+      if (metric !== null) return { ...line, state: "completed", metric_value: metric, reached: null };
+      const there = availableMetrics(results).join(", ") || "none";
+      const message = `the results have no finite number ${metricName}.${metricKey}; they have ${there}`;
+      return { ...line, state: "failed", reached: null, error: { code: "ERR_NO_METRIC", message } };
+    }
+    const reached = reachedIn(history);
+    if (end.state === "failed")
+      return { ...line, state: "failed", reached, error: end.error, ...(end.crashed && { crashed: true }) };
+    if (this.#pruned.has(trial.trialId)) return { ...line, state: "pruned", reached };
+    const error = { code: "ERR_TRIAL_DIED", message: "the trial's process was stopped from outside" };
+    return { ...line, state: "failed", reached, error, crashed: true };
+  }
+
+  #tell(
+    trial: Trial,
+    state: "begin" | EndLine["state"],
+    metricValue: number | null,
+    seconds: number,
+    error?: EndLine["error"],
+  ): void {
+    const { trialId, hyperparameters } = trial;
+    const best = bestOf(this.#ended.values(), this.#run.options.mode);
+    this.#run.emit({
+      type: "trial",
+      trialId,
+      trials: this.#run.trials.length,
+      state,
+      hyperparameters,
+      metricValue,
+      bestTrial: best?.trial_id ?? null,
+      bestMetricValue: best?.metric_value ?? null,
+      ended: this.#ended.size,
+      seconds,
+      ...(error && { error }),
+    });
+  }
+}

@@ -1,0 +1,137 @@
+/** The folder of a search: its files, whose it is, and that only one process works in it at a time. */
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { CellsamError } from "../errors.js";
+import { readJson, writeJson } from "../monitor/json.js";
+import { changedKeys } from "../runners/resume.js";
+import { isRunning, markOf, type ProcessMark } from "./process.js";
+
+/** What a search is, written before its first trial. A resumed search must be the same one. */
+export interface SearchPlan {
+  format: 1;
+  package: string;
+  kind: "grid" | "random";
+  /** Compute threads of each trial; 0: all. */
+  threads: number;
+  /** Everything that decides which trials there are and how they are ranked and pruned. */
+  search: Record<string, unknown>;
+}
+
+export class SearchTree {
+  readonly root: string;
+  readonly base: string;
+  readonly plan: string;
+  readonly journal: string;
+  readonly log: string;
+  readonly results: string;
+  readonly best: string;
+  readonly lock: string;
+
+  /** `base` is the name that trials begin with. */
+  constructor(root: string, base: string) {
+    this.root = root;
+    this.base = base;
+    this.plan = join(root, "search.json");
+    this.journal = join(root, "trials.jsonl");
+    this.log = join(root, "hyperparameter_search.log");
+    this.results = join(root, "optimization_results.json");
+    this.best = join(root, "best_configuration.json");
+    this.lock = join(root, "search.lock");
+  }
+
+  trialName(trialId: number): string {
+    return `${this.base}_trial_${trialId}`;
+  }
+
+  /** @throws CellsamError ERR_SEARCH_RUNNING while another process works in the folder */
+  async claim(): Promise<void> {
+    await mkdir(this.root, { recursive: true });
+    const own = JSON.stringify(markOf(process.pid));
+    for (;;) {
+      try {
+        return await writeFile(this.lock, own, { flag: "wx" });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      }
+      const holder = await readFile(this.lock, "utf8").then(
+        (text) => JSON.parse(text) as ProcessMark,
+        () => null,
+      );
+      if (holder && holder.pid !== process.pid && isRunning(holder)) {
+        throw new CellsamError(
+          "ERR_SEARCH_RUNNING",
+          `a search is running in ${this.root} (process ${holder.pid}); wait for it or stop it first`,
+          {
+            detail: { path: this.root, pid: holder.pid },
+          },
+        );
+      }
+      await rm(this.lock, { force: true });
+    }
+  }
+
+  async release(): Promise<void> {
+    await rm(this.lock, { force: true });
+  }
+
+  /**
+   * Makes sure that nothing is overwritten by accident and that a resumed search is the same one. Answers the plan that holds.
+   * @throws CellsamError ERR_OUTPUT_EXISTS; ERR_RESUME naming what has changed
+   */
+  async open(
+    plan: SearchPlan,
+    { resume = false, overwrite = false }: { resume?: boolean; overwrite?: boolean },
+  ): Promise<SearchPlan> {
+    const detail = { path: this.root };
+    if (resume && overwrite) throw new CellsamError("ERR_CONFIG", "resume and overwrite exclude each other");
+    if (existsSync(this.plan)) {
+      if (resume) return this.#same(plan);
+      if (!overwrite)
+        throw new CellsamError(
+          "ERR_OUTPUT_EXISTS",
+          `${this.root} already holds a search; choose another outputDir, or use --resume to go on or --overwrite to replace it`,
+          { detail },
+        );
+      await this.#clear();
+    }
+    const taken = (await this.#trialFolders())[0];
+    if (taken)
+      throw new CellsamError(
+        "ERR_OUTPUT_EXISTS",
+        `${join(this.root, taken)} already exists, but no search that it belongs to; move it away`,
+        { detail },
+      );
+    await writeJson(this.plan, plan);
+    return plan;
+  }
+
+  async #same(plan: SearchPlan): Promise<SearchPlan> {
+    const saved = await readJson<SearchPlan>(this.plan);
+    const now = JSON.parse(JSON.stringify(plan)) as SearchPlan;
+    const keys = changedKeys({ kind: saved.kind, ...saved.search }, { kind: now.kind, ...now.search });
+    if (saved.package !== plan.package) keys.push(`package version (${saved.package}, now ${plan.package})`);
+    if (keys.length > 0) {
+      throw new CellsamError(
+        "ERR_RESUME",
+        `cannot resume the search in ${this.root}, which has changed: ${keys.join(", ")}. Restore these settings, or start anew with --overwrite`,
+        {
+          detail: { path: this.root, keys },
+        },
+      );
+    }
+    return saved;
+  }
+
+  async #trialFolders(): Promise<string[]> {
+    const own = (name: string) => name.startsWith(`${this.base}_trial_`) && /^\d+$/.test(name.slice(this.base.length + 7));
+    return (await readdir(this.root)).filter(own);
+  }
+
+  /** Removes the trials and files of an earlier search, its plan last. The shared tiles stay. */
+  async #clear(): Promise<void> {
+    for (const file of [this.best, this.results, this.journal]) await rm(file, { force: true });
+    for (const folder of await this.#trialFolders()) await rm(join(this.root, folder), { recursive: true, force: true });
+    await rm(this.plan, { force: true });
+  }
+}

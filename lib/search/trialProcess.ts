@@ -1,0 +1,75 @@
+/**
+ * The process of one trial: runs an experiment as the search orders it over the channel and reports how it goes. It always
+ * resumes what an earlier process left. When the search is gone, killed or not, it stops after the step, saves and ends.
+ */
+import type { ExperimentInput } from "../config/experiment.js";
+import { toSnake } from "../config/python.js";
+import { CellsamError } from "../errors.js";
+import type { TrainingEvent } from "../events.js";
+import { ExperimentRunner } from "../runners/experiment.js";
+import type { TrialOrder, TrialReport } from "./messages.js";
+import type { FoldRecord } from "./metric.js";
+
+const stop = new AbortController();
+const abort = () => stop.abort(new CellsamError("ERR_STOPPED", "the trial was stopped; it can be resumed"));
+
+// Ctrl-C reaches the whole process group: the search decides then, and tells its trials.
+for (const signal of ["SIGINT", "SIGHUP", "SIGUSR1"] as const) process.on(signal, () => undefined);
+process.on("SIGTERM", abort);
+process.on("disconnect", abort);
+process.on("message", (order: TrialOrder) => {
+  if (order.type === "stop") abort();
+  else void run(order.config);
+});
+
+/** Resolves when the message has left this process, or when nobody is there to hear it. */
+function report(message: TrialReport): Promise<void> {
+  return new Promise((resolve) => {
+    if (!process.connected || !process.send) resolve();
+    else process.send(message, () => resolve());
+  });
+}
+
+async function run(config: ExperimentInput): Promise<never> {
+  let last: TrialReport;
+  try {
+    const runner = new ExperimentRunner(config, { resume: true, signal: stop.signal });
+    for await (const event of runner.events()) forward(event);
+    last = { type: "done", results: toSnake(await runner.run()) as FoldRecord[] };
+  } catch (error) {
+    const stopped = stop.signal.aborted && error === stop.signal.reason;
+    last = stopped ? { type: "stopped" } : { type: "failed", error: failure(error) };
+  }
+  await report(last);
+  process.exit(0);
+}
+
+function forward(event: TrainingEvent): void {
+  switch (event.type) {
+    case "epoch": {
+      const { fold, stage, epoch, epochs, validation } = event;
+      void report({ type: "epoch", fold, stage, epoch, epochs, loss: validation?.total_loss ?? null });
+      break;
+    }
+    case "fold":
+      if (event.state === "end")
+        void report({
+          type: "fold",
+          fold: event.fold,
+          folds: event.folds,
+          metrics: toSnake(event.metrics ?? {}) as Record<string, number | null>,
+        });
+      break;
+    case "stage":
+      void report({ type: "training" });
+      break;
+    case "notice":
+      void report({ type: "notice", message: event.message });
+      break;
+  }
+}
+
+function failure(error: unknown): { code: string; message: string } {
+  if (error instanceof CellsamError) return { code: error.code, message: error.message };
+  return { code: "ERR_UNEXPECTED", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+}

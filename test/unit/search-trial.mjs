@@ -1,0 +1,45 @@
+// A trial's process for search tests: its result follows from its configuration alone. The output name of the base says how it behaves.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+let stopped = false;
+const send = (message) => new Promise((done) => (process.connected ? process.send(message, () => done()) : done()));
+process.on("SIGINT", () => undefined);
+process.on("disconnect", () => {
+  stopped = true;
+});
+process.on("message", async (order) => {
+  if (order.type === "stop") {
+    stopped = true;
+    return;
+  }
+  const { config } = order;
+  const root = join(config.outputDir, config.outputName);
+  const saved = join(root, "epoch");
+  mkdirSync(root, { recursive: true });
+  const behaviour = config.outputName.split("_trial_")[0];
+  const id = Number(config.outputName.split("_trial_")[1]);
+  writeFileSync(join(root, "config.json"), JSON.stringify(config));
+  const epochs = config.stage1Config.totalEpochs;
+  const loss = (epoch) => 1 / epoch + Math.abs(Math.log10(config.stage1Config.learningRate) + 3);
+  await send({ type: "training" });
+  let epoch = existsSync(saved) ? Number(readFileSync(saved, "utf8")) : 0;
+  while (epoch < epochs) {
+    await new Promise((next) => setTimeout(next, behaviour === "slow" ? 40 : 1));
+    if (stopped) {
+      await send({ type: "stopped" });
+      process.exit(0);
+    }
+    epoch += 1;
+    writeFileSync(saved, String(epoch));
+    if (behaviour === "crash" && id === 2 && !existsSync(join(config.outputDir, "sound"))) process.kill(process.pid, "SIGKILL");
+    await send({ type: "epoch", fold: 1, stage: 1, epoch, epochs, loss: loss(epoch) });
+  }
+  const failed = behaviour === "broken" || (behaviour === "some" && id === 1);
+  if (failed) await send({ type: "failed", error: { code: "ERR_DATASET", message: "no images" } });
+  else {
+    const f1 = behaviour === "nan" && id === 1 ? null : behaviour === "tie" ? 0.5 : 1 / (1 + loss(epochs));
+    await send({ type: "done", results: [{ fold: 1, best_f1: { f1 }, stage1: { best_loss: loss(epochs) } }] });
+  }
+  process.exit(0);
+});
