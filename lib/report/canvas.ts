@@ -1,0 +1,130 @@
+/** An RGB picture under construction, and what is drawn on it: images at their true range, outlines and boxes. */
+
+/** Pixels [H,W] or [H,W,3]; any range, shown from the 0.1st to the 99.9th percentile. */
+export interface OverlayImage {
+  data: ArrayLike<number>;
+  shape: readonly number[];
+}
+
+/** Ids [H,W]; 0 is background, below it a region to ignore. */
+export interface OverlayLabels {
+  data: Int32Array;
+  shape: readonly [number, number];
+}
+
+export type Colour = readonly [number, number, number];
+export const TRUTH: Colour = [60, 255, 90];
+export const PREDICTION: Colour = [255, 70, 60];
+export const PROMPT: Colour = [0, 225, 255];
+
+/** [height,width,3]. */
+export interface Canvas {
+  data: Uint8Array;
+  width: number;
+  height: number;
+}
+
+const GAP = 8;
+
+/** A white canvas for `count` panels of this size side by side, and the left edge of each. */
+export function panels(count: number, width: number, height: number): { canvas: Canvas; lefts: number[] } {
+  const full = count * width + (count - 1) * GAP;
+  const canvas = { width: full, height, data: new Uint8Array(full * height * 3).fill(255) };
+  return { canvas, lefts: Array.from({ length: count }, (_, i) => i * (width + GAP)) };
+}
+
+/** The frame of a box [x0,y0,x1,y1] in pixels of the canvas, cut at the panel's edges. */
+export function drawFrame(
+  canvas: Canvas,
+  [x0, y0, x1, y1]: readonly number[],
+  panel: { left: number; width: number },
+  colour: Colour,
+  line = 1,
+): void {
+  const x = (value: number) => panel.left + Math.max(0, Math.min(panel.width, Math.round(value)));
+  const y = (value: number) => Math.max(0, Math.min(canvas.height, Math.round(value)));
+  const [l, t, r, b] = [x(x0 ?? 0), y(y0 ?? 0), x(x1 ?? 0), y(y1 ?? 0)];
+  fill(canvas, l, t, r, Math.min(b, t + line), colour);
+  fill(canvas, l, Math.max(t, b - line), r, b, colour);
+  fill(canvas, l, t, Math.min(r, l + line), b, colour);
+  fill(canvas, Math.max(l, r - line), t, r, b, colour);
+}
+
+/** Three bytes a pixel. One range for all channels keeps colours as they are. */
+export function toDisplay({ data, shape }: OverlayImage): Uint8Array {
+  const [height = 0, width = 0, channels = 1] = shape;
+  const step = Math.max(1, Math.floor(data.length / 65536));
+  const sample = Float64Array.from({ length: Math.ceil(data.length / step) }, (_, i) => data[i * step] ?? 0).sort();
+  const low = sample[Math.floor(sample.length * 0.001)] ?? 0;
+  const high = sample[Math.ceil(sample.length * 0.999) - 1] ?? 1;
+  const out = new Uint8Array(height * width * 3);
+  for (let i = 0; i < out.length; i++) {
+    const value = data[channels === 1 ? Math.floor(i / 3) : Math.floor(i / 3) * channels + Math.min(i % 3, channels - 1)] ?? 0;
+    out[i] = Math.max(0, Math.min(255, ((value - low) / Math.max(high - low, 1e-12)) * 255));
+  }
+  return out;
+}
+
+export function drawImage(
+  canvas: Canvas,
+  left: number,
+  shown: Uint8Array,
+  width: number,
+  scale: number,
+  panel: { width: number; height: number },
+): void {
+  for (let y = 0; y < panel.height; y++) {
+    for (let x = 0; x < panel.width; x++) {
+      const from = (Math.floor(y / scale) * width + Math.floor(x / scale)) * 3;
+      canvas.data.set(shown.subarray(from, from + 3), (y * canvas.width + left + x) * 3);
+    }
+  }
+}
+
+/** The edge pixels of each cell, drawn inside it, so that cells that touch show two lines. */
+export function drawContours(
+  canvas: Canvas,
+  left: number,
+  { data, shape }: OverlayLabels,
+  scale: number,
+  colour: Colour,
+): void {
+  const [height, width] = shape;
+  const at = (x: number, y: number) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : (data[y * width + x] ?? 0));
+  const line = Math.max(1, Math.round(scale / 3));
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const id = at(x, y);
+      if (id <= 0) continue; // background, or a region to ignore
+      const [x0, y0, x1, y1] = [left + x * scale, y * scale, left + (x + 1) * scale, (y + 1) * scale];
+      if (at(x - 1, y) !== id) fill(canvas, x0, y0, x0 + line, y1, colour);
+      if (at(x + 1, y) !== id) fill(canvas, x1 - line, y0, x1, y1, colour);
+      if (at(x, y - 1) !== id) fill(canvas, x0, y0, x1, y0 + line, colour);
+      if (at(x, y + 1) !== id) fill(canvas, x0, y1 - line, x1, y1, colour);
+    }
+  }
+}
+
+/** Half-open boxes of the labels as thin lines, in a darker shade of the colour. */
+export function drawBoxes(canvas: Canvas, left: number, { data, shape }: OverlayLabels, scale: number, colour: Colour): void {
+  const [, width] = shape;
+  const boxes = new Map<number, [number, number, number, number]>();
+  data.forEach((id, i) => {
+    if (id <= 0) return;
+    const [x, y] = [i % width, Math.floor(i / width)];
+    const box = boxes.get(id) ?? [x, y, x + 1, y + 1];
+    boxes.set(id, [Math.min(box[0], x), Math.min(box[1], y), Math.max(box[2], x + 1), Math.max(box[3], y + 1)]);
+  });
+  const dark: Colour = [colour[0] * 0.6, colour[1] * 0.6, colour[2] * 0.6];
+  for (const box of boxes.values()) {
+    const [x0, y0, x1, y1] = [left + box[0] * scale, box[1] * scale, left + box[2] * scale, box[3] * scale];
+    fill(canvas, x0, y0, x1, y0 + 1, dark);
+    fill(canvas, x0, y1 - 1, x1, y1, dark);
+    fill(canvas, x0, y0, x0 + 1, y1, dark);
+    fill(canvas, x1 - 1, y0, x1, y1, dark);
+  }
+}
+
+export function fill(canvas: Canvas, x0: number, y0: number, x1: number, y1: number, colour: Colour): void {
+  for (let y = y0; y < y1; y++) for (let x = x0; x < x1; x++) canvas.data.set(colour, (y * canvas.width + x) * 3);
+}

@@ -1,0 +1,167 @@
+/** Charts as SVG text: values over epochs. Text and axes take the colour of the page around them. */
+import * as Plot from "@observablehq/plot";
+import { parseHTML } from "linkedom";
+
+/** Okabe and Ito's palette, told apart by colour-blind readers too, without its yellow, which is faint on white. */
+export const palette = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F"] as const;
+
+export type Values = readonly (number | null)[];
+
+export interface Line {
+  name: string;
+  /** One value per epoch, from epoch 1; null leaves a gap. */
+  values: Values;
+  /** Drawn thin and dashed, as the training side is beside validation. */
+  dashed?: boolean;
+  /** Lines of one group share a colour. Default: the name. */
+  group?: string;
+  /** Epoch that gets a dot, from 1. */
+  best?: number | undefined;
+}
+
+export interface LineChart {
+  lines: readonly Line[];
+  title?: string;
+  y?: string;
+  log?: boolean;
+  width?: number;
+  height?: number;
+}
+
+const rowHeight = 16;
+const letterWidth = 6.2;
+
+/** Values over epochs with a legend below. A logarithmic axis leaves out what is not above 0. */
+export function lineChart({ lines, title, y = "loss", log = false, width = 420, height = 260 }: LineChart): string {
+  const groups = [...new Set(lines.map((line) => line.group ?? line.name))];
+  const colour = (line: Line) => palette[groups.indexOf(line.group ?? line.name) % palette.length] as string;
+  const shown = (value: number | null | undefined): value is number => typeof value === "number" && (!log || value > 0);
+  const longest = Math.max(1, ...lines.map(({ values }) => values.length));
+  const numbers = lines.flatMap(({ values }) => values.filter(shown));
+  const top = title ? 30 : 12;
+  const items = lines.map((line) => ({ name: line.name, colour: colour(line), dashed: line.dashed ?? false }));
+  const rows = legendRows(items, width - 20);
+  const { document } = parseHTML("<html><body></body></html>");
+  const marks = lines.flatMap((line) => {
+    const points = line.values.map((value, i) => ({ epoch: i + 1, value: shown(value) ? value : Number.NaN }));
+    const dash = line.dashed ? { strokeDasharray: "4 3", strokeWidth: 1.2 } : { strokeWidth: 1.9 };
+    const marked = points.filter(({ epoch, value }) => (epoch === line.best || points.length === 1) && Number.isFinite(value));
+    return [
+      Plot.lineY(points, { x: "epoch", y: "value", stroke: colour(line), ...dash }),
+      Plot.dot(marked, { x: "epoch", y: "value", fill: colour(line), r: 3.6 }),
+    ];
+  });
+  const low = numbers.length > 0 ? Math.min(...numbers) : log ? 0.1 : 0;
+  const high = numbers.length > 0 ? Math.max(...numbers) : 1;
+  const domain = log ? [low / 1.1, Math.max(high * 1.1, low * 1.3)] : [Math.min(0, low), high > 0 ? high * 1.04 : 1];
+  const svg = Plot.plot({
+    document: document as unknown as never,
+    className: "chart",
+    width,
+    height,
+    marginTop: top + 16,
+    marginLeft: 50,
+    marginRight: 12,
+    marginBottom: 36,
+    x: { label: "epoch", labelArrow: "none", domain: [1, Math.max(2, longest)], ticks: epochTicks(longest), tickFormat: "d" },
+    y: {
+      type: log ? "log" : "linear",
+      label: null,
+      labelArrow: "none",
+      domain,
+      grid: true,
+      ticks: 5,
+      tickFormat: (value: number) => String(Number(value.toPrecision(3))),
+    },
+    marks,
+  });
+  return finish(svg, {
+    title,
+    rows,
+    width,
+    height,
+    label: log ? `${y} (log scale)` : y,
+    labelY: top + 2,
+    hasDot: lines.some(({ best }) => best !== undefined),
+  });
+}
+
+function epochTicks(longest: number): number[] {
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((size) => longest / size <= 8) ?? Math.ceil(longest / 8);
+  const ticks = Array.from({ length: Math.floor(longest / step) }, (_, i) => (i + 1) * step);
+  return step === 1 ? ticks : [1, ...ticks];
+}
+
+interface LegendItem {
+  name: string;
+  colour: string;
+  dashed: boolean;
+}
+
+function legendRows(items: readonly LegendItem[], width: number): (LegendItem & { x: number })[][] {
+  const rows: (LegendItem & { x: number })[][] = [[]];
+  let x = 0;
+  for (const item of items) {
+    const size = 30 + letterWidth * item.name.length;
+    if (x > 0 && x + size > width) {
+      rows.push([]);
+      x = 0;
+    }
+    rows.at(-1)?.push({ ...item, x });
+    x += size + 10;
+  }
+  return items.length > 0 ? rows : [];
+}
+
+/** Adds title and legend, which Plot would put into HTML around the SVG. */
+function finish(
+  svg: { outerHTML: string },
+  {
+    title,
+    rows,
+    width,
+    height,
+    label,
+    labelY,
+    hasDot,
+  }: {
+    title?: string | undefined;
+    rows: (LegendItem & { x: number })[][];
+    width: number;
+    height: number;
+    label: string;
+    labelY: number;
+    hasDot: boolean;
+  },
+): string {
+  const note = hasDot ? rowHeight : 0;
+  const full = height + rows.length * rowHeight + note + (rows.length > 0 ? 6 : 0);
+  const text = (x: number, y: number, words: string, more = "") =>
+    `<text x="${x}" y="${y}" text-anchor="start"${more}>${escapeXml(words)}</text>`;
+  const parts = rows.flatMap((row, r) =>
+    row.map(({ name, colour, dashed, x }) => {
+      const y = height + 4 + r * rowHeight;
+      const dash = dashed ? ' stroke-dasharray="4 3" stroke-width="1.4"' : ' stroke-width="2.4"';
+      return `<line x1="${10 + x}" x2="${32 + x}" y1="${y}" y2="${y}" stroke="${colour}"${dash}/>${text(37 + x, y + 3.5, name)}`;
+    }),
+  );
+  if (hasDot) {
+    const y = height + 4 + rows.length * rowHeight;
+    parts.push(
+      `<circle cx="21" cy="${y}" r="3.6" fill="currentColor"/>${text(37, y + 3.5, "best epoch (its weights are kept)")}`,
+    );
+  }
+  parts.push(text(10, labelY, label));
+  if (title) parts.push(text(10, 18, title, ' font-size="13" font-weight="bold"'));
+  return svg.outerHTML
+    .replace(/<style>[\s\S]*?<\/style>/, "")
+    .replace(/^<svg [^>]*>/, () => {
+      const named = title ? ` aria-label="${escapeXml(title)}"` : "";
+      return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${full}" width="${width}" height="${full}" class="chart" role="img"${named} text-anchor="middle" font-size="11" font-family="system-ui, sans-serif" fill="currentColor">`;
+    })
+    .replace(/<\/svg>$/, `${parts.join("")}</svg>`);
+}
+
+function escapeXml(text: string): string {
+  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+}

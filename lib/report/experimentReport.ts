@@ -1,0 +1,266 @@
+/** results/report.html of an experiment: one page that needs no other file, made from what the run has written so far. */
+import { basename, join, resolve } from "node:path";
+import sharp from "sharp";
+import { writeAtomic } from "../data/write.js";
+import { type Line, lineChart } from "./charts.js";
+import { type ExperimentFiles, type Json, type Picture, readExperiment, type StageFiles } from "./experimentFiles.js";
+import { details, escapeHtml, figure, number, page, score, section, table } from "./html.js";
+
+/** Pictures in a report, and the width of each in pixels: together they stay below some megabytes. */
+const mostPictures = 12;
+const pictureWidth = 1200;
+const stageNames = { 1: "boxes", 2: "masks" } as const;
+
+const scores: Record<string, string> = {
+  ap50: "AP at IoU 0.5",
+  mean_ap: "mean AP, IoU 0.5–0.95",
+  f1: "F1 at IoU 0.5",
+  pq: "panoptic quality",
+  mean_prompt_iou: "mask IoU, true boxes as prompts",
+};
+
+/** Writes FOLDER/results/report.html and answers its path. @throws CellsamError ERR_CONFIG when the folder holds no experiment */
+export async function writeExperimentReport(folder: string): Promise<string> {
+  const path = join(folder, "results", "report.html");
+  await writeAtomic(path, await experimentReport(folder));
+  return path;
+}
+
+export async function experimentReport(folder: string): Promise<string> {
+  const files = await readExperiment(folder);
+  const { config } = files;
+  const name = String(config.output_name ?? basename(resolve(folder)));
+  const body = [
+    warnings(files),
+    section("scores", "Scores on the validation images", keyScores(files)),
+    section("baseline", "Before and after fine-tuning", baseline(files)),
+    section("folds", "Results per fold", foldTable(files)),
+    section("losses", "Losses", lossCharts(files.stages)),
+    section("pictures", "Best and worst images", await pictureSection(files.pictures)),
+    section("thresholds", "Thresholds", thresholds(files)),
+    section("data", "Data", dataSection(files)),
+    section("configuration", "Configuration", configuration(config)),
+    section("environment", "Environment", environment(config)),
+  ];
+  return page(name, sentence(files), body.filter(Boolean).join("\n"));
+}
+
+function record(value: unknown): Json {
+  return value !== null && typeof value === "object" && !Array.isArray(value) ? (value as Json) : {};
+}
+
+function sentence({ config, results, splits }: ExperimentFiles): string {
+  const stages = (config.stages as number[] | undefined) ?? [1, 2];
+  const what = stages.map((stage) => stageNames[stage as 1 | 2]).join(" and ");
+  const folds = splits.length > 1 ? ` in ${splits.length} folds` : "";
+  const start = config.weights ? `starting from ${basename(String(config.weights))}` : "from random numbers";
+  const state =
+    results.length >= Math.max(1, splits.length) ? "" : " The run is not finished: this is what it has written so far.";
+  return `CellSAM (${config.size ?? "?"}) trained for ${what}, ${start}, with the strategy ${config.strategy ?? "?"}${folds}.${state}`;
+}
+
+function warnings({ warnings: messages, results }: ExperimentFiles): string {
+  const failed = results
+    .filter(({ error }) => error)
+    .map(({ fold, error }) => `fold ${fold} failed: ${record(error).message ?? "?"}`);
+  const unique = [...new Set([...failed, ...messages])];
+  const items = unique.map((message) => `<p class="warning">${escapeHtml(message)}</p>`);
+  return section(
+    "warnings",
+    "Warnings of the run",
+    items.slice(0, 8).join("") + (items.length > 8 ? details(`${items.length - 8} more`, items.slice(8).join("")) : ""),
+  );
+}
+
+function keyScores({ results, aggregated, images }: ExperimentFiles): string {
+  const metrics = record(record(aggregated.aggregated_metrics).validation);
+  const cards = Object.entries(scores).flatMap(([key, name]) => {
+    const entry = record(metrics[key]);
+    const value = entry.mean ?? record(results[0]?.evaluation)[key];
+    if (typeof value !== "number") return [];
+    const ci = (entry.ci95_t ?? entry.t_interval ?? entry.ci95 ?? entry.interval) as unknown;
+    const [low, high] = Array.isArray(ci) ? ci : [record(ci).low, record(ci).high];
+    const interval =
+      typeof low === "number" && typeof high === "number" ? `95 % interval ${number(low)} to ${number(high)}` : undefined;
+    const spread =
+      typeof entry.std === "number" ? `standard deviation ${number(entry.std)} over ${results.length} folds` : "one training";
+    return [score(name, number(value), interval ?? spread)];
+  });
+  if (cards.length === 0) return "<p>No fold has been evaluated on validation images.</p>";
+  return `<div class="scores">${cards.join("")}</div>${images.length > 0 ? `<p></p><p class="lead">Measured on ${images.length} images.</p>` : ""}`;
+}
+
+function baseline({ preeval, results }: ExperimentFiles): string {
+  const after = record(results[0]?.evaluation);
+  if (!preeval || Object.keys(after).length === 0) return "";
+  const rows = Object.entries(scores).flatMap(([key, name]) => {
+    const [old, now] = [preeval[key], after[key]];
+    return typeof old === "number" && typeof now === "number" ? [[name, old, now, now - old]] : [];
+  });
+  return table(["metric (fold 1)", "before", "after", "change"], rows);
+}
+
+function foldTable({ results }: ExperimentFiles): string {
+  if (results.length === 0) return "";
+  const epochs = (stage: unknown) =>
+    stage
+      ? `${record(stage).best_epoch} of ${record(stage).final_epoch}${record(stage).stopped_early ? ", stopped early" : ""}`
+      : "–";
+  const rows = results.map((result) => {
+    const evaluation = record(result.evaluation);
+    const state = result.error ? "failed" : "done";
+    return [
+      String(result.fold),
+      state,
+      result.train_images ?? null,
+      result.val_images ?? null,
+      epochs(result.stage1),
+      epochs(result.stage2),
+      ...Object.keys(scores).map((key) => (evaluation[key] as number | null) ?? null),
+    ];
+  });
+  return table(
+    [
+      "fold",
+      "state",
+      "training images",
+      "validation images",
+      "best epoch, boxes",
+      "best epoch, masks",
+      ...Object.values(scores),
+    ],
+    rows,
+  );
+}
+
+function lossCharts(all: readonly StageFiles[]): string {
+  const blocks = ([1, 2] as const).map((stage) => {
+    const folds = all.filter((entry) => entry.stage === stage);
+    if (folds.length === 0) return "";
+    const single = folds.length === 1;
+    const lines = folds.flatMap(({ fold, train, val, bestEpoch }): Line[] => {
+      const name = (side: string) => (single ? side : `fold ${fold}, ${side}`);
+      const group = (side: string) => (single ? side : String(fold));
+      const sides: Line[] = [
+        {
+          name: name("training"),
+          values: train.total_loss ?? [],
+          group: group("training"),
+          dashed: val.total_loss !== undefined,
+        },
+      ];
+      if (val.total_loss)
+        sides.push({ name: name("validation"), values: val.total_loss, group: group("validation"), best: bestEpoch });
+      return sides;
+    });
+    const parts = folds.map(({ fold, train, val }) => {
+      const [side, history] = val.total_loss ? ["validation", val] : ["training", train];
+      const components = Object.entries(history).filter(
+        ([name, values]) => name !== "total_loss" && values.some((v) => v !== null && v > 0),
+      );
+      if (components.length === 0) return "";
+      const svg = lineChart({
+        lines: components.map(([name, values]) => ({ name: name.replaceAll("_", " "), values })),
+        log: true,
+      });
+      return figure(svg, `Parts of the ${side} loss, each with its weight${single ? "" : `, fold ${fold}`}.`);
+    });
+    const [first = "", ...others] = parts;
+    const more =
+      others.length > 0 ? details("Loss parts of the other folds", `<div class="charts">${others.join("")}</div>`) : "";
+    const total = figure(
+      lineChart({ lines }),
+      "Loss after each epoch. Solid: validation, on images that do not train. Dashed: training.",
+    );
+    return `<h3>Stage ${stage}: ${stageNames[stage]}</h3><div class="charts">${total}${first}</div>${more}`;
+  });
+  return blocks.join("");
+}
+
+async function pictureSection(pictures: readonly Picture[]): Promise<string> {
+  const shown = [...pictures].sort((a, b) => Number(a.name.slice(0, 4) > b.name.slice(0, 4)) || a.fold - b.fold);
+  const several = new Set(pictures.map(({ fold }) => fold)).size > 1;
+  const perEnd = mostPictures / 2;
+  const chosen = ["best", "worst"].flatMap((end) => shown.filter(({ name }) => name.startsWith(end)).slice(0, perEnd));
+  const figures = await Promise.all(
+    chosen.map(async ({ path, name, fold }) => {
+      const [, end, rank, image] = /^(best|worst)_(\d+)_(.*)\.png$/.exec(name) ?? [];
+      const small = await sharp(path)
+        .resize({ width: pictureWidth, withoutEnlargement: true })
+        .webp({ quality: 72 })
+        .toBuffer();
+      const alt = `image ${image}; truth in green; prediction in red`;
+      const caption = `${image}: number ${rank} of the ${end}${several ? `, fold ${fold}` : ""}`;
+      return figure(
+        `<img loading="lazy" alt="${escapeHtml(alt)}" src="data:image/webp;base64,${small.toString("base64")}">`,
+        caption,
+      );
+    }),
+  );
+  if (figures.length === 0) return "";
+  return `<p class="lead">Each strip: the image, the true cells (green), the predicted cells (red). Ranked by AP at IoU 0.5.</p>${figures.join("")}`;
+}
+
+function thresholds({ results }: ExperimentFiles): string {
+  const rows = results.flatMap((result) =>
+    Object.entries({ best_f1: "F1", best_dice: "Dice", best_ap50: "AP at IoU 0.5" }).flatMap(([key, name]) => {
+      const best = record(result[key]);
+      if (typeof best.threshold !== "number") return [];
+      return [
+        [
+          String(result.fold),
+          name,
+          best.threshold,
+          best.precision ?? null,
+          best.recall ?? null,
+          best.f1 ?? null,
+          best.dice ?? null,
+          best.ap50 ?? null,
+        ],
+      ];
+    }),
+  );
+  return rows.length === 0
+    ? ""
+    : table(["fold", "chosen for", "box threshold", "precision", "recall", "F1", "Dice", "AP at .5"], rows);
+}
+
+function dataSection({ config, splits, images }: ExperimentFiles): string {
+  const count = (list: unknown) => (Array.isArray(list) ? String(list.length) : "0");
+  const cells = images
+    .map(({ metrics }) => record(record(metrics).counts))
+    .map(
+      ({ tp, fn, true_positives, false_negatives }) => Number(tp ?? true_positives ?? 0) + Number(fn ?? false_negatives ?? 0),
+    );
+  const facts: unknown[][] = [
+    ["images", String(config.img_path ?? "–")],
+    ["masks", String(config.mask_path ?? "–")],
+    ["tile", `${config.tile_size ?? "–"} px, overlap ${config.tile_overlap ?? "–"}`],
+  ];
+  if (cells.some((n) => n > 0)) facts.push(["cells in the evaluated images", String(cells.reduce((sum, n) => sum + n, 0))]);
+  const sides = splits.map((split, i) => [String(i + 1), count(split.train), count(split.val), count(split.test)]);
+  return (
+    table(["", ""], facts) +
+    (sides.length > 0 ? table(["split", "training images", "validation images", "test images"], sides) : "")
+  );
+}
+
+function configuration(config: Json): string {
+  const rows = (value: Json, head = ""): string[][] =>
+    Object.entries(value).flatMap(([key, entry]) =>
+      key === "environment"
+        ? []
+        : Object.keys(record(entry)).length > 0
+          ? rows(record(entry), `${head}${key}.`)
+          : [[head + key, JSON.stringify(entry)]],
+    );
+  return details("All settings", table(["setting", "value"], rows(config)));
+}
+
+/** Without the date, so that a run that was stopped and resumed writes the very same report; experiment_config.json has it. */
+function environment(config: Json): string {
+  const facts = Object.entries(record(config.environment))
+    .filter(([key]) => key !== "created")
+    .map(([key, value]) => [key.replaceAll("_", " "), typeof value === "string" ? value : JSON.stringify(value)]);
+  return facts.length > 0 ? table(["", ""], facts) : "";
+}

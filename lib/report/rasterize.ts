@@ -1,0 +1,58 @@
+/**
+ * Charts as PNG. Their text is turned into outlines of a font that comes with the package, so that a machine without any font
+ * draws the same picture.
+ */
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { parseHTML } from "linkedom";
+import opentype, { type Font } from "opentype.js";
+import sharp from "sharp";
+
+/** Dots per inch of Python's pictures; an SVG pixel is 1/72 inch. */
+const DPI = 150;
+let font: Promise<Font> | undefined;
+
+function loadFont(): Promise<Font> {
+  font ??= readFile(createRequire(import.meta.url).resolve("@fontsource/lato/files/lato-latin-400-normal.woff")).then((bytes) =>
+    opentype.parse(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer),
+  );
+  return font;
+}
+
+/** PNG bytes of a chart, dark on white, 150 dpi. */
+export async function chartPng(svg: string): Promise<Buffer> {
+  const outlined = (await textToPaths(svg)).replaceAll("currentColor", "#222");
+  return sharp(Buffer.from(outlined), { density: DPI })
+    .flatten({ background: "#fff" })
+    .withMetadata({ density: DPI })
+    .png()
+    .toBuffer();
+}
+
+/** Replaces every `text` by the outlines of its letters. Sizes and anchors are taken from it or from the groups around it. */
+export async function textToPaths(svg: string): Promise<string> {
+  const font = await loadFont();
+  const { document } = parseHTML(`<html><body>${svg}</body></html>`);
+  for (const element of [...document.querySelectorAll("text")]) {
+    const inherited = (name: string) => element.closest(`[${name}]`)?.getAttribute(name) ?? undefined;
+    const size = Number(inherited("font-size") ?? 11);
+    const length = (value: string | null) => (value?.endsWith("em") ? Number.parseFloat(value) * size : Number(value ?? 0));
+    const words = element.textContent ?? "";
+    const width = font.getAdvanceWidth(words, size);
+    const anchor = inherited("text-anchor") ?? "start";
+    const x = length(element.getAttribute("x")) - (anchor === "end" ? width : anchor === "middle" ? width / 2 : 0);
+    const y = length(element.getAttribute("y")) + length(element.getAttribute("dy"));
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", font.getPath(words, x, y, size).toPathData(2));
+    for (const name of ["transform", "fill"]) {
+      const value = element.getAttribute(name);
+      if (value) path.setAttribute(name, value);
+    }
+    if (element.getAttribute("font-weight") === "bold") {
+      path.setAttribute("stroke", "currentColor");
+      path.setAttribute("stroke-width", "0.5");
+    }
+    element.replaceWith(path);
+  }
+  return (document.querySelector("svg") as unknown as { outerHTML: string }).outerHTML;
+}

@@ -1,0 +1,197 @@
+/** Pictures of a training for the eye: what the model finds beside the truth, and how its losses fell. */
+import { join } from "node:path";
+import { writeAtomic } from "../data/write.js";
+import {
+  type Canvas,
+  type Colour,
+  drawContours,
+  drawFrame,
+  drawImage,
+  PREDICTION,
+  PROMPT,
+  panels,
+  TRUTH,
+  toDisplay,
+} from "./canvas.js";
+import { type Line, lineChart, palette, type Values } from "./charts.js";
+import { writeCanvas } from "./overlay.js";
+import { chartPng } from "./rasterize.js";
+
+/** Pixels of any range: [H,W], [H,W,C] or, when the first side is 1 or 3 and the last is not, [C,H,W]. */
+export interface VisualImage {
+  data: ArrayLike<number>;
+  shape: readonly number[];
+}
+
+/** [H,W]; 0 is background. */
+export interface VisualLabels {
+  data: Int32Array;
+  shape: readonly number[];
+}
+
+/** Numbers in rows of four. */
+export type Boxes = readonly (readonly number[])[];
+
+export interface PictureOptions {
+  /** Counted from 1. Default 1. */
+  fold?: number;
+  /** Batch within the epoch, from 0. Default 0. */
+  batchIdx?: number;
+  /** Default "train". */
+  phase?: string;
+}
+
+export interface TrainingVisualizerOptions {
+  outputDir: string;
+  /** Without it nothing is written and every method answers undefined. Default true. */
+  saveEnabled?: boolean;
+}
+
+export class TrainingVisualizer {
+  readonly outputDir: string;
+  readonly saveEnabled: boolean;
+
+  constructor({ outputDir, saveEnabled = true }: TrainingVisualizerOptions) {
+    this.outputDir = outputDir;
+    this.saveEnabled = saveEnabled;
+  }
+
+  /**
+   * The image with true boxes (green) and predicted ones (red), both [n,4] as cx, cy, w, h in shares of the image's sides.
+   * Answers the path {phase}/stage1_boxes/epoch_{epoch}_batch_{batchIdx}.png below fold_{fold}/ or, without a fold, below outputDir.
+   */
+  async visualizeStage1Predictions(
+    image: VisualImage,
+    predBoxes: Boxes,
+    gtBoxes: Boxes,
+    epoch: number,
+    options: PictureOptions = {},
+  ): Promise<string | undefined> {
+    if (!this.saveEnabled) return undefined;
+    const { canvas, scale, width, height } = paint(image, 1);
+    const panel = { left: 0, width: width * scale };
+    const pixels = ([cx = 0, cy = 0, w = 0, h = 0]: readonly number[]) =>
+      [(cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height].map((value) => value * scale);
+    const line = scale > 1 ? 2 : 1;
+    for (const box of gtBoxes) drawFrame(canvas, pixels(box), panel, TRUTH, line);
+    for (const box of predBoxes) drawFrame(canvas, pixels(box), panel, PREDICTION, line);
+    return this.#write(canvas, options, "stage1_boxes", `epoch_${epoch}_batch_${options.batchIdx ?? 0}.png`);
+  }
+
+  /** Three panels: the image with the prompt boxes [n,4] (x0, y0, x1, y1 in pixels, cyan), the true cells, the predicted cells, a colour each. */
+  async visualizeStage2Masks(
+    image: VisualImage,
+    promptBoxes: Boxes,
+    predMasks: VisualLabels,
+    gtMasks: VisualLabels,
+    epoch: number,
+    options: PictureOptions & { imageIdx?: number } = {},
+  ): Promise<string | undefined> {
+    if (!this.saveEnabled) return undefined;
+    const { canvas, scale, width, lefts } = paint(image, 3);
+    for (const box of promptBoxes) {
+      const scaled = box.map((value) => value * scale);
+      drawFrame(canvas, scaled, { left: 0, width: width * scale }, PROMPT, scale > 1 ? 2 : 1);
+    }
+    drawInstances(canvas, lefts[1] ?? 0, gtMasks, scale);
+    drawInstances(canvas, lefts[2] ?? 0, predMasks, scale);
+    const name = `epoch_${epoch}_batch_${options.batchIdx ?? 0}_img_${options.imageIdx ?? 0}.png`;
+    return this.#write(canvas, options, "stage2_masks", name);
+  }
+
+  /** The image beside itself with the cells of one label map, as outputDir/{filename}. */
+  async visualizeSingleMask(image: VisualImage, mask: VisualLabels, filename = "mask.png"): Promise<string | undefined> {
+    if (!this.saveEnabled) return undefined;
+    const { canvas, scale, lefts } = paint(image, 2);
+    drawInstances(canvas, lefts[1] ?? 0, mask, scale);
+    const path = join(this.outputDir, filename);
+    await writeCanvas(path, canvas);
+    return path;
+  }
+
+  /** Losses over epochs; the lowest validation loss (without one, none) has a dot. */
+  async plotTrainingCurves(
+    train: Values,
+    val: Values | undefined,
+    title = "Training curve",
+    filename = "training_curve.png",
+  ): Promise<string | undefined> {
+    const lines: Line[] = [{ name: "training", values: train, ...(val && { dashed: true }) }];
+    if (val) lines.push({ name: "validation", values: val, best: lowest(val) });
+    return this.#chart(lineChart({ lines, title, width: 640, height: 400 }), filename);
+  }
+
+  /** The parts of a loss over epochs on a logarithmic axis. */
+  async plotLossComponents(
+    components: Readonly<Record<string, Values>>,
+    title = "Loss components",
+    filename = "loss_components.png",
+  ): Promise<string | undefined> {
+    const lines = Object.entries(components).map(([name, values]) => ({ name, values }));
+    return this.#chart(lineChart({ lines, title, log: true, width: 640, height: 400 }), filename);
+  }
+
+  async #chart(svg: string, filename: string): Promise<string | undefined> {
+    if (!this.saveEnabled) return undefined;
+    const path = join(this.outputDir, filename);
+    await writeAtomic(path, await chartPng(svg));
+    return path;
+  }
+
+  async #write(canvas: Canvas, { fold, phase = "train" }: PictureOptions, kind: string, name: string): Promise<string> {
+    const path = join(this.outputDir, ...(fold === undefined ? [] : [`fold_${fold}`]), phase, kind, name);
+    await writeCanvas(path, canvas);
+    return path;
+  }
+}
+
+/** Number of the epoch with the lowest value, from 1. */
+export function lowest(values: Values): number | undefined {
+  let at: number | undefined;
+  values.forEach((value, i) => {
+    if (value !== null && (at === undefined || value < (values[at - 1] as number))) at = i + 1;
+  });
+  return at;
+}
+
+/** The image in each of `count` panels; small ones are enlarged to 512 px or more by a whole factor. */
+function paint(image: VisualImage, count: number) {
+  const shown = channelsLast(image);
+  const [height = 0, width = 0] = shown.shape;
+  const scale = Math.max(1, Math.ceil(512 / Math.max(height, width)));
+  const { canvas, lefts } = panels(count, width * scale, height * scale);
+  const pixels = toDisplay(shown);
+  for (const left of lefts) drawImage(canvas, left, pixels, width, scale, { width: width * scale, height: height * scale });
+  return { canvas, lefts, scale, width, height };
+}
+
+function channelsLast(image: VisualImage): VisualImage {
+  const [channels = 0, height = 0, width = 0] = image.shape;
+  const first = image.shape.length === 3 && (channels === 1 || channels === 3) && width !== 1 && width !== 3;
+  if (!first) return image;
+  const data = new Float32Array(image.data.length);
+  for (let c = 0; c < channels; c++)
+    for (let i = 0; i < height * width; i++) data[i * channels + c] = image.data[c * height * width + i] ?? 0;
+  return { data, shape: [height, width, channels] };
+}
+
+const hues = palette
+  .slice(0, 6)
+  .map((hex) => [1, 3, 5].map((i) => Number.parseInt(hex.slice(i, i + 2), 16)) as unknown as Colour);
+
+/** Cells tinted and outlined, neighbours by id in different colours. */
+function drawInstances(canvas: Canvas, left: number, labels: VisualLabels, scale: number): void {
+  const [height = 0, width = 0] = labels.shape;
+  const of = (id: number) => hues[id % hues.length] as Colour;
+  for (let y = 0; y < height * scale; y++) {
+    for (let x = 0; x < width * scale; x++) {
+      const id = labels.data[Math.floor(y / scale) * width + Math.floor(x / scale)] ?? 0;
+      if (id <= 0) continue;
+      const at = (y * canvas.width + left + x) * 3;
+      of(id).forEach((value, c) => {
+        canvas.data[at + c] = 0.5 * (canvas.data[at + c] ?? 0) + 0.5 * value;
+      });
+    }
+  }
+  drawContours(canvas, left, { data: labels.data, shape: [height, width] }, scale, [255, 255, 255]);
+}
