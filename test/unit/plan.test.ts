@@ -1,0 +1,198 @@
+import { cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { initCommand } from "../../lib/cli/init.js";
+import { ExperimentConfig } from "../../lib/config/experiment.js";
+import { pairLabels } from "../../lib/data/source.js";
+import { generateSynthetic } from "../../lib/data/synthetic.js";
+import { writeLabels, writeRgbPng } from "../../lib/data/write.js";
+import { loadEngine } from "../../lib/native.js";
+import { planExperiment } from "../../lib/runners/plan.js";
+import { plannedData } from "../../lib/runners/planData.js";
+import { planTiles, tileStarts } from "../../lib/runners/planTiles.js";
+import { forecast } from "../../lib/runners/planTime.js";
+import { tileStore } from "../../lib/runners/tiles.js";
+import { openStoreWriter } from "../../lib/session.js";
+
+let folder: string;
+let data: { imgPath: string; maskPath: string };
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "cellsam-plan-"));
+  const { imgPath, maskPath } = await generateSynthetic({ directory: join(folder, "data"), images: 6, size: 160, seed: 3 });
+  data = { imgPath, maskPath };
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const settings = { size: "tiny", device: "cpu", threads: 1, tileSize: 96, minFragmentArea: 30, normalize: false } as const;
+const config = (more: object = {}) => ({
+  ...data,
+  ...settings,
+  outputName: "plan",
+  outputDir: join(folder, "out"),
+  strategy: "train_val_split" as const,
+  ...more,
+});
+
+describe("tiles", () => {
+  // SPEC's own counts, for tiles of 512 with a quarter of overlap.
+  test.each([
+    [512, 512, 1],
+    [513, 513, 4],
+    [600, 900, 6],
+    [1024, 1024, 9],
+    [300, 700, 2],
+  ])("of %i x %i pixels are counted as they are cut", (height, width, count) => {
+    const axis = (length: number) => tileStarts(length, { tileSize: 512, tileOverlap: 0.25 }).length;
+    expect(axis(height) * axis(width)).toBe(count);
+  });
+
+  test("begin in the padding, of which the floor half comes first", () => {
+    const starts = (length: number) => tileStarts(length, { tileSize: 512, tileOverlap: 0.25 });
+    expect([starts(513), starts(299), starts(512)]).toEqual([[-191, 193], [-106], [0]]);
+  });
+
+  test("know which cells they cut, and drop what is too small a piece", () => {
+    // Tiles of 4 at 0 and 4: cell 1 lies in the first, cell 2 on the border with 3 and 1 pixels.
+    const labels = {
+      data: Int32Array.from([1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 0, 0, -1]),
+      shape: [2, 8] as const,
+      count: 2,
+      notes: [],
+    };
+    const plan = (minFragmentArea: number) => planTiles("a", labels as never, { tileSize: 4, tileOverlap: 0, minFragmentArea });
+    expect(plan(0)).toMatchObject({ cells: 2, cut: 1, cellsPerTile: [2, 1] });
+    expect(plan(2)).toMatchObject({ cut: 1, cellsPerTile: [2, 0] });
+  });
+});
+
+describe("a plan", () => {
+  test("tells tiles, cells and bytes exactly as the run will make them", async () => {
+    loadEngine();
+    const checked = new ExperimentConfig(config());
+    const plan = await planExperiment(config());
+    const { pairs } = await plannedData(checked, () => undefined, undefined);
+    const store = await tileStore(pairs, checked, { cacheDir: join(folder, "tiles"), key: "plan", openStoreWriter });
+    expect(plan.tiles.count).toBe(store.sources.reduce((sum, { tiles }) => sum + tiles, 0));
+    for (const [i, pair] of pairs.entries()) {
+      // The store counts the cells of which some tile holds something.
+      expect(planTiles(pair.stem, await pairLabels(pair, checked), checked).cells).toBe(store.sources[i]?.instances);
+    }
+    expect(plan.cells.count).toBe(pairs.reduce((sum, { cells }) => sum + cells, 0));
+    const { size } = await stat(store.path);
+    // The settings that the store notes are all that is not counted.
+    expect(size - plan.disk.storeBytes).toBeGreaterThanOrEqual(0);
+    expect(size - plan.disk.storeBytes).toBeLessThan(1024);
+    expect(plan.splits).toHaveLength(1);
+    const { train, val } = plan.splits[0]!;
+    expect([train.images + val.images, train.tiles + val.tiles, train.cells + val.cells]).toEqual([
+      6,
+      plan.tiles.count,
+      plan.cells.count,
+    ]);
+    expect(plan).toMatchObject({ queries: 100, probe: null, time: null });
+  });
+
+  test("warns of more cells than boxes, of small cells and of mixed images", async () => {
+    const own = join(folder, "dense");
+    const labels = new Int32Array(96 * 96);
+    for (let i = 0; i < 24; i++) for (let j = 0; j < 24; j++) labels[i * 4 * 96 + j * 4] = i * 24 + j + 1;
+    for (const name of ["a", "b", "c"]) {
+      const channels = name === "a" ? 1 : 3;
+      if (channels === 3) await writeRgbPng(join(own, "i", `${name}.png`), new Uint8Array(96 * 96 * 3).fill(9), 96, 96);
+      else await writeLabels(join(own, "i", `${name}.png`), { data: labels, shape: [96, 96] });
+      await writeLabels(join(own, "m", `${name}.png`), { data: labels, shape: [96, 96] });
+    }
+    const plan = await planExperiment(config({ imgPath: join(own, "i"), maskPath: join(own, "m"), findDuplicates: false }));
+    const warnings = plan.warnings.join("\n");
+    expect(plan.tiles.perTile.max).toBe(576);
+    expect(warnings).toContain("a tile holds 576 cells, but the detector answers 100 boxes");
+    expect(warnings).toContain("half of the cells are smaller than 1.0 pixels");
+    expect(warnings).toContain("1 images are grey and 2 are RGB");
+    expect(warnings).toContain("fewer than 5 images validate");
+  });
+
+  test("finds images that show the same on both sides, and keeps them together when asked", async () => {
+    const own = { imgPath: join(folder, "twice/i"), maskPath: join(folder, "twice/m") };
+    for (const [from, to] of [
+      [data.imgPath, own.imgPath],
+      [data.maskPath, own.maskPath],
+    ] as const)
+      for (let i = 0; i < 3; i++)
+        for (const copy of ["x", "y"])
+          await cp(join(from, `synthetic_00${i}.png`), join(to, `${copy}${i}.png`), { recursive: true });
+    const plan = await planExperiment(config({ ...own, strategy: "k_fold", kFolds: 3 }));
+    expect(plan.duplicates.pairs.filter(({ kind }) => kind === "identical")).toHaveLength(3);
+    expect(plan.duplicates.acrossSides).toBeGreaterThan(0);
+    expect(plan.warnings.join()).toContain("group_duplicates");
+    const together = await planExperiment(config({ ...own, strategy: "k_fold", kFolds: 3, groupDuplicates: true }));
+    expect(together.duplicates.acrossSides).toBe(0);
+  });
+
+  test("refuses broken data with every problem at once", async () => {
+    const own = join(folder, "broken");
+    await mkdir(join(own, "i"), { recursive: true });
+    await mkdir(join(own, "m"), { recursive: true });
+    await writeFile(join(own, "i", "a.png"), "no picture");
+    await writeFile(join(own, "i", "b.png"), "neither");
+    await expect(planExperiment(config({ imgPath: join(own, "i"), maskPath: join(own, "m") }))).rejects.toMatchObject({
+      code: "ERR_DATASET",
+      message: expect.stringMatching(/a\.png[\s\S]*b\.png/),
+    });
+  });
+
+  test("measures with a few real steps, and leaves nothing behind", async () => {
+    const plan = await planExperiment(config({ stage1Config: { totalEpochs: 3 }, stage2Config: { totalEpochs: 2 } }), {
+      probe: true,
+    });
+    const { probe, time } = plan;
+    expect(probe).toMatchObject({ device: "cpu", queries: 100 });
+    for (const stage of [1, 2] as const) {
+      expect(probe?.stages[stage]?.trainable).toBeGreaterThan(0);
+      expect(probe?.stages[stage]?.secondsPerTile).toBeGreaterThan(0);
+    }
+    expect(probe?.processMb).toBeGreaterThan(50);
+    const { 1: first = 0, 2: second = 0 } = time?.secondsPerEpoch ?? {};
+    expect(time?.totalSeconds).toBeCloseTo(3 * first + 2 * second, 6);
+    await expect(stat(join(folder, "out"))).rejects.toMatchObject({ code: "ENOENT" });
+  });
+
+  test("adds the time of all folds and epochs", () => {
+    const side = (tiles: number) => ({ images: 1, tiles, cells: 1 });
+    const splits = [10, 20].map((tiles) => ({ train: side(tiles), val: side(5) }));
+    const stages = { 1: { trainable: 1, secondsPerTile: 2, secondsPerValidationTile: 1 } };
+    const checked = new ExperimentConfig(config({ stages: [1], stage1Config: { totalEpochs: 3 } }));
+    expect(forecast(checked, splits, { stages })).toEqual({ secondsPerEpoch: { 1: 25 }, totalSeconds: 3 * (25 + 45) });
+  });
+});
+
+describe("cellsam init", () => {
+  const init = (...args: string[]) => initCommand().parseAsync(args, { from: "user" });
+
+  test("writes what it found of the data, and never over a file", async () => {
+    const file = join(folder, "new.yaml");
+    await init(file, "--images", data.imgPath, "--masks", data.maskPath, "--preset", "quick");
+    const text = await readFile(file, "utf8");
+    expect(text).toMatch(/# 6 images with \d+ cells: 6 grey; 6 uint8\./);
+    expect(new ExperimentConfig(parse(text))).toMatchObject({
+      ...data,
+      strategy: "train_val_split",
+      stage1Config: { totalEpochs: 5 },
+    });
+    await expect(init(file)).rejects.toMatchObject({ code: "ERR_OUTPUT_EXISTS" });
+    expect(await readFile(file, "utf8")).toBe(text);
+  });
+
+  test("sees that masks are foreground masks", async () => {
+    const masks = join(folder, "binary");
+    for (const name of ["000", "001", "002", "003", "004", "005"]) {
+      const mask = new Int32Array(160 * 160);
+      mask.fill(255, 500, 520);
+      await writeLabels(join(masks, `synthetic_${name}.png`), { data: mask, shape: [160, 160] });
+    }
+    const file = join(folder, "binary.yaml");
+    await init(file, "--images", data.imgPath, "--masks", masks);
+    expect(parse(await readFile(file, "utf8"))).toMatchObject({ binary_masks: true });
+  });
+});
