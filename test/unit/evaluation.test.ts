@@ -23,7 +23,7 @@ describe("evaluatePair", () => {
     pair = await evaluatePair(truth, prediction);
   });
 
-  it("counts and rates one image", () => {
+  it("D31, D77: counts and rates one image", () => {
     expect(pair.counts).toEqual({
       truth: 2,
       predicted: 3,
@@ -45,7 +45,7 @@ describe("evaluatePair", () => {
     expect(pair.pq).toBeCloseTo(0.75 / 2.5, 12);
   });
 
-  it("gives a perfect prediction 1, with one and with 400 cells, whatever the ids", async () => {
+  it("D30, D32: gives a perfect prediction 1, with one and with 400 cells, whatever the ids", async () => {
     for (const count of [1, 400]) {
       const perfect = await evaluatePair(cells(count), cells(count, 70_000));
       expect(perfect.meanAp).toBe(1);
@@ -75,7 +75,7 @@ describe("evaluatePair", () => {
     expect(turns).toBeGreaterThan(0);
   });
 
-  it("adds counts over images, not rates", async () => {
+  it("D78: adds counts over images, not rates", async () => {
     const all = summarize([pair, await evaluatePair(cells(7), cells(7))]);
     expect(all.images).toBe(2);
     expect(all.counts).toMatchObject({ truth: 9, predicted: 10, truePositives: 8, falsePositives: 2, falseNegatives: 1 });

@@ -1,0 +1,192 @@
+// The rules of evaluation that no reference fixes: ignore regions, empty sides, scores and ids, images that fail. And the cases of
+// COCO AP that a known implementation got wrong, worked out by hand.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type PredictInput, predictSchema } from "../../lib/config/inference.js";
+import { discover } from "../../lib/data/discover.js";
+import { generateSynthetic } from "../../lib/data/synthetic.js";
+import { writeLabels } from "../../lib/data/write.js";
+import { CellsamError } from "../../lib/errors.js";
+import { evaluatePair, summarize } from "../../lib/evaluation.js";
+import { writeJson } from "../../lib/monitor/json.js";
+import type { NdArray } from "../../lib/native.js";
+import { evaluateFolders } from "../../lib/runners/evaluate.js";
+import { type EvaluateModelOptions, evaluateModel, optimalThresholds } from "../../lib/runners/finalEvaluation.js";
+import type { Session } from "../../lib/session.js";
+import { FakeEngine } from "./runner-fake.js";
+
+/** One row of pixels per string; a digit or letter is an id, "." is background, "-" is ignored. */
+function labels(...rows: string[]): NdArray<Int32Array> {
+  const id = (letter: string) => (letter === "." ? 0 : letter === "-" ? -1 : Number.parseInt(letter, 36));
+  return { data: Int32Array.from(rows.join("").split(""), id), shape: [rows.length, rows[0]?.length ?? 0] };
+}
+const scores = (...values: number[]) => ({ data: Float64Array.from(values), shape: [values.length] });
+
+/** `count` cells of 4 pixels with ids 1 to `count`. */
+function cells(count: number): NdArray<Int32Array> {
+  return {
+    data: Int32Array.from({ length: 5 * count }, (_, i) => (i % 5 < 4 ? Math.floor(i / 5) + 1 : 0)),
+    shape: [1, 5 * count],
+  };
+}
+
+describe("COCO AP", () => {
+  test("D30: one perfect cell, and two, give 1", async () => {
+    for (const count of [1, 2]) {
+      const perfect = await evaluatePair(cells(count), cells(count), { scores: scores(...Array(count).fill(0.5)) });
+      expect(perfect).toMatchObject({
+        cocoAp: 1,
+        cocoAp50: 1,
+        cocoAp75: 1,
+        cocoApSmall: 1,
+        cocoApMedium: null,
+        cocoApLarge: null,
+      });
+    }
+  });
+
+  test("D32: 400 perfect cells give 1 in every number: no cap of 100 detections", async () => {
+    const perfect = await evaluatePair(cells(400), cells(400), {
+      scores: scores(...Array.from({ length: 400 }, (_, i) => i / 400)),
+    });
+    expect(perfect).toMatchObject({ cocoAp: 1, cocoAp50: 1, cocoAp75: 1 });
+  });
+
+  test("D36: scores belong to ids, whichever ids are left, and a missing one is an error", async () => {
+    // Two true cells; the false detection 2 scores best, then 4 and 1. Ids 3 and 5 are gone.
+    const truth = labels("1111.2222......");
+    const prediction = labels("1111.4444..2222");
+    const pair = await evaluatePair(truth, prediction, { scores: scores(0.2, 0.9, 0, 0.5, 0) });
+    // Precision 0/1, 1/2, 2/3; made monotone 2/3 up to recall 1.
+    expect(pair.cocoAp).toBeCloseTo(2 / 3, 12);
+    const best = await evaluatePair(truth, prediction, { scores: scores(0.9, 0.2, 0, 0.5, 0) });
+    expect(best.cocoAp).toBeCloseTo(1, 12);
+    const short = evaluatePair(truth, prediction, { scores: scores(0.9, 0.2) });
+    await expect(short).rejects.toMatchObject({ code: "ERR_INVALID_ARGUMENT", message: expect.stringContaining("id 4") });
+  });
+
+  test("D77, D78: works for a single pair and for images of different sizes together", async () => {
+    const one = await evaluatePair(labels("11.22"), labels("11..."), { scores: scores(0.9) });
+    expect(one.cocoAp50).toBeCloseTo(51 / 101, 12); // recall 0.5 is reached by 51 of the 101
+    const two = await evaluatePair(labels("33", "33"), labels("33", "33"), { scores: scores(0, 0, 0.1) });
+    expect(summarize([one, two]).cocoAp50).toBeCloseTo(67 / 101, 12); // recall 2/3
+    const unscored = await evaluatePair(labels("1"), labels("1"));
+    expect(unscored.cocoAp).toBeNull();
+    expect(summarize([one, unscored]).cocoAp).toBeNull();
+  });
+});
+
+test("D34: 300 instances keep 300 ids, and 256 is no background", async () => {
+  const { counts } = await evaluatePair(cells(300), cells(300));
+  expect(counts).toMatchObject({ truth: 300, predicted: 300, truePositives: 300 });
+});
+
+describe("ignored pixels", () => {
+  test("leave out predictions that lie at least half in them, and count for no side", async () => {
+    const truth = labels("1111--------..", "1111--------..");
+    // 1 reaches into the region with a third, 2 lies in it with half, 3 wholly, 4 is a false one.
+    const prediction = labels("111111.333.22.", "111111.333.22.").data;
+    prediction[13] = 4;
+    const pair = await evaluatePair(truth, { data: prediction, shape: [2, 14] }, { scores: scores(0.9, 0.8, 0.7, 0.1) });
+    expect(pair.counts).toMatchObject({ truth: 1, predicted: 2, truePositives: 1, matchedIouSum: 1 });
+    expect(pair).toMatchObject({ cocoAp: 1, dice: 16 / 17, seg: 1 });
+    expect(pair.deepcell).toMatchObject({ truePositives: 1, falsePositives: 1, falseNegatives: 0 });
+    // The border of the region is nobody's boundary; only the false cell has one.
+    expect(pair.sums.boundary).toEqual({ truth: 0, predicted: 1, truthNear: 0, predictedNear: 0 });
+  });
+
+  test("are allowed in the truth alone", async () => {
+    await expect(evaluatePair(labels("1."), labels("1-"))).rejects.toMatchObject({ code: "ERR_INVALID_ARGUMENT" });
+    await expect(evaluatePair({ data: Int32Array.of(-2, 0), shape: [1, 2] }, labels("1."))).rejects.toMatchObject({
+      code: "ERR_INVALID_ARGUMENT",
+    });
+  });
+});
+
+test("empty sides: both give 1, one gives 0, in every rate", async () => {
+  const [none, some] = [labels("..."), labels("11.")];
+  const rates = { dice: 1, jaccard: 1, seg: 1, boundaryF1: 1, deepcell: { f1: 1 }, hungarian: { f1: 1, jaccard: 1, dice: 1 } };
+  const zeros = { dice: 0, jaccard: 0, seg: 0, boundaryF1: 0, deepcell: { f1: 0 }, hungarian: { f1: 0, jaccard: 0, dice: 0 } };
+  expect(await evaluatePair(none, none)).toMatchObject(rates);
+  expect(await evaluatePair(some, none)).toMatchObject(zeros);
+  expect(await evaluatePair(none, some)).toMatchObject(zeros);
+  expect(summarize([])).toMatchObject({ images: 0, ...rates });
+});
+
+test("DeepCell's cutoff2 lifts a small cell inside another, and true IoU stays in the sums", async () => {
+  const [truth, prediction] = [labels("11........"), labels("1111111111")];
+  expect((await evaluatePair(truth, prediction, { iouThreshold: 0.3 })).deepcell.truePositives).toBe(0);
+  expect((await evaluatePair(truth, prediction, { iouThreshold: 0.3, cutoff2: 0.4 })).deepcell.truePositives).toBe(1);
+});
+
+describe("evaluateModel", () => {
+  let folder: string;
+  let pairs: Awaited<ReturnType<typeof discover>>["pairs"];
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "cellsam-rules-"));
+    pairs = (await discover(await generateSynthetic({ directory: folder, images: 3, size: 64, seed: 1 }))).pairs;
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  async function evaluate(options: EvaluateModelOptions = {}, change: (session: Session) => void = () => undefined) {
+    const session = await new FakeEngine().openSession({ size: "tiny" });
+    change(session);
+    const config = { ...predictSchema.parse({} satisfies PredictInput), binaryMasks: false, tileSize: 0 };
+    return evaluateModel({ session, config, emit: () => undefined }, pairs, options);
+  }
+  const failing = (session: Session) => {
+    const { predict } = session;
+    let calls = 0;
+    session.predict = (options) => {
+      calls += 1;
+      if (calls === 2) return Promise.reject(new CellsamError("ERR_NON_FINITE", "the weights are damaged"));
+      return predict.call(session, options);
+    };
+  };
+
+  test("D35: a fault in inference is an error that names the image, never an empty answer", async () => {
+    const fault = {
+      code: "ERR_NON_FINITE",
+      message: "synthetic_001: the weights are damaged",
+      detail: { image: pairs[1]?.image },
+    };
+    await expect(evaluate({}, failing)).rejects.toMatchObject(fault);
+  });
+
+  test("D35: failures are counted apart when asked to go on", async () => {
+    const { summary, images, failures } = await evaluate({ keepGoing: true }, failing);
+    expect(summary.images).toBe(2);
+    expect(images.map(({ image }) => image)).toEqual(["synthetic_000", "synthetic_002"]);
+    expect(failures).toEqual([
+      { image: "synthetic_001", code: "ERR_NON_FINITE", message: "synthetic_001: the weights are damaged" },
+    ]);
+    expect((await evaluate()).failures).toBeUndefined();
+  });
+
+  test("gives the tuned thresholds in the shape of optimal_thresholds.json", async () => {
+    const evaluation = await evaluate({ optimizeThreshold: ["recall"], thresholds: { validation: 0.3 } });
+    expect(Object.keys(evaluation.best ?? {})).toEqual(["f1", "dice", "ap50", "recall"]);
+    expect(evaluation.at?.validation).toMatchObject({ threshold: 0.3, f1: 0 });
+    expect(optimalThresholds(evaluation).f1).toMatchObject({
+      threshold: evaluation.best?.f1.threshold,
+      score: 0,
+      searchHistory: 1,
+      settings: { adaptiveThreshold: false },
+    });
+    expect(optimalThresholds(await evaluate())).toEqual({});
+  });
+});
+
+test("label images with scores.json beside them have a COCO AP", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "cellsam-scores-"));
+  const map = { data: Int32Array.of(1, 1, 0, 2), shape: [1, 4] as const };
+  for (const side of ["truth", "predicted"]) await writeLabels(join(folder, side, "a.png"), map);
+  const evaluate = () => evaluateFolders(join(folder, "truth"), join(folder, "predicted"));
+  expect((await evaluate()).summary.cocoAp).toBeNull();
+  const instances = [1, 2].map((id) => ({ id, score: 0.5, iou: 1, box: [0, 0, 1, 1] }));
+  await writeJson(join(folder, "predicted", "scores.json"), [{ image: "a", labels: "a.png", cells: 2, instances }]);
+  expect((await evaluate()).summary.cocoAp).toBe(1);
+  await rm(folder, { recursive: true });
+});
