@@ -31,11 +31,27 @@ function python() {
       ["python3", ["-m", "venv", folder]],
       [
         executable,
-        ["-m", "pip", "install", "--quiet", "torch==2.13.0", "numpy", "scipy", "scikit-image", "tifffile", "safetensors"],
+        [
+          "-m",
+          "pip",
+          "install",
+          "--quiet",
+          "torch==2.13.0",
+          "numpy",
+          "scipy",
+          "scikit-image",
+          "tifffile",
+          "safetensors",
+          "tensorboard",
+          "pycocotools",
+        ],
       ],
       [
         executable,
-        ["-c", `import torch, skimage, scipy, tifffile; open(${JSON.stringify(join(folder, "READY"))}, "w").close()`],
+        [
+          "-c",
+          `import torch, skimage, scipy, tifffile, tensorboard; open(${JSON.stringify(join(folder, "READY"))}, "w").close()`,
+        ],
       ],
     ];
     for (const [command, args] of steps) {

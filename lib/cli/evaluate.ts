@@ -1,13 +1,16 @@
 /** `cellsam evaluate`: predictions, or a model on images, against true masks. */
 import { existsSync } from "node:fs";
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { toSnake } from "../config/python.js";
 import { CellsamError } from "../errors.js";
+import { type OptimizableMetric, optimizableMetric } from "../evaluation/thresholds.js";
 import { strictJson, writeJson } from "../monitor/json.js";
-import { evaluateFolders, evaluateWeights } from "../runners/evaluate.js";
+import { evaluateFolders, evaluateWeights, type FolderEvaluation } from "../runners/evaluate.js";
+import { type Evaluation, optimalThresholds } from "../runners/finalEvaluation.js";
+import { numberFlag } from "./flags.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
 import { Progress } from "./progress.js";
-import { summaryTable } from "./table.js";
+import { summaryTable, thresholdTable } from "./table.js";
 
 interface EvaluateFlags extends ModelFlags {
   masks: string;
@@ -16,7 +19,19 @@ interface EvaluateFlags extends ModelFlags {
   binaryMasks?: boolean;
   out?: string;
   overwrite?: boolean;
+  optimizeThreshold?: OptimizableMetric[];
+  keepGoing?: boolean;
+  iouThreshold?: number;
+  boundaryTolerance?: number;
   json?: boolean;
+}
+
+function metricFlag(text: string, before: OptimizableMetric[] = []): OptimizableMetric[] {
+  try {
+    return [...before, optimizableMetric(text)];
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 export function evaluateCommand(): Command {
@@ -28,6 +43,10 @@ export function evaluateCommand(): Command {
     .option("--binary-masks", "the true masks are foreground masks")
     .option("-o, --out <file>", "write the metrics, per image and over all, as JSON")
     .option("--overwrite", "replace the --out file if it exists")
+    .option("--optimize-threshold <metric>", "also find the best detection threshold: f1, dice or ap50; repeatable", metricFlag)
+    .option("--iou-threshold <number>", "IoU above which DeepCell's counts take a cell as found (0.5)", numberFlag)
+    .option("--boundary-tolerance <pixels>", "of the boundary F1 (2)", numberFlag)
+    .option("--keep-going", "list images that fail instead of stopping at the first")
     .option("--json", "print one JSON document on stdout")
     .option("--debug", "print the stack of errors");
   return addModelFlags(command).action(async (flags: EvaluateFlags) => {
@@ -40,19 +59,47 @@ export function evaluateCommand(): Command {
         detail: { path: flags.out },
       });
     }
+    if (predictions && (flags.optimizeThreshold || flags.keepGoing)) {
+      throw new CellsamError(
+        "ERR_CONFIG",
+        "--optimize-threshold and --keep-going need --images and a model: label images hold one threshold",
+      );
+    }
     const progress = new Progress({ epochs: { 1: 0, 2: 0 } });
     const options = {
       binaryMasks,
       onProgress: progress.show.bind(progress),
       onWarning: (message: string) => progress.show({ type: "notice", level: "warning", message }),
     };
-    const work = predictions
-      ? evaluateFolders(masks, predictions, options)
-      : evaluateWeights(images as string, masks, await modelConfig(flags), options);
+    const measures = given({ iouThreshold: flags.iouThreshold, boundaryTolerance: flags.boundaryTolerance });
+    const model = async () => {
+      const config = await modelConfig(flags);
+      const tuned = { optimizeThreshold: flags.optimizeThreshold ?? false, keepGoing: flags.keepGoing ?? false };
+      const evaluation = { ...config.evaluation, ...measures };
+      return evaluateWeights(images as string, masks, { ...config, evaluation }, { ...options, ...tuned });
+    };
+    const work: Promise<FolderEvaluation | Evaluation> = predictions
+      ? evaluateFolders(masks, predictions, { ...options, ...measures })
+      : model();
     const evaluation = await work.finally(() => progress.finish());
-    const document = toSnake(evaluation);
+    const best = "best" in evaluation ? { optimalThresholds: optimalThresholds(evaluation) } : {};
+    const document = toSnake({ ...evaluation, ...best });
     if (flags.out) await writeJson(flags.out, document);
     if (flags.json) process.stdout.write(`${strictJson(document)}\n`);
-    else process.stdout.write(`${evaluation.images.length} images\n${summaryTable(evaluation.summary)}\n`);
+    else process.stdout.write(`${tables(evaluation)}\n`);
   });
+}
+
+function given<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
+}
+
+function tables(evaluation: FolderEvaluation | Evaluation): string {
+  const lines = [`${evaluation.images.length} images`, summaryTable(evaluation.summary)];
+  if ("best" in evaluation && evaluation.best) {
+    lines.push("best detection thresholds (bboxThreshold with adaptiveThreshold=false):", thresholdTable(evaluation.best));
+  }
+  for (const { message, code } of "failures" in evaluation ? (evaluation.failures ?? []) : [])
+    lines.push(`failed: ${message} (${code})`);
+  return lines.join("\n");
 }

@@ -7,7 +7,7 @@ export const exitCodes = { ok: 0, failed: 1, input: 2, notSetUp: 3, stopped: 75 
 
 const notSetUp = /^ERR_(LIBTORCH_\w+|NATIVE_LOAD|SETUP|DOWNLOAD|ARCHIVE|CHECKSUM)$/;
 /** What the user can put right in the files and flags of this call. */
-const call = /^ERR_(CONFIG|INVALID_\w+|DEVICE_UNAVAILABLE|OUTPUT_EXISTS|NOTHING_TO_RESUME|RESUME)$/;
+const call = /^ERR_(CONFIG|INVALID_\w+|DEVICE_UNAVAILABLE|OUTPUT_EXISTS|LOCKED|SEARCH_SIZE|SEARCH_RUNNING|NOTHING_TO_RESUME|RESUME)$/;
 const data =
   /^ERR_(DATASET|SPLIT|FILE|PATH|NO_DATA|IMAGE_\w+|LABEL_\w+|CHECKPOINT_(CORRUPT|FORMAT|MISMATCH|NOT_FINITE|READ|UNSAFE))$/;
 

@@ -2,15 +2,34 @@
 /** The command line: a table of commands, and one place where every error becomes a message and an exit code. */
 import { Command } from "commander";
 import { packageVersion } from "../version.js";
+import { compareCommand } from "./compare.js";
 import { doctorCommand } from "./doctor.js";
 import { evaluateCommand } from "./evaluate.js";
 import { exitCodeOf, reportError } from "./exit.js";
 import { finetuneCommand } from "./finetune.js";
+import { initCommand } from "./init.js";
+import { planCommand } from "./plan.js";
 import { predictCommand } from "./predict.js";
+import { reportCommand } from "./report.js";
+import { schemaCommand } from "./schema.js";
+import { searchCommand } from "./search.js";
 import { setupCommand } from "./setup.js";
 import { trainCommand } from "./train.js";
 
-const commands = [trainCommand, finetuneCommand, predictCommand, evaluateCommand, setupCommand, doctorCommand];
+const commands = [
+  trainCommand,
+  finetuneCommand,
+  searchCommand,
+  predictCommand,
+  evaluateCommand,
+  compareCommand,
+  reportCommand,
+  setupCommand,
+  initCommand,
+  planCommand,
+  schemaCommand,
+  doctorCommand,
+];
 
 const program = new Command("cellsam")
   .description("Fine-tune CellSAM on microscopy images")

@@ -1,5 +1,5 @@
 /** Shows the events of a run: a progress bar on a terminal, plain lines elsewhere, JSON lines for programs. */
-import type { EpochEvent, NoticeEvent, StageEvent, StepEvent, TrainingEvent } from "../events.js";
+import type { EpochEvent, FoldEvent, NoticeEvent, StageEvent, StepEvent, TrainingEvent } from "../events.js";
 import { strictJson } from "../monitor/json.js";
 
 const barWidth = 24;
@@ -46,7 +46,7 @@ export class Progress {
     if (event.type === "step") this.#transient(this.#step(event));
     else if (event.type === "progress")
       this.#transient(`${event.task} ${bar(event.done, event.total)} ${event.done}/${event.total}`);
-    else if (event.type !== "checkpoint") this.#line(sentence(event));
+    else if (event.type !== "checkpoint" && !(event.type === "fold" && event.folds === 1)) this.#line(sentence(event));
   }
 
   /** Takes the bar off the terminal. */
@@ -81,7 +81,8 @@ export class Progress {
 }
 
 /** What is worth a line of its own. */
-function sentence(event: EpochEvent | StageEvent | NoticeEvent): string {
+function sentence(event: EpochEvent | FoldEvent | StageEvent | NoticeEvent): string {
+  if (event.type === "fold") return foldSentence(event);
   if (event.type === "notice") return `${event.level}: ${event.message}`;
   if (event.type === "stage") {
     if (event.state === "begin") return `stage ${event.stage}: ${event.trainable} numbers train`;
@@ -90,6 +91,13 @@ function sentence(event: EpochEvent | StageEvent | NoticeEvent): string {
   const { stage, epoch, epochs, train, validation, improved, lr, seconds } = event;
   const loss = `train ${format(train.total_loss)}, val ${format(validation?.total_loss)}${improved ? " (best)" : ""}`;
   return `stage ${stage} epoch ${epoch}/${epochs}: ${loss}, lr ${lr.toPrecision(3)}, ${seconds.toFixed(1)} s`;
+}
+
+function foldSentence({ fold, folds, state, metrics, error }: FoldEvent): string {
+  const head = `fold ${fold} of ${folds}`;
+  if (state === "failed") return `${head}: failed, ${error?.code}: ${error?.message}`;
+  if (state === "begin") return head;
+  return `${head}: done, F1 ${format(metrics?.f1)}, AP at .5 ${format(metrics?.ap50)}`;
 }
 
 function bar(done: number, total: number): string {

@@ -46,7 +46,13 @@ function printResults(results: FoldResult[], root: string, json: boolean | undef
   }
   for (const result of results) {
     const head = results.length > 1 ? `fold ${result.fold}: ` : "";
-    process.stdout.write(`${head}${result.valImages} validation images\n${summaryTable(result.evaluation)}\n`);
+    if (!result.evaluation) {
+      process.stdout.write(`${head}failed, ${result.error?.code}: ${result.error?.message}\n`);
+      continue;
+    }
+    const images = result.evaluatedOn === "training" ? result.trainImages : result.valImages;
+    process.stdout.write(`${head}${images} ${result.evaluatedOn} images\n${summaryTable(result.evaluation)}\n`);
+    if (result.test) process.stdout.write(`${head}${result.testImages} test images\n${summaryTable(result.test.summary)}\n`);
     process.stdout.write(`model: ${result.finalModelPath}\n`);
   }
   process.stdout.write(`results: ${root}\n`);

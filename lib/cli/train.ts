@@ -1,7 +1,7 @@
 /** `cellsam train`: a configuration file, flags over it, one experiment. */
 import { Command } from "commander";
 import type { ExperimentInput } from "../config/experiment.js";
-import { applySettings, type RawConfig, readConfigFile, setAt } from "../config/load.js";
+import { applySettings, mergeConfig, readConfigFile, readPythonFiles, setAt } from "../config/load.js";
 import { integerFlag, numberFlag, repeated } from "./flags.js";
 import { addRunFlags, type RunFlags, runExperiment } from "./runCommand.js";
 
@@ -23,13 +23,26 @@ const settings: Record<string, string> = {
   lr1: "stage1Config.learningRate",
   lr2: "stage2Config.learningRate",
   augmentation: "augmentation",
+  complexAugmentation: "complexAugmentation",
+  stainTransform: "stainTransform",
+  gamma: "gamma",
   splits: "splits",
 };
 
 export function trainCommand(): Command {
-  const command = new Command("train")
-    .description("train on a folder of images and a folder of masks")
+  const command = addConfigFlags(new Command("train").description("train on a folder of images and a folder of masks"));
+  return addRunFlags(command).action(async (flags: RunFlags & ConfigFlags) => {
+    await runExperiment(await trainConfig(flags), flags);
+  });
+}
+
+/** The flags that say what to train, and how. */
+export function addConfigFlags(command: Command): Command {
+  return command
     .option("-c, --config <file>", "configuration, YAML or JSON, in camelCase or Python's snake_case")
+    .option("--stage1-config <file>", "the Python project's settings of stage 1, YAML or JSON")
+    .option("--stage2-config <file>", "the Python project's settings of stage 2")
+    .option("--dataset-config <file>", "the Python project's settings of the data set")
     .option("--images <path>", "folder of images")
     .option("--masks <path>", "folder of label masks")
     .option("--name <name>", "name of the experiment")
@@ -46,20 +59,27 @@ export function trainCommand(): Command {
     .option("--lr1 <rate>", "learning rate of stage 1", numberFlag)
     .option("--lr2 <rate>", "learning rate of stage 2", numberFlag)
     .option("--augmentation", "flips and quarter turns")
+    .option("--complex-augmentation", "besides, with --augmentation: affine, elastic, brightness")
+    .option("--stain-transform", "bright-field RGB becomes amounts of haematoxylin, eosin and DAB")
+    .option("--gamma <n>", "exponent of the amounts of stain (default: 2.1)", numberFlag)
     .option("--splits <file>", "splits.json with train and val lists")
     .option("-s, --set <key=value>", "any other setting, e.g. stage1_config.patience=5; repeatable", repeated);
-  return addRunFlags(command).action(
-    async (flags: RunFlags & Record<string, unknown> & { config?: string; set?: string[] }) => {
-      await runExperiment(await trainConfig(flags), flags);
-    },
-  );
 }
 
-/** The configuration that file, flags and settings give, in this order. */
-export async function trainConfig(
-  flags: Record<string, unknown> & { config?: string; set?: string[] },
-): Promise<ExperimentInput> {
-  const config: RawConfig = flags.config ? await readConfigFile(flags.config) : {};
+export interface ConfigFlags extends Record<string, unknown> {
+  config?: string;
+  stage1Config?: string;
+  stage2Config?: string;
+  datasetConfig?: string;
+  set?: string[];
+}
+
+const warn = (message: string) => process.stderr.write(`warning: ${message}\n`);
+
+/** The configuration that the Python project's files, the file, flags and settings give, each over the ones before. */
+export async function trainConfig(flags: ConfigFlags): Promise<ExperimentInput> {
+  const python = flags.stage1Config || flags.stage2Config || flags.datasetConfig ? await readPythonFiles(flags, warn) : {};
+  const config = flags.config ? mergeConfig(python, await readConfigFile(flags.config, warn)) : python;
   for (const [flag, path] of Object.entries(settings)) {
     if (flags[flag] !== undefined) setAt(config, path, flags[flag]);
   }

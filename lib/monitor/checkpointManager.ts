@@ -31,7 +31,8 @@ export interface BestCheckpoint {
   stage: 1 | 2;
   /** Counted from 1. */
   epoch: number;
-  loss: number;
+  /** null without validation. */
+  loss: number | null;
   sha256: string;
   bytes: number;
   /** File in the resume folder. */
@@ -226,7 +227,7 @@ export class CheckpointManager {
   /** Saves a new best version through `save`, which writes the weights to the path it gets, and publishes it. */
   async saveBest(
     save: (path: string) => Promise<SavedWeights>,
-    { stage, epoch, loss }: { stage: 1 | 2; epoch: number; loss: number },
+    { stage, epoch, loss }: { stage: 1 | 2; epoch: number; loss: number | null },
   ): Promise<BestCheckpoint> {
     const file = `best_f${this.fold}_s${stage}_e${epoch}.pth`;
     const { sha256, bytes } = await save(join(this.resumeDir, file));
