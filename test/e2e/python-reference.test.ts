@@ -147,7 +147,7 @@ describe.skipIf(skipped)("the checkpoint of a run, in Python", () => {
         `img_path: ${imgPath}\nmask_path: ${maskPath}\noutput_dir: ${join(folder, "out")}`,
         `size: tiny\nsize_overrides: ${JSON.stringify(toBorder(overrides))}`,
         "device: cpu\nthreads: 1\ntile_size: 128\nnormalize: false\ngrey_channel: all\naugmentation: false",
-        "val_ratio: 0.25\nsave_every: 1000\nsave_visualizations: false",
+        "strategy: train_val_split\nval_ratio: 0.25\nsave_every: 1000\nsave_visualizations: false",
         `stage1_config: {total_epochs: 40, ${loop}, set_cost_class: 2, set_cost_bbox: 5, set_cost_giou: 2}`,
         `stage2_config: {total_epochs: 25, ${loop}, ${all}, boundary_loss_weight: 0, iou_loss_weight: 1, max_prompts: 6}`,
       ].join("\n"),

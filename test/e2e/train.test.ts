@@ -190,7 +190,7 @@ describe("cellsam predict and evaluate", () => {
     ["tiff", ".tif"],
     ["png", ".png"],
     ["npy", ".npy"],
-  ])("write %s labels whose ids match the scores, and measure them like the training did", async (format, extension) => {
+  ])("D36: write %s labels whose ids match the scores, and measure them like the training did", async (format, extension) => {
     const out = join(folder, `predicted-${format}`);
     const settings = ["inference.bboxThreshold=0.01", "inference.iouThreshold=0"];
     const model = ["--experiment", root("whole"), ...settings.flatMap((setting) => ["--set", setting])];

@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Random } from "../../lib/data/random.js";
 import { trainValSplit } from "../../lib/data/draw.js";
+import { Random } from "../../lib/data/random.js";
 import { checkSplits, readSplits } from "../../lib/data/split.js";
 
 const sources = Array.from({ length: 10 }, (_, i) => `s${i}`);

@@ -41,7 +41,7 @@ function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>, digits
 const sum = (array: NdArray<Float64Array>) => array.data.reduce((total, value) => total + value, 0);
 
 describe("mask losses", () => {
-  it("give the reference values", () => {
+  it("D81: give the reference values", () => {
     expect(focalLoss(logits, target).value.data[0]).toBeCloseTo(0.14679186, 6);
     expect(focalLoss(logits, target, { gamma: 3 }).value.data[0]).toBeCloseTo(0.102778763, 6);
     expect(diceLoss(logits, target).value.data[0]).toBeCloseTo(0.300922513, 6);
@@ -74,7 +74,7 @@ describe("mask losses", () => {
     expect(gradient.shape).toEqual([2, 2, 2]);
   });
 
-  it("add up linearly in their weights", () => {
+  it("D14: add up linearly in their weights", () => {
     const plain = maskLoss(logits, target);
     const weighted = maskLoss(logits, target, { focalWeight: 2, diceWeight: 3, boundaryWeight: 7 });
     expectClose(weighted.focal.data, [2 * (plain.focal.data[0] as number)], 12);
@@ -86,6 +86,21 @@ describe("mask losses", () => {
       off.gradient.data,
       differences(logits, (moved) => sum(maskLoss(moved, target, { useBoundary: false }).total)),
       7,
+    );
+  });
+
+  it.each([
+    ["focal", (z: NdArray<FloatArray>, ignored: NdArray<Uint8Array>) => focalLoss(z, target, { ignored }).value],
+    ["dice", (z: NdArray<FloatArray>, ignored: NdArray<Uint8Array>) => diceLoss(z, target, { ignored }).value],
+    ["boundary", (z: NdArray<FloatArray>, ignored: NdArray<Uint8Array>) => boundaryLoss(z, target, { ignored }).value],
+    ["mask", (z: NdArray<FloatArray>, ignored: NdArray<Uint8Array>) => maskLoss(z, target, { ignored }).total],
+  ])("%s: ignored pixels have no say", (_, loss) => {
+    const corner = { data: Uint8Array.of(0, 0, 0, 1), shape: [2, 2] };
+    const none = { data: new Uint8Array(4), shape: [2, 2] };
+    expect(loss(f64([0, 1, -1, 99], 2, 2), corner).data[0]).toBe(loss(logits, corner).data[0]);
+    expect(loss(logits, corner).data[0]).not.toBe(loss(logits, none).data[0]);
+    expect(() => loss(logits, { data: Uint8Array.of(1), shape: [1, 1] })).toThrow(
+      expect.objectContaining({ code: "ERR_INVALID_ARGUMENT" }),
     );
   });
 
@@ -108,7 +123,7 @@ describe("detection loss", () => {
   const boxes = f64([0.5, 0.5, 0.2, 0.2, 0.2, 0.3, 0.1, 0.2, 0.8, 0.7, 0.3, 0.3], 1, 1, 3, 4);
   const cells = [{ boxes: f64([0.52, 0.48, 0.2, 0.25, 0.75, 0.7, 0.3, 0.2], 2, 4), labels: i32([0, 0]) }];
 
-  it("gives the reference values, weighted", () => {
+  it("D89: gives the reference values, weighted", () => {
     const found = detectionLoss(queries, boxes, cells);
     expect(found.ce).toBeCloseTo(0.082869, 5);
     expect(found.bbox).toBeCloseTo(5 * 0.12, 5);
@@ -130,7 +145,7 @@ describe("detection loss", () => {
     expect(found.boxesGradient.shape).toEqual([1, 1, 3, 4]);
   });
 
-  it("counts earlier layers only with auxLoss, and takes an image without cells", () => {
+  it("D26: counts earlier layers only with auxLoss, and takes an image without cells", () => {
     const twice = (array: NdArray<Float64Array>) => f64([...array.data, ...array.data], 2, ...array.shape.slice(1));
     const once = detectionLoss(queries, boxes, cells).total;
     expect(detectionLoss(twice(queries), twice(boxes), cells).total).toBeCloseTo(2 * once, 9);
@@ -139,6 +154,28 @@ describe("detection loss", () => {
     expect(empty.bbox).toBe(0);
     expect(empty.ce).toBeGreaterThan(0);
     expect(empty.classError).toBe(100);
+  });
+
+  it("leaves unmatched queries in an ignored region out of the class loss", () => {
+    // Query 1, the unmatched one, covers x 0.15..0.25: the left quarter of the image.
+    const ignored = { data: Uint8Array.of(1, 0, 0, 0), shape: [1, 4] };
+    const plain = detectionLoss(queries, boxes, cells);
+    const found = detectionLoss(queries, boxes, [{ ...cells[0], ignored } as (typeof cells)[0]]);
+    expect(found.ce).toBeLessThan(plain.ce);
+    expect(found.bbox).toBe(plain.bbox);
+    expect([...found.logitsGradient.data].slice(2, 4)).toEqual([0, 0]);
+    expect([...plain.logitsGradient.data].slice(2, 4)).not.toContain(0);
+  });
+
+  it("D25: matches by the costs that are set, whatever the loss weights", () => {
+    // Query 0 is sure of its class and far away, query 1 lies on the cell and is unsure.
+    const logits = f64([5, -5, -5, -5], 1, 1, 2, 2);
+    const places = f64([0.1, 0.1, 0.1, 0.1, 0.8, 0.8, 0.2, 0.2], 1, 1, 2, 4);
+    const cell = [{ boxes: f64([0.8, 0.8, 0.2, 0.2], 1, 4), labels: i32([0]) }];
+    const bbox = (options: object) => detectionLoss(logits, places, cell, options).bbox;
+    expect(bbox({ costClass: 0 })).toBe(0);
+    expect(bbox({ costBbox: 0, costGiou: 0 })).toBeGreaterThan(1);
+    expect(bbox({ costClass: 0, ceLossWeight: 9 })).toBe(0);
   });
 
   it("names the query of a NaN", () => {

@@ -62,7 +62,7 @@ async function treeOf(root: string): Promise<string[]> {
 /** Everything of a finished run that must not depend on interruptions. */
 async function outcome(outputDir: string): Promise<Record<string, string>> {
   const root = join(outputDir, "run");
-  const files = (await treeOf(root)).filter((file) => /^(models|metrics|results|splits)/.test(file));
+  const files = (await treeOf(root)).filter((file) => /^(models|metrics|results|splits)/.test(file) && !file.endsWith(".html"));
   const texts = await Promise.all(files.map((file) => readFile(join(root, file), "utf8")));
   return Object.fromEntries(files.map((file, i) => [file, (texts[i] as string).replaceAll(outputDir, "")]));
 }

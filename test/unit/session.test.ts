@@ -138,7 +138,7 @@ describe("session", () => {
     expect(report.losses).toEqual({ total_loss: 2 });
   });
 
-  test("an epoch reports its steps and its end", async () => {
+  test("D54: an epoch reports its steps and its end", async () => {
     const events: StepEvent[] = [];
     const report = await train({ steps: 6, stepMs: 5, onStep: (event: StepEvent) => events.push(event) });
     expect(report).toMatchObject({ stopped: false, step: 6, losses: { total_loss: 0.1 } });
@@ -147,7 +147,8 @@ describe("session", () => {
 
   test("a slow reader gets the newest step, in order, and every other event", async () => {
     const events: StepEvent[] = [];
-    const running = train({ steps: 400, stepMs: 0.2, onStep: (event: StepEvent) => events.push(event) });
+    const onNotice = (event: unknown) => events.push(event as StepEvent);
+    const running = train({ steps: 400, stepMs: 0.2, onStep: (event: StepEvent) => events.push(event), onNotice });
     const end = performance.now() + 300;
     while (performance.now() < end); // the reader is busy: no event can be delivered
     await running;

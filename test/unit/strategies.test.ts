@@ -151,9 +151,17 @@ describe("other strategies", () => {
     expect(results.map(({ error }) => error?.message)).toEqual([undefined, "no luck", undefined]);
     expect(strategy.getResults()).toEqual(results);
     // Of 0.25 and 0.75: sample deviation (D88), 0.5 / sqrt(2).
-    expect(strategy.aggregateResults().f1).toMatchObject({ n: 2, mean: 0.5, std: Math.sqrt(0.125), valuesPerFold: [0.25, 0.75] });
+    expect(strategy.aggregateResults().f1).toMatchObject({
+      n: 2,
+      mean: 0.5,
+      std: Math.sqrt(0.125),
+      valuesPerFold: [0.25, 0.75],
+    });
     await strategy.saveResults(join(folder, "results.json"));
-    expect(await readJson(join(folder, "results.json"))).toMatchObject({ strategy: "3_fold_cv", results: [{ fold: 1 }, {}, {}] });
+    expect(await readJson(join(folder, "results.json"))).toMatchObject({
+      strategy: "3_fold_cv",
+      results: [{ fold: 1 }, {}, {}],
+    });
     let text = "";
     strategy.printSummary((line) => {
       text += line;
@@ -180,7 +188,9 @@ describe("splits.json with folds", () => {
     await expect(new TrainValSplitStrategy({ splits }).prepareSplits(["a", "b"])).rejects.toThrow(/use it with the strategy/);
     await write(folds[0]);
     await expect(strategy.prepareSplits(["a", "b"])).rejects.toThrow(/train_val_split/);
-    expect(await new FullDatasetStrategy({ splits }).prepareSplits(["a", "b"])).toEqual([{ seed: 1, train: ["a", "b"], val: [] }]);
+    expect(await new FullDatasetStrategy({ splits }).prepareSplits(["a", "b"])).toEqual([
+      { seed: 1, train: ["a", "b"], val: [] },
+    ]);
   });
 
   it("is refused when a fold trains on another fold's test, or a group is divided", async () => {

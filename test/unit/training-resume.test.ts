@@ -80,7 +80,7 @@ describe("a stopped and resumed run ends like an undisturbed one", () => {
   });
 });
 
-test("the seed decides: equal seeds give equal bits, also side by side, others do not", async () => {
+test("D56: the seed decides: equal seeds give equal bits, also side by side, others do not", async () => {
   const [one, twin, other] = await Promise.all([straight({}), straight({}), straight({}, 2)]);
   expect(twin).toEqual(one);
   const name = "cellfinder.decode_head.transformer.class_embed.0.weight";

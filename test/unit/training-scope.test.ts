@@ -46,7 +46,7 @@ describe("stage 1", () => {
     ["head_only", {}, [isHead]],
     ["head_only", { headScope: "prediction" }, [isPrediction]],
     ["head_only", { auxLoss: false }, [isHead]],
-  ])("%s %j", async (stage1Type, options, parts) => {
+  ])("D4: %s %j trains its parameters and no others", async (stage1Type, options, parts) => {
     await using session = await smallSession();
     const { names, changed } = await movedBy(session, { stage1Type, ...options });
     expect(changed).toEqual(names.filter((name) => parts.some((part) => part(name))));
@@ -101,18 +101,19 @@ describe("stage 2", () => {
       { trainNeckOnly: false, freezeMaskDecoder: false, iouLossWeight: 1 },
       [isNeck, isDecoder, isIouHead],
     ],
-  ])("%s", async (_, options, parts) => {
+  ])("D3: %s: the neck moves, and what is unfrozen", async (_, options, parts) => {
     await using session = await smallSession();
     const { names, changed, events } = await movedBy(session, { stage: 2, ...options });
     expect(changed).toEqual(names.filter((name) => parts.some((part) => part(name))));
     expect(changed.filter(isNeck)).toHaveLength(6);
     expect(events[0]?.gradNorm).toBeGreaterThan(0);
-    expect(events).toHaveLength(4);
+    // A busy reader may miss steps, never the last one.
+    expect(events.at(-1)?.step).toBe(4);
   });
 });
 
 describe("a checkpoint with a second SAM", () => {
-  test("stage 2 trains the one that inference uses, the first stays", async () => {
+  test("D8: stage 2 trains the one that inference uses, the first stays", async () => {
     await using session = await smallSession({ generation: "adv" });
     const { names, changed } = await movedBy(session, { stage: 2 });
     expect(changed).toEqual(names.filter((name) => name.startsWith("model_cp.image_encoder.neck.")));

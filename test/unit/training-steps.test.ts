@@ -1,6 +1,6 @@
 // What one step teaches and reports, over the real engine: accumulation, prompt chunks, mining, random draws, schedules,
 // validation, batches without cells, and losses that are not finite.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -102,7 +102,7 @@ describe("prompts", () => {
     }
   });
 
-  test("mining multiplies what is hard", async () => {
+  test("D16: mining multiplies what is hard, and the mean stays over prompts", async () => {
     const plain = await journey(2, [4]);
     const mined = await journey(2, [4], { onlineHardNegativeMining: true, ohemFraction: 1, ohemHardWeight: 3 });
     expect(mined.losses.total_loss).toBeCloseTo(3 * (plain.losses.total_loss as number), 4);
@@ -198,12 +198,49 @@ describe("a loss that is not finite", () => {
     await expect(failed).rejects.toMatchObject({
       code: "ERR_NON_FINITE_LOSS",
       message: expect.stringMatching(new RegExp(`stage ${stage}, epoch 3, step 1 .*tile[12], tile[12]`)),
-      detail: { stage, epoch: 3, step: 1, images: expect.arrayContaining(["tile1", "tile2"]) },
+      detail: {
+        stage,
+        epoch: 3,
+        step: 1,
+        images: expect.arrayContaining(["tile1", "tile2"]),
+        layer: expect.stringMatching(stage === 1 ? /^cellfinder\./ : /^model\./),
+        operation: expect.any(String),
+      },
     });
     expect(await session.digest()).toEqual(before);
     for (const [name, values] of await weightsOf(session, folder)) {
       expect(values.every(Number.isFinite), name).toBe(true);
     }
+  });
+
+  test.each([
+    [1, "cellfinder.decode_head.input_proj.0.0"],
+    [2, "model.image_encoder.neck.0"],
+  ] as const)("stage %i: names the layer where it began, in training and in validation", async (stage, layer) => {
+    await using session = await smallSession();
+    const path = join(folder, "spoiled.safetensors");
+    await session.save(path, { format: "safetensors" });
+    const bytes = readFileSync(path);
+    const size = Number(bytes.readBigUInt64LE(0));
+    const { __metadata__, ...header } = JSON.parse(bytes.toString("utf8", 8, 8 + size)); // without its checksum
+    const [begin, end] = header[`${layer}.weight`].data_offsets;
+    // Finite, or the file would not be loaded; the layer's first sum overflows.
+    for (let at = begin; at < end; at += 4) bytes.writeFloatLE(3e38, 8 + size + at);
+    const text = Buffer.from(JSON.stringify(header).padEnd(Math.ceil(JSON.stringify(header).length / 8) * 8));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(text.length));
+    writeFileSync(path, Buffer.concat([length, text, bytes.subarray(8 + size)]));
+    await session.load(path);
+    await session.beginStage({ ...common, stage });
+    const before = await session.digest();
+    const told = {
+      code: "ERR_NON_FINITE_LOSS",
+      message: expect.stringContaining(`It began in ${layer}, operation `),
+      detail: { layer, operation: expect.any(String), backward: false },
+    };
+    await expect(train(session, store, [0])).rejects.toMatchObject(told);
+    await expect(session.validate({ store, indices: Int32Array.of(0), batchSize: 1 })).rejects.toMatchObject(told);
+    expect(await session.digest()).toEqual(before);
   });
 
   test("leaves no gradient behind for the next attempt", async () => {
@@ -239,9 +276,9 @@ describe("batches without cells", () => {
     expect(change.every((value) => value === 0)).toBe(true);
   });
 
-  test("unless the whole tile is a prompt for an empty mask", async () => {
+  test("D60: unless the whole tile is a prompt for an empty mask", async () => {
     const { events, change } = await journey(2, [5, 6], { backgroundPrompt: true }, 1);
-    expect(events).toHaveLength(2);
+    expect(events.at(-1)?.step).toBe(2);
     expect(change.some((value) => value !== 0)).toBe(true);
   });
 
@@ -277,7 +314,7 @@ describe("validation", () => {
     expect((await validate(session)).losses).not.toEqual(first.losses);
   });
 
-  test("uses neither mining nor drawn prompts", async () => {
+  test("D17: uses neither mining nor drawn prompts", async () => {
     const options = { onlineHardNegativeMining: true, boxJitter: 0.3, maxPrompts: 1 };
     const answers = [];
     for (const more of [{}, options]) {
@@ -291,7 +328,7 @@ describe("validation", () => {
     expect(answers[0]?.trained).toEqual(answers[0]?.validated); // without them, training asks the same question
   });
 
-  test.each([1, 2] as const)("stage %i: is never augmented, training is when asked", async (stage) => {
+  test.each([1, 2] as const)("D11: stage %i validation is never augmented, training is when asked", async (stage) => {
     await using session = await smallSession();
     await session.beginStage({ ...common, stage, learningRate: 0 });
     const { losses } = await session.validate({ store, indices: Int32Array.of(4), batchSize: 1 });
@@ -315,7 +352,7 @@ test("a stage that cannot be opened leaves none open", async () => {
 });
 
 test.each([
-  ["an empty fold", { indices: new Int32Array(0) }, "indices is empty"],
+  ["D84: an empty fold", { indices: new Int32Array(0) }, "indices is empty"],
   ["no batch size", { batchSize: 0 }, "batch_size"],
   ["a negative start", { startStep: -1 }, "start_step"],
   ["a tile that is not there", { indices: Int32Array.of(99) }, "99"],

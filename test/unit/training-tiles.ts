@@ -76,16 +76,23 @@ export async function train(
   session: Session,
   store: string,
   indices: number[],
-  options: { epoch?: number; batchSize?: number; startStep?: number; augment?: boolean; stopAfter?: number } = {},
+  options: {
+    epoch?: number;
+    batchSize?: number;
+    startStep?: number;
+    augment?: boolean;
+    complexAugmentation?: boolean;
+    stopAfter?: number;
+  } = {},
 ) {
-  const { epoch = 0, batchSize = 1, augment = false, startStep = 0, stopAfter } = options;
+  const { epoch = 0, batchSize = 1, augment = false, complexAugmentation = false, startStep = 0, stopAfter } = options;
   const steps: StepEvent[] = [];
   const stop = new AbortController();
   const onStep = (step: StepEvent) => {
     steps.push(step);
     if (step.step === stopAfter) stop.abort();
   };
-  const range = { store, indices: Int32Array.from(indices), epoch, batchSize, augment, startStep };
+  const range = { store, indices: Int32Array.from(indices), epoch, batchSize, augment, complexAugmentation, startStep };
   const report = await session.trainEpoch({ ...range, onStep, signal: stop.signal });
   return { ...report, events: steps };
 }
