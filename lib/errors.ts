@@ -18,6 +18,16 @@ export const errorCodes = {
   ERR_CANCELLED: "ERR_CANCELLED",
   /** Not enough memory, of the host or of the device. */
   ERR_OUT_OF_MEMORY: "ERR_OUT_OF_MEMORY",
+  /** A hyper-parameter search would have more trials than `maxTrials`. */
+  ERR_SEARCH_SIZE: "ERR_SEARCH_SIZE",
+  /** Another process is searching in the same folder. */
+  ERR_SEARCH_RUNNING: "ERR_SEARCH_RUNNING",
+  /** No trial of a search completed, so none is the best. */
+  ERR_SEARCH_FAILED: "ERR_SEARCH_FAILED",
+  /** Of a trial: its results do not hold the number that the search ranks by. */
+  ERR_NO_METRIC: "ERR_NO_METRIC",
+  /** Of a trial: its process ended without a result. */
+  ERR_TRIAL_DIED: "ERR_TRIAL_DIED",
   /** A fault of this package. */
   ERR_INTERNAL: "ERR_INTERNAL",
 } as const;
