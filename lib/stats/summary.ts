@@ -25,8 +25,10 @@ export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** Sample standard deviation, ddof 1. */
+/** Sample standard deviation, ddof 1. Exactly 0 for values that differ by rounding only, from which no test may conclude anything. */
 export function deviation(values: readonly number[]): number {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  if (high - low <= 1e-12 * Math.max(Math.abs(low), Math.abs(high))) return 0;
   const centre = mean(values);
   return Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1));
 }

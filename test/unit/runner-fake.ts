@@ -27,7 +27,7 @@ export class FakeEngine {
   /** Called after each step. */
   onStep: (stage: number, epoch: number, step: number) => void = () => undefined;
   /** Called before validation. */
-  onValidate: (stage: number, epoch: number) => void = () => undefined;
+  onValidate: (stage: number, epoch: number, fold: number) => void = () => undefined;
   valLoss: ((stage: number, epoch: number) => number) | undefined;
   openSessions = 0;
   /** Replaces parts of the answer to `load`. */
@@ -79,6 +79,8 @@ class FakeSession {
   #state: State;
   #stage = 0;
   #epoch = 0;
+  /** From 0. */
+  #fold = 0;
 
   constructor(engine: FakeEngine, seed: number) {
     this.#engine = engine;
@@ -116,12 +118,13 @@ class FakeSession {
     return { trainable: ["weight"], parameters: 1, groups: [{ name: "all", lr: 1, parameters: 1 }] };
   }
 
-  async trainEpoch({ indices, epoch, startStep = 0, batchSize, signal, onStep }: TrainEpochOptions) {
+  async trainEpoch({ indices, fold = 0, epoch, startStep = 0, batchSize, signal, onStep }: TrainEpochOptions) {
     this.#engine.record(`train ${this.#stage}.${epoch} from ${startStep}`);
     const steps = Math.ceil(indices.length / batchSize);
     const state = this.#state;
     if (startStep === 0) state.sum = 0;
     this.#epoch = epoch;
+    this.#fold = fold;
     let step = startStep;
     const report = (stopped: boolean) => ({
       stopped,
@@ -158,7 +161,7 @@ class FakeSession {
 
   async validate({ signal }: { signal?: AbortSignal }) {
     this.#engine.record(`validate ${this.#stage}.${this.#epoch}`);
-    this.#engine.onValidate(this.#stage, this.#epoch);
+    this.#engine.onValidate(this.#stage, this.#epoch, this.#fold);
     signal?.throwIfAborted();
     // Noisy enough that the last epoch is not always the best.
     const own = Math.abs(this.#state.weight) * (0.2 + noise("val", this.#stage, this.#epoch));

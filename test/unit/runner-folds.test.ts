@@ -72,11 +72,8 @@ async function outcome(root: string): Promise<Record<string, string>> {
 /** The fake engine whose fold `bad` meets a fault in stage 2. */
 function failingEngine(bad: number): FakeEngine {
   const engine = new FakeEngine();
-  let validations = 0;
-  engine.onValidate = (stage, epoch) => {
-    if (stage !== 2 || epoch !== 1) return;
-    validations += 1;
-    if (validations === bad) throw new TypeError("a fault of this fold");
+  engine.onValidate = (stage, epoch, fold) => {
+    if (stage === 2 && epoch === 1 && fold === bad - 1) throw new TypeError("a fault of this fold");
   };
   return engine;
 }
@@ -115,7 +112,7 @@ describe("k folds", () => {
       std_ddof: 1,
       aggregated_metrics: {
         validation: { mean_prompt_iou: { mean: expect.closeTo(mean, 12), n: 3, values_per_fold: ious } },
-        best_f1: { f1: { mean: 2 }, threshold: { mean: 0.1, std: 0 } },
+        best_f1: { f1: { mean: 2 }, threshold: { mean: expect.closeTo(0.1, 12), std: 0 } },
         best_ap50: { ap50: { mean: 0.25 } },
       },
       significance: {
@@ -220,23 +217,18 @@ describe("k folds", () => {
     const config = (outputDir: string) => input(outputDir, { kFolds: 3, preeval: true, stages: [1, 2] });
     snapshotting.record = (name) => {
       record(name);
-      if (++commands % 3 === 0) cpSync(out, join(kills, String(commands)), { recursive: true });
+      if (++commands % 4 === 0) cpSync(out, join(kills, String(commands)), { recursive: true });
     };
     await runner(snapshotting, config(out)).run();
     const whole = await outcome(join(out, "run"));
     const snapshots = await readdir(kills);
-    expect(snapshots.length).toBeGreaterThan(25);
+    expect(snapshots.length).toBeGreaterThan(20);
     for (const snapshot of snapshots) {
       const place = join(kills, snapshot);
       // The lock of the dead process stays behind.
       await writeFile(join(place, ".run.lock"), JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), started: "then" }));
-      const state = existsSync(join(place, "run/resume/run.json"))
-        ? await readJson<{ fold: number }>(join(place, "run/resume/run.json"))
-        : null;
-      // Of the folds that are left, the same one fails again.
-      await runner(failingEngine(3 - (state?.fold ?? 1)), config(place), { resume: true }).run();
-      const { ["results/individual_results.json"]: individual, ...rest } = await outcome(join(place, "run"));
-      expect({ ...rest, "results/individual_results.json": individual }, `killed after command ${snapshot}`).toEqual(whole);
+      await runner(failingEngine(2), config(place), { resume: true }).run();
+      expect(await outcome(join(place, "run")), `killed after command ${snapshot}`).toEqual(whole);
     }
   }, 60_000);
 });

@@ -51,6 +51,9 @@ function runner(engine: FakeEngine, config: ExperimentInput, options: RunnerOpti
   return new ExperimentRunner(config, { openSession: engine.openSession, openStoreWriter: engine.openStoreWriter, ...options });
 }
 
+/** An evaluation says in which image it died. */
+const isKilled = (error: Error) => error instanceof Killed || error.cause instanceof Killed;
+
 async function treeOf(root: string): Promise<string[]> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true });
   return entries
@@ -76,7 +79,7 @@ describe("a whole run", () => {
     for await (const event of run.events()) events.push(event);
     const [result] = await run.run();
     const tree = await treeOf(join(out, "run"));
-    expect(tree.filter((file) => !file.startsWith("logs/tensorboard/fold_1/stage"))).toEqual([
+    expect(tree.filter((file) => !/tensorboard|_training_curve|_loss_components/.test(file))).toEqual([
       "experiment_config.json",
       "logs/events.jsonl",
       "logs/experiment.log",
@@ -89,7 +92,9 @@ describe("a whole run", () => {
       "results/fold_1/visualizations/best_1_synthetic_001.png",
       "results/fold_1/visualizations/worst_1_synthetic_004.png",
       "results/individual_results.json",
+      "results/near_duplicates.json",
       "results/per_image.json",
+      "results/report.html",
       "resume/run.json",
       "splits.json",
     ]);
@@ -149,7 +154,7 @@ describe("a whole run", () => {
       const other = newOutput();
       const killed = new FakeEngine();
       killed.dieAt = dieAt;
-      await expect(runner(killed, config(other)).run()).rejects.toBeInstanceOf(Killed);
+      await expect(runner(killed, config(other)).run()).rejects.toSatisfy(isKilled);
       await runner(new FakeEngine(), config(other), { resume: true }).run();
       expect(await outcome(other)).toEqual(whole);
     }
@@ -364,7 +369,7 @@ describe("stopped and killed runs", () => {
 
   it("stopped during validation repeat the validation and nothing else", async () => {
     const next = await stopAndResume((engine, abort) => {
-      engine.onValidate = (...at) => at.join() === "1,2" && abort();
+      engine.onValidate = (stage, epoch) => stage === 1 && epoch === 2 && abort();
     });
     expect(next.calls.filter((call) => call.startsWith("train 1.2"))).toEqual(["train 1.2 from 6"]);
   });
@@ -374,7 +379,7 @@ describe("stopped and killed runs", () => {
       const config = input(newOutput());
       const engine = new FakeEngine();
       engine.dieAt = dieAt;
-      await expect(runner(engine, config).run()).rejects.toBeInstanceOf(Killed);
+      await expect(runner(engine, config).run()).rejects.toSatisfy(isKilled);
       await runner(new FakeEngine(), config, { resume: true }).run();
       expect(await outcome(config.outputDir as string), `killed at command ${dieAt}, after ${engine.calls.at(-1)}`).toEqual(
         undisturbed,
@@ -387,7 +392,7 @@ describe("stopped and killed runs", () => {
       const config = input(newOutput(), { saveEvery: 2 });
       const engine = new FakeEngine();
       engine.dieAt = dieAt;
-      await expect(runner(engine, config).run()).rejects.toBeInstanceOf(Killed);
+      await expect(runner(engine, config).run()).rejects.toSatisfy(isKilled);
       await runner(new FakeEngine(), config, { resume: true }).run();
       expect(await outcome(config.outputDir as string)).toEqual(undisturbed);
     }
@@ -414,7 +419,7 @@ describe("stopped and killed runs", () => {
     engine.onValidate = (_, epoch) => {
       if (epoch === 2) engine.dieAt = engine.calls.length + 1; // saves the new best, dies before the state
     };
-    await expect(runner(engine, config).run()).rejects.toBeInstanceOf(Killed);
+    await expect(runner(engine, config).run()).rejects.toSatisfy(isKilled);
     const path = join(config.outputDir as string, "run/models/fold_1/best_model_s1.pth");
     const lost = await readFile(path, "utf8");
     const next = new FakeEngine();
@@ -432,7 +437,7 @@ describe("stopped and killed runs", () => {
     });
     const engine = new FakeEngine();
     engine.dieAt = 12;
-    await expect(runner(engine, config, { strategy: strategy(0) }).run()).rejects.toBeInstanceOf(Killed);
+    await expect(runner(engine, config, { strategy: strategy(0) }).run()).rejects.toSatisfy(isKilled);
     await runner(new FakeEngine(), config, { strategy: strategy(1), resume: true }).run();
     const images = await readJson<{ image: string }[]>(join(config.outputDir as string, "run/results/per_image.json"));
     expect(images.map(({ image }) => image)).toEqual(["synthetic_000"]);
@@ -450,7 +455,7 @@ describe("stopped and killed runs", () => {
     const config = input(newOutput());
     const engine = new FakeEngine();
     engine.dieAt = commands - 10;
-    await expect(runner(engine, config).run()).rejects.toBeInstanceOf(Killed);
+    await expect(runner(engine, config).run()).rejects.toSatisfy(isKilled);
     const resume = (more: Partial<ExperimentInput>) => runner(new FakeEngine(), { ...config, ...more }, { resume: true }).run();
     const changed = { batchSize: 2, stage2Config: { totalEpochs: 4, patience: 10 } };
     await expect(resume(changed)).rejects.toMatchObject({
@@ -492,7 +497,7 @@ describe("stopped and killed runs", () => {
     const killed = new FakeEngine();
     killed.dieAt = 14;
     const first = runner(killed, config);
-    await expect(first.run()).rejects.toBeInstanceOf(Killed);
+    await expect(first.run()).rejects.toSatisfy(isKilled);
     const { tree } = first;
     const refused = async (message: RegExp) => {
       const engine = new FakeEngine();
