@@ -48,7 +48,6 @@ const datasetToRun: Record<string, string> = {
 };
 
 const loader = "images are read and batched by the engine's own threads (`threads`)";
-const pictures = "save_visualizations and debug say which pictures are drawn";
 /** Keys without effect here, and why. */
 const inert: Record<string, string> = {
   num_workers: loader,
@@ -62,10 +61,6 @@ const inert: Record<string, string> = {
   mask_extensions: "every readable format is taken",
   test: "`test_ratio` holds images out as a test",
   transform: "it holds no plain values",
-  visualize_predictions: pictures,
-  visualize_masks: pictures,
-  visualization_frequency: pictures,
-  max_visualizations_per_epoch: pictures,
 };
 /** Values of inert keys that ask for nothing else than what happens anyway. */
 const asIs = (value: unknown) => value === null || value === false;

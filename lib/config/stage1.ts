@@ -3,6 +3,7 @@ import { z } from "zod";
 import { configClass } from "./configClass.js";
 import { choice, flag, fraction, nonNegative, ratio } from "./fields.js";
 import { trainingFields } from "./training.js";
+import { asksForPictures, drawingFields, drawingFlag } from "./visual.js";
 
 export const stage1Types = ["cellfinder", "image_encoder", "all_backbones", "head_only"] as const;
 
@@ -32,6 +33,8 @@ export const stage1Schema = z
       .describe(
         "After the stage, gives the trunk that trained to the other network too: the detector's to SAM, or with \"image_encoder\" SAM's to the detector.",
       ),
+    visualizePredictions: drawingFlag("true and predicted boxes"),
+    ...drawingFields(1),
   })
   .superRefine((config, context) => {
     const problem = (key: string, message: string) => context.addIssue({ code: "custom", path: [key], message });
@@ -70,6 +73,10 @@ export const Stage1Config = configClass("Stage1Config", stage1Schema, {
     const head = { name: "head", learningRate, weightDecay };
     if (this.stage1Type === "head_only" || this.freezeBackbone) return [head];
     return [head, { name: "backbone", learningRate: learningRate * backboneLrRatio, weightDecay }];
+  },
+  /** Whether these settings ask for pictures of `epoch`, counted from 1. */
+  shouldVisualize(epoch: number) {
+    return asksForPictures(this, epoch);
   },
 });
 export type Stage1Input = z.input<typeof stage1Schema>;

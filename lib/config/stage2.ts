@@ -3,6 +3,7 @@ import { z } from "zod";
 import { configClass } from "./configClass.js";
 import { atLeastOne, flag, fraction, integer, nonNegative, positive, ratio, ratioBelow } from "./fields.js";
 import { trainingFields } from "./training.js";
+import { asksForPictures, drawingFields, drawingFlag } from "./visual.js";
 
 /** Settings of online hard example mining, which mean nothing while it is off. */
 const miningDefaults = { ohemFraction: 0.1, ohemHardWeight: 2, ohemHardWeightMin: 1.2, ohemHardWeightMax: 2.5 };
@@ -48,6 +49,8 @@ export const stage2Schema = z
       .default(32)
       .describe("Prompts that go through the mask decoder at once: memory against speed, the result is the same."),
     backboneLrRatio: fraction().default(1).describe("Learning rate of the trunk, when it trains, as a share of the others'."),
+    visualizeMasks: drawingFlag("prompts, true cells and predicted cells"),
+    ...drawingFields(2),
   })
   .superRefine((config, context) => {
     const problem = (key: string, message: string) => context.addIssue({ code: "custom", path: [key], message });
@@ -93,6 +96,10 @@ export const Stage2Config = configClass("Stage2Config", stage2Schema, {
   /** More than 600 epochs, which the Python module calls deep. */
   isDeepModel() {
     return this.totalEpochs > 600;
+  },
+  /** Whether these settings ask for pictures of `epoch`, counted from 1. */
+  shouldVisualize(epoch: number) {
+    return asksForPictures(this, epoch);
   },
 });
 export type Stage2Input = z.input<typeof stage2Schema>;

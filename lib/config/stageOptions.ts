@@ -10,15 +10,22 @@ export function stageConfig(config: ExperimentConfig, stage: StageNumber): Stage
   return stage === 1 ? config.stage1Config : config.stage2Config;
 }
 
-/** Options of `beginStage`. What only the runner reads (patience, minDelta, transferWeights) stays here. */
+/** Options of `beginStage`. What only the runner reads (patience, minDelta, transferWeights, the pictures) stays here. */
 export function stageOptions(config: ExperimentConfig, stage: StageNumber, stepsPerEpoch: number): StageOptions {
-  const { totalEpochs, patience: _patience, minDelta: _minDelta, ...shared } = stageConfig(config, stage);
+  const {
+    totalEpochs,
+    patience: _patience,
+    minDelta: _minDelta,
+    visualizationFrequency: _frequency,
+    maxVisualizationsPerEpoch: _most,
+    ...shared
+  } = stageConfig(config, stage);
   const common = { stage, epochs: totalEpochs, stepsPerEpoch };
   if ("stage1Type" in shared) {
-    const { transferWeights: _transferWeights, ...options } = shared;
+    const { transferWeights: _transferWeights, visualizePredictions: _drawn, ...options } = shared;
     return { ...common, ...options };
   }
-  const { useBoundaryLoss, maxPrompts, ...options } = shared;
+  const { useBoundaryLoss, maxPrompts, visualizeMasks: _drawn, ...options } = shared;
   return {
     ...common,
     ...options,

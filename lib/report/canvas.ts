@@ -105,9 +105,8 @@ export function drawContours(
   }
 }
 
-/** Half-open boxes of the labels as thin lines, in a darker shade of the colour. */
-export function drawBoxes(canvas: Canvas, left: number, { data, shape }: OverlayLabels, scale: number, colour: Colour): void {
-  const [, width] = shape;
+/** The half-open box x0, y0, x1, y1 of each cell, in pixels, in the order in which they appear. */
+export function boxesOf({ data, shape: [, width] }: OverlayLabels): [number, number, number, number][] {
   const boxes = new Map<number, [number, number, number, number]>();
   data.forEach((id, i) => {
     if (id <= 0) return;
@@ -115,8 +114,13 @@ export function drawBoxes(canvas: Canvas, left: number, { data, shape }: Overlay
     const box = boxes.get(id) ?? [x, y, x + 1, y + 1];
     boxes.set(id, [Math.min(box[0], x), Math.min(box[1], y), Math.max(box[2], x + 1), Math.max(box[3], y + 1)]);
   });
+  return [...boxes.values()];
+}
+
+/** Half-open boxes of the labels as thin lines, in a darker shade of the colour. */
+export function drawBoxes(canvas: Canvas, left: number, labels: OverlayLabels, scale: number, colour: Colour): void {
   const dark: Colour = [colour[0] * 0.6, colour[1] * 0.6, colour[2] * 0.6];
-  for (const box of boxes.values()) {
+  for (const box of boxesOf(labels)) {
     const [x0, y0, x1, y1] = [left + box[0] * scale, box[1] * scale, left + box[2] * scale, box[3] * scale];
     fill(canvas, x0, y0, x1, y0 + 1, dark);
     fill(canvas, x0, y1 - 1, x1, y1, dark);

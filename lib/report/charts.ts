@@ -162,6 +162,6 @@ function finish(
     .replace(/<\/svg>$/, `${parts.join("")}</svg>`);
 }
 
-function escapeXml(text: string): string {
+export function escapeXml(text: string): string {
   return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }

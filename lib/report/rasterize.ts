@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { parseHTML } from "linkedom";
-import opentype, { type Font } from "opentype.js";
+import opentype, { type Font, type PathCommand } from "opentype.js";
 import sharp from "sharp";
 
 /** Dots per inch of Python's pictures; an SVG pixel is 1/72 inch. */
@@ -43,7 +43,7 @@ export async function textToPaths(svg: string): Promise<string> {
     const x = length(element.getAttribute("x")) - (anchor === "end" ? width : anchor === "middle" ? width / 2 : 0);
     const y = length(element.getAttribute("y")) + length(element.getAttribute("dy"));
     const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-    path.setAttribute("d", font.getPath(words, x, y, size).toPathData(2));
+    path.setAttribute("d", pathData(font.getPath(words, x, y, size).commands));
     for (const name of ["transform", "fill"]) {
       const value = element.getAttribute(name);
       if (value) path.setAttribute(name, value);
@@ -55,4 +55,24 @@ export async function textToPaths(svg: string): Promise<string> {
     element.replaceWith(path);
   }
   return (document.querySelector("svg") as unknown as { outerHTML: string }).outerHTML;
+}
+
+/** To a hundredth of a pixel. opentype.js's own text of a path has NaN where a number lies very close to a whole one. */
+function pathData(commands: readonly PathCommand[]): string {
+  const step = ({ type, x1, y1, x2, y2, x, y }: PathCommand) => {
+    const numbers = [x1, y1, x2, y2, x, y].filter((value) => value !== undefined);
+    return type + numbers.map((value) => Math.round(value * 100) / 100).join(" ");
+  };
+  return commands.map(step).join("");
+}
+
+/** Width of `text` in pixels at a font size. */
+export async function textWidth(text: string, size: number): Promise<number> {
+  return (await loadFont()).getAdvanceWidth(text, size);
+}
+
+/** RGB pixels [height,width,3] of an SVG of this size, on white. */
+export async function svgPixels(svg: string): Promise<Uint8Array> {
+  const outlined = (await textToPaths(svg)).replaceAll("currentColor", "#222");
+  return sharp(Buffer.from(outlined)).flatten({ background: "#fff" }).removeAlpha().raw().toBuffer();
 }

@@ -2,17 +2,20 @@
 import { join } from "node:path";
 import { writeAtomic } from "../data/write.js";
 import {
+  boxesOf,
   type Canvas,
   type Colour,
   drawContours,
   drawFrame,
   drawImage,
+  type OverlayLabels,
   PREDICTION,
   PROMPT,
   panels,
   TRUTH,
   toDisplay,
 } from "./canvas.js";
+import { withCaptions } from "./caption.js";
 import { type Line, lineChart, palette, type Values } from "./charts.js";
 import { writeCanvas } from "./overlay.js";
 import { chartPng } from "./rasterize.js";
@@ -57,7 +60,8 @@ export class TrainingVisualizer {
   }
 
   /**
-   * The image with true boxes (green) and predicted ones (red), both [n,4] as cx, cy, w, h in shares of the image's sides.
+   * The image with true boxes (green) and predicted ones (red), both [n,4] as cx, cy, w, h in shares of the image's sides, and a line
+   * below that counts them.
    * Answers the path {phase}/stage1_boxes/epoch_{epoch}_batch_{batchIdx}.png below fold_{fold}/ or, without a fold, below outputDir.
    */
   async visualizeStage1Predictions(
@@ -73,9 +77,15 @@ export class TrainingVisualizer {
     const pixels = ([cx = 0, cy = 0, w = 0, h = 0]: readonly number[]) =>
       [(cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height].map((value) => value * scale);
     const line = scale > 1 ? 2 : 1;
-    for (const box of gtBoxes) drawFrame(canvas, pixels(box), panel, TRUTH, line);
+    // One pixel wider, so that green is still seen inside red where both agree.
+    for (const box of gtBoxes) drawFrame(canvas, pixels(box), panel, TRUTH, line + 1);
     for (const box of predBoxes) drawFrame(canvas, pixels(box), panel, PREDICTION, line);
-    return this.#write(canvas, options, "stage1_boxes", `epoch_${epoch}_batch_${options.batchIdx ?? 0}.png`);
+    const half = Math.floor(canvas.width / 2);
+    const captioned = await withCaptions(canvas, [
+      { left: 0, width: half, words: `true: ${gtBoxes.length}`, colour: TRUTH },
+      { left: half, width: half, words: `predicted: ${predBoxes.length}`, colour: PREDICTION },
+    ]);
+    return this.#write(captioned, options, "stage1_boxes", `epoch_${epoch}_batch_${options.batchIdx ?? 0}.png`);
   }
 
   /** Three panels: the image with the prompt boxes [n,4] (x0, y0, x1, y1 in pixels, cyan), the true cells, the predicted cells, a colour each. */
@@ -96,7 +106,13 @@ export class TrainingVisualizer {
     drawInstances(canvas, lefts[1] ?? 0, gtMasks, scale);
     drawInstances(canvas, lefts[2] ?? 0, predMasks, scale);
     const name = `epoch_${epoch}_batch_${options.batchIdx ?? 0}_img_${options.imageIdx ?? 0}.png`;
-    return this.#write(canvas, options, "stage2_masks", name);
+    const words = [
+      `prompts: ${promptBoxes.length}`,
+      `true cells: ${boxesOf(flat(gtMasks)).length}`,
+      `predicted cells: ${boxesOf(flat(predMasks)).length}`,
+    ];
+    const captions = words.map((text, i) => ({ left: lefts[i] ?? 0, width: width * scale, words: text }));
+    return this.#write(await withCaptions(canvas, captions), options, "stage2_masks", name);
   }
 
   /** The image beside itself with the cells of one label map, as outputDir/{filename}. */
@@ -193,5 +209,9 @@ function drawInstances(canvas: Canvas, left: number, labels: VisualLabels, scale
       });
     }
   }
-  drawContours(canvas, left, { data: labels.data, shape: [height, width] }, scale, [255, 255, 255]);
+  drawContours(canvas, left, flat(labels), scale, [255, 255, 255]);
+}
+
+function flat({ data, shape: [height = 0, width = 0] }: VisualLabels): OverlayLabels {
+  return { data, shape: [height, width] };
 }

@@ -11,14 +11,17 @@ import { imageArray } from "./tiles.js";
 /** Images drawn from each end of the ranking. */
 const perEnd = 2;
 
-/** Writes best_1_NAME.png, best_2_..., worst_1_... into `folder`, ranked by AP at IoU 0.5; predicts those images again. */
+/**
+ * Writes best_1_NAME.png, best_2_..., worst_1_... into `folder`, ranked by AP at IoU 0.5; predicts those images again. A picture that
+ * cannot be drawn, for want of memory or disk space, is a warning.
+ */
 export async function drawExtremes(
-  context: EvaluationContext,
+  context: EvaluationContext & { warn: (message: string) => void },
   pairs: readonly Pair[],
   evaluations: readonly ImageEvaluation[],
   folder: string,
 ): Promise<void> {
-  const { session, config, signal } = context;
+  const { session, config, signal, warn } = context;
   const ranked = [...evaluations].sort((a, b) => b.metrics.ap50 - a.metrics.ap50);
   const best = ranked.slice(0, Math.min(perEnd, Math.ceil(ranked.length / 2)));
   const worst = ranked.slice(Math.max(best.length, ranked.length - perEnd)).reverse();
@@ -26,9 +29,7 @@ export async function drawExtremes(
     ...best.map(({ image }, i) => ({ stem: image, name: `best_${i + 1}_${image}.png` })),
     ...worst.map(({ image }, i) => ({ stem: image, name: `worst_${i + 1}_${image}.png` })),
   ];
-  await mkdir(folder, { recursive: true });
-  for (const { stem, name } of chosen) {
-    const pair = pairs.find((candidate) => candidate.stem === stem) as Pair;
+  const draw = async (pair: Pair, path: string) => {
     const image = await pairImage(pair, config);
     const truth = await pairLabels(pair, config);
     const { labels } = await session.predict({
@@ -37,6 +38,16 @@ export async function drawExtremes(
       signal,
     });
     const [height = 0, width = 0] = labels.shape;
-    await writeOverlay(join(folder, name), image, truth, { data: labels.data, shape: [height, width] });
+    await writeOverlay(path, image, truth, { data: labels.data, shape: [height, width] });
+  };
+  await mkdir(folder, { recursive: true });
+  for (const { stem, name } of chosen) {
+    const pair = pairs.find((candidate) => candidate.stem === stem) as Pair;
+    await draw(pair, join(folder, name)).catch((error: Error) => {
+      signal?.throwIfAborted();
+      // Without a code it is no fault of the machine or the data but of this program.
+      if (!("code" in error)) throw error;
+      warn(`${name} was not drawn: ${error.message}`);
+    });
   }
 }

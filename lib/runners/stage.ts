@@ -7,12 +7,12 @@ import { type StageNumber, stageConfig, stageOptions } from "../config/stageOpti
 import { CellsamError } from "../errors.js";
 import { EarlyStopping } from "../monitor/earlyStopping.js";
 import { MetricsTracker } from "../monitor/metricsTracker.js";
-import type { Losses } from "../session.js";
+import type { Losses, ValidateReport } from "../session.js";
 import { keepEpoch, keepFinal } from "./epochCheckpoints.js";
 import type { FoldContext } from "./foldContext.js";
 import type { StageResult } from "./results.js";
 import { type StageProgress, writeRunState } from "./resume.js";
-import { drawCurves } from "./stagePictures.js";
+import { drawCurves, drawEpoch } from "./stagePictures.js";
 
 /** Trains the stage from its beginning, or from `context.state.progress` when a run is resumed. */
 export async function runStage(context: FoldContext, stage: StageNumber): Promise<StageResult> {
@@ -128,7 +128,8 @@ class StageRun {
       },
     });
     if (trained.stopped) await this.#stop(trained.step);
-    const validated = this.#validates ? await this.#validate(trained.steps) : null;
+    const validated = this.#validates ? await this.#repeatable(trained.steps, this.#validate()) : null;
+    await this.#repeatable(trained.steps, drawEpoch(this.#context, this.#stage, epoch));
     const loss = (validated ?? trained).losses.total_loss ?? Number.NaN;
     const improved = validated ? await this.#judge(epoch, loss) : await this.#keepLast(epoch, epochs, loss);
     // Early stopping ends the stage before the schedule hears of the epoch.
@@ -165,16 +166,18 @@ class StageRun {
     });
   }
 
-  async #validate(steps: number) {
+  #validate(): Promise<ValidateReport> {
     const { config, session, store, valTiles, signal, warn } = this.#context;
     const onNotice = ({ message }: { message: string }) => warn(message);
-    return session
-      .validate({ store, indices: valTiles, batchSize: config.batchSize, signal, onNotice })
-      .catch(async (error: unknown) => {
-        // Stopped while validating: all batches of the epoch are done, its validation is repeated on resume.
-        if (signal?.aborted) await this.#stop(steps);
-        throw error;
-      });
+    return session.validate({ store, indices: valTiles, batchSize: config.batchSize, signal, onNotice });
+  }
+
+  /** Stopped meanwhile: all batches of the epoch are done; what comes after them is repeated on resume. */
+  async #repeatable<T>(steps: number, work: Promise<T>): Promise<T> {
+    return work.catch(async (error: unknown) => {
+      if (this.#context.signal?.aborted) await this.#stop(steps);
+      throw error;
+    });
   }
 
   async #judge(epoch: number, loss: number): Promise<boolean> {

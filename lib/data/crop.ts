@@ -1,0 +1,47 @@
+/** A square part of an image and of its label map. */
+import type { LabelMap, NdImage } from "./image.js";
+
+/** Copies [H,W,...] data of `width` x `height` pixels from column `x` and row `y` on. */
+function cut<T extends NdImage["data"] | Int32Array>(
+  data: T,
+  [, across, channels = 1]: readonly number[],
+  { x, y, width, height }: { x: number; y: number; width: number; height: number },
+): T {
+  const result = new (data.constructor as new (length: number) => T)(height * width * channels);
+  for (let row = 0; row < height; row++) {
+    const from = ((y + row) * (across ?? 0) + x) * channels;
+    result.set(data.subarray(from, from + width * channels), row * width * channels);
+  }
+  return result;
+}
+
+/** Where parts of `side` pixels begin so that they cover `length`; the last one ends with it. */
+function starts(length: number, side: number): number[] {
+  const count = Math.max(1, Math.ceil(length / side));
+  return Array.from({ length: count }, (_, i) => Math.max(0, Math.min(i * side, length - side)));
+}
+
+/** Of the parts of at most `side` x `side` pixels that cover the image, the one with the most cell pixels; of equals the first. */
+export function fullestCrop(image: NdImage, labels: LabelMap, side: number): { image: NdImage; labels: LabelMap } {
+  const [rows, columns] = labels.shape;
+  const [height, width] = [Math.min(side, rows), Math.min(side, columns)];
+  let best = { x: 0, y: 0, cells: -1 };
+  for (const y of starts(rows, side)) {
+    for (const x of starts(columns, side)) {
+      let cells = 0;
+      for (let row = y; row < y + height; row++) {
+        for (let i = row * columns + x; i < row * columns + x + width; i++) if ((labels.data[i] ?? 0) > 0) cells++;
+      }
+      if (cells > best.cells) best = { x, y, cells };
+    }
+  }
+  const place = { ...best, width, height };
+  const data = cut(labels.data, labels.shape, place);
+  const ids = new Set(data);
+  const count = ids.size - Number(ids.has(0)) - Number(ids.has(-1));
+  const shape = [height, width, ...image.shape.slice(2)] as NdImage["shape"];
+  return {
+    image: { ...image, data: cut(image.data, image.shape, place), shape },
+    labels: { ...labels, data, shape: [height, width], count },
+  };
+}

@@ -1,0 +1,42 @@
+/** A line of words below each panel of a picture, so that a picture says what it shows. */
+import type { Canvas, Colour } from "./canvas.js";
+import { escapeXml } from "./charts.js";
+import { svgPixels, textWidth } from "./rasterize.js";
+
+export interface Caption {
+  /** Pixels from the canvas's left edge. */
+  left: number;
+  /** Longer words are set smaller. */
+  width: number;
+  words: string;
+  /** Of a square before the words. */
+  colour?: Colour;
+}
+
+const height = 27;
+const size = 15;
+const margin = 6;
+
+/** The picture with its captions below; the picture's own pixels stay where they are. */
+export async function withCaptions(canvas: Canvas, captions: readonly Caption[]): Promise<Canvas> {
+  const parts = await Promise.all(
+    captions.map(async ({ left, width, words, colour }) => {
+      const square = colour ? size + margin : 0;
+      const room = width - 2 * margin - square;
+      const fitted = size * Math.min(1, room / (await textWidth(words, size)));
+      const top = (height - size) / 2;
+      const mark = colour
+        ? `<rect x="${left + margin}" y="${top}" width="${size}" height="${size}" fill="rgb(${colour.join()})"/>`
+        : "";
+      return `${mark}<text x="${left + margin + square}" y="${top + 0.8 * size}" font-size="${fitted}">${escapeXml(words)}</text>`;
+    }),
+  );
+  const { width } = canvas;
+  const band = await svgPixels(
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" fill="currentColor">${parts.join("")}</svg>`,
+  );
+  const data = new Uint8Array(canvas.data.length + band.length);
+  data.set(canvas.data);
+  data.set(band, canvas.data.length);
+  return { data, width, height: canvas.height + height };
+}
