@@ -51,8 +51,15 @@ export { MetricsTracker, type MetricsTrackerOptions } from "./monitor/metricsTra
 export type { NdArray } from "./native.js";
 export { writeExperimentReport } from "./report/experimentReport.js";
 export { writeOverlay } from "./report/overlay.js";
+export { writeSearchReport } from "./report/searchReport.js";
 export { TrainingVisualizer, type TrainingVisualizerOptions } from "./report/trainingVisualizer.js";
-export { type EvaluateOptions, evaluateFolders, evaluateWeights, type FolderEvaluation } from "./runners/evaluate.js";
+export {
+  type EvaluateOptions,
+  evaluateFolders,
+  evaluateWeights,
+  type FolderEvaluation,
+  type TruthOptions,
+} from "./runners/evaluate.js";
 export { ExperimentRunner, type RunnerOptions } from "./runners/experiment.js";
 export type { Evaluation, ImageEvaluation } from "./runners/finalEvaluation.js";
 export { finetune } from "./runners/finetune.js";

@@ -27,4 +27,5 @@ Validation loss   boxes ${fell(result.stage1)}, masks ${fell(result.stage2)}
 Masks             mean IoU with true boxes as prompts: ${result.evaluation.mean_prompt_iou.toFixed(3)}
 Cells             AP at IoU 0.5, found and outlined:   ${result.evaluation.ap50.toFixed(3)}
 Pictures          ${readdirSync(pictures).filter((name) => name.endsWith(".png")).length} in ${pictures} (truth green, prediction red)
+Report            ${join(results, "report.html")}
 Next              npx cellsam predict --help; README.md shows how to train on your own images`);

@@ -1,16 +1,19 @@
-/** `cellsam report`: writes results/report.html of an experiment again, also of one that is still running. */
+/** `cellsam report`: writes the report of an experiment or of a search again, also of one that is still running. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { Command } from "commander";
 import { strictJson } from "../monitor/json.js";
 import { writeExperimentReport } from "../report/experimentReport.js";
+import { searchFile, writeSearchReport } from "../report/searchReport.js";
 
 export function reportCommand(): Command {
   return new Command("report")
-    .description("write results/report.html of an experiment, finished or running")
-    .argument("<folder>", "folder of the experiment")
+    .description("write the report of an experiment (results/report.html) or of a search (report.html)")
+    .argument("<folder>", "folder of the experiment or search, finished or running")
     .option("--json", "print one JSON document on stdout")
     .option("--debug", "print the stack of errors")
     .action(async (folder: string, flags: { json?: boolean }) => {
-      const path = await writeExperimentReport(folder);
+      const path = await (existsSync(join(folder, searchFile)) ? writeSearchReport(folder) : writeExperimentReport(folder));
       process.stdout.write(flags.json ? `${strictJson({ type: "report", path }, 0)}\n` : `${path}\n`);
     });
 }

@@ -86,6 +86,32 @@ export function lineChart({ lines, title, y = "loss", log = false, width = 420, 
   });
 }
 
+/** Numbers over a few values of a setting, one dot each; the values stand side by side in their order of size. */
+export function dotChart(
+  dots: readonly { x: string; y: number }[],
+  { x, y, width = 320, height = 220 }: { x: string; y: string; width?: number; height?: number },
+): string {
+  const { document } = parseHTML("<html><body></body></html>");
+  const numbers = dots.map((dot) => dot.y);
+  const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+  const room = (high - low || Math.abs(high) || 1) * 0.08;
+  const domain = [...new Set(dots.map((dot) => dot.x))].sort((a, b) => Number(a) - Number(b) || (a < b ? -1 : 1));
+  const svg = Plot.plot({
+    document: document as unknown as never,
+    className: "chart",
+    width,
+    height,
+    marginTop: 28,
+    marginLeft: 56,
+    marginRight: 12,
+    marginBottom: 40,
+    x: { type: "point", label: x, labelArrow: "none", domain, padding: 0.5 },
+    y: { label: null, domain: [low - room, high + room], grid: true, ticks: 5 },
+    marks: [Plot.dot(dots, { x: "x", y: "y", fill: palette[0], fillOpacity: 0.75, r: 4 })],
+  });
+  return finish(svg, { rows: [], width, height, label: y, labelY: 14, hasDot: false });
+}
+
 function epochTicks(longest: number): number[] {
   const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((size) => longest / size <= 8) ?? Math.ceil(longest / 8);
   const ticks = Array.from({ length: Math.floor(longest / step) }, (_, i) => (i + 1) * step);

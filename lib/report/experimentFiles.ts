@@ -24,7 +24,10 @@ export interface ExperimentFiles {
   config: Json;
   results: Json[];
   aggregated: Json;
-  preeval: Json | undefined;
+  /** Before training, one entry a fold. */
+  preeval: Json[];
+  /** Pairs of images that show the same. */
+  duplicates: Json[];
   images: Json[];
   splits: Json[];
   stages: StageFiles[];
@@ -48,7 +51,8 @@ export async function readExperiment(folder: string): Promise<ExperimentFiles> {
     config,
     results: list(await json<Json[]>(join(results, "individual_results.json"))),
     aggregated: (await json<Json>(join(results, "aggregated_results.json"))) ?? {},
-    preeval: await json<Json>(join(results, "preeval_results.json")),
+    preeval: list(await json<Json | Json[]>(join(results, "preeval_results.json"))),
+    duplicates: ((await json<{ pairs?: Json[] }>(join(results, "near_duplicates.json")))?.pairs ?? []) as Json[],
     images: list(await json<Json[]>(join(results, "per_image.json"))),
     splits: list(await json<Json | Json[]>(join(folder, "splits.json"))),
     stages: await stages(join(folder, "metrics")),

@@ -1,6 +1,8 @@
 /** results/report.html of an experiment: one page that needs no other file, made from what the run has written so far. */
 import { basename, join, resolve } from "node:path";
 import sharp from "sharp";
+import { experimentSchema } from "../config/experiment.js";
+import { toSnake } from "../config/python.js";
 import { writeAtomic } from "../data/write.js";
 import { type Line, lineChart } from "./charts.js";
 import { type ExperimentFiles, type Json, type Picture, readExperiment, type StageFiles } from "./experimentFiles.js";
@@ -32,14 +34,15 @@ export async function experimentReport(folder: string): Promise<string> {
   const name = String(config.output_name ?? basename(resolve(folder)));
   const body = [
     warnings(files),
-    section("scores", "Scores on the validation images", keyScores(files)),
+    section("scores", "Scores", keyScores(files)),
     section("baseline", "Before and after fine-tuning", baseline(files)),
     section("folds", "Results per fold", foldTable(files)),
     section("losses", "Losses", lossCharts(files.stages)),
     section("pictures", "Best and worst images", await pictureSection(files.pictures)),
+    section("test", "Held-out test", testScores(files)),
     section("thresholds", "Thresholds", thresholds(files)),
     section("data", "Data", dataSection(files)),
-    section("configuration", "Configuration", configuration(config)),
+    section("configuration", "Settings that differ from the defaults", configuration(config)),
     section("environment", "Environment", environment(config)),
   ];
   return page(name, sentence(files), body.filter(Boolean).join("\n"));
@@ -68,36 +71,52 @@ function warnings({ warnings: messages, results }: ExperimentFiles): string {
   return section(
     "warnings",
     "Warnings of the run",
-    items.slice(0, 8).join("") + (items.length > 8 ? details(`${items.length - 8} more`, items.slice(8).join("")) : ""),
+    items.slice(0, 3).join("") + (items.length > 3 ? details(`${items.length - 3} more`, items.slice(3).join("")) : ""),
   );
 }
 
 function keyScores({ results, aggregated, images }: ExperimentFiles): string {
-  const metrics = record(record(aggregated.aggregated_metrics).validation);
+  const measured = String(aggregated.evaluated_on ?? results[0]?.evaluated_on ?? "validation");
+  const metrics = record(record(aggregated.aggregated_metrics)[measured]);
   const cards = Object.entries(scores).flatMap(([key, name]) => {
     const entry = record(metrics[key]);
     const value = entry.mean ?? record(results[0]?.evaluation)[key];
     if (typeof value !== "number") return [];
-    const ci = (entry.ci95_t ?? entry.t_interval ?? entry.ci95 ?? entry.interval) as unknown;
-    const [low, high] = Array.isArray(ci) ? ci : [record(ci).low, record(ci).high];
-    const interval =
-      typeof low === "number" && typeof high === "number" ? `95 % interval ${number(low)} to ${number(high)}` : undefined;
+    const range = interval(entry);
     const spread =
       typeof entry.std === "number" ? `standard deviation ${number(entry.std)} over ${results.length} folds` : "one training";
-    return [score(name, number(value), interval ?? spread)];
+    return [score(name, number(value), range === "–" ? spread : `95 % interval ${range}`)];
   });
-  if (cards.length === 0) return "<p>No fold has been evaluated on validation images.</p>";
-  return `<div class="scores">${cards.join("")}</div>${images.length > 0 ? `<p></p><p class="lead">Measured on ${images.length} images.</p>` : ""}`;
+  if (cards.length === 0) return "<p>No fold has been evaluated yet.</p>";
+  return `<div class="scores">${cards.join("")}</div>${images.length > 0 ? `<p></p><p class="lead">Measured on ${images.length} ${measured === "training" ? "images that also trained: no sign of how the model does on others" : "validation images"}.</p>` : ""}`;
 }
 
-function baseline({ preeval, results }: ExperimentFiles): string {
-  const after = record(results[0]?.evaluation);
-  if (!preeval || Object.keys(after).length === 0) return "";
+/** Against the model before training: of several folds the tested differences, of one training the plain numbers. */
+function baseline({ preeval, results, aggregated }: ExperimentFiles): string {
+  const groups = record(aggregated.aggregated_metrics);
+  const tested = record(record(aggregated.significance).metrics);
   const rows = Object.entries(scores).flatMap(([key, name]) => {
-    const [old, now] = [preeval[key], after[key]];
-    return typeof old === "number" && typeof now === "number" ? [[name, old, now, now - old]] : [];
+    const test = record(tested[key]);
+    const old = record(record(groups.preeval)[key]).mean ?? preeval[0]?.[key];
+    const now =
+      record(record(groups[String(aggregated.evaluated_on ?? "validation")])[key]).mean ?? record(results[0]?.evaluation)[key];
+    if (typeof old !== "number" || typeof now !== "number") return [];
+    const difference = record(test.difference);
+    const evidence = typeof test.verdict === "string" ? [interval(difference), test.p_holm ?? null, test.verdict] : [];
+    return [[name, old, now, difference.mean ?? now - old, ...evidence]];
   });
-  return table(["metric (fold 1)", "before", "after", "change"], rows);
+  if (rows.length === 0) return "";
+  const head = ["metric", "before", "after", "change"];
+  if (Object.keys(tested).length === 0) return table(head, rows);
+  const why =
+    '<p class="lead">p: corrected resampled t test (Nadeau and Bengio) over folds, after Holm\'s correction over metrics. Folds are few: read the interval first.</p>';
+  return table([...head, "95 % interval of the change", "p", "evidence"], rows) + why;
+}
+
+/** "0.127 to 0.187" */
+function interval(entry: Json): string {
+  const [low, high] = Array.isArray(entry.ci95_t) ? entry.ci95_t : [];
+  return typeof low === "number" && typeof high === "number" ? `${number(low)} to ${number(high)}` : "–";
 }
 
 function foldTable({ results }: ExperimentFiles): string {
@@ -225,7 +244,17 @@ function thresholds({ results }: ExperimentFiles): string {
     : table(["fold", "chosen for", "box threshold", "precision", "recall", "F1", "Dice", "AP at .5"], rows);
 }
 
-function dataSection({ config, splits, images }: ExperimentFiles): string {
+/** At the thresholds that were tuned on validation images. */
+function testScores({ results }: ExperimentFiles): string {
+  const rows = results.flatMap(({ fold, test_images: images, test }) => {
+    const summary = record(record(test).summary ?? test);
+    if (Object.keys(summary).length === 0) return [];
+    return [[String(fold), images ?? null, ...Object.keys(scores).map((key) => summary[key] ?? null)]];
+  });
+  return rows.length === 0 ? "" : table(["fold", "test images", ...Object.values(scores)], rows);
+}
+
+function dataSection({ config, splits, images, duplicates }: ExperimentFiles): string {
   const count = (list: unknown) => (Array.isArray(list) ? String(list.length) : "0");
   const cells = images
     .map(({ metrics }) => record(record(metrics).counts))
@@ -239,12 +268,22 @@ function dataSection({ config, splits, images }: ExperimentFiles): string {
   ];
   if (cells.some((n) => n > 0)) facts.push(["cells in the evaluated images", String(cells.reduce((sum, n) => sum + n, 0))]);
   const sides = splits.map((split, i) => [String(i + 1), count(split.train), count(split.val), count(split.test)]);
+  const alike = duplicates.map(({ a, b, similarity, across_in_folds: folds }) => [
+    a,
+    b,
+    similarity ?? null,
+    Array.isArray(folds) && folds.length > 0 ? `in fold ${folds.join(", ")}` : "no",
+  ]);
   return (
     table(["", ""], facts) +
+    (alike.length > 0
+      ? `<h3>Images that show the same</h3>${table(["image", "image", "correlation", "on two sides"], alike)}`
+      : "") +
     (sides.length > 0 ? table(["split", "training images", "validation images", "test images"], sides) : "")
   );
 }
 
+/** What differs from the defaults first. */
 function configuration(config: Json): string {
   const rows = (value: Json, head = ""): string[][] =>
     Object.entries(value).flatMap(([key, entry]) =>
@@ -254,7 +293,17 @@ function configuration(config: Json): string {
           ? rows(record(entry), `${head}${key}.`)
           : [[head + key, JSON.stringify(entry)]],
     );
-  return details("All settings", table(["setting", "value"], rows(config)));
+  const all = rows(config);
+  const {
+    img_path: _i,
+    mask_path: _m,
+    output_name: _n,
+    ...defaults
+  } = record(toSnake(experimentSchema.parse({ imgPath: "-", maskPath: "-", outputName: "defaults" })));
+  const usual = new Map(rows(defaults) as [string, string][]);
+  const changed = all.filter(([key = "", value]) => usual.get(key) !== value);
+  const head = ["setting", "value"];
+  return table(head, changed) + details("All settings, also those at their defaults", table(head, all));
 }
 
 /** Without the date, so that a run that was stopped and resumed writes the very same report; experiment_config.json has it. */

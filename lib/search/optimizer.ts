@@ -8,6 +8,7 @@ import { CellsamError } from "../errors.js";
 import { EventChannel } from "../events.js";
 import { writeJson } from "../monitor/json.js";
 import { Log } from "../monitor/log.js";
+import { writeSearchReport } from "../report/searchReport.js";
 import { packageVersion } from "../version.js";
 import type { SearchEvent } from "./events.js";
 import { Journal } from "./journal.js";
@@ -155,6 +156,9 @@ export class HyperparameterOptimizer {
       const result = searchResult(named, ended, options, names, pruner?.rule ?? null);
       await writeJson(tree.results, result);
       await writeJson(tree.best, result.best_trial.hyperparameters);
+      await writeSearchReport(tree.root).catch((error: Error) =>
+        log.warning(logger, `the report could not be written: ${error.message}`),
+      );
       log.info(logger, `finished: trial ${result.best_trial.trial_id} is the best with ${result.best_metric_value}`);
       return result;
     } finally {
