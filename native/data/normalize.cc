@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <vector>
 
 #include "data/clahe.h"
@@ -17,7 +18,8 @@ constexpr double kLowPercentile = 0.1, kHighPercentile = 99.9;  // Intensity::Pe
 [[noreturn]] void invalid(const std::string& message) { throw Error("ERR_INVALID_IMAGE", "image: " + message); }
 
 // Percentile with linear interpolation between neighbours (numpy's default, including its two-sided rounding). Reorders.
-double percentile(std::vector<double>& values, double percent) {
+template <class T>
+double percentile(std::vector<T>& values, double percent) {
   const double position = static_cast<double>(values.size() - 1) * (percent / 100);
   const auto below = static_cast<std::size_t>(position);
   const double part = position - static_cast<double>(below);
@@ -48,17 +50,18 @@ Layout layout_of(const Array& image) {
   invalid("has more than 3 channels, shape " + text + "; choose the channels first");
 }
 
-template <class T>
+// The values as [H,W,3] of type `To`.
+template <class To, class T>
 at::Tensor place_channels(const T* values, const Layout& from, GreyChannel grey_channel) {
-  auto formatted = at::zeros({from.height, from.width, 3}, at::kDouble);
-  auto* to = formatted.data_ptr<double>();
+  at::Tensor formatted = at::zeros({from.height, from.width, 3}, c10::CppTypeToScalarType<To>::value);
+  auto* to = formatted.data_ptr<To>();
   const bool replicate = from.channels == 1 && grey_channel == GreyChannel::All;
   const std::int64_t first = replicate ? 0 : 3 - from.channels;
   for (std::int64_t y = 0; y < from.height; ++y) {
     for (std::int64_t x = 0; x < from.width; ++x, to += 3) {
       const T* pixel = values + y * from.row_step + x * from.column_step;
       for (std::int64_t c = first; c < 3; ++c) {
-        to[c] = static_cast<double>(replicate ? pixel[0] : pixel[(c - first) * from.channel_step]);
+        to[c] = static_cast<To>(replicate ? pixel[0] : pixel[(c - first) * from.channel_step]);
       }
     }
   }
@@ -104,11 +107,12 @@ at::Tensor with_pixels(const Array& image, Use use) {
   }
 }
 
-std::vector<double> channel_of(const at::Tensor& image, std::int64_t channel) {
-  std::vector<double> plane(image.size(0) * image.size(1));
-  const auto* from = image.data_ptr<double>() + channel;
-  for (std::size_t i = 0; i < plane.size(); ++i) plane[i] = from[3 * i];
-  return plane;
+// Calls `use` with the values of a channel of u8 or f64 [H,W,3], three apart. Levels stay bytes as long as they can: f64 is 8
+// times as much.
+template <class Use>
+auto with_channel(const at::Tensor& image, std::int64_t channel, Use use) {
+  if (image.scalar_type() == at::kByte) return use(image.data_ptr<std::uint8_t>() + channel);
+  return use(image.data_ptr<double>() + channel);
 }
 
 void set_channel(const at::Tensor& image, std::int64_t channel, const std::vector<double>& plane) {
@@ -116,13 +120,30 @@ void set_channel(const at::Tensor& image, std::int64_t channel, const std::vecto
   for (std::size_t i = 0; i < plane.size(); ++i) to[3 * i] = plane[i];
 }
 
-void clip_plane(std::vector<double>& plane) {
-  std::vector<double> values;
-  values.reserve(plane.size());
-  std::copy_if(plane.begin(), plane.end(), std::back_inserter(values), [](double value) { return value != 0; });
-  if (values.empty()) return;
-  const double limit = percentile(values, kClipPercentile);
-  for (auto& value : plane) value = std::min(value, limit);
+// One channel, clipped at the percentile of its non-zero values.
+std::vector<double> clipped_plane(const at::Tensor& image, std::int64_t channel) {
+  return with_channel(image, channel, [&](const auto* from) {
+    std::vector<double> plane(image.size(0) * image.size(1));
+    for (std::size_t i = 0; i < plane.size(); ++i) plane[i] = from[3 * i];
+    std::vector<std::remove_cvref_t<decltype(*from)>> values;
+    values.reserve(plane.size());
+    for (std::size_t i = 0; i < plane.size(); ++i) {
+      if (from[3 * i] != 0) values.push_back(from[3 * i]);
+    }
+    if (values.empty()) return plane;
+    const double limit = percentile(values, kClipPercentile);
+    for (auto& value : plane) value = std::min(value, limit);
+    return plane;
+  });
+}
+
+std::vector<double> normalized_plane(const at::Tensor& image, std::int64_t channel) {
+  auto plane = clipped_plane(image, channel);
+  const auto [lowest, highest] = std::minmax_element(plane.begin(), plane.end());
+  const double low = *lowest, span = *highest - low;
+  for (auto& value : plane) value = span > 0 ? (value - low) / span : 0.0;
+  if (span > 0) equalize_adaptive(plane.data(), image.size(0), image.size(1));
+  return plane;
 }
 
 }  // namespace
@@ -135,38 +156,26 @@ Intensity parse_intensity(const std::string& text) {
 
 at::Tensor format_image(const Array& image, GreyChannel grey_channel) {
   const Layout layout = layout_of(image);
-  return with_pixels(image, [&](const auto* pixels) { return place_channels(pixels, layout, grey_channel); });
+  return with_pixels(image, [&](const auto* pixels) { return place_channels<double>(pixels, layout, grey_channel); });
 }
 
 at::Tensor clip_percentile(const at::Tensor& image) {
   auto clipped = at::empty_like(image);
-  for (std::int64_t channel = 0; channel < 3; ++channel) {
-    auto plane = channel_of(image, channel);
-    clip_plane(plane);
-    set_channel(clipped, channel, plane);
-  }
+  for (std::int64_t channel = 0; channel < 3; ++channel) set_channel(clipped, channel, clipped_plane(image, channel));
   return clipped;
 }
 
 at::Tensor normalize_channels(const at::Tensor& image) {
   auto normalized = at::empty_like(image);
-  for (std::int64_t channel = 0; channel < 3; ++channel) {
-    auto plane = channel_of(image, channel);
-    clip_plane(plane);
-    const auto [lowest, highest] = std::minmax_element(plane.begin(), plane.end());
-    const double low = *lowest, span = *highest - low;
-    for (auto& value : plane) value = span > 0 ? (value - low) / span : 0.0;
-    if (span > 0) equalize_adaptive(plane.data(), image.size(0), image.size(1));
-    set_channel(normalized, channel, plane);
-  }
+  for (std::int64_t channel = 0; channel < 3; ++channel) set_channel(normalized, channel, normalized_plane(image, channel));
   return normalized;
 }
 
 at::Tensor prepare_image(const Array& image, const PrepareOptions& options) {
   const Layout layout = layout_of(image);
   auto formatted = with_pixels(image, [&](const auto* pixels) {
-    if (image.dtype == Dtype::u8) return place_channels(pixels, layout, options.grey_channel);
-    return place_channels(to_range(pixels, image.numel(), options.intensity).data(), layout, options.grey_channel);
+    if (image.dtype == Dtype::u8) return place_channels<std::uint8_t>(pixels, layout, options.grey_channel);
+    return place_channels<double>(to_range(pixels, image.numel(), options.intensity).data(), layout, options.grey_channel);
   });
   formatted = apply_channel_rule(formatted, layout.channels, options.channels, options.grey_channel);
   if (options.stain) {
@@ -174,17 +183,23 @@ at::Tensor prepare_image(const Array& image, const PrepareOptions& options) {
       invalid("stain_transform needs an RGB image, but it has " + std::to_string(layout.channels) +
               (layout.channels == 1 ? " channel" : " channels") + "; set it to false for grey or fluorescence images");
     }
-    formatted = separate_stains(formatted, *options.stain);
+    formatted = separate_stains(formatted.to(at::kDouble), *options.stain);
   }
-  const double scale = options.normalize ? 255 : 1;
-  if (options.normalize) formatted = normalize_channels(formatted);
 
+  // Channel by channel, so that the f64 of one channel alone are there at a time.
   auto prepared = at::empty({3, layout.height, layout.width}, at::kByte);
-  const auto* from = formatted.data_ptr<double>();
-  auto* to = prepared.data_ptr<std::uint8_t>();
   const std::int64_t area = layout.height * layout.width;
-  for (std::int64_t i = 0; i < area; ++i) {
-    for (std::int64_t c = 0; c < 3; ++c) to[c * area + i] = static_cast<std::uint8_t>(std::lround(from[3 * i + c] * scale));
+  for (std::int64_t c = 0; c < 3; ++c) {
+    auto* to = prepared.data_ptr<std::uint8_t>() + c * area;
+    auto level = [](double value) { return static_cast<std::uint8_t>(std::lround(value)); };
+    if (options.normalize) {
+      const auto plane = normalized_plane(formatted, c);
+      for (std::int64_t i = 0; i < area; ++i) to[i] = level(plane[i] * 255);
+    } else {
+      with_channel(formatted, c, [&](const auto* from) {
+        for (std::int64_t i = 0; i < area; ++i) to[i] = level(from[3 * i]);
+      });
+    }
   }
   return prepared;
 }
