@@ -1,7 +1,7 @@
 /** The store of training tiles of one data set, built once and shared by every run with the same files and settings. */
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { intensityOf } from "../config/data.js";
@@ -73,10 +73,43 @@ export interface BuildOptions {
   key: string;
   openStoreWriter: typeof openStoreWriter;
   onProgress?: (done: number, total: number) => void;
+  /** Hears that a store was damaged and is built again. */
+  onWarning?: (message: string) => void;
   signal?: AbortSignal | undefined;
 }
 
-/** Opens the store named `key`, building it first when it is not there. */
+/** What stands beside a store. */
+interface StoreIndex {
+  bytes: number;
+  sources: SourceTiles[];
+  /** SHA-256 of the store's own SHA-256 and of what stands above. */
+  checksum: string;
+}
+
+async function storeIndex(path: string, sources: SourceTiles[]): Promise<StoreIndex> {
+  const { size: bytes } = await stat(path);
+  const checksum = createHash("sha256")
+    .update(JSON.stringify([await fileHash(path), bytes, sources]))
+    .digest("hex");
+  return { bytes, sources, checksum };
+}
+
+/**
+ * The sources of a store that is as it was written; null when one byte of it or of its index is not. Reading a store once costs
+ * little beside training on it, and nothing of it is then found to be damaged in the middle of an epoch.
+ */
+async function intactSources(path: string, index: string): Promise<SourceTiles[] | null> {
+  try {
+    const noted = await readJson<StoreIndex>(index);
+    if ((await stat(path)).size !== noted.bytes) return null;
+    return (await storeIndex(path, noted.sources)).checksum === noted.checksum ? noted.sources : null;
+  } catch {
+    // Whatever cannot be read is built again; where that is impossible too, building says why.
+    return null;
+  }
+}
+
+/** Opens the store named `key`, building it first when it is not there or damaged. */
 export async function tileStore(
   pairs: readonly CheckedPair[],
   config: ExperimentConfig,
@@ -86,7 +119,12 @@ export async function tileStore(
   const path = join(cacheDir, `${key}.store`);
   const index = join(cacheDir, `${key}.json`);
   // The index is written last: without it the store is not complete.
-  if (existsSync(index) && existsSync(path)) return { path, key, sources: await readJson<SourceTiles[]>(index) };
+  if (existsSync(index) && existsSync(path)) {
+    const sources = await intactSources(path, index);
+    if (sources) return { path, key, sources };
+    options.onWarning?.(`the stored tiles in ${path} are damaged; they are cut again`);
+    await rm(index, { force: true });
+  }
   await mkdir(cacheDir, { recursive: true });
   const writer = await options.openStoreWriter({ path, ...tileSettings(config) });
   try {
@@ -100,7 +138,7 @@ export async function tileStore(
       options.onProgress?.(i + 1, pairs.length);
     }
     await writer.finish();
-    await writeJson(index, sources);
+    await writeJson(index, await storeIndex(path, sources));
     return { path, key, sources };
   } finally {
     await writer.dispose();
