@@ -1,13 +1,16 @@
 /** `cellsam evaluate`: predictions, or a model on images, against true masks. */
 import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
+import { truthSchema } from "../config/inference.js";
+import { applySettings, type RawConfig } from "../config/load.js";
+import { parseConfig } from "../config/parse.js";
 import { toSnake } from "../config/python.js";
 import { CellsamError } from "../errors.js";
 import { type OptimizableMetric, optimizableMetric } from "../evaluation/thresholds.js";
 import { strictJson, writeJson } from "../monitor/json.js";
 import { evaluateFolders, evaluateWeights, type FolderEvaluation } from "../runners/evaluate.js";
 import { type Evaluation, optimalThresholds } from "../runners/finalEvaluation.js";
-import { numberFlag } from "./flags.js";
+import { integerFlag, numberFlag } from "./flags.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
 import { Progress } from "./progress.js";
 import { summaryTable, thresholdTable } from "./table.js";
@@ -17,6 +20,7 @@ interface EvaluateFlags extends ModelFlags {
   predictions?: string;
   images?: string;
   binaryMasks?: boolean;
+  ignoreLabel?: number;
   out?: string;
   overwrite?: boolean;
   optimizeThreshold?: OptimizableMetric[];
@@ -41,6 +45,7 @@ export function evaluateCommand(): Command {
     .option("--predictions <path>", "predicted label images")
     .option("--images <path>", "images for a model to predict, with --experiment or --weights")
     .option("--binary-masks", "the true masks are foreground masks")
+    .option("--ignore-label <value>", "value of the true masks for pixels that are neither cell nor background", integerFlag)
     .option("-o, --out <file>", "write the metrics, per image and over all, as JSON")
     .option("--overwrite", "replace the --out file if it exists")
     .option("--optimize-threshold <metric>", "also find the best detection threshold: f1, dice or ap50; repeatable", metricFlag)
@@ -65,6 +70,11 @@ export function evaluateCommand(): Command {
         "--optimize-threshold and --keep-going need --images and a model: label images hold one threshold",
       );
     }
+    const model = (["experiment", "config", "weights", "size", "device"] as const).filter((flag) => flags[flag] !== undefined);
+    if (predictions && model.length > 0) {
+      const message = `${model.map((flag) => `--${flag}`).join(", ")} needs --images: predictions are compared without a model`;
+      throw new CellsamError("ERR_CONFIG", message);
+    }
     const progress = new Progress({ epochs: { 1: 0, 2: 0 } });
     const options = {
       binaryMasks,
@@ -72,15 +82,20 @@ export function evaluateCommand(): Command {
       onWarning: (message: string) => progress.show({ type: "notice", level: "warning", message }),
     };
     const measures = given({ iouThreshold: flags.iouThreshold, boundaryTolerance: flags.boundaryTolerance });
-    const model = async () => {
-      const config = await modelConfig(flags);
+    const reading = given({ ignoreLabel: flags.ignoreLabel });
+    const ofFolders = async () => {
+      const settings: RawConfig = {};
+      applySettings(settings, flags.set ?? []);
+      const truth = { ...(binaryMasks && { binaryMasks }), ...settings, ...reading, ...measures };
+      return evaluateFolders(masks, predictions as string, { ...options, ...parseConfig("evaluation", truthSchema, truth) });
+    };
+    const ofModel = async () => {
+      const config = { ...(await modelConfig(flags)), ...reading };
       const tuned = { optimizeThreshold: flags.optimizeThreshold ?? false, keepGoing: flags.keepGoing ?? false };
       const evaluation = { ...config.evaluation, ...measures };
       return evaluateWeights(images as string, masks, { ...config, evaluation }, { ...options, ...tuned });
     };
-    const work: Promise<FolderEvaluation | Evaluation> = predictions
-      ? evaluateFolders(masks, predictions, { ...options, ...measures })
-      : model();
+    const work: Promise<FolderEvaluation | Evaluation> = predictions ? ofFolders() : ofModel();
     const evaluation = await work.finally(() => progress.finish());
     const best = "best" in evaluation ? { optimalThresholds: optimalThresholds(evaluation) } : {};
     const document = toSnake({ ...evaluation, ...best });

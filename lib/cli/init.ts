@@ -1,9 +1,13 @@
 /** `cellsam init`: writes a commented configuration file, filled in from the data where they are given. */
 import { open } from "node:fs/promises";
 import { Command, Option } from "commander";
+import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
+import { applySettings, mergeConfig, type RawConfig } from "../config/load.js";
+import { toSnake } from "../config/python.js";
 import { type Chosen, configTemplate, nameOf, type Preset, presets } from "../config/template.js";
 import { CellsamError } from "../errors.js";
 import { dataFacts } from "../runners/dataFacts.js";
+import { repeated } from "./flags.js";
 
 interface InitFlags {
   images?: string;
@@ -11,6 +15,7 @@ interface InitFlags {
   name?: string;
   weights?: string;
   preset?: Preset;
+  set?: string[];
 }
 
 export function initCommand(): Command {
@@ -22,18 +27,26 @@ export function initCommand(): Command {
     .option("--name <name>", "name of the experiment")
     .option("--weights <file>", "weights to start from")
     .addOption(new Option("--preset <preset>", "starting point").choices(Object.keys(presets)))
+    .option("-s, --set <key=value>", "a setting to write and to read the data with, e.g. channels=[0,1]; repeatable", repeated)
     .option("--debug", "print the stack of errors")
     .action(async (file: string, flags: InitFlags) => {
-      const { images, masks, name, weights, preset } = flags;
-      const found = images && masks ? await dataFacts(images, masks) : { facts: [], binaryMasks: false };
-      const chosen: Chosen = {
-        img_path: images ?? "path/to/images",
-        mask_path: masks ?? "path/to/masks",
-        output_name: name ?? (preset ? `${nameOf(images ?? "my")}_${preset}` : nameOf(images ?? "my_experiment")),
-        ...(weights && { weights }),
-        ...(found.binaryMasks && { binary_masks: true }),
-        ...(preset && presets[preset]),
-      };
+      const { images, masks, name, weights, preset, set = [] } = flags;
+      const paths: RawConfig = { imgPath: images ?? "images", maskPath: masks ?? "masks", outputName: "experiment" };
+      const settings: RawConfig = {};
+      applySettings(settings, set);
+      const config = new ExperimentConfig({ ...paths, ...settings } as unknown as ExperimentInput);
+      const found = images && masks ? await dataFacts(config) : { facts: [], binaryMasks: false };
+      const chosen: Chosen = mergeConfig(
+        {
+          img_path: images ?? "path/to/images",
+          mask_path: masks ?? "path/to/masks",
+          output_name: name ?? (preset ? `${nameOf(images ?? "my")}_${preset}` : nameOf(images ?? "my_experiment")),
+          ...(weights && { weights }),
+          ...(found.binaryMasks && { binary_masks: true }),
+          ...(preset && presets[preset]),
+        },
+        toSnake(settings) as RawConfig,
+      );
       await writeNew(file, configTemplate(chosen, found.facts));
       process.stdout.write(`${file} written; next: cellsam plan --config ${file}\n`);
     });

@@ -40,6 +40,7 @@ export async function runExperiment(config: ExperimentInput, flags: RunFlags): P
 }
 
 function printResults(results: FoldResult[], root: string, json: boolean | undefined): void {
+  if (results.some(({ error }) => error !== null)) process.exitCode = 1;
   if (json) {
     process.stdout.write(`${strictJson({ type: "result", path: root, results: toSnake(results) }, 0)}\n`);
     return;

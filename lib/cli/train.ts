@@ -27,6 +27,10 @@ const settings: Record<string, string> = {
   stainTransform: "stainTransform",
   gamma: "gamma",
   splits: "splits",
+  strategy: "strategy",
+  kFolds: "kFolds",
+  groups: "groups",
+  testRatio: "testRatio",
 };
 
 export function trainCommand(): Command {
@@ -62,7 +66,11 @@ export function addConfigFlags(command: Command): Command {
     .option("--complex-augmentation", "besides, with --augmentation: affine, elastic, brightness")
     .option("--stain-transform", "bright-field RGB becomes amounts of haematoxylin, eosin and DAB")
     .option("--gamma <n>", "exponent of the amounts of stain (default: 2.1)", numberFlag)
-    .option("--splits <file>", "splits.json with train and val lists")
+    .option("--strategy <name>", "k_fold (default), train_val_split, full_dataset or leave_one_group_out")
+    .option("--k-folds <n>", "folds of k_fold (default: 5)", integerFlag)
+    .option("--groups <file>", "table of images and their slide or patient, which are never divided")
+    .option("--test-ratio <share>", "share of the images to hold out as a test", numberFlag)
+    .option("--splits <file>", "splits.json to use in place of a draw: one split, or one for each fold")
     .option("-s, --set <key=value>", "any other setting, e.g. stage1_config.patience=5; repeatable", repeated);
 }
 

@@ -41,9 +41,15 @@ export const experimentSchema = z
       .describe("Writes the resumable state every so many epochs; it is always written when a run is stopped."),
     saveVisualizations: flag()
       .default(true)
-      .describe("Draws the best and the worst validation images with their true and predicted outlines."),
+      .describe(
+        "Draws the best and the worst validation images with their true and predicted outlines, and the curves of losses.",
+      ),
     preeval: flag().default(false).describe("Evaluates the untrained model on the validation images first."),
-    debug: flag().default(false).describe("Logs every step with its loss components and the memory in use."),
+    debug: flag()
+      .default(false)
+      .describe(
+        "Logs every step with its loss components and the memory in use, and draws predictions after epochs (the stages' visualize settings).",
+      ),
   })
   .superRefine((config, context) => {
     checkIntensity(config, context);

@@ -29,8 +29,7 @@ export const inferenceFields = {
     .default(null)
     .describe(
       "Tile side in pixels; 0 shows the model the whole image at once; null: as in training (0 where nothing was trained).",
-    )
-    .describe("Side of the square training tiles, in pixels."),
+    ),
   tileOverlap: ratioBelow(0.9).default(0.25).describe("Share of a tile that it has in common with the next one."),
 };
 
@@ -50,6 +49,15 @@ export const evaluationSchema = z.strictObject({
   maxCandidates: integer(1).default(1000).describe("Of a tile, in that search; those above bboxThreshold stay in any case."),
 });
 export type EvaluationConfig = z.output<typeof evaluationSchema>;
+
+/** Settings of `cellsam evaluate --predictions`: how the true masks are read, and how answers are measured. */
+export const truthSchema = z.strictObject({
+  ...labelFields,
+  binaryMasks: flag().default(false).describe("Masks are foreground masks, whose connected parts become the cells."),
+  iouThreshold: evaluationSchema.shape.iouThreshold,
+  cutoff2: evaluationSchema.shape.cutoff2,
+  boundaryTolerance: evaluationSchema.shape.boundaryTolerance,
+});
 
 /** Settings of `cellsam predict` and `cellsam evaluate`: a model, how it reads pixels, and how it decides. */
 export const predictSchema = z

@@ -16,11 +16,12 @@ function refuse(path: string, message: string, detail: Record<string, unknown> =
 /**
  * A .csv, .tsv or .txt table (image, group; with a header that has a column `group`, the image in the first column and the group in
  * that one), or a .json, .yaml or .yml mapping, image to group or group to list of images. Images are named with or without their
- * extension. Rows of images that are not in `sources` are ignored: the table may describe more than this data set.
+ * extension. Images of `more` may have a group, those of `sources` must. Rows of other images are ignored: the table may describe
+ * more than this data set.
  *
  * @throws CellsamError ERR_SPLIT for a file that cannot be read, images in two groups, and images without a group
  */
-export async function readGroups(path: string, sources: readonly string[]): Promise<Groups> {
+export async function readGroups(path: string, sources: readonly string[], more: readonly string[] = []): Promise<Groups> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
@@ -28,7 +29,7 @@ export async function readGroups(path: string, sources: readonly string[]): Prom
     throw new CellsamError("ERR_SPLIT", `groups: ${path} cannot be read (${(cause as Error).message})`, { cause });
   }
   const rows = /\.(json|ya?ml)$/i.test(path) ? mappingRows(path, text) : tableRows(path, text);
-  const known = new Set(sources);
+  const known = new Set([...sources, ...more]);
   const groups: Record<string, string> = Object.create(null);
   for (const [name, group] of rows) {
     const stem = [name, name.slice(0, name.length - extname(name).length)]

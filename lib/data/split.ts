@@ -22,6 +22,8 @@ export interface CheckOptions {
   mayLackValidation?: boolean;
   /** No group may stand on two sides. */
   groups?: Groups;
+  /** Images beside the sources that may stand in `train` and nowhere else. */
+  trainingOnly?: readonly string[];
 }
 
 function refuse(message: string): CellsamError {
@@ -36,15 +38,21 @@ function refuse(message: string): CellsamError {
 export function checkSplits(
   splits: Splits,
   sources: readonly string[],
-  { mayLackValidation = false, groups = {} }: CheckOptions = {},
+  { mayLackValidation = false, groups = {}, trainingOnly = [] }: CheckOptions = {},
 ): void {
-  const known = new Set(sources);
+  const known = new Set([...sources, ...trainingOnly]);
   const sides = Object.entries({ train: splits.train, val: splits.val, test: splits.test ?? [] });
   const place = new Map<string, string>();
   const groupPlace = new Map<string, string>();
   for (const [side, stems] of sides) {
     const unknown = stems.filter((stem) => !known.has(stem));
     if (unknown.length > 0) throw refuse(`splits: ${side} names images that do not exist: ${unknown.join(", ")}`);
+    const misplaced = side === "train" ? [] : trainingOnly.filter((stem) => stems.includes(stem));
+    if (misplaced.length > 0) {
+      const why =
+        "images of additional_datasets, which only train; put their files into img_path and mask_path to use them there";
+      throw refuse(`splits: ${side} names ${why}: ${misplaced.join(", ")}`);
+    }
     if (stems.length === 0 && side === "train") throw refuse("splits: train is empty");
     if (stems.length === 0 && side === "val" && !mayLackValidation)
       throw refuse("splits: val is empty; only the strategy full_dataset trains without validation images");
@@ -75,6 +83,23 @@ export function checkFolds(folds: readonly Splits[], sources: readonly string[],
     const leaked = [...train, ...val].filter((stem) => test.has(stem));
     if (leaked.length > 0) throw refuse(`splits: fold ${i + 1} uses test images of another fold: ${leaked.join(", ")}`);
   }
+}
+
+/**
+ * Splits in which `trainingOnly` train too, whether a split names them or not. An image of a group of which something validates or
+ * tests is left out of that split: the result would look better than it is.
+ */
+export function withTrainingOnly(splits: readonly Splits[], trainingOnly: readonly string[], groups: Groups = {}): Splits[] {
+  const groupOf = (stem: string) => (Object.hasOwn(groups, stem) ? groups[stem] : undefined);
+  return splits.map((split) => {
+    const held = new Set([...split.val, ...(split.test ?? [])].map(groupOf).filter((group) => group !== undefined));
+    const own = split.train.filter((stem) => !trainingOnly.includes(stem));
+    const free = trainingOnly.filter((stem) => {
+      const group = groupOf(stem);
+      return group === undefined || !held.has(group);
+    });
+    return { ...split, train: [...own, ...free] };
+  });
 }
 
 /**

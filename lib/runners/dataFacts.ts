@@ -1,6 +1,5 @@
 /** What a look at folders of images and masks tells, in sentences, for the head of a new configuration. */
-import { type CheckedDataset, checkDataset } from "../data/check.js";
-import { discover } from "../data/discover.js";
+import { type Dataset, type DatasetConfig, loadDataset } from "../data/dataset.js";
 import type { Problem } from "../data/problem.js";
 import { CellsamError } from "../errors.js";
 
@@ -10,19 +9,18 @@ export interface DataFacts {
   binaryMasks: boolean;
 }
 
-/** Broken data are a fact too: nothing is thrown for them. */
-export async function dataFacts(imgPath: string, maskPath: string): Promise<DataFacts> {
-  const found = await discover({ imgPath, maskPath });
-  const check = async (binaryMasks: boolean): Promise<CheckedDataset | Problem[]> => {
+/** The data are read as a run with these settings reads them. Broken data are a fact too: nothing is thrown for them. */
+export async function dataFacts(config: DatasetConfig): Promise<DataFacts> {
+  const check = async (binaryMasks: boolean): Promise<Dataset | Problem[]> => {
     try {
-      return await checkDataset(found.pairs, { binaryMasks, problems: found.problems });
+      return await loadDataset({ ...config, binaryMasks });
     } catch (error) {
       if (error instanceof CellsamError && error.code === "ERR_DATASET") return error.detail.problems as Problem[];
       throw error;
     }
   };
-  const asLabels = await check(false);
-  if (!Array.isArray(asLabels)) return { facts: described(asLabels), binaryMasks: false };
+  const asLabels = await check(config.binaryMasks ?? false);
+  if (!Array.isArray(asLabels)) return { facts: described(asLabels), binaryMasks: config.binaryMasks ?? false };
   const asForeground = await check(true);
   if (!Array.isArray(asForeground)) {
     return {
@@ -34,7 +32,8 @@ export async function dataFacts(imgPath: string, maskPath: string): Promise<Data
   return { facts: [`The data have ${asLabels.length} problems; \`cellsam plan\` lists them all.`, ...few], binaryMasks: false };
 }
 
-function described({ pairs, cells }: CheckedDataset): string[] {
+function described({ pairs, trainingOnly, notes }: Dataset): string[] {
+  const cells = pairs.reduce((sum, pair) => sum + pair.cells, 0);
   const count = (value: (pair: (typeof pairs)[number]) => string) => {
     const counts = new Map<string, number>();
     for (const pair of pairs) counts.set(value(pair), (counts.get(value(pair)) ?? 0) + 1);
@@ -44,5 +43,7 @@ function described({ pairs, cells }: CheckedDataset): string[] {
   return [
     `${pairs.length} images with ${cells} cells: ${count(({ channels }) => (channels === 3 ? "RGB" : "grey"))}; ${count(({ dtype }) => dtype)}.`,
     `Sides are ${Math.min(...sides)} to ${Math.max(...sides)} pixels.`,
+    ...(trainingOnly.length > 0 ? [`${trainingOnly.length} images of additional_datasets only train.`] : []),
+    ...notes.slice(0, 5).map((note) => `${note}.`),
   ];
 }

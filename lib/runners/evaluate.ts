@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { type PredictInput, predictSchema } from "../config/inference.js";
 import { parseConfig } from "../config/parse.js";
 import { datasetError } from "../data/check.js";
-import { loadDataset } from "../data/dataset.js";
+import { type DatasetConfig, discoverOptions, loadDataset } from "../data/dataset.js";
 import { decodeLabels } from "../data/decode.js";
 import { discover } from "../data/discover.js";
 import { pairLabels } from "../data/source.js";
@@ -27,7 +27,10 @@ export interface EvaluateOptions {
   openSession?: typeof openSession;
 }
 
-export interface EvaluateFoldersOptions extends EvaluateOptions, Omit<EvaluationOptions, "scores"> {}
+/** How the true masks are read: the settings of a training that concern masks. */
+export type TruthOptions = Pick<DatasetConfig, "annotationFormat" | "ignoreLabel" | "categories" | "maxPixels">;
+
+export interface EvaluateFoldersOptions extends EvaluateOptions, TruthOptions, Omit<EvaluationOptions, "scores"> {}
 
 export interface EvaluateWeightsOptions
   extends EvaluateOptions,
@@ -58,16 +61,22 @@ export async function evaluateFolders(
   predictionPath: string,
   options: EvaluateFoldersOptions = {},
 ): Promise<FolderEvaluation> {
-  const { iouThreshold = 0.5, cutoff2 = 0.1, boundaryTolerance = 2 } = options;
-  const found = await discover({ imgPath: predictionPath, maskPath: truthPath });
+  const { iouThreshold = 0.5, cutoff2 = 0.1, boundaryTolerance = 2, annotationFormat } = options;
+  const { binaryMasks = false, ignoreLabel = null, categories = null, maxPixels = null } = options;
+  const reading = { binaryMasks, ignoreLabel, categories, maxPixels };
+  const found = await discover({
+    imgPath: predictionPath,
+    maskPath: truthPath,
+    ...discoverOptions({ ...(annotationFormat && { annotationFormat }) }),
+  });
   if (found.problems.length > 0) throw datasetError(found.problems);
   const images: FolderEvaluation["images"] = [];
   for (const [i, pair] of found.pairs.entries()) {
     options.signal?.throwIfAborted();
     const { stem, image, mask } = pair;
-    const prediction = labelArray(await decodeLabels(image));
+    const prediction = labelArray(await decodeLabels(image, maxPixels === null ? {} : { maxPixels }));
     const [height = 0, width = 0] = prediction.shape;
-    const truth = labelArray(await pairLabels({ ...pair, height, width }, { binaryMasks: options.binaryMasks ?? false }));
+    const truth = labelArray(await pairLabels({ ...pair, height, width }, reading));
     if (truth.shape.join() !== prediction.shape.join()) {
       const message = `${stem}: the true mask has ${truth.shape.join(" x ")} pixels, the prediction ${prediction.shape.join(" x ")}`;
       throw new CellsamError("ERR_DATASET", message, { detail: { image, mask } });

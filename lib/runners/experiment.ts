@@ -8,7 +8,7 @@ import { stageOptions } from "../config/stageOptions.js";
 import type { CheckedPair } from "../data/check.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type DuplicatePair, duplicateSets } from "../data/duplicates.js";
-import { checkFolds, type Splits } from "../data/split.js";
+import type { Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
 import { EventChannel, type TrainingEvent } from "../events.js";
 import { readJson, writeJson } from "../monitor/json.js";
@@ -17,7 +17,7 @@ import { loadEngine } from "../native.js";
 import { writeExperimentReport } from "../report/experimentReport.js";
 import { type Device, openSession, openStoreWriter, type Session } from "../session.js";
 import { configuredStrategy } from "../strategies/configured.js";
-import { DrawnStrategy, type Strategy } from "../strategies/strategy.js";
+import { DrawnStrategy, leftOutNotes, preparedSplits, type Strategy } from "../strategies/strategy.js";
 import { packageVersion } from "../version.js";
 import { resolveDevice } from "./device.js";
 import { duplicateReport, duplicatesOf, duplicateWarning } from "./duplicates.js";
@@ -123,14 +123,14 @@ export class ExperimentRunner {
     if (saved) checkInputs(saved, { weightsHash, device, ...(await this.#splitsOnDisk()) });
     const own = pairs.map(({ stem }) => stem).filter((stem) => !trainingOnly.includes(stem));
     const duplicates = saved?.duplicates ?? (await this.#duplicates(pairs));
-    const drawn = saved?.splits ?? (await this.#draw(own, duplicates));
-    const splits = saved ? drawn : drawn.map((split) => ({ ...split, train: [...split.train, ...trainingOnly] }));
+    const splits = saved?.splits ?? (await this.#draw(own, trainingOnly, duplicates));
     const state = saved ?? newRunState(config, packageVersion, { storeKey: key, weightsHash, device, splits }, duplicates);
     const store = await tileStore(pairs, config, {
       cacheDir: `${config.outputDir}/.tiles`,
       key,
       openStoreWriter: this.#options.openStoreWriter ?? openStoreWriter,
       onProgress: (done, total) => this.#emit({ type: "progress", task: "store", done, total }),
+      onWarning: (message) => this.#warn(message),
       signal,
     });
     for (const split of splits) splitTiles(store, split);
@@ -189,7 +189,10 @@ export class ExperimentRunner {
           // What stops a single training stays where it stopped, and can be resumed there.
           const stopped = signal?.aborted || (error as CellsamError).code === "ERR_DISPOSED";
           if (stopped || splits.length === 1) throw error;
-          await this.#failed(fold, split, state, error);
+          // What goes wrong after the result was taken, as the model is given back, takes nothing from it.
+          if (state.results.some((result) => result.fold === fold))
+            this.#warn(`fold ${fold} is finished, but then: ${error instanceof Error ? error.message : String(error)}`);
+          else await this.#failed(fold, split, state, error);
         }
       }
       state.results.sort((a, b) => a.fold - b.fold);
@@ -233,10 +236,10 @@ export class ExperimentRunner {
     this.#emit({ type: "fold", fold, folds: state.splits.length, state: "failed", error: { code, message } });
   }
 
-  async #draw(sources: string[], duplicates: DuplicatePair[]): Promise<Splits[]> {
-    const known = this.config.groupDuplicates ? { duplicates: duplicateSets(duplicates) } : {};
-    const splits = await this.#strategy.prepareSplits(sources, known);
-    checkFolds(splits, sources, { mayLackValidation: this.#strategy.mayLackValidation ?? false });
+  async #draw(sources: string[], trainingOnly: string[], duplicates: DuplicatePair[]): Promise<Splits[]> {
+    const known = { trainingOnly, ...(this.config.groupDuplicates && { duplicates: duplicateSets(duplicates) }) };
+    const splits = await preparedSplits(this.#strategy, sources, known);
+    for (const note of leftOutNotes(splits, trainingOnly)) this.#warn(note);
     return splits;
   }
 

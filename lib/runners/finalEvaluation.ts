@@ -139,8 +139,12 @@ async function measure(context: EvaluationContext, pair: Pair, options: Evaluate
   let prediction: Prediction;
   let sweep: ImageSweep | null = null;
   if (optimizeThreshold !== false || thresholds) {
-    const floor = Math.min(thresholdFloor, ...Object.values(thresholds ?? {}));
-    const candidates = await session.candidates({ image, ...inference, floor, maxCandidates, signal });
+    const given = Object.values(thresholds ?? {});
+    // Given thresholds need every detection above them, however many an image has; a search may start at the best ones.
+    const limits = optimizeThreshold
+      ? { floor: Math.min(thresholdFloor, ...given), maxCandidates }
+      : { floor: Math.min(1, ...given), maxCandidates: Number.MAX_SAFE_INTEGER };
+    const candidates = await session.candidates({ image, ...inference, ...limits, signal });
     prediction = await assemblePrediction(candidates, inference);
     sweep = await sweepThresholds(candidates, labels, inference);
   } else {

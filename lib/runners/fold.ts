@@ -58,14 +58,15 @@ export async function trainFold(fold: number, split: Splits, session: Session, r
     const kept = { experimentName, keepBestOnly, keepLastN };
     const checkpoints = new CheckpointManager({ checkpointDir: tree.models(fold), resumeDir: tree.resume, fold, ...kept });
     const tiles = { store: store.path, trainTiles, valTiles };
-    const context: FoldContext = { config, tree, fold, folds, session, checkpoints, ...tiles, state, log, warn, emit, signal };
+    const evaluatedOn = split.val.length > 0 ? "validation" : "training";
+    const of = (stems: readonly string[]) => run.pairs.filter(({ stem }) => stems.includes(stem));
+    const images = of(evaluatedOn === "validation" ? split.val : split.train);
+    const given = { config, tree, fold, folds, session, checkpoints };
+    const context: FoldContext = { ...given, ...tiles, images, state, log, warn, emit, signal };
     const tellEmpty = (summary: Evaluation["summary"], what: string) => {
       const alarm = emptyPredictions(summary, what);
       if (alarm) warn(alarm);
     };
-    const evaluatedOn = split.val.length > 0 ? "validation" : "training";
-    const of = (stems: readonly string[]) => run.pairs.filter(({ stem }) => stems.includes(stem));
-    const images = of(evaluatedOn === "validation" ? split.val : split.train);
     const { test: testStems = [] } = split;
     const untouched = state.progress === null && Object.keys(state.stages).length === 0;
     if (config.preeval && untouched) {

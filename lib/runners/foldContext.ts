@@ -1,5 +1,6 @@
 /** What the parts of a run share while one fold is trained. */
 import type { ExperimentConfig } from "../config/experiment.js";
+import type { CheckedPair } from "../data/check.js";
 import type { TrainingEvent } from "../events.js";
 import type { CheckpointManager } from "../monitor/checkpointManager.js";
 import type { Log } from "../monitor/log.js";
@@ -18,6 +19,8 @@ export interface FoldContext {
   store: string;
   trainTiles: Int32Array;
   valTiles: Int32Array;
+  /** The validation images, or the training images where nothing validates. */
+  images: readonly CheckedPair[];
   /** Changed by the stages as they go on, and written to run.json at every save. */
   state: RunState;
   log: Log;

@@ -2,27 +2,31 @@
  * Keeps two processes out of one experiment folder. The lock is a file beside the folder, which names its process; a dead process's
  * lock is taken over. On another host, where nobody can ask for a process, a lock counts as dead when it was not renewed for a while.
  */
-import { mkdir, open, readFile, rename, rm, rmdir, stat, utimes } from "node:fs/promises";
+import { link, mkdir, open, readFile, rename, rm, rmdir, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { CellsamError } from "../errors.js";
+import { isRunning, markOf } from "./processMark.js";
 
 const renewMs = 30_000;
 const deadAfterMs = 5 * 60_000;
-/** Locks of this very process: a lock with our own number that is not among them is a dead namesake's, as in restarted containers. */
+/** Locks of this thread, by absolute path. */
 const held = new Set<string>();
 
 interface Owner {
   pid: number;
   host: string;
   started: string;
+  /** When the process was started, as its system counts: a later process with the same number does not hold the lock. */
+  processStarted?: string | null;
 }
 
 /** Answers the function that opens the lock again. @throws CellsamError ERR_LOCKED while another run holds it */
 export async function lockExperiment(outputDir: string, outputName: string): Promise<() => Promise<void>> {
-  const path = join(outputDir, `.${outputName}.lock`);
+  const path = resolve(outputDir, `.${outputName}.lock`);
   const made = await mkdir(outputDir, { recursive: true });
-  const owner: Owner = { pid: process.pid, host: hostname(), started: new Date().toISOString() };
+  const { pid, started: processStarted } = markOf(process.pid);
+  const owner: Owner = { pid, host: hostname(), started: new Date().toISOString(), processStarted };
   while (!(await create(path, owner))) {
     const other = await ownerOf(path);
     if (other === "gone") continue;
@@ -31,9 +35,11 @@ export async function lockExperiment(outputDir: string, outputName: string): Pro
       const message = `${join(outputDir, outputName)} is in use by ${who}. Wait for it, or stop it; if it is dead, remove ${path}`;
       throw new CellsamError("ERR_LOCKED", message, { detail: { path, ...other } });
     }
-    // Renamed first: of two that find the same dead lock, one alone removes it.
+    // Renamed first: another process can have found the same dead lock and put its own there since. That one is put back.
     const dead = `${path}.${process.pid}.${Date.now()}`;
     await rename(path, dead).catch(() => undefined);
+    const moved = await ownerOf(dead);
+    if (moved !== "gone" && JSON.stringify(moved) !== JSON.stringify(other)) await link(dead, path).catch(() => undefined);
     await rm(dead, { force: true });
   }
   held.add(path);
@@ -69,16 +75,11 @@ async function ownerOf(path: string): Promise<Owner | null | "gone"> {
 
 async function alive(path: string, owner: Owner | null): Promise<boolean> {
   if (held.has(path)) return true;
-  if (owner?.host === hostname()) return owner.pid !== process.pid && processExists(owner.pid);
+  if (owner?.host === hostname()) {
+    const { pid, processStarted = null } = owner;
+    // Our own number: another thread's lock, or, where starts cannot be told apart, a dead namesake's, as in restarted containers.
+    return (pid !== process.pid || processStarted !== null) && isRunning({ pid, started: processStarted });
+  }
   const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }));
   return Date.now() - mtimeMs < deadAfterMs;
-}
-
-function processExists(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }

@@ -14,7 +14,6 @@ export class OutputTree {
   readonly results: string;
   readonly preeval: string;
   readonly perImage: string;
-  readonly testPerImage: string;
   readonly nearDuplicates: string;
   readonly individualResults: string;
   readonly aggregatedResults: string;
@@ -29,7 +28,6 @@ export class OutputTree {
     this.results = join(this.root, "results");
     this.preeval = join(this.results, "preeval_results.json");
     this.perImage = join(this.results, "per_image.json");
-    this.testPerImage = join(this.results, "test_per_image.json");
     this.nearDuplicates = join(this.results, "near_duplicates.json");
     this.individualResults = join(this.results, "individual_results.json");
     this.aggregatedResults = join(this.results, "aggregated_results.json");

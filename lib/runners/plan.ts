@@ -10,6 +10,7 @@ import type { Dataset } from "../data/dataset.js";
 import type { DuplicatePair } from "../data/duplicates.js";
 import { pairLabels } from "../data/source.js";
 import type { Splits } from "../data/split.js";
+import { leftOutNotes } from "../strategies/strategy.js";
 import { acrossSides, plannedData, plannedDuplicates, plannedSplits } from "./planData.js";
 import { type PlannedTiles, planTiles, storeBytes } from "./planTiles.js";
 import { forecast, type TimeForecast } from "./planTime.js";
@@ -84,6 +85,7 @@ export async function planExperiment(input: ExperimentInput, options: PlanOption
   const warn = (message: string) => warnings.push(message);
   const same = await plannedDuplicates(config, data);
   const splits = await plannedSplits(config, data, same);
+  warnings.push(...leftOutNotes(splits, data.trainingOnly));
   const tiles: PlannedTiles[] = [];
   for (const [i, pair] of pairs.entries()) {
     signal?.throwIfAborted();

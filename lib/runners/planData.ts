@@ -5,6 +5,7 @@ import { type DuplicatePair, duplicateSets, findDuplicates, type Thumbnail, thum
 import { pairImage } from "../data/source.js";
 import type { Splits } from "../data/split.js";
 import { configuredStrategy } from "../strategies/configured.js";
+import { preparedSplits } from "../strategies/strategy.js";
 import { fileHash } from "./tiles.js";
 
 /** @throws CellsamError ERR_DATASET with everything that is wrong; the signal's reason */
@@ -27,16 +28,14 @@ export async function plannedDuplicates(config: ExperimentConfig, { pairs }: Dat
 }
 
 /** @throws CellsamError ERR_SPLIT */
-export async function plannedSplits(
+export function plannedSplits(
   config: ExperimentConfig,
   { pairs, trainingOnly }: Dataset,
   same: readonly DuplicatePair[],
 ): Promise<Splits[]> {
   const own = pairs.map(({ stem }) => stem).filter((stem) => !trainingOnly.includes(stem));
-  const splits = await configuredStrategy(config).prepareSplits(own, {
-    duplicates: config.groupDuplicates ? duplicateSets(same) : [],
-  });
-  return splits.map((split) => ({ ...split, train: [...split.train, ...trainingOnly] }));
+  const duplicates = config.groupDuplicates ? duplicateSets(same) : [];
+  return preparedSplits(configuredStrategy(config), own, { trainingOnly, duplicates });
 }
 
 /** Those of `same` that stand on two sides of some split. */

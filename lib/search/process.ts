@@ -1,8 +1,9 @@
 /** Starts the process of a trial and follows it to its end, whichever way it ends. */
 import { type ChildProcess, fork } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { ExperimentInput } from "../config/experiment.js";
+import { markOf, type ProcessMark } from "../runners/processMark.js";
 import type { TrialFailure, TrialOrder, TrialReport } from "./messages.js";
 import type { FoldRecord } from "./metric.js";
 
@@ -16,32 +17,6 @@ export const trialEntry = [
 ]
   .map((url) => fileURLToPath(url))
   .find((path) => existsSync(path));
-
-/** A process, told apart from a later one with the same number. */
-export interface ProcessMark {
-  pid: number;
-  /** When it was started, as the system counts; null where that cannot be read. */
-  started: string | null;
-}
-
-export function markOf(pid: number): ProcessMark {
-  try {
-    // The second field, the name, may hold spaces and brackets; the start is the 20th field after it.
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(")").at(-1)?.trim().split(" ") ?? [];
-    return { pid, started: fields[0] === "Z" ? null : (fields[19] ?? null) };
-  } catch {
-    return { pid, started: null };
-  }
-}
-
-export function isRunning({ pid, started }: ProcessMark): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
-  }
-  return started === null || markOf(pid).started === started;
-}
 
 /** How a trial's process ended. `crashed`: it died without a last word. */
 export type TrialEnd =

@@ -4,8 +4,8 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { readJson, writeJson } from "../monitor/json.js";
+import { isRunning, markOf, type ProcessMark } from "../runners/processMark.js";
 import { changedKeys } from "../runners/resume.js";
-import { isRunning, markOf, type ProcessMark } from "./process.js";
 
 /** What a search is, written before its first trial. A resumed search must be the same one. */
 export interface SearchPlan {
@@ -58,7 +58,9 @@ export class SearchTree {
         (text) => JSON.parse(text) as ProcessMark,
         () => null,
       );
-      if (holder && holder.pid !== process.pid && isRunning(holder)) {
+      // With our own number: another search of this very process, or, where starts cannot be told apart, a dead namesake.
+      const namesake = holder?.pid === process.pid && holder.started === null;
+      if (holder && !namesake && isRunning(holder)) {
         throw new CellsamError(
           "ERR_SEARCH_RUNNING",
           `a search is running in ${this.root} (process ${holder.pid}); wait for it or stop it first`,

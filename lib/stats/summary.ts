@@ -27,7 +27,8 @@ export function mean(values: readonly number[]): number {
 
 /** Sample standard deviation, ddof 1. Exactly 0 for values that differ by rounding only, from which no test may conclude anything. */
 export function deviation(values: readonly number[]): number {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
   if (high - low <= 1e-12 * Math.max(Math.abs(low), Math.abs(high))) return 0;
   const centre = mean(values);
   return Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1));
@@ -57,7 +58,8 @@ export function tInterval(values: readonly number[], level = 0.95): Interval {
 export function bootstrapInterval(values: readonly number[], seed: number, level = 0.95): Interval {
   const n = values.length;
   const centre = mean(values);
-  if (values.every((value) => value === values[0])) return [centre, centre];
+  // Values that differ by rounding only have no skew to correct: the formulas below would divide 0 by 0.
+  if (deviation(values) === 0) return [centre, centre];
   const random = new Random(seed);
   const means = Float64Array.from({ length: resamples }, () => {
     let sum = 0;

@@ -11,8 +11,8 @@ export class FullDatasetStrategy extends DrawnStrategy {
     super(options);
   }
 
-  protected draw(sources: readonly string[], groups: Groups): Splits[] {
-    const { randomSeed: seed, testRatio, testGroups } = this;
+  protected draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[] {
+    const { randomSeed: seed, testRatio } = this;
     return [fullDataset({ sources, seed, groups, testRatio, testGroups })];
   }
 

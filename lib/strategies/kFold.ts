@@ -30,8 +30,8 @@ export class KFoldStrategy extends DrawnStrategy {
     return `${this.#read ?? this.k}_fold_cv`;
   }
 
-  protected draw(sources: readonly string[], groups: Groups): Splits[] {
-    const { k, randomSeed: seed, testRatio, testGroups } = this;
+  protected draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[] {
+    const { k, randomSeed: seed, testRatio } = this;
     return drawFolds({ sources, k, seed, groups, testRatio, testGroups });
   }
 

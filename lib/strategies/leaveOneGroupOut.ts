@@ -14,8 +14,8 @@ export class LeaveOneGroupOutStrategy extends DrawnStrategy {
       throw new CellsamError("ERR_CONFIG", "LeaveOneGroupOutStrategy needs `groups`, a file or a mapping of images to groups");
   }
 
-  protected draw(sources: readonly string[], groups: Groups): Splits[] {
-    const { randomSeed: seed, testRatio, testGroups } = this;
+  protected draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[] {
+    const { randomSeed: seed, testRatio } = this;
     return leaveOneGroupOut({ sources, seed, groups, testRatio, testGroups });
   }
 

@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { drawFields } from "../config/strategy.js";
 import { readGroups } from "../data/groups.js";
-import { checkFolds, type Groups, readFolds, type Splits } from "../data/split.js";
+import { checkFolds, type Groups, readFolds, type Splits, withTrainingOnly } from "../data/split.js";
 import { CellsamError } from "../errors.js";
 import { strictJson, writeJson } from "../monitor/json.js";
 import { aggregateMetrics, type FoldMetrics, foldMetrics, summaryLines } from "../stats/folds.js";
@@ -23,6 +23,8 @@ export interface Strategy {
 export interface KnownGroups {
   /** Images that show the same, to be kept on one side. */
   duplicates?: readonly (readonly string[])[];
+  /** Images beside `sources` that train in every split and never validate: those of `additionalDatasets`. */
+  trainingOnly?: readonly string[];
 }
 
 export interface DrawnOptions {
@@ -71,14 +73,18 @@ export abstract class DrawnStrategy implements Strategy {
   }
 
   /** @throws CellsamError ERR_SPLIT */
-  async prepareSplits(sources: readonly string[], { duplicates = [] }: KnownGroups = {}): Promise<Splits[]> {
-    const groups = typeof this.groups === "string" ? await readGroups(this.groups, sources) : (this.groups ?? {});
+  async prepareSplits(sources: readonly string[], known: KnownGroups = {}): Promise<Splits[]> {
+    const { duplicates = [], trainingOnly = [] } = known;
+    const groups = typeof this.groups === "string" ? await readGroups(this.groups, sources, trainingOnly) : (this.groups ?? {});
     const { mayLackValidation } = this;
+    const together = joined(groups, duplicates);
+    // Images that only train take no part in a draw.
+    const drawn = Object.fromEntries(Object.entries(together).filter(([stem]) => !trainingOnly.includes(stem)));
     const folds = this.splits
-      ? this.choose(await readFolds(this.splits, sources, { mayLackValidation, groups }))
-      : this.draw(sources, joined(groups, duplicates));
-    checkFolds(folds, sources, { mayLackValidation, groups });
-    return folds;
+      ? this.choose(await readFolds(this.splits, sources, { mayLackValidation, groups, trainingOnly }))
+      : this.draw(sources, drawn, renamed(this.testGroups, groups, together));
+    checkFolds(folds, sources, { mayLackValidation, groups, trainingOnly });
+    return withTrainingOnly(folds, trainingOnly, together);
   }
 
   /** The Python module's name of `prepareSplits`. */
@@ -86,7 +92,8 @@ export abstract class DrawnStrategy implements Strategy {
     return this.prepareSplits(sources);
   }
 
-  protected abstract draw(sources: readonly string[], groups: Groups): Splits[];
+  /** `testGroups` are named as in `groups`: near-duplicates can have joined several of the configured ones. */
+  protected abstract draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[];
 
   /** Checks that the splits of a file suit the strategy. */
   protected choose(folds: Splits[]): Splits[] {
@@ -143,14 +150,46 @@ export abstract class DrawnStrategy implements Strategy {
 
 export type DrawSettings = z.output<z.ZodObject<typeof drawFields>>;
 
+/**
+ * The splits of any strategy, checked, with the images that only train on the training side.
+ * @throws CellsamError ERR_SPLIT
+ */
+export async function preparedSplits(strategy: Strategy, sources: readonly string[], known: KnownGroups): Promise<Splits[]> {
+  const { trainingOnly = [] } = known;
+  const splits = await strategy.prepareSplits(sources, known);
+  checkFolds(splits, sources, { mayLackValidation: strategy.mayLackValidation ?? false, trainingOnly });
+  return strategy instanceof DrawnStrategy ? splits : withTrainingOnly(splits, trainingOnly);
+}
+
+/** A sentence for each split in which some of `trainingOnly` do not train. */
+export function leftOutNotes(splits: readonly Splits[], trainingOnly: readonly string[]): string[] {
+  return splits.flatMap(({ train }, i) => {
+    const left = trainingOnly.filter((stem) => !train.includes(stem));
+    if (left.length === 0) return [];
+    const some = `${left.slice(0, 3).join(", ")}${left.length > 3 ? ", ..." : ""}`;
+    return [
+      `fold ${i + 1}: ${left.length} images of additional_datasets do not train, since images of their group validate or test: ${some}`,
+    ];
+  });
+}
+
 /** Groups in which images that show the same stand together, with all that shares a group with either. */
 function joined(groups: Groups, duplicates: readonly (readonly string[])[]): Groups {
   const result: Record<string, string> = { ...groups };
   for (const [i, set] of duplicates.entries()) {
-    const own = `duplicates ${i + 1}`;
-    const old = new Set(set.flatMap((stem) => (Object.hasOwn(result, stem) ? [result[stem]] : [])));
+    const old = new Set(set.flatMap((stem) => (Object.hasOwn(result, stem) ? [result[stem] as string] : [])));
+    const own = old.size > 0 ? [...old].sort().join(" + ") : `duplicates ${i + 1}`;
     for (const [stem, group] of Object.entries(result)) if (old.has(group)) result[stem] = own;
     for (const stem of set) result[stem] = own;
   }
   return result;
+}
+
+/** The groups that `names` belong to since they were joined. A name of no group stays, to be refused. */
+function renamed(names: readonly string[], before: Groups, after: Groups): string[] {
+  const now = names.map((name) => {
+    const member = Object.keys(before).find((stem) => before[stem] === name && Object.hasOwn(after, stem));
+    return member === undefined ? name : (after[member] as string);
+  });
+  return [...new Set(now)];
 }

@@ -17,8 +17,8 @@ export class TrainValSplitStrategy extends DrawnStrategy {
     this.valRatio = valRatio;
   }
 
-  protected draw(sources: readonly string[], groups: Groups): Splits[] {
-    const { valRatio, randomSeed: seed, testRatio, testGroups } = this;
+  protected draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[] {
+    const { valRatio, randomSeed: seed, testRatio } = this;
     return [trainValSplit({ sources, valRatio, seed, groups, testRatio, testGroups })];
   }
 }

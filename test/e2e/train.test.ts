@@ -24,7 +24,7 @@ beforeAll(async () => {
       `img_path: ${data.imgPath}`,
       `mask_path: ${data.maskPath}`,
       `output_dir: ${join(folder, "out")}`,
-      "size: tiny\ndevice: cpu\nthreads: 1\ntile_size: 96\naugmentation: true\nval_ratio: 0.25",
+      "size: tiny\ndevice: cpu\nthreads: 1\ntile_size: 96\naugmentation: true\nstrategy: train_val_split\nval_ratio: 0.25",
       `stage1_config: ${stage}\nstage2_config: ${stage}`,
     ].join("\n"),
   );
@@ -212,6 +212,25 @@ describe("cellsam predict and evaluate", () => {
     const { mean_prompt_iou, ...summary } = JSON.parse(fromModel.stdout).summary;
     expect(mean_prompt_iou).toBeGreaterThanOrEqual(0);
     expect((await readJson<{ summary: object }>(fromFolder)).summary).toEqual(summary);
+  });
+
+  it("D80: find the best threshold of a trained model, and predict a folder with it to the same score", async () => {
+    const tuned = join(folder, "tuned.json");
+    const sets = (settings: object) =>
+      Object.entries(settings).flatMap(([key, value]) => ["--set", `inference.${key}=${value}`]);
+    const model = ["--experiment", root("whole"), ...sets({ iouThreshold: 0, minArea: 1 })];
+    const truth = ["--masks", data.maskPath];
+    const tune = ["evaluate", ...truth, "--images", data.imgPath, ...model, "--optimize-threshold", "f1", "--out", tuned];
+    expect((await cellsam(tune)).code).toBe(0);
+    type Best = { f1: { settings: Record<string, unknown>; metrics: object } };
+    const { optimal_thresholds: best } = await readJson<{ optimal_thresholds: Best }>(tuned);
+    const { bbox_threshold: bboxThreshold, adaptive_threshold: adaptiveThreshold } = best.f1.settings;
+    const out = join(folder, "with-best");
+    const how = [...model, ...sets({ bboxThreshold, adaptiveThreshold })];
+    expect((await cellsam(["predict", data.imgPath, "--out", out, ...how])).code).toBe(0);
+    const measured = await cellsam(["evaluate", ...truth, "--predictions", out, "--json"]);
+    const { precision, recall, f1, dice } = JSON.parse(measured.stdout).summary;
+    expect(best.f1.metrics).toMatchObject({ precision, recall, f1, dice });
   });
 
   it("find a copy of the true masks perfect", async () => {

@@ -3,14 +3,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { evaluateCommand } from "../../lib/cli/evaluate.js";
 import { type PredictInput, predictSchema } from "../../lib/config/inference.js";
 import { discover } from "../../lib/data/discover.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { writeLabels } from "../../lib/data/write.js";
 import { CellsamError } from "../../lib/errors.js";
 import { evaluatePair, summarize } from "../../lib/evaluation.js";
-import { writeJson } from "../../lib/monitor/json.js";
+import { readJson, writeJson } from "../../lib/monitor/json.js";
 import type { NdArray } from "../../lib/native.js";
 import { evaluateFolders } from "../../lib/runners/evaluate.js";
 import { type EvaluateModelOptions, evaluateModel, optimalThresholds } from "../../lib/runners/finalEvaluation.js";
@@ -188,5 +189,41 @@ test("label images with scores.json beside them have a COCO AP", async () => {
   const instances = [1, 2].map((id) => ({ id, score: 0.5, iou: 1, box: [0, 0, 1, 1] }));
   await writeJson(join(folder, "predicted", "scores.json"), [{ image: "a", labels: "a.png", cells: 2, instances }]);
   expect((await evaluate()).summary.cocoAp).toBe(1);
+  await rm(folder, { recursive: true });
+});
+
+test("predictions in ignored pixels are no mistakes where the true masks say so", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "cellsam-ignored-"));
+  await writeLabels(join(folder, "truth", "a.png"), { data: Int32Array.of(1, 1, 0, 9), shape: [1, 4] });
+  await writeLabels(join(folder, "predicted", "a.png"), { data: Int32Array.of(1, 1, 0, 2), shape: [1, 4] });
+  const evaluate = (...more: string[]) => {
+    const out = join(folder, "metrics.json");
+    const paths = ["--masks", join(folder, "truth"), "--predictions", join(folder, "predicted"), "--out", out, "--overwrite"];
+    const stdout = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+    return evaluateCommand()
+      .parseAsync([...paths, ...more], { from: "user" })
+      .then(() => readJson<{ summary: { f1: number } }>(out))
+      .finally(() => stdout.mockRestore());
+  };
+  // Pixel 4 is a cell of its own, found; or ignored, and what is predicted there does not count.
+  const counts = async (ignoreLabel?: number) =>
+    (await evaluateFolders(join(folder, "truth"), join(folder, "predicted"), { ...(ignoreLabel && { ignoreLabel }) })).images[0]
+      ?.metrics;
+  expect(await counts()).toMatchObject(await counts(7));
+  expect(await counts(9)).not.toEqual(await counts());
+  await writeLabels(join(folder, "predicted", "a.png"), { data: Int32Array.of(1, 1, 0, 0), shape: [1, 4] });
+  expect((await evaluate()).summary.f1).toBeLessThan(1);
+  for (const flags of [
+    ["--ignore-label", "9"],
+    ["--set", "ignore_label=9"],
+    ["--set", "ignoreLabel=9"],
+  ])
+    expect((await evaluate(...flags)).summary.f1).toBe(1);
+  for (const flags of [
+    ["--set", "ignorelabl=9"],
+    ["--set", "bboxThreshold=0.3"],
+    ["--weights", "x.pth"],
+  ])
+    await expect(evaluate(...flags)).rejects.toMatchObject({ code: "ERR_CONFIG" });
   await rm(folder, { recursive: true });
 });

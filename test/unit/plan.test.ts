@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { initCommand } from "../../lib/cli/init.js";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
+import { fromSnake } from "../../lib/config/python.js";
 import { pairLabels } from "../../lib/data/source.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { writeLabels, writeRgbPng } from "../../lib/data/write.js";
@@ -194,5 +195,39 @@ describe("cellsam init", () => {
     const file = join(folder, "binary.yaml");
     await init(file, "--images", data.imgPath, "--masks", masks);
     expect(parse(await readFile(file, "utf8"))).toMatchObject({ binary_masks: true });
+  });
+
+  test("reads the data with the settings that are given, and writes those", async () => {
+    const own = join(folder, "settings");
+    // Two channels, of which none can be chosen unasked; a mask with ignored pixels; a second data set.
+    const pixels = Uint16Array.from({ length: 2 * 40 * 40 }, (_, i) => (i * 7) % 1000);
+    const header = "{'descr': '<u2', 'fortran_order': False, 'shape': (40, 40, 2), }";
+    const npy = Buffer.from(`\x93NUMPY\x01\0v\0${header.padEnd(117)}\n`, "latin1");
+    const mask = new Int32Array(40 * 40);
+    mask.fill(1, 100, 130);
+    mask.fill(65535, 400, 500);
+    for (const set of ["one", "two"])
+      for (const name of ["a", "b"]) {
+        await mkdir(join(own, set, "i"), { recursive: true });
+        await writeFile(join(own, set, "i", `${name}.npy`), Buffer.concat([npy, Buffer.from(pixels.buffer)]));
+        await writeLabels(join(own, set, "m", `${name}.png`), { data: mask, shape: [40, 40] });
+      }
+    const one = ["--images", join(own, "one/i"), "--masks", join(own, "one/m")];
+    const plain = join(own, "plain.yaml");
+    await init(plain, ...one);
+    expect(await readFile(plain, "utf8")).toContain("The data have 2 problems");
+    const file = join(own, "new.yaml");
+    const more = `additionalDatasets=[{img_path: ${join(own, "two/i")}, mask_path: ${join(own, "two/m")}}]`;
+    await init(file, ...one, "--set", "channels=[0, 1]", "--set", "ignore_label=65535", "--set", more, "--set", "tileSize=64");
+    const text = await readFile(file, "utf8");
+    expect(text).toMatch(/# 4 images with 4 cells: 4 RGB; 4 uint16\./);
+    expect(text).toContain("# 2 images of additional_datasets only train.");
+    const content = parse(text);
+    expect(content).toMatchObject({ channels: [0, 1], ignore_label: 65535, tile_size: 64 });
+    const planned = await planExperiment({ ...fromSnake(content), outputName: "x", strategy: "full_dataset" } as never);
+    expect(planned.images.count).toBe(4);
+    expect(planned.cells.count).toBe(4);
+    expect(planned.splits[0]?.train.images).toBe(4);
+    await expect(init(join(own, "bad.yaml"), ...one, "--set", "chanels=[0]")).rejects.toMatchObject({ code: "ERR_CONFIG" });
   });
 });

@@ -1,7 +1,7 @@
 import { cpSync, existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ExperimentInput } from "../../lib/config/experiment.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
@@ -9,6 +9,7 @@ import type { TrainingEvent } from "../../lib/events.js";
 import { readJson } from "../../lib/monitor/json.js";
 import { ExperimentRunner, type RunnerOptions } from "../../lib/runners/experiment.js";
 import { lockExperiment } from "../../lib/runners/lock.js";
+import { markOf } from "../../lib/runners/processMark.js";
 import { KFoldStrategy } from "../../lib/strategies/kFold.js";
 import { FakeEngine } from "./runner-fake.js";
 
@@ -302,6 +303,23 @@ describe("other strategies", () => {
   });
 });
 
+it("a fold whose model cannot be given back keeps its result", async () => {
+  const engine = new FakeEngine();
+  let opened = 0;
+  const openSession = (async (options: Parameters<typeof engine.openSession>[0]) => {
+    const session = await engine.openSession(options);
+    const dispose = session.dispose.bind(session);
+    if (++opened === 2) session.dispose = () => dispose().then(() => Promise.reject(new Error("device lost")));
+    return session;
+  }) as typeof engine.openSession;
+  const out = newOutput();
+  const results = await runner(engine, input(out), { openSession }).run();
+  expect(results.map(({ fold, error }) => [fold, error])).toEqual([1, 2, 3].map((fold) => [fold, null]));
+  expect(await readFile(join(out, "run", "logs", "experiment.log"), "utf8")).toContain(
+    "fold 2 is finished, but then: device lost",
+  );
+});
+
 describe("an experiment's lock", () => {
   it("keeps a second run out, and opens at the end", async () => {
     const out = newOutput();
@@ -335,6 +353,17 @@ describe("an experiment's lock", () => {
     await expect(lockExperiment(out, "run")).rejects.toMatchObject({ code: "ERR_LOCKED" });
     const old = new Date(Date.now() - 10 * 60_000);
     await utimes(lock, old, old);
+    await (await lockExperiment(out, "run"))();
+    // A living process that only has the dead one's number, as after a restart of the machine.
+    await left({ pid: process.ppid, host: hostname(), processStarted: "1" });
+    await (await lockExperiment(out, "run"))();
+    // This process by another thread, or by another spelling of the path.
+    await left({ host: hostname(), pid: process.pid, processStarted: markOf(process.pid).started });
+    await expect(lockExperiment(out, "run")).rejects.toMatchObject({ code: "ERR_LOCKED" });
+    await rm(lock);
+    const first = await lockExperiment(relative(process.cwd(), out), "run");
+    await expect(lockExperiment(out, "run")).rejects.toMatchObject({ code: "ERR_LOCKED" });
+    await first();
     const release = await lockExperiment(out, "run");
     await expect(lockExperiment(out, "run")).rejects.toMatchObject({ code: "ERR_LOCKED" });
     await release();

@@ -9,6 +9,7 @@ import { ExperimentConfig, type ExperimentInput } from "../../lib/config/experim
 import { searchOptions } from "../../lib/config/search.js";
 import { createDefaultParamSpace, HyperparameterSpace, type SpaceInput } from "../../lib/config/space.js";
 import { readJson } from "../../lib/monitor/json.js";
+import { markOf } from "../../lib/runners/processMark.js";
 import { AshaPruner } from "../../lib/search/asha.js";
 import type { SearchEvent } from "../../lib/search/events.js";
 import { FoldPruner, hopeless, studentT95 } from "../../lib/search/folds.js";
@@ -274,6 +275,10 @@ describe("a search", () => {
       await optimizer("fine", out).runRandomSearch(1);
       const started = (await readFile(`/proc/${other.pid}/stat`, "utf8")).split(")").at(-1)?.trim().split(" ")[19];
       await writeFile(join(out, "search.lock"), JSON.stringify({ pid: other.pid, started }));
+      await expect(optimizer("fine", out, { resume: true }).runRandomSearch(1)).rejects.toMatchObject({
+        code: "ERR_SEARCH_RUNNING",
+      });
+      await writeFile(join(out, "search.lock"), JSON.stringify(markOf(process.pid)));
       await expect(optimizer("fine", out, { resume: true }).runRandomSearch(1)).rejects.toMatchObject({
         code: "ERR_SEARCH_RUNNING",
       });

@@ -43,6 +43,17 @@ describe("over folds", () => {
     });
   });
 
+  it("the bootstrap interval of values that differ by rounding only is their mean", () => {
+    for (const values of [
+      [0.3, 0.3, 0.1 + 0.2],
+      [1, 1, 1, 1, 1 - 1e-16],
+    ]) {
+      const { mean, ci95Bootstrap } = describeValues(values);
+      expect(ci95Bootstrap).toEqual([mean, mean]);
+    }
+    expect(describeValues(new Array(200_000).fill(0.5)).std).toBe(0);
+  });
+
   it("the bootstrap interval is scipy's BCa but for chance, and the same for the same seed", () => {
     const cases = plain.slice(2);
     const rows = scipy<number[]>(

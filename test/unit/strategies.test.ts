@@ -232,3 +232,26 @@ describe("groups files", () => {
     await expect(readGroups(join(folder, name), names)).rejects.toMatchObject({ code: "ERR_SPLIT" });
   });
 });
+
+describe("near-duplicates of two groups", () => {
+  const groups = { a: "s7", b: "s8", c: "s9", d: "s10", e: "s9" };
+  const duplicates = [
+    ["a", "b"],
+    ["c", "e"],
+  ];
+
+  it("hold out the whole of a test group by its own name, with what is joined to it", async () => {
+    const strategy = new TrainValSplitStrategy({ groups, testGroups: ["s7"] });
+    const [split] = await strategy.prepareSplits(["a", "b", "c", "d", "e"], { duplicates });
+    expect(split?.test).toEqual(["a", "b"]);
+    const both = new TrainValSplitStrategy({ groups, testGroups: ["s8", "s7"] });
+    expect((await both.prepareSplits(["a", "b", "c", "d", "e"], { duplicates }))[0]?.test).toEqual(["a", "b"]);
+    const unknown = new TrainValSplitStrategy({ groups, testGroups: ["s70"] });
+    await expect(unknown.prepareSplits(["a", "b", "c", "d", "e"], { duplicates })).rejects.toThrow(/there is no group s70/);
+  });
+
+  it("keep the names of their groups", async () => {
+    const folds = await new LeaveOneGroupOutStrategy({ groups }).prepareSplits(["a", "b", "c", "d", "e"], { duplicates });
+    expect(folds.map(({ note }) => note)).toEqual(["validates group s10", "validates group s7 + s8", "validates group s9"]);
+  });
+});
