@@ -1,5 +1,5 @@
 // Parity case 06: the detector forward, inside and backward, a mixed-size batch with its padding mask, and the ranking.
-// links: model data infer
+// links: model data infer metric
 #include "model/cellfinder.h"
 
 #include "infer/postprocess.h"

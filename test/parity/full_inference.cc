@@ -83,12 +83,11 @@ void check_segmenter(const Variant& variant, model::CellSam& model, const infer:
   auto labels = at::zeros({image.size(1), image.size(2)}, at::kInt);
   auto final_boxes = at::zeros({static_cast<std::int64_t>(instances.size()), 4}, at::kDouble);
   for (std::size_t i = 0; i < instances.size(); ++i) {
-    const auto& mask = instances[i].mask;
-    const auto bits =
-        at::tensor(at::ArrayRef<std::uint8_t>(mask.bits), at::kByte).view({mask.window.height, mask.window.width});
-    labels.narrow(0, mask.window.y, mask.window.height)
-        .narrow(1, mask.window.x, mask.window.width)
-        .masked_fill_(bits.to(at::kBool), static_cast<std::int64_t>(i) + 1);
+    const auto [window, bits] = infer::to_bits(instances[i].mask);
+    const auto inside = at::tensor(at::ArrayRef<std::uint8_t>(bits), at::kByte).view({window.height, window.width});
+    labels.narrow(0, window.y, window.height)
+        .narrow(1, window.x, window.width)
+        .masked_fill_(inside.to(at::kBool), static_cast<std::int64_t>(i) + 1);
     for (int side = 0; side < 4; ++side) final_boxes[static_cast<std::int64_t>(i)][side] = instances[i].box[side];
   }
   variant.check_labels("label_raw", labels);
