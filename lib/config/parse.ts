@@ -53,7 +53,10 @@ function problemsOf(schema: z.ZodType, error: z.ZodError): ConfigProblem[] {
       return issue.keys.map((key) => ({ key: [...issue.path, key].join("."), message: unknownKey(key, known) }));
     }
     const missing = issue.code === "invalid_type" && issue.input === undefined;
-    return [{ key: issue.path.join("."), message: missing ? `is missing, ${issue.message}` : issue.message }];
+    const key = issue.path.join(".");
+    const snake = snakeCase(key);
+    const told = snake === key ? "is missing" : `is missing (${snake} in files)`;
+    return [{ key, message: missing ? `${told}, ${issue.message}` : issue.message }];
   });
 }
 

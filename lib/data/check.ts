@@ -31,10 +31,10 @@ export interface CheckedDataset {
 const FIXES: Record<string, string> = {
   ERR_FILE: "restore the file or take it out of the folder",
   ERR_IMAGE_BROKEN: "copy or export the file again",
-  ERR_IMAGE_UNSUPPORTED: "convert the file",
+  ERR_IMAGE_UNSUPPORTED: "change the settings that read it, or convert the file",
   ERR_IMAGE_TOO_LARGE: "cut the image into fields, or raise max_pixels",
-  ERR_IMAGE_VALUES: "convert the image",
-  ERR_LABEL_VALUES: "repair the mask",
+  ERR_IMAGE_VALUES: "change the settings that read it, or convert the image",
+  ERR_LABEL_VALUES: "change the settings that read it, or mend the mask",
   ERR_ANNOTATION: "repair the annotation",
 };
 
@@ -64,8 +64,8 @@ export async function checkDataset(pairs: readonly Pair[], options: CheckOptions
     problems.push({
       code: "ERR_NO_DATA",
       path: good[0]?.mask ?? "",
-      message: "no mask holds a cell",
-      fix: "check that these are the label masks",
+      message: `no mask holds a cell, in none of ${good.length} images`,
+      fix: "check that these are the masks or annotations of these images",
     });
   }
   if (problems.length > 0) throw datasetError(problems);

@@ -206,7 +206,9 @@ async function list(path: string, extensions: readonly string[], out: Discovered
     entries = await readdir(path, { withFileTypes: true });
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-    const message = missing ? "does not exist" : `cannot be listed (${(error as Error).message})`;
+    const message = missing
+      ? `does not exist${resolve(path) === path ? "" : ` (${resolve(path)})`}`
+      : `cannot be listed (${(error as Error).message})`;
     out.problems.push({ code: "ERR_PATH", path, message, fix: "check the path and its permissions" });
     return [];
   }

@@ -46,7 +46,35 @@ export function toLabels(raw: RawImage, binaryMasks = false, ignoreLabel?: numbe
       `it is a binary mask (${raw.dtype === "bool" ? "bool" : "0 and 255"}), not a label map: set \`binary_masks: true\` to make every 4-connected region a cell; cells that touch become one`,
     );
   }
+  if (found.size >= fewestIds && changeShare(ids, width) > mostChanges) {
+    throw refuse(
+      "neighbouring pixels mostly have different ids, as in a photograph, not in a label map. Are img_path and mask_path swapped?",
+    );
+  }
+  if (found.size === 1) {
+    const regions = connectedComponents(ids, height, width).count;
+    if (regions > 1)
+      notes.push(`the mask's only id covers separate regions, which count as one cell; binary_masks: true makes each a cell`);
+  }
   return { data: ids, shape: [height, width], count: found.size, notes };
+}
+
+/** From so many ids on, and with so many changes of id between labelled neighbours in a row, a mask is taken for a photograph. */
+const fewestIds = 20;
+/** Cells would be less than 4 pixels wide on average. Real label maps lie below 0.02, photographs above 0.3 (DSB 2018). */
+const mostChanges = 0.25;
+
+/** Share of the neighbours in a row, both in a cell, whose ids differ. */
+function changeShare(ids: Int32Array, width: number): number {
+  let pairs = 0;
+  let changes = 0;
+  for (let i = 1; i < ids.length; i++) {
+    const [left, right] = [ids[i - 1] as number, ids[i] as number];
+    if (i % width === 0 || left <= 0 || right <= 0) continue;
+    pairs++;
+    if (left !== right) changes++;
+  }
+  return pairs === 0 ? 0 : changes / pairs;
 }
 
 function flatten(raw: RawImage, notes: string[]): { data: Samples; height: number; width: number } {

@@ -70,7 +70,7 @@ export function lineChart({ lines, title, y = "loss", log = false, width = 420, 
       labelArrow: "none",
       domain,
       grid: true,
-      ticks: 5,
+      ticks: log ? logTicks(domain[0] as number, domain[1] as number) : 5,
       tickFormat: (value: number) => String(Number(value.toPrecision(3))),
     },
     marks,
@@ -116,6 +116,17 @@ function epochTicks(longest: number): number[] {
   const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((size) => longest / size <= 8) ?? Math.ceil(longest / 8);
   const ticks = Array.from({ length: Math.floor(longest / step) }, (_, i) => (i + 1) * step);
   return step === 1 ? ticks : [1, ...ticks];
+}
+
+/** 1, 2 and 5 of each decade, of many decades only the 1; evenly spaced numbers where fewer than two of them lie in the range. */
+function logTicks(low: number, high: number): number[] {
+  const decades = Array.from({ length: 80 }, (_, i) => i - 40);
+  const steps = high / low > 1e3 ? [1] : [1, 2, 5];
+  const round = (value: number) => Number(value.toPrecision(2));
+  const ticks = decades.flatMap((power) => steps.map((step) => round(step * 10 ** power)));
+  const inside = ticks.filter((tick) => tick >= low && tick <= high);
+  if (inside.length > 1) return inside;
+  return [...new Set([0.15, 0.5, 0.85].map((share) => round(low + share * (high - low))))];
 }
 
 interface LegendItem {

@@ -80,29 +80,42 @@ function keyScores({ results, aggregated, images }: ExperimentFiles): string {
   const metrics = record(record(aggregated.aggregated_metrics)[measured]);
   const cards = Object.entries(scores).flatMap(([key, name]) => {
     const entry = record(metrics[key]);
-    const value = entry.mean ?? record(results[0]?.evaluation)[key];
+    const value = entry.mean ?? first(results)[key];
     if (typeof value !== "number") return [];
     const range = interval(entry);
     const spread =
-      typeof entry.std === "number" ? `standard deviation ${number(entry.std)} over ${results.length} folds` : "one training";
-    return [score(name, number(value), range === "–" ? spread : `95 % interval ${range}`)];
+      typeof entry.std === "number"
+        ? `standard deviation ${number(entry.std)} over ${entry.n ?? results.length} folds`
+        : "one training";
+    return [
+      score(
+        name,
+        number(value),
+        range === "–" ? spread : `95 % interval ${range} (t), ${interval(entry, "ci95_bootstrap")} (bootstrap); ${spread}`,
+      ),
+    ];
   });
   if (cards.length === 0) return "<p>No fold has been evaluated yet.</p>";
   return `<div class="scores">${cards.join("")}</div>${images.length > 0 ? `<p></p><p class="lead">Measured on ${images.length} ${measured === "training" ? "images that also trained: no sign of how the model does on others" : "validation images"}.</p>` : ""}`;
+}
+
+/** The evaluation of the first fold that has one. */
+function first(results: readonly Json[]): Json {
+  return record(results.find(({ evaluation }) => evaluation)?.evaluation);
 }
 
 /** Against the model before training: of several folds the tested differences, of one training the plain numbers. */
 function baseline({ preeval, results, aggregated }: ExperimentFiles): string {
   const groups = record(aggregated.aggregated_metrics);
   const tested = record(record(aggregated.significance).metrics);
+  const untested = Object.keys(tested).length > 0 ? ["–", null, "–"] : [];
   const rows = Object.entries(scores).flatMap(([key, name]) => {
     const test = record(tested[key]);
     const old = record(record(groups.preeval)[key]).mean ?? preeval[0]?.[key];
-    const now =
-      record(record(groups[String(aggregated.evaluated_on ?? "validation")])[key]).mean ?? record(results[0]?.evaluation)[key];
+    const now = record(record(groups[String(aggregated.evaluated_on ?? "validation")])[key]).mean ?? first(results)[key];
     if (typeof old !== "number" || typeof now !== "number") return [];
     const difference = record(test.difference);
-    const evidence = typeof test.verdict === "string" ? [interval(difference), test.p_holm ?? null, test.verdict] : [];
+    const evidence = typeof test.verdict === "string" ? [interval(difference), test.p_holm ?? null, test.verdict] : untested;
     return [[name, old, now, difference.mean ?? now - old, ...evidence]];
   });
   if (rows.length === 0) return "";
@@ -114,8 +127,8 @@ function baseline({ preeval, results, aggregated }: ExperimentFiles): string {
 }
 
 /** "0.127 to 0.187" */
-function interval(entry: Json): string {
-  const [low, high] = Array.isArray(entry.ci95_t) ? entry.ci95_t : [];
+function interval(entry: Json, key = "ci95_t"): string {
+  const [low, high] = Array.isArray(entry[key]) ? entry[key] : [];
   return typeof low === "number" && typeof high === "number" ? `${number(low)} to ${number(high)}` : "–";
 }
 
@@ -149,6 +162,7 @@ function foldTable({ results }: ExperimentFiles): string {
       ...Object.values(scores),
     ],
     rows,
+    (row) => Boolean(results[row]?.error),
   );
 }
 
@@ -210,10 +224,7 @@ async function pictureSection(pictures: readonly Picture[]): Promise<string> {
         .toBuffer();
       const alt = `image ${image}; truth in green; prediction in red`;
       const caption = `${image}: number ${rank} of the ${end}${several ? `, fold ${fold}` : ""}`;
-      return figure(
-        `<img loading="lazy" alt="${escapeHtml(alt)}" src="data:image/webp;base64,${small.toString("base64")}">`,
-        caption,
-      );
+      return figure(`<img alt="${escapeHtml(alt)}" src="data:image/webp;base64,${small.toString("base64")}">`, caption);
     }),
   );
   if (figures.length === 0) return "";
@@ -244,14 +255,15 @@ function thresholds({ results }: ExperimentFiles): string {
     : table(["fold", "chosen for", "box threshold", "precision", "recall", "F1", "Dice", "AP at .5"], rows);
 }
 
-/** At the thresholds that were tuned on validation images. */
+/** With the configured box threshold, and F1 also at the one that was tuned on other images. */
 function testScores({ results }: ExperimentFiles): string {
   const rows = results.flatMap(({ fold, test_images: images, test }) => {
     const summary = record(record(test).summary ?? test);
     if (Object.keys(summary).length === 0) return [];
-    return [[String(fold), images ?? null, ...Object.keys(scores).map((key) => summary[key] ?? null)]];
+    const tuned = record(record(test).best_f1).f1 ?? null;
+    return [[String(fold), images ?? null, ...Object.keys(scores).map((key) => summary[key] ?? null), tuned]];
   });
-  return rows.length === 0 ? "" : table(["fold", "test images", ...Object.values(scores)], rows);
+  return rows.length === 0 ? "" : table(["fold", "test images", ...Object.values(scores), "F1 at the tuned threshold"], rows);
 }
 
 function dataSection({ config, splits, images, duplicates }: ExperimentFiles): string {

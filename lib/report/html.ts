@@ -14,12 +14,21 @@ export function number(value: unknown, digits = 3): string {
     : value.toFixed(digits);
 }
 
-/** A table that scrolls inside its own box. Cells are text; those in `html` columns are markup already. */
-export function table(head: readonly string[], rows: readonly (readonly unknown[])[]): string {
+/** A table that scrolls inside its own box. Cells are text; `marked` rows, such as failures, stand out. */
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly unknown[])[],
+  marked: (row: number) => boolean = () => false,
+): string {
   const cell = (value: unknown) => (typeof value === "number" || value === null ? number(value) : escapeHtml(value ?? "–"));
   const isNumber = (column: number) => rows.some((row) => typeof row[column] === "number");
   const mark = (column: number) => (isNumber(column) ? ' class="n"' : "");
-  const body = rows.map((row) => `<tr>${row.map((value, i) => `<td${mark(i)}>${cell(value)}</td>`).join("")}</tr>`).join("\n");
+  const body = rows
+    .map(
+      (row, r) =>
+        `<tr${marked(r) ? ' class="bad"' : ""}>${row.map((value, i) => `<td${mark(i)}>${cell(value)}</td>`).join("")}</tr>`,
+    )
+    .join("\n");
   const top = head.map((name, i) => `<th scope="col"${mark(i)}>${escapeHtml(name)}</th>`).join("");
   return `<div class="scroll" tabindex="0"><table><thead><tr>${top}</tr></thead><tbody>${body}</tbody></table></div>`;
 }
@@ -34,6 +43,13 @@ export function details(summary: string, content: string): string {
 
 export function figure(content: string, caption: string): string {
   return `<figure>${content}<figcaption>${escapeHtml(caption)}</figcaption></figure>`;
+}
+
+/** Shares of a whole, from 0 to 1, as bars. */
+export function bars(rows: readonly { name: string; share: number; note: string }[]): string {
+  const row = ({ name, share, note }: (typeof rows)[number]) =>
+    `<div class="bar"><span>${escapeHtml(name)}</span><span class="track"><i style="width:${(100 * Math.min(1, Math.max(0, share))).toFixed(1)}%"></i></span><span class="note">${share.toFixed(2)} ${escapeHtml(note)}</span></div>`;
+  return `<div class="bars">${rows.map(row).join("")}</div>`;
 }
 
 /** A number large enough to be read first, with what it is and how sure it is. */
@@ -57,8 +73,11 @@ section{background:var(--card);border:1px solid var(--line);border-radius:10px;p
 .scroll{overflow-x:auto;max-width:100%;margin:0 0 8px}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums;overflow-wrap:normal}
 th,td{padding:5px 14px 5px 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
-th{color:var(--soft);font-weight:600;white-space:nowrap}.n{text-align:right;white-space:nowrap}
+th{color:var(--soft);font-weight:600;vertical-align:bottom;max-width:17ch}.n{text-align:right;white-space:nowrap}
 td{max-width:46ch}
+.bars{margin:0 0 14px;max-width:720px}.bar{display:grid;grid-template-columns:minmax(90px,170px) 1fr 118px;gap:12px;align-items:center;padding:3px 0;font-size:.88rem}
+.track{background:var(--line);border-radius:3px;height:12px;overflow:hidden}.track i{display:block;height:100%;background:var(--accent)}.bar .note{color:var(--soft);font-variant-numeric:tabular-nums;white-space:nowrap}
+.scores+.scroll{margin-top:14px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(300px,100%),1fr));gap:18px}
 figure{margin:0 0 12px;min-width:0}figcaption{color:var(--soft);font-size:.85rem;margin-top:4px}
 .chart{max-width:100%;height:auto;display:block}
@@ -67,7 +86,7 @@ img{max-width:100%;height:auto;display:block;border-radius:4px}
 details{margin:8px 0 0}summary{cursor:pointer;color:var(--accent)}
 .bad{color:var(--warn)}p{margin:0 0 10px}
 footer{color:var(--soft);font-size:.82rem}
-@media(max-width:520px){main{padding:18px 10px 40px}section{padding:14px 12px}h1{font-size:1.35rem}.score .value{font-size:1.45rem}.scores{grid-template-columns:1fr 1fr}}
+@media(max-width:520px){main{padding:18px 10px 40px}.bar{grid-template-columns:104px 1fr 84px;gap:8px}section{padding:14px 12px}h1{font-size:1.35rem}.score .value{font-size:1.45rem}.scores{grid-template-columns:1fr 1fr}}
 @media print{body{background:#fff}section{break-inside:avoid;border-color:#ccc}}`;
 
 export function page(title: string, lead: string, body: string): string {

@@ -6,7 +6,7 @@ import { writeAtomic } from "../data/write.js";
 import { CellsamError } from "../errors.js";
 import { dotChart } from "./charts.js";
 import type { Json } from "./experimentFiles.js";
-import { escapeHtml, figure, number, page, score, section, table } from "./html.js";
+import { bars, escapeHtml, figure, number, page, score, section, table } from "./html.js";
 
 export const searchFile = "optimization_results.json";
 
@@ -73,8 +73,12 @@ function settings(hyperparameters: Json): string {
 function importance({ importance: rows, importance_method: method }: Search): string {
   if (!rows)
     return "<p>Too few trials completed, or their results do not differ: nothing can be said about single settings.</p>";
-  const bars = rows.map(({ parameter, share, p_value: p }) => [parameter, share, p]);
-  return `${table(["setting", "share of the variance explained", "p"], bars)}<p class="lead">${escapeHtml(method)}.</p>`;
+  const shares = rows.map(({ parameter, share, p_value: p }) => ({
+    name: parameter,
+    share,
+    note: `(p ${p < 0.01 ? p.toFixed(3) : p.toFixed(2)})`,
+  }));
+  return `${bars(shares)}<p class="lead">${escapeHtml(method)}.</p>`;
 }
 
 /** One chart a setting: the metric of each completed trial at the value that it had. */
@@ -97,5 +101,5 @@ function trials({ all_trials: all, best_trial: best, metric_optimized: metric }:
     ...names.map((name) => shown(hyperparameters[name])),
     Math.round(seconds),
   ]);
-  return table(["trial", "state", metric, ...names, "seconds"], rows);
+  return table(["trial", "state", metric, ...names, "seconds"], rows, (row) => all[row]?.state !== "completed");
 }

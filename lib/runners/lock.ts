@@ -24,10 +24,20 @@ interface Owner {
 /** Answers the function that opens the lock again. @throws CellsamError ERR_LOCKED while another run holds it */
 export async function lockExperiment(outputDir: string, outputName: string): Promise<() => Promise<void>> {
   const path = resolve(outputDir, `.${outputName}.lock`);
-  const made = await mkdir(outputDir, { recursive: true });
+  const unusable = (cause: Error) => {
+    const message = `outputDir: ${resolve(outputDir)} is no folder that can be written to (${cause.message}); choose another`;
+    return new CellsamError("ERR_CONFIG", message, { cause, detail: { path: outputDir } });
+  };
+  const made = await mkdir(outputDir, { recursive: true }).catch((cause: Error) => {
+    throw unusable(cause);
+  });
   const { pid, started: processStarted } = markOf(process.pid);
   const owner: Owner = { pid, host: hostname(), started: new Date().toISOString(), processStarted };
-  while (!(await create(path, owner))) {
+  const lock = () =>
+    create(path, owner).catch((cause: Error) => {
+      throw unusable(cause);
+    });
+  while (!(await lock())) {
     const other = await ownerOf(path);
     if (other === "gone") continue;
     if (await alive(path, other)) {

@@ -147,6 +147,15 @@ describe("label maps", () => {
     expect([...toLabels(raw({ data: binary }), true).data]).toEqual([1, 0, 2, 2]);
   });
 
+  it("tells a photograph from a label map, and says when one id covers several regions", () => {
+    // 40 columns of narrow cells: 5 px wide they change in a fifth of all places, 3 px wide in a third.
+    const stripes = (cell: number) => Uint8Array.from({ length: 160 }, (_, i) => 1 + Math.floor(i / cell));
+    expect(toLabels(raw({ data: stripes(5), shape: [1, 160] })).count).toBe(32);
+    expect(() => toLabels(raw({ data: stripes(3), shape: [1, 160] }))).toThrow(/swapped/);
+    expect(toLabels(raw({ data: Uint8Array.of(1, 0, 1, 1) })).notes.join()).toMatch(/binary_masks/);
+    expect(toLabels(raw({ data: Uint8Array.of(0, 1, 1, 0) })).notes).toEqual([]);
+  });
+
   it("reads RGB only when the channels are equal", () => {
     expect([...toLabels(raw({ data: Uint8Array.of(3, 3, 3, 0, 0, 0), shape: [2, 1, 3] })).data]).toEqual([3, 0]);
     expect(() => toLabels(raw({ data: Uint8Array.of(3, 3, 4, 0, 0, 0), shape: [2, 1, 3] }))).toThrow(/coloured/);

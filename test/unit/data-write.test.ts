@@ -12,10 +12,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** [H,W] with every id up to `highest` somewhere; 600 rows so that a TIFF has several strips. */
+/** [H,W], a row an id, evenly up to `highest`; 600 rows so that a TIFF has several strips. */
 function ladder(highest: number, height = 600, width = 7) {
-  const step = highest / (height * width - 1);
-  return { data: Int32Array.from({ length: height * width }, (_, i) => Math.round(i * step)), shape: [height, width] as const };
+  const id = (i: number) => Math.round((Math.floor(i / width) * highest) / (height - 1));
+  return { data: Int32Array.from({ length: height * width }, (_, i) => id(i)), shape: [height, width] as const };
 }
 
 describe("writeLabels", () => {

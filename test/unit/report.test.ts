@@ -25,6 +25,7 @@ const described = (mean: number) => ({
   mean,
   std: 0.01,
   ci95_t: [mean - 0.1, mean + 0.1],
+  ci95_bootstrap: [mean - 0.05, mean + 0.05],
   values_per_fold: [mean, mean],
 });
 const group = (ap50: number) => Object.fromEntries(Object.entries(scores(ap50)).map(([key, value]) => [key, described(value)]));
@@ -49,7 +50,7 @@ async function experiment(): Promise<string> {
     evaluation: null,
   };
   const results = [
-    { fold: 1, ...fold, best_f1, test_images: 3, test: { summary: scores(0.55) } },
+    { fold: 1, ...fold, best_f1, test_images: 3, test: { summary: scores(0.55), best_f1: { f1: 0.4321 } } },
     { fold: 2, ...fold },
     failed,
   ];
@@ -158,9 +159,9 @@ describe.skipIf(!chromium)("in Chromium", () => {
         "configuration",
         "environment",
       ],
-      ["0.610", "better", "failed", "batch_size", "97", "0.550"],
+      ["0.610", "better", "failed", "batch_size", "97", "0.550", "0.432", "0.560 to 0.660"],
     ],
-    ["a search", search, ["best", "importance", "values", "trials"], ["2 (best)", "pruned", "0.700", "80"]],
+    ["a search", search, ["best", "importance", "values", "trials"], ["2 (best)", "pruned", "0.700", "0.80 (p 0.01)"]],
     ["an experiment that has only begun", begun, ["scores", "data", "configuration"], ["not finished"]],
   ])(
     "%s",

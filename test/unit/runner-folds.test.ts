@@ -335,6 +335,16 @@ describe("an experiment's lock", () => {
     expect(existsSync(join(out, ".run.lock"))).toBe(false);
   });
 
+  it("needs a folder, and says so of anything else", async () => {
+    const out = newOutput();
+    await writeFile(out, "a file");
+    await expect(lockExperiment(out, "run")).rejects.toMatchObject({
+      code: "ERR_CONFIG",
+      message: expect.stringContaining(out),
+    });
+    await expect(lockExperiment(join(out, "below"), "run")).rejects.toMatchObject({ code: "ERR_CONFIG" });
+  });
+
   it("of a dead process is taken over, of a living one on another host only when it is old", async () => {
     const out = newOutput();
     const lock = join(out, ".run.lock");
