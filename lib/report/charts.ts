@@ -31,7 +31,7 @@ export interface LineChart {
 const rowHeight = 16;
 const letterWidth = 6.2;
 
-/** Values over epochs with a legend below. A logarithmic axis leaves out what is not above 0. */
+/** Values over epochs with a legend below. `log` leaves out what is not above 0, and asks for a logarithmic axis where values span enough. */
 export function lineChart({ lines, title, y = "loss", log = false, width = 420, height = 260 }: LineChart): string {
   const groups = [...new Set(lines.map((line) => line.group ?? line.name))];
   const colour = (line: Line) => palette[groups.indexOf(line.group ?? line.name) % palette.length] as string;
@@ -54,6 +54,8 @@ export function lineChart({ lines, title, y = "loss", log = false, width = 420, 
   const low = numbers.length > 0 ? Math.min(...numbers) : log ? 0.1 : 0;
   const high = numbers.length > 0 ? Math.max(...numbers) : 1;
   const domain = log ? [low / 1.1, Math.max(high * 1.1, low * 1.3)] : [Math.min(0, low), high > 0 ? high * 1.04 : 1];
+  const ticks = log ? logTicks(domain[0] as number, domain[1] as number) : [];
+  const logarithmic = ticks.length > 1;
   const svg = Plot.plot({
     document: document as unknown as never,
     className: "chart",
@@ -65,12 +67,12 @@ export function lineChart({ lines, title, y = "loss", log = false, width = 420, 
     marginBottom: 36,
     x: { label: "epoch", labelArrow: "none", domain: [1, Math.max(2, longest)], ticks: epochTicks(longest), tickFormat: "d" },
     y: {
-      type: log ? "log" : "linear",
+      type: logarithmic ? "log" : "linear",
       label: null,
       labelArrow: "none",
       domain,
       grid: true,
-      ticks: log ? logTicks(domain[0] as number, domain[1] as number) : 5,
+      ticks: logarithmic ? ticks : 5,
       tickFormat: (value: number) => String(Number(value.toPrecision(3))),
     },
     marks,
@@ -80,7 +82,7 @@ export function lineChart({ lines, title, y = "loss", log = false, width = 420, 
     rows,
     width,
     height,
-    label: log ? `${y} (log scale)` : y,
+    label: logarithmic ? `${y} (log scale)` : y,
     labelY: top + 2,
     hasDot: lines.some(({ best }) => best !== undefined),
   });
@@ -118,15 +120,13 @@ function epochTicks(longest: number): number[] {
   return step === 1 ? ticks : [1, ...ticks];
 }
 
-/** 1, 2 and 5 of each decade, of many decades only the 1; evenly spaced numbers where fewer than two of them lie in the range. */
+/** 1, 2 and 5 of each decade, of many decades only the 1. With fewer than two in the range a linear axis reads better. */
 function logTicks(low: number, high: number): number[] {
   const decades = Array.from({ length: 80 }, (_, i) => i - 40);
   const steps = high / low > 1e3 ? [1] : [1, 2, 5];
   const round = (value: number) => Number(value.toPrecision(2));
   const ticks = decades.flatMap((power) => steps.map((step) => round(step * 10 ** power)));
-  const inside = ticks.filter((tick) => tick >= low && tick <= high);
-  if (inside.length > 1) return inside;
-  return [...new Set([0.15, 0.5, 0.85].map((share) => round(low + share * (high - low))))];
+  return ticks.filter((tick) => tick >= low && tick <= high);
 }
 
 interface LegendItem {

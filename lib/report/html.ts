@@ -73,7 +73,7 @@ section{background:var(--card);border:1px solid var(--line);border-radius:10px;p
 .scroll{overflow-x:auto;max-width:100%;margin:0 0 8px}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums;overflow-wrap:normal}
 th,td{padding:5px 14px 5px 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
-th{color:var(--soft);font-weight:600;vertical-align:bottom;max-width:17ch}.n{text-align:right;white-space:nowrap}
+th{color:var(--soft);font-weight:600;vertical-align:bottom;max-width:17ch}.n{text-align:right}td.n{white-space:nowrap}
 td{max-width:46ch}
 .bars{margin:0 0 14px;max-width:720px}.bar{display:grid;grid-template-columns:minmax(90px,170px) 1fr 118px;gap:12px;align-items:center;padding:3px 0;font-size:.88rem}
 .track{background:var(--line);border-radius:3px;height:12px;overflow:hidden}.track i{display:block;height:100%;background:var(--accent)}.bar .note{color:var(--soft);font-variant-numeric:tabular-nums;white-space:nowrap}

@@ -139,7 +139,10 @@ describe("ranges", () => {
   it("are reported all at once, with what is missing", () => {
     const keys = problems(() => new ExperimentConfig({ batchSize: 0, seed: -1 } as never)).map(({ key }) => key);
     expect(keys.sort()).toEqual(["batchSize", "imgPath", "maskPath", "outputName", "seed"]);
-    expect(problems(() => new ExperimentConfig())[0]).toEqual({ key: "imgPath", message: "is missing (img_path in files), must be a path" });
+    expect(problems(() => new ExperimentConfig())[0]).toEqual({
+      key: "imgPath",
+      message: "is missing (img_path in files), must be a path",
+    });
   });
 });
 
