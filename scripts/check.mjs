@@ -27,7 +27,7 @@ const nativeArrows = {
 
 /** Layers of lib/, lowest first: a file may import from its own room, and from rooms of lower layers. */
 const layers = [
-  ["errors", "names", "version"],
+  ["errors", "fileHash", "names", "version"],
   ["runtime"],
   ["native"],
   ["events", "losses", "evaluation"],

@@ -5,11 +5,11 @@
  * SHA-256. The runner's best weights are first kept as versions in the resume folder, so that the run state on disk always names
  * weights that still exist, whenever the process dies.
  */
-import { createHash } from "node:crypto";
-import { createReadStream, existsSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { copyFile, link, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { CellsamError } from "../errors.js";
+import { fileHash } from "../fileHash.js";
 import { readJson, writeJson } from "./json.js";
 
 export interface SavedWeights {
@@ -181,7 +181,7 @@ export class CheckpointManager {
     const name = basename(wanted);
     const entry = wanted === join(this.checkpointDir, name) ? (await this.#manifest()).files[name] : undefined;
     if (entry) {
-      const sha256 = await hashOf(wanted);
+      const sha256 = await fileHash(wanted);
       if (sha256 !== entry.sha256 && sha256 !== entry.next) {
         const message = `${wanted} is not the file that was saved: its content has changed. Restore it, or load another checkpoint`;
         throw new CellsamError("ERR_CHECKPOINT_CORRUPT", message, { detail: { path: wanted } });
@@ -335,9 +335,3 @@ const unknownEntry: Entry = {
 };
 
 const suffix = (stage?: 1 | 2) => (stage ? `_s${stage}` : "");
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest("hex");
-}

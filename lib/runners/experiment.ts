@@ -11,6 +11,7 @@ import { type DuplicatePair, duplicateSets } from "../data/duplicates.js";
 import type { Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
 import { EventChannel, type TrainingEvent } from "../events.js";
+import { fileHash } from "../fileHash.js";
 import { readJson, writeJson } from "../monitor/json.js";
 import { Log } from "../monitor/log.js";
 import { loadEngine } from "../native.js";
@@ -28,7 +29,7 @@ import { OutputTree } from "./outputTree.js";
 import { type FoldResult, failedResult, writeResults } from "./results.js";
 import { beginFold, checkInputs, newRunState, type RunState, readRunState, writeRunState } from "./resume.js";
 import { RunMonitor } from "./runMonitor.js";
-import { fileHash, storeKey, type TileStore, tileStore } from "./tiles.js";
+import { storeKey, type TileStore, tileStore } from "./tiles.js";
 
 const logger = "cellsam.runner";
 

@@ -1,15 +1,15 @@
 /** The store of training tiles of one data set, built once and shared by every run with the same files and settings. */
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { intensityOf } from "../config/data.js";
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { CheckedPair } from "../data/check.js";
 import type { LabelMap, NdImage } from "../data/image.js";
 import { filesOf, pairImage, pairLabels } from "../data/source.js";
 import { CellsamError } from "../errors.js";
+import { fileHash } from "../fileHash.js";
 import { readJson, writeJson } from "../monitor/json.js";
 import type { ImageArray, openStoreWriter, StoreImage } from "../session.js";
 
@@ -25,13 +25,6 @@ export interface TileStore {
   path: string;
   key: string;
   sources: SourceTiles[];
-}
-
-/** SHA-256 of a file, in hex. */
-export async function fileHash(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  return hash.digest("hex");
 }
 
 function tileSettings(config: ExperimentConfig) {

@@ -3,13 +3,12 @@
  * mends it. Loading native code is tried in a child process, since a bad library can end a process.
  */
 import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
-import { createReadStream, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { CellsamError } from "../errors.js";
+import { fileHash } from "../fileHash.js";
 import { resolveEngine } from "./engine.js";
 import { type Libtorch, resolveLibtorch } from "./resolve.js";
 
@@ -89,13 +88,13 @@ async function checksumCheck(libtorch: Libtorch): Promise<Check> {
   const ready = JSON.parse(readFileSync(join(libtorch.path, "READY.json"), "utf8")) as { files?: Record<string, string> };
   const files = Object.entries(ready.files ?? {});
   for (const [name, expected] of files) {
-    const hash = createHash("sha256");
+    let found: string;
     try {
-      await pipeline(createReadStream(join(libtorch.path, name)), hash);
+      found = await fileHash(join(libtorch.path, name));
     } catch (error) {
       return { name: "libraries", ok: false, found: messageOf(error), mend: "npx cellsam setup --force" };
     }
-    if (hash.digest("hex") !== expected) {
+    if (found !== expected) {
       return { name: "libraries", ok: false, found: `${name} is not what setup stored`, mend: "npx cellsam setup --force" };
     }
   }

@@ -3,13 +3,11 @@
  * place; nothing counts as there before READY.json is written and the folder has its name.
  */
 import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { CellsamError } from "../errors.js";
+import { fileHash } from "../fileHash.js";
 import { download } from "./download.js";
 import { cacheFolder, libraryName, libtorchVersion } from "./resolve.js";
 import { copyFolder, unpackArchive } from "./unpack.js";
@@ -187,7 +185,7 @@ async function pipDownload(work: string, options: SetupOptions): Promise<string>
 }
 
 async function verify(path: string, expected: string): Promise<void> {
-  const found = await sha256(path);
+  const found = await fileHash(path);
   if (found === expected.toLowerCase()) return;
   throw new CellsamError(
     "ERR_CHECKSUM",
@@ -198,16 +196,11 @@ async function verify(path: string, expected: string): Promise<void> {
   );
 }
 
-async function sha256(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  return hash.digest("hex");
-}
-
 /** SHA-256 of every library, so that `cellsam doctor` can tell a damaged one. */
 async function checksums(folder: string): Promise<Record<string, string>> {
   const sums: Record<string, string> = {};
-  for (const name of (await readdir(join(folder, "lib"))).sort()) sums[`lib/${name}`] = await sha256(join(folder, "lib", name));
+  for (const name of (await readdir(join(folder, "lib"))).sort())
+    sums[`lib/${name}`] = await fileHash(join(folder, "lib", name));
   return sums;
 }
 
