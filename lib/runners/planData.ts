@@ -1,12 +1,11 @@
 /** The first half of a run, for a plan: the same checks of the data and the same splits. */
 import type { ExperimentConfig } from "../config/experiment.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
-import { type DuplicatePair, duplicateSets, findDuplicates, type Thumbnail, thumbnail } from "../data/duplicates.js";
-import { pairImage } from "../data/source.js";
+import { type DuplicatePair, duplicateSets } from "../data/duplicates.js";
 import type { Splits } from "../data/split.js";
 import { configuredStrategy } from "../strategies/configured.js";
 import { preparedSplits } from "../strategies/strategy.js";
-import { fileHash } from "./tiles.js";
+import { duplicatesOf } from "./duplicates.js";
 
 /** @throws CellsamError ERR_DATASET with everything that is wrong; the signal's reason */
 export function plannedData(
@@ -20,11 +19,7 @@ export function plannedData(
 /** Images that show the same; none when they are not to be looked for. */
 export async function plannedDuplicates(config: ExperimentConfig, { pairs }: Dataset): Promise<DuplicatePair[]> {
   if (!config.findDuplicates) return [];
-  const thumbnails: Thumbnail[] = [];
-  for (const pair of pairs) {
-    thumbnails.push(thumbnail(pair.stem, await fileHash(pair.image), await pairImage(pair, config)));
-  }
-  return findDuplicates(thumbnails, config.duplicateThreshold);
+  return duplicatesOf(pairs, config);
 }
 
 /** @throws CellsamError ERR_SPLIT */

@@ -4,17 +4,14 @@
  */
 import type { SearchOptions } from "../config/search.js";
 import { CellsamError } from "../errors.js";
+import { deviation, mean, studentQuantile } from "../stats/summary.js";
 import type { TrialEpoch, TrialFold } from "./messages.js";
 import { better, metricPath } from "./metric.js";
 import type { Judgement, Pruner } from "./pruner.js";
 
-/** 95 % points of Student's t for 1 to 10 degrees of freedom. */
-const t95 = [6.3138, 2.92, 2.3534, 2.1318, 2.015, 1.9432, 1.8946, 1.8595, 1.8331, 1.8125];
-
-/** 95 % point of Student's t; past 10 degrees of freedom by two Cornish-Fisher terms, right to 0.001. */
+/** 95 % point of Student's t. */
 export function studentT95(freedom: number): number {
-  const z = 1.644854;
-  return t95[freedom - 1] ?? z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2);
+  return studentQuantile(0.95, freedom);
 }
 
 /** Whether `own` is clearly worse than `best`, fold by fold, of `folds` in all. Needs two folds. */
@@ -22,10 +19,9 @@ export function hopeless(own: readonly number[], best: readonly number[], folds:
   const deficits = own.map((value, i) => (mode === "max" ? 1 : -1) * ((best[i] as number) - value));
   const n = deficits.length;
   if (n < 2) return false;
-  const mean = deficits.reduce((sum, d) => sum + d, 0) / n;
-  const variance = deficits.reduce((sum, d) => sum + (d - mean) ** 2, 0) / (n - 1);
+  const deficit = mean(deficits);
   // Of k folds, the validation images are 1 / (k - 1) of the training images.
-  return mean > studentT95(n - 1) * Math.sqrt((1 / n + 1 / (folds - 1)) * variance) && mean > 0;
+  return deficit > studentT95(n - 1) * Math.sqrt(1 / n + 1 / (folds - 1)) * deviation(deficits) && deficit > 0;
 }
 
 /** The flat name under which a fold's event carries the metric; null where it does not. */
@@ -83,12 +79,9 @@ export class FoldPruner implements Pruner {
   }
 
   completed(_trialId: number, folds: readonly (number | null)[]): void {
-    const mean = (values: readonly (number | null)[]) => {
-      const known = values.filter((value) => value !== null);
-      return known.reduce((sum, value) => sum + value, 0) / known.length;
-    };
-    const own = mean(folds);
+    const known = (values: readonly (number | null)[]) => mean(values.filter((value) => value !== null));
+    const own = known(folds);
     if (!Number.isFinite(own)) return;
-    if (this.#best === null || better(own, mean(this.#best), this.#options.mode)) this.#best = [...folds];
+    if (this.#best === null || better(own, known(this.#best), this.#options.mode)) this.#best = [...folds];
   }
 }

@@ -46,8 +46,10 @@ export interface EndLine {
   trial_id: number;
   state: "completed" | "failed" | "pruned";
   metric_value: number | null;
+  /** As in results/individual_results.json; empty without success. */
   results: FoldRecord[];
   history: LossHistory[];
+  /** How far a trial came that did not complete. */
   reached: Reached | null;
   seconds: number;
   error?: TrialFailure;

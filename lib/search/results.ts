@@ -8,25 +8,15 @@ import type { MetricsFile } from "../monitor/metricsTracker.js";
 import type { OutputTree } from "../runners/outputTree.js";
 import { fewestTrials, type Importance, importanceOf } from "./importance.js";
 import type { EndLine, LossHistory, Reached } from "./journal.js";
-import type { TrialFailure } from "./messages.js";
 import { better, type FoldRecord } from "./metric.js";
 import type { Hyperparameters, Trial } from "./trials.js";
 
-export interface TrialRecord {
-  trial_id: number;
+/** What the journal says of a trial's end, with the trial itself. */
+export interface TrialRecord extends Omit<EndLine, "crashed"> {
   /** Folder of the trial's experiment, in the folder of the search. */
   name: string;
   hyperparameters: Hyperparameters;
-  state: "completed" | "failed" | "pruned";
   success: boolean;
-  metric_value: number | null;
-  /** As in results/individual_results.json; empty without success. */
-  results: FoldRecord[];
-  history: LossHistory[];
-  /** How far a trial came that did not complete. */
-  reached: Reached | null;
-  seconds: number;
-  error?: TrialFailure;
 }
 
 /** The content of optimization_results.json; its keys are those of the file. */

@@ -5,6 +5,7 @@ import { fromSnake } from "../config/python.js";
 import type { Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
 import { readJson } from "../monitor/json.js";
+import { mean } from "../monitor/metricsTracker.js";
 import { type Comparison, comparePaired } from "./compare.js";
 import { type FoldMetrics, foldMetrics, type Numbers, numbersOf } from "./folds.js";
 
@@ -77,7 +78,7 @@ function averaged(rows: readonly Numbers[]): Numbers {
   return Object.fromEntries(
     names.map((name) => {
       const values = rows.map((row) => row[name] ?? null).filter((value) => value !== null);
-      return [name, values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length];
+      return [name, mean(values)];
     }),
   );
 }

@@ -45,9 +45,14 @@ export function describe(all: readonly (number | null)[], seed = 0): Description
   return { ...base, std: deviation(values), ci95T: tInterval(values), ci95Bootstrap: bootstrapInterval(values, seed) };
 }
 
+/** The point below which the share `p` of Student's t distribution lies. */
+export function studentQuantile(p: number, freedom: number): number {
+  return jstat.studentt.inv(p, freedom);
+}
+
 /** Of the mean of at least two values. */
 export function tInterval(values: readonly number[], level = 0.95): Interval {
-  const half = (jstat.studentt.inv(0.5 + level / 2, values.length - 1) * deviation(values)) / Math.sqrt(values.length);
+  const half = (studentQuantile(0.5 + level / 2, values.length - 1) * deviation(values)) / Math.sqrt(values.length);
   return [mean(values) - half, mean(values) + half];
 }
 
