@@ -11,12 +11,13 @@
 namespace cellsam::data {
 namespace {
 
-// Channel constants [1,3,1,1] on the images' device: SAM's on the 0..255 scale, ImageNet's on the 0..1 scale.
+// Channel constants [1,3,1,1] on the images' device: SAM's on the 0..255 scale, ImageNet's on the 0..1 scale. Filled in there:
+// a copy from plain host memory would wait for all work that is queued on a GPU.
 at::Tensor constants(const at::Tensor& like, float red, float green, float blue) {
-  auto values = at::empty({1, 3, 1, 1}, at::kFloat);
-  auto* to = values.data_ptr<float>();
-  to[0] = red, to[1] = green, to[2] = blue;
-  return values.to(like.device(), /*non_blocking=*/true);
+  auto values = at::empty({1, 3, 1, 1}, like.options().dtype(at::kFloat));
+  int channel = 0;
+  for (const float value : {red, green, blue}) values.select(1, channel++).fill_(value);
+  return values;
 }
 at::Tensor sam_mean(const at::Tensor& like) { return constants(like, 123.675F, 116.28F, 103.53F); }
 at::Tensor sam_std(const at::Tensor& like) { return constants(like, 58.395F, 57.12F, 57.375F); }

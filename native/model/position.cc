@@ -25,7 +25,8 @@ at::Tensor sine_2d(const at::Tensor& position, const SineOptions& options) {
 GridPosition grid_position(const at::Tensor& padding) {
   const auto inside = padding.logical_not();
   const auto centres = [](const at::Tensor& line) {  // [B,n]
-    const auto count = line.cumsum(1, at::kFloat);
+    // Counted in whole numbers: on CUDA some versions of torch refuse to add floats up in deterministic mode.
+    const auto count = line.cumsum(1, at::kLong).to(at::kFloat);
     return (count - 0.5) / count.slice(1, -1);
   };
   return {centres(inside.select(2, 0)), centres(inside.select(1, 0))};
