@@ -9,9 +9,10 @@
 
 namespace cellsam::data {
 
-Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, const Augmenter& augment) {
+Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, const Augmenter& augment, bool pinned) {
   const auto n = static_cast<std::int64_t>(indices.size()), size = store.tile_size();
-  Batch batch{at::empty({n, 3, size, size}, at::kByte), at::empty({n, size, size}, at::kInt), {}, indices};
+  const auto memory = [pinned](at::ScalarType type) { return at::TensorOptions(type).pinned_memory(pinned); };
+  Batch batch{at::empty({n, 3, size, size}, memory(at::kByte)), at::empty({n, size, size}, memory(at::kInt)), {}, indices};
   for (std::int64_t i = 0; i < n; ++i) {
     const auto sample = store.sample(indices[i]);
     at::Tensor image = sample.image, labels = sample.labels;
@@ -32,8 +33,8 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
 }
 
 BatchLoader::BatchLoader(std::shared_ptr<const Store> store, std::vector<std::vector<std::int64_t>> batches, Augmenter augment,
-                         std::size_t first)
-    : store_(std::move(store)), batches_(std::move(batches)), augment_(std::move(augment)), first_(first) {
+                         std::size_t first, bool pinned)
+    : store_(std::move(store)), batches_(std::move(batches)), augment_(std::move(augment)), first_(first), pinned_(pinned) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -68,7 +69,7 @@ void BatchLoader::run() {
         changed_.wait(lock, [this] { return !ready_ || stop_; });
         if (stop_) return;
       }
-      auto batch = assemble(*store_, batches_[i], augment_);
+      auto batch = assemble(*store_, batches_[i], augment_, pinned_);
       {
         std::lock_guard lock(mutex_);
         ready_ = std::move(batch);

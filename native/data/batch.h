@@ -33,14 +33,15 @@ struct Batch {
 using Augmenter = std::function<std::pair<at::Tensor, at::Tensor>(
     const at::Tensor& image, const at::Tensor& labels, const std::array<std::int64_t, 4>& valid, std::uint64_t sample)>;
 
-// The tiles `indices` of the store as one batch, in that order.
-Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, const Augmenter& augment = {});
+// The tiles `indices` of the store as one batch, in that order. `pinned`: in memory that a GPU reads by itself.
+Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, const Augmenter& augment = {},
+               bool pinned = false);
 
 class BatchLoader {
  public:
   // Serves `batches` (see in_batches) from number `first` on.
   BatchLoader(std::shared_ptr<const Store> store, std::vector<std::vector<std::int64_t>> batches, Augmenter augment = {},
-              std::size_t first = 0);
+              std::size_t first = 0, bool pinned = false);
   ~BatchLoader();  // stops and joins, also with batches left
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
@@ -55,6 +56,7 @@ class BatchLoader {
   std::vector<std::vector<std::int64_t>> batches_;
   Augmenter augment_;
   std::size_t first_;
+  bool pinned_;
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -40,10 +40,9 @@ void prepare_thread(std::int64_t threads, bool deterministic) {
   // cuBLAS reads this when its first handle is made, and torch refuses to multiply deterministically without it.
   if (deterministic) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   at::globalContext().setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
-}
-
-at::Tensor upload(const at::Tensor& host, at::Device device) {
-  return device.is_cpu() ? host : host.pin_memory().to(device, /*non_blocking=*/true);
+  // torch lets cuDNN round float32 convolutions to 10 bits of mantissa, though not matrix products. fp32 means fp32 here; who
+  // wants speed takes bf16.
+  at::globalContext().setAllowTF32CuDNN(false);
 }
 
 Autocast::Autocast(at::Device device, Precision precision) : type_(device.type()), active_(precision == Precision::bf16) {

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "base/upload.h"
 #include "engine.h"
 
 namespace cellsam::engine {
@@ -19,9 +20,6 @@ Precision parse_precision(const std::string& name);
 // Threads, flushed denormals and the deterministic flag. torch keeps the first two per thread, so every thread that computes
 // calls this first; the flag is the process's, so sessions that compute side by side should agree on it.
 void prepare_thread(std::int64_t threads, bool deterministic);
-
-// A host tensor on `device`. Through pinned memory: a copy from pageable memory would first wait for all work that is queued.
-at::Tensor upload(const at::Tensor& host, at::Device device);
 
 // Runs its scope under bf16 autocast on one device type; does nothing for fp32.
 class Autocast {

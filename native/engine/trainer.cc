@@ -53,6 +53,8 @@ Trainer::Trainer(std::unique_ptr<Stage> stage, const TrainerOptions& options, st
       optimizer_(stage_->groups(), {.method = options.optimizer}),
       schedule_(options.schedule) {}
 
+bool Trainer::on_gpu() const { return stage_->parameters().front().second.is_cuda(); }
+
 double Trainer::learning_rate() const { return options_.learning_rate * schedule_.factor(updates_); }
 
 double Trainer::observe(double loss) {
@@ -114,7 +116,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
   };
 
   data::BatchLoader loader(request.store, data::in_batches(order, request.batch_size), augmenter(request),
-                           static_cast<std::size_t>(request.start_step));
+                           static_cast<std::size_t>(request.start_step), on_gpu());
   optimizer_.zero_grad();  // of a group that an error left half done
   bool pending = false;    // gradients of a group that is not stepped yet
   bool stopped = false;
@@ -253,7 +255,7 @@ Dict Trainer::validate(const EpochRequest& request, Control& control) {
       sums.add(landed->values);
     }
   };
-  data::BatchLoader loader(request.store, data::in_batches(request.indices, request.batch_size));
+  data::BatchLoader loader(request.store, data::in_batches(request.indices, request.batch_size), {}, 0, on_gpu());
   const auto steps = batches_of(request);
   for (std::int64_t step = 0; step < steps; ++step) {
     stop_if_abandoned(control);

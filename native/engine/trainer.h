@@ -76,6 +76,7 @@ class Trainer {
   void require_finite(const Place& place, const LossQueue::Landed& landed);
   [[noreturn]] void fail_non_finite(const Place& place, const LossQueue::Step& step, const std::string& what);
   std::optional<NonFiniteOrigin> find_origin(const Place& place, const LossQueue::Step& step);
+  bool on_gpu() const;
   data::Augmenter augmenter(const EpochRequest& request) const;
   void tell_notices(Control& control);
   // Runs `compute` (learn or measure of the stage). The matching of stage 1 meets bad numbers before any loss does; `earlier`
