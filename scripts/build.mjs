@@ -1,8 +1,9 @@
 /**
- * `npm run build`: TypeScript into dist/, and both native binaries into build/Release, where node-gyp-build finds them.
+ * `npm run build`: TypeScript into dist/, and the native binaries into build/Release, where node-gyp-build finds them.
  *
  *   --libtorch FOLDER   builds the engine against this libtorch (with include/); default: the one that the package itself finds
  *   --binding           builds binding.node only, without any libtorch
+ *   --cuda              insists on libcellsam_cuda; without it that is built when libtorch has CUDA and nvcc is there
  *   --tests             also builds the native test programs into build/test
  */
 import { availableParallelism, freemem } from "node:os";
@@ -11,7 +12,12 @@ import { parseArgs } from "node:util";
 import { root, run } from "./ready.mjs";
 
 const { values: options } = parseArgs({
-  options: { libtorch: { type: "string" }, binding: { type: "boolean" }, tests: { type: "boolean" } },
+  options: {
+    libtorch: { type: "string" },
+    binding: { type: "boolean" },
+    cuda: { type: "boolean" },
+    tests: { type: "boolean" },
+  },
 });
 
 // Two of the engine's larger files compiled at once take about 3 GB.
@@ -22,7 +28,9 @@ const env = { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: process.env.CMAKE_BUIL
 run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "."]);
 const libtorch = options.binding ? "" : (options.libtorch ?? (await found()));
 // Configured each time: cmake-js would otherwise build with the libtorch of the last call.
-cmakeJs("configure", `--CDLIBTORCH=${libtorch}`, `--CDCELLSAM_TESTS=${options.tests ? "ON" : "OFF"}`);
+const cuda = options.cuda ? "ON" : "AUTO";
+const tests = options.tests ? "ON" : "OFF";
+cmakeJs("configure", `--CDLIBTORCH=${libtorch}`, `--CDCELLSAM_CUDA=${cuda}`, `--CDCELLSAM_TESTS=${tests}`);
 cmakeJs("build");
 if (options.tests) run("cmake", ["--build", "build", "--target", "native_tests"], { env });
 

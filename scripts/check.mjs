@@ -21,6 +21,7 @@ const nativeArrows = {
   optim: [],
   metric: [],
   weights: [],
+  cuda: [],
   infer: ["model", "data", "metric"],
   engine: ["model", "loss", "augment", "data", "optim", "metric", "weights", "infer"],
 };
@@ -120,6 +121,8 @@ function checkBinaries() {
     const dynamic = execFileSync("readelf", ["-d", join(release, name)], { encoding: "utf8" });
     if (/\((RPATH|RUNPATH)\)/.test(dynamic)) problems.push(`${name}: remembers a library path of the build machine`);
     const torch = /\[lib(torch|c10)/.test(dynamic);
+    if (/^libcellsam_engine/.test(name) && /\[lib(torch_cuda|c10_cuda|cuda)/.test(dynamic))
+      problems.push(`${name}: depends on CUDA, which only libcellsam_cuda may`);
     if (name === "binding.node" && torch) problems.push(`${name}: depends on libtorch`);
   }
 }

@@ -108,7 +108,12 @@ async function loadChecks(options: DoctorOptions, env: NodeJS.ProcessEnv): Promi
   try {
     const { stdout } = await promisify(execFile)(process.execPath, ["-e", script], { env, timeout: 60_000 });
     const { info, driver } = JSON.parse(stdout) as {
-      info: { torch: string; cpu_capability: string; devices: { kind: string; name: string }[] };
+      info: {
+        torch: string;
+        cpu_capability: string;
+        devices: { kind: string; name: string }[];
+        cuda_kernels: string[] | string;
+      };
       driver: { cuda: string; devices: { name: string }[] } | null;
     };
     const devices = info.devices.map((device) => (device.kind === "cpu" ? "cpu" : device.name)).join(", ");
@@ -116,10 +121,12 @@ async function loadChecks(options: DoctorOptions, env: NodeJS.ProcessEnv): Promi
     if (!driver) return [load, { name: "gpu", ok: true, found: "no GPU driver" }];
     const found = `${driver.devices.map(({ name }) => name).join(", ")}, driver for CUDA ${driver.cuda}`;
     const usable = info.devices.some(({ kind }) => kind === "cuda");
-    return [
-      load,
-      { name: "gpu", ok: true, found, ...(usable ? {} : { mend: "npx cellsam setup, for a libtorch that uses it" }) },
-    ];
+    const gpu: Check = { name: "gpu", ok: true, found };
+    if (!usable) return [load, { ...gpu, mend: "npx cellsam setup, for a libtorch that uses it" }];
+    // Without our own kernels torch's operators do the same work, only slower: nothing is broken.
+    const { cuda_kernels: kernels } = info;
+    const own = Array.isArray(kernels) ? `own: ${kernels.join(", ")}` : `torch's only: ${kernels}`;
+    return [load, gpu, { name: "kernels", ok: true, found: own }];
   } catch (error) {
     const text = String((error as { stderr?: string }).stderr || messageOf(error)).trim();
     // The message of the native layer for a half of the package that is not there.

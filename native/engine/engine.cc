@@ -7,6 +7,7 @@
 #include "base/options.h"
 #include "engine.h"
 #include "engine/candidates.h"
+#include "engine/cuda_library.h"
 #include "engine/device.h"
 #include "engine/device_memory.h"
 #include "engine/losses.h"
@@ -57,6 +58,7 @@ class TorchEngine final : public Engine {
       if (command == "info") {
         auto info = describe_devices();
         info["live_objects"] = live_sessions.load();
+        info["cuda_kernels"] = describe_cuda_library();
         return info;
       }
       if (command == "sizes") {
@@ -91,5 +93,7 @@ class TorchEngine final : public Engine {
 
 extern "C" CELLSAM_API cellsam::Engine* cellsam_engine(int abi) {
   static cellsam::engine::TorchEngine engine;
-  return abi == cellsam::kEngineAbi ? &engine : nullptr;
+  if (abi != cellsam::kEngineAbi) return nullptr;
+  cellsam::engine::load_cuda_library();
+  return &engine;
 }

@@ -1,0 +1,10 @@
+// What the files that nvcc compiles offer to the ones that know tensors. Neither sees the other's headers: nvcc takes a second
+// for such a file, and 20 s for one with torch in it. `stream` is a cudaStream_t; a failed launch is the caller's to ask for.
+#pragma once
+
+namespace cellsam::cuda {
+
+struct MaskLossArguments;
+void launch_mask_losses(const MaskLossArguments& arguments, void* stream);
+
+}  // namespace cellsam::cuda

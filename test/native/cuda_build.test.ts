@@ -1,0 +1,83 @@
+// libcellsam_cuda as far as a machine without a GPU can tell: that its kernels compile, that the library was built for every GPU
+// that it promises, and that the engine finds its operators. Each part needs a tool that not every machine has.
+import { execFile, execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { engineCall } from "../../lib/native.js";
+import { root } from "../programs.js";
+import { gpusOf } from "./fatbin.js";
+
+const has = (command: string) => spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
+const kernels = readdirSync(join(root, "native", "cuda")).filter((name) => name.endsWith(".cu"));
+if (!has("nvcc")) console.warn("SKIPPED: nvcc is not here, so no kernel is compiled");
+
+describe.skipIf(!has("nvcc"))("nvcc", () => {
+  // One architecture and no library: what takes minutes is left to the build.
+  it.each(kernels)("compiles %s", { timeout: 300_000 }, async (name) => {
+    const folder = mkdtempSync(join(tmpdir(), "cellsam-nvcc-"));
+    try {
+      const flags = ["-std=c++20", "-arch=sm_80", "-Werror=all-warnings", `-I${join(root, "native")}`];
+      const run = promisify(execFile)("nvcc", [
+        ...flags,
+        "-c",
+        join(root, "native", "cuda", name),
+        "-o",
+        join(folder, "out.o"),
+      ]);
+      expect((await run).stderr).toBe("");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe("a libtorch without CUDA", () => {
+  const cuda = existsSync(join(process.env.CELLSAM_LIBTORCH ?? "", "lib", "libtorch_cuda.so"));
+  it.skipIf(cuda)("has no kernels of ours, and that is no error", () => {
+    expect(engineCall<{ cuda_kernels: unknown }>("info").cuda_kernels).toBe("this libtorch has no CUDA");
+  });
+});
+
+const release = join(root, "build", "Release");
+const library = process.env.CELLSAM_CUDA_LIBRARY ?? built();
+if (!library) console.warn("SKIPPED: libcellsam_cuda is not built (npm run build -- --cuda --libtorch FOLDER)");
+
+function built(): string | undefined {
+  const name = existsSync(release) ? readdirSync(release).find((file) => /^libcellsam_cuda-.*\.so$/.test(file)) : undefined;
+  return name && join(release, name);
+}
+
+describe.skipIf(!library)("libcellsam_cuda", () => {
+  const read = (command: string, ...args: string[]) =>
+    execFileSync(command, [...args, library as string], { encoding: "utf8" });
+
+  it("exports nothing of its own, and remembers no path", () => {
+    expect(read("readelf", "-d")).not.toMatch(/RUNPATH|RPATH/);
+    expect(read("nm", "-D", "--defined-only")).not.toMatch(/cellsam/);
+  });
+
+  it("holds code for every GPU that it promises, and PTX for newer ones", () => {
+    const promised = ["compute_100", "sm_100", "sm_80", "sm_86", "sm_89", "sm_90"];
+    expect(gpusOf(readFileSync(library as string))).toEqual(promised);
+  });
+
+  // The engine of the same torch version beside it, with that libtorch: loads without a GPU up to the first allocation.
+  const libtorch = process.env.CELLSAM_CUDA_LIBTORCH;
+  if (library && !libtorch) console.warn("SKIPPED: CELLSAM_CUDA_LIBTORCH names no CUDA libtorch to load the engine with");
+  it.skipIf(!libtorch)("gives the engine its operators, unless that is told to do without", async () => {
+    const script =
+      `import(${JSON.stringify(join(root, "dist", "native.js"))}).then((native) => ` +
+      `console.log(JSON.stringify(native.engineCall("info").cuda_kernels)))`;
+    const engine = (library as string).replace("cellsam_cuda", "cellsam_engine");
+    const ask = async (env: Record<string, string> = {}) => {
+      const all = { ...process.env, CELLSAM_LIBTORCH: libtorch, CELLSAM_ENGINE: engine, ...env };
+      return JSON.parse((await promisify(execFile)(process.execPath, ["-e", script], { env: all })).stdout) as unknown;
+    };
+    expect(dirname(engine)).toBe(dirname(library as string));
+    expect(await ask()).toEqual(["mask_losses"]);
+    expect(await ask({ CELLSAM_CUDA_KERNELS: "0" })).toContain("CELLSAM_CUDA_KERNELS=0");
+  });
+});

@@ -1,0 +1,166 @@
+// The CUDA kernels of the mask losses, run as host loops over blocks and threads: losses and gradients against the float64
+// losses on a mask that was upsampled by torch.
+// links: loss
+#include "cuda/mask_losses.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "loss/mask_loss.h"
+#include "native/checks.h"
+
+using namespace cellsam;
+using namespace cellsam::cuda;
+using at::Tensor;
+
+namespace {
+
+constexpr std::size_t kSharedLimit = 48 * 1024;  // what every GPU gives a block
+constexpr float kMaskLogit = -0.4054651F;        // sigmoid 0.4
+
+// What launch_mask_losses() starts, with loops for blocks and threads. A phase that reads what another thread of it writes
+// gives other numbers with the threads backwards.
+void run_on_host(const MaskLossArguments& a, bool backwards) {
+  std::vector<float> memory(mask_shared_bytes(a.most_pixels) / sizeof(float) + 1);
+  const auto tile = tile_in(memory.data(), a.most_pixels);
+  for (int block = 0; block < a.prompts * a.tiles_down * a.tiles_across; ++block) {
+    std::fill(memory.begin(), memory.end(), NAN);  // a block must not read what it has not written
+    const auto region = region_of(a, block);
+    const auto all = [&](auto phase) {
+      for (int thread = 0; thread < kMaskThreads; ++thread) phase(backwards ? kMaskThreads - 1 - thread : thread);
+    };
+    all([&](int thread) { load_pixels(a, region, tile, thread); });
+    if (a.weights.boundary != 0) all([&](int thread) { find_edges(a, region, tile, thread); });
+    all([&](int thread) { weigh_pixels(a, region, tile, thread); });
+    if (a.gradient) all([&](int thread) { gather_adjoints(a, region, tile, thread); });
+    for (int half = kMaskThreads / 2; half > 0; half /= 2) all([&](int thread) { fold_sums(tile, half, thread); });
+    all([&](int thread) { store_sums(a, tile, block, thread); });
+  }
+  std::vector<double> lanes(kMaskSums * kMaskLanes);
+  for (int prompt = 0; prompt < a.prompts; ++prompt) {
+    for (int thread = 0; thread < kMaskSums * kMaskLanes; ++thread) add_tiles(a, lanes.data(), prompt, thread);
+    finish_prompt(a, lanes.data(), prompt);
+  }
+  if (!a.gradient) return;
+  for (std::size_t cell = 0; cell < static_cast<std::size_t>(a.prompts) * a.rows.low * a.columns.low; ++cell)
+    combine_adjoints(a, cell);
+}
+
+struct Case {
+  const char* name;
+  std::int64_t low_height, low_width, canvas_height, canvas_width, height, width;
+  loss::MaskLossOptions options = {};
+  bool ignores = false;
+  std::size_t shared_limit = kSharedLimit;
+};
+
+struct Scene {
+  Tensor logits, labels, ids;  // [N,h,w], [H,W], [N]
+};
+
+// Blocks of ids, and prompts for some of them; the last one is the background prompt.
+Scene scene_of(const Case& c) {
+  at::manual_seed(7);
+  Scene scene;
+  scene.labels = at::upsample_nearest2d(at::randint(0, 4, {1, 1, 5, 6}).to(at::kFloat), {c.height, c.width})
+                     .view({c.height, c.width})
+                     .to(at::kInt);
+  if (c.ignores) scene.labels.slice(0, 0, c.height / 3).slice(1, c.width / 2).fill_(-1);
+  scene.ids = at::tensor({1, 3, 2, 0}, at::kInt);
+  scene.logits = at::randn({4, c.low_height, c.low_width}) * 3;
+  return scene;
+}
+
+struct Answer {
+  Tensor losses, gradient;  // [N,kMaskAnswers], [N,h,w]
+};
+
+Answer kernels(const Case& c, const Scene& scene, bool gradient, bool backwards = false) {
+  const auto rows = make_axis(c.low_height, c.canvas_height, c.height),
+             columns = make_axis(c.low_width, c.canvas_width, c.width);
+  MaskLossArguments a;
+  TORCH_CHECK(plan_tiles(a, rows, columns, c.shared_limit));
+  const auto& o = c.options;
+  a.logits = scene.logits.const_data_ptr<float>();
+  a.labels = scene.labels.const_data_ptr<int>();
+  a.ids = scene.ids.const_data_ptr<int>();
+  a.ignores = true, a.ignored = -1;
+  a.rows = view_of(rows), a.columns = view_of(columns);
+  a.weights = {static_cast<float>(o.focal_weight), static_cast<float>(o.focal_alpha),
+               static_cast<float>(o.focal_gamma),  static_cast<float>(o.dice_weight),
+               static_cast<float>(o.dice_smooth),  static_cast<float>(o.use_boundary ? o.boundary_weight : 0)};
+  a.mask_logit = kMaskLogit;
+  a.prompts = static_cast<int>(scene.logits.size(0));
+  a.gradient = gradient;
+  const auto n = scene.logits.size(0);
+  auto partial = at::full({n, a.tiles_down * a.tiles_across, kMaskSums}, NAN), coefficients = at::full({n, kMaskAdjoints}, NAN),
+       adjoint = at::full({kMaskAdjoints, n, c.low_height, c.low_width}, NAN);
+  Answer answer{at::full({n, kMaskAnswers}, NAN), at::full(scene.logits.sizes(), NAN)};
+  a.partial = partial.data_ptr<float>(), a.adjoint = adjoint.data_ptr<float>();
+  a.coefficients = coefficients.data_ptr<float>();
+  a.answers = answer.losses.data_ptr<float>(), a.total_gradient = answer.gradient.data_ptr<float>();
+  run_on_host(a, backwards);
+  return answer;
+}
+
+Answer reference(const Case& c, const Scene& scene) {
+  const auto leaf = scene.logits.to(at::kDouble).requires_grad_(true);
+  const auto resize = [](const Tensor& map, std::int64_t height, std::int64_t width) {
+    return at::upsample_bilinear2d(map, {height, width}, /*align_corners=*/false);
+  };
+  const auto full =
+      resize(resize(leaf.unsqueeze(1), c.canvas_height, c.canvas_width), c.height, c.width).squeeze(1);  // [N,H,W]
+  const auto label = scene.labels.unsqueeze(0), ids = scene.ids.view({-1, 1, 1});
+  const auto target = at::logical_and(label == ids, ids != 0).to(at::kDouble), counted = label.ne(-1).to(at::kDouble);
+  const auto loss = loss::mask_loss(full, target, c.options, label.eq(-1));
+  loss.total.sum().backward();
+  const auto mask = (full > kMaskLogit).to(at::kDouble) * counted, hit = (mask * target).sum({1, 2});
+  const auto iou = hit / (mask.sum({1, 2}) + target.sum({1, 2}) - hit).clamp_min(1);
+  return {at::stack({loss.focal, loss.dice, loss.boundary, iou}, 1).detach(), leaf.grad()};
+}
+
+void check_case(test::Checks& checks, const Case& c) {
+  const auto scene = scene_of(c);
+  const auto got = kernels(c, scene, true), plain = kernels(c, scene, false), wanted = reference(c, scene);
+  const std::string name = c.name;
+  checks.near(name + ": losses", got.losses, wanted.losses, 1e-6);
+  const auto scale = wanted.gradient.abs().amax({1, 2}, true).clamp_min(1e-30);
+  checks.near(name + ": gradient, relative", got.gradient.to(at::kDouble) / scale, wanted.gradient / scale, 1e-6);
+  const auto turned = kernels(c, scene, true, /*backwards=*/true);
+  checks.holds(name + ": the threads' order changes nothing",
+               at::equal(turned.losses, got.losses) && at::equal(turned.gradient, got.gradient));
+  // The tiles of a pass without gradient have smaller margins, so its sums run in another order.
+  checks.near(name + ": losses alone", plain.losses, wanted.losses, 1e-6);
+}
+
+}  // namespace
+
+int main() {
+  test::Checks checks;
+  check_case(checks, {"twice the size by way of four times", 32, 32, 128, 128, 64, 64});
+  check_case(checks, {"more tiles than one, uneven", 40, 40, 160, 160, 80, 80});
+  check_case(checks, {"an odd ratio", 24, 24, 96, 96, 77, 77});
+  check_case(checks, {"smaller than the logits", 64, 64, 256, 256, 40, 40});
+  check_case(checks, {"the same size", 20, 20, 20, 20, 20, 20});
+  check_case(checks, {"a canvas smaller than both", 40, 40, 25, 25, 60, 60});
+  check_case(checks, {"sixteen times the size", 12, 12, 48, 48, 192, 192});
+  check_case(checks, {"not square", 12, 34, 48, 136, 45, 80});
+  check_case(checks, {"ignored pixels", 32, 32, 128, 128, 64, 64, {}, true});
+  check_case(checks, {"tiles of one cell", 9, 9, 36, 36, 72, 72, {}, true, mask_shared_bytes(22 * 22)});
+  loss::MaskLossOptions other;
+  other.focal_weight = 2, other.focal_alpha = -1, other.focal_gamma = 0.5, other.dice_weight = 0.3, other.dice_smooth = 4;
+  other.boundary_weight = 0.7;
+  check_case(checks, {"other weights, no alpha, a broken gamma", 32, 32, 128, 128, 64, 64, other, true});
+  other.focal_gamma = 0, other.use_boundary = false;
+  check_case(checks, {"gamma 0, no boundary", 32, 32, 128, 128, 64, 64, other});
+  loss::MaskLossOptions dice;
+  dice.focal_weight = 0, dice.use_boundary = false;
+  check_case(checks, {"dice alone", 32, 32, 128, 128, 64, 64, dice, true});
+
+  MaskLossArguments a;
+  const auto wide = make_axis(4, 16, 2000);
+  checks.holds("a ratio that no tile holds is refused", !plan_tiles(a, wide, wide, kSharedLimit));
+  return checks.finish("cuda_mask_losses");
+}
