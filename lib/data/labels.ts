@@ -14,19 +14,7 @@ function refuse(message: string): CellsamError {
 export function toLabels(raw: RawImage, binaryMasks = false, ignoreLabel?: number): LabelMap {
   const notes = [...raw.notes];
   const { data, height, width } = flatten(raw, notes);
-  const ids = new Int32Array(data.length);
-  for (let i = 0; i < data.length; i++) {
-    const value = data[i] ?? 0;
-    if (!Number.isInteger(value))
-      throw refuse(`a mask holds whole numbers, this one holds ${value} at row ${Math.floor(i / width)}, column ${i % width}`);
-    if (value === ignoreLabel) {
-      ids[i] = -1;
-      continue;
-    }
-    if (value < 0) throw refuse(`it holds the negative label ${value}; background is 0, cells count from 1`);
-    if (value > 0x7fffffff) throw refuse(`it holds the label ${value}; ids go up to 2147483647`);
-    ids[i] = value;
-  }
+  const ids = toIds(data, width, ignoreLabel);
   if (binaryMasks) {
     notes.push("4-connected regions of the binary mask became the cells");
     const regions = connectedComponents(
@@ -37,16 +25,14 @@ export function toLabels(raw: RawImage, binaryMasks = false, ignoreLabel?: numbe
     for (let i = 0; i < ids.length; i++) if (ids[i] === -1) regions.data[i] = -1;
     return { ...regions, notes };
   }
-  const found = new Set<number>();
-  for (const id of ids) found.add(id);
-  found.delete(0);
+  const { found, changeShare } = survey(ids, width);
   found.delete(-1);
   if (found.size > 0 && (raw.dtype === "bool" || (found.size === 1 && found.has(255)))) {
     throw refuse(
       `it is a binary mask (${raw.dtype === "bool" ? "bool" : "0 and 255"}), not a label map: set \`binary_masks: true\` to make every 4-connected region a cell; cells that touch become one`,
     );
   }
-  if (found.size >= fewestIds && changeShare(ids, width) > mostChanges) {
+  if (found.size >= fewestIds && changeShare > mostChanges) {
     throw refuse(
       "neighbouring pixels mostly have different ids, as in a photograph, not in a label map. Are img_path and mask_path swapped?",
     );
@@ -59,22 +45,62 @@ export function toLabels(raw: RawImage, binaryMasks = false, ignoreLabel?: numbe
   return { data: ids, shape: [height, width], count: found.size, notes };
 }
 
+/** `ignoreLabel` becomes -1; what is no id is refused. */
+function toIds(data: Samples, width: number, ignoreLabel: number | undefined): Int32Array {
+  const ids = new Int32Array(data.length);
+  if (data instanceof Uint8Array || data instanceof Uint16Array) {
+    ids.set(data); // nothing in them can be refused
+    if (ignoreLabel !== undefined && ignoreLabel >= 0) {
+      for (let i = 0; i < ids.length; i++) if (ids[i] === ignoreLabel) ids[i] = -1;
+    }
+    return ids;
+  }
+  for (let i = 0; i < data.length; i++) {
+    const value = data[i] ?? 0;
+    if (!Number.isInteger(value))
+      throw refuse(`a mask holds whole numbers, this one holds ${value} at row ${Math.floor(i / width)}, column ${i % width}`);
+    if (value === ignoreLabel) {
+      ids[i] = -1;
+      continue;
+    }
+    if (value < 0) throw refuse(`it holds the negative label ${value}; background is 0, cells count from 1`);
+    if (value > 0x7fffffff) throw refuse(`it holds the label ${value}; ids go up to 2147483647`);
+    ids[i] = value;
+  }
+  return ids;
+}
+
 /** From so many ids on, and with so many changes of id between labelled neighbours in a row, a mask is taken for a photograph. */
 const fewestIds = 20;
 /** Cells would be less than 4 pixels wide on average. Real label maps lie below 0.02, photographs above 0.3 (DSB 2018). */
 const mostChanges = 0.25;
 
-/** Share of the neighbours in a row, both in a cell, whose ids differ. */
-function changeShare(ids: Int32Array, width: number): number {
+/**
+ * The ids other than 0, and the share of the neighbours in a row, both in a cell, whose ids differ. Labels come in runs, and only where one
+ * ends is there anything to do.
+ */
+function survey(ids: Int32Array, width: number): { found: Set<number>; changeShare: number } {
+  const found = new Set<number>();
   let pairs = 0;
   let changes = 0;
-  for (let i = 1; i < ids.length; i++) {
-    const [left, right] = [ids[i - 1] as number, ids[i] as number];
-    if (i % width === 0 || left <= 0 || right <= 0) continue;
-    pairs++;
-    if (left !== right) changes++;
+  for (let start = 0; start < ids.length; start += width) {
+    let left = 0;
+    let run = start;
+    for (let i = start; i < start + width; i++) {
+      const id = ids[i] as number;
+      if (id === left) continue;
+      if (id !== 0) found.add(id);
+      if (left > 0) pairs += i - run - 1;
+      if (left > 0 && id > 0) {
+        pairs++;
+        changes++;
+      }
+      left = id;
+      run = i;
+    }
+    if (left > 0) pairs += start + width - run - 1;
   }
-  return pairs === 0 ? 0 : changes / pairs;
+  return { found, changeShare: pairs === 0 ? 0 : changes / pairs };
 }
 
 function flatten(raw: RawImage, notes: string[]): { data: Samples; height: number; width: number } {
