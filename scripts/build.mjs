@@ -5,6 +5,7 @@
  *   --binding           builds binding.node only, without any libtorch
  *   --cuda              insists on libcellsam_cuda; without it that is built when libtorch has CUDA and nvcc is there
  *   --tests             also builds the native test programs into build/test
+ *   --bench             also builds the product's side of `npm run bench` into build/bench
  */
 import { availableParallelism, freemem } from "node:os";
 import { join } from "node:path";
@@ -17,6 +18,7 @@ const { values: options } = parseArgs({
     binding: { type: "boolean" },
     cuda: { type: "boolean" },
     tests: { type: "boolean" },
+    bench: { type: "boolean" },
   },
 });
 
@@ -28,11 +30,16 @@ const env = { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: process.env.CMAKE_BUIL
 run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "."]);
 const libtorch = options.binding ? "" : (options.libtorch ?? (await found()));
 // Configured each time: cmake-js would otherwise build with the libtorch of the last call.
-const cuda = options.cuda ? "ON" : "AUTO";
-const tests = options.tests ? "ON" : "OFF";
-cmakeJs("configure", `--CDLIBTORCH=${libtorch}`, `--CDCELLSAM_CUDA=${cuda}`, `--CDCELLSAM_TESTS=${tests}`);
+const switches = Object.entries({
+  LIBTORCH: libtorch,
+  CELLSAM_CUDA: options.cuda ? "ON" : "AUTO",
+  CELLSAM_TESTS: options.tests ? "ON" : "OFF",
+  CELLSAM_BENCH: options.bench ? "ON" : "OFF",
+}).map(([name, value]) => `--CD${name}=${value}`);
+cmakeJs("configure", ...switches);
 cmakeJs("build");
 if (options.tests) run("cmake", ["--build", "build", "--target", "native_tests"], { env });
+if (options.bench) run("cmake", ["--build", "build", "--target", "native_bench"], { env });
 
 /** The libtorch of `cellsam setup` or of the environment, by the rules of the package. */
 async function found() {

@@ -1,0 +1,188 @@
+// Peer against product on one piece of work: finds the best way of each side, checks that both compute the same, and lets them
+// take turns.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { agrees, median, ratioOf } from "./figures.mjs";
+import { Side } from "./side.mjs";
+
+/** A repetition of less than this is repeated until it takes about as long. */
+const shortest = 0.3;
+
+/** What `run` answers is judged by: CPU seconds where one thread makes them comparable. */
+export const primary = ({ device, threads }) => (device === "cpu" && threads === 1 ? "cpu" : "wall");
+
+export async function runContest(contest, setup) {
+  const folder = await fixture(contest, setup);
+  const selection = await select(contest, folder, setup);
+  const { peer: peerVariant, product: productVariant } = selection;
+  const sides = [];
+  try {
+    const open = async (side, variant) => {
+      const opened = await openSide(contest, side, variant, folder, setup);
+      sides.push(opened);
+      return opened;
+    };
+    const peer = await open(contest.peer, peerVariant);
+    const expected = await peer.ask({ op: "check" });
+    const product = await open(contest.product, productVariant);
+    const answered = await product.ask({ op: "check" });
+    const checks = compare(contest, expected, answered, peerVariant, productVariant);
+
+    const counts = { peer: await repetitions(contest, peer), product: await repetitions(contest, product) };
+    const runs = { peer: [], product: [] };
+    for (let i = 0; i < setup.pairs; i++) {
+      runs.peer.push(await peer.ask({ op: "run", times: counts.peer }));
+      runs.product.push(await product.ask({ op: "run", times: counts.product }));
+    }
+    const peaks = { peer: (await peer.ask({ op: "peak" })).bytes, product: (await product.ask({ op: "peak" })).bytes };
+    return result(contest, setup, { selection, checks, runs, counts, peaks });
+  } finally {
+    for (const side of sides) await side.close();
+  }
+}
+
+function result(contest, setup, { selection, checks, runs, counts, peaks }) {
+  const unit = primary(setup);
+  const finish = contest.total ?? ((answer, kind) => answer[kind] / (contest.per ?? 1));
+  const of = (side, kind) => runs[side].map((answer) => finish(answer, kind, side, setup));
+  const peer = of("peer", unit);
+  const product = of("product", unit);
+  const row = {
+    name: contest.name,
+    title: contest.title,
+    target: contest.target?.[setup.device],
+    ...ratioOf(peer, product),
+    wallRatio: ratioOf(of("peer", "wall"), of("product", "wall")).ratio,
+    checks,
+    peer: {
+      variant: selection.peer,
+      median: median(peer),
+      seconds: peer,
+      runs: runs.peer,
+      times: counts.peer,
+      peak: peaks.peer,
+    },
+    product: {
+      variant: selection.product,
+      median: median(product),
+      seconds: product,
+      runs: runs.product,
+      times: counts.product,
+      peak: peaks.product,
+    },
+    tried: selection.tried,
+    note: contest.note,
+    memory: contest.memory,
+  };
+  if (contest.flop && setup.peakRate) row.share = contest.flop / median(product) / (contest.per ?? 1) / setup.peakRate;
+  return row;
+}
+
+/** Draws weights and inputs once per size; they lie under build/bench for the next time. */
+export async function fixture(contest, setup) {
+  const { key, steps } = contest.fixture;
+  const folder = join(setup.folder, "fixtures", key);
+  if (existsSync(join(folder, "READY"))) return folder;
+  mkdirSync(folder, { recursive: true });
+  for (const { kind, row, parameters } of steps) {
+    const side = new Side(kind, setup);
+    try {
+      await side.ask({
+        op: "fixture",
+        row,
+        folder,
+        threads: setup.threads,
+        parameters: parameters ?? contest.parameters ?? {},
+      });
+    } finally {
+      await side.close();
+    }
+  }
+  writeFileSync(join(folder, "READY"), "");
+  return folder;
+}
+
+export async function openSide(contest, { kind, row }, variant, folder, setup) {
+  const side = new Side(kind, setup);
+  const { precision = variant.dtype ?? "fp32", ...own } = variant;
+  try {
+    await side.ask({
+      op: "open",
+      row,
+      folder,
+      device: setup.device,
+      threads: setup.threads,
+      precision,
+      ...(kind === "peer"
+        ? { variant, parameters: contest.parameters ?? {} }
+        : { parameters: { ...contest.parameters, ...own } }),
+    });
+    return side;
+  } catch (error) {
+    await side.close();
+    throw error;
+  }
+}
+
+/** The check was a first repetition, and enough of a warm-up where one takes seconds. */
+async function repetitions(contest, side) {
+  if (contest.slow) return 1;
+  const { wall } = await side.ask({ op: "run", times: 1 });
+  return Math.max(1, Math.min(1000, Math.ceil(shortest / wall)));
+}
+
+function compare(contest, expected, answered, peerVariant, productVariant) {
+  const exact = [peerVariant, productVariant].every((variant) => (variant.precision ?? variant.dtype ?? "fp32") === "fp32");
+  const tolerance = contest.tolerance ?? (exact ? 1e-4 : 2e-2);
+  const checks = Object.keys(expected)
+    .filter((name) => name in answered)
+    .map((name) => ({ name, peer: expected[name], product: answered[name], tolerance }));
+  const bad = checks.find(({ peer, product }) => !agrees(peer, product, tolerance));
+  if (bad) throw new Error(`${bad.name} differs: peer ${bad.peer}, product ${bad.product}, tolerance ${tolerance}`);
+  return checks;
+}
+
+/**
+ * One repetition of every way after its warm-up; the fastest of each side goes into the contest. Kept under build/bench, since
+ * compiling peers takes minutes: --select tries again.
+ */
+async function select(contest, folder, setup) {
+  const file = join(setup.folder, "selection.json");
+  const known = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
+  const key = JSON.stringify([contest.name, setup.device, setup.threads, contest.peer.variants, contest.product.variants]);
+  if (known[key] && !setup.select) return known[key];
+  const tried = { peer: [], product: [] };
+  for (const side of ["peer", "product"]) {
+    const { variants } = contest[side];
+    for (const variant of variants) {
+      if (variants.length === 1) tried[side].push({ variant });
+      else tried[side].push(await tryOnce(contest, contest[side], variant, folder, setup));
+    }
+  }
+  const best = (list) => {
+    const done = list.filter(({ error }) => !error).sort((a, b) => (a.seconds ?? 0) - (b.seconds ?? 0));
+    if (done.length === 0) throw new Error(`no way could be run: ${list.map(({ error }) => error).join("; ")}`);
+    return done[0].variant;
+  };
+  const selection = { peer: best(tried.peer), product: best(tried.product), tried };
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, JSON.stringify({ ...known, [key]: selection }, null, 1));
+  return selection;
+}
+
+async function tryOnce(contest, side, variant, folder, setup) {
+  let opened;
+  try {
+    opened = await openSide(contest, side, variant, folder, setup);
+    const check = await opened.ask({ op: "check" });
+    const seconds = (await opened.ask({ op: "run", times: await repetitions(contest, opened) }))[primary(setup)];
+    const { bytes } = await opened.ask({ op: "peak" });
+    setup.say(`  ${side.kind} ${JSON.stringify(variant)}: ${seconds.toPrecision(4)} s, ${(bytes / 2 ** 30).toFixed(2)} GiB`);
+    return { variant, seconds, check, peak: bytes };
+  } catch (error) {
+    setup.say(`  ${side.kind} ${JSON.stringify(variant)}: ${error.message}`);
+    return { variant, error: error.message };
+  } finally {
+    await opened?.close();
+  }
+}

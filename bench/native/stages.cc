@@ -1,0 +1,118 @@
+// A training step of either stage on one tile: the stage's own `learn`, then clipping and the optimiser, as the trainer runs
+// them.
+#include "data/preprocess.h"
+#include "engine/stage.h"
+#include "fixture.h"
+#include "optim/adamw.h"
+#include "optim/clip.h"
+#include "row.h"
+
+namespace cellsam::bench {
+namespace {
+
+struct NobodyStops final : Control {
+  bool cancelled() const override { return false; }
+  bool abandoned() const override { return false; }
+  void emit(Value) override {}
+};
+
+using OpenStage = std::unique_ptr<engine::Stage> (*)(const engine::StageContext&, Options&);
+
+class Step final : public Row {
+ public:
+  Step(const Setting& setting, const model::ModelSize& size, OpenStage open, const Dict& options)
+      : model_(draw_model(size)), batch_(read_tile(setting.folder)) {
+    read_weights(setting.folder, model_);
+    model_->to(setting.device);
+    Options read{Value(options), "stage"};
+    stage_ = open({model_, data::Generation::Plain, setting.device, setting.precision}, read);
+    read.done();
+    optimizer_.emplace(stage_->groups());
+  }
+
+  Dict check() override {
+    const auto losses = stage_->learn(batch_, 1.0, {}, control_);
+    const auto norm = optim::clip_gradients(stage_->groups(), 0);
+    optimizer_->zero_grad();
+    return {{"value", losses.value()[0].item<double>()}, {"gradient", norm.item<double>()}};
+  }
+
+  void run() override {
+    stage_->learn(batch_, 1.0, {}, control_);
+    optim::clip_gradients(stage_->groups(), 1.0);
+    optimizer_->step(1e-4);
+    optimizer_->zero_grad();
+  }
+
+ private:
+  model::CellSam model_;
+  data::Batch batch_;
+  std::unique_ptr<engine::Stage> stage_;
+  std::optional<optim::Optimizer> optimizer_;
+  NobodyStops control_;
+};
+
+data::Batch draw_tile_for(Options& parameters) {
+  return draw_tile(parameters.integer("tile", 512), parameters.integer("cells", 64));
+}
+
+// What both stages need of a fixture: the tile, what the network takes of it, and what its trunk answers.
+void write_stage_inputs(const std::string& folder, const data::Batch& tile, const at::Tensor& input,
+                        const at::Tensor& features) {
+  const auto boxes = tile.instances[0].boxes;
+  const auto side = tile.labels.size(1);
+  write_inputs(folder, {{"image", tile.images},
+                        {"labels", tile.labels},
+                        {"boxes", boxes},
+                        {"normalized_boxes", data::to_normalized(boxes, side, side)},
+                        {"input", input},
+                        {"features", features.contiguous()}});
+}
+
+void write_segmenter_fixture(const Setting& setting, Options& parameters) {
+  at::NoGradGuard no_grad;
+  const auto size = read_size(parameters);
+  const auto tile = draw_tile_for(parameters);
+  parameters.integer("chunk", 0);
+  parameters.flag("cached", true);
+  auto model = draw_model(size);
+  write_weights(setting.folder, model, "model.");
+  const auto input = data::encoder_input(tile.images, size.image_size, data::Generation::Plain);
+  write_stage_inputs(setting.folder, tile, input, model->model->image_encoder->trunk(input));  // [1,g,g,E]
+}
+
+std::unique_ptr<Row> open_segmenter(const Setting& setting, Options& parameters) {
+  const auto size = read_size(parameters);
+  for (const char* name : {"tile", "cells"}) parameters.integer(name, 0);
+  parameters.flag("cached", true);
+  Dict options;
+  if (const auto chunk = parameters.integer("chunk", 0); chunk > 0) options["prompt_chunk"] = chunk;
+  return std::make_unique<Step>(setting, size, engine::open_segmenter_stage, options);
+}
+
+void write_detector_fixture(const Setting& setting, Options& parameters) {
+  at::NoGradGuard no_grad;
+  const auto size = read_size(parameters);
+  const auto tile = draw_tile_for(parameters);
+  for (const char* name : {"cached", "trains_trunk"}) parameters.flag(name, false);
+  auto model = draw_model(size);
+  write_weights(setting.folder, model, "cellfinder.");
+  const auto input = data::detector_input(tile.images, size.image_size, data::Generation::Plain);
+  write_stage_inputs(setting.folder, tile, input, model->cellfinder->trunk(input));  // [1,E,g,g]
+}
+
+std::unique_ptr<Row> open_detector(const Setting& setting, Options& parameters) {
+  const auto size = read_size(parameters);
+  for (const char* name : {"tile", "cells"}) parameters.integer(name, 0);
+  parameters.flag("cached", true);
+  const Dict options{{"freeze_backbone", !parameters.flag("trains_trunk", false)}};
+  return std::make_unique<Step>(setting, size, engine::open_detector_stage, options);
+}
+
+}  // namespace
+
+std::map<std::string, Maker> stage_rows() {
+  return {{"stage1", {write_detector_fixture, open_detector}}, {"stage2", {write_segmenter_fixture, open_segmenter}}};
+}
+
+}  // namespace cellsam::bench

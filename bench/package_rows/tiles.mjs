@@ -1,0 +1,16 @@
+// Makes the store of tiles that the native row `tiles` reads, from pictures that the peer has drawn.
+import { join } from "node:path";
+import { readImage, readLabels } from "../../dist/data/reader.js";
+import { openStoreWriter } from "../../dist/session.js";
+import { pictures } from "./decode.mjs";
+
+export async function fixture({ folder }) {
+  const writer = await openStoreWriter({ path: join(folder, "tiles.store"), tileSize: 512, normalize: false });
+  for (const file of pictures(folder)) {
+    const image = await readImage(file.image);
+    const labels = await readLabels(file.labels);
+    await writer.add({ image, labels, source: file.image });
+  }
+  await writer.finish();
+  await writer.dispose();
+}

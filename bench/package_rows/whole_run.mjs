@@ -1,0 +1,76 @@
+// Stage 2 through the package, tile by tile: what the first epoch of a tile costs and what a later one costs.
+import { join } from "node:path";
+import { Random } from "../../dist/data/random.js";
+import { openSession, openStoreWriter } from "../../dist/session.js";
+
+const side = 512;
+/** Enough for a check and every repetition: a tile is cold only once. */
+const tiles = 24;
+
+export async function fixture({ folder, parameters }) {
+  const writer = await openStoreWriter({ path: join(folder, "tiles.store"), tileSize: side, normalize: false });
+  for (let i = 0; i < tiles; i++) {
+    const { pixels, labels } = field(new Random(i), parameters.cells);
+    await writer.add({
+      image: { data: pixels, shape: [side, side, 3] },
+      labels: { data: labels, shape: [side, side] },
+      source: `${i}`,
+    });
+  }
+  await writer.finish();
+  await writer.dispose();
+}
+
+/** A noisy field with exactly so many discs on a grid. */
+function field(random, cells) {
+  const pixels = Uint8Array.from({ length: side * side * 3 }, () => 20 + 40 * random.uniform());
+  const labels = new Int32Array(side * side);
+  const columns = Math.ceil(Math.sqrt(cells));
+  const pitch = side / columns;
+  for (let cell = 0; cell < cells; cell++) {
+    const radius = (0.2 + 0.2 * random.uniform()) * pitch;
+    const [y, x] = [Math.floor(cell / columns), cell % columns].map((place) => (place + 0.5) * pitch);
+    for (let row = Math.ceil(y - radius); row <= y + radius; row++) {
+      for (let column = Math.ceil(x - radius); column <= x + radius; column++) {
+        if ((row - y) ** 2 + (column - x) ** 2 > radius ** 2) continue;
+        labels[row * side + column] = cell + 1;
+        pixels.fill(150 + (cell % 7) * 15, 3 * (row * side + column), 3 * (row * side + column) + 3);
+      }
+    }
+  }
+  return { pixels, labels };
+}
+
+export async function open({ folder, device, threads, parameters }) {
+  const { precision } = parameters;
+  const session = await openSession({ size: "vit_b", device, threads, precision });
+  await session.beginStage({ stage: 2, epochs: 20, stepsPerEpoch: 200 });
+  let next = 0;
+  const epoch = async (tile, number) => {
+    const start = [performance.now() / 1e3, cpu()];
+    await session.trainEpoch({
+      store: join(folder, "tiles.store"),
+      indices: Int32Array.of(tile),
+      epoch: number,
+      batchSize: 1,
+      augment: false,
+    });
+    return { wall: performance.now() / 1e3 - start[0], cpu: cpu() - start[1] };
+  };
+  return {
+    async check() {
+      await this.run();
+      return {};
+    },
+    /** One tile that no epoch has seen, then the same again. */
+    async run() {
+      const tile = next++ % tiles;
+      return { cold: await epoch(tile, 1), warm: await epoch(tile, 2) };
+    },
+  };
+}
+
+function cpu() {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}

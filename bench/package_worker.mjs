@@ -1,0 +1,55 @@
+// The side of the product that runs through the package as a user installs it: decoding, the start of a process, a whole
+// run. Speaks as native/main.cc does: a line of JSON comes in, a line goes out.
+import { readFileSync, writeFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+
+const rows = {
+  decode: () => import("./package_rows/decode.mjs"),
+  tiles: () => import("./package_rows/tiles.mjs"),
+  startup: () => import("./package_rows/startup.mjs"),
+  "whole-run": () => import("./package_rows/whole_run.mjs"),
+};
+
+let row;
+
+async function answer(request) {
+  const { op } = request;
+  if (op === "fixture" || op === "open") {
+    const { fixture, open } = await rows[request.row]();
+    if (op === "fixture") await fixture(request);
+    else row = await open(request);
+    global.gc?.();
+    writeFileSync("/proc/self/clear_refs", "5"); // from here on the peak counts
+    return {};
+  }
+  if (op === "peak") return { bytes: 1024 * Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]) };
+  if (op === "check") return await row.check();
+  if (op === "run") return await run(request.times ?? 1);
+  throw new Error(`unknown op ${op}`);
+}
+
+async function run(times) {
+  const wall = performance.now();
+  const cpu = cpuSeconds();
+  let parts = {};
+  for (let i = 0; i < times; i++) parts = (await row.run()) ?? {};
+  return { wall: (performance.now() - wall) / 1e3 / times, cpu: (cpuSeconds() - cpu) / times, ...parts };
+}
+
+/** Of this process and of the children that have ended; those come in hundredths of a second. */
+function cpuSeconds() {
+  const { user, system } = process.cpuUsage();
+  const fields = readFileSync("/proc/self/stat", "utf8").split(") ")[1].split(" ");
+  return (user + system) / 1e6 + (Number(fields[13]) + Number(fields[14])) / 100;
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  let reply;
+  try {
+    reply = await answer(JSON.parse(line));
+  } catch (error) {
+    reply = { error: error.message };
+  }
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
+}
+process.exit(0);

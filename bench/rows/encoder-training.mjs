@@ -1,0 +1,12 @@
+/** SAM's image encoder forward and backward to all of its weights. */
+import forward from "./encoder-forward.mjs";
+
+export default {
+  ...forward,
+  order: 2,
+  name: "encoder-training",
+  title: "encoder forward and backward, vit_b 1024, bf16",
+  target: { cpu: 2, cuda: 1.5 },
+  flop: 2.911e12,
+  parameters: { trains: true },
+};

@@ -1,0 +1,11 @@
+/** From the start of a process to the end of its first training step with a tiny model. */
+export default {
+  order: 14,
+  name: "startup",
+  title: "process start to first step, tiny",
+  target: { cpu: 6, cuda: 2 },
+  memory: false,
+  fixture: { key: "startup", steps: [{ kind: "package", row: "startup" }] },
+  peer: { kind: "peer", row: "startup", variants: [{}] },
+  product: { kind: "package", row: "startup", variants: [{}] },
+};

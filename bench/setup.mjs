@@ -1,0 +1,83 @@
+// What both sides need before a row can run: a Python with the peer's packages, the native bench program, and facts about the
+// machine for whoever reads the results later.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, totalmem } from "node:os";
+import { join, resolve } from "node:path";
+import { resolveLibtorch } from "../dist/runtime/resolve.js";
+import { fail, root, run } from "../scripts/ready.mjs";
+import { Side } from "./side.mjs";
+
+const folder = join(root, "build", "bench");
+const program = join(folder, "native_bench");
+const environment = join(folder, "python");
+
+const packages = ["torch==2.13.0", "torchvision", "transformers", "safetensors", "numpy", "scipy", "pillow", "matplotlib"];
+
+export async function prepare(options) {
+  if (!options.peer) fail("--peer is missing: the folder with the plain-PyTorch peer (models.py, bench_*.py).");
+  if (!["cpu", "cuda"].includes(options.device)) fail(`--device must be cpu or cuda, not ${options.device}.`);
+  const peer = resolve(options.peer);
+  if (!existsSync(join(peer, "models.py"))) fail(`${peer} has no models.py: --peer must name the folder of the peer.`);
+  const libtorch = resolveLibtorch().path;
+  if (options.setup) {
+    installPython();
+    run(process.execPath, [join(root, "scripts", "build.mjs"), "--bench", "--libtorch", libtorch]);
+  }
+  const python = options.python ?? process.env.CELLSAM_PYTHON ?? join(environment, "bin", "python");
+  if (spawnSync(python, ["-c", "import torch, transformers, safetensors, scipy, PIL"]).status !== 0) {
+    fail(`${python} lacks the peer's packages. Give --python FILE, or --setup to make one under build/bench.`);
+  }
+  if (!existsSync(program)) fail("build/bench/native_bench is missing: npm run build -- --bench, or --setup.");
+  const setup = {
+    folder,
+    peer,
+    python,
+    libtorch,
+    program,
+    device: options.device,
+    threads: Number(options.threads),
+    pairs: Math.max(1, Number(options.pairs)),
+    select: options.select,
+    say: (text) => console.error(`${new Date().toISOString().slice(11, 19)} ${text}`),
+  };
+  setup.peakRate = await matrixPeak(setup);
+  return { ...setup, facts: facts(setup) };
+}
+
+function installPython() {
+  if (existsSync(join(environment, "READY"))) return;
+  mkdirSync(folder, { recursive: true });
+  run("python3", ["-m", "venv", environment]);
+  run(join(environment, "bin", "python"), ["-m", "pip", "install", "--quiet", ...packages]);
+  writeFileSync(join(environment, "READY"), "");
+}
+
+/** FLOP per second of a large bf16 product with these threads on this device, through the peer's torch. */
+async function matrixPeak(setup) {
+  const side = new Side("peer", setup);
+  try {
+    await side.ask({ op: "open", row: "peak-rate", folder, device: setup.device, threads: setup.threads });
+    return (await side.ask({ op: "check" })).flop_per_second;
+  } finally {
+    await side.close();
+  }
+}
+
+function facts({ device, threads, python, peakRate }) {
+  const text = (command, args) => spawnSync(command, args, { encoding: "utf8" }).stdout?.trim() || null;
+  const gpu = device === "cuda" ? text("nvidia-smi", ["--query-gpu=name", "--format=csv,noheader"]) : null;
+  return {
+    device,
+    threads,
+    started: new Date().toISOString(),
+    commit: text("git", ["-C", root, "rev-parse", "--short", "HEAD"]),
+    cpu: cpus()[0]?.model ?? null,
+    cores: availableParallelism(),
+    memory: totalmem(),
+    gpu,
+    torch: text(python, ["-c", "import torch; print(torch.__version__)"]),
+    node: process.version,
+    matrixPeak: peakRate,
+  };
+}

@@ -1,0 +1,54 @@
+// A process that does one side's work: asked in lines of JSON, one answer a line, so that two of them can take turns.
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const here = import.meta.dirname;
+
+export class Side {
+  #child;
+  #answers;
+  #complaints = "";
+
+  /** `kind`: "peer" (Python), "native" (the bench program) or "package" (Node). */
+  constructor(kind, { python, peer, libtorch, program, threads }) {
+    const commands = {
+      peer: [python, ["-u", join(here, "peer", "worker.py"), peer]],
+      native: [program, []],
+      package: [process.execPath, [join(here, "package_worker.mjs")]],
+    };
+    const [command, args] = commands[kind];
+    const count = String(threads);
+    const env = { ...process.env, OMP_NUM_THREADS: count, MKL_NUM_THREADS: count, OMP_WAIT_POLICY: "passive" };
+    if (kind === "native") env.LD_LIBRARY_PATH = join(libtorch, "lib");
+    if (kind === "package") env.CELLSAM_LIBTORCH = libtorch;
+    if (kind === "peer") env.TORCHINDUCTOR_CACHE_DIR ??= join(here, "..", "build", "bench", "inductor");
+    this.#child = spawn(command, args, { env, stdio: ["pipe", "pipe", "pipe"] });
+    this.#answers = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
+    this.#child.stderr.on("data", (text) => {
+      this.#complaints = (this.#complaints + text).slice(-4000);
+    });
+    this.#child.on("error", (error) => {
+      this.#complaints += error.message;
+    });
+    this.#child.stdin.on("error", () => {}); // a process that has died is reported by the missing answer
+    this.kind = kind;
+  }
+
+  async ask(request) {
+    this.#child.stdin.write(`${JSON.stringify(request)}\n`);
+    const { value, done } = await this.#answers.next();
+    if (done) throw new Error(`the ${this.kind} process ended: ${this.#complaints.trim().split("\n").slice(-3).join(" | ")}`);
+    const answer = JSON.parse(value);
+    if (answer.error) throw new Error(`${this.kind}: ${answer.error}`);
+    return answer;
+  }
+
+  /** Ends the process and waits for it: the next one shall have the machine for itself. */
+  async close() {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const gone = new Promise((resolve) => this.#child.once("close", resolve));
+    this.#child.stdin.end();
+    await gone;
+  }
+}
