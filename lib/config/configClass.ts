@@ -2,12 +2,14 @@
  * Configuration objects: plain to read (`config.batchSize`), to spread, to clone and to write as JSON, and checked whenever they
  * change. Every setting is an accessor on the object itself, so that an assignment is checked like the constructor's input.
  */
-import { stringify as stringifyYaml } from "yaml";
 import { z } from "zod";
 import { writeAtomic } from "../data/write.js";
+import { lazily } from "../lazily.js";
 import { mergeConfig, type RawConfig, readConfigFile, setAt, stepsOf } from "./load.js";
 import { configError, knownKeys, parseConfig, unknownKey } from "./parse.js";
 import { isPlain, toSnake } from "./python.js";
+
+const yaml = lazily<typeof import("yaml")>("yaml");
 
 /** What every configuration object can do. Paths are dotted and take either spelling: `stage1_config.patience`. */
 export interface ConfigMethods {
@@ -122,7 +124,7 @@ const plainMethods: ConfigMethods & ThisType<object> = {
       throw configError(root.title, [{ key: path, message: "must end in .yaml, .yml or .json" }]);
     }
     const content = plainMethods.toDict.call(this);
-    await writeAtomic(path, json ? `${JSON.stringify(content, null, 2)}\n` : stringifyYaml(content));
+    await writeAtomic(path, json ? `${JSON.stringify(content, null, 2)}\n` : yaml().stringify(content));
   },
   toDict() {
     return toSnake(JSON.parse(JSON.stringify(this))) as Record<string, unknown>;

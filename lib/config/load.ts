@@ -1,9 +1,11 @@
 /** Reads configuration files (YAML or JSON) and applies `key.path=value` settings to them. */
 import { readFile } from "node:fs/promises";
-import { parse as parseYaml } from "yaml";
 import { CellsamError } from "../errors.js";
+import { lazily } from "../lazily.js";
 import { fromSnake, isPlain, opaque, toCamelEntry, toCamelName } from "./python.js";
 import { fromPythonFile } from "./pythonFiles.js";
+
+const yaml = lazily<typeof import("yaml")>("yaml");
 
 export type RawConfig = Record<string, unknown>;
 
@@ -50,7 +52,7 @@ async function readContent(path: string): Promise<RawConfig> {
   }
   let content: unknown;
   try {
-    content = path.toLowerCase().endsWith(".json") ? JSON.parse(text) : parseYaml(text);
+    content = path.toLowerCase().endsWith(".json") ? JSON.parse(text) : yaml().parse(text);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CellsamError("ERR_CONFIG", `${path} does not parse: ${reason}`, { detail: { path }, cause });
@@ -97,6 +99,6 @@ export function applySettings(config: RawConfig, settings: readonly string[]): v
   for (const setting of settings) {
     const at = setting.indexOf("=");
     if (at < 1) throw new CellsamError("ERR_CONFIG", `${setting}: expected key=value`);
-    setAt(config, setting.slice(0, at).trim(), parseYaml(setting.slice(at + 1)));
+    setAt(config, setting.slice(0, at).trim(), yaml().parse(setting.slice(at + 1)));
   }
 }

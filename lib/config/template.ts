@@ -1,7 +1,10 @@
 /** A commented configuration file: every setting with its description and default, those that are chosen filled in. */
-import { stringify } from "yaml";
+
+import { lazily } from "../lazily.js";
 import { snakeCase } from "../names.js";
 import { configSchema, type JsonSchema } from "./jsonSchema.js";
+
+const yaml = lazily<typeof import("yaml")>("yaml");
 
 /** Settings by their snake_case names, groups as objects. */
 export type Chosen = Record<string, unknown>;
@@ -48,7 +51,7 @@ function explained(field: JsonSchema): string {
 }
 
 function flow(value: unknown): string {
-  return stringify(value, { collectionStyle: "flow", lineWidth: 0 }).trim();
+  return yaml().stringify(value, { collectionStyle: "flow", lineWidth: 0 }).trim();
 }
 
 /** `# ` lines of at most `width` characters. */

@@ -4,10 +4,12 @@
  */
 import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
-import { parse as parseCsv } from "csv-parse/sync";
-import { parse as parseYaml } from "yaml";
 import { CellsamError } from "../errors.js";
+import { lazily } from "../lazily.js";
 import type { Groups } from "./split.js";
+
+const csv = lazily<typeof import("csv-parse/sync")>("csv-parse/sync");
+const yaml = lazily<typeof import("yaml")>("yaml");
 
 function refuse(path: string, message: string, detail: Record<string, unknown> = {}): CellsamError {
   return new CellsamError("ERR_SPLIT", `groups: ${path} ${message}`, { detail: { path, ...detail } });
@@ -53,7 +55,7 @@ function tableRows(path: string, text: string): [string, string][] {
   try {
     const firstLine = text.slice(0, Math.max(0, text.indexOf("\n")) || text.length);
     const delimiter = ["\t", ";", ","].find((mark) => firstLine.includes(mark)) ?? ",";
-    rows = parseCsv(text, { bom: true, delimiter, trim: true, skip_empty_lines: true }) as string[][];
+    rows = csv().parse(text, { bom: true, delimiter, trim: true, skip_empty_lines: true }) as string[][];
   } catch (cause) {
     throw refuse(path, `is no table (${(cause as Error).message})`);
   }
@@ -69,7 +71,7 @@ function tableRows(path: string, text: string): [string, string][] {
 function mappingRows(path: string, text: string): [string, string][] {
   let content: unknown;
   try {
-    content = /\.json$/i.test(path) ? JSON.parse(text) : parseYaml(text);
+    content = /\.json$/i.test(path) ? JSON.parse(text) : yaml().parse(text);
   } catch (cause) {
     throw refuse(path, `does not parse (${(cause as Error).message})`);
   }

@@ -3,10 +3,12 @@
  * and noise, and a label map that is right by construction. The same options give the same pixels.
  */
 import { join } from "node:path";
-import { encode } from "fast-png";
+import { lazily } from "../lazily.js";
 import { connectedComponents } from "./labels.js";
 import { Random } from "./random.js";
 import { writeAtomic, writeLabels } from "./write.js";
+
+const fastPng = lazily<typeof import("fast-png")>("fast-png");
 
 export interface SyntheticOptions {
   /** Where images/ and masks/ are made. */
@@ -56,7 +58,7 @@ export async function generateSynthetic({ directory, images, size = 128, seed }:
     // Each image has a generator of its own: image 7 is the same in a set of 8 and in a set of 800.
     const field = drawField(new Random(random.integer(0, 2 ** 31)), size);
     const stem = `synthetic_${String(i).padStart(digits, "0")}`;
-    const picture = encode({ width: size, height: size, channels: 1, depth: 8, data: field.pixels });
+    const picture = fastPng().encode({ width: size, height: size, channels: 1, depth: 8, data: field.pixels });
     writing.push(writeAtomic(join(out.imgPath, `${stem}.png`), picture));
     writing.push(writeLabels(join(out.maskPath, `${stem}.png`), { data: field.labels, shape: [size, size] }));
     out.stems.push(stem);

@@ -2,10 +2,12 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
-import { encode } from "fast-png";
 import { CellsamError } from "../errors.js";
+import { lazily } from "../lazily.js";
 import { encodeNpy } from "./formats/npy.js";
 import { encodeTiff } from "./formats/tiffWriter.js";
+
+const fastPng = lazily<typeof import("fast-png")>("fast-png");
 
 /** Writes a file atomically, making its folder when needed. */
 export async function writeAtomic(path: string, bytes: Uint8Array | string): Promise<void> {
@@ -53,7 +55,10 @@ export async function writeLabels(path: string, labels: { data: Int32Array; shap
           `${basename(path)} has ids up to ${highest}, a PNG holds 65535: write a .tif (32 bit) or .npy instead`,
         );
       }
-      return writeAtomic(path, encode({ width, height, channels: 1, depth: 16, data: Uint16Array.from(labels.data) }));
+      return writeAtomic(
+        path,
+        fastPng().encode({ width, height, channels: 1, depth: 16, data: Uint16Array.from(labels.data) }),
+      );
     case ".tif":
     case ".tiff":
       return writeAtomic(
@@ -72,5 +77,5 @@ export async function writeLabels(path: string, labels: { data: Int32Array; shap
 
 /** Writes an 8-bit RGB picture, `data` [H,W,3]. */
 export async function writeRgbPng(path: string, data: Uint8Array, height: number, width: number): Promise<void> {
-  await writeAtomic(path, encode({ width, height, channels: 3, depth: 8, data }));
+  await writeAtomic(path, fastPng().encode({ width, height, channels: 3, depth: 8, data }));
 }

@@ -1,6 +1,8 @@
 /** Charts as SVG text: values over epochs. Text and axes take the colour of the page around them. */
-import * as Plot from "@observablehq/plot";
-import { parseHTML } from "linkedom";
+import { lazily } from "../lazily.js";
+
+const dom = lazily<typeof import("linkedom")>("linkedom");
+const plot = lazily<typeof import("@observablehq/plot")>("@observablehq/plot");
 
 /** Okabe and Ito's palette, told apart by colour-blind readers too, without its yellow, which is faint on white. */
 export const palette = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F"] as const;
@@ -41,14 +43,14 @@ export function lineChart({ lines, title, y = "loss", log = false, width = 420, 
   const top = title ? 30 : 12;
   const items = lines.map((line) => ({ name: line.name, colour: colour(line), dashed: line.dashed ?? false }));
   const rows = legendRows(items, width - 20);
-  const { document } = parseHTML("<html><body></body></html>");
+  const { document } = dom().parseHTML("<html><body></body></html>");
   const marks = lines.flatMap((line) => {
     const points = line.values.map((value, i) => ({ epoch: i + 1, value: shown(value) ? value : Number.NaN }));
     const dash = line.dashed ? { strokeDasharray: "4 3", strokeWidth: 1.2 } : { strokeWidth: 1.9 };
     const marked = points.filter(({ epoch, value }) => (epoch === line.best || points.length === 1) && Number.isFinite(value));
     return [
-      Plot.lineY(points, { x: "epoch", y: "value", stroke: colour(line), ...dash }),
-      Plot.dot(marked, { x: "epoch", y: "value", fill: colour(line), r: 3.6 }),
+      plot().lineY(points, { x: "epoch", y: "value", stroke: colour(line), ...dash }),
+      plot().dot(marked, { x: "epoch", y: "value", fill: colour(line), r: 3.6 }),
     ];
   });
   const low = numbers.length > 0 ? Math.min(...numbers) : log ? 0.1 : 0;
@@ -56,7 +58,7 @@ export function lineChart({ lines, title, y = "loss", log = false, width = 420, 
   const domain = log ? [low / 1.1, Math.max(high * 1.1, low * 1.3)] : [Math.min(0, low), high > 0 ? high * 1.04 : 1];
   const ticks = log ? logTicks(domain[0] as number, domain[1] as number) : [];
   const logarithmic = ticks.length > 1;
-  const svg = Plot.plot({
+  const svg = plot().plot({
     document: document as unknown as never,
     className: "chart",
     width,
@@ -93,12 +95,12 @@ export function dotChart(
   dots: readonly { x: string; y: number }[],
   { x, y, width = 320, height = 220 }: { x: string; y: string; width?: number; height?: number },
 ): string {
-  const { document } = parseHTML("<html><body></body></html>");
+  const { document } = dom().parseHTML("<html><body></body></html>");
   const numbers = dots.map((dot) => dot.y);
   const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
   const room = (high - low || Math.abs(high) || 1) * 0.08;
   const domain = [...new Set(dots.map((dot) => dot.x))].sort((a, b) => Number(a) - Number(b) || (a < b ? -1 : 1));
-  const svg = Plot.plot({
+  const svg = plot().plot({
     document: document as unknown as never,
     className: "chart",
     width,
@@ -109,7 +111,7 @@ export function dotChart(
     marginBottom: 40,
     x: { type: "point", label: x, labelArrow: "none", domain, padding: 0.5 },
     y: { label: null, domain: [low - room, high + room], grid: true, ticks: 5 },
-    marks: [Plot.dot(dots, { x: "x", y: "y", fill: palette[0], fillOpacity: 0.75, r: 4 })],
+    marks: [plot().dot(dots, { x: "x", y: "y", fill: palette[0], fillOpacity: 0.75, r: 4 })],
   });
   return finish(svg, { rows: [], width, height, label: y, labelY: 14, hasDot: false });
 }

@@ -1,12 +1,15 @@
 /** results/report.html of an experiment: one page that needs no other file, made from what the run has written so far. */
 import { basename, join, resolve } from "node:path";
-import sharp from "sharp";
+import type sharp from "sharp";
 import { experimentSchema } from "../config/experiment.js";
 import { toSnake } from "../config/python.js";
 import { writeAtomic } from "../data/write.js";
+import { lazily } from "../lazily.js";
 import { type Line, lineChart } from "./charts.js";
 import { type ExperimentFiles, type Json, type Picture, readExperiment, type StageFiles } from "./experimentFiles.js";
 import { details, escapeHtml, figure, number, page, score, section, table } from "./html.js";
+
+const imaging = lazily<typeof sharp>("sharp");
 
 /** Pictures in a report, and the width of each in pixels: together they stay below some megabytes. */
 const mostPictures = 12;
@@ -218,7 +221,7 @@ async function pictureSection(pictures: readonly Picture[]): Promise<string> {
   const figures = await Promise.all(
     chosen.map(async ({ path, name, fold }) => {
       const [, end, rank, image] = /^(best|worst)_(\d+)_(.*)\.png$/.exec(name) ?? [];
-      const small = await sharp(path)
+      const small = await imaging()(path)
         .resize({ width: pictureWidth, withoutEnlargement: true })
         .webp({ quality: 72 })
         .toBuffer();

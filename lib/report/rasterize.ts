@@ -4,9 +4,14 @@
  */
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { parseHTML } from "linkedom";
-import opentype, { type Font, type PathCommand } from "opentype.js";
-import sharp from "sharp";
+import type opentype from "opentype.js";
+import type { Font, PathCommand } from "opentype.js";
+import type sharp from "sharp";
+import { lazily } from "../lazily.js";
+
+const dom = lazily<typeof import("linkedom")>("linkedom");
+const fonts = lazily<{ default: typeof opentype }>("opentype.js");
+const imaging = lazily<typeof sharp>("sharp");
 
 /** Dots per inch of Python's pictures; an SVG pixel is 1/72 inch. */
 const DPI = 150;
@@ -14,7 +19,7 @@ let font: Promise<Font> | undefined;
 
 function loadFont(): Promise<Font> {
   font ??= readFile(createRequire(import.meta.url).resolve("@fontsource/lato/files/lato-latin-400-normal.woff")).then((bytes) =>
-    opentype.parse(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer),
+    fonts().default.parse(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer),
   );
   return font;
 }
@@ -22,7 +27,7 @@ function loadFont(): Promise<Font> {
 /** PNG bytes of a chart, dark on white, 150 dpi. */
 export async function chartPng(svg: string): Promise<Buffer> {
   const outlined = (await textToPaths(svg)).replaceAll("currentColor", "#222");
-  return sharp(Buffer.from(outlined), { density: DPI })
+  return imaging()(Buffer.from(outlined), { density: DPI })
     .flatten({ background: "#fff" })
     .withMetadata({ density: DPI })
     .png()
@@ -32,7 +37,7 @@ export async function chartPng(svg: string): Promise<Buffer> {
 /** Replaces every `text` by the outlines of its letters. Sizes and anchors are taken from it or from the groups around it. */
 export async function textToPaths(svg: string): Promise<string> {
   const font = await loadFont();
-  const { document } = parseHTML(`<html><body>${svg}</body></html>`);
+  const { document } = dom().parseHTML(`<html><body>${svg}</body></html>`);
   for (const element of [...document.querySelectorAll("text")]) {
     const inherited = (name: string) => element.closest(`[${name}]`)?.getAttribute(name) ?? undefined;
     const size = Number(inherited("font-size") ?? 11);
@@ -74,5 +79,5 @@ export async function textWidth(text: string, size: number): Promise<number> {
 /** RGB pixels [height,width,3] of an SVG of this size, on white. */
 export async function svgPixels(svg: string): Promise<Uint8Array> {
   const outlined = (await textToPaths(svg)).replaceAll("currentColor", "#222");
-  return sharp(Buffer.from(outlined)).flatten({ background: "#fff" }).removeAlpha().raw().toBuffer();
+  return imaging()(Buffer.from(outlined)).flatten({ background: "#fff" }).removeAlpha().raw().toBuffer();
 }

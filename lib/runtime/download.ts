@@ -6,8 +6,11 @@ import { createWriteStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { EnvHttpProxyAgent, fetch } from "undici";
+import type { EnvHttpProxyAgent } from "undici";
 import { CellsamError } from "../errors.js";
+import { lazily } from "../lazily.js";
+
+const undici = lazily<typeof import("undici")>("undici");
 
 export interface DownloadOptions {
   /** Called with the bytes so far and the whole size, where the server tells it. */
@@ -19,7 +22,7 @@ export interface DownloadOptions {
 
 /** Fetches `url` into `path`, appending to what an earlier try left there. Throws ERR_DOWNLOAD. */
 export async function download(url: string, path: string, options: DownloadOptions = {}): Promise<void> {
-  const dispatcher = new EnvHttpProxyAgent();
+  const dispatcher = new (undici().EnvHttpProxyAgent)();
   try {
     let failure: unknown;
     for (let attempt = 0; attempt < (options.attempts ?? 5); attempt += 1) {
@@ -57,7 +60,7 @@ async function fetchFrom(
   options: DownloadOptions,
 ): Promise<void> {
   const headers = start > 0 ? { range: `bytes=${start}-` } : undefined;
-  const response = await fetch(url, {
+  const response = await undici().fetch(url, {
     dispatcher,
     ...(headers ? { headers } : {}),
     ...(options.signal ? { signal: options.signal } : {}),

@@ -6,8 +6,11 @@ import { createWriteStream } from "node:fs";
 import { copyFile, mkdir, readdir } from "node:fs/promises";
 import { dirname, join, posix, relative, sep } from "node:path";
 import { pipeline } from "node:stream/promises";
-import yauzl from "yauzl";
+import type yauzl from "yauzl";
 import { CellsamError } from "../errors.js";
+import { lazily } from "../lazily.js";
+
+const zipReader = lazily<typeof yauzl>("yauzl");
 
 /** Libraries of a wheel or archive that only Python, tests or other tools load. */
 const unneeded =
@@ -61,7 +64,7 @@ export async function copyFolder(folder: string, target: string, headers: boolea
 
 function open(archive: string): Promise<yauzl.ZipFile> {
   return new Promise((resolve, reject) => {
-    yauzl.open(archive, { lazyEntries: true, autoClose: false }, (error, zip) => {
+    zipReader().open(archive, { lazyEntries: true, autoClose: false }, (error, zip) => {
       if (error) reject(new CellsamError("ERR_ARCHIVE", `${archive} is no zip archive: ${error.message}`, { cause: error }));
       else resolve(zip);
     });

@@ -1,6 +1,9 @@
 /** Whether paired differences (one a fold, or one an image) are more than chance: tests, correction for many tests, effect size. */
-import jstat from "jstat";
+import type jstat from "jstat";
+import { lazily } from "../lazily.js";
 import { deviation, mean } from "./summary.js";
+
+const distributions = lazily<typeof jstat>("jstat");
 
 export interface TTest {
   /** null when all differences are equal, where t has no value. */
@@ -26,7 +29,7 @@ export interface Wilcoxon {
 const exactUpTo = 50;
 
 function twoSided(t: number, df: number): number {
-  return Math.min(1, 2 * jstat.studentt.cdf(-Math.abs(t), df));
+  return Math.min(1, 2 * distributions().studentt.cdf(-Math.abs(t), df));
 }
 
 /** Student's t test of paired differences against 0. `variance` replaces 1/n in the standard error. */
@@ -66,7 +69,7 @@ export function wilcoxon(differences: readonly number[]): Wilcoxon {
   if (method === "exact") return { statistic, p: exactP(ranks, 2 * statistic), n, smallestP, method };
   const variance = (n * (n + 1) * (2 * n + 1)) / 24 - ties.reduce((sum, size) => sum + size ** 3 - size, 0) / 48;
   const z = (statistic - total / 2) / Math.sqrt(variance);
-  return { statistic, p: Math.min(1, 2 * jstat.normal.cdf(-Math.abs(z), 0, 1)), n, smallestP, method };
+  return { statistic, p: Math.min(1, 2 * distributions().normal.cdf(-Math.abs(z), 0, 1)), n, smallestP, method };
 }
 
 function doubledRanks(sizes: readonly number[]): { ranks: number[]; ties: number[] } {
@@ -116,7 +119,7 @@ export function effectSize(differences: readonly number[]): { cohensDz: number |
   const std = df < 1 ? 0 : deviation(differences);
   if (std === 0) return { cohensDz: null, hedgesG: null };
   const cohensDz = mean(differences) / std;
-  const correction = Math.exp(jstat.gammaln(df / 2) - jstat.gammaln((df - 1) / 2)) / Math.sqrt(df / 2);
+  const correction = Math.exp(distributions().gammaln(df / 2) - distributions().gammaln((df - 1) / 2)) / Math.sqrt(df / 2);
   // With two values the correction has no value: Gamma(0).
   return { cohensDz, hedgesG: df < 2 ? null : cohensDz * correction };
 }

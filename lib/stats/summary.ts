@@ -1,6 +1,9 @@
 /** Describes a few numbers, one a fold: mean, sample standard deviation and 95 % intervals of the mean. */
-import jstat from "jstat";
+import type jstat from "jstat";
 import { Random } from "../data/random.js";
+import { lazily } from "../lazily.js";
+
+const distributions = lazily<typeof jstat>("jstat");
 
 export type Interval = [number, number];
 
@@ -47,7 +50,7 @@ export function describe(all: readonly (number | null)[], seed = 0): Description
 
 /** The point below which the share `p` of Student's t distribution lies. */
 export function studentQuantile(p: number, freedom: number): number {
-  return jstat.studentt.inv(p, freedom);
+  return distributions().studentt.inv(p, freedom);
 }
 
 /** Of the mean of at least two values. */
@@ -72,15 +75,15 @@ export function bootstrapInterval(values: readonly number[], seed: number, level
     return sum / n;
   }).sort();
   const below = means.reduce((count, value) => count + (value < centre ? 1 : value === centre ? 0.5 : 0), 0);
-  const z0 = jstat.normal.inv(below / resamples, 0, 1);
+  const z0 = distributions().normal.inv(below / resamples, 0, 1);
   // The jackknife means, from which the acceleration is estimated.
   const left = values.map((value) => (centre * n - value) / (n - 1));
   const deviations = left.map((value) => mean(left) - value);
   const squares = deviations.reduce((sum, d) => sum + d * d, 0);
   const a = deviations.reduce((sum, d) => sum + d ** 3, 0) / (6 * squares ** 1.5);
   const share = (p: number) => {
-    const z = z0 + jstat.normal.inv(p, 0, 1);
-    return jstat.normal.cdf(z0 + z / (1 - a * z), 0, 1);
+    const z = z0 + distributions().normal.inv(p, 0, 1);
+    return distributions().normal.cdf(z0 + z / (1 - a * z), 0, 1);
   };
   return [quantile(means, share((1 - level) / 2)), quantile(means, share((1 + level) / 2))];
 }

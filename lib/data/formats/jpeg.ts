@@ -1,12 +1,15 @@
 /** JPEG through sharp (libjpeg-turbo): the decoded samples as they are, without colour profile and without turning by EXIF. */
-import sharp from "sharp";
+import type sharp from "sharp";
+import { lazily } from "../../lazily.js";
 import type { RawImage } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
+
+const imaging = lazily<typeof sharp>("sharp");
 
 /** Reads one JPEG, grey [H,W] or colour [H,W,3]. A file that ends early is refused, not filled with grey. */
 export async function readJpeg(bytes: Uint8Array, maxPixels: number): Promise<RawImage> {
   if (bytes.length < 4 || bytes[0] !== 0xff || bytes[1] !== 0xd8) throw broken("it is not a JPEG file");
-  const open = () => sharp(bytes, { failOn: "warning", ignoreIcc: true, limitInputPixels: false, sequentialRead: true });
+  const open = () => imaging()(bytes, { failOn: "warning", ignoreIcc: true, limitInputPixels: false, sequentialRead: true });
   try {
     const meta = await open().metadata();
     checkSize(meta.height, meta.width, maxPixels);

@@ -1,9 +1,12 @@
 /** numpy's .npz, a zip of .npy files: the array that is the image or the label map is chosen by its name, or because it is the only one. */
 import { crc32 } from "node:zlib";
-import yauzl from "yauzl";
+import type yauzl from "yauzl";
+import { lazily } from "../../lazily.js";
 import type { RawImage } from "../image.js";
 import { broken, unsupported } from "./limits.js";
 import { readNpy } from "./npy.js";
+
+const zipReader = lazily<typeof yauzl>("yauzl");
 
 const NAMES = { image: ["image", "img", "x"], labels: ["masks", "mask", "labels", "label", "y"] };
 
@@ -11,7 +14,7 @@ const NAMES = { image: ["image", "img", "x"], labels: ["masks", "mask", "labels"
 export async function readNpz(bytes: Uint8Array, maxPixels: number, kind: "image" | "labels"): Promise<RawImage> {
   let zip: yauzl.ZipFile;
   try {
-    zip = await yauzl.fromBufferPromise(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    zip = await zipReader().fromBufferPromise(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   } catch (error) {
     throw broken(`the .npz archive is damaged (${(error as Error).message})`, error);
   }

@@ -4,10 +4,13 @@
  * same checks, because it verifies neither the length of the compressed stream nor its checksum.
  */
 import { crc32, inflateSync } from "node:zlib";
-import { decode } from "fast-png";
+import type { DecodedPng } from "fast-png";
+import { lazily } from "../../lazily.js";
 import type { RawImage } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
 import { unfilter } from "./pngRows.js";
+
+const fastPng = lazily<typeof import("fast-png")>("fast-png");
 
 const CHANNELS: Record<number, number> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 /** The depths that PNG has for each colour type. */
@@ -78,9 +81,9 @@ export function readPng(bytes: Uint8Array, maxPixels: number): RawImage {
   return raw;
 }
 
-function decodeRare(bytes: Uint8Array): ReturnType<typeof decode> {
+function decodeRare(bytes: Uint8Array): DecodedPng {
   try {
-    return decode(bytes, { checkCrc: true });
+    return fastPng().decode(bytes, { checkCrc: true });
   } catch (error) {
     throw broken(`the PNG data is damaged (${(error as Error).message})`, error);
   }

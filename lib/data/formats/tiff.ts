@@ -2,10 +2,13 @@
  * TIFF and BigTIFF through geotiff, which undoes compression, predictors, strips and tiles. geotiff is forgiving about damaged files, so the
  * layout is checked against the file here before a pixel is read.
  */
-import { fromArrayBuffer, type GeoTIFFImage } from "geotiff";
+import type { GeoTIFFImage } from "geotiff";
+import { lazily } from "../../lazily.js";
 import type { DecodeOptions, RawImage, Samples } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
 import { choosePages, pageAxes } from "./tiffAxes.js";
+
+const geotiff = lazily<typeof import("geotiff")>("geotiff");
 
 /** none, LZW, deflate (both numbers), PackBits, zstd. */
 const LOSSLESS = new Set([1, 5, 8, 32946, 32773, 50000]);
@@ -22,7 +25,7 @@ export async function readTiff(bytes: Uint8Array, maxPixels: number, options: De
   const order = bytes.length < 8 ? "" : String.fromCharCode(bytes[0] ?? 0, bytes[1] ?? 0);
   if (order !== "II" && order !== "MM") throw broken("it is not a TIFF file");
   try {
-    const file = await fromArrayBuffer(
+    const file = await geotiff().fromArrayBuffer(
       bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer,
     );
     const pages: GeoTIFFImage[] = [];

@@ -1,7 +1,10 @@
 /** What the pages of a TIFF are: channels, slices, time points. OME-XML, ImageJ's and tifffile's descriptions say it; otherwise nobody knows. */
-import { XMLParser } from "fast-xml-parser";
+
+import { lazily } from "../../lazily.js";
 import type { DecodeOptions } from "../image.js";
 import { broken, unsupported } from "./limits.js";
+
+const xml = lazily<typeof import("fast-xml-parser")>("fast-xml-parser");
 
 /** Sizes of the axes, and how far apart their neighbours lie in pages. */
 export interface PageAxes {
@@ -47,7 +50,7 @@ function ome(description: string): { order: string; sizes: Sizes } | undefined {
   let root: Record<string, unknown>;
   try {
     // Entities are not expanded: an OME header needs none, and they can be made to grow without end.
-    const parser = new XMLParser({
+    const parser = new (xml().XMLParser)({
       ignoreAttributes: false,
       attributeNamePrefix: "",
       removeNSPrefix: true,
