@@ -1,8 +1,6 @@
 // Stage 2: trains the neck of SAM's image encoder (and what is unfrozen by flag) behind box prompts.
 // The gradient flows through the frozen prompt encoder and mask decoder; freezing is by requires_grad
 // only: without a graph through them, as in the Python module, the neck would learn nothing.
-#include <ATen/Context.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -13,8 +11,8 @@
 #include "engine/prompts.h"
 #include "engine/stage.h"
 #include "engine/trunks.h"
-#include "loss/mask_loss.h"
 #include "loss/mining.h"
+#include "loss/upsampled_mask_loss.h"
 
 namespace cellsam::engine {
 namespace {
@@ -44,6 +42,7 @@ class SegmenterStage final : public Stage {
     mining_.hard_weight_min = options.number("ohem_hard_weight_min", mining_.hard_weight_min);
     mining_.hard_weight_max = options.number("ohem_hard_weight_max", mining_.hard_weight_max);
     iou_weight_ = options.number("iou_loss_weight", 0);
+    fused_mask_loss_ = options.flag("fused_mask_loss", true);
     prompt_options_ = read_prompt_options(options);
     chunk_ = options.integer("prompt_chunk", 32);
 
@@ -166,43 +165,12 @@ class SegmenterStage final : public Stage {
       logits = masks.logits.to(at::kFloat);
       predicted_iou = masks.iou.to(at::kFloat).squeeze(1);
     }
-    logits = to_tile(logits, size, tile).squeeze(1);
-
-    const auto ids = chunk.ids.view({-1, 1, 1});
-    const auto label_map = labels.narrow(0, chunk.image, 1);
-    const auto target = at::logical_and(label_map == ids, ids != 0).to(at::kFloat);
-    const auto ignored = prompted.ignores[static_cast<std::size_t>(chunk.image)] ? label_map == data::kIgnore : at::Tensor();
-    const auto loss = loss::mask_loss(logits, target, mask_loss_, ignored);
-    auto iou_loss = at::zeros_like(loss.total);
-    if (iou_weight_ > 0) iou_loss = (predicted_iou - mask_iou(logits, target, ignored)).square() * iou_weight_;
+    loss::UpsampledMasks masks{logits.squeeze(1), labels[chunk.image], chunk.ids, size};
+    if (prompted.ignores[static_cast<std::size_t>(chunk.image)]) masks.ignored = data::kIgnore;
+    if (iou_weight_ > 0) masks.iou_threshold = std::log(0.4 / 0.6);  // where inference cuts, at a sigmoid of 0.4
+    const auto [loss, iou] = loss::upsampled_mask_loss(masks, mask_loss_, fused_mask_loss_);
+    const auto iou_loss = iou.defined() ? (predicted_iou - iou).square() * iou_weight_ : at::zeros_like(loss.total);
     return at::stack({loss.total + iou_loss, loss.focal, loss.dice, loss.boundary, iou_loss}, 1);
-  }
-
-  // Low-resolution logits [n,1,g,g] on the tile [n,1,T,T], by way of the model canvas as SAM's postprocessing does.
-  static at::Tensor to_tile(const at::Tensor& logits, std::int64_t canvas, std::int64_t tile) {
-    // 256 -> 1024 -> 512 equals 256 -> 512 exactly, borders included: both weigh the same two pixels by .25 and .75.
-    const bool direct = canvas == 4 * logits.size(-1) && canvas == 2 * tile;
-    if (at::globalContext().deterministicAlgorithms()) return to_tile_by_product(logits, direct ? tile : canvas, tile);
-    auto resize = [](const at::Tensor& map, std::int64_t side) {
-      return map.size(-1) == side ? map : at::upsample_bilinear2d(map, {side, side}, /*align_corners=*/false);
-    };
-    return resize(direct ? logits : resize(logits, canvas), tile);
-  }
-
-  // The same as two matrix products: the backward of CUDA's bilinear kernels adds in no fixed order, and torch refuses it here.
-  static at::Tensor to_tile_by_product(const at::Tensor& logits, std::int64_t canvas, std::int64_t tile) {
-    auto weights = at::eye(logits.size(-1), logits.options()).unsqueeze(0);  // [1,g,side] after a resize of its rows
-    for (auto side : {canvas, tile}) weights = at::upsample_linear1d(weights, {side}, /*align_corners=*/false);
-    return at::matmul(weights.transpose(1, 2), at::matmul(logits, weights));
-  }
-
-  // IoU [n] of the masks that inference would cut at its threshold of 0.4 on the sigmoid, without the ignored pixels.
-  static at::Tensor mask_iou(const at::Tensor& logits, const at::Tensor& target, const at::Tensor& ignored) {
-    auto mask = (logits.detach() > std::log(0.4 / 0.6)).to(at::kFloat);
-    if (ignored.defined()) mask = mask.masked_fill(ignored, 0);
-    const auto intersection = (mask * target).sum({1, 2});
-    const auto together = mask.sum({1, 2}) + target.sum({1, 2}) - intersection;
-    return intersection / together.clamp_min(1);
   }
 
   // Mining ranks the prompts of the whole batch, so their losses are needed before the first backward.
@@ -288,6 +256,7 @@ class SegmenterStage final : public Stage {
   loss::MiningOptions mining_;
   PromptOptions prompt_options_;
   double iou_weight_ = 0;
+  bool fused_mask_loss_ = true;  // off: with tensors of the tile's size, for comparison
   std::int64_t chunk_ = 32;
   bool trunk_trains_ = false;
   model::NamedTensors behind_junction_;  // trained parameters whose gradient grows chunk by chunk

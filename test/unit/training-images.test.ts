@@ -51,7 +51,9 @@ describe("ignored regions", () => {
   test("stage 2: pixels in one are left out of every loss, for the cells around it", async () => {
     const names = ["focal_loss", "dice_loss", "boundary_loss", "iou_loss"];
     const [background, unknown] = [await losses(2, 2, { iouLossWeight: 1 }), await losses(2, 3, { iouLossWeight: 1 })];
+    const unfused = await losses(2, 3, { iouLossWeight: 1, fusedMaskLoss: false });
     for (const name of names) {
+      expect(unfused[name]).toBeCloseTo(unknown[name] as number, 5);
       expect(Number.isFinite(unknown[name])).toBe(true);
       expect(unknown[name]).not.toBe(background[name]);
       // One cell of five is a small part of the pixels.

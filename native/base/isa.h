@@ -1,0 +1,29 @@
+// Which vector instructions the hand-written loops use: the widest that this CPU has, unless somebody asks for less. A loop is
+// compiled once per level from one source and gives the same bits on every level.
+#pragma once
+
+namespace cellsam {
+
+enum class Isa { portable, avx2, avx512 };  // ascending
+
+// What CPU and operating system offer; `portable` on every other architecture.
+Isa best_isa();
+
+// The level in use. CELLSAM_ISA=portable|avx2|avx512 in the environment lowers it for the whole process.
+Isa isa();
+
+// Lowers it at run time, for tests that go through the levels; never above the best. Not while other threads compute.
+void use_isa(Isa level);
+
+}  // namespace cellsam
+
+// Attributes of the copies of a loop: the body is an always_inline function, and each copy inlines it.
+#define CELLSAM_INLINE [[gnu::always_inline]] inline
+#if defined(__x86_64__)
+#define CELLSAM_AVX2 __attribute__((target("avx2")))
+#if defined(__clang__)
+#define CELLSAM_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"), min_vector_width(512)))
+#else
+#define CELLSAM_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
+#endif
+#endif

@@ -1,0 +1,19 @@
+#include "loss/mask_kernel.h"
+
+namespace cellsam::loss {
+
+template <>
+MaskKernel<float> mask_kernel(Isa isa) {
+#if defined(__x86_64__)
+  if (isa >= Isa::avx512) return avx512_mask_kernel();
+  if (isa >= Isa::avx2 && __builtin_cpu_supports("fma")) return avx2_mask_kernel();
+#endif
+  return portable_mask_kernel<float>();
+}
+
+template <>
+MaskKernel<double> mask_kernel(Isa /*isa*/) {
+  return portable_mask_kernel<double>();
+}
+
+}  // namespace cellsam::loss
