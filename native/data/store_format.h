@@ -1,11 +1,12 @@
-// The bytes of a store file, shared by its writer and its reader: prelude, pitch, checksum, index encoding.
+// The bytes of a store file, shared by its writer and its reader: prelude, pitch, index encoding.
 #pragma once
 
 #include <array>
 #include <bit>
 #include <cstdint>
-#include <cstring>
 #include <string>
+
+#include "base/checksum.h"
 
 namespace cellsam::data {
 
@@ -29,25 +30,6 @@ constexpr std::int64_t tile_pitch(std::int64_t tile_size) { return (7 * tile_siz
 
 constexpr std::int64_t tile_offset(std::int64_t tile_size, std::int64_t i) {
   return static_cast<std::int64_t>(sizeof(Prelude)) + i * tile_pitch(tile_size);
-}
-
-// 64-bit checksum at memory speed: four lanes of xor, multiply by an odd number, rotate. Each step is a bijection, so any
-// damage inside one 8-byte word is always noticed.
-inline std::uint64_t checksum(const void* data, std::size_t bytes) {
-  constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15ULL;
-  const auto* from = static_cast<const unsigned char*>(data);
-  std::array<std::uint64_t, 4> lanes{1, 2, 3, bytes};
-  auto feed = [&lanes](std::size_t lane, std::uint64_t word) { lanes[lane] = std::rotl((lanes[lane] ^ word) * kOdd, 31); };
-  std::size_t i = 0;
-  for (; i + 32 <= bytes; i += 32) {
-    for (std::size_t lane = 0; lane < 4; ++lane) {
-      std::uint64_t word;
-      std::memcpy(&word, from + i + 8 * lane, 8);
-      feed(lane, word);
-    }
-  }
-  for (; i < bytes; ++i) feed(0, from[i]);
-  return ((lanes[0] * kOdd + lanes[1]) * kOdd + lanes[2]) * kOdd + lanes[3];
 }
 
 // The index is a sequence of 64-bit integers and of strings, each string after its length.
