@@ -1,0 +1,101 @@
+#include "engine/feature_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace cellsam::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kMost = 64'000'000'000;
+constexpr auto kPatience = std::chrono::seconds(10);  // a step must not wait for ever for a process that was stopped
+
+struct Held {
+  fs::file_time_type used;
+  std::int64_t bytes;
+  fs::path path;
+};
+
+std::vector<Held> files_in(const std::string& folder) {
+  std::vector<Held> files;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    if (entry->path().extension() != ".features") continue;
+    std::error_code gone;  // another process may remove it at this moment
+    const auto bytes = entry->file_size(gone);
+    const auto used = gone ? fs::file_time_type() : entry->last_write_time(gone);
+    if (!gone) files.push_back({used, static_cast<std::int64_t>(bytes), entry->path()});
+  }
+  return files;
+}
+
+std::int64_t total(const std::vector<Held>& files) {
+  std::int64_t bytes = 0;
+  for (const auto& file : files) bytes += file.bytes;
+  return bytes;
+}
+
+// Users hold a shared lock on the file they have open; an exclusive one can be had only where there are none.
+bool remove_unused(const fs::path& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  const bool removed = flock(descriptor, LOCK_EX | LOCK_NB) == 0 && unlink(path.c_str()) == 0;
+  close(descriptor);
+  return removed;
+}
+
+}  // namespace
+
+FeatureFolder::FeatureFolder(std::string path, std::int64_t limit) : path_(std::move(path)), limit_(limit) {
+  std::error_code error;
+  fs::create_directories(path_, error);  // what went wrong is told when the first file cannot be opened
+  if (limit_ >= 0) return;
+  const auto space = fs::space(path_, error);
+  limit_ = error ? 0 : std::min(kMost, (static_cast<std::int64_t>(space.available) + total(files_in(path_))) / 5);
+}
+
+FeatureFolder::Lock::~Lock() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+FeatureFolder::Lock FeatureFolder::lock() const {
+  const int descriptor = open((path_ + "/.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor < 0) return Lock(-1);
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    if ((errno != EWOULDBLOCK && errno != EINTR) || std::chrono::steady_clock::now() > until) {
+      const int reason = errno;
+      close(descriptor);
+      errno = reason;
+      return Lock(-1);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return Lock(descriptor);
+}
+
+bool FeatureFolder::make_room(std::int64_t bytes) const {
+  auto files = files_in(path_);
+  auto taken = total(files);
+  if (taken + bytes <= limit_) return true;
+  std::sort(files.begin(), files.end(), [](const Held& a, const Held& b) { return a.used < b.used; });
+  for (const auto& file : files) {
+    if (!remove_unused(file.path)) continue;
+    taken -= file.bytes;
+    if (taken + bytes <= limit_) return true;
+  }
+  return false;
+}
+
+}  // namespace cellsam::engine
