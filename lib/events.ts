@@ -31,6 +31,8 @@ export interface EpochEvent {
   train: Record<string, number | null>;
   validation: Record<string, number | null> | null;
   improved: boolean;
+  /** Outputs of frozen trunks in training and validation: those kept from before, and those that had to be computed. */
+  features: { kept: number; computed: number };
 }
 
 /** One training of several, or the only one. */

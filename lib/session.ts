@@ -82,21 +82,28 @@ export interface TrainEpochOptions {
   augment: boolean;
   /** Besides: affine and elastic deformation, brightness. Only with `augment`. Default false. */
   complexAugmentation?: boolean;
+  /** Versions of each tile under complex augmentation; 0, the default: new ones in every epoch. */
+  augmentationVariants?: number;
   signal?: AbortSignal | undefined;
   onStep?: ((event: StepEvent) => void) | undefined;
   /** What the engine had to do otherwise than asked, such as smaller prompt chunks for want of memory. */
   onNotice?: ((event: NoticeEvent) => void) | undefined;
 }
 
-export interface EpochReport {
+/** `features` counts outputs of frozen trunks: those kept from before, and those that had to be computed. */
+export interface ValidateReport {
+  losses: Losses;
+  images: number;
+  seconds: number;
+  features: { kept: number; computed: number };
+}
+
+export interface EpochReport extends ValidateReport {
   /** True when the signal ended the epoch early; `step` is then where to go on with `startStep`. */
   stopped: boolean;
   step: number;
   steps: number;
-  images: number;
-  seconds: number;
   lr: number;
-  losses: Losses;
 }
 
 export interface ValidateOptions {
@@ -105,12 +112,6 @@ export interface ValidateOptions {
   batchSize: number;
   signal?: AbortSignal | undefined;
   onNotice?: ((event: NoticeEvent) => void) | undefined;
-}
-
-export interface ValidateReport {
-  losses: Losses;
-  images: number;
-  seconds: number;
 }
 
 export interface SavedState {

@@ -44,7 +44,7 @@ function described({ images, cells, tiles, splits, disk, queries, probe, time, w
         [side("train", train), side("validate", val), ...(test.images ? [side("test", test)] : [])].join("; "),
       ].join(" "),
     ),
-    `disk    ${size(disk.storeBytes)} of tiles${disk.modelBytes === null ? "" : `, ${size(disk.modelBytes)} of models`}; ${disk.freeBytes === null ? "?" : size(disk.freeBytes)} free`,
+    `disk    ${size(disk.storeBytes)} of tiles${disk.modelBytes === null ? "" : `, ${size(disk.modelBytes)} of models`}${disk.featureBytes ? `, up to ${size(disk.featureBytes)} of features` : ""}; ${disk.freeBytes === null ? "?" : size(disk.freeBytes)} free`,
   ];
   if (probe && time) {
     const stages = Object.entries(time.secondsPerEpoch).map(

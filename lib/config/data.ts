@@ -81,4 +81,9 @@ export const dataFields = {
   complexAugmentation: flag()
     .default(false)
     .describe("Besides: scaling, shearing, shifting, elastic deformation, brightness and contrast."),
+  augmentationVariants: integer(0, 1_000_000)
+    .default(0)
+    .describe(
+      "Versions of each tile under complexAugmentation, of which every epoch draws one; 0: new ones in every epoch. Features of a frozen trunk can be kept of a number of versions only, which show less variety.",
+    ),
 };

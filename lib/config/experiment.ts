@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { configClass } from "./configClass.js";
 import { checkIntensity, dataFields } from "./data.js";
+import { featureFields } from "./features.js";
 import { flag, integer, path } from "./fields.js";
 import { evaluationSchema, inferenceSchema } from "./inference.js";
 import { modelFields } from "./model.js";
@@ -33,6 +34,7 @@ export const experimentSchema = z
     stage2Config: stage2Schema.prefault({}).describe("Stage 2: the masks."),
     batchSize: integer(1).default(1).describe("Tiles in a step."),
     ...modelFields,
+    ...featureFields,
     inference: inferenceSchema.prefault({}).describe("How boxes become cells, in evaluation and prediction."),
     evaluation: evaluationSchema.prefault({}).describe("How predictions are measured."),
     ...monitoringFields,
@@ -59,6 +61,10 @@ export const experimentSchema = z
         path: ["complexAugmentation"],
         message: "needs augmentation: true, to which it adds",
       });
+    }
+    if (config.augmentationVariants > 0 && !config.complexAugmentation) {
+      const message = "has no effect without complexAugmentation: true";
+      context.addIssue({ code: "custom", path: ["augmentationVariants"], message });
     }
     for (const { key, message } of strategyProblems(config)) context.addIssue({ code: "custom", path: [key], message });
     if (config.stage1Config.transferWeights && !config.stages.includes(1)) {

@@ -1,6 +1,7 @@
 /** The one place where a stage's configuration becomes the options of the session's `beginStage`. */
 import type { StageOptions } from "../session.js";
 import type { ExperimentConfig } from "./experiment.js";
+import { featureOptions } from "./features.js";
 import type { Stage1Config } from "./stage1.js";
 import type { Stage2Config } from "./stage2.js";
 
@@ -20,7 +21,7 @@ export function stageOptions(config: ExperimentConfig, stage: StageNumber, steps
     maxVisualizationsPerEpoch: _most,
     ...shared
   } = stageConfig(config, stage);
-  const common = { stage, epochs: totalEpochs, stepsPerEpoch };
+  const common = { stage, epochs: totalEpochs, stepsPerEpoch, ...featureOptions(config) };
   if ("stage1Type" in shared) {
     const { transferWeights: _transferWeights, visualizePredictions: _drawn, ...options } = shared;
     return { ...common, ...options };

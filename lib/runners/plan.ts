@@ -12,6 +12,7 @@ import { pairLabels } from "../data/source.js";
 import type { Splits } from "../data/split.js";
 import { leftOutNotes } from "../strategies/strategy.js";
 import { acrossSides, plannedData, plannedDuplicates, plannedSplits } from "./planData.js";
+import { featureBytes } from "./planFeatures.js";
 import { type PlannedTiles, planTiles, storeBytes } from "./planTiles.js";
 import { forecast, type TimeForecast } from "./planTime.js";
 import { warningsOf } from "./planWarnings.js";
@@ -55,8 +56,8 @@ export interface Plan {
   splits: { train: SidePlan; val: SidePlan; test: SidePlan }[];
   /** Images that show the same, and those of them that stand on two sides of a split. */
   duplicates: { pairs: DuplicatePair[]; acrossSides: number };
-  /** Free is null where the system does not tell. */
-  disk: { storeBytes: number; freeBytes: number | null; modelBytes: number | null };
+  /** Free is null where the system does not tell; features are the most that frozen trunks' can come to, null where that is not known. */
+  disk: { storeBytes: number; freeBytes: number | null; modelBytes: number | null; featureBytes: number | null };
   /** Boxes that the detector can answer for a tile; only a probe knows them where `sizeOverrides` change them. */
   queries: number | null;
   probe: Probe | null;
@@ -101,6 +102,7 @@ export async function planExperiment(input: ExperimentInput, options: PlanOption
     disk: {
       storeBytes: storeBytes(tiles, config.tileSize),
       freeBytes: await freeBytes(config.outputDir),
+      featureBytes: null,
       // Per fold: the best of each stage, and as much again with the optimiser's two moments for --resume.
       modelBytes: probe && probe.parameters * 4 * (splits.length * config.stages.length + 3),
     },
@@ -109,9 +111,17 @@ export async function planExperiment(input: ExperimentInput, options: PlanOption
     time: null,
     warnings,
   };
+  plan.disk.featureBytes = forecastFeatures(config, plan);
   plan.time = probe && forecast(config, plan.splits, probe);
   plan.warnings.push(...warningsOf(config, plan));
   return plan;
+}
+
+/** Without a limit of its own, the cache takes a fifth of the free disk and 64 GB at most; native/engine/feature_folder.cc. */
+function forecastFeatures(config: ExperimentConfig, { tiles, splits, disk }: Plan): number | null {
+  const wanted = featureBytes(config, tiles.count, splits.length);
+  if (wanted === null || config.featureCacheGb !== null) return wanted;
+  return Math.min(wanted, 64e9, (disk.freeBytes ?? Number.POSITIVE_INFINITY) / 5);
 }
 
 function counted(config: ExperimentConfig, { pairs, notes }: Dataset, tiles: readonly PlannedTiles[]) {

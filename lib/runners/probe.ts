@@ -16,6 +16,8 @@ export interface StageProbe {
   /** Of one tile, in a step that was not the first. */
   secondsPerTile: number;
   secondsPerValidationTile: number;
+  /** The same where the features of a frozen trunk are there already; null where no trunk is frozen, or nothing is kept. */
+  kept: { secondsPerTile: number; secondsPerValidationTile: number } | null;
 }
 
 export interface Probe {
@@ -53,24 +55,32 @@ export async function probeTraining(
     // Tiles repeat where the images give too few for the steps.
     const batch = (batches: number) => Int32Array.from({ length: batches * config.batchSize }, (_, i) => i % tiles);
     ({ session } = await openModel(config, { device, open: openSession, warn }));
+    const own = session;
     const parameters = await session.parameters();
     const queries = parameters.find(({ name }) => /^cellfinder\..*transformer\.position\.weight$/.test(name))?.shape[0] ?? 0;
     const count = parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
     const probe: Probe = { device, parameters: count, queries, stages: {}, processMb: 0, gpuMb: null };
     for (const stage of config.stages) {
       signal?.throwIfAborted();
-      const report = await session.beginStage(stageOptions(config, stage, steps + 1));
-      const { batchSize, augmentation: augment, complexAugmentation } = config;
+      const begin = (settings: object) => own.beginStage(stageOptions({ ...config, ...settings }, stage, steps + 1));
+      const { batchSize, augmentation: augment, complexAugmentation, augmentationVariants } = config;
       const how = { store: store.path, batchSize, signal };
-      const train = { ...how, augment, complexAugmentation };
-      await session.trainEpoch({ ...train, indices: batch(1), epoch: 1 });
-      const trained = await session.trainEpoch({ ...train, indices: batch(steps), epoch: 2 });
-      const validated = await session.validate({ ...how, indices: batch(1) });
-      probe.stages[stage] = {
-        trainable: report.parameters,
-        secondsPerTile: trained.seconds / Math.max(1, trained.images),
-        secondsPerValidationTile: validated.seconds / Math.max(1, validated.images),
+      const train = { ...how, augment, complexAugmentation, augmentationVariants };
+      const measure = async () => {
+        const trained = await own.trainEpoch({ ...train, indices: batch(steps), epoch: 2 });
+        const validated = await own.validate({ ...how, indices: batch(1) });
+        const times = { secondsPerTile: perTile(trained), secondsPerValidationTile: perTile(validated) };
+        return { times, frozen: validated.features.computed > 0 };
       };
+      const { parameters: trainable } = await begin({ featureCache: false });
+      await own.trainEpoch({ ...train, indices: batch(1), epoch: 1 });
+      const { times, frozen } = await measure();
+      probe.stages[stage] = { trainable, ...times, kept: null };
+      if (frozen && config.featureCache) {
+        await begin({ outputDir: folder });
+        await measure();
+        probe.stages[stage].kept = (await measure()).times; // the same epoch shows the same pictures
+      }
       await session.endStage();
     }
     const gpu = monitor.getGpuMemoryInfo();
@@ -79,4 +89,8 @@ export async function probeTraining(
     await session?.dispose();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+function perTile({ seconds, images }: { seconds: number; images: number }): number {
+  return seconds / Math.max(1, images);
 }

@@ -89,7 +89,7 @@ export function newRunState(
 }
 
 /** Settings that change neither the result nor its meaning. */
-const harmless = new Set(["debug", "saveEvery", "outputDir"]);
+const harmless = new Set(["debug", "saveEvery", "outputDir", "featureCache", "featureCacheGb", "featureCacheMemoryGb"]);
 
 /** Dotted names of the settings in which two configurations differ. */
 export function changedKeys(before: unknown, after: unknown, prefix = ""): string[] {

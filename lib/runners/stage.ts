@@ -104,6 +104,10 @@ class StageRun {
     );
     for (const group of report.groups)
       log.info(this.#logger, `group ${group.name}: ${group.parameters} numbers, learning rate ${group.lr}`);
+    if (config.augmentationVariants > 0) {
+      const message = `augmentation draws from ${config.augmentationVariants} versions of each tile, not from ever new ones (augmentation_variants)`;
+      this.#context.warn(message);
+    }
     emit({ type: "stage", stage: this.#stage, fold, state: "begin", trainable: report.parameters });
   }
 
@@ -119,6 +123,7 @@ class StageRun {
       batchSize,
       augment: config.augmentation,
       complexAugmentation: config.complexAugmentation,
+      augmentationVariants: config.augmentationVariants,
       signal,
       onNotice: ({ message }) => warn(message),
       onStep: (event) => {
@@ -147,9 +152,10 @@ class StageRun {
     this.#progress.step = 0;
     await keepEpoch(this.#context, this.#stage, epoch, validated && Number.isFinite(loss) ? loss : null);
     const seconds = trained.seconds + (validated?.seconds ?? 0);
+    const features = featuresOf(trained, validated);
     log.info(
       this.#logger,
-      `epoch ${epoch}/${epochs}: train ${numbers(trained.losses)}; val ${validated ? numbers(validated.losses) : "none"}; lr ${trained.lr}; ${seconds.toFixed(1)} s`,
+      `epoch ${epoch}/${epochs}: train ${numbers(trained.losses)}; val ${validated ? numbers(validated.losses) : "none"}; lr ${trained.lr}; ${told(features)}${seconds.toFixed(1)} s`,
     );
     const { losses: train, lr } = trained;
     emit({
@@ -163,6 +169,7 @@ class StageRun {
       train,
       validation: validated?.losses ?? null,
       improved,
+      features,
     });
   }
 
@@ -236,6 +243,16 @@ function numbers(losses: Losses): string {
   return Object.entries(losses)
     .map(([name, value]) => `${name} ${value?.toFixed(6) ?? "-"}`)
     .join(", ");
+}
+
+function featuresOf(...reports: (ValidateReport | null)[]): ValidateReport["features"] {
+  const sum = (key: "kept" | "computed") => reports.reduce((all, report) => all + (report?.features[key] ?? 0), 0);
+  return { kept: sum("kept"), computed: sum("computed") };
+}
+
+/** Nothing where no trunk is frozen. */
+function told({ kept, computed }: ValidateReport["features"]): string {
+  return kept + computed > 0 ? `features ${kept} kept, ${computed} computed; ` : "";
 }
 
 function memory(): string {

@@ -56,6 +56,7 @@ export function trialConfig(base: ExperimentInput, parameters: readonly Paramete
   }
   // The base may augment in the complex way, which cannot be said of a trial without augmentation.
   if (config.augmentation === false) delete config.complexAugmentation;
+  if (config.complexAugmentation !== true) delete config.augmentationVariants;
   return { config: new ExperimentConfig(config as ExperimentInput), hyperparameters: effective };
 }
 

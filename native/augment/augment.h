@@ -50,4 +50,7 @@ using Augmenter = std::function<std::pair<at::Tensor, at::Tensor>(const at::Tens
                                                                   const ValidPart& valid, std::uint64_t sample)>;
 Augmenter augmenter(std::uint64_t seed, std::uint64_t epoch, Level level = Level::Simple);
 
+// The same from a pool of `variants` versions of each tile, those of the epochs 0 .. variants-1, of which the epoch draws one.
+Augmenter pooled_augmenter(std::uint64_t seed, std::uint64_t epoch, std::uint64_t variants, Level level);
+
 }  // namespace cellsam::augment

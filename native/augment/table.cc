@@ -11,7 +11,7 @@ namespace cellsam::augment {
 namespace {
 
 // Keeps these streams apart from others (the sampler's) of the same seed and epoch.
-constexpr std::uint64_t kStream = 0xa06;
+constexpr std::uint64_t kStream = 0xa06, kPoolStream = 0xa07;
 
 constexpr double kAffineChance = 0.75, kElasticChance = 0.4, kBrightnessChance = 0.6;
 
@@ -67,6 +67,13 @@ Augmenter augmenter(std::uint64_t seed, std::uint64_t epoch, Level level) {
     const auto valid = level == Level::Simple ? at::Tensor() : valid_pixels(labels, part);
     auto changed = augment({image, labels, valid}, seed, epoch, sample, level);
     return std::pair(std::move(changed.image), std::move(changed.labels));
+  };
+}
+
+Augmenter pooled_augmenter(std::uint64_t seed, std::uint64_t epoch, std::uint64_t variants, Level level) {
+  return [=](const at::Tensor& image, const at::Tensor& labels, const ValidPart& part, std::uint64_t sample) {
+    const auto variant = CounterRng{kPoolStream, seed, epoch, sample}.below(variants);
+    return augmenter(seed, variant, level)(image, labels, part, sample);
   };
 }
 

@@ -12,7 +12,7 @@ namespace cellsam::data {
 Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, const Augmenter& augment, bool pinned) {
   const auto n = static_cast<std::int64_t>(indices.size()), size = store.tile_size();
   const auto memory = [pinned](at::ScalarType type) { return at::TensorOptions(type).pinned_memory(pinned); };
-  Batch batch{at::empty({n, 3, size, size}, memory(at::kByte)), at::empty({n, size, size}, memory(at::kInt)), {}, indices};
+  Batch batch{at::empty({n, 3, size, size}, memory(at::kByte)), at::empty({n, size, size}, memory(at::kInt)), {}, indices, {}};
   for (std::int64_t i = 0; i < n; ++i) {
     const auto sample = store.sample(indices[i]);
     at::Tensor image = sample.image, labels = sample.labels;
@@ -24,7 +24,9 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
       }
     }
     // memcpy and not copy_: the loader's thread must not raise a second pool of OpenMP threads beside the trainer's.
-    std::memcpy(batch.images.select(0, i).data_ptr(), image.contiguous().data_ptr(), image.nbytes());
+    auto* const pixels = batch.images.select(0, i).data_ptr();
+    std::memcpy(pixels, image.contiguous().data_ptr(), image.nbytes());
+    batch.prints.push_back(print_of(pixels, image.nbytes()));
     const auto target = batch.labels.select(0, i);
     std::memcpy(target.data_ptr(), labels.contiguous().data_ptr(), labels.nbytes());
     batch.instances.push_back(find_instances(target));
@@ -33,8 +35,13 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
 }
 
 BatchLoader::BatchLoader(std::shared_ptr<const Store> store, std::vector<std::vector<std::int64_t>> batches, Augmenter augment,
-                         std::size_t first, bool pinned)
-    : store_(std::move(store)), batches_(std::move(batches)), augment_(std::move(augment)), first_(first), pinned_(pinned) {
+                         std::size_t first, bool pinned, std::function<void(const Batch&)> foresee)
+    : store_(std::move(store)),
+      batches_(std::move(batches)),
+      augment_(std::move(augment)),
+      first_(first),
+      pinned_(pinned),
+      foresee_(std::move(foresee)) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -70,6 +77,7 @@ void BatchLoader::run() {
         if (stop_) return;
       }
       auto batch = assemble(*store_, batches_[i], augment_, pinned_);
+      if (foresee_) foresee_(batch);
       {
         std::lock_guard lock(mutex_);
         ready_ = std::move(batch);

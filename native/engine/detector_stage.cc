@@ -1,7 +1,6 @@
 // Stage 1: trains CellFinder's head, its trunk or SAM's trunk with the DETR criterion.
 #include <set>
 
-#include "data/preprocess.h"
 #include "data/targets.h"
 #include "engine/stage.h"
 #include "engine/trunks.h"
@@ -37,6 +36,10 @@ class DetectorStage final : public Stage {
     on_encoder_ = type == "image_encoder" || type == "all_backbones";
     train_body_ = !freeze_backbone && (type == "cellfinder" || type == "all_backbones");
     train_encoder_ = !freeze_backbone && on_encoder_;
+
+    const auto features = read_feature_options(options);
+    if (on_body_ && !train_body_) frozen_body_ = frozen_trunk(context_.model, context_.of(Trunk::Body), features);
+    if (on_encoder_ && !train_encoder_) frozen_encoder_ = frozen_trunk(context_.model, context_.of(Trunk::Encoder), features);
 
     loss_.ce_weight = options.number("ce_loss_weight", loss_.ce_weight);
     loss_.bbox_weight = options.number("bbox_loss_weight", loss_.bbox_weight);
@@ -87,19 +90,12 @@ class DetectorStage final : public Stage {
 
   // Over both trunks the head is shared and the losses add up.
   loss::DetectionLoss criterion(const data::Batch& batch, const Control& control) {
-    const auto images = upload(batch.images, context_.device);
     const auto targets = targets_of(batch);
-    const auto size = context_.model->size().image_size;
     loss::DetectionLoss sum;
-    if (on_body_) {
-      const auto input = data::detector_input(images, size, context_.generation);
-      sum = score([&] { return context_.model->cellfinder->trunk(input); }, train_body_, targets, control);
-    }
+    if (on_body_) sum = score(features(frozen_body_, Trunk::Body, batch, control), targets, control);
     if (on_encoder_) {
       stop_if_abandoned(control);
-      const auto input = data::encoder_input(images, size, context_.generation);
-      auto trunk = [&] { return context_.model->segmenter()->image_encoder->trunk(input).permute({0, 3, 1, 2}); };
-      auto loss = score(trunk, train_encoder_, targets, control);
+      auto loss = score(features(frozen_encoder_, Trunk::Encoder, batch, control), targets, control);
       if (!on_body_) return loss;
       sum.total = sum.total + loss.total;
       sum.ce = sum.ce + loss.ce;
@@ -109,18 +105,17 @@ class DetectorStage final : public Stage {
     return sum;
   }
 
-  template <class Trunk>
-  loss::DetectionLoss score(Trunk trunk, bool trains, const std::vector<loss::Targets>& targets, const Control& control) {
+  // [B,g,g,E]
+  at::Tensor features(FrozenTrunk* frozen, Trunk trunk, const data::Batch& batch, const Control& control) {
+    return frozen != nullptr ? (*frozen)(batch, control) : run_trunk(context_.model, context_.of(trunk), batch.images);
+  }
+
+  loss::DetectionLoss score(const at::Tensor& features, const std::vector<loss::Targets>& targets, const Control& control) {
+    stop_if_abandoned(control);
     std::vector<at::Tensor> logits, boxes;
     {
       Autocast autocast(context_.device, context_.precision);
-      at::Tensor features;
-      {
-        at::AutoGradMode mode(trains && at::GradMode::is_enabled());
-        features = trunk();
-      }
-      stop_if_abandoned(control);
-      const auto detections = context_.model->cellfinder->head(features);
+      const auto detections = context_.model->cellfinder->head(features.permute({0, 3, 1, 2}));
       for (const auto& layer : detections.logits) logits.push_back(layer.to(at::kFloat));
       for (const auto& layer : detections.boxes) boxes.push_back(layer.to(at::kFloat));
     }
@@ -142,6 +137,7 @@ class DetectorStage final : public Stage {
   StageContext context_;
   loss::DetectionLossOptions loss_;
   bool on_body_ = true, on_encoder_ = false, train_body_ = true, train_encoder_ = false;
+  FrozenTrunk *frozen_body_ = nullptr, *frozen_encoder_ = nullptr;  // null: not used, or it trains
 };
 
 }  // namespace

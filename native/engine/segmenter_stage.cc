@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "data/preprocess.h"
 #include "data/targets.h"
 #include "engine/device_memory.h"
 #include "engine/prompts.h"
@@ -69,7 +68,8 @@ class SegmenterStage final : public Stage {
         if (train_decoder && is_in_graph(name)) decoder.push_back(entry);
       }
     }
-    trunk_trains_ = train_trunk;
+    const auto features = read_feature_options(options);
+    if (!train_trunk) frozen_trunk_ = frozen_trunk(context_.model, context_.of(Trunk::Encoder), features);
     behind_junction_ = prompts;
     behind_junction_.insert(behind_junction_.end(), decoder.begin(), decoder.end());
     choose(context_.model,
@@ -135,17 +135,11 @@ class SegmenterStage final : public Stage {
   }
 
   at::Tensor encode(const data::Batch& batch, const Control& control) {
-    const auto images = upload(batch.images, context_.device);
-    const auto input = data::encoder_input(images, context_.model->size().image_size, context_.generation);
-    Autocast autocast(context_.device, context_.precision);
-    auto& encoder = context_.model->segmenter()->image_encoder;
-    at::Tensor features;
-    {
-      at::AutoGradMode mode(trunk_trains_ && at::GradMode::is_enabled());
-      features = encoder->trunk(input);
-    }
+    const auto features = frozen_trunk_ != nullptr ? (*frozen_trunk_)(batch, control)
+                                                   : run_trunk(context_.model, context_.of(Trunk::Encoder), batch.images);
     stop_if_abandoned(control);
-    return encoder->neck(features).to(at::kFloat);
+    Autocast autocast(context_.device, context_.precision);
+    return context_.model->segmenter()->image_encoder->neck(features).to(at::kFloat);
   }
 
   // Weighted losses [n,k] of one image's prompts against its label map, in the order of loss_names().
@@ -258,7 +252,7 @@ class SegmenterStage final : public Stage {
   double iou_weight_ = 0;
   bool fused_mask_loss_ = true;  // off: with tensors of the tile's size, for comparison
   std::int64_t chunk_ = 32;
-  bool trunk_trains_ = false;
+  FrozenTrunk* frozen_trunk_ = nullptr;  // null: the trunk trains
   model::NamedTensors behind_junction_;  // trained parameters whose gradient grows chunk by chunk
 };
 

@@ -170,6 +170,10 @@ class ModelSession final : public Session {
     if (request.complex_augmentation && !request.augment) {
       throw Error("ERR_INVALID_ARGUMENT", "complex_augmentation adds to the simple one: set augment too");
     }
+    request.variants = options.integer("augmentation_variants", 0);
+    if (request.variants < 0 || (request.variants > 0 && !request.complex_augmentation)) {
+      throw Error("ERR_INVALID_ARGUMENT", "augmentation_variants limits complex_augmentation: set that too, and 0 or more");
+    }
     options.done();
     return trainer().train_epoch(request, control);
   }

@@ -20,6 +20,33 @@ void Stage::choose(model::CellSam& model, std::vector<Part> parts, double weight
   }
 }
 
+FrozenTrunk* Stage::frozen_trunk(model::CellSam& model, const TrunkSetting& setting, const FeatureOptions& options) {
+  frozen_.push_back(std::make_unique<FrozenTrunk>(model, setting, options));
+  return frozen_.back().get();
+}
+
+std::vector<std::string> Stage::take_notices() {
+  auto notices = std::exchange(notices_, {});
+  for (const auto& trunk : frozen_) {
+    for (auto& message : trunk->take_notices()) notices.push_back(std::move(message));
+  }
+  return notices;
+}
+
+FeatureCounts Stage::take_feature_counts() {
+  FeatureCounts sum;
+  for (const auto& trunk : frozen_) {
+    const auto counts = trunk->take_counts();
+    sum.kept += counts.kept;
+    sum.computed += counts.computed;
+  }
+  return sum;
+}
+
+void Stage::foresee(const data::Batch& batch) {
+  for (const auto& trunk : frozen_) trunk->foresee(batch);
+}
+
 void stop_if_abandoned(const Control& control) {
   if (control.abandoned()) throw Error("ERR_DISPOSED", "the session was disposed of while the command ran");
 }

@@ -14,6 +14,7 @@
 #include "data/preprocess.h"
 #include "engine.h"
 #include "engine/device.h"
+#include "engine/features.h"
 #include "model/cellsam.h"
 #include "optim/groups.h"
 
@@ -44,7 +45,13 @@ class Stage {
   virtual int number() const = 0;  // 1 or 2
 
   // What the last `learn` or `measure` has to tell people, once.
-  std::vector<std::string> take_notices() { return std::exchange(notices_, {}); }
+  std::vector<std::string> take_notices();
+
+  // Of the frozen trunks, since the last call.
+  FeatureCounts take_feature_counts();
+
+  // Prepares for a batch that `learn` or `measure` will get. On the thread that prepares batches.
+  void foresee(const data::Batch& batch);
 
   // Names and tensors that this stage changes, without shared duplicates, in the order of the groups.
   const model::NamedTensors& trainable() const { return trainable_; }
@@ -62,10 +69,14 @@ class Stage {
   // Makes `parts` the groups of the optimiser (empty ones are left out) and marks exactly their tensors as trainable.
   void choose(model::CellSam& model, std::vector<Part> parts, double weight_decay);
 
+  // A trunk that this stage uses and does not train. The stage keeps it.
+  FrozenTrunk* frozen_trunk(model::CellSam& model, const TrunkSetting& setting, const FeatureOptions& options);
+
   void notice(std::string message) { notices_.push_back(std::move(message)); }
 
  private:
   model::NamedTensors trainable_, parameters_;
+  std::vector<std::unique_ptr<FrozenTrunk>> frozen_;
   std::vector<std::string> notices_;
   std::vector<optim::Group> groups_;
 };
@@ -76,6 +87,8 @@ struct StageContext {
   data::Generation generation;  // which preprocessing the weights expect
   at::Device device;
   Precision precision;
+
+  TrunkSetting of(Trunk trunk) const { return {trunk, generation, device, precision}; }
 };
 
 // Throws ERR_DISPOSED when nobody waits for the command any more: the end of a process must not wait for a step of ViT-B.

@@ -64,14 +64,21 @@ double Trainer::observe(double loss) {
 
 data::Augmenter Trainer::augmenter(const EpochRequest& request) const {
   if (!request.augment) return {};
-  return augment::augmenter(seed_, static_cast<std::uint64_t>(request.epoch),
-                            request.complex_augmentation ? augment::Level::Complex : augment::Level::Simple);
+  const auto epoch = static_cast<std::uint64_t>(request.epoch);
+  if (!request.complex_augmentation) return augment::augmenter(seed_, epoch, augment::Level::Simple);
+  if (request.variants == 0) return augment::augmenter(seed_, epoch, augment::Level::Complex);
+  return augment::pooled_augmenter(seed_, epoch, static_cast<std::uint64_t>(request.variants), augment::Level::Complex);
 }
 
 void Trainer::tell_notices(Control& control) {
   for (const auto& message : stage_->take_notices()) {
     control.emit(Dict{{"type", "notice"}, {"level", "warning"}, {"message", message}});
   }
+}
+
+Dict Trainer::feature_counts() {
+  const auto counts = stage_->take_feature_counts();
+  return {{"kept", counts.kept}, {"computed", counts.computed}};
 }
 
 Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
@@ -116,9 +123,12 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
   };
 
   data::BatchLoader loader(request.store, data::in_batches(order, request.batch_size), augmenter(request),
-                           static_cast<std::size_t>(request.start_step), on_gpu());
-  optimizer_.zero_grad();  // of a group that an error left half done
-  bool pending = false;    // gradients of a group that is not stepped yet
+                           static_cast<std::size_t>(request.start_step), on_gpu(),
+                           [this](const auto& batch) { stage_->foresee(batch); });
+  const bool endless = request.complex_augmentation && request.variants == 0;
+  stage_->take_feature_counts();  // of an epoch that an error ended
+  optimizer_.zero_grad();         // of a group that an error left half done
+  bool pending = false;           // gradients of a group that is not stepped yet
   bool stopped = false;
   LossQueue::Step learned;  // the last one with something to learn from
   for (; step_ < steps; ++step_) {
@@ -128,7 +138,8 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
       stopped = true;
       break;
     }
-    const auto batch = loader.next().value();
+    auto batch = loader.next().value();
+    batch.recurs = !endless;
     lr = learning_rate();
     const LossQueue::Step step{step_, batch.indices, lr};
     const auto scale = 1.0 / static_cast<double>(group_length(step_));
@@ -167,7 +178,8 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
           {"images", sums_.images},
           {"seconds", seconds_since(start)},
           {"lr", lr},
-          {"losses", sums_.means(names)}};
+          {"losses", sums_.means(names)},
+          {"features", feature_counts()}};
 }
 
 void Trainer::require_finite(const Place& place, const LossQueue::Landed& landed) {
@@ -183,8 +195,9 @@ void Trainer::require_finite(const Place& place, const LossQueue::Landed& landed
 std::optional<NonFiniteOrigin> Trainer::find_origin(const Place& place, const LossQueue::Step& step) {
   NonFiniteTrace trace(stage_->parameters());
   try {
-    const auto batch =
+    auto batch =
         data::assemble(*place.request.store, step.indices, place.training ? augmenter(place.request) : data::Augmenter());
+    batch.recurs = false;
     if (place.training) {
       stage_->learn(batch, 1.0, {seed_, place.request.epoch}, place.control);
     } else {
@@ -255,7 +268,9 @@ Dict Trainer::validate(const EpochRequest& request, Control& control) {
       sums.add(landed->values);
     }
   };
-  data::BatchLoader loader(request.store, data::in_batches(request.indices, request.batch_size), {}, 0, on_gpu());
+  data::BatchLoader loader(request.store, data::in_batches(request.indices, request.batch_size), {}, 0, on_gpu(),
+                           [this](const auto& batch) { stage_->foresee(batch); });
+  stage_->take_feature_counts();
   const auto steps = batches_of(request);
   for (std::int64_t step = 0; step < steps; ++step) {
     stop_if_abandoned(control);
@@ -270,7 +285,10 @@ Dict Trainer::validate(const EpochRequest& request, Control& control) {
     drain(false);
   }
   drain(true);
-  return {{"losses", sums.means(stage_->loss_names())}, {"images", sums.images}, {"seconds", seconds_since(start)}};
+  return {{"losses", sums.means(stage_->loss_names())},
+          {"images", sums.images},
+          {"seconds", seconds_since(start)},
+          {"features", feature_counts()}};
 }
 
 Dict Trainer::describe() const {

@@ -38,20 +38,23 @@ struct EpochRequest {
   std::int64_t batch_size = 1;
   bool augment = false;
   bool complex_augmentation = false;  // with `augment` only
+  std::int64_t variants = 0;          // of each tile under complex augmentation; 0: new ones in every epoch
 };
 
 class Trainer {
  public:
   Trainer(std::unique_ptr<Stage> stage, const TrainerOptions& options, std::uint64_t seed);
 
-  // Trains; answers {stopped, step, steps, images, seconds, lr, losses}. When `control` is cancelled it finishes the step and
-  // answers with stopped = true; a later request with start_step = step goes on as if nothing had happened. When `control` is
-  // abandoned it throws ERR_DISPOSED, and no state should be saved after that.
+  // Trains; answers {stopped, step, steps, images, seconds, lr, losses, features}, the last being {kept, computed}: how many
+  // outputs of frozen trunks were there already and how many had to be computed. When `control` is cancelled it finishes the
+  // step and answers with stopped = true; a later request with start_step = step goes on as if nothing had happened. When
+  // `control` is abandoned it throws ERR_DISPOSED, and no state should be saved after that.
   // Throws ERR_NON_FINITE_LOSS when losses or gradient norm of a step are not finite, naming its images and, after repeating it
   // under a NonFiniteTrace, the layer and operation where that began. The parameters are those before the step.
   Dict train_epoch(const EpochRequest& request, Control& control);
 
-  // Mean losses over batches, without gradients, augmentation or hard-example weights. Throws as train_epoch does.
+  // Mean losses over batches, without gradients, augmentation or hard-example weights, and features as above. Throws as
+  // train_epoch does.
   Dict validate(const EpochRequest& request, Control& control);
 
   // Tells the plateau schedule the epoch's loss; answers the learning rate that follows.
@@ -79,6 +82,7 @@ class Trainer {
   bool on_gpu() const;
   data::Augmenter augmenter(const EpochRequest& request) const;
   void tell_notices(Control& control);
+  Dict feature_counts();
   // Runs `compute` (learn or measure of the stage). The matching of stage 1 meets bad numbers before any loss does; `earlier`
   // first looks at the losses that are still on their way, as an earlier step may be the one to blame.
   template <class Compute, class Earlier>

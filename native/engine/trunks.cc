@@ -8,6 +8,15 @@ namespace cellsam::engine {
 
 std::string segmenter_prefix(const model::CellSam& model) { return model->model_cp ? "model_cp." : "model."; }
 
+at::Tensor run_trunk(model::CellSam& model, const TrunkSetting& setting, const at::Tensor& tiles) {
+  const auto images = upload(tiles, setting.device);
+  const bool body = setting.trunk == Trunk::Body;
+  const auto prepare = body ? data::detector_input : data::encoder_input;
+  const auto input = prepare(images, model->size().image_size, setting.generation);
+  Autocast autocast(setting.device, setting.precision);
+  return (body ? model->cellfinder->decode_head->backbone->body : model->segmenter()->image_encoder)->trunk(input);
+}
+
 std::int64_t copy_trunk(model::CellSam& model, Trunk to) {
   const auto state = model->named_state();
   const std::map<std::string, at::Tensor> by_name(state.begin(), state.end());

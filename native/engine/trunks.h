@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "data/preprocess.h"
+#include "engine/device.h"
 #include "model/cellsam.h"
 
 namespace cellsam::engine {
@@ -15,6 +17,17 @@ inline const std::string kBody = "cellfinder.decode_head.backbone.body.";
 std::string segmenter_prefix(const model::CellSam& model);
 
 enum class Trunk { Encoder, Body };  // SAM's, CellFinder's
+
+// What decides about a trunk's output beside its weights and the picture.
+struct TrunkSetting {
+  Trunk trunk;
+  data::Generation generation;
+  at::Device device;
+  Precision precision;
+};
+
+// What the trunk answers [B,g,g,E] for tiles u8 [B,3,T,T] of the host, prepared as it expects them.
+at::Tensor run_trunk(model::CellSam& model, const TrunkSetting& setting, const at::Tensor& tiles);
 
 // Overwrites the trunk `to` with the other one; SAM's neck stays. Answers how many tensors were copied.
 std::int64_t copy_trunk(model::CellSam& model, Trunk to);

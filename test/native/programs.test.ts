@@ -10,6 +10,8 @@ const programs: Record<string, number> = {
   data_session: 10,
   data_stain: 20,
   data_store: 10,
+  feature_file: 20,
+  frozen_trunk: 20,
   hungarian: 10,
   infer_instances: 20,
   infer_predict: 20,

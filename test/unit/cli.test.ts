@@ -150,7 +150,8 @@ describe("progress", () => {
   it("is plain lines elsewhere, one an epoch and few between", () => {
     const { texts, progress } = shown(false);
     const epoch = { type: "epoch", stage: 1, fold: 1, epoch: 2, epochs: 3, lr: 1e-4, seconds: 4, improved: true } as const;
-    progress.show({ ...epoch, train: { total_loss: 2 }, validation: { total_loss: 3 } });
+    const features = { kept: 0, computed: 0 };
+    progress.show({ ...epoch, features, train: { total_loss: 2 }, validation: { total_loss: 3 } });
     for (let i = 0; i < 100; i++) progress.show(step);
     expect(texts).toEqual(["stage 1 epoch 2/3: train 2.0000, val 3.0000 (best), lr 0.000100, 4.0 s\n"]);
   });

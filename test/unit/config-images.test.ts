@@ -64,6 +64,13 @@ describe("settings of images", () => {
     expect(problems(() => new ExperimentConfig({ ...required, augmentation: true, complexAugmentation: true }))).toEqual([]);
   });
 
+  it("augmentationVariants needs complexAugmentation", () => {
+    const expected = [{ key: "augmentationVariants", message: expect.stringContaining("complexAugmentation: true") }];
+    const given = { ...required, augmentation: true, augmentationVariants: 4 };
+    expect(problems(() => new ExperimentConfig(given))).toEqual(expected);
+    expect(problems(() => new ExperimentConfig({ ...given, complexAugmentation: true }))).toEqual([]);
+  });
+
   it("D7: every one of them reaches prediction and names the store of tiles", async () => {
     const changed = {
       normalize: false,

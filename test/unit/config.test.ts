@@ -297,6 +297,11 @@ describe("stageOptions", () => {
     "scheduler",
     "warmup_fraction",
     "accumulate",
+    "feature_cache_dir",
+    "feature_cache_gb",
+    "feature_cache_memory_gb",
+    "feature_cache_version",
+    "feature_dtype",
   ];
   const stage1 = [
     "stage1_type",

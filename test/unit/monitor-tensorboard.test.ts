@@ -50,6 +50,7 @@ const epoch = (number: number, stage: 1 | 2 = 1): TrainingEvent => ({
   train: { total_loss: number / 2 },
   validation: { total_loss: number / 4, loss_ce: null },
   improved: true,
+  features: { kept: 0, computed: 0 },
 });
 
 test("CRC-32C gives the check values of RFC 3720, and the mask turns by 15 bits", () => {

@@ -14,6 +14,7 @@ import { planExperiment } from "../../lib/runners/plan.js";
 import { plannedData } from "../../lib/runners/planData.js";
 import { planTiles, tileStarts } from "../../lib/runners/planTiles.js";
 import { forecast } from "../../lib/runners/planTime.js";
+import type { StageProbe } from "../../lib/runners/probe.js";
 import { tileStore } from "../../lib/runners/tiles.js";
 import { openStoreWriter } from "../../lib/session.js";
 
@@ -154,17 +155,32 @@ describe("a plan", () => {
       expect(probe?.stages[stage]?.secondsPerTile).toBeGreaterThan(0);
     }
     expect(probe?.processMb).toBeGreaterThan(50);
+    expect(probe?.stages[1]?.kept).toBeNull(); // its trunk trains
+    const { train, val } = plan.splits[0]!;
+    const { secondsPerTile = 0, secondsPerValidationTile = 0 } = probe?.stages[2]?.kept ?? {};
+    expect(secondsPerTile).toBeGreaterThan(0);
+    const later = train.tiles * secondsPerTile + val.tiles * secondsPerValidationTile;
     const { 1: first = 0, 2: second = 0 } = time?.secondsPerEpoch ?? {};
-    expect(time?.totalSeconds).toBeCloseTo(3 * first + 2 * second, 6);
+    expect(time?.totalSeconds).toBeCloseTo(3 * first + second + later, 6);
     await expect(stat(join(folder, "out"))).rejects.toMatchObject({ code: "ENOENT" });
   });
 
   test("adds the time of all folds and epochs", () => {
     const side = (tiles: number) => ({ images: 1, tiles, cells: 1 });
     const splits = [10, 20].map((tiles) => ({ train: side(tiles), val: side(5) }));
-    const stages = { 1: { trainable: 1, secondsPerTile: 2, secondsPerValidationTile: 1 } };
-    const checked = new ExperimentConfig(config({ stages: [1], stage1Config: { totalEpochs: 3 } }));
-    expect(forecast(checked, splits, { stages })).toEqual({ secondsPerEpoch: { 1: 25 }, totalSeconds: 3 * (25 + 45) });
+    const probe = (kept: StageProbe["kept"]) => ({
+      stages: { 1: { trainable: 1, secondsPerTile: 2, secondsPerValidationTile: 1, kept } },
+    });
+    const checked = (more: object = {}) =>
+      new ExperimentConfig(config({ stages: [1], stage1Config: { totalEpochs: 12 }, ...more }));
+    const first = { 1: 25 };
+    expect(forecast(checked(), splits, probe(null))).toEqual({ secondsPerEpoch: first, totalSeconds: 12 * (25 + 45) });
+    // Features of a frozen trunk are computed once for each flip and turn.
+    const kept = { secondsPerTile: 0.5, secondsPerValidationTile: 0.25 };
+    const later = 6.25 + 11.25;
+    expect(forecast(checked(), splits, probe(kept))).toEqual({ secondsPerEpoch: first, totalSeconds: 70 + 11 * later });
+    const turned = checked({ augmentation: true });
+    expect(forecast(turned, splits, probe(kept)).totalSeconds).toBe(8 * 70 + 4 * later);
   });
 });
 

@@ -134,6 +134,7 @@ class FakeSession {
       seconds: 1,
       lr: 1,
       losses: { total_loss: state.sum / steps },
+      features: { kept: 0, computed: 0 },
     });
     for (; step < steps; step++) {
       await new Promise(setImmediate);
@@ -165,7 +166,8 @@ class FakeSession {
     signal?.throwIfAborted();
     // Noisy enough that the last epoch is not always the best.
     const own = Math.abs(this.#state.weight) * (0.2 + noise("val", this.#stage, this.#epoch));
-    return { losses: { total_loss: this.#engine.valLoss?.(this.#stage, this.#epoch) ?? own }, images: 1, seconds: 1 };
+    const losses = { total_loss: this.#engine.valLoss?.(this.#stage, this.#epoch) ?? own };
+    return { losses, images: 1, seconds: 1, features: { kept: 0, computed: 0 } };
   }
 
   async observe(loss: number) {

@@ -83,6 +83,10 @@ describe("the space", () => {
       { augmentation: true, complex_augmentation: false },
       { augmentation: true, complex_augmentation: true },
     ]);
+    // A pool of the base holds where there is something to pool.
+    const pool = { ...base, augmentation: true, complexAugmentation: true, augmentationVariants: 4 };
+    const pooled = gridTrials(pool, flags, 256).trials.map(({ config }) => config.augmentationVariants);
+    expect(pooled).toEqual([0, 0, 4]);
   });
 
   test("D21, D72: a trial changes the searched settings and nothing else", () => {

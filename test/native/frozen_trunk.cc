@@ -1,0 +1,173 @@
+// Features of a frozen trunk against the trunk itself: every flip and turn of a tile, both trunks, both types of numbers.
+// links: model loss augment data optim metric infer weights engine
+#include <ATen/ATen.h>
+
+#include <map>
+
+#include "augment/augment.h"
+#include "data/batch.h"
+#include "engine/features.h"
+#include "native/data_check.h"
+
+using namespace cellsam;
+using engine::Precision;
+using engine::Trunk;
+
+namespace {
+
+struct Quiet : Control {
+  bool cancelled() const override { return false; }
+  bool abandoned() const override { return false; }
+  void emit(Value) override {}
+};
+
+model::CellSam small_model(std::uint64_t seed) {
+  const Dict sizes{{"image_size", 64},    {"patch", 8},         {"embed_dim", 32},   {"depth", 2},       {"heads", 2},
+                   {"prompt_dim", 32},    {"decoder_heads", 2}, {"decoder_mlp", 64}, {"iou_hidden", 32}, {"detector_dim", 32},
+                   {"detector_heads", 2}, {"detector_ffn", 64}, {"num_queries", 16}};
+  at::manual_seed(seed);
+  return model::CellSam(model::model_size("tiny", sizes), /*adversarial_copy=*/false);
+}
+
+// Two tiles of noise; the second holds the first one's picture, so that other tiles of one content share.
+std::shared_ptr<const data::Store> small_store(const std::string& path, std::int64_t side) {
+  data::StoreWriter writer(path, side, {});
+  at::manual_seed(5);
+  const auto noise = at::randint(256, {3, side, side}, at::kByte), other = at::randint(256, {3, side, side}, at::kByte);
+  data::TileOptions options;
+  options.tile_size = side;
+  for (const auto& [name, image] : std::map<std::string, at::Tensor>{{"a", noise}, {"b", other}, {"c", noise}}) {
+    writer.add({name, side, side}, data::cut_tiles(image, at::ones({side, side}, at::kInt), options));
+  }
+  writer.finish();
+  return std::make_shared<const data::Store>(path);
+}
+
+// The trunk's answer for one picture of a batch, by the model's own functions.
+at::Tensor direct(model::CellSam& model, Trunk trunk, Precision precision, const at::Tensor& image) {
+  at::NoGradGuard no_grad;
+  const auto size = model->size().image_size;
+  engine::Autocast autocast(at::kCPU, precision);
+  if (trunk == Trunk::Body) {
+    const auto input = data::detector_input(image.unsqueeze(0), size, data::Generation::Plain);
+    return model->cellfinder->trunk(input).permute({0, 2, 3, 1})[0];
+  }
+  return model->model->image_encoder->trunk(data::encoder_input(image.unsqueeze(0), size, data::Generation::Plain))[0];
+}
+
+void check_turns(test::Checks& checks, Trunk trunk, Precision precision, const std::string& dtype, const std::string& what) {
+  const test::Folder folder;
+  auto model = small_model(1);
+  const auto store = small_store(folder.file("set.tiles"), 48);
+  engine::FeatureOptions options;
+  options.folder = folder.file("features");
+  options.disk_limit = 1 << 30;
+  options.dtype = dtype;
+  const engine::TrunkSetting setting{trunk, data::Generation::Plain, at::kCPU, precision};
+  engine::FrozenTrunk kept(model, setting, options);
+  options.folder.clear();
+  engine::FrozenTrunk computed(model, setting, options);
+  const bool rounds = dtype == "bf16" || (dtype == "auto" && precision == Precision::bf16);
+
+  const Quiet control;
+  bool same = true, as_trunk = true, no_graph = true;
+  std::int64_t pictures = 0;
+  for (std::uint64_t epoch = 0; epoch < 100; ++epoch) {
+    const auto batch = data::assemble(*store, {0, 1, 2}, augment::augmenter(3, epoch));
+    kept.foresee(batch);
+    const auto features = kept(batch, control);
+    same = same && features.equal(computed(batch, control));
+    no_graph = no_graph && !features.requires_grad();
+    pictures += 3;
+    for (std::int64_t i = 0; i < 3 && epoch < 30; ++i) {
+      auto expected = direct(model, trunk, precision, batch.images[i]);
+      if (rounds) expected = expected.to(at::kBFloat16);
+      as_trunk = as_trunk && features[i].to(at::kFloat).equal(expected.to(at::kFloat));
+    }
+  }
+  checks.holds(what + ": with and without keeping, to the last bit", same && no_graph);
+  checks.holds(what + ": what the trunk says of the turned picture", as_trunk);
+  const auto counts = kept.take_counts();
+  // The rarest turn has a chance of 1/16, and 100 epochs.
+  checks.holds(what + ": every turn of every content was computed once", counts.computed == 16);
+  checks.holds(what + ": and all else was there", counts.kept == pictures - 16);
+  checks.holds(what + ": nothing was there without keeping", computed.take_counts().kept == 0);
+  const auto plain = data::assemble(*store, {2, 1});
+  kept(plain, control);
+  checks.holds(what + ": validation finds what training kept", kept.take_counts().computed == 0);
+  // Epoch 2 is the first that does more to this tile than turning it.
+  auto endless = data::assemble(*store, {0}, augment::augmenter(3, 2, augment::Level::Complex));
+  endless.recurs = false;
+  kept(endless, control);
+  kept(endless, control);
+  checks.holds(what + ": pictures that do not come again are not kept", kept.take_counts().computed == 2);
+  checks.holds(what + ": nothing is to be told", kept.take_notices().empty());
+}
+
+void check_keys(test::Checks& checks) {
+  const test::Folder folder;
+  const auto store = small_store(folder.file("set.tiles"), 64);
+  const auto batch = data::assemble(*store, {0, 1});
+  const Quiet control;
+  engine::FeatureOptions options;
+  options.folder = folder.file("features");
+  options.disk_limit = 1 << 30;
+  const engine::TrunkSetting setting{Trunk::Encoder, data::Generation::Plain, at::kCPU, Precision::fp32};
+  const auto computed = [&](model::CellSam model, const engine::TrunkSetting& how, const engine::FeatureOptions& where) {
+    engine::FrozenTrunk trunk(model, how, where);
+    trunk(batch, control);
+    return trunk.take_counts().computed;
+  };
+  checks.holds("first time", computed(small_model(1), setting, options) == 2);
+  checks.holds("same weights in another model", computed(small_model(1), setting, options) == 0);
+  checks.holds("other weights", computed(small_model(2), setting, options) == 2);
+  auto how = setting;
+  how.trunk = Trunk::Body;
+  checks.holds("other trunk", computed(small_model(1), how, options) == 2);
+  how = setting;
+  how.generation = data::Generation::Adv;
+  checks.holds("other preparation", computed(small_model(1), how, options) == 2);
+  how = setting;
+  how.precision = Precision::bf16;
+  checks.holds("other precision", computed(small_model(1), how, options) == 2);
+  auto where = options;
+  where.dtype = "bf16";
+  checks.holds("other type of numbers", computed(small_model(1), setting, where) == 2);
+  where = options;
+  where.version = "next";
+  checks.holds("other version of the package", computed(small_model(1), setting, where) == 2);
+
+  auto model = small_model(1);
+  engine::FrozenTrunk trunk(model, setting, options);
+  const auto before = trunk(batch, control);
+  {
+    at::NoGradGuard no_grad;
+    for (auto& [name, tensor] : model->named_state()) {
+      if (name == "model.image_encoder.neck.0.weight") tensor.add_(1);
+    }
+  }
+  trunk(batch, control);
+  checks.holds("the neck is no part of the trunk", trunk.take_counts().computed == 0);
+  {
+    at::NoGradGuard no_grad;
+    for (auto& [name, tensor] : model->named_state()) {
+      if (name == "model.image_encoder.blocks.1.mlp.lin2.bias") tensor.add_(1);
+    }
+  }
+  const auto after = trunk(batch, control);
+  checks.holds("weights that change under an open stage",
+               trunk.take_counts().computed == 2 && (after - before - 1).abs().max().item<double>() < 1e-4);
+}
+
+}  // namespace
+
+int main() {
+  test::Checks checks("frozen_trunk");
+  at::set_num_threads(1);
+  check_turns(checks, Trunk::Encoder, Precision::fp32, "auto", "SAM's trunk");
+  check_turns(checks, Trunk::Body, Precision::fp32, "auto", "CellFinder's trunk");
+  check_turns(checks, Trunk::Encoder, Precision::bf16, "auto", "in bf16");
+  check_turns(checks, Trunk::Encoder, Precision::fp32, "bf16", "kept in bf16");
+  check_keys(checks);
+  return checks.finish();
+}
