@@ -149,6 +149,7 @@ CELLSAM_HD void load_pixels(const MaskLossArguments& a, const MaskRegion& r, con
         if (across[u] != 0) line += across[u] * cells[u];
       z += down[v] * line;
     }
+    if (!(fabsf(z) <= 3.4e38F)) z = NAN;  // an infinite logit is a fault also where it happens to be right
     const int label = a.labels[static_cast<std::size_t>(y) * a.columns.full + x];
     tile.logit[i] = z;
     tile.probability[i] = sigmoid_of(z).of;

@@ -3,9 +3,12 @@
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 
+#include <optional>
 #include <sstream>
+#include <utility>
 
 #include "engine.h"
+#include "loss/cuda_mask_terms.h"
 #include "loss/prompts.h"
 
 namespace cellsam::loss {
@@ -30,11 +33,15 @@ void check(const UpsampledMasks& masks, const MaskLossOptions& options) {
   }
 }
 
-UpsampledMaskLoss fused_loss(const UpsampledMasks& masks, const MaskLossOptions& options) {
+// By the kernels of the logits' device; nothing where there are none.
+std::optional<UpsampledMaskLoss> fused_loss(const UpsampledMasks& masks, const MaskLossOptions& options) {
   const bool needs_gradient = at::GradMode::is_enabled() && masks.logits.requires_grad();
-  const auto terms = mask_terms(masks, options, needs_gradient);
-  const auto total = attach(masks.logits, {terms.focal + terms.dice + terms.boundary, terms.gradient});
-  return {{terms.focal, terms.dice, terms.boundary, total}, terms.iou};
+  std::optional<MaskTerms> terms;
+  if (masks.logits.is_cpu()) terms = mask_terms(masks, options, needs_gradient);
+  if (masks.logits.is_cuda()) terms = cuda_mask_terms(masks, options, needs_gradient);
+  if (!terms) return std::nullopt;
+  const auto total = attach(masks.logits, {terms->focal + terms->dice + terms->boundary, terms->gradient});
+  return UpsampledMaskLoss{{terms->focal, terms->dice, terms->boundary, total}, terms->iou};
 }
 
 // The same as `resize` below as two matrix products: the backward of CUDA's bilinear kernels adds in no fixed order, and torch
@@ -90,7 +97,10 @@ UpsampledMaskLoss loss_by_tensors(const UpsampledMasks& masks, const MaskLossOpt
 
 UpsampledMaskLoss upsampled_mask_loss(const UpsampledMasks& masks, const MaskLossOptions& options, bool fused) {
   check(masks, options);
-  return fused && masks.logits.is_cpu() ? fused_loss(masks, options) : loss_by_tensors(masks, options);
+  if (fused) {
+    if (auto loss = fused_loss(masks, options)) return *std::move(loss);
+  }
+  return loss_by_tensors(masks, options);
 }
 
 }  // namespace cellsam::loss
