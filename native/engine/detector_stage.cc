@@ -1,4 +1,7 @@
 // Stage 1: trains CellFinder's head, its trunk or SAM's trunk with the DETR criterion.
+#include <ATen/Parallel.h>
+
+#include <algorithm>
 #include <set>
 
 #include "data/targets.h"
@@ -113,13 +116,26 @@ class DetectorStage final : public Stage {
   loss::DetectionLoss score(const at::Tensor& features, const std::vector<loss::Targets>& targets, const Control& control) {
     stop_if_abandoned(control);
     std::vector<at::Tensor> logits, boxes;
+    loss::LayerMatcher matcher(targets, loss_.match_cost, matching_threads(targets.size()));
+    const auto last = static_cast<std::size_t>(context_.model->size().decoder_layers) - 1;
     {
       Autocast autocast(context_.device, context_.precision);
-      const auto detections = context_.model->cellfinder->head(features.permute({0, 3, 1, 2}));
+      const auto match = [&](std::size_t layer, const at::Tensor& of_logits, const at::Tensor& of_boxes) {
+        if (layer == last || loss_.aux_loss) matcher.add(of_logits, of_boxes);
+      };
+      const auto detections = context_.model->cellfinder->head(features.permute({0, 3, 1, 2}), std::nullopt, nullptr, match);
       for (const auto& layer : detections.logits) logits.push_back(layer.to(at::kFloat));
       for (const auto& layer : detections.boxes) boxes.push_back(layer.to(at::kFloat));
     }
-    return loss::detection_loss(logits, boxes, targets, loss_);
+    return loss::detection_loss(logits, boxes, targets, loss_, matcher);
+  }
+
+  // Beside the threads that compute the layers: a problem is solved in a small part of the time that a layer takes. While a GPU
+  // computes, the session's threads have nothing else to do. A single thread matches when the layers are done.
+  std::int64_t matching_threads(std::size_t images) const {
+    const std::int64_t budget = at::get_num_threads(), problems = static_cast<std::int64_t>(images);
+    if (context_.device.is_cpu()) return std::min(budget - 1, problems);
+    return budget == 1 ? 0 : std::min(budget, problems * (loss_.aux_loss ? context_.model->size().decoder_layers : 1));
   }
 
   static std::vector<loss::Targets> targets_of(const data::Batch& batch) {

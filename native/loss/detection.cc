@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine.h"
+#include "loss/detection_terms.h"
 #include "loss/focal.h"
 #include "loss/ignored.h"
 
@@ -55,13 +56,13 @@ at::Tensor pair_indices(const std::vector<Assignment>& found, const std::vector<
   return all;
 }
 
-// Of the last layer, from the copy that the matching made: no wait for the device.
+// Of the last layer's logits [B,Q,C], in the copy that the matching made: no wait for the device.
 double class_error_of(const at::Tensor& logits, const at::Tensor& pairs, std::int64_t layers) {
   const auto per_layer = pairs.size(1) / layers;
   if (per_layer == 0) return 100;
-  const auto classes = logits.size(3);
+  const auto classes = logits.size(2), before = (layers - 1) * logits.size(0) * logits.size(1);
   const auto last = pairs.narrow(1, pairs.size(1) - per_layer, per_layer);
-  const auto guess = logits.reshape({-1, classes}).index_select(0, last[0]).argmax(1);
+  const auto guess = logits.reshape({-1, classes}).index_select(0, last[0] - before).argmax(1);
   const auto wrong = guess.ne(last[1].remainder(classes)).sum().item<std::int64_t>();
   return 100.0 * static_cast<double>(wrong) / static_cast<double>(per_layer);
 }
@@ -73,11 +74,11 @@ at::Tensor join(const std::vector<Targets>& targets, at::Tensor Targets::*part, 
 }
 
 // 1 where the class of a query counts, 0 where it is left out, [L,B,Q,1] on the CPU; undefined when no target has an ignored
-// region. `boxes` [L,B,Q,4] on the CPU; row 0 of `pairs` are the matched queries.
-at::Tensor counted_queries(const at::Tensor& boxes, const std::vector<Targets>& targets, const at::Tensor& pairs) {
+// region. `layers`: boxes [B,Q,4] on the CPU; row 0 of `pairs` are the matched queries.
+at::Tensor counted_queries(const std::vector<at::Tensor>& boxes, const std::vector<Targets>& targets, const at::Tensor& pairs) {
   if (std::none_of(targets.begin(), targets.end(), [](const Targets& image) { return image.ignored.defined(); })) return {};
-  const auto layers = boxes.size(0), images = boxes.size(1), queries = boxes.size(2);
-  const auto plain = boxes.to(at::kDouble).contiguous();
+  const auto plain = at::stack(boxes).to(at::kDouble);  // [L,B,Q,4]
+  const auto layers = plain.size(0), images = plain.size(1), queries = plain.size(2);
   auto counted = at::ones({layers, images, queries, 1}, at::kFloat);
   auto* count = counted.data_ptr<float>();
   for (std::int64_t image = 0; image < images; ++image) {
@@ -96,52 +97,75 @@ at::Tensor counted_queries(const at::Tensor& boxes, const std::vector<Targets>& 
   return counted;
 }
 
+// Of the layers that count, the later ones.
+std::vector<at::Tensor> counting(const std::vector<at::Tensor>& layers, const DetectionLossOptions& options) {
+  if (options.aux_loss || layers.empty()) return layers;
+  return {layers.back()};
+}
+
+// As operations of automatic differentiation, which run on any device.
+DetectionLoss composed_loss(const at::Tensor& logits, const at::Tensor& boxes, const at::Tensor& truth, const at::Tensor& pairs,
+                            const at::Tensor& counted, const TermWeights& weights) {
+  const auto layers = logits.size(0);
+  const auto at_device = pairs.to(logits.device());
+  auto positive = at::zeros_like(logits, {}, at::MemoryFormat::Contiguous);
+  positive.view({-1}).index_fill_(0, at_device[1], 1);
+  const auto chosen = boxes.reshape({-1, 4}).index_select(0, at_device[0]);  // [M,4]
+  const auto matched = truth.index_select(0, at_device[2]);
+
+  auto class_loss = focal_elements(logits, positive, weights.focal_alpha, 2);
+  if (counted.defined()) class_loss = class_loss * counted.to(class_loss.options());
+  const auto ce = class_loss.sum({1, 2, 3}) * weights.ce;  // [L]
+  const auto bbox = (chosen - matched).abs().view({layers, -1}).sum(1) * weights.bbox;
+  const auto giou = giou_loss(chosen, matched).view({layers, -1}).sum(1) * weights.giou;
+  return {(ce + bbox + giou).sum(), ce[layers - 1].detach(), bbox[layers - 1].detach(), giou[layers - 1].detach()};
+}
+
+DetectionLoss known_loss(const at::Tensor& logits, const at::Tensor& boxes, const at::Tensor& truth, const at::Tensor& pairs,
+                         const at::Tensor& counted, const TermWeights& weights) {
+  const auto terms = detection_terms(logits, boxes, truth, pairs, counted, weights);
+  const auto scalar = [&](double value) { return at::scalar_tensor(value, truth.options()); };
+  return {terms.total, scalar(terms.ce.back()), scalar(terms.bbox.back()), scalar(terms.giou.back())};
+}
+
 }  // namespace
 
 DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& boxes,
                              const std::vector<Targets>& targets, const DetectionLossOptions& options) {
+  LayerMatcher matcher(targets, options.match_cost);
+  const auto of_logits = counting(logits, options), of_boxes = counting(boxes, options);
+  for (std::size_t i = 0; i < std::min(of_logits.size(), of_boxes.size()); ++i) matcher.add(of_logits[i], of_boxes[i]);
+  return detection_loss(logits, boxes, targets, options, matcher);
+}
+
+DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& boxes,
+                             const std::vector<Targets>& targets, const DetectionLossOptions& options, LayerMatcher& matcher) {
   if (logits.empty() || logits.size() != boxes.size() || targets.empty()) {
     throw Error("ERR_INVALID_ARGUMENT",
                 "detection loss: give logits and boxes for every decoder layer, and the targets of every image");
   }
-  const auto skipped = options.aux_loss ? 0 : logits.size() - 1;
   const auto wide = logits[0].scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const auto all_logits = at::stack(at::TensorList(logits).slice(skipped)).to(wide);  // [L,B,Q,C]
-  const auto all_boxes = at::stack(at::TensorList(boxes).slice(skipped)).to(wide);    // [L,B,Q,4]
-  if (all_logits.dim() != 4 || all_boxes.dim() != 4) {
-    throw Error("ERR_INVALID_ARGUMENT", "detection loss: every layer needs logits [B,Q,C] and boxes [B,Q,4]");
+  const auto all_logits = at::stack(counting(logits, options)).to(wide);  // [L,B,Q,C]
+  const auto all_boxes = at::stack(counting(boxes, options)).to(wide);    // [L,B,Q,4]
+  const auto layers = all_logits.size(0);
+  const auto seen = matcher.finish();
+  if (static_cast<std::int64_t>(seen.logits.size()) != layers) {
+    throw Error("ERR_INVALID_ARGUMENT", "detection loss: the matching has seen another number of layers");
   }
-  const auto layers = all_logits.size(0), queries = all_logits.size(2), classes = all_logits.size(3);
 
-  at::Tensor pairs, seen, counted;
+  at::Tensor pairs, counted;
   {
     at::NoGradGuard no_grad;
-    seen = at::cat({all_logits, all_boxes}, 3).to(at::kCPU);  // the one copy
-    const auto found = match_layers(seen.narrow(3, 0, classes), seen.narrow(3, classes, 4), targets, options.match_cost);
     const auto labels = join(targets, &Targets::labels, at::TensorOptions(at::kCPU).dtype(at::kLong));
-    pairs = pair_indices(found, targets, labels, queries, classes);
-    counted = counted_queries(seen.narrow(3, classes, 4), targets, pairs);
+    pairs = pair_indices(seen.found, targets, labels, all_logits.size(2), all_logits.size(3));
+    counted = counted_queries(seen.boxes, targets, pairs);
   }
-  DetectionLoss loss;
-  loss.class_error = class_error_of(seen.narrow(3, 0, classes), pairs, layers);
-
   const auto truth = join(targets, &Targets::boxes, at::TensorOptions(at::kCPU).dtype(wide)).to(all_boxes.device());  // [T,4]
   const auto count = static_cast<double>(std::max<std::int64_t>(1, truth.size(0)));
-  const auto at_device = pairs.to(all_logits.device());
-  auto positive = at::zeros_like(all_logits, {}, at::MemoryFormat::Contiguous);
-  positive.view({-1}).index_fill_(0, at_device[1], 1);
-  const auto chosen = all_boxes.reshape({-1, 4}).index_select(0, at_device[0]);  // [M,4]
-  const auto matched = truth.index_select(0, at_device[2]);
-
-  auto class_loss = focal_elements(all_logits, positive, options.focal_alpha, 2);
-  if (counted.defined()) class_loss = class_loss * counted.to(class_loss.options());
-  const auto ce = class_loss.sum({1, 2, 3}) * (options.ce_weight / count);  // [L]
-  const auto bbox = (chosen - matched).abs().view({layers, -1}).sum(1) * (options.bbox_weight / count);
-  const auto giou = giou_loss(chosen, matched).view({layers, -1}).sum(1) * (options.giou_weight / count);
-  loss.total = (ce + bbox + giou).sum();
-  loss.ce = ce[layers - 1].detach();
-  loss.bbox = bbox[layers - 1].detach();
-  loss.giou = giou[layers - 1].detach();
+  const TermWeights weights{options.ce_weight / count, options.bbox_weight / count, options.giou_weight / count,
+                            options.focal_alpha};
+  auto loss = (all_logits.is_cpu() ? known_loss : composed_loss)(all_logits, all_boxes, truth, pairs, counted, weights);
+  loss.class_error = class_error_of(seen.logits.back(), pairs, layers);
   return loss;
 }
 

@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "loss/layer_matcher.h"
 #include "loss/matcher.h"
 
 namespace cellsam::loss {
@@ -29,8 +30,13 @@ struct DetectionLoss {
 // logits: per decoder layer, last one last, [B,Q,C]; boxes: likewise [B,Q,4] sigmoid cx, cy, width, height; targets: B entries.
 // Every sum is divided by N = max(1, targets in the batch). An image, or a whole batch, without cells is valid. A query that is
 // matched with no cell and whose box lies at least half in an ignored region (ignored.h) is left out of the class loss.
-// One device-to-host copy for all layers (the matching needs it), no other sync. Throws as `cost_matrix` and `match` do.
+// The host waits for the device once, for logits and boxes, which the matching needs. Throws as `cost_matrix` and `match` do.
 DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& boxes,
                              const std::vector<Targets>& targets, const DetectionLossOptions& options = {});
+
+// The same with a matching that was begun before, which must have been given these targets and cost weights, and every layer
+// that counts: all, or without `aux_loss` the last one alone.
+DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& boxes,
+                             const std::vector<Targets>& targets, const DetectionLossOptions& options, LayerMatcher& matcher);
 
 }  // namespace cellsam::loss

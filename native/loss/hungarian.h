@@ -1,6 +1,6 @@
 // The linear assignment problem: which query answers which target at the least total cost. Shortest augmenting paths in the
 // rectangular form of Crouse (IEEE Trans. Aerospace and Electronic Systems 52(4), 2016), the method behind SciPy's
-// linear_sum_assignment.
+// linear_sum_assignment, over the few columns of each row that can matter.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,27 @@ struct Assignment {
 
 // Minimises the sum of cost[row * columns + column] over a one-to-one assignment. Either side may be zero.
 // +inf forbids a pair. Throws ERR_INFEASIBLE_ASSIGNMENT when no assignment of finite cost exists and ERR_NON_FINITE_COST, with
-// {row, column} in its detail, at the first NaN or -inf. O(min² max) time; a copy of `cost` is made only when rows > columns.
+// {row, column} in its detail, at the first NaN or -inf. Of several cheapest assignments the same one is found on every
+// machine: rows are served in order, and of equally near columns a row takes a free one with the least number. O(min² max) time
+// at worst; a copy of `cost` is made only when rows > columns.
 Assignment hungarian(const double* cost, std::int64_t rows, std::int64_t columns);
 Assignment hungarian(const float* cost, std::int64_t rows, std::int64_t columns);
+
+// A cost matrix that is made row by row, whenever the solver looks at one: twice at the most for nearly all of them.
+template <class Number>
+class CostRows {
+ public:
+  struct Row {
+    const Number* costs;  // [columns], until the next call
+    bool finite;          // false: some may be infinite or NaN
+  };
+  virtual ~CostRows() = default;
+  // The same bits in every call. `minima` [kStrides] takes the least cost of each stride of columns (cost_kernel.h).
+  virtual Row row(std::int64_t row, Number* minima) = 0;
+};
+
+// The column of every row, for rows <= columns. Throws as `hungarian` does.
+std::vector<std::int64_t> assign_rows(CostRows<double>& costs, std::int64_t rows, std::int64_t columns);
+std::vector<std::int64_t> assign_rows(CostRows<float>& costs, std::int64_t rows, std::int64_t columns);
 
 }  // namespace cellsam::loss

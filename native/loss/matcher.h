@@ -4,10 +4,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <vector>
-
-#include "loss/hungarian.h"
-
 namespace cellsam::loss {
 
 struct MatchCost {
@@ -38,10 +34,5 @@ at::Tensor cost_matrix(const at::Tensor& logits, const at::Tensor& boxes, const 
 
 // The cheapest one-to-one matching of that cost. Throws ERR_NON_FINITE_COST when a prediction is not finite.
 Match match(const at::Tensor& logits, const at::Tensor& boxes, const Targets& targets, const MatchCost& cost = {});
-
-// The same for a batch of problems, solved side by side on the CPU threads: logits [L,B,Q,C] and boxes [L,B,Q,4] on the CPU,
-// one entry of `targets` per image -> L*B assignments, layer by layer; rows are queries, columns are targets.
-std::vector<Assignment> match_layers(const at::Tensor& logits, const at::Tensor& boxes, const std::vector<Targets>& targets,
-                                     const MatchCost& cost);
 
 }  // namespace cellsam::loss

@@ -67,7 +67,8 @@ void AnchorTransformerImpl::reset() {
   }
 }
 
-Detections AnchorTransformerImpl::forward(const at::Tensor& features, const std::optional<at::Tensor>& padding, Taps* taps) {
+Detections AnchorTransformerImpl::forward(const at::Tensor& features, const std::optional<at::Tensor>& padding, Taps* taps,
+                                          const OnLayer& on_layer) {
   const auto batch = features.size(0);
   const SineOptions sine{size_.detector_dim, size_.position_temperature, size_.position_scale};
   const auto embed_1d = [&](const at::Tensor& p) { return adapt_pos1d_->forward(sine_1d(p, sine)); };
@@ -103,6 +104,7 @@ Detections AnchorTransformerImpl::forward(const at::Tensor& features, const std:
     const auto boxes = at::cat({delta.slice(-1, 0, 2) + offset, delta.slice(-1, 2)}, -1).sigmoid();
     detections.boxes.push_back(boxes);
     detections.logits.push_back(class_embed_[i]->as<torch::nn::Linear>()->forward(queries).to(anchors.scalar_type()));
+    if (on_layer) on_layer(i, detections.logits.back(), detections.boxes.back());
   }
   return detections;
 }

@@ -9,6 +9,7 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -24,12 +25,16 @@ struct Detections {
   std::vector<at::Tensor> boxes;   // [B,Q,4] (cx,cy,w,h) in 0..1 of the model's input
 };
 
+// Hears of a decoder layer's answers as soon as they exist, so that work on them can begin while later layers compute.
+using OnLayer = std::function<void(std::size_t layer, const at::Tensor& logits, const at::Tensor& boxes)>;
+
 class AnchorTransformerImpl : public torch::nn::Module {
  public:
   explicit AnchorTransformerImpl(const ModelSize& size);
 
   // features [B,D,H,W], padding [B,H,W] bool (true = padded). Gives decoder_layers entries.
-  Detections forward(const at::Tensor& features, const std::optional<at::Tensor>& padding, Taps* taps = nullptr);
+  Detections forward(const at::Tensor& features, const std::optional<at::Tensor>& padding, Taps* taps = nullptr,
+                     const OnLayer& on_layer = {});
 
  private:
   void reset();

@@ -27,7 +27,8 @@ CellFinderImpl::CellFinderImpl(const ModelSize& size) { decode_head = register_m
 
 at::Tensor CellFinderImpl::trunk(const at::Tensor& x) { return decode_head->backbone->body->trunk(x).permute({0, 3, 1, 2}); }
 
-Detections CellFinderImpl::head(const at::Tensor& features, const std::optional<at::Tensor>& padding_mask, Taps* taps) {
+Detections CellFinderImpl::head(const at::Tensor& features, const std::optional<at::Tensor>& padding_mask, Taps* taps,
+                                const OnLayer& on_layer) {
   std::optional<at::Tensor> padding;
   if (padding_mask) {
     const auto pixels = padding_mask->unsqueeze(1).to(at::kFloat);
@@ -36,7 +37,7 @@ Detections CellFinderImpl::head(const at::Tensor& features, const std::optional<
   }
   const auto projected = decode_head->input_proj[0]->as<torch::nn::Sequential>()->forward(features);
   tap(taps, "input_proj", projected);
-  return decode_head->transformer->forward(projected, padding, taps);
+  return decode_head->transformer->forward(projected, padding, taps, on_layer);
 }
 
 Detections CellFinderImpl::forward(const at::Tensor& x, const std::optional<at::Tensor>& padding_mask) {

@@ -44,7 +44,7 @@ class CellFinderImpl : public torch::nn::Module {
   // Features of this trunk or of SAM's (permuted to [B,E,g,g]) -> boxes and classes of every decoder layer, the last = final.
   // padding_mask [B,S,S] (or already [B,g,g]), bool: true where an image of a mixed-size batch was padded.
   Detections head(const at::Tensor& features, const std::optional<at::Tensor>& padding_mask = std::nullopt,
-                  Taps* taps = nullptr);
+                  Taps* taps = nullptr, const OnLayer& on_layer = {});
 
   Detections forward(const at::Tensor& x, const std::optional<at::Tensor>& padding_mask = std::nullopt);
 

@@ -1,4 +1,5 @@
-// The assignment solver against the exhaustive answer on small problems, its errors, and a problem as large as training has.
+// The assignment solver against the exhaustive answer on small problems, against a plain search over all columns on large and
+// awkward ones with every instruction set, its errors, and a problem as large as training has.
 // links: loss
 #include "loss/hungarian.h"
 
@@ -7,7 +8,9 @@
 #include <limits>
 #include <numeric>
 
+#include "base/isa.h"
 #include "base/rng.h"
+#include "native/assignment_reference.h"
 #include "native/checks.h"
 
 using namespace cellsam;
@@ -84,6 +87,89 @@ void check_small(test::Checks& checks) {
   checks.holds("some problems were infeasible", infeasible > 5);
 }
 
+// A cost of any kind that makes an assignment hard: equal and forbidden costs, equal rows and columns, rows that compete for
+// the same columns, costs of very different size.
+template <class Number>
+std::vector<Number> awkward(CounterRng& rng, std::int64_t rows, std::int64_t columns, int kind) {
+  std::vector<Number> cost(static_cast<std::size_t>(rows * columns));
+  std::vector<double> of_column(static_cast<std::size_t>(columns));
+  for (auto& value : of_column) value = rng.uniform();
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const double of_row = rng.uniform();
+    for (std::int64_t column = 0; column < columns; ++column) {
+      double value = rng.uniform() * 2 - 1;
+      if (kind == 1) value = static_cast<double>(rng.below(3));
+      if (kind == 2 && rng.below(5) != 0) value = kInfinity;
+      if (kind == 3) value = of_column[column] * 5 + 1e-3 * of_row;  // nearly a sum: all rows want the same columns
+      if (kind == 4) value = std::abs(of_row - of_column[column]);   // points on a line
+      if (kind == 5) value = std::pow(10.0, rng.uniform() * 60 - 30);
+      if (kind == 6 && row % 4 != 0) value = static_cast<double>(cost[(row - 1) * columns + column]);  // equal rows
+      if (kind == 7) value = of_row * of_column[column];  // the order of all rows is the same
+      cost[row * columns + column] = static_cast<Number>(value);
+    }
+  }
+  return cost;
+}
+
+// How far the solver's total is above the plain search's, as a part of the largest cost that either uses; a forbidden problem
+// must be so for both.
+template <class Number>
+double gap(const std::vector<Number>& cost, std::int64_t rows, std::int64_t columns, const loss::Assignment& found) {
+  const Problem problem{{cost.begin(), cost.end()}, rows, columns};
+  const auto plain = test::plain_assignment(problem.cost, rows, columns);
+  if (!one_to_one(problem, found)) return kInfinity;
+  double largest = 1e-300;
+  for (std::size_t i = 0; i < found.rows.size(); ++i) {
+    for (const auto& pairs : {found, plain}) {
+      largest = std::max(largest, std::abs(problem.cost[pairs.rows[i] * columns + pairs.columns[i]]));
+    }
+  }
+  return std::abs(total_of(problem, found) - total_of(problem, plain)) / largest;
+}
+
+template <class Number>
+void check_awkward(test::Checks& checks, const std::string& name) {
+  CounterRng rng({11});
+  double worst = 0;
+  int forbidden = 0, wrong = 0, differ = 0;
+  for (int round = 0; round < 400; ++round) {
+    const auto rows = static_cast<std::int64_t>(rng.below(round % 5 == 0 ? 90 : 12)),
+               columns = static_cast<std::int64_t>(rng.below(round % 3 == 0 ? 400 : 20));
+    const auto cost = awkward<Number>(rng, rows, columns, round % 8);
+    std::vector<loss::Assignment> answers;
+    for (auto level : {Isa::portable, Isa::avx2, Isa::avx512}) {
+      use_isa(level);
+      try {
+        answers.push_back(loss::hungarian(cost.data(), rows, columns));
+      } catch (const Error& error) {
+        wrong += error.code == "ERR_INFEASIBLE_ASSIGNMENT" ? 0 : 1;
+      }
+    }
+    if (answers.empty()) {
+      ++forbidden;
+      wrong += test::plain_assignment({cost.begin(), cost.end()}, rows, columns).rows.empty() && rows * columns > 0 ? 0 : 1;
+      continue;
+    }
+    worst = std::max(worst, gap(cost, rows, columns, answers[0]));
+    for (const auto& answer : answers) {
+      differ += answer.rows == answers[0].rows && answer.columns == answers[0].columns ? 0 : 1;
+    }
+    differ += answers.size() == 3 ? 0 : 1;
+  }
+  use_isa(best_isa());
+  checks.near("400 awkward problems, " + name + ": total", worst, 0, 1e-13);
+  checks.near("400 awkward problems, " + name + ": forbidden only where nothing fits", wrong, 0, 0);
+  checks.near("400 awkward problems, " + name + ": the same pairs with every instruction set", differ, 0, 0);
+  checks.holds("some were forbidden, " + name, forbidden > 2);
+}
+
+// Of equals: rows in order, each takes the first column.
+void check_ties(test::Checks& checks) {
+  const std::vector<float> equal(5 * 200, 1.0F);
+  const auto found = loss::hungarian(equal.data(), 5, 200);
+  checks.holds("of equal columns the first are taken", found.columns == std::vector<std::int64_t>{0, 1, 2, 3, 4});
+}
+
 void check_errors(test::Checks& checks) {
   std::vector<double> cost = {1, 2, 3, 4, 5, 6};
   for (double bad : {std::numeric_limits<double>::quiet_NaN(), -kInfinity}) {
@@ -95,6 +181,28 @@ void check_errors(test::Checks& checks) {
                                                    *detail.at("column").as<double>() == 4 % columns);
     }
   }
+  // In float32, at every place of a row that spans several vectors, and before a later one.
+  for (auto level : {Isa::portable, Isa::avx2, Isa::avx512}) {
+    use_isa(level);
+    int wrong = 0;
+    for (std::int64_t at = 0; at < 2 * 135; ++at) {
+      std::vector<float> wide(3 * 135, 1.0F);
+      wide[at] = at % 2 == 0 ? std::numeric_limits<float>::quiet_NaN() : -std::numeric_limits<float>::infinity();
+      wide[2 * 135 + 5] = std::numeric_limits<float>::quiet_NaN();
+      wide[2 * 135] = std::numeric_limits<float>::infinity();
+      try {
+        loss::hungarian(wide.data(), 3, 135);
+        ++wrong;
+      } catch (const Error& error) {
+        wrong += error.code == "ERR_NON_FINITE_COST" && *error.detail.at("row").as<double>() == static_cast<double>(at / 135) &&
+                         *error.detail.at("column").as<double>() == static_cast<double>(at % 135)
+                     ? 0
+                     : 1;
+      }
+    }
+    checks.near("the first non-finite cost is named, level " + std::to_string(static_cast<int>(level)), wrong, 0, 0);
+  }
+  use_isa(best_isa());
   const std::vector<double> blocked = {kInfinity, 1, kInfinity, 2};
   checks.throws("a column for two rows", "ERR_INFEASIBLE_ASSIGNMENT", [&] { loss::hungarian(blocked.data(), 2, 2); });
   checks.holds("no rows", loss::hungarian(blocked.data(), 0, 4).rows.empty());
@@ -126,6 +234,9 @@ void check_large(test::Checks& checks) {
 int main() {
   test::Checks checks;
   check_small(checks);
+  check_awkward<float>(checks, "float32");
+  check_awkward<double>(checks, "float64");
+  check_ties(checks);
   check_errors(checks);
   check_large(checks);
   return checks.finish("hungarian");

@@ -16,6 +16,7 @@ const programs: Record<string, number> = {
   infer_instances: 20,
   infer_predict: 20,
   losses: 10,
+  matching: 100,
   metric_match: 20,
   model_rules: 20,
   non_finite: 10,

@@ -2,6 +2,7 @@
 // links: loss
 #include "loss/matcher.h"
 
+#include "loss/hungarian.h"
 #include "parity/case.h"
 
 using namespace cellsam;

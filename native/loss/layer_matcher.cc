@@ -1,0 +1,157 @@
+#include "loss/layer_matcher.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/Event.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <cfenv>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "engine.h"
+#include "loss/match_problem.h"
+
+namespace cellsam::loss {
+
+namespace {
+
+// One layer, on its way to the host or there.
+struct Layer {
+  at::Tensor logits, boxes;                // [B,Q,C], [B,Q,4] on the CPU without gaps
+  at::Tensor device_logits, device_boxes;  // kept until the copy has landed
+  std::unique_ptr<c10::Event> landed;      // null: there already
+};
+
+at::Tensor send(const at::Tensor& from, at::ScalarType dtype, at::Tensor& kept) {
+  kept = from.detach().to(dtype).contiguous();
+  if (kept.is_cpu()) return kept;
+  auto host = at::empty(kept.sizes(), kept.options().device(at::kCPU).pinned_memory(kept.is_cuda()));
+  return host.copy_(kept, /*non_blocking=*/true);
+}
+
+}  // namespace
+
+struct LayerMatcher::Work {
+  std::vector<Targets> targets;
+  MatchCost cost;
+  std::vector<PlainTargets> truth;  // of the first layer's dtype
+  // Grow by `add` alone. Deques: the threads hold on to elements.
+  std::deque<Layer> layers;
+  std::deque<Assignment> found;
+  std::deque<std::exception_ptr> errors;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::size_t next = 0;  // problem that no thread has taken yet
+  std::size_t done = 0;
+  bool stopped = false;
+  std::fenv_t
+      environment;  // of the thread that made this: whether denormals are flushed, so that all answers have the same bits
+  std::vector<std::thread> threads;
+
+  void solve(const Layer& layer, std::size_t image, Assignment& answer, std::exception_ptr& error) noexcept {
+    try {
+      if (layer.landed) layer.landed->synchronize();
+      answer = solve_problem({layer.logits, layer.boxes, static_cast<std::int64_t>(image), &truth[image], cost});
+    } catch (...) {
+      error = std::current_exception();
+    }
+  }
+
+  void run() {
+    std::fesetenv(&environment);
+    std::unique_lock lock(mutex);
+    for (;;) {
+      changed.wait(lock, [&] { return stopped || next < found.size(); });
+      if (stopped) return;
+      const auto problem = next++;
+      const auto& layer = layers[problem / targets.size()];
+      auto& answer = found[problem];
+      auto& error = errors[problem];
+      lock.unlock();
+      solve(layer, problem % targets.size(), answer, error);
+      lock.lock();
+      ++done;
+      changed.notify_all();
+    }
+  }
+};
+
+LayerMatcher::LayerMatcher(std::vector<Targets> targets, const MatchCost& cost, std::int64_t threads)
+    : work_(std::make_unique<Work>()) {
+  work_->targets = std::move(targets);
+  work_->cost = cost;
+  std::fegetenv(&work_->environment);
+  for (std::int64_t i = 0; i < threads; ++i) work_->threads.emplace_back([work = work_.get()] { work->run(); });
+}
+
+LayerMatcher::~LayerMatcher() {
+  {
+    std::lock_guard lock(work_->mutex);
+    work_->stopped = true;
+  }
+  work_->changed.notify_all();
+  for (auto& thread : work_->threads) thread.join();
+}
+
+void LayerMatcher::add(const at::Tensor& logits, const at::Tensor& boxes) {
+  at::NoGradGuard no_grad;
+  auto& work = *work_;
+  const auto images = static_cast<std::int64_t>(work.targets.size());
+  if (logits.dim() != 3) fail_match("logits must be [B,Q,C]", logits.sizes());
+  if (boxes.sizes() != at::IntArrayRef({logits.size(0), logits.size(1), 4})) fail_match("boxes must be [B,Q,4]", boxes.sizes());
+  if (images != logits.size(0)) fail_match("one entry of targets is needed per image", logits.sizes());
+  const auto dtype = logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  if (work.truth.empty()) {
+    for (const auto& image : work.targets) work.truth.push_back(read_targets(image, dtype, logits.size(2)));
+  }
+  Layer layer;
+  layer.logits = send(logits, dtype, layer.device_logits);
+  layer.boxes = send(boxes, dtype, layer.device_boxes);
+  if (!logits.is_cpu()) {
+    const c10::impl::VirtualGuardImpl guard(logits.device().type());
+    layer.landed = std::make_unique<c10::Event>(logits.device().type());
+    layer.landed->record(guard.getStream(logits.device()));
+  }
+  {
+    std::lock_guard lock(work.mutex);
+    work.layers.push_back(std::move(layer));
+    for (std::int64_t i = 0; i < images; ++i) {
+      work.found.emplace_back();
+      work.errors.emplace_back();
+    }
+  }
+  work.changed.notify_all();
+}
+
+Matched LayerMatcher::finish() {
+  auto& work = *work_;
+  const auto problems = work.found.size();
+  if (work.threads.empty()) {
+    at::parallel_for(0, static_cast<std::int64_t>(problems), 1, [&](std::int64_t begin, std::int64_t end) {
+      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+        work.solve(work.layers[i / work.targets.size()], i % work.targets.size(), work.found[i], work.errors[i]);
+      }
+    });
+  } else {
+    std::unique_lock lock(work.mutex);
+    work.changed.wait(lock, [&] { return work.done == problems; });
+  }
+  for (const auto& error : work.errors) {
+    if (error) std::rethrow_exception(error);
+  }
+  Matched matched;
+  for (auto& answer : work.found) matched.found.push_back(std::move(answer));
+  for (auto& layer : work.layers) {
+    matched.logits.push_back(layer.logits);
+    matched.boxes.push_back(layer.boxes);
+  }
+  return matched;
+}
+
+}  // namespace cellsam::loss
