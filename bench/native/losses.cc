@@ -1,8 +1,8 @@
 // The mask losses from low-resolution logits to their gradient, and the matching of stage 1 alone.
 #include "data/targets.h"
 #include "fixture.h"
-#include "loss/mask_loss.h"
 #include "loss/matcher.h"
+#include "loss/upsampled_mask_loss.h"
 #include "row.h"
 
 namespace cellsam::bench {
@@ -26,11 +26,8 @@ class MaskLosses final : public Row {
  private:
   at::Tensor step() {
     logits_.mutable_grad().reset();
-    // 256 -> 1024 -> 512 equals 256 -> 512 exactly.
-    const auto side = labels_.size(1);
-    const auto full = at::upsample_bilinear2d(logits_, {side, side}, /*align_corners=*/false).squeeze(1);
-    const auto target = (labels_ == ids_.view({-1, 1, 1})).to(at::kFloat);
-    const auto value = loss::mask_loss(full, target).total.sum();
+    const loss::UpsampledMasks masks{logits_.squeeze(1), labels_[0], ids_, 4 * logits_.size(2)};
+    const auto value = loss::upsampled_mask_loss(masks).loss.total.sum();
     value.backward();
     return value.detach();
   }
