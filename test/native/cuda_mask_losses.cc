@@ -4,11 +4,16 @@
 #include "cuda/mask_losses.h"
 
 #include <ATen/ATen.h>
+#include <torch/library.h>
 
 #include <algorithm>
+#include <optional>
+#include <tuple>
 #include <vector>
 
+#include "loss/cuda_mask_terms.h"
 #include "loss/mask_loss.h"
+#include "loss/upsampled_mask_loss.h"
 #include "native/checks.h"
 
 using namespace cellsam;
@@ -135,7 +140,59 @@ void check_case(test::Checks& checks, const Case& c) {
   checks.near(name + ": losses alone", plain.losses, wanted.losses, 1e-6);
 }
 
+// The operator for tensors of the CPU, by the same loops.
+std::tuple<Tensor, Tensor> mask_losses_on_host(const Tensor& logits, const Tensor& labels, const Tensor& ids,
+                                               std::int64_t canvas, std::optional<std::int64_t> ignored,
+                                               at::ArrayRef<double> weights, double mask_logit, bool gradient) {
+  TORCH_CHECK(ignored == -1 && static_cast<float>(mask_logit) == kMaskLogit);
+  const loss::MaskLossOptions options{.focal_weight = weights[0],
+                                      .focal_alpha = weights[1],
+                                      .focal_gamma = weights[2],
+                                      .dice_weight = weights[3],
+                                      .dice_smooth = weights[4],
+                                      .boundary_weight = weights[5]};
+  const Case c{"", logits.size(1), logits.size(2), canvas, canvas, labels.size(0), labels.size(1), options};
+  const auto answer = kernels(c, {logits, labels, ids}, gradient);
+  return {answer.losses, answer.gradient};
+}
+
+// The way from the engine to the operator: its signature, the order of what it takes and gives.
+void check_operator(test::Checks& checks, const loss::MaskLossOptions& options) {
+  const auto scene = scene_of({"", 32, 32, 128, 128, 64, 64, {}, true});
+  const auto leaf = scene.logits.clone().requires_grad_(true);
+  const loss::UpsampledMasks masks{leaf, scene.labels, scene.ids, 128, -1, kMaskLogit};
+  const auto terms = loss::cuda_mask_terms(masks, options, true).value();
+  const auto plain = loss::upsampled_mask_loss(masks, options, /*fused=*/false);
+  plain.loss.total.sum().backward();
+  checks.near("operator: focal", terms.focal, plain.loss.focal.detach(), 1e-6);
+  checks.near("operator: dice", terms.dice, plain.loss.dice.detach(), 1e-6);
+  checks.near("operator: boundary", terms.boundary, plain.loss.boundary.detach(), 1e-6);
+  checks.near("operator: iou", terms.iou, plain.iou, 1e-6);
+  checks.near("operator: gradient", terms.gradient, leaf.grad(), 1e-6);
+  checks.holds("operator: no gradient unless asked for", !loss::cuda_mask_terms(masks, options, false)->gradient.defined());
+  auto far = masks;
+  far.labels = at::zeros({32 * 17, 64}, at::kInt);
+  checks.holds("operator: too large a tile is left to torch", !loss::cuda_mask_terms(far, options, false));
+}
+
+// A logit that is not finite reaches every loss of its prompt, and no other prompt.
+void check_not_finite(test::Checks& checks, float logit) {
+  const Case c{"", 32, 32, 128, 128, 64, 64};
+  auto scene = scene_of(c);
+  scene.labels.fill_(1);  // infinity is right everywhere for prompt 0, of id 1
+  scene.logits[0][5][7] = logit;
+  const auto answer = kernels(c, scene, true);
+  const auto losses = answer.losses.narrow(1, 0, kMaskIou);
+  checks.holds(std::to_string(logit) + " makes every loss NaN", losses[0].isnan().all().item<bool>());
+  checks.holds(
+      std::to_string(logit) + " stays with its prompt",
+      losses.narrow(0, 1, 3).isfinite().all().item<bool>() && answer.gradient.narrow(0, 1, 3).isfinite().all().item<bool>());
+}
+
 }  // namespace
+
+TORCH_LIBRARY_FRAGMENT(cellsam_cuda, library) { library.def(kMaskLossSchema); }
+TORCH_LIBRARY_IMPL(cellsam_cuda, CPU, library) { library.impl("mask_losses", TORCH_FN(mask_losses_on_host)); }
 
 int main() {
   test::Checks checks;
@@ -153,11 +210,14 @@ int main() {
   other.focal_weight = 2, other.focal_alpha = -1, other.focal_gamma = 0.5, other.dice_weight = 0.3, other.dice_smooth = 4;
   other.boundary_weight = 0.7;
   check_case(checks, {"other weights, no alpha, a broken gamma", 32, 32, 128, 128, 64, 64, other, true});
+  check_operator(checks, other);
   other.focal_gamma = 0, other.use_boundary = false;
   check_case(checks, {"gamma 0, no boundary", 32, 32, 128, 128, 64, 64, other});
   loss::MaskLossOptions dice;
   dice.focal_weight = 0, dice.use_boundary = false;
   check_case(checks, {"dice alone", 32, 32, 128, 128, 64, 64, dice, true});
+
+  for (const float logit : {INFINITY, -INFINITY, NAN}) check_not_finite(checks, logit);
 
   MaskLossArguments a;
   const auto wide = make_axis(4, 16, 2000);
