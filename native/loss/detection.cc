@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/upload.h"
 #include "engine.h"
 #include "loss/detection_terms.h"
 #include "loss/focal.h"
@@ -107,14 +108,14 @@ std::vector<at::Tensor> counting(const std::vector<at::Tensor>& layers, const De
 DetectionLoss composed_loss(const at::Tensor& logits, const at::Tensor& boxes, const at::Tensor& truth, const at::Tensor& pairs,
                             const at::Tensor& counted, const TermWeights& weights) {
   const auto layers = logits.size(0);
-  const auto at_device = pairs.to(logits.device());
+  const auto at_device = upload(pairs, logits.device());
   auto positive = at::zeros_like(logits, {}, at::MemoryFormat::Contiguous);
   positive.view({-1}).index_fill_(0, at_device[1], 1);
   const auto chosen = boxes.reshape({-1, 4}).index_select(0, at_device[0]);  // [M,4]
   const auto matched = truth.index_select(0, at_device[2]);
 
   auto class_loss = focal_elements(logits, positive, weights.focal_alpha, 2);
-  if (counted.defined()) class_loss = class_loss * counted.to(class_loss.options());
+  if (counted.defined()) class_loss = class_loss * upload(counted, logits.device()).to(class_loss.options());
   const auto ce = class_loss.sum({1, 2, 3}) * weights.ce;  // [L]
   const auto bbox = (chosen - matched).abs().view({layers, -1}).sum(1) * weights.bbox;
   const auto giou = giou_loss(chosen, matched).view({layers, -1}).sum(1) * weights.giou;
@@ -160,7 +161,8 @@ DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::v
     pairs = pair_indices(seen.found, targets, labels, all_logits.size(2), all_logits.size(3));
     counted = counted_queries(seen.boxes, targets, pairs);
   }
-  const auto truth = join(targets, &Targets::boxes, at::TensorOptions(at::kCPU).dtype(wide)).to(all_boxes.device());  // [T,4]
+  const auto truth =
+      upload(join(targets, &Targets::boxes, at::TensorOptions(at::kCPU).dtype(wide)), all_boxes.device());  // [T,4]
   const auto count = static_cast<double>(std::max<std::int64_t>(1, truth.size(0)));
   const TermWeights weights{options.ce_weight / count, options.bbox_weight / count, options.giou_weight / count,
                             options.focal_alpha};
