@@ -9,6 +9,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "model/lane_kernels.h"
+
 namespace cellsam::engine {
 namespace {
 
@@ -119,6 +121,7 @@ struct NonFiniteTrace::Watch {
 
   std::shared_ptr<Record> record;
   c10::DebugInfoGuard guard;
+  model::lanes::Pause torch_alone;
   at::CallbackHandle callback;
 };
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/nn/init.h>
 
+#include "model/fused_attention.h"
 #include "model/local_init.h"
 
 namespace cellsam::model {
@@ -25,7 +26,7 @@ AnchorFfnImpl::AnchorFfnImpl(const ModelSize& size) {
 }
 
 at::Tensor AnchorFfnImpl::forward(const at::Tensor& x) {
-  return norm2_->forward(x + linear2_->forward(at::relu(linear1_->forward(x))));
+  return norm2_->forward(x + linear2_->forward(linear1_->forward(x).relu_()));
 }
 
 QueryAttentionImpl::QueryAttentionImpl(std::int64_t dim, std::int64_t heads) : heads_(heads) {
@@ -37,10 +38,14 @@ QueryAttentionImpl::QueryAttentionImpl(std::int64_t dim, std::int64_t heads) : h
 
 at::Tensor QueryAttentionImpl::forward(const at::Tensor& placed, const at::Tensor& value) {
   const auto weight = in_proj_weight_.chunk(3), bias = in_proj_bias_.chunk(3);
-  const auto project = [&](std::size_t part, const at::Tensor& x) {  // [B,Q,D] -> [B,heads,Q,d]
-    return at::linear(x, weight[part], bias[part]).reshape({x.size(0), x.size(1), heads_, -1}).transpose(1, 2);
+  const auto project = [&](std::size_t part, const at::Tensor& x) { return at::linear(x, weight[part], bias[part]); };
+  const auto what = project(2, value);
+  const auto query = project(0, placed), key = project(1, placed);
+  if (can_fuse(what)) return out_proj_->forward(fused_attention(query, key, what, heads_));
+  const auto split = [&](const at::Tensor& x) {  // [B,Q,D] -> [B,heads,Q,d]
+    return x.reshape({x.size(0), x.size(1), heads_, -1}).transpose(1, 2);
   };
-  const auto mixed = at::scaled_dot_product_attention(project(0, placed), project(1, placed), project(2, value));
+  const auto mixed = at::scaled_dot_product_attention(split(query), split(key), split(what));
   return out_proj_->forward(mixed.transpose(1, 2).reshape(value.sizes()));
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "model/fused_attention.h"
 #include "model/local_init.h"
 
 namespace cellsam::model {
@@ -18,6 +19,17 @@ at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const std::opt
     scores = scores.masked_fill(padded->unsqueeze(1).unsqueeze(1), -std::numeric_limits<double>::infinity());
   }
   return scores.softmax(-1);
+}
+
+// over_width [B,heads,Q,W], over_height [B,heads,Q,H], value [B,H,W,E] -> [B,Q,E].
+at::Tensor mix(const at::Tensor& over_width, const at::Tensor& over_height, const at::Tensor& value) {
+  const auto batch = value.size(0), height = value.size(1), width = value.size(2);
+  const auto heads = over_width.size(1), queries = over_width.size(2);
+  const auto columns =
+      value.reshape({batch, height, width, heads, -1}).permute({0, 3, 2, 1, 4}).reshape({batch, heads, width, -1});
+  const auto rows = at::matmul(over_width, columns).reshape({batch, heads, queries, height, -1});  // columns: [B,heads,W,H*d]
+  const auto mixed = at::matmul(over_height.unsqueeze(-2), rows).squeeze(-2);                      // [B,heads,Q,d]
+  return mixed.transpose(1, 2).reshape({batch, queries, -1});
 }
 
 }  // namespace
@@ -37,31 +49,34 @@ RowColumnAttentionImpl::RowColumnAttentionImpl(std::int64_t dim, std::int64_t he
 at::Tensor RowColumnAttentionImpl::forward(const at::Tensor& query_row, const at::Tensor& query_col, const at::Tensor& key_row,
                                            const at::Tensor& key_col, const at::Tensor& value,
                                            const std::optional<at::Tensor>& padding, Taps* taps) {
-  const auto batch = value.size(0), height = value.size(1), width = value.size(2), queries = query_row.size(1);
   const auto weight = in_proj_weight_.chunk(5), bias = in_proj_bias_.chunk(5);
-  const auto project = [&](std::size_t part, const at::Tensor& x) {  // [B,n,E] -> [B,heads,n,d]
-    return at::linear(x, weight[part], bias[part]).reshape({batch, x.size(1), heads_, -1}).transpose(1, 2);
-  };
-  // Means before the projection instead of after: the same by linearity, for a fraction of the work.
-  const auto scale = std::sqrt(static_cast<double>(heads_) / static_cast<double>(value.size(3)));
+  const auto project = [&](std::size_t part, const at::Tensor& x) { return at::linear(x, weight[part], bias[part]); };
   std::optional<at::Tensor> padded_columns, padded_rows;
   if (padding) {
     padded_columns = padding->select(1, 0);
     padded_rows = padding->select(2, 0);
   }
-  const auto over_width = attend(project(0, query_row) * scale, project(2, key_row.mean(1)), padded_columns);  // [B,heads,Q,W]
-  const auto over_height = attend(project(1, query_col) * scale, project(3, key_col.mean(2)), padded_rows);    // [B,heads,Q,H]
+  // Means before the projection instead of after: the same by linearity, for a fraction of the work.
+  const auto of_row = project(0, query_row), of_col = project(1, query_col);
+  const auto column_key = project(2, key_row.mean(1)), row_key = project(3, key_col.mean(2));
+  const auto values = project(4, value);
+  at::Tensor mixed;
+  if (can_fuse(values)) {
+    mixed = fused_row_column(of_row, of_col, column_key, row_key, values, heads_, padded_columns, padded_rows);
+  }
+  if (mixed.defined() && taps == nullptr) return out_proj_->forward(mixed);
+
+  const auto split = [&](const at::Tensor& x) {  // [B,n,E] -> [B,heads,n,d]
+    return x.reshape({x.size(0), x.size(1), heads_, -1}).transpose(1, 2);
+  };
+  const auto scale = std::sqrt(static_cast<double>(heads_) / static_cast<double>(value.size(3)));
+  const auto over_width = attend(split(of_row) * scale, split(column_key), padded_columns);  // [B,heads,Q,W]
+  const auto over_height = attend(split(of_col) * scale, split(row_key), padded_rows);       // [B,heads,Q,H]
   if (taps != nullptr) {
     tap(taps, "weights", (over_height.unsqueeze(-1) * over_width.unsqueeze(-2)).mean(1));  // [B,Q,H,W]
   }
-
-  const auto columns = at::linear(value, weight[4], bias[4])
-                           .reshape({batch, height, width, heads_, -1})
-                           .permute({0, 3, 2, 1, 4})
-                           .reshape({batch, heads_, width, -1});  // [B,heads,W,H*d]
-  const auto rows = at::matmul(over_width, columns).reshape({batch, heads_, queries, height, -1});
-  const auto mixed = at::matmul(over_height.unsqueeze(-2), rows).squeeze(-2);  // [B,heads,Q,d]
-  return out_proj_->forward(mixed.transpose(1, 2).reshape({batch, queries, -1}));
+  if (!mixed.defined()) mixed = mix(over_width, over_height, values);
+  return out_proj_->forward(mixed);
 }
 
 }  // namespace cellsam::model

@@ -12,6 +12,7 @@ const programs: Record<string, number> = {
   data_store: 10,
   feature_file: 20,
   frozen_trunk: 20,
+  fused_attention: 4,
   hungarian: 10,
   infer_instances: 20,
   infer_predict: 20,

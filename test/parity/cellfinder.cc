@@ -1,8 +1,10 @@
-// Parity case 06: the detector forward, inside and backward, a mixed-size batch with its padding mask, and the ranking.
+// Parity case 06: the detector forward, inside and backward, a mixed-size batch with its padding mask, and the ranking,
+// with attention by the lane kernels and by ATen.
 // links: model data infer metric
 #include "model/cellfinder.h"
 
 #include "infer/postprocess.h"
+#include "model/lane_kernels.h"
 #include "parity/network.h"
 
 namespace cellsam::test {
@@ -51,12 +53,12 @@ void check_ranking(Case& parity, const model::Detections& out, const Tolerance& 
   }
 }
 
-void compare(Case& parity) {
+void compare_once(Case& parity) {
   const auto size = size_of(parity);
   const auto forward = parity.tolerance("pred/act/mixed"), grad = parity.tolerance("grad"), f64 = parity.tolerance("f64.*");
   model::CellFinder net(size);
   load(*net->decode_head, parity.weights());
-  const auto x = parity.io("x").requires_grad_(true);
+  const auto x = parity.io("x").clone().requires_grad_(true);
 
   model::Taps taps;
   const auto features = net->trunk(x);
@@ -91,6 +93,13 @@ void compare(Case& parity) {
   parity.check("f64.loss", loss64, f64);
   loss64.backward();
   check_gradients(parity, *net->decode_head, "f64.grad.", f64);
+}
+
+void compare(Case& parity) {
+  for (const bool fused : {true, false}) {
+    model::lanes::set_enabled(fused);
+    compare_once(parity);
+  }
 }
 
 }  // namespace

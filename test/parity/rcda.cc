@@ -1,13 +1,15 @@
-// Parity case 06b: row-column attention alone, on tall, wide and square maps, with and without padding.
+// Parity case 06b: row-column attention alone, on tall, wide and square maps, with and without padding,
+// by the lane kernels and by ATen.
 // links: model
 #include "model/rcda.h"
 
+#include "model/lane_kernels.h"
 #include "parity/network.h"
 
 namespace cellsam::test {
 namespace {
 
-void compare(Case& parity) {
+void compare_once(Case& parity) {
   const auto plain = parity.tolerance("default"), grad = parity.tolerance("grad");
   model::RowColumnAttention net(parity.config("embed_dim"), parity.config("heads"));
   load(*net, parity.weights());
@@ -34,6 +36,13 @@ void compare(Case& parity) {
     loss.backward();
     check_gradients(parity, *net, shape + "grad.", grad);
     for (const auto& input : inputs) parity.check(shape + "grad." + input, x[input].grad(), grad);
+  }
+}
+
+void compare(Case& parity) {
+  for (const bool fused : {true, false}) {
+    model::lanes::set_enabled(fused);
+    compare_once(parity);
   }
 }
 
