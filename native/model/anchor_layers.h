@@ -40,7 +40,8 @@ TORCH_MODULE(AnchorFfn);
 class QueryAttentionImpl : public torch::nn::Module {
  public:
   QueryAttentionImpl(std::int64_t dim, std::int64_t heads);
-  at::Tensor forward(const at::Tensor& placed, const at::Tensor& value);  // query = key = placed [B,Q,D], value [B,Q,D]
+  // query = key = placed [B,Q,D]; value [B,Q,D], or [B,1,D] where all queries hold the same -> the shape of value.
+  at::Tensor forward(const at::Tensor& placed, const at::Tensor& value);
 
  private:
   std::int64_t heads_;
@@ -65,7 +66,7 @@ TORCH_MODULE(AnchorEncoderLayer);
 class AnchorDecoderLayerImpl : public torch::nn::Module {
  public:
   explicit AnchorDecoderLayerImpl(const ModelSize& size);
-  // queries [B,Q,D] look at cells [B,H,W,D] -> [B,Q,D].
+  // queries [B,Q,D], or [B,1,D] while all are the same, look at cells [B,H,W,D] -> [B,Q,D].
   at::Tensor forward(at::Tensor queries, const QueryPosition& query_position, const at::Tensor& cells,
                      const CellPosition& cell_position, const std::optional<at::Tensor>& padding);
 

@@ -83,7 +83,7 @@ Detections AnchorTransformerImpl::forward(const at::Tensor& features, const std:
   tap(taps, "posemb_row", x);
   const CellPosition cell_position{x.unsqueeze(1), y.unsqueeze(2)};
 
-  auto cells = features.permute({0, 2, 3, 1});  // [B,H,W,D]
+  auto cells = features.permute({0, 2, 3, 1}).contiguous();  // [B,H,W,D]
   for (std::size_t i = 0; i < encoder_layers_->size(); ++i) {
     cells = encoder_layers_[i]->as<AnchorEncoderLayer>()->forward(cells, cell_position, padding);
     tap(taps, "enc" + std::to_string(i), cells.permute({0, 3, 1, 2}));
@@ -91,7 +91,9 @@ Detections AnchorTransformerImpl::forward(const at::Tensor& features, const std:
 
   // Pattern by pattern, each over all anchors. [1,Q,2], [B,Q,D].
   const auto reference = anchors.repeat({size_.num_patterns, 1}).unsqueeze(0);
-  auto queries = pattern_->weight.repeat_interleave(size_.num_queries, 0).unsqueeze(0).expand({batch, -1, -1});
+  // One pattern alone stays one row until its queries have looked at the map: before that only their places differ.
+  const auto anchors_each = size_.num_patterns == 1 ? 1 : size_.num_queries;
+  auto queries = pattern_->weight.repeat_interleave(anchors_each, 0).unsqueeze(0).expand({batch, -1, -1});
   const QueryPosition query_position{adapt_pos2d_->forward(sine_2d(reference, sine)), embed_1d(reference.select(-1, 0)),
                                      embed_1d(reference.select(-1, 1))};
   const auto offset = inverse_sigmoid(reference);
