@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace cellsam::augment {
@@ -33,11 +34,30 @@ Walk walk_of(const Augmentation& augmentation, std::int64_t height, std::int64_t
   return walk;
 }
 
+// Where neighbours of a row stay neighbours, whole rows are copied. Where rows become columns, a square of pixels is done
+// before the next one, whose lines stay in the cache meanwhile.
 template <class T>
 void gather(const T* from, T* to, const Walk& walk) {
-  for (std::int64_t y = 0; y < walk.height; ++y) {
-    const T* row = from + walk.start + y * walk.row_step;
-    for (std::int64_t x = 0; x < walk.width; ++x) *to++ = row[x * walk.column_step];
+  constexpr std::int64_t kSquare = 32;
+  from += walk.start;
+  if (walk.column_step == 1) {
+    for (std::int64_t y = 0; y < walk.height; ++y) std::copy_n(from + y * walk.row_step, walk.width, to + y * walk.width);
+  } else if (walk.column_step == -1) {
+    for (std::int64_t y = 0; y < walk.height; ++y) {
+      const T* last = from + y * walk.row_step;
+      std::reverse_copy(last + 1 - walk.width, last + 1, to + y * walk.width);
+    }
+  } else {
+    for (std::int64_t top = 0; top < walk.height; top += kSquare) {
+      const auto bottom = std::min(top + kSquare, walk.height);
+      for (std::int64_t left = 0; left < walk.width; left += kSquare) {
+        const auto right = std::min(left + kSquare, walk.width);
+        for (auto y = top; y < bottom; ++y) {
+          const T* row = from + y * walk.row_step;
+          for (auto x = left; x < right; ++x) to[y * walk.width + x] = row[x * walk.column_step];
+        }
+      }
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "data/quantiles.h"
 #include "engine.h"
 
 namespace cellsam::data {
@@ -39,20 +40,6 @@ at::Tensor fill_empty_channels(const at::Tensor& images) {
   green = at::where(green.amax({2, 3}, true) == 0, blue, green);
   blue = at::where(blue.amax({2, 3}, true) == 0, green, blue);
   return at::cat({red, green, blue}, 1);
-}
-
-// The 0 and `upper` quantiles of the non-zero values of one image, f32 [2]: linear interpolation with the position rounded to
-// float, as torch.quantile does it. Zeros sort to the end as infinity, so their number never has to reach the host. Infinite
-// or NaN when every value is zero.
-at::Tensor nonzero_quantiles(const at::Tensor& image, double upper) {
-  const auto flat = image.flatten();
-  const auto present = flat != 0;
-  const auto last = present.sum().to(at::kFloat) - 1;
-  const auto sorted = std::get<0>(at::where(present, flat, at::full({}, INFINITY, flat.options())).sort());
-  const auto position = (last * upper).clamp_min(0);
-  const auto below = position.floor();
-  const auto low = sorted.take(below.to(at::kLong)), high = sorted.take(position.ceil().to(at::kLong));
-  return at::stack({sorted.select(0, 0), at::lerp(low, high, position - below)});
 }
 
 at::Tensor encoder_from_resized(const at::Tensor& resized, Generation generation) {

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
+#include <unordered_map>
+#include <vector>
 
 namespace cellsam::data {
 namespace {
@@ -27,7 +28,7 @@ Instances find_instances(const at::Tensor& labels) {
   const auto plain = labels.to(at::kCPU).contiguous();
   const auto height = plain.size(0), width = plain.size(1);
   const auto* row = plain.data_ptr<std::int32_t>();
-  std::map<std::int32_t, Extent> extents;
+  std::unordered_map<std::int32_t, Extent> extents;
   bool ignores = false;
   for (std::int64_t y = 0; y < height; ++y, row += width) {
     for (std::int64_t x = 0; x < width;) {
@@ -42,11 +43,15 @@ Instances find_instances(const at::Tensor& labels) {
       extent.bottom = y;
     }
   }
-  const auto n = static_cast<std::int64_t>(extents.size());
+  std::vector<std::int32_t> ids;
+  for (const auto& [label, extent] : extents) ids.push_back(label);
+  std::sort(ids.begin(), ids.end());
+  const auto n = static_cast<std::int64_t>(ids.size());
   Instances instances{at::empty({n, 4}, at::kFloat), at::empty({n}, at::kInt), ignores};
   auto* box = instances.boxes.data_ptr<float>();
   auto* id = instances.ids.data_ptr<std::int32_t>();
-  for (const auto& [label, extent] : extents) {
+  for (const auto label : ids) {
+    const auto& extent = extents.at(label);
     *id++ = label;
     *box++ = static_cast<float>(extent.left);
     *box++ = static_cast<float>(extent.top);

@@ -22,6 +22,7 @@ const programs: Record<string, number> = {
   model_rules: 20,
   non_finite: 10,
   out_of_memory: 10,
+  quantiles: 80,
   schedule: 10,
   upsampled_mask_loss: 300,
 };

@@ -1,0 +1,62 @@
+// The quantiles of an image's non-zero values against those of its sorted values, on pictures that ask for every branch.
+// links: data
+#include "data/quantiles.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "native/data_check.h"
+
+using namespace cellsam;
+
+namespace {
+
+// By the definition, with sort, in the float arithmetic of torch.quantile.
+std::pair<float, float> expected(const at::Tensor& image, double upper) {
+  std::vector<float> values;
+  const auto plain = image.contiguous();
+  for (std::int64_t i = 0; i < plain.numel(); ++i) {
+    if (plain.const_data_ptr<float>()[i] != 0) values.push_back(plain.const_data_ptr<float>()[i]);
+  }
+  std::sort(values.begin(), values.end());
+  const float position = static_cast<float>(values.size() - 1) * static_cast<float>(upper);
+  const float low = values[static_cast<std::size_t>(std::floor(position))];
+  const float high = values[static_cast<std::size_t>(std::ceil(position))];
+  return {values.front(), low + (position - std::floor(position)) * (high - low)};
+}
+
+void compare(test::Checks& checks, const std::string& name, const at::Tensor& image) {
+  for (double upper : {0.0, 0.5, 0.995, 1.0}) {
+    const auto got = data::nonzero_quantiles(image, upper);
+    const auto [least, most] = expected(image, upper);
+    checks.near(name + " least", std::abs(got[0].item<float>() - least), 0);
+    checks.near(name + " upper " + std::to_string(upper), std::abs(got[1].item<float>() - most), 1e-6 * std::abs(most));
+  }
+}
+
+}  // namespace
+
+int main() {
+  test::Checks checks("quantiles");
+  at::manual_seed(5);
+  const auto random = at::rand({3, 61, 67});
+  compare(checks, "random", random);
+  compare(checks, "half of it zero", random * (at::rand({3, 61, 67}) > 0.5));
+  compare(checks, "bytes", (random * 255).trunc() / 255);
+  compare(checks, "two values", (random > 0.3).to(at::kFloat) * 0.25 + (random > 0.9).to(at::kFloat) * 0.5);
+  compare(checks, "one value", at::full({3, 5, 7}, 0.125));
+  compare(checks, "one pixel",
+          at::zeros({3, 4, 4}).index_put_({at::tensor(1), at::tensor(2), at::tensor(3)}, at::scalar_tensor(0.7F)));
+  compare(checks, "far apart", at::cat({random * 1e-30, random * 1e30}));
+  compare(checks, "denormal", random * 1e-40);
+  compare(checks, "not contiguous", random.transpose(1, 2));
+  compare(checks, "negative", random - 0.5);
+  checks.holds("nothing but zeros: no number",
+               !at::isfinite(data::nonzero_quantiles(at::zeros({3, 4, 4}), 0.995)[0]).item<bool>());
+  checks.holds("NaN stays NaN or at the end, as sorting has it",
+               std::isnan(data::nonzero_quantiles(at::cat({random, at::full({3, 61, 67}, NAN)}), 1.0)[1].item<float>()));
+  return checks.finish();
+}
