@@ -18,6 +18,8 @@ export const errorCodes = {
   ERR_CANCELLED: "ERR_CANCELLED",
   /** Not enough memory, of the host or of the device. */
   ERR_OUT_OF_MEMORY: "ERR_OUT_OF_MEMORY",
+  /** torch would compute bf16 attention on the GPU with the formula that keeps every score in memory. */
+  ERR_SLOW_ATTENTION: "ERR_SLOW_ATTENTION",
   /** A hyper-parameter search would have more trials than `maxTrials`. */
   ERR_SEARCH_SIZE: "ERR_SEARCH_SIZE",
   /** Another process is searching in the same folder. */

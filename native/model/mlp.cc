@@ -29,8 +29,8 @@ FeedForwardImpl::FeedForwardImpl(std::int64_t dim, std::int64_t hidden, Activati
 }
 
 at::Tensor FeedForwardImpl::forward(const at::Tensor& x) {
-  const auto hidden = lin1_->forward(x);
-  return lin2_->forward(activation_ == Activation::gelu ? at::gelu(hidden) : at::relu(hidden));
+  const auto hidden = cast_lin1_.forward(*lin1_, x);
+  return cast_lin2_.forward(*lin2_, activation_ == Activation::gelu ? at::gelu(hidden) : at::relu(hidden));
 }
 
 }  // namespace cellsam::model

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "model/frozen_linear.h"
+
 namespace cellsam::model {
 
 class MlpImpl : public torch::nn::Module {
@@ -35,6 +37,7 @@ class FeedForwardImpl : public torch::nn::Module {
  private:
   Activation activation_;
   torch::nn::Linear lin1_{nullptr}, lin2_{nullptr};
+  FrozenLinear cast_lin1_, cast_lin2_;
 };
 TORCH_MODULE(FeedForward);
 

@@ -8,6 +8,7 @@
 #include <torch/nn/pimpl.h>
 
 #include "model/build.h"
+#include "model/frozen_linear.h"
 #include "model/mlp.h"
 #include "model/taps.h"
 
@@ -18,13 +19,14 @@ class GridAttentionImpl : public torch::nn::Module {
   // side: cells along each axis of the square that attends within itself (the window or the grid).
   GridAttentionImpl(std::int64_t dim, std::int64_t heads, std::int64_t side);
 
-  // [B,side,side,E] -> [B,side,side,E]. Score of query q and key k = q.k / sqrt(d) + q.Rh[qy - ky] + q.Rw[qx - kx].
+  // [B,g,g,E] -> [B,g,g,E]. Score of query q and key k = q.k / sqrt(d) + q.Rh[qy - ky] + q.Rw[qx - kx].
   at::Tensor forward(const at::Tensor& x);
 
  private:
   std::int64_t heads_, side_;
   at::Tensor rel_pos_h_, rel_pos_w_;  // [2*side-1,d], row q - k + side - 1, shared by all heads
   torch::nn::Linear qkv_{nullptr}, proj_{nullptr};
+  FrozenLinear cast_qkv_, cast_proj_;
 };
 TORCH_MODULE(GridAttention);
 

@@ -13,6 +13,7 @@ const programs: Record<string, number> = {
   feature_file: 20,
   frozen_trunk: 20,
   fused_attention: 4,
+  grid_attention: 300,
   hungarian: 10,
   infer_instances: 20,
   infer_predict: 20,

@@ -1,7 +1,8 @@
-// Parity case 01: the vision transformer and its neck, forward, inside and backward, and a non-square image padded into it.
-// links: model
+// Parity case 01: the vision transformer and its neck, forward, inside and backward, and a non-square image padded into it;
+// with our attention kernel and without. links: model
 #include "model/image_encoder.h"
 
+#include "model/grid_attention.h"
 #include "parity/network.h"
 #include "parity/pil_resize.h"
 
@@ -15,16 +16,28 @@ at::Tensor preprocess(const at::Tensor& image_u8, std::int64_t side) {  // [h,w,
   return at::constant_pad_nd(x, {0, side - x.size(2), 0, side - x.size(1)});
 }
 
-void compare(Case& parity) {
+// The case has what attention answers in windows, with the cells that fill them up; we compute only those of the map.
+at::Tensor map_of(const at::Tensor& expected, const at::Tensor& got) {
+  if (expected.sizes() == got.sizes()) return expected;
+  const auto window = expected.size(1), grid = got.size(1), count = (grid + window - 1) / window;
+  return expected.view({got.size(0), count, count, window, window, -1})
+      .transpose(2, 3)
+      .reshape({got.size(0), count * window, count * window, -1})
+      .slice(1, 0, grid)
+      .slice(2, 0, grid);
+}
+
+void compare_encoder(Case& parity) {
   const auto size = size_of(parity);
   const auto forward = parity.tolerance("embedding/act"), grad = parity.tolerance("grad"), f64 = parity.tolerance("f64.*");
   model::ImageEncoder net(size, true);
   load(*net, parity.weights());
-  const auto x = parity.io("x").requires_grad_(true), lin = parity.io("lin");
+  const auto x = parity.io("x").clone().requires_grad_(true), lin = parity.io("lin");
 
   model::Taps taps;
   const auto embedding = net->neck(net->trunk(x, &taps), &taps);
-  for (const auto& [name, tensor] : taps) parity.check("act." + name, tensor, forward);
+  for (const auto& [name, tensor] : taps)
+    parity.check("act." + name, tensor, map_of(parity.io("act." + name), tensor), forward);
   parity.check("embedding", embedding, forward);
   parity.check("forward = neck of trunk", net->forward(x), embedding, 0, 0);
   const auto msq = embedding.square().mean(), linear = (embedding * lin).mean();
@@ -59,6 +72,13 @@ void compare(Case& parity) {
   parity.check("f64.loss_lin", linear64, f64);
   linear64.backward();
   check_gradients(parity, *net, "f64.grad_lin.", f64);
+}
+
+void compare(Case& parity) {
+  for (const bool kernel : {true, false}) {
+    model::set_grid_attention_kernel(kernel);
+    compare_encoder(parity);
+  }
 }
 
 }  // namespace

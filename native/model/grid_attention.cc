@@ -1,0 +1,72 @@
+#include "model/grid_attention.h"
+
+#include <ATen/ATen.h>
+#include <ATen/record_function.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <string_view>
+
+#include "model/folded_attention.h"
+#include "model/grid_attention_cpu.h"
+
+namespace cellsam::model {
+namespace {
+
+std::atomic<bool>& kernel_switch() {
+  static std::atomic<bool> on = [] {
+    const char* wish = std::getenv("CELLSAM_GRID_ATTENTION");
+    return wish == nullptr || std::string_view(wish) != "0";
+  }();
+  return on;
+}
+
+struct GridAttentionOnCpu : torch::autograd::Function<GridAttentionOnCpu> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& qkv, const at::Tensor& pad,
+                            const at::Tensor& table_h, const at::Tensor& table_w, std::int64_t heads, std::int64_t side) {
+    const auto shape = shape_of(qkv, heads, side);
+    const auto dense = qkv.contiguous(), fill = pad.contiguous(), h = table_h.contiguous(), w = table_w.contiguous();
+    const auto result = attend_on_cpu(shape, dense, fill, h, w);
+    context->save_for_backward({dense, fill, h, w, result.out, result.lse});
+    context->saved_data["heads"] = heads;
+    context->saved_data["side"] = side;
+    return result.out;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& slopes) {
+    const auto saved = context->get_saved_variables();
+    const auto shape = shape_of(saved[0], context->saved_data["heads"].toInt(), context->saved_data["side"].toInt());
+    const auto slope = slopes[0].to(saved[0].scalar_type()).contiguous();
+    const auto found =
+        attend_on_cpu_backward(shape, saved[0], saved[1], saved[2], saved[3], GridAttended{saved[4], saved[5]}, slope);
+    const auto type = saved[2].scalar_type();
+    return {found.qkv, found.pad, found.table_h.to(type), found.table_w.to(type), {}, {}};
+  }
+
+  static GridShape shape_of(const at::Tensor& qkv, std::int64_t heads, std::int64_t side) {
+    return {qkv.size(0), qkv.size(1), side, heads, qkv.size(3) / (3 * heads)};
+  }
+};
+
+}  // namespace
+
+bool grid_attention_kernel() { return kernel_switch(); }
+
+void set_grid_attention_kernel(bool on) { kernel_switch() = on; }
+
+at::Tensor grid_attention(const at::Tensor& qkv, const at::Tensor& pad, const at::Tensor& table_h, const at::Tensor& table_w,
+                          std::int64_t heads, std::int64_t side) {
+  const auto type = qkv.scalar_type();
+  const auto fill = pad.to(type), h = table_h.to(type), w = table_w.to(type);
+  // Who watches torch's operations, to find the one that made NaN, could not see into the kernel.
+  const bool watched = at::hasThreadLocalCallbacks();
+  if (qkv.is_cpu() && kernel_switch() && !watched && can_attend_on_cpu(GridAttentionOnCpu::shape_of(qkv, heads, side), type)) {
+    return GridAttentionOnCpu::apply(qkv, fill, h, w, heads, side);
+  }
+  return folded_attention(qkv, fill, h, w, heads, side);
+}
+
+}  // namespace cellsam::model
