@@ -1,5 +1,5 @@
 /** The settings of a training loop that both stages share: how long, how fast, when to stop. */
-import { choice, integer, nonNegative, positive, ratio, ratioBelow } from "./fields.js";
+import { choice, flag, integer, nonNegative, positive, ratio, ratioBelow } from "./fields.js";
 
 export const schedulers = ["none", "step", "plateau", "cosine"] as const;
 export const optimizers = ["adamw", "adam", "sgd"] as const;
@@ -25,4 +25,9 @@ export const trainingFields = (defaults: { scheduler: (typeof schedulers)[number
   warmupFraction: ratioBelow(1).default(0).describe("Share of all steps over which the learning rate rises from 0."),
   gradClip: nonNegative().default(1).describe("Largest global gradient norm; 0 leaves gradients alone."),
   accumulate: integer(1).default(1).describe("Batches whose gradients are summed into one optimiser step."),
+  activationCheckpointing: flag()
+    .default(false)
+    .describe(
+      "Where a ViT trains: keeps only the input of each block and computes the rest again in backward, for less memory.",
+    ),
 });

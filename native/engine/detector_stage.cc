@@ -52,6 +52,7 @@ class DetectorStage final : public Stage {
     loss_.match_cost.class_weight = options.number("set_cost_class", loss_.match_cost.class_weight);
     loss_.match_cost.bbox_weight = options.number("set_cost_bbox", loss_.match_cost.bbox_weight);
     loss_.match_cost.giou_weight = options.number("set_cost_giou", loss_.match_cost.giou_weight);
+    set_checkpointing(context_.model, options.flag("activation_checkpointing", false));
 
     const std::string trunk = segmenter_prefix(context_.model) + "image_encoder.";
     model::NamedTensors head, backbone;

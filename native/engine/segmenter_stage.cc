@@ -44,6 +44,7 @@ class SegmenterStage final : public Stage {
     fused_mask_loss_ = options.flag("fused_mask_loss", true);
     prompt_options_ = read_prompt_options(options);
     chunk_ = options.integer("prompt_chunk", 32);
+    set_checkpointing(context_.model, options.flag("activation_checkpointing", false));
 
     const bool neck_only = options.flag("train_neck_only", true);
     const bool train_trunk = !options.flag("freeze_image_encoder", true) && !neck_only;

@@ -32,4 +32,9 @@ std::int64_t copy_trunk(model::CellSam& model, Trunk to) {
   return copied;
 }
 
+void set_checkpointing(model::CellSam& model, bool on) {
+  model->segmenter()->image_encoder->set_checkpointing(on);
+  model->cellfinder->decode_head->backbone->body->set_checkpointing(on);
+}
+
 }  // namespace cellsam::engine

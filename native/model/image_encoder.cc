@@ -44,6 +44,10 @@ at::Tensor ImageEncoderImpl::trunk(const at::Tensor& x, Taps* taps) {
   return y;
 }
 
+void ImageEncoderImpl::set_checkpointing(bool on) {
+  for (const auto& block : *blocks_) block->as<VitBlock>()->set_checkpointing(on);
+}
+
 at::Tensor ImageEncoderImpl::neck(const at::Tensor& features, Taps* taps) {
   auto y = features.permute({0, 3, 1, 2});
   int index = 0;

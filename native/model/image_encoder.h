@@ -37,6 +37,9 @@ class ImageEncoderImpl : public torch::nn::Module {
   // trunk, then neck if there is one (else the trunk's features as they are).
   at::Tensor forward(const at::Tensor& x);
 
+  // Whether the blocks keep only their inputs and compute the rest again in backward: less memory, a third more work.
+  void set_checkpointing(bool on);
+
  private:
   std::int64_t image_size_;
   at::Tensor pos_embed_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "model/grid_attention.h"
+#include "model/recompute.h"
 
 namespace cellsam::model {
 
@@ -34,6 +35,11 @@ VitBlockImpl::VitBlockImpl(const ModelSize& size, std::int64_t index) : index_(i
 }
 
 at::Tensor VitBlockImpl::forward(const at::Tensor& x, Taps* taps) {
+  if (!checkpointing_ || taps != nullptr) return compute(x, taps);
+  return recompute([this](const at::Tensor& input) { return compute(input, nullptr); }, x, parameters());
+}
+
+at::Tensor VitBlockImpl::compute(const at::Tensor& x, Taps* taps) {
   const auto mixed = attn_->forward(norm1_->forward(x));
   tap(taps, "block" + std::to_string(index_) + ".attn", mixed);
   const auto y = x + mixed;

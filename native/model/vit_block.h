@@ -34,9 +34,13 @@ class VitBlockImpl : public torch::nn::Module {
  public:
   VitBlockImpl(const ModelSize& size, std::int64_t index);
   at::Tensor forward(const at::Tensor& x, Taps* taps = nullptr);  // [B,g,g,E] -> [B,g,g,E]
+  void set_checkpointing(bool on) { checkpointing_ = on; }        // keeps its input only; without taps
 
  private:
+  at::Tensor compute(const at::Tensor& x, Taps* taps);
+
   std::int64_t index_, window_;  // window 0: the whole grid
+  bool checkpointing_ = false;
   torch::nn::LayerNorm norm1_{nullptr}, norm2_{nullptr};
   GridAttention attn_{nullptr};
   FeedForward mlp_{nullptr};

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "model/cellsam.h"
+#include "model/mlp.h"
 
 namespace cellsam {
 namespace {
@@ -158,6 +159,73 @@ void check_autocast(const model::ModelSize& tiny) {
   check("autocast gradients are finite", finite);
 }
 
+// A frozen layer keeps its weights as bfloat16; what it answers must follow them.
+void check_frozen_weights() {
+  at::manual_seed(4);
+  model::FeedForward layer(16, 32, model::Activation::gelu);
+  const auto x = at::randn({5, 16});
+  const auto answer = [&](bool frozen) {
+    for (auto& parameter : layer->parameters()) parameter.requires_grad_(!frozen);
+    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    at::autocast::set_autocast_enabled(at::kCPU, true);
+    const auto y = layer->forward(x).detach();
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+    at::autocast::clear_cache();
+    return y;
+  };
+  const auto first = answer(true);
+  check("a frozen layer answers as one that trains", first.scalar_type() == at::kBFloat16 && first.equal(answer(false)));
+  check("the same from its kept weights", first.equal(answer(true)) && first.equal(answer(true)));
+  {
+    at::NoGradGuard no_grad;
+    layer->parameters()[3].add_(0.5);  // the last bias
+  }
+  const auto moved = answer(true);
+  check("a frozen layer follows weights that are written", !moved.equal(first) && moved.equal(answer(false)));
+  layer->to(at::kDouble);
+  layer->to(at::kFloat);
+  check("and weights that are moved", moved.equal(answer(true)));
+}
+
+// Blocks that are computed twice answer, and learn, as those that are computed once.
+void check_checkpointing(const model::ModelSize& tiny) {
+  at::manual_seed(6);
+  model::ImageEncoder net(tiny, true);
+  for (auto& parameter : net->parameters()) {
+    at::NoGradGuard no_grad;
+    parameter.normal_(0, 0.1);
+  }
+  net->parameters()[3].requires_grad_(false);
+  const auto image = at::randn({1, 3, tiny.image_size, tiny.image_size});
+  const auto gradients = [&](bool checkpointing, bool bf16, bool wanted) {
+    net->set_checkpointing(checkpointing);
+    net->zero_grad();
+    const auto x = image.clone().requires_grad_(wanted);
+    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    at::autocast::set_autocast_enabled(at::kCPU, bf16);
+    const auto y = net->forward(x);
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+    at::autocast::clear_cache();
+    y.to(at::kFloat).square().mean().backward();
+    std::vector<at::Tensor> found{y.detach()};
+    if (wanted) found.push_back(x.grad());
+    for (const auto& parameter : net->parameters()) {
+      found.push_back(parameter.grad().defined() ? parameter.grad().clone() : at::zeros({1}));
+    }
+    return found;
+  };
+  for (const bool bf16 : {false, true}) {
+    for (const bool wanted : {false, true}) {
+      const auto once = gradients(false, bf16, wanted), twice = gradients(true, bf16, wanted);
+      bool same = once.size() == twice.size();
+      for (std::size_t i = 0; same && i < once.size(); ++i) same = once[i].equal(twice[i]);
+      check(std::string("checkpointing changes no bit, ") + (bf16 ? "bf16" : "fp32") + (wanted ? ", with the image's" : ""),
+            same);
+      check("autocast is left as it was", !at::autocast::is_autocast_enabled(at::kCPU));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cellsam
 
@@ -170,6 +238,8 @@ int main() {
   check_sharing(net);
   check_initial_weights(tiny);
   check_autocast(tiny);
+  check_frozen_weights();
+  check_checkpointing(tiny);
   std::printf("{\"compared\":%d,\"failed\":%d}\n", compared, failed);
   return failed == 0 ? 0 : 1;
 }

@@ -302,6 +302,7 @@ describe("stageOptions", () => {
     "feature_cache_memory_gb",
     "feature_cache_version",
     "feature_dtype",
+    "activation_checkpointing",
   ];
   const stage1 = [
     "stage1_type",
