@@ -24,6 +24,9 @@ export const inferenceFields = {
     .describe("A cell is one piece: islands of a mask, and what better cells cut off, are dropped."),
   removeBoundaries: flag().default(false).describe("Takes one pixel off the border between cells."),
   promptChunk: integer(1).default(32).describe("Prompts that go through the mask decoder at once: memory against speed."),
+  factoredDecoder: flag()
+    .default(true)
+    .describe("The mask decoder in its faster formulation, the same function; false: as in the paper."),
   tileSize: zeroOrInteger(32, 8192)
     .nullable()
     .default(null)

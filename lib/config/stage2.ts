@@ -45,9 +45,15 @@ export const stage2Schema = z
     backgroundPrompt: flag()
       .default(false)
       .describe("An image without cells gives one prompt, the whole image with an empty target."),
-    promptChunk: integer(1)
-      .default(32)
-      .describe("Prompts that go through the mask decoder at once: memory against speed, the result is the same."),
+    promptChunk: integer(0)
+      .default(0)
+      .describe(
+        "Prompts that go through the mask decoder at once: memory against speed, the result is the same; 0: as many as a fixed " +
+          "share of memory holds.",
+      ),
+    factoredDecoder: flag()
+      .default(true)
+      .describe("The mask decoder in its faster formulation, the same function; false: as in the paper."),
     backboneLrRatio: fraction().default(1).describe("Learning rate of the trunk, when it trains, as a share of the others'."),
     visualizeMasks: drawingFlag("prompts, true cells and predicted cells"),
     ...drawingFields(2),

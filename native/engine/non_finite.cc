@@ -136,6 +136,8 @@ NonFiniteTrace::NonFiniteTrace(const model::NamedTensors& parameters) {
 
 NonFiniteTrace::~NonFiniteTrace() = default;
 
+bool NonFiniteTrace::active() { return current() != nullptr; }
+
 std::optional<NonFiniteOrigin> NonFiniteTrace::origin() const { return watch_->record->origin; }
 
 }  // namespace cellsam::engine

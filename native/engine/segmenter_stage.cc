@@ -6,7 +6,8 @@
 #include <cstring>
 
 #include "data/targets.h"
-#include "engine/device_memory.h"
+#include "engine/prompt_chunks.h"
+#include "engine/prompt_decoder.h"
 #include "engine/prompts.h"
 #include "engine/stage.h"
 #include "engine/trunks.h"
@@ -43,8 +44,9 @@ class SegmenterStage final : public Stage {
     iou_weight_ = options.number("iou_loss_weight", 0);
     fused_mask_loss_ = options.flag("fused_mask_loss", true);
     prompt_options_ = read_prompt_options(options);
-    chunk_ = options.integer("prompt_chunk", 32);
     set_checkpointing(context_.model, options.flag("activation_checkpointing", false));
+    prompt_chunk_ = options.integer("prompt_chunk", 0);
+    shares_ = options.flag("factored_decoder", true);
 
     const bool neck_only = options.flag("train_neck_only", true);
     const bool train_trunk = !options.flag("freeze_image_encoder", true) && !neck_only;
@@ -88,10 +90,9 @@ class SegmenterStage final : public Stage {
     const auto prompted = on_device(batch, draw_prompts(batch, prompt_options_, key));
     const auto count = prompted.count;
     if (count == 0) return std::nullopt;
-    const auto embeddings = encode(batch, control);
-    // Chunks add their gradients here, and the encoder is run backward once: memory is bounded by one chunk.
-    const auto junction = embeddings.detach().requires_grad_(true);
-    const auto weights = mining_.enabled ? hard_example_weights(prompted, junction, control) : at::Tensor();
+    // Chunks add their gradients in the decoder, and the encoder is run backward once: memory is bounded by one chunk.
+    auto decoder = decoder_of(encode(batch, control));
+    const auto weights = mining_.enabled ? hard_example_weights(prompted, decoder, control) : at::Tensor();
 
     at::Tensor sums;
     std::int64_t done = 0;
@@ -99,19 +100,19 @@ class SegmenterStage final : public Stage {
     const auto begin = [&] {
       sums = at::zeros(loss_count(), at::device(context_.device).dtype(at::kFloat));
       done = 0;
-      junction.mutable_grad().reset();
+      decoder.forget();
       restore_gradients(behind_junction_, before);
     };
-    for_each_chunk(prompted.prompts, control, begin, [&](const ImagePrompts& chunk) {
-      const auto n = chunk.boxes.size(0);
-      auto losses = prompt_losses(prompted, chunk, junction);
+    for_each_chunk(prompted, control, begin, [&](const std::vector<ImagePrompts>& chunk) {
+      const auto n = count_of(chunk);
+      auto losses = prompt_losses(prompted, chunk, decoder);
       if (weights.defined()) losses = losses * weights.narrow(0, done, n).unsqueeze(1);
       done += n;
       (losses.select(1, 0).sum() * (scale / static_cast<double>(count))).backward();
       sums = sums + losses.detach().sum(0);
     });
     stop_if_abandoned(control);
-    if (embeddings.requires_grad()) embeddings.backward(junction.grad());
+    decoder.backward();
     return sums / static_cast<double>(count);
   }
 
@@ -119,11 +120,11 @@ class SegmenterStage final : public Stage {
     at::NoGradGuard no_grad;
     const auto prompted = on_device(batch, all_prompts(batch, prompt_options_));
     if (prompted.count == 0) return std::nullopt;
-    const auto embeddings = encode(batch, control);
+    auto decoder = decoder_of(encode(batch, control));
     auto sums = at::zeros(loss_count(), at::device(context_.device).dtype(at::kFloat));
     for_each_chunk(
-        prompted.prompts, control, [&] { sums.zero_(); },
-        [&](const ImagePrompts& chunk) { sums += prompt_losses(prompted, chunk, embeddings).sum(0); });
+        prompted, control, [&] { sums.zero_(); },
+        [&](const std::vector<ImagePrompts>& chunk) { sums += prompt_losses(prompted, chunk, decoder).sum(0); });
     return sums / static_cast<double>(prompted.count);
   }
 
@@ -143,23 +144,34 @@ class SegmenterStage final : public Stage {
     return context_.model->segmenter()->image_encoder->neck(features).to(at::kFloat);
   }
 
-  // Weighted losses [n,k] of one image's prompts against its label map, in the order of loss_names().
-  at::Tensor prompt_losses(const Prompted& prompted, const ImagePrompts& chunk, const at::Tensor& embeddings) {
-    const auto& labels = prompted.labels;
-    const auto tile = labels.size(1);
-    const auto size = context_.model->size().image_size;
-    auto& segmenter = context_.model->segmenter();
-    const auto boxes = chunk.boxes * (static_cast<double>(size) / static_cast<double>(tile));
-    at::Tensor logits, predicted_iou;
+  PromptDecoder decoder_of(at::Tensor embeddings) {
+    Autocast autocast(context_.device, context_.precision);
+    return {context_.model->segmenter(), std::move(embeddings), shares_};
+  }
+
+  // Weighted losses [n,k] of a chunk's prompts, in the order of loss_names().
+  at::Tensor prompt_losses(const Prompted& prompted, const std::vector<ImagePrompts>& chunk, PromptDecoder& decoder) {
+    const auto tile = static_cast<double>(prompted.labels.size(1));
+    model::Masks masks;
     {
       Autocast autocast(context_.device, context_.precision);
-      const auto prompt = segmenter->prompt_encoder->forward(std::nullopt, std::nullopt, boxes, std::nullopt);
-      const auto masks =
-          segmenter->mask_decoder->forward(embeddings.narrow(0, chunk.image, 1), segmenter->prompt_encoder->dense_position(),
-                                           prompt.sparse, prompt.dense, /*multimask=*/false);
-      logits = masks.logits.to(at::kFloat);
-      predicted_iou = masks.iou.to(at::kFloat).squeeze(1);
+      masks = decoder.decode(chunk, static_cast<double>(context_.model->size().image_size) / tile);
     }
+    std::vector<at::Tensor> losses;
+    std::int64_t done = 0;
+    for (const auto& image : chunk) {
+      const auto n = image.boxes.size(0);
+      losses.push_back(image_losses(prompted, image, masks.logits.narrow(0, done, n), masks.iou.narrow(0, done, n).squeeze(1)));
+      done += n;
+    }
+    return losses.size() == 1 ? losses[0] : at::cat(losses);
+  }
+
+  // The same for one image's prompts, against its label map.
+  at::Tensor image_losses(const Prompted& prompted, const ImagePrompts& chunk, const at::Tensor& logits,
+                          const at::Tensor& predicted_iou) {
+    const auto& labels = prompted.labels;
+    const auto size = context_.model->size().image_size;
     loss::UpsampledMasks masks{logits.squeeze(1), labels[chunk.image], chunk.ids, size};
     if (prompted.ignores[static_cast<std::size_t>(chunk.image)]) masks.ignored = data::kIgnore;
     if (iou_weight_ > 0) masks.iou_threshold = std::log(0.4 / 0.6);  // where inference cuts, at a sigmoid of 0.4
@@ -169,12 +181,14 @@ class SegmenterStage final : public Stage {
   }
 
   // Mining ranks the prompts of the whole batch, so their losses are needed before the first backward.
-  at::Tensor hard_example_weights(const Prompted& prompted, const at::Tensor& junction, const Control& control) {
+  at::Tensor hard_example_weights(const Prompted& prompted, PromptDecoder& decoder, const Control& control) {
     at::NoGradGuard no_grad;
     std::vector<at::Tensor> totals;
     for_each_chunk(
-        prompted.prompts, control, [&] { totals.clear(); },
-        [&](const ImagePrompts& chunk) { totals.push_back(prompt_losses(prompted, chunk, junction).select(1, 0)); });
+        prompted, control, [&] { totals.clear(); },
+        [&](const std::vector<ImagePrompts>& chunk) {
+          totals.push_back(prompt_losses(prompted, chunk, decoder).select(1, 0));
+        });
     return loss::mining_weights(at::cat(totals), mining_);
   }
 
@@ -189,31 +203,11 @@ class SegmenterStage final : public Stage {
     return prompted;
   }
 
-  // Calls `begin` and then `body` with each chunk. When the memory does not hold a chunk, it starts over with chunks of half
-  // the size, which are kept from then on; a single prompt that is too much is the caller's error.
   template <class Begin, class Body>
-  void for_each_chunk(const std::vector<ImagePrompts>& prompts, const Control& control, Begin begin, Body body) {
-    for (;;) {
-      try {
-        begin();
-        return walk_chunks(prompts, control, body);
-      } catch (const c10::Error& error) {
-        if (!is_out_of_memory(error) || !halve_chunk(prompts)) throw;
-      }
-      empty_cache(context_.device);  // after the catch: what was computed is freed by then
-    }
-  }
-
-  bool halve_chunk(const std::vector<ImagePrompts>& prompts) {
-    std::int64_t largest = 0;
-    for (const auto& image : prompts) largest = std::max(largest, image.boxes.size(0));
-    const auto used = chunk_ > 0 ? std::min(chunk_, largest) : largest;
-    if (used < 2) return false;
-    chunk_ = used / 2;
-    notice("out of memory with " + std::to_string(used) + " prompts at once: the batch is done again with " +
-           std::to_string(chunk_) + ", and so are all others until the stage ends. Set prompt_chunk to " +
-           std::to_string(chunk_) + " to start with it");
-    return true;
+  void for_each_chunk(const Prompted& prompted, const Control& control, Begin begin, Body body) {
+    const auto bytes = PromptDecoder::bytes_per_prompt(context_.model->size(), prompted.labels.size(1));
+    if (!chunks_) chunks_.emplace(prompt_chunk_, context_.device, bytes);
+    chunks_->for_each(prompted.prompts, control, begin, body, [&](std::string told) { notice(std::move(told)); });
   }
 
   static std::vector<at::Tensor> gradients_of(const model::NamedTensors& parameters) {
@@ -233,27 +227,16 @@ class SegmenterStage final : public Stage {
 
   std::int64_t loss_count() const { return std::ssize(loss_names()); }
 
-  template <class Body>
-  void walk_chunks(const std::vector<ImagePrompts>& prompts, const Control& control, Body body) const {
-    for (const auto& image : prompts) {
-      const auto n = image.boxes.size(0);
-      const auto step = chunk_ > 0 ? chunk_ : n;
-      for (std::int64_t begin = 0; begin < n; begin += step) {
-        stop_if_abandoned(control);
-        const auto length = std::min(step, n - begin);
-        body(ImagePrompts{image.image, image.boxes.narrow(0, begin, length), image.ids.narrow(0, begin, length)});
-      }
-    }
-  }
-
   StageContext context_;
   loss::MaskLossOptions mask_loss_;
   loss::MiningOptions mining_;
   PromptOptions prompt_options_;
   double iou_weight_ = 0;
-  bool fused_mask_loss_ = true;  // off: with tensors of the tile's size, for comparison
-  std::int64_t chunk_ = 32;
+  bool fused_mask_loss_ = true;          // off: with tensors of the tile's size, for comparison
   FrozenTrunk* frozen_trunk_ = nullptr;  // null: the trunk trains
+  std::int64_t prompt_chunk_ = 0;
+  bool shares_ = true;
+  std::optional<PromptChunks> chunks_;   // since the size of the tiles is known
   model::NamedTensors behind_junction_;  // trained parameters whose gradient grows chunk by chunk
 };
 

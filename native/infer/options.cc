@@ -30,6 +30,7 @@ PredictOptions read_predict_options(Options& options) {
   read.largest_piece = options.flag("largest_piece", read.largest_piece);
   read.remove_boundaries = options.flag("remove_boundaries", read.remove_boundaries);
   read.prompt_chunk = options.integer("prompt_chunk", read.prompt_chunk);
+  read.factored_decoder = options.flag("factored_decoder", read.factored_decoder);
   read.tile_size = options.integer("tile_size", read.tile_size);
   read.tile_overlap = options.number("tile_overlap", read.tile_overlap);
 

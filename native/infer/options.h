@@ -26,6 +26,7 @@ struct PredictOptions {
   bool largest_piece = true;       // Score only: a cell keeps only the largest connected piece of its mask
   bool remove_boundaries = false;  // clears a pixel line between a label and what is left of or below it
   std::int64_t prompt_chunk = 32;  // boxes that go through the mask decoder together
+  bool factored_decoder = true;    // the mask decoder in its faster formulation; false = as it is written in the paper
   std::int64_t tile_size = 0;      // pixels; 0 = the whole image is squashed to the model's input
   double tile_overlap = 0.25;      // of neighbouring tiles
 

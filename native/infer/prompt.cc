@@ -30,6 +30,9 @@ Prompter::Prompter(model::CellSam& model, const at::Tensor& image, const Predict
   scale_ = model_scale(image, size);
   embedding_ = segmenter->image_encoder->forward(data::encoder_input(tile, size, options.generation));
   position_ = segmenter->prompt_encoder->dense_position();
+  if (options.factored_decoder && segmenter->mask_decoder->shares()) {
+    shared_ = segmenter->mask_decoder->share(embedding_, position_, segmenter->prompt_encoder->no_mask());
+  }
 }
 
 std::vector<Instance> Prompter::masks(const at::Tensor& boxes, double iou_threshold, const Cancelled& cancelled) const {
@@ -47,8 +50,9 @@ std::vector<Instance> Prompter::masks(const at::Tensor& boxes, double iou_thresh
     stop_if(cancelled);
     const auto chunk = model_boxes.slice(0, begin, begin + options_.prompt_chunk);
     const auto prompts = segmenter->prompt_encoder->forward(std::nullopt, std::nullopt, chunk, std::nullopt);
-    const auto answer =
-        segmenter->mask_decoder->forward(embedding_, position_, prompts.sparse, prompts.dense, /*multimask=*/false);
+    auto& decoder = segmenter->mask_decoder;
+    const auto answer = shared_ ? decoder->forward(*shared_, {0}, {chunk.size(0)}, prompts.sparse, /*multimask=*/false)
+                                : decoder->forward(embedding_, position_, prompts.sparse, prompts.dense, /*multimask=*/false);
     require_finite(answer.iou, "predicted IoU");
     require_finite(answer.logits, "mask logits");
     const auto ious = answer.iou.select(1, 0).to(at::kCPU, at::kDouble);

@@ -10,16 +10,15 @@ namespace cellsam::model {
 class LayerNorm2dImpl : public torch::nn::Module {
  public:
   explicit LayerNorm2dImpl(std::int64_t channels) {
-    weight_ = register_parameter("weight", at::ones({channels}));
-    bias_ = register_parameter("bias", at::zeros({channels}));
+    weight = register_parameter("weight", at::ones({channels}));
+    bias = register_parameter("bias", at::zeros({channels}));
   }
 
   at::Tensor forward(const at::Tensor& x) {
-    return at::layer_norm(x.permute({0, 2, 3, 1}), weight_.sizes(), weight_, bias_, 1e-6).permute({0, 3, 1, 2});
+    return at::layer_norm(x.permute({0, 2, 3, 1}), weight.sizes(), weight, bias, 1e-6).permute({0, 3, 1, 2});
   }
 
- private:
-  at::Tensor weight_, bias_;
+  at::Tensor weight, bias;
 };
 TORCH_MODULE(LayerNorm2d);
 

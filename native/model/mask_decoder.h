@@ -19,6 +19,16 @@ struct Masks {
   at::Tensor iou;     // [N,1] or [N,M]: predicted IoU of each mask, not squashed
 };
 
+// Images as their prompts share them: made once, read by any number of chunks of prompts.
+struct SharedImages {
+  CellWeights weights;
+  PositionMaps position;
+  std::vector<ImageMaps> images;
+  std::int64_t rows, columns;  // of cells
+
+  std::vector<at::Tensor*> derived();  // all that was computed, of images or weights
+};
+
 class MaskDecoderImpl : public torch::nn::Module {
  public:
   explicit MaskDecoderImpl(const ModelSize& size);
@@ -32,7 +42,20 @@ class MaskDecoderImpl : public torch::nn::Module {
   Masks predict(const at::Tensor& image_embeddings, const at::Tensor& image_position, const at::Tensor& sparse,
                 const at::Tensor& dense, std::int64_t first, std::int64_t count, Taps* taps = nullptr);
 
+  // The same function in fewer operations for prompts without a dense map of their own. image_embeddings [B,C,g,g],
+  // dense [C]: what all cells of a prompt without a mask have added. Only where `shares` says so.
+  bool shares() const { return transformer_->factors(); }
+  SharedImages share(const at::Tensor& image_embeddings, const at::Tensor& image_position, const at::Tensor& dense);
+  // sparse [N,k,C]: `counts[i]` prompts of image `rows[i]`, one image after the other.
+  Masks forward(const SharedImages& images, const std::vector<std::int64_t>& rows, const std::vector<std::int64_t>& counts,
+                const at::Tensor& sparse, bool multimask);
+
  private:
+  at::Tensor all_tokens(const at::Tensor& sparse) const;                                 // [N,1+masks+k,C]
+  at::Tensor filters(const at::Tensor& tokens, std::int64_t first, std::int64_t count);  // [N,count,C/8]
+  Masks with_quality(at::Tensor logits, const at::Tensor& tokens, std::int64_t first, std::int64_t count);
+  CellWeights cell_weights();
+
   std::int64_t num_multimask_;
   TwoWayTransformer transformer_{nullptr};
   torch::nn::Embedding iou_token_{nullptr};

@@ -36,6 +36,10 @@ class PromptEncoderImpl : public torch::nn::Module {
 
   at::Tensor dense_position();  // [1,C,g,g]: the position of every cell centre, for the mask decoder
 
+  at::Tensor no_mask() const {
+    return no_mask_embed_->weight[0];
+  }  // [C]: the dense map of a prompt without a mask, in each cell
+
   // points [N,k,2] (x,y) and boxes [N,4] (x1,y1,x2,y2) in pixels of the model's input; labels [N,k]: 1 in, 0 out, -1 no point;
   // masks [N,1,4g,4g] logits. A box may also come as [N,1,4]. Points and labels come together. With points and no boxes one
   // point labelled -1 is appended, as SAM does. Nothing at all gives N = 1, k = 0.

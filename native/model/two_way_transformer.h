@@ -10,6 +10,7 @@
 
 #include "model/build.h"
 #include "model/mlp.h"
+#include "model/prompted_image.h"
 #include "model/taps.h"
 
 namespace cellsam::model {
@@ -20,10 +21,13 @@ class TokenAttentionImpl : public torch::nn::Module {
   // `local`: query and key projections start equal and orthogonal (times `gain`), without bias.
   TokenAttentionImpl(std::int64_t dim, std::int64_t inner, std::int64_t heads, bool local, double gain);
   at::Tensor forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);  // [N,a,C], [N,b,C], [N,b,C] -> [N,a,C]
+  at::Tensor mix(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);      // the same before the output projection
+  CrossAttention weights() const;
+
+  torch::nn::Linear q_proj{nullptr}, k_proj{nullptr}, v_proj{nullptr}, out_proj{nullptr};
 
  private:
   std::int64_t heads_;
-  torch::nn::Linear q_proj_{nullptr}, k_proj_{nullptr}, v_proj_{nullptr}, out_proj_{nullptr};
 };
 TORCH_MODULE(TokenAttention);
 
@@ -37,10 +41,17 @@ class TwoWayLayerImpl : public torch::nn::Module {
   TwoWayLayerImpl(const ModelSize& size, bool first);
   TokensAndCells forward(TokensAndCells state, const at::Tensor& token_position, const at::Tensor& cell_position);
 
+  // The tokens' own steps, before and after they look at the cells; `seen` is what they saw, before the output projection.
+  at::Tensor among_tokens(const at::Tensor& tokens, const at::Tensor& token_position);
+  at::Tensor after_cells(const at::Tensor& tokens, const at::Tensor& seen);
+
+  TokenAttention cross_attn_token_to_image{nullptr}, cross_attn_image_to_token{nullptr};
+  torch::nn::LayerNorm norm4{nullptr};
+
  private:
   bool first_;
-  TokenAttention self_attn_{nullptr}, cross_attn_token_to_image_{nullptr}, cross_attn_image_to_token_{nullptr};
-  torch::nn::LayerNorm norm1_{nullptr}, norm2_{nullptr}, norm3_{nullptr}, norm4_{nullptr};
+  TokenAttention self_attn_{nullptr};
+  torch::nn::LayerNorm norm1_{nullptr}, norm2_{nullptr}, norm3_{nullptr};
   FeedForward mlp_{nullptr};
 };
 TORCH_MODULE(TwoWayLayer);
@@ -53,7 +64,16 @@ class TwoWayTransformerImpl : public torch::nn::Module {
   TokensAndCells forward(const at::Tensor& image, const at::Tensor& image_position, const at::Tensor& tokens,
                          Taps* taps = nullptr);
 
+  // The same for prompts that share images: `images` with `counts` prompts each, in the order of tokens [N,t,C]. Answers the
+  // tokens; the cells stay in `images`. Only for the two layers that SAM has, see `factors`.
+  at::Tensor forward(std::vector<PromptedImage>& images, const std::vector<std::int64_t>& counts, const at::Tensor& tokens);
+  bool factors() const { return layers_->size() == 2; }
+  CellWeights cell_weights() const;  // all but `up`
+
  private:
+  TwoWayLayerImpl& layer(std::size_t index) const { return *layers_->ptr<TwoWayLayerImpl>(index); }
+
+  std::int64_t heads_;
   torch::nn::ModuleList layers_;
   TokenAttention final_attn_token_to_image_{nullptr};
   torch::nn::LayerNorm norm_final_attn_{nullptr};

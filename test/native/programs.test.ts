@@ -18,6 +18,7 @@ const programs: Record<string, number> = {
   infer_instances: 20,
   infer_predict: 20,
   losses: 10,
+  mask_decoder_sharing: 40,
   matching: 100,
   metric_match: 20,
   model_rules: 20,

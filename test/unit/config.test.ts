@@ -326,7 +326,7 @@ describe("stageOptions", () => {
   const mining = ["online_hard_negative_mining", "online_hard_negative_mining_weighted", "ohem_fraction"];
   const weights = ["ohem_hard_weight", "ohem_hard_weight_min", "ohem_hard_weight_max"];
   const freezing = ["freeze_image_encoder", "freeze_prompt_encoder", "freeze_mask_decoder"];
-  const prompts = ["iou_loss_weight", "max_prompts", "box_jitter", "background_prompt", "prompt_chunk"];
+  const prompts = ["iou_loss_weight", "max_prompts", "box_jitter", "background_prompt", "prompt_chunk", "factored_decoder"];
 
   it("D57: name exactly what the engine reads", () => {
     const names = (stage: 1 | 2) =>
@@ -357,7 +357,7 @@ describe("stageOptions", () => {
     const stains = ["stain_transform", "inversion", "eosin", "dab", "only_nuclei", "gamma"];
     const boxes = ["bbox_threshold", "adaptive_threshold", "nms_iou", "iou_threshold"];
     const masks = ["mask_threshold", "min_area", "overlap", "min_visible", "largest_piece", "remove_boundaries"];
-    const work = ["prompt_chunk", "tile_size", "tile_overlap"];
+    const work = ["prompt_chunk", "factored_decoder", "tile_size", "tile_overlap"];
     const names = Object.keys(predictOptions(new ExperimentConfig(required))).map(snakeCase);
     expect(names.sort()).toEqual([...pixels, ...stains, ...boxes, ...masks, ...work].sort());
   });

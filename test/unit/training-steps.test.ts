@@ -91,6 +91,17 @@ describe("prompts", () => {
 
   test.each([
     ["plain", {}],
+    ["mining", mining],
+    ["everything trained", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false, freezePromptEncoder: false }],
+  ])("%s: the factored decoder teaches what the plain one does", async (_, options) => {
+    const factored = await journey(2, [0, 4], { ...options, promptChunk: 3 }, 2);
+    const plain = await journey(2, [0, 4], { ...options, factoredDecoder: false }, 2);
+    expect(relativeDistance(factored.change, plain.change)).toBeLessThan(1e-4);
+    for (const [name, loss] of Object.entries(plain.losses)) expect(factored.losses[name], name).toBeCloseTo(loss, 4);
+  });
+
+  test.each([
+    ["plain", {}],
     ["weighted mining", { ...mining, onlineHardNegativeMiningWeighted: true }],
     ["IoU loss", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false }],
     ["other weights", { focalGamma: 1.5, focalLossWeight: 3, diceLossWeight: 0.5, boundaryLossWeight: 2 }],

@@ -1,0 +1,216 @@
+#include "model/upscaled_masks.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "model/cell_kernels.h"
+
+namespace cellsam::model {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr float kEps = 1e-6F;         // of SAM's LayerNorm2d
+constexpr std::int64_t kBlock = 256;  // cells whose maps stay in the second cache
+constexpr std::int64_t kGroups = 8;   // of blocks, whose sums are added at the end: the same for any number of threads
+constexpr std::int64_t kMostMasks = 4;
+
+// The tensors of a call as the loops see them.
+struct Call {
+  explicit Call(const variable_list& t)
+      : prompts(t[1].size(0)),
+        masks(t[5].size(1)),
+        channels(t[6].size(0)),
+        out(t[9].size(0)),
+        cells(t[1].size(2)),
+        rank(t[2].size(1)),
+        image(floats(t[0])),
+        scale(floats(t[1])),
+        rows(floats(t[2])),
+        shares(floats(t[3])),
+        level(floats(t[4])),
+        filters(floats(t[5])),
+        gain(floats(t[6])),
+        norm_bias(floats(t[7])),
+        weight(floats(t[8])),
+        bias(floats(t[9])) {}
+
+  static const float* floats(const at::Tensor& tensor) { return tensor.const_data_ptr<float>(); }
+
+  std::int64_t prompts, masks, channels, out, cells, rank;
+  const float *image, *scale, *rows, *shares, *level, *filters, *gain, *norm_bias, *weight, *bias;
+};
+
+// Part of a matrix in memory, `stride` floats from row to row.
+at::Tensor matrix(const float* data, std::int64_t rows, std::int64_t columns, std::int64_t stride) {
+  return at::from_blob(const_cast<float*>(data), {rows, columns}, {stride, 1}, at::kFloat);
+}
+
+// Scratch that a thread keeps.
+float* scratch(std::vector<float>& memory, std::int64_t floats) {
+  if (std::ssize(memory) < floats) memory.resize(static_cast<std::size_t>(floats));
+  return memory.data();
+}
+
+// The logits of `count` cells from `g` on of prompt `n`. x and pixels keep both maps for the backward pass, with `stride`
+// floats from row to row.
+void decode_block(const Call& c, std::int64_t n, std::int64_t g, std::int64_t count, float* x, float* pixels,
+                  std::int64_t stride, float* logits) {
+  const at::AutoDispatchBelowADInplaceOrView no_graph;
+  thread_local std::vector<float> memory;
+  const auto& kernels = cell_kernels();
+  auto* hidden = scratch(memory, c.channels * count);
+  kernels.scale_image(4 * c.channels, count, c.image + g, c.cells, c.scale + n * c.cells + g, c.level, x, stride);
+  matrix(x, 4 * c.channels, count, stride)
+      .addmm_(matrix(c.rows + n * c.rank * 4 * c.channels, c.rank, 4 * c.channels, 4 * c.channels).t(),
+              matrix(c.shares + n * c.rank * c.cells + g, c.rank, count, c.cells));
+  for (std::int64_t quarter = 0; quarter < 4; ++quarter) {
+    kernels.norm_gelu(c.channels, count, c.gain, c.norm_bias, kEps, x + quarter * c.channels * stride, stride, hidden);
+    auto* up = pixels + quarter * 4 * c.out * stride;
+    matrix(up, 4 * c.out, count, stride)
+        .addmm_(matrix(c.weight, 4 * c.out, c.channels, c.channels), matrix(hidden, c.channels, count, count), /*beta=*/0);
+    for (std::int64_t part = 0; part < 4; ++part) {
+      kernels.gelu_dot(c.out, c.masks, count, c.bias, c.filters + n * c.masks * c.out, up + part * c.out * stride, stride,
+                       logits + ((n * c.masks * 4 + quarter) * 4 + part) * c.cells + g, 16 * c.cells);
+    }
+  }
+}
+
+struct Gradients {
+  const float *x, *pixels, *logits;
+  float *image, *scale, *shares;  // of the whole call
+  float *rows, *filters;          // of one group of blocks
+};
+
+// The gradients of what decode_block read. Those of rows, filters and the image grow.
+void backward_block(const Call& c, std::int64_t n, std::int64_t g, std::int64_t count, const Gradients& d) {
+  const at::AutoDispatchBelowADInplaceOrView no_graph;
+  thread_local std::vector<float> memory;
+  const auto& kernels = cell_kernels();
+  auto* grad_x = scratch(memory, (5 * c.channels + 4 * c.out) * count);
+  auto *grad_hidden = grad_x + 4 * c.channels * count, *grad_pixels = grad_hidden + c.channels * count;
+  for (std::int64_t quarter = 0; quarter < 4; ++quarter) {
+    for (std::int64_t part = 0; part < 4; ++part) {
+      kernels.gelu_dot_backward(c.out, c.masks, count, c.bias, c.filters + n * c.masks * c.out,
+                                d.pixels + ((n * 4 + quarter) * 4 + part) * c.out * c.cells + g, c.cells,
+                                d.logits + ((n * c.masks * 4 + quarter) * 4 + part) * c.cells + g, 16 * c.cells,
+                                grad_pixels + part * c.out * count, d.filters + n * c.masks * c.out);
+    }
+    matrix(grad_hidden, c.channels, count, count)
+        .addmm_(matrix(c.weight, 4 * c.out, c.channels, c.channels).t(), matrix(grad_pixels, 4 * c.out, count, count),
+                /*beta=*/0);
+    kernels.norm_gelu_backward(c.channels, count, c.gain, c.norm_bias, kEps, d.x + (n * 4 + quarter) * c.channels * c.cells + g,
+                               c.cells, grad_hidden, grad_x + quarter * c.channels * count, count);
+  }
+  const auto* rows = c.rows + n * c.rank * 4 * c.channels;
+  const auto grad = matrix(grad_x, 4 * c.channels, count, count);
+  matrix(d.shares + n * c.rank * c.cells + g, c.rank, count, c.cells)
+      .addmm_(matrix(rows, c.rank, 4 * c.channels, 4 * c.channels), grad, /*beta=*/0);
+  matrix(d.rows + n * c.rank * 4 * c.channels, c.rank, 4 * c.channels, 4 * c.channels)
+      .addmm_(matrix(c.shares + n * c.rank * c.cells + g, c.rank, count, c.cells), grad.t());
+  kernels.scale_image_backward(4 * c.channels, count, c.image + g, c.cells, c.scale + n * c.cells + g, grad_x, d.image + g,
+                               d.scale + n * c.cells + g);
+}
+
+struct Fused : torch::autograd::Function<Fused> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& image, const at::Tensor& scale, const at::Tensor& rows,
+                            const at::Tensor& shares, const at::Tensor& level, const at::Tensor& filters,
+                            const at::Tensor& gain, const at::Tensor& norm_bias, const at::Tensor& weight,
+                            const at::Tensor& bias, bool keeps) {
+    variable_list inputs{image, scale, rows, shares, level, filters, gain, norm_bias, weight, bias};
+    const Call c(inputs);
+    auto logits = at::empty({c.prompts, c.masks, 4, 4, c.cells}, image.options());
+    const auto blocks = (c.cells + kBlock - 1) / kBlock;
+    auto x = at::empty({keeps ? c.prompts : 0, 4 * c.channels, c.cells}, image.options());
+    auto pixels = at::empty({keeps ? c.prompts : 0, 16 * c.out, c.cells}, image.options());
+    auto *kept_x = keeps ? x.data_ptr<float>() : nullptr, *kept_pixels = keeps ? pixels.data_ptr<float>() : nullptr;
+    auto* answer = logits.data_ptr<float>();
+    at::parallel_for(0, c.prompts * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+      thread_local std::vector<float> memory;
+      for (auto i = begin; i < end; ++i) {
+        const auto n = i / blocks, g = i % blocks * kBlock, count = std::min(kBlock, c.cells - g);
+        if (keeps) {
+          decode_block(c, n, g, count, kept_x + n * 4 * c.channels * c.cells + g, kept_pixels + n * 16 * c.out * c.cells + g,
+                       c.cells, answer);
+        } else {
+          auto* maps = scratch(memory, (4 * c.channels + 16 * c.out) * count);
+          decode_block(c, n, g, count, maps, maps + 4 * c.channels * count, count, answer);
+        }
+      }
+    });
+    if (keeps) {
+      inputs.push_back(x);
+      inputs.push_back(pixels);
+      context->save_for_backward(std::move(inputs));
+    }
+    return logits;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list outer) {
+    const auto saved = context->get_saved_variables();
+    const Call c(saved);
+    const auto grad = outer[0].contiguous();
+    const auto& options = grad.options();
+    auto image = at::zeros_like(saved[0]), scale = at::empty_like(saved[1]), shares = at::empty_like(saved[3]);
+    auto rows = at::zeros({kGroups, c.prompts, c.rank, 4 * c.channels}, options);
+    auto filters = at::zeros({kGroups, c.prompts, c.masks, c.out}, options);
+    const Gradients all{saved[10].const_data_ptr<float>(),
+                        saved[11].const_data_ptr<float>(),
+                        grad.const_data_ptr<float>(),
+                        image.data_ptr<float>(),
+                        scale.data_ptr<float>(),
+                        shares.data_ptr<float>(),
+                        rows.data_ptr<float>(),
+                        filters.data_ptr<float>()};
+    const auto blocks = (c.cells + kBlock - 1) / kBlock;
+    at::parallel_for(0, std::min(kGroups, blocks), 1, [&](std::int64_t begin, std::int64_t end) {
+      for (auto group = begin; group < end; ++group) {
+        auto own = all;
+        own.rows += group * c.prompts * c.rank * 4 * c.channels;
+        own.filters += group * c.prompts * c.masks * c.out;
+        for (auto block = group; block < blocks; block += kGroups) {
+          const auto g = block * kBlock;
+          for (std::int64_t n = 0; n < c.prompts; ++n) backward_block(c, n, g, std::min(kBlock, c.cells - g), own);
+        }
+      }
+    });
+    return {image, scale, rows.sum(0), shares, {}, filters.sum(0), {}, {}, {}, {}, {}};
+  }
+};
+
+at::Tensor composed(const UpscaledCells& cells, const at::Tensor& filters, const UpscaleWeights& weights) {
+  const auto n = filters.size(0), g = cells.image.size(1), channels = weights.gain.size(0), out = weights.bias.size(0);
+  const auto x = at::baddbmm(cells.scale * cells.image + cells.level.unsqueeze(1), cells.rows.transpose(1, 2), cells.shares);
+  const auto by_cell = x.view({n, 4, channels, g}).transpose(2, 3);  // [N,4,G,c]
+  const auto hidden = at::gelu(at::layer_norm(by_cell, {channels}, weights.gain, weights.norm_bias, kEps));
+  const auto pixels = at::gelu(at::matmul(weights.weight, hidden.transpose(2, 3)) + weights.bias.repeat({4}).unsqueeze(1));
+  return at::matmul(filters.view({n, 1, 1, -1, out}), pixels.view({n, 4, 4, out, g})).permute({0, 3, 1, 2, 4});
+}
+
+}  // namespace
+
+at::Tensor upscaled_masks(const UpscaledCells& cells, const at::Tensor& filters, const UpscaleWeights& weights) {
+  bool fused = filters.is_cpu() && cells.image.size(1) % kCellStep == 0 && filters.size(1) <= kMostMasks;
+  for (const auto* tensor : {&cells.image, &cells.scale, &cells.rows, &cells.shares, &filters}) {
+    fused = fused && tensor->scalar_type() == at::kFloat;
+  }
+  for (const auto* fixed : {&cells.level, &weights.gain, &weights.norm_bias, &weights.weight, &weights.bias}) {
+    fused = fused && fixed->scalar_type() == at::kFloat && !(at::GradMode::is_enabled() && fixed->requires_grad());
+  }
+  if (!fused) return composed(cells, filters, weights);
+  bool keeps = false;
+  for (const auto* tensor : {&cells.image, &cells.scale, &cells.rows, &cells.shares, &filters}) {
+    keeps = keeps || (at::GradMode::is_enabled() && tensor->requires_grad());
+  }
+  return Fused::apply(cells.image.contiguous(), cells.scale.contiguous(), cells.rows.contiguous(), cells.shares.contiguous(),
+                      cells.level.contiguous(), filters.contiguous(), weights.gain.contiguous(), weights.norm_bias.contiguous(),
+                      weights.weight.contiguous(), weights.bias.contiguous(), keeps);
+}
+
+}  // namespace cellsam::model
