@@ -2,10 +2,11 @@
 import { Command, Option } from "commander";
 import { driverInfo } from "../native.js";
 import { chooseVariant, setupLibtorch } from "../runtime/setup.js";
-import { archives, type Variant } from "../runtime/variants.js";
+import { libtorchVersionPinned, type Variant, variants } from "../runtime/variants.js";
 
 interface SetupFlags {
   variant: Variant | "auto";
+  torch?: string;
   from?: string;
   sha256?: string;
   headers?: boolean;
@@ -18,9 +19,10 @@ export function setupCommand(): Command {
     .description("fetch libtorch, from PyTorch's archive or through pip, into the user's cache")
     .addOption(
       new Option("--variant <name>", "build of libtorch; auto looks at the GPU driver")
-        .choices(["auto", ...Object.keys(archives)])
+        .choices(["auto", ...variants])
         .default("auto"),
     )
+    .option("--torch <version>", `version A.B.C of torch (default: ${libtorchVersionPinned})`)
     .option("--from <source>", "take it from this URL, libtorch zip, torch wheel or folder")
     .option("--sha256 <hex>", "expected checksum of the file that --from names")
     .option("--headers", "keep the headers too, to build the engine from source")
@@ -30,6 +32,7 @@ export function setupCommand(): Command {
       const variant = flags.variant === "auto" ? chooseVariant(cudaOfDriver()) : flags.variant;
       const result = await setupLibtorch({
         variant,
+        ...(flags.torch === undefined ? {} : { torch: flags.torch }),
         ...(flags.from === undefined ? {} : { from: flags.from }),
         ...(flags.sha256 === undefined ? {} : { sha256: flags.sha256 }),
         ...(flags.headers === undefined ? {} : { headers: flags.headers }),

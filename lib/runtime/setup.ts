@@ -11,10 +11,12 @@ import { fileHash } from "../fileHash.js";
 import { download } from "./download.js";
 import { cacheFolder, libraryName, libtorchVersion } from "./resolve.js";
 import { copyFolder, unpackArchive } from "./unpack.js";
-import { archives, cpuWheels, libtorchVersionPinned, minimumCuda, type Variant } from "./variants.js";
+import { archiveUrl, cpuWheels, libtorchVersionPinned, minimumCuda, supportedTorch, type Variant } from "./variants.js";
 
 export interface SetupOptions {
   variant: Variant;
+  /** Version A.B.C of torch, of a supported minor. Default: the one that this package is made for. */
+  torch?: string;
   /** A URL, a zip archive, a wheel or a folder to take libtorch from. */
   from?: string;
   /** Expected SHA-256 of the file that `from` names. */
@@ -40,13 +42,16 @@ export interface SetupResult {
 /** Fetches libtorch into the cache. Throws ERR_SETUP when no source gives one, with what each of them said. */
 export async function setupLibtorch(options: SetupOptions): Promise<SetupResult> {
   const env = options.env ?? process.env;
-  const { variant } = options;
+  const { variant, torch = libtorchVersionPinned } = options;
+  if (!supportedTorch.some((minor) => torch.startsWith(`${minor}.`))) {
+    throw new CellsamError("ERR_SETUP", `torch ${torch} is not supported: choose a version of ${supportedTorch.join(", ")}.`);
+  }
   const root = join(cacheFolder(env), "libtorch");
-  const target = join(root, `${libtorchVersionPinned}-${variant}`);
-  const ready = join(target, "READY.json");
-  const complete = (await exists(ready)) && (!options.headers || (await exists(join(target, "include"))));
-  if (complete && !options.force && !options.from) {
-    return { path: target, version: libtorchVersionPinned, variant, bytes: await folderSize(target), fetched: false };
+  const target = join(root, `${torch}-${variant}`);
+  const complete = async (folder: string) =>
+    (await exists(join(folder, "READY.json"))) && (!options.headers || (await exists(join(folder, "include"))));
+  if ((await complete(target)) && !options.force && !options.from) {
+    return { path: target, version: torch, variant, bytes: await folderSize(target), fetched: false };
   }
 
   const work = join(root, `.partial-${process.pid}-${Date.now().toString(36)}`);
@@ -73,11 +78,40 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
       join(work, "libtorch", "READY.json"),
       `${JSON.stringify({ version, variant, source, created: new Date().toISOString(), files }, null, 2)}\n`,
     );
-    await rm(folder, { recursive: true, force: true });
-    await rename(join(work, "libtorch"), folder);
-    return { path: folder, version, variant, bytes: await folderSize(folder), fetched: true };
+    // Of two set-ups at once the first one's folder stays: a process may have opened it already.
+    const found = !options.force && !options.from && (await complete(folder));
+    if (!found) await replaceFolder(folder, join(work, "libtorch"), join(work, "replaced"));
+    return { path: folder, version, variant, bytes: await folderSize(folder), fetched: !found };
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
+    throw new CellsamError(
+      "ERR_SETUP",
+      `The disk of ${root} is full: libtorch needs about ${roomNeeded[variant]} GB while it is unpacked. Free some, or set ` +
+        "CELLSAM_CACHE to a folder on another disk. Nothing was left behind.",
+      { cause: error },
+    );
   } finally {
     await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** Archive and unpacked libraries side by side, in GB. */
+const roomNeeded: Record<Variant, number> = { cpu: 1, cu126: 8, cu130: 8 };
+
+/** Puts `made` at `folder`; what was there moves to `aside` first, so that the place is empty for a moment only. */
+async function replaceFolder(folder: string, made: string, aside: string): Promise<void> {
+  for (let tries = 0; ; tries += 1) {
+    await rename(folder, `${aside}-${tries}`).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+    });
+    try {
+      await rename(made, folder);
+      return;
+    } catch (error) {
+      // Another set-up put its own there in between.
+      if (!["ENOTEMPTY", "EEXIST"].includes((error as NodeJS.ErrnoException).code ?? "") || tries >= 5) throw error;
+    }
   }
 }
 
@@ -86,8 +120,8 @@ export function chooseVariant(cuda: string | null): Variant {
   if (cuda === null) return "cpu";
   const platform = `${process.platform}-${process.arch}`;
   const usable = (Object.entries(minimumCuda) as [Exclude<Variant, "cpu">, string][])
-    .filter(([name, minimum]) => platform in archives[name] && compare(cuda, minimum) >= 0)
-    .sort(([, a], [, b]) => compare(b, a));
+    .filter(([name, minimum]) => archiveUrl(name, platform) !== null && compareVersions(cuda, minimum) >= 0)
+    .sort(([, a], [, b]) => compareVersions(b, a));
   return usable[0]?.[0] ?? "cpu";
 }
 
@@ -113,7 +147,8 @@ async function fetchInto(target: string, work: string, variant: Variant, options
   }
 
   const failures: string[] = [];
-  const url = archives[variant][`${process.platform}-${process.arch}`];
+  const torch = options.torch ?? libtorchVersionPinned;
+  const url = archiveUrl(variant, `${process.platform}-${process.arch}`, torch);
   if (url) {
     try {
       const path = join(work, "libtorch.zip");
@@ -129,8 +164,8 @@ async function fetchInto(target: string, work: string, variant: Variant, options
   // A wheel brings CUDA's own libraries as further packages, so pip is a source for the CPU only.
   if (variant === "cpu") {
     try {
-      say(`Asking pip for torch ${libtorchVersionPinned}`);
-      await unpackArchive(await pipDownload(work, options), target, headers);
+      say(`Asking pip for torch ${torch}`);
+      await unpackArchive(await pipDownload(work, torch, options), target, headers);
       return "pip";
     } catch (error) {
       options.signal?.throwIfAborted();
@@ -139,7 +174,7 @@ async function fetchInto(target: string, work: string, variant: Variant, options
   }
   throw new CellsamError(
     "ERR_SETUP",
-    `No source gave libtorch ${libtorchVersionPinned} (${variant}):\n${failures.map((line) => `  ${line}`).join("\n")}\n` +
+    `No source gave libtorch ${torch} (${variant}):\n${failures.map((line) => `  ${line}`).join("\n")}\n` +
       "Name one yourself: npx cellsam setup --from <URL, libtorch zip, torch wheel or folder>",
     { detail: { failures } },
   );
@@ -161,12 +196,12 @@ async function fetchFile(url: string, path: string, options: SetupOptions): Prom
 }
 
 /** The wheel's path. pip checks its hash against the index, and honours the mirrors of its configuration. */
-async function pipDownload(work: string, options: SetupOptions): Promise<string> {
+async function pipDownload(work: string, torch: string, options: SetupOptions): Promise<string> {
   const folder = join(work, "wheel");
   const python = options.env?.PYTHON ?? process.env.PYTHON ?? "python3";
   // Pip's own index has the CUDA build under this version on Linux; a +cpu wheel of an extra index goes before it.
   const source = ["--extra-index-url", cpuWheels, "--only-binary", ":all:", "--no-deps"];
-  const args = ["-m", "pip", "download", ...source, "--dest", folder, `torch==${libtorchVersionPinned}`];
+  const args = ["-m", "pip", "download", ...source, "--dest", folder, `torch==${torch}`];
   try {
     await promisify(execFile)(python, args, {
       env: { PIP_RETRIES: "1", ...(options.env ?? process.env) },
@@ -219,8 +254,8 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** Compares dotted version numbers. */
-function compare(a: string, b: string): number {
+/** Compares dotted version numbers: below 0, 0 or above 0. */
+export function compareVersions(a: string, b: string): number {
   const [x, y] = [a.split(".").map(Number), b.split(".").map(Number)];
   for (let i = 0; i < Math.max(x.length, y.length); i += 1) {
     const difference = (x[i] ?? 0) - (y[i] ?? 0);

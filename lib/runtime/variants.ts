@@ -6,20 +6,28 @@ export type Variant = "cpu" | "cu126" | "cu130";
 
 export const libtorchVersionPinned = "2.13.0";
 
-/** Archive by platform; a platform without one is served by pip (CPU only). */
-export const archives: Record<Variant, Record<string, string>> = {
-  cpu: {
-    "linux-x64": "https://download.pytorch.org/libtorch/cpu/libtorch-shared-with-deps-2.13.0%2Bcpu.zip",
-    "darwin-arm64": "https://download.pytorch.org/libtorch/cpu/libtorch-macos-arm64-2.13.0.zip",
-    "win32-x64": "https://download.pytorch.org/libtorch/cpu/libtorch-win-shared-with-deps-2.13.0%2Bcpu.zip",
-  },
-  cu126: {
-    "linux-x64": "https://download.pytorch.org/libtorch/cu126/libtorch-shared-with-deps-2.13.0%2Bcu126.zip",
-  },
-  cu130: {
-    "linux-x64": "https://download.pytorch.org/libtorch/cu130/libtorch-shared-with-deps-2.13.0%2Bcu130.zip",
-  },
+/** Torch minors that the sources compile for: a release has an engine for each of them. */
+export const supportedTorch = ["2.11", "2.12", "2.13", "2.14"];
+
+/** `<platform>-<arch>` of the prebuilt binaries of a release. */
+export const releasedPlatforms = ["linux-x64", "linux-arm64", "darwin-arm64", "win32-x64"];
+
+/** How PyTorch names its archive for a platform; a platform without one is served by pip (CPU only). */
+const archiveNames: Record<string, { name: string; labelled: boolean; variants: Variant[] }> = {
+  "linux-x64": { name: "libtorch-shared-with-deps", labelled: true, variants: ["cpu", "cu126", "cu130"] },
+  "darwin-arm64": { name: "libtorch-macos-arm64", labelled: false, variants: ["cpu"] },
+  "win32-x64": { name: "libtorch-win-shared-with-deps", labelled: true, variants: ["cpu"] },
 };
+
+export const variants: Variant[] = ["cpu", "cu126", "cu130"];
+
+/** PyTorch's archive of a torch version (A.B.C) for `<platform>-<arch>`; null where there is none. */
+export function archiveUrl(variant: Variant, platform: string, version: string = libtorchVersionPinned): string | null {
+  const archive = archiveNames[platform];
+  if (!archive?.variants.includes(variant)) return null;
+  const label = archive.labelled ? `%2B${variant}` : "";
+  return `https://download.pytorch.org/libtorch/${variant}/${archive.name}-${version}${label}.zip`;
+}
 
 /** PyTorch's wheels without CUDA, for pip. */
 export const cpuWheels = "https://download.pytorch.org/whl/cpu";
