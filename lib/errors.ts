@@ -12,6 +12,8 @@ export const errorCodes = {
   ERR_LIBTORCH_VERSION: "ERR_LIBTORCH_VERSION",
   /** A native library is there but cannot be loaded. */
   ERR_NATIVE_LOAD: "ERR_NATIVE_LOAD",
+  /** CUDA was asked for, and the GPU driver is older than the CUDA of this libtorch. */
+  ERR_CUDA_DRIVER_TOO_OLD: "ERR_CUDA_DRIVER_TOO_OLD",
   /** The session, or the whole environment, was closed before the command could run or end. */
   ERR_DISPOSED: "ERR_DISPOSED",
   /** A command was cancelled. Callers of a session see the reason of their AbortSignal instead. */

@@ -8,12 +8,12 @@ const library = dirname(dirname(fileURLToPath(import.meta.url)));
 
 export function doctorCommand(): Command {
   return new Command("doctor")
-    .description("check this installation: node, libtorch, engine, devices")
+    .description("check this installation: node, libtorch, engine, a training step on each device")
     .option("--json", "print the diagnosis as JSON")
     .action(async (flags: { json?: boolean }) => {
       const diagnosis = await diagnose({
         packageRoot: dirname(library),
-        nativeModule: new URL("../native.js", import.meta.url).href,
+        probe: fileURLToPath(new URL("./doctorProbe.js", import.meta.url)),
       });
       if (flags.json) process.stdout.write(`${JSON.stringify(diagnosis, null, 2)}\n`);
       else

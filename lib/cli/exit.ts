@@ -5,7 +5,7 @@ import { strictJson } from "../monitor/json.js";
 
 export const exitCodes = { ok: 0, failed: 1, input: 2, notSetUp: 3, stopped: 75 } as const;
 
-const notSetUp = /^ERR_(LIBTORCH_\w+|NATIVE_LOAD|SETUP|DOWNLOAD|ARCHIVE|CHECKSUM)$/;
+const notSetUp = /^ERR_(LIBTORCH_\w+|CUDA_\w+|NATIVE_LOAD|SETUP|DOWNLOAD|ARCHIVE|CHECKSUM)$/;
 /** What the user can put right in the files and flags of this call. */
 const call =
   /^ERR_(CONFIG|INVALID_\w+|DEVICE_UNAVAILABLE|OUTPUT_EXISTS|LOCKED|SEARCH_SIZE|SEARCH_RUNNING|NOTHING_TO_RESUME|RESUME)$/;

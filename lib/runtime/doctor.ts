@@ -1,23 +1,25 @@
 /**
  * `cellsam doctor`: what this installation found and whether it works, check by check, each failure with the command that
- * mends it. Loading native code is tried in a child process, since a bad library can end a process.
+ * mends it. Native code runs in a child process, since a bad library can end a process; the child tells each thing that it
+ * got done, so that the first one missing is the one that failed.
  */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { CellsamError } from "../errors.js";
 import { fileHash } from "../fileHash.js";
 import { resolveEngine } from "./engine.js";
 import { type Libtorch, resolveLibtorch } from "./resolve.js";
+import { compareVersions } from "./setup.js";
+import { minimumCuda } from "./variants.js";
 
 export interface Check {
   name: string;
   ok: boolean;
   /** What was found. */
   found: string;
-  /** The command or step that mends it. */
+  /** The command or step that mends it; of a check that is ok, one that would make more of the machine. */
   mend?: string;
 }
 
@@ -26,43 +28,70 @@ export interface Diagnosis {
   checks: Check[];
 }
 
+/** The system that binaries are chosen for. */
+export interface Machine {
+  platform: string;
+  arch: string;
+  /** Version of glibc; null for musl and where there is no such thing. */
+  glibc: string | null;
+}
+
 export interface DoctorOptions {
   packageRoot: string;
-  /** Module that the child process imports to load the engine and answer its `info`. */
-  nativeModule: string;
+  /** Program that the child process runs: it prints one JSON line for each of the `Told` below. */
+  probe: string;
   env?: NodeJS.ProcessEnv;
+  /** Stands in for this machine in tests. */
+  machine?: Machine;
+}
+
+/** What the child process tells, in this order. */
+interface Told {
+  driver?: { cuda: string; version: string | null; devices: { name: string; computeCapability: string }[] } | null;
+  info?: {
+    torch: string;
+    cpuCapability: string;
+    devices: { kind: string; name: string }[];
+    /** Names of the kernels of our own, or why there are none. */
+    cudaKernels: string[] | string;
+  };
+  /** Seconds of one training step, by device. */
+  step?: { device: string; seconds: number };
 }
 
 export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const env = options.env ?? process.env;
-  const checks: Check[] = [nodeCheck(), machineCheck()];
+  const checks: Check[] = [nodeCheck(), machineCheck(options.machine ?? thisMachine()), cpuCheck()];
 
   let libtorch: Libtorch | null = null;
   try {
     libtorch = resolveLibtorch({ env });
+    const why = libtorch.source === "cache" ? "the user's cache, as nothing else was named" : libtorch.source;
     checks.push({
       name: "libtorch",
       ok: true,
-      found: `${libtorch.version} (${libtorch.variant}) in ${libtorch.path}, from ${libtorch.source}`,
+      found: `${libtorch.version} (${libtorch.variant}) in ${libtorch.path}, by ${why}`,
     });
   } catch (error) {
     checks.push({ name: "libtorch", ok: false, found: messageOf(error), mend: "npx cellsam setup" });
   }
-  if (libtorch?.source === "cache") checks.push(await checksumCheck(libtorch));
+  const whole = libtorch?.source === "cache" ? checksumCheck(libtorch) : null;
+  let engine = false;
   if (libtorch) {
     try {
-      const engine = resolveEngine(options.packageRoot, libtorch);
-      checks.push({ name: "engine", ok: true, found: `for torch ${engine.torch}: ${engine.path}` });
+      const { torch, path } = resolveEngine(options.packageRoot, libtorch);
+      checks.push({ name: "engine", ok: true, found: `for torch ${torch}: ${path}` });
+      engine = true;
     } catch (error) {
-      checks.push({
-        name: "engine",
-        ok: false,
-        found: messageOf(error),
-        mend: "npx cellsam setup (or npm run build in a checkout)",
-      });
+      const mend = "npx cellsam setup (or npm run build in a checkout)";
+      checks.push({ name: "engine", ok: false, found: messageOf(error), mend });
     }
-    if (checks.every((check) => check.ok)) checks.push(...(await loadChecks(options, env)));
   }
+  // Hashing the libraries and loading them go on side by side: both read the same half gigabyte.
+  const [sums, native] = await Promise.all([whole, nativeChecks(options.probe, env, engine ? libtorch : null)]);
+  if (sums) checks.push(sums);
+  // A damaged library explains the failure to load it.
+  checks.push(...native.map((check) => (sums && !sums.ok && !check.ok && sums.mend ? { ...check, mend: sums.mend } : check)));
   return { ok: checks.every((check) => check.ok), checks };
 }
 
@@ -72,69 +101,124 @@ function nodeCheck(): Check {
   return { name: "node", ok, found: process.version, ...(ok ? {} : { mend: "install Node.js 20.19 or newer" }) };
 }
 
-function machineCheck(): Check {
+function thisMachine(): Machine {
   const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined;
-  const libc = report?.header?.glibcVersionRuntime;
-  const linux = process.platform === "linux";
+  return { platform: process.platform, arch: process.arch, glibc: report?.header?.glibcVersionRuntime ?? null };
+}
+
+function machineCheck({ platform, arch, glibc }: Machine): Check {
+  const linux = platform === "linux";
   const found =
-    `${process.platform}-${process.arch}${linux ? `, ${libc ? `glibc ${libc}` : "musl"}` : ""}, ` +
+    `${platform}-${arch}${linux ? `, ${glibc ? `glibc ${glibc}` : "musl"}` : ""}, ` +
     `${cpus().length} cores (${cpus()[0]?.model.trim() ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB`;
-  const musl = linux && !libc;
-  return { name: "machine", ok: !musl, found, ...(musl ? { mend: "use a glibc system: PyTorch has no musl build" } : {}) };
+  const musl = linux && !glibc;
+  const mend = "use a glibc system, such as the image node:22-slim in the place of node:22-alpine: PyTorch has no musl build";
+  return { name: "machine", ok: !musl, found, ...(musl ? { mend } : {}) };
+}
+
+/** The instruction sets that the kernels choose between, as Linux lists them. */
+function cpuCheck(): Check {
+  let flags = "";
+  try {
+    flags = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "";
+  } catch {
+    return { name: "cpu", ok: true, found: "instruction sets are not listed on this system" };
+  }
+  const has = new Set(flags.trim().split(/\s+/));
+  const wanted = ["avx2", "fma", "avx512f", "avx512bw", "avx512_bf16", "amx_bf16", "asimd", "bf16"];
+  const found = wanted.filter((flag) => has.has(flag)).join(", ");
+  return { name: "cpu", ok: true, found: found || "no vector instructions that are used here: training will be slow" };
 }
 
 /** Compares the libraries with what setup wrote down. */
 async function checksumCheck(libtorch: Libtorch): Promise<Check> {
-  const ready = JSON.parse(readFileSync(join(libtorch.path, "READY.json"), "utf8")) as { files?: Record<string, string> };
-  const files = Object.entries(ready.files ?? {});
+  const mend = "npx cellsam setup --force";
+  let files: [string, string][];
+  try {
+    const ready = JSON.parse(readFileSync(join(libtorch.path, "READY.json"), "utf8")) as { files?: Record<string, string> };
+    files = Object.entries(ready.files ?? {});
+  } catch (error) {
+    return { name: "libraries", ok: false, found: `READY.json cannot be read: ${messageOf(error)}`, mend };
+  }
   for (const [name, expected] of files) {
     let found: string;
     try {
       found = await fileHash(join(libtorch.path, name));
     } catch (error) {
-      return { name: "libraries", ok: false, found: messageOf(error), mend: "npx cellsam setup --force" };
+      return { name: "libraries", ok: false, found: messageOf(error), mend };
     }
-    if (found !== expected) {
-      return { name: "libraries", ok: false, found: `${name} is not what setup stored`, mend: "npx cellsam setup --force" };
-    }
+    if (found !== expected) return { name: "libraries", ok: false, found: `${name} is not what setup stored`, mend };
   }
   return { name: "libraries", ok: true, found: `${files.length} files as stored` };
 }
 
-async function loadChecks(options: DoctorOptions, env: NodeJS.ProcessEnv): Promise<Check[]> {
-  const script =
-    `import(${JSON.stringify(options.nativeModule)}).then((native) => ` +
-    `require("node:fs").writeSync(1, JSON.stringify({ info: native.engineCall("info"), driver: native.driverInfo() })))`;
-  try {
-    const { stdout } = await promisify(execFile)(process.execPath, ["-e", script], { env, timeout: 60_000 });
-    const { info, driver } = JSON.parse(stdout) as {
-      info: {
-        torch: string;
-        cpu_capability: string;
-        devices: { kind: string; name: string }[];
-        cuda_kernels: string[] | string;
-      };
-      driver: { cuda: string; devices: { name: string }[] } | null;
-    };
-    const devices = info.devices.map((device) => (device.kind === "cpu" ? "cpu" : device.name)).join(", ");
-    const load = { name: "load", ok: true, found: `torch ${info.torch}, ${info.cpu_capability}, devices: ${devices}` };
-    if (!driver) return [load, { name: "gpu", ok: true, found: "no GPU driver" }];
-    const found = `${driver.devices.map(({ name }) => name).join(", ")}, driver for CUDA ${driver.cuda}`;
-    const usable = info.devices.some(({ kind }) => kind === "cuda");
-    const gpu: Check = { name: "gpu", ok: true, found };
-    if (!usable) return [load, { ...gpu, mend: "npx cellsam setup, for a libtorch that uses it" }];
-    // Without our own kernels torch's operators do the same work, only slower: nothing is broken.
-    const { cuda_kernels: kernels } = info;
-    const own = Array.isArray(kernels) ? `own: ${kernels.join(", ")}` : `torch's only: ${kernels}`;
-    return [load, gpu, { name: "kernels", ok: true, found: own }];
-  } catch (error) {
-    const text = String((error as { stderr?: string }).stderr || messageOf(error)).trim();
-    // The message of the native layer for a half of the package that is not there.
-    const mend = text.includes("could not be loaded for")
-      ? "npm install (or npm run build in a checkout)"
-      : "npx cellsam setup --force";
-    return [{ name: "load", ok: false, found: text.split("\n").slice(-3).join(" "), mend }];
+/** The driver, and with `libtorch` the load and a training step on each device. */
+async function nativeChecks(probe: string, env: NodeJS.ProcessEnv, libtorch: Libtorch | null): Promise<Check[]> {
+  const { told, failure } = await runProbe(probe, env, libtorch !== null);
+  const driver = told.find((line) => "driver" in line)?.driver;
+  const info = told.find((line) => "info" in line)?.info;
+  const steps = told.flatMap(({ step }) => (step ? [step] : []));
+  if (driver === undefined) {
+    const mend = "npm install (or npm run build in a checkout)";
+    return [{ name: "binding", ok: false, found: failure ?? "told nothing", mend }];
   }
+  const checks: Check[] = [gpuCheck(driver, libtorch)];
+  if (!libtorch) return checks;
+  if (!info)
+    return [...checks, { name: "load", ok: false, found: failure ?? "told nothing", mend: "npx cellsam setup --force" }];
+  const devices = info.devices.map(({ kind, name }) => (kind === "cpu" ? "cpu" : name));
+  checks.push({ name: "load", ok: true, found: `torch ${info.torch}, ${info.cpuCapability}, devices: ${devices.join(", ")}` });
+  if (info.devices.some(({ kind }) => kind === "cuda")) {
+    // Without our own kernels torch's operators do the same work, only slower: nothing is broken.
+    const { cudaKernels } = info;
+    const found = Array.isArray(cudaKernels) ? `own: ${cudaKernels.join(", ")}` : `torch's only: ${cudaKernels}`;
+    checks.push({ name: "kernels", ok: true, found });
+  }
+  for (const device of devices) {
+    const step = steps.find((done) => done.device === device);
+    if (step) checks.push({ name: "step", ok: true, found: `one training step on ${device}: ${step.seconds.toFixed(2)} s` });
+    else {
+      const mend = device === "cpu" ? "npx cellsam setup --force" : "update the GPU driver, or train with --device cpu";
+      checks.push({ name: "step", ok: false, found: `no training step on ${device}: ${failure ?? "told nothing"}`, mend });
+      break;
+    }
+  }
+  return checks;
+}
+
+/** What there is to train on besides the CPU, and whether this libtorch can. */
+function gpuCheck(driver: NonNullable<Told["driver"]> | null, libtorch: Libtorch | null): Check {
+  const needs = libtorch ? minimumCuda[libtorch.variant as keyof typeof minimumCuda] : undefined;
+  if (!driver) {
+    const advice = needs
+      ? { mend: "npx cellsam setup --variant cpu, for a libtorch without the CUDA part that nothing uses" }
+      : {};
+    return { name: "gpu", ok: true, found: `no GPU driver${needs ? `, but a libtorch for CUDA ${needs}` : ""}`, ...advice };
+  }
+  const devices = driver.devices.map(({ name, computeCapability }) => `${name} (compute ${computeCapability})`).join(", ");
+  const found = `${devices}, driver ${driver.version ?? "of unknown version"} for CUDA ${driver.cuda}`;
+  if (needs && compareVersions(driver.cuda, needs) < 0) {
+    const mend = "update the GPU driver, or run npx cellsam setup for a libtorch that this driver can use";
+    return { name: "gpu", ok: false, found: `${found}, older than the CUDA ${needs} of this libtorch`, mend };
+  }
+  const advice = libtorch && !needs ? { mend: "npx cellsam setup, for a libtorch that uses it" } : {};
+  return { name: "gpu", ok: true, found, ...advice };
+}
+
+/** Runs the child to its end; `failure` is the last thing that it said when it did not end well. */
+function runProbe(probe: string, env: NodeJS.ProcessEnv, load: boolean): Promise<{ told: Told[]; failure: string | null }> {
+  return new Promise((resolve) => {
+    const args = [probe, ...(load ? ["--load"] : [])];
+    execFile(process.execPath, args, { env, timeout: 60_000 }, (error, stdout, stderr) => {
+      const told = stdout
+        .split("\n")
+        .filter((line) => line.startsWith("{"))
+        .map((line) => JSON.parse(line) as Told);
+      const ended = error?.signal ? `ended by ${error.signal}` : null;
+      const said = stderr.trim().split("\n").at(-1);
+      resolve({ told, failure: error ? (ended ?? (said || error.message)) : null });
+    });
+  });
 }
 
 function messageOf(error: unknown): string {
