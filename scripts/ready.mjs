@@ -49,23 +49,24 @@ function packages() {
   run("npm", ["ci", "--no-audit", "--no-fund"]);
 }
 
-/** The libtorch that the package itself would find, else one that `cellsam setup` fetches; always with headers. */
+/** The libtorch that the package itself would find; an empty string without one. Needs dist/. */
+export function foundLibtorch() {
+  const script =
+    "const { resolveLibtorch } = await import('./dist/runtime/resolve.js');" +
+    "try { console.log(resolveLibtorch().path) } catch (e) { if (e.code !== 'ERR_LIBTORCH_NOT_FOUND') throw e }";
+  const result = spawnSync(process.execPath, ["--input-type=module", "-e", script], { cwd: root, encoding: "utf8" });
+  if (result.status !== 0) fail(result.stderr.trim());
+  return result.stdout.trim();
+}
+
+/** That one, else one that `cellsam setup` fetches; always with headers. */
 function libtorch() {
-  const probe = (args) => spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
-  const find = () => {
-    const script =
-      "const { resolveLibtorch } = await import('./dist/runtime/resolve.js');" +
-      "try { console.log(resolveLibtorch().path) } catch (e) { if (e.code !== 'ERR_LIBTORCH_NOT_FOUND') throw e }";
-    const result = probe(["--input-type=module", "-e", script]);
-    if (result.status !== 0) fail(result.stderr.trim());
-    return result.stdout.trim();
-  };
-  let folder = find();
+  let folder = foundLibtorch();
   if (!folder || !existsSync(join(folder, "include"))) {
     if (folder && process.env.CELLSAM_LIBTORCH) fail(`${folder} has no include/: name a libtorch with headers.`);
     console.log("Fetching libtorch");
     run(process.execPath, ["dist/cli/main.js", "setup", "--variant", "cpu", "--headers"]);
-    folder = find();
+    folder = foundLibtorch();
   }
   return folder;
 }

@@ -1,0 +1,67 @@
+/**
+ * `npm run release:prebuild`: fills prebuilds/<platform>-<arch>/ with what `npm install` brings to a machine without a compiler:
+ * binding.node, one engine for each libtorch named, and the CUDA library where one was built; all of them stripped.
+ *
+ *   --libtorch FOLDER   may stand again for each torch minor (with include/ and lib/); default: the one that the package finds
+ *   --built             takes the engine that `npm run build` made, instead of building any
+ *
+ * Everything is built in folders of its own under build/prebuild, so that a checkout's build stays as it is.
+ */
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { parseArgs, promisify } from "node:util";
+import { fail, foundLibtorch, root, run } from "./ready.mjs";
+
+const { values: options } = parseArgs({
+  options: { libtorch: { type: "string", multiple: true }, built: { type: "boolean" } },
+});
+const folders = options.built ? [] : (options.libtorch ?? [foundLibtorch()].filter(Boolean));
+if (!options.built && folders.length === 0) {
+  fail("No libtorch was found: name one or more with --libtorch, or run `npx cellsam setup --headers`.");
+}
+for (const folder of folders) {
+  if (!existsSync(join(folder, "include"))) fail(`${folder} has no include/: name a libtorch with headers.`);
+}
+
+const work = join(root, "build", "prebuild");
+const stage = join(work, "stage"); // stands in for a checkout: prebuildify looks for build/Release in it
+const release = join(stage, "build", "Release");
+const target = join(root, "prebuilds", `${process.platform}-${process.arch}`);
+rmSync(stage, { recursive: true, force: true });
+rmSync(target, { recursive: true, force: true });
+mkdirSync(release, { recursive: true });
+
+const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(availableParallelism());
+const cmakeJs = join(root, "node_modules", "cmake-js", "bin", "cmake-js");
+folders.forEach((folder, index) => {
+  const out = join(work, `libtorch-${index}`);
+  rmSync(join(out, "Release"), { recursive: true, force: true }); // an engine of another version would be shipped too
+  const env = { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: jobs };
+  run(process.execPath, [cmakeJs, "configure", `--CDLIBTORCH=${folder}`, "--CDCELLSAM_TESTS=OFF", "--out", out], { env });
+  run(process.execPath, [cmakeJs, "build", "--out", out], { env });
+  takeLibraries(join(out, "Release"));
+});
+if (options.built) takeLibraries(join(root, "build", "Release"));
+
+// prebuildify drives node-gyp alone; the shim answers in its place and calls cmake-js. It strips binding.node and the libraries
+// beside it, and moves them all.
+const shim = join(root, "scripts", "nodeGypShim.mjs");
+const prebuildify = promisify(createRequire(import.meta.url)("prebuildify"));
+await prebuildify({
+  name: "binding",
+  napi: true,
+  strip: true,
+  targets: [process.versions.node],
+  cwd: stage,
+  out: root,
+  nodeGyp: process.platform === "win32" ? `"${process.execPath}" "${shim}"` : shim,
+});
+console.log(`prebuilds/${process.platform}-${process.arch}: ${readdirSync(target).sort().join(", ")}`);
+
+function takeLibraries(folder) {
+  for (const name of readdirSync(folder)) {
+    if (/\.(so|dylib|dll)$/.test(name)) copyFileSync(join(folder, name), join(release, name));
+  }
+}
