@@ -1,0 +1,8 @@
+/** What the window may ask of the main process, and nothing else. */
+const { contextBridge, ipcRenderer } = require("electron");
+
+contextBridge.exposeInMainWorld("cellsam", {
+  train: (config) => ipcRenderer.invoke("train", config),
+  stop: () => ipcRenderer.invoke("stop"),
+  onEpoch: (tell) => ipcRenderer.on("epoch", (_, event) => tell(event)),
+});
