@@ -35,10 +35,11 @@ export function seconds(value) {
 
 const times = (value) => `${value >= 100 ? Math.round(value) : value.toPrecision(2 + (value >= 10))}x`;
 const gigabytes = (bytes) => (bytes / 2 ** 30).toPrecision(2);
+/** The settings of a way, those that are switched on by their names. */
 const variantName = (variant) =>
-  Object.values(variant)
-    .join(" ")
-    .replace(/\btrue\b/, "compile") || "-";
+  Object.entries(variant)
+    .map(([name, value]) => (value === true ? name : value))
+    .join(" ") || "-";
 
 /** One line a contest. `results` as run.mjs writes them. */
 export function table(results) {

@@ -23,17 +23,25 @@ async function answer(request) {
     return {};
   }
   if (op === "peak") return { bytes: 1024 * Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]) };
-  if (op === "check") return await row.check();
+  if (op === "check") return await timed(() => row.check());
   if (op === "run") return await run(request.times ?? 1);
   throw new Error(`unknown op ${op}`);
 }
 
 async function run(times) {
+  const { wall, cpu, ...parts } = await timed(async () => {
+    let last;
+    for (let i = 0; i < times; i++) last = await row.run();
+    return last;
+  });
+  return { wall: wall / times, cpu: cpu / times, ...parts };
+}
+
+async function timed(work) {
   const wall = performance.now();
   const cpu = cpuSeconds();
-  let parts = {};
-  for (let i = 0; i < times; i++) parts = (await row.run()) ?? {};
-  return { wall: (performance.now() - wall) / 1e3 / times, cpu: (cpuSeconds() - cpu) / times, ...parts };
+  const answer = await work();
+  return { ...answer, wall: (performance.now() - wall) / 1e3, cpu: cpuSeconds() - cpu };
 }
 
 /** Of this process and of the children that have ended; those come in hundredths of a second. */

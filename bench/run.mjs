@@ -84,8 +84,9 @@ process.exit(failed > 0 ? 1 : 0);
 function shrink(row, side) {
   row.name += `-${side}`;
   row.fixture = { ...row.fixture, key: `${row.fixture.key}-side${side}` };
-  row.parameters = { ...row.parameters, image_size: side };
-  for (const step of row.fixture.steps) if (step.parameters) step.parameters.image_size = side;
+  const small = { image_size: side, ...(row.parameters?.cells && { tile: side / 2 }) };
+  row.parameters = { ...row.parameters, ...small };
+  for (const step of row.fixture.steps) if (step.parameters) Object.assign(step.parameters, small);
   row.peer = { ...row.peer, variants: row.peer.variants.filter(({ compile }) => !compile).slice(0, 2) };
 }
 

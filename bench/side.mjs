@@ -1,5 +1,6 @@
 // A process that does one side's work: asked in lines of JSON, one answer a line, so that two of them can take turns.
 import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
@@ -11,7 +12,7 @@ export class Side {
   #complaints = "";
 
   /** `kind`: "peer" (Python), "native" (the bench program) or "package" (Node). */
-  constructor(kind, { python, peer, libtorch, program, threads }) {
+  constructor(kind, { python, peer, libtorch, program, threads, device }) {
     const commands = {
       peer: [python, ["-u", join(here, "peer", "worker.py"), peer]],
       native: [program, []],
@@ -21,6 +22,7 @@ export class Side {
     const count = String(threads);
     const env = { ...process.env, OMP_NUM_THREADS: count, MKL_NUM_THREADS: count, OMP_WAIT_POLICY: "passive" };
     if (kind === "native") env.LD_LIBRARY_PATH = join(libtorch, "lib");
+    if (kind === "native" && device === "cuda") env.CELLSAM_BENCH_CUDA = cudaKernels();
     if (kind === "package") env.CELLSAM_LIBTORCH = libtorch;
     if (kind === "peer") env.TORCHINDUCTOR_CACHE_DIR ??= join(here, "..", "build", "bench", "inductor");
     this.#child = spawn(command, args, { env, stdio: ["pipe", "pipe", "pipe"] });
@@ -51,4 +53,11 @@ export class Side {
     this.#child.stdin.end();
     await gone;
   }
+}
+
+/** Our own CUDA kernels, which the package's loader finds beside the engine. */
+function cudaKernels() {
+  const folder = join(here, "..", "build", "Release");
+  const name = readdirSync(folder).find((file) => /^libcellsam_cuda-.*\.so$/.test(file));
+  return name ? join(folder, name) : "none";
 }

@@ -1,12 +1,14 @@
 // The product's side of `npm run bench`: a line of JSON comes in, a line goes out, so that the harness decides when each side
 // computes. {op: "fixture" | "open", row, folder, device, precision, threads, parameters}, then {op: "check"},
-// {op: "run", times} -> {wall, cpu} seconds, {op: "peak"} -> {bytes}, until stdin ends.
+// {op: "run", times} -> {wall, cpu} seconds of each, {op: "peak"} -> {bytes}, until stdin ends.
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <dlfcn.h>
 #include <malloc.h>
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <iostream>
@@ -41,6 +43,16 @@ std::string to_json(const Value& value) {
     return "{" + out + "}";
   }
   return "null";
+}
+
+// CUDA's half of libtorch and our kernels, before the first tensor, as the package's loader does it. CELLSAM_BENCH_CUDA holds
+// the path of libcellsam_cuda, or "none" where it is not built; without it this process stays on the CPU.
+void load_cuda() {
+  const char* kernels = std::getenv("CELLSAM_BENCH_CUDA");
+  if (kernels == nullptr) return;
+  for (const std::string path : {"libtorch_cuda.so", kernels}) {
+    if (path != "none" && dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) std::fprintf(stderr, "%s\n", dlerror());
+  }
 }
 
 double cpu_seconds() {
@@ -79,7 +91,7 @@ class Program {
     if (op == "fixture" || op == "open") return make(options, op);
     if (op == "peak") return {{"bytes", peak()}};
     if (!row_) throw Error("ERR_STATE", "open a row first");
-    if (op == "check") return row_->check();
+    if (op == "check") return timed([&] { return row_->check(); });
     if (op == "run") return run(options.integer("times", 1));
     throw Error("ERR_INVALID_ARGUMENT", "unknown op " + op);
   }
@@ -105,13 +117,24 @@ class Program {
     return {};
   }
 
-  Dict run(std::int64_t times) {
+  template <class Work>
+  Dict timed(Work work) {
     wait();
     const double wall = wall_seconds(), cpu = cpu_seconds();
-    for (std::int64_t i = 0; i < times; ++i) row_->run();
+    Dict answer = work();
     wait();
-    const auto each = static_cast<double>(times);
-    return {{"wall", (wall_seconds() - wall) / each}, {"cpu", (cpu_seconds() - cpu) / each}};
+    answer["wall"] = wall_seconds() - wall;
+    answer["cpu"] = cpu_seconds() - cpu;
+    return answer;
+  }
+
+  Dict run(std::int64_t times) {
+    auto answer = timed([&] {
+      for (std::int64_t i = 0; i < times; ++i) row_->run();
+      return Dict{};
+    });
+    for (auto& [name, seconds] : answer) seconds = *seconds.as<double>() / static_cast<double>(times);
+    return answer;
   }
 
   void wait() const {
@@ -139,6 +162,7 @@ class Program {
 }  // namespace cellsam::bench
 
 int main() {
+  cellsam::bench::load_cuda();
   cellsam::bench::Program program;
   for (std::string line; std::getline(std::cin, line);) {
     std::string answer;

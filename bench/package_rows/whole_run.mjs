@@ -41,9 +41,9 @@ function field(random, cells) {
   return { pixels, labels };
 }
 
-export async function open({ folder, device, threads, parameters }) {
-  const { precision } = parameters;
-  const session = await openSession({ size: "vit_b", device, threads, precision });
+export async function open({ folder, device, threads, precision, parameters }) {
+  const overrides = parameters.image_size ? { imageSize: parameters.image_size } : {};
+  const session = await openSession({ size: "vit_b", device, threads, precision, overrides });
   await session.beginStage({ stage: 2, epochs: 20, stepsPerEpoch: 200 });
   let next = 0;
   const epoch = async (tile, number) => {

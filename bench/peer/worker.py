@@ -46,9 +46,11 @@ class Worker:
         if op == "peak":
             return {"bytes": peak(self.device)}
         if op == "check":
-            return self.row.check()
+            return self.timed(self.row.check)
         if op == "run":
-            return self.run(request.get("times", 1))
+            times = request.get("times", 1)
+            answer = self.timed(lambda: [self.row.run() for _ in range(times)] and {})
+            return {"wall": answer["wall"] / times, "cpu": answer["cpu"] / times}
         raise ValueError(f"unknown op {op}")
 
     def make(self, op, request):
@@ -70,13 +72,12 @@ class Worker:
         peak_reset(self.device)
         return {}
 
-    def run(self, times):
+    def timed(self, work):
         self.wait()
         wall, cpu = time.perf_counter(), cpu_seconds()
-        for _ in range(times):
-            self.row.run()
+        answer = work()
         self.wait()
-        return {"wall": (time.perf_counter() - wall) / times, "cpu": (cpu_seconds() - cpu) / times}
+        return {**answer, "wall": time.perf_counter() - wall, "cpu": cpu_seconds() - cpu}
 
     def wait(self):
         if self.device == "cuda":

@@ -15,7 +15,6 @@ export default {
       { impl: "own-aug", dtype: "bf16" },
       { impl: "own-sdpa", dtype: "bf16" },
       { impl: "hf-sdpa", dtype: "bf16" },
-      { impl: "own-aug", dtype: "bf16", compile: true },
       { impl: "own-sdpa", dtype: "bf16", compile: true },
     ],
   },

@@ -15,7 +15,6 @@ export default {
     variants: [
       { attention: "aug", dtype: "bf16" },
       { attention: "math", dtype: "bf16" },
-      { attention: "aug", dtype: "bf16", compile: true },
     ],
   },
   product: { kind: "native", row: "stage1", variants: [{ precision: "bf16" }] },
