@@ -26,7 +26,9 @@ export async function runContest(contest, setup) {
     const expected = await peer.ask({ op: "check" });
     const product = await open(contest.product, productVariant);
     const answered = await product.ask({ op: "check" });
-    const checks = compare(contest, expected, answered, peerVariant, productVariant);
+    const checks = checksOf(contest, expected, answered, peerVariant, productVariant);
+    const bad = firstDifference(checks);
+    if (bad) throw new Error(`${bad.name} differs: peer ${bad.peer}, product ${bad.product}, tolerance ${bad.tolerance}`);
 
     const counts = { peer: await repetitions(contest, peer), product: await repetitions(contest, product) };
     const runs = { peer: [], product: [] };
@@ -131,16 +133,16 @@ async function repetitions(contest, side) {
   return Math.max(1, Math.min(1000, Math.ceil(shortest / wall)));
 }
 
-function compare(contest, expected, answered, peerVariant, productVariant) {
+/** What both sides answered, side by side. */
+function checksOf(contest, expected, answered, peerVariant, productVariant) {
   const exact = [peerVariant, productVariant].every((variant) => (variant.precision ?? variant.dtype ?? "fp32") === "fp32");
   const tolerance = contest.tolerance ?? (exact ? 1e-4 : 2e-2);
-  const checks = Object.keys(expected)
+  return Object.keys(expected)
     .filter((name) => name in answered && !["wall", "cpu"].includes(name))
     .map((name) => ({ name, peer: expected[name], product: answered[name], tolerance }));
-  const bad = checks.find(({ peer, product }) => !agrees(peer, product, tolerance));
-  if (bad) throw new Error(`${bad.name} differs: peer ${bad.peer}, product ${bad.product}, tolerance ${tolerance}`);
-  return checks;
 }
+
+const firstDifference = (checks) => checks.find(({ peer, product, tolerance }) => !agrees(peer, product, tolerance));
 
 /**
  * One repetition of every way after its warm-up; the fastest of each side goes into the contest. Kept under build/bench, since
@@ -162,9 +164,16 @@ async function select(contest, folder, setup) {
   const best = (list) => {
     const done = list.filter(({ error }) => !error).sort((a, b) => (a.seconds ?? 0) - (b.seconds ?? 0));
     if (done.length === 0) throw new Error(`no way could be run: ${list.map(({ error }) => error).join("; ")}`);
-    return done[0].variant;
+    return done[0];
   };
-  const selection = { peer: best(tried.peer), product: best(tried.product), tried };
+  const peer = best(tried.peer);
+  // A way of the product that rounds too much is no candidate.
+  for (const entry of tried.product) {
+    if (!peer.check || !entry.check) continue;
+    const bad = firstDifference(checksOf(contest, peer.check, entry.check, peer.variant, entry.variant));
+    if (bad) entry.error = `${bad.name} differs: peer ${bad.peer}, product ${bad.product}, tolerance ${bad.tolerance}`;
+  }
+  const selection = { peer: peer.variant, product: best(tried.product).variant, tried };
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, JSON.stringify({ ...known, [key]: selection }, null, 1));
   return selection;

@@ -2,15 +2,19 @@
 #include "data/preprocess.h"
 #include "fixture.h"
 #include "infer/detect.h"
+#include "infer/postprocess.h"
 #include "infer/predict.h"
 #include "row.h"
 
 namespace cellsam::bench {
 namespace {
 
-infer::PredictOptions options_with(double threshold) {
+constexpr double kCellShare = 0.02;  // of the pixels of a picture that one mask covers
+
+infer::PredictOptions options_with(double threshold, double mask_threshold) {
   infer::PredictOptions options;
   options.bbox_threshold = threshold;
+  options.mask_threshold = mask_threshold;
   options.adaptive_threshold = false;
   options.overlap = infer::OverlapRule::Official;
   options.min_area = 0;
@@ -22,16 +26,14 @@ class Inference final : public Row {
   Inference(const Setting& setting, const model::ModelSize& size)
       : setting_(setting),
         model_(draw_model(size)),
-        options_(options_with(read_input(setting.folder, "threshold").item<double>())) {
+        options_(options_with(read_input(setting.folder, "threshold").item<double>(),
+                              read_input(setting.folder, "mask_threshold").item<double>())) {
     read_weights(setting.folder, model_);
     model_->to(setting.device);
     image_ = read_input(setting.folder, "image")[0];
   }
 
-  Dict check() override {
-    const auto found = predict();
-    return {{"cells", found.scores.size(0)}, {"foreground", found.labels.gt(0).sum().item<std::int64_t>()}};
-  }
+  Dict check() override { return {{"foreground", predict().labels.gt(0).sum().item<std::int64_t>()}}; }
 
   void run() override { predict(); }
 
@@ -47,8 +49,20 @@ class Inference final : public Row {
   at::Tensor image_;
 };
 
-// Random weights say nothing about cells, so the score threshold is set where the wanted number passes, and every mask is
-// taken for a good one.
+// The probability that the given share of a box's mask exceeds.
+at::Tensor mask_threshold_for(model::CellSam& model, const at::Tensor& encoder_input, const at::Tensor& box, std::int64_t side,
+                              double share) {
+  auto& sam = model->model;
+  const auto canvas = encoder_input.size(3);
+  const auto prompt = sam->prompt_encoder->forward(std::nullopt, std::nullopt, box.to(at::kFloat).view({1, 4}), std::nullopt);
+  const auto masks = sam->mask_decoder->forward(sam->image_encoder->forward(encoder_input),
+                                                sam->prompt_encoder->dense_position(), prompt.sparse, prompt.dense, false);
+  const auto full = infer::postprocess_masks(masks.logits, canvas, {canvas, canvas}, {side, side}).sigmoid().flatten();
+  return std::get<0>(full.sort())[static_cast<std::int64_t>(static_cast<double>(full.numel()) * (1 - share))].view({1});
+}
+
+// Random weights say nothing about cells, so the thresholds are set where the wanted number of boxes and a cell's share of a
+// mask pass, and every mask is taken for a good one.
 void write_fixture(const Setting& setting, Options& parameters) {
   at::NoGradGuard no_grad;
   const auto size = read_size(parameters);
@@ -60,12 +74,17 @@ void write_fixture(const Setting& setting, Options& parameters) {
     if (name.find("iou_prediction_head.layers.2.bias") != std::string::npos) tensor.fill_(1);
   }
   write_weights(setting.folder, model, "");
-  const auto scores = infer::detect(model, tile.images[0], options_with(0)).scores;
-  const auto threshold = (scores[cells - 1] + scores[cells]) / 2;
+  const auto found = infer::detect(model, tile.images[0], options_with(0, 0.5));
+  const auto threshold = (found.scores[cells - 1] + found.scores[cells]) / 2;
+  const auto encoder_input = data::encoder_input(tile.images, size.image_size, data::Generation::Plain);
+  const auto side = tile.labels.size(1);
+  const auto box = found.boxes[0] * (static_cast<double>(size.image_size) / static_cast<double>(side));
+  const auto mask_threshold = mask_threshold_for(model, encoder_input, box, side, kCellShare);
   write_inputs(setting.folder,
                {{"image", tile.images},
                 {"threshold", threshold.view({1})},
-                {"encoder_input", data::encoder_input(tile.images, size.image_size, data::Generation::Plain)},
+                {"mask_threshold", mask_threshold},
+                {"encoder_input", encoder_input},
                 {"detector_input", data::detector_input(tile.images, size.image_size, data::Generation::Plain)}});
 }
 

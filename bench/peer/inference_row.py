@@ -20,7 +20,8 @@ class Inference:
         self.sam.vision_encoder = None
         read = lambda name: weights.read_input(setting.folder, name)
         self.encoder_input, self.detector_input = read("encoder_input").to(device), read("detector_input").to(device)
-        self.threshold, self.side = read("threshold").item(), read("image").shape[-1]
+        self.threshold, self.mask_threshold = read("threshold").item(), read("mask_threshold").item()
+        self.side = read("image").shape[-1]
         self.decode = decoder_of(self.sam, setting)
 
     def predict(self):
@@ -36,7 +37,7 @@ class Inference:
                 low, iou = self.decode(embedding, box[None])
                 if iou.item() < 0.5:
                     continue
-                mask = upsampled(low, self.side, canvas)[0, 0].sigmoid().gt(0.4).cpu().numpy()
+                mask = upsampled(low, self.side, canvas)[0, 0].sigmoid().gt(self.mask_threshold).cpu().numpy()
                 cells += 1
                 labels = np.maximum(labels, cells * mask)
         return self.filled(labels)
@@ -47,11 +48,10 @@ class Inference:
         for cell, place in enumerate(ndimage.find_objects(labels), 1):
             if place is not None:
                 out[place][ndimage.binary_fill_holes(labels[place] == cell)] = cell
-        return out, len(np.unique(out)) - 1
+        return out
 
     def check(self):
-        labels, cells = self.predict()
-        return {"cells": cells, "foreground": int((labels > 0).sum())}
+        return {"foreground": int((self.predict() > 0).sum())}
 
     def run(self):
         self.predict()
