@@ -1,6 +1,7 @@
 // The mask losses from low-resolution logits to their gradient, and the matching of stage 1 alone.
 #include "data/targets.h"
 #include "fixture.h"
+#include "loss/layer_matcher.h"
 #include "loss/matcher.h"
 #include "loss/upsampled_mask_loss.h"
 #include "row.h"
@@ -49,8 +50,8 @@ std::unique_ptr<Row> open_mask_losses(const Setting& setting, Options& parameter
 class Matching final : public Row {
  public:
   explicit Matching(const Setting& setting) {
-    logits_ = read_input(setting.folder, "logits");
-    boxes_ = read_input(setting.folder, "boxes");
+    logits_ = read_input(setting.folder, "logits").to(setting.device);
+    boxes_ = read_input(setting.folder, "boxes").to(setting.device);
     const auto truth = read_input(setting.folder, "truth");
     targets_ = {{truth, at::zeros({truth.size(0)}, at::kLong)}};
   }
@@ -58,11 +59,15 @@ class Matching final : public Row {
   // The least total cost is unique, the assignment that reaches it need not be.
   Dict check() override {
     const auto found = loss::match(logits_[0][0], boxes_[0][0], targets_[0]);
-    const auto cost = loss::cost_matrix(logits_[0][0], boxes_[0][0], targets_[0]);
+    const auto cost = loss::cost_matrix(logits_[0][0], boxes_[0][0], targets_[0]).to(at::kCPU);
     return {{"value", cost.index({found.source, found.target}).sum().item<double>()}};
   }
 
-  void run() override { loss::match_layers(logits_, boxes_, targets_, {}); }
+  void run() override {
+    loss::LayerMatcher matcher(targets_, {});
+    matcher.add(logits_[0], boxes_[0]);
+    matcher.finish();
+  }
 
  private:
   at::Tensor logits_, boxes_;  // [1,1,Q,2], [1,1,Q,4]
