@@ -32,7 +32,8 @@ at::Tensor run_trunk(model::CellSam& model, const TrunkSetting& setting, const a
 // Overwrites the trunk `to` with the other one; SAM's neck stays. Answers how many tensors were copied.
 std::int64_t copy_trunk(model::CellSam& model, Trunk to);
 
-// Whether the blocks of both trunks that a stage may train keep only their inputs for backward (ImageEncoder::set_checkpointing).
+// Whether the blocks of both trunks that a stage may train keep only their inputs for backward
+// (ImageEncoder::set_checkpointing).
 void set_checkpointing(model::CellSam& model, bool on);
 
 }  // namespace cellsam::engine

@@ -1,5 +1,6 @@
 // Parity case 01: the vision transformer and its neck, forward, inside and backward, and a non-square image padded into it;
-// with our attention kernel and without. links: model
+// with our attention kernel and without.
+// links: model
 #include "model/image_encoder.h"
 
 #include "model/grid_attention.h"
