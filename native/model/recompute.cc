@@ -47,7 +47,7 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const c10::intrusive_ptr<Memo>& memo,
                             at::TensorList /*parameters*/) {
     context->save_for_backward({x});
-    context->saved_data["memo"] = at::IValue(c10::static_intrusive_pointer_cast<torch::CustomClassHolder>(memo));
+    context->saved_data["memo"] = at::IValue::make_capsule(memo);
     return memo->part(x);
   }
 

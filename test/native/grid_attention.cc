@@ -107,7 +107,8 @@ void check_values(Checks& checks) {
       const auto inputs = random_inputs(batch, grid, side, heads, width, type);
       const auto wide = as_double(inputs);
       const auto expected = answers(wide, by_definition(wide));
-      const double limit = type == at::kDouble ? 1e-12 : type == at::kFloat ? 1e-5 : 0.02;
+      // Sums over up to 2304 keys, one after another, in float32.
+      const double limit = type == at::kDouble ? 1e-12 : type == at::kFloat ? 3e-5 : 0.02;
       for (const bool kernel : {true, false}) {
         model::set_grid_attention_kernel(kernel);
         const auto label = name + " " + c10::toString(type) + (kernel ? " kernel" : " folded");
