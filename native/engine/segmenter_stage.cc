@@ -129,8 +129,10 @@ class SegmenterStage final : public Stage {
   }
 
  private:
-  // With a single mask per prompt only mask token 0's MLP is used; without IoU loss the IoU head is not.
+  // With a single mask per prompt only mask token 0's MLP is used; without IoU loss the IoU head is not. Where tokens look at
+  // the image, the bias of its keys adds the same to all scores of a softmax, so that nothing depends on it.
   bool is_in_graph(const std::string& name) const {
+    if (name.ends_with("_token_to_image.k_proj.bias")) return false;
     const auto mlps = name.find("output_hypernetworks_mlps.");
     if (mlps != std::string::npos && name[mlps + std::strlen("output_hypernetworks_mlps.")] != '0') return false;
     return iou_weight_ > 0 || name.find("iou_prediction_head.") == std::string::npos;
