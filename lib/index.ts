@@ -65,13 +65,42 @@ export type { Evaluation, ImageEvaluation } from "./runners/finalEvaluation.js";
 export { finetune } from "./runners/finetune.js";
 export { type Plan, type PlanOptions, planExperiment } from "./runners/plan.js";
 export { type LabelFormat, type PredictedImage, type PredictFolderOptions, predictFolder } from "./runners/predict.js";
+export { openPredictor, type Predictor, type PredictorOptions, type PredictorSource } from "./runners/predictor.js";
 export type { FoldResult, StageResult } from "./runners/results.js";
+export { type Training, train } from "./runners/train.js";
 export type { SearchEvent, TrialEpochEvent, TrialEvent } from "./search/events.js";
 export { HyperparameterOptimizer, type OptimizerOptions, runGridSearch, runRandomSearch } from "./search/optimizer.js";
 export type { SearchResult, TrialRecord } from "./search/results.js";
 export type { Hyperparameters, Trial } from "./search/trials.js";
-export { openSession, type Prediction, type PredictOptions, type Session, type SessionOptions } from "./session.js";
+export {
+  type CandidatesOptions,
+  type Device,
+  type EpochReport,
+  type ImageArray,
+  type InferenceOptions,
+  type LoadReport,
+  type Losses,
+  type LossWeights,
+  openSession,
+  type ParameterInfo,
+  type PixelOptions,
+  type Prediction,
+  type PredictOptions,
+  type PromptIou,
+  type PromptIouOptions,
+  type SavedState,
+  type SaveReport,
+  type Session,
+  type SessionOptions,
+  type StageOptions,
+  type StageReport,
+  type StateReport,
+  type TrainEpochOptions,
+  type ValidateOptions,
+  type ValidateReport,
+} from "./session.js";
 export { compareExperiments, type ExperimentComparison } from "./stats/experiments.js";
+export { openStoreWriter, type StoreImage, type StoreWriter, type StoreWriterOptions } from "./storeWriter.js";
 export { FullDatasetStrategy } from "./strategies/fullDataset.js";
 export { type KFoldOptions, KFoldStrategy } from "./strategies/kFold.js";
 export { LeaveOneGroupOutStrategy } from "./strategies/leaveOneGroupOut.js";

@@ -1,14 +1,13 @@
 /**
- * The typed face of the engine's sessions: one model with its optimiser, or one store of tiles being written. Commands of a
- * session run one after another on its own thread and never block the event loop. Names are camelCase here and snake_case
- * at the border; the mapping is in names.ts.
+ * The typed face of the engine's sessions: one model with its optimiser. Commands of a session run one after another on its own
+ * thread and never block the event loop. Names are camelCase here and snake_case at the border; the mapping is in names.ts.
  */
 
-import { CellsamError } from "./errors.js";
+import { CommandSession } from "./commandSession.js";
 import type { NoticeEvent, StepEvent } from "./events.js";
 import type { Candidates, Prediction } from "./inference.js";
-import { fromBorder, toBorder } from "./names.js";
-import { type NativeJob, type NativeSession, type NdArray, openNative } from "./native.js";
+import { toBorder } from "./names.js";
+import { type NdArray, openNative } from "./native.js";
 
 export type { Candidates, Prediction } from "./inference.js";
 
@@ -25,7 +24,7 @@ export interface SessionOptions {
   device?: Device;
   precision?: "fp32" | "bf16";
   seed?: number;
-  /** 0: all cores. */
+  /** 0: all cores, of which commands of several sessions that run at the same time take equal parts. */
   threads?: number;
   deterministic?: boolean;
 }
@@ -62,6 +61,20 @@ export interface StageOptions {
   stepsPerEpoch: number;
   [option: string]: unknown;
 }
+
+/** Weights of the losses of a stage, by the names of its settings; absent ones stay as they are. */
+export type LossWeights = Partial<
+  Record<
+    | "ceLossWeight"
+    | "bboxLossWeight"
+    | "giouLossWeight"
+    | "focalLossWeight"
+    | "diceLossWeight"
+    | "boundaryLossWeight"
+    | "iouLossWeight",
+    number
+  >
+>;
 
 export interface StageReport {
   trainable: string[];
@@ -195,11 +208,14 @@ export interface PromptIou {
 
 export interface Session extends AsyncDisposable, Disposable {
   load(path: string): Promise<LoadReport>;
-  save(path: string, options?: { format?: "pth" | "safetensors" }): Promise<SaveReport>;
+  /** `dtype`: "fp32" (default), or "fp16" for half the size. */
+  save(path: string, options?: { format?: "pth" | "safetensors"; dtype?: "fp32" | "fp16" }): Promise<SaveReport>;
   /** 16 hex digits per tensor, for "has it moved?" questions. */
   digest(): Promise<Record<string, string>>;
   parameters(): Promise<ParameterInfo[]>;
   beginStage(options: StageOptions): Promise<StageReport>;
+  /** Other weights for the open stage's losses, from the next epoch on. An IoU loss cannot be switched on this way. */
+  setLossWeights(weights: LossWeights): Promise<void>;
   /** Resolves with `stopped: true` after the current step when the signal fires. */
   trainEpoch(options: TrainEpochOptions): Promise<EpochReport>;
   /** Rejects with the signal's reason when it fires. */
@@ -222,29 +238,6 @@ export interface Session extends AsyncDisposable, Disposable {
   readonly disposed: boolean;
 }
 
-export interface StoreWriterOptions extends PixelOptions {
-  path: string;
-  tileSize?: number;
-  overlap?: number;
-  minFragmentArea?: number;
-}
-
-export interface StoreImage {
-  image: ImageArray;
-  /** Instance ids, 0 is background, -1 marks pixels that training leaves out, [H,W]. */
-  labels?: NdArray<Int32Array>;
-  /** Identifies the source image; tiles of one source never part in a split. */
-  source: string;
-}
-
-/** Nothing is visible under `path` before `finish`; `dispose` without it removes the temporary file. */
-export interface StoreWriter extends AsyncDisposable, Disposable {
-  /** `first` is the number of the image's first tile in the store. */
-  add(image: StoreImage): Promise<{ tiles: number; first: number; instances: number }>;
-  finish(): Promise<{ tiles: number; images: number; bytes: number; path: string }>;
-  dispose(): Promise<void>;
-}
-
 /** Builds a model on its own thread. */
 export async function openSession(options: SessionOptions): Promise<Session> {
   const { overrides, ...rest } = options;
@@ -252,82 +245,12 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   return new ModelSession(native);
 }
 
-/** Opens a store of tiles for writing. */
-export async function openStoreWriter(options: StoreWriterOptions): Promise<StoreWriter> {
-  return new TileStoreWriter(await openNative({ kind: "store_writer", ...toBorder(options) }));
-}
-
-/** What both kinds of session share: sending commands, signals and the end of life. */
-class CommandSession {
-  readonly #native: NativeSession;
-  #closing: Promise<void> | undefined;
-
-  constructor(native: NativeSession) {
-    this.#native = native;
-  }
-
-  get disposed(): boolean {
-    return this.#closing !== undefined;
-  }
-
-  dispose(): Promise<void> {
-    this.#closing ??= this.#native.dispose();
-    return this.#closing;
-  }
-
-  [Symbol.dispose](): void {
-    void this.dispose();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.dispose();
-  }
-
-  /** Runs one command; an abort asks it to stop and then rejects with the signal's reason. */
-  protected async command<T = unknown>(
-    name: string,
-    args: Record<string, unknown> = {},
-    signal?: AbortSignal,
-    onEvent?: (event: unknown) => void,
-  ): Promise<T> {
-    signal?.throwIfAborted();
-    try {
-      const answer = await this.send<T>(name, args, signal, onEvent);
-      signal?.throwIfAborted();
-      return answer;
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw error;
-    }
-  }
-
-  /** Runs one command whose answer to an abort is an ordinary result. */
-  protected async send<T>(
-    name: string,
-    args: Record<string, unknown>,
-    signal: AbortSignal | undefined,
-    onEvent?: (event: unknown) => void,
-  ): Promise<T> {
-    if (this.disposed) throw new CellsamError("ERR_DISPOSED", `${name}: the session was disposed of; open a new one`);
-    const job: NativeJob = this.#native.call(name, toBorder(args), onEvent && ((event) => onEvent(fromBorder(event))));
-    const cancel = () => job.cancel();
-    if (signal?.aborted) cancel();
-    signal?.addEventListener("abort", cancel, { once: true });
-    try {
-      const answer = await job.promise;
-      return (name === "digest" ? answer : fromBorder(answer)) as T; // the keys of a digest are names of tensors
-    } finally {
-      signal?.removeEventListener("abort", cancel);
-    }
-  }
-}
-
 class ModelSession extends CommandSession implements Session {
   load(path: string): Promise<LoadReport> {
     return this.command("load", { path });
   }
 
-  save(path: string, options: { format?: "pth" | "safetensors" } = {}): Promise<SaveReport> {
+  save(path: string, options: { format?: "pth" | "safetensors"; dtype?: "fp32" | "fp16" } = {}): Promise<SaveReport> {
     return this.command("save", { path, ...options });
   }
 
@@ -341,6 +264,10 @@ class ModelSession extends CommandSession implements Session {
 
   beginStage(options: StageOptions): Promise<StageReport> {
     return this.command("begin_stage", options);
+  }
+
+  async setLossWeights(weights: LossWeights): Promise<void> {
+    await this.command("set_loss_weights", weights);
   }
 
   trainEpoch({ signal, onStep, onNotice, ...options }: TrainEpochOptions): Promise<EpochReport> {
@@ -385,15 +312,5 @@ class ModelSession extends CommandSession implements Session {
 
   promptIou({ signal, ...options }: PromptIouOptions): Promise<PromptIou> {
     return this.command("prompt_iou", options, signal);
-  }
-}
-
-class TileStoreWriter extends CommandSession implements StoreWriter {
-  add(image: StoreImage): Promise<{ tiles: number; first: number; instances: number }> {
-    return this.command("add", { ...image });
-  }
-
-  finish(): Promise<{ tiles: number; images: number; bytes: number; path: string }> {
-    return this.command("finish");
   }
 }

@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { driverInfo, engineCall } from "../native.js";
-import { type Device, openSession, openStoreWriter } from "../session.js";
+import { type Device, openSession } from "../session.js";
+import { openStoreWriter } from "../storeWriter.js";
 
 const tell = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
 

@@ -16,13 +16,15 @@ import { readJson, writeJson } from "../monitor/json.js";
 import { Log } from "../monitor/log.js";
 import { loadEngine } from "../native.js";
 import { writeExperimentReport } from "../report/experimentReport.js";
-import { type Device, openSession, openStoreWriter, type Session } from "../session.js";
+import { type Device, openSession, type Session } from "../session.js";
+import { openStoreWriter } from "../storeWriter.js";
 import { configuredStrategy } from "../strategies/configured.js";
 import { DrawnStrategy, leftOutNotes, preparedSplits, type Strategy } from "../strategies/strategy.js";
 import { packageVersion } from "../version.js";
 import { resolveDevice } from "./device.js";
 import { duplicateReport, duplicatesOf, duplicateWarning } from "./duplicates.js";
 import { splitTiles, trainFold } from "./fold.js";
+import type { LossWeightSchedule } from "./foldContext.js";
 import { lockExperiment } from "./lock.js";
 import { openModel } from "./model.js";
 import { OutputTree } from "./outputTree.js";
@@ -42,6 +44,11 @@ export interface RunnerOptions {
   signal?: AbortSignal;
   /** Decides the splits instead of the configured strategy. */
   strategy?: Strategy;
+  /**
+   * Asked before every epoch for other weights of its losses; those that are absent stay. Validation loss, and so the best epoch,
+   * is measured with the weights of its epoch. Must be a function of its argument alone, or a resumed run goes another way.
+   */
+  lossWeights?: LossWeightSchedule;
   /** Opens the model; the engine's own by default. */
   openSession?: typeof openSession;
   openStoreWriter?: typeof openStoreWriter;
@@ -176,6 +183,7 @@ export class ExperimentRunner {
         warn: (message: string) => this.#warn(message),
         emit: (event: TrainingEvent) => this.#emit(event),
         signal,
+        lossWeights: this.#options.lossWeights,
       };
       await this.#reportDuplicates(state);
       for (const fold of left) {

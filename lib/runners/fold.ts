@@ -10,7 +10,7 @@ import { readJson, writeJson } from "../monitor/json.js";
 import type { Log } from "../monitor/log.js";
 import type { Device, Session } from "../session.js";
 import { type Evaluation, evaluateModel, type ImageEvaluation } from "./finalEvaluation.js";
-import type { FoldContext } from "./foldContext.js";
+import type { FoldContext, LossWeightSchedule } from "./foldContext.js";
 import { emptyPredictions, worseThanBefore } from "./judgement.js";
 import { MultiStageTrainer } from "./multiStage.js";
 import type { OutputTree } from "./outputTree.js";
@@ -36,6 +36,7 @@ export interface FoldRun {
   warn: (message: string) => void;
   emit: (event: TrainingEvent) => void;
   signal: AbortSignal | undefined;
+  lossWeights: LossWeightSchedule | undefined;
 }
 
 /** The tiles of both sides of a split; none validate where everything trains. @throws CellsamError ERR_SPLIT when a side holds no cell */
@@ -49,7 +50,7 @@ export function splitTiles(store: TileStore, split: Splits): { trainTiles: Int32
  * the model to start from, and is disposed of.
  */
 export async function trainFold(fold: number, split: Splits, session: Session, run: FoldRun): Promise<void> {
-  const { config, tree, folds, strategy, device, store, state, log, warn, emit, signal } = run;
+  const { config, tree, folds, strategy, device, store, state, log, warn, emit, signal, lossWeights } = run;
   try {
     const { trainTiles, valTiles } = splitTiles(store, split);
     const count = (images: string[], tiles: Int32Array) => `${images.length} images (${tiles.length} tiles)`;
@@ -62,7 +63,7 @@ export async function trainFold(fold: number, split: Splits, session: Session, r
     const of = (stems: readonly string[]) => run.pairs.filter(({ stem }) => stems.includes(stem));
     const images = of(evaluatedOn === "validation" ? split.val : split.train);
     const given = { config, tree, fold, folds, session, checkpoints };
-    const context: FoldContext = { ...given, ...tiles, images, state, log, warn, emit, signal };
+    const context: FoldContext = { ...given, ...tiles, images, state, log, warn, emit, signal, lossWeights };
     const tellEmpty = (summary: Evaluation["summary"], what: string) => {
       const alarm = emptyPredictions(summary, what);
       if (alarm) warn(alarm);

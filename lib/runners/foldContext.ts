@@ -4,9 +4,12 @@ import type { CheckedPair } from "../data/check.js";
 import type { TrainingEvent } from "../events.js";
 import type { CheckpointManager } from "../monitor/checkpointManager.js";
 import type { Log } from "../monitor/log.js";
-import type { Session } from "../session.js";
+import type { LossWeights, Session } from "../session.js";
 import type { OutputTree } from "./outputTree.js";
 import type { RunState } from "./resume.js";
+
+/** Other weights for the losses of an epoch; those that are absent stay. */
+export type LossWeightSchedule = (at: { stage: 1 | 2; fold: number; epoch: number; epochs: number }) => LossWeights;
 
 export interface FoldContext {
   config: ExperimentConfig;
@@ -28,4 +31,5 @@ export interface FoldContext {
   warn: (message: string) => void;
   emit: (event: TrainingEvent) => void;
   signal: AbortSignal | undefined;
+  lossWeights: LossWeightSchedule | undefined;
 }

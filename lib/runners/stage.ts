@@ -114,6 +114,8 @@ class StageRun {
   async #epoch(epoch: number, epochs: number): Promise<void> {
     const { config, session, store, trainTiles, signal, emit, fold, log, warn } = this.#context;
     const { batchSize } = config;
+    const weights = this.#context.lossWeights?.({ stage: this.#stage, fold, epoch, epochs });
+    if (weights) await session.setLossWeights(weights);
     const trained = await session.trainEpoch({
       store,
       indices: trainTiles,

@@ -11,7 +11,8 @@ import { filesOf, pairImage, pairLabels } from "../data/source.js";
 import { CellsamError } from "../errors.js";
 import { fileHash } from "../fileHash.js";
 import { readJson, writeJson } from "../monitor/json.js";
-import type { ImageArray, openStoreWriter, StoreImage } from "../session.js";
+import type { ImageArray } from "../session.js";
+import type { openStoreWriter, StoreImage } from "../storeWriter.js";
 
 /** The tiles of one source image: `tiles` of them from number `first` on. */
 export interface SourceTiles {

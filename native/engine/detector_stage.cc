@@ -44,9 +44,7 @@ class DetectorStage final : public Stage {
     if (on_body_ && !train_body_) frozen_body_ = frozen_trunk(context_.model, context_.of(Trunk::Body), features);
     if (on_encoder_ && !train_encoder_) frozen_encoder_ = frozen_trunk(context_.model, context_.of(Trunk::Encoder), features);
 
-    loss_.ce_weight = options.number("ce_loss_weight", loss_.ce_weight);
-    loss_.bbox_weight = options.number("bbox_loss_weight", loss_.bbox_weight);
-    loss_.giou_weight = options.number("giou_loss_weight", loss_.giou_weight);
+    set_loss_weights(options);
     loss_.focal_alpha = options.number("focal_alpha", loss_.focal_alpha);
     loss_.aux_loss = options.flag("aux_loss", loss_.aux_loss);
     loss_.match_cost.class_weight = options.number("set_cost_class", loss_.match_cost.class_weight);
@@ -70,6 +68,11 @@ class DetectorStage final : public Stage {
   }
 
   int number() const override { return 1; }
+  void set_loss_weights(Options& options) final {
+    loss_.ce_weight = read_weight(options, "ce_loss_weight", loss_.ce_weight);
+    loss_.bbox_weight = read_weight(options, "bbox_loss_weight", loss_.bbox_weight);
+    loss_.giou_weight = read_weight(options, "giou_loss_weight", loss_.giou_weight);
+  }
   const std::vector<std::string>& loss_names() const override {
     static const std::vector<std::string> names{"total_loss", "loss_ce", "loss_bbox", "loss_giou"};
     return names;

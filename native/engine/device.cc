@@ -7,6 +7,8 @@
 #include <c10/util/Exception.h>
 #include <torch/version.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <string_view>
 #include <thread>
@@ -33,9 +35,24 @@ Precision parse_precision(const std::string& name) {
   throw Error("ERR_INVALID_ARGUMENT", "unknown precision \"" + name + "\": use \"fp32\" or \"bf16\"");
 }
 
+namespace {
+
+std::int64_t cores() { return static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency())); }
+
+std::atomic<std::int64_t> sharing{0};  // commands that share the cores now
+
+}  // namespace
+
+CoreShare::CoreShare(std::int64_t wanted) : shares_(wanted <= 0) {
+  threads_ = shares_ ? std::max<std::int64_t>(1, cores() / ++sharing) : std::min(wanted, cores());
+}
+
+CoreShare::~CoreShare() {
+  if (shares_) --sharing;
+}
+
 void prepare_thread(std::int64_t threads, bool deterministic) {
-  const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
-  at::set_num_threads(static_cast<int>(threads > 0 ? std::min(threads, cores) : cores));
+  at::set_num_threads(static_cast<int>(threads));
   at::globalContext().setFlushDenormal(true);
   // cuBLAS reads this when its first handle is made, and torch refuses to multiply deterministically without it.
   if (deterministic) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);

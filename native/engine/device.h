@@ -18,8 +18,24 @@ enum class Precision { fp32, bf16 };
 Precision parse_precision(const std::string& name);
 
 // Threads, flushed denormals and the deterministic flag. torch keeps the first two per thread, so every thread that computes
-// calls this first; the flag is the process's, so sessions that compute side by side should agree on it.
+// calls this first; the flag is the process's, so sessions that compute side by side should agree on it. `threads`: at least 1.
 void prepare_thread(std::int64_t threads, bool deterministic);
+
+// One running command's part of the cores: of the commands that run at this moment in sessions without a number of threads (0),
+// each takes an equal part when it starts, so that they do not crowd each other out. A session that names a number gets it.
+class CoreShare {
+ public:
+  explicit CoreShare(std::int64_t wanted);
+  ~CoreShare();
+  CoreShare(const CoreShare&) = delete;
+  CoreShare& operator=(const CoreShare&) = delete;
+
+  std::int64_t threads() const { return threads_; }
+
+ private:
+  bool shares_;
+  std::int64_t threads_;
+};
 
 // Runs its scope under bf16 autocast on one device type; does nothing for fp32.
 class Autocast {

@@ -105,7 +105,7 @@ std::vector<std::string> FrozenTrunk::take_notices() { return file_ ? file_->tak
 // Weights may be loaded, or copied from the other trunk, while a stage is open.
 std::shared_ptr<FeatureFile> FrozenTrunk::file() {
   if (options_.folder.empty()) return nullptr;
-  const auto version = weights_version();
+  const auto version = bits_version();
   if (file_ && version == opened_for_) return file_;
   const FeatureFolder folder(options_.folder, options_.disk_limit);
   const auto side = model_->size().grid();
@@ -117,9 +117,9 @@ std::shared_ptr<FeatureFile> FrozenTrunk::file() {
   return file_;
 }
 
-// Grows with every change in place.
-std::int64_t FrozenTrunk::weights_version() const {
-  std::int64_t version = 0;
+// Grows with every change in place; sessions that share the cores may get another number of threads for their next command.
+std::int64_t FrozenTrunk::bits_version() const {
+  std::int64_t version = static_cast<std::int64_t>(at::get_num_threads()) << 48;
   for (const auto& [name, tensor] : weights_) version += static_cast<std::int64_t>(tensor._version());
   return version;
 }

@@ -56,7 +56,7 @@ class FrozenTrunk {
  private:
   std::shared_ptr<FeatureFile> file();
   std::string key() const;
-  std::int64_t weights_version() const;
+  std::int64_t bits_version() const;
   void keep(FeatureFile& file, const Print& print, const at::Tensor& features);
 
   model::CellSam& model_;
@@ -65,7 +65,7 @@ class FrozenTrunk {
   at::ScalarType dtype_;
   model::NamedTensors weights_;
   FeatureCounts counts_;
-  std::int64_t opened_for_ = -1;  // weights_version() when the file was opened
+  std::int64_t opened_for_ = -1;  // bits_version() when the file was opened
 
   std::mutex mutex_;  // guards file_
   std::shared_ptr<FeatureFile> file_;

@@ -28,12 +28,9 @@ struct Prompted {
 class SegmenterStage final : public Stage {
  public:
   SegmenterStage(const StageContext& context, Options& options) : context_(context) {
-    mask_loss_.focal_weight = options.number("focal_loss_weight", mask_loss_.focal_weight);
     mask_loss_.focal_gamma = options.number("focal_gamma", mask_loss_.focal_gamma);
     mask_loss_.focal_alpha = options.number("focal_alpha", mask_loss_.focal_alpha);
-    mask_loss_.dice_weight = options.number("dice_loss_weight", mask_loss_.dice_weight);
     mask_loss_.dice_smooth = options.number("dice_smooth", mask_loss_.dice_smooth);
-    mask_loss_.boundary_weight = options.number("boundary_loss_weight", mask_loss_.boundary_weight);
     mask_loss_.use_boundary = options.flag("use_boundary_loss", mask_loss_.use_boundary);
     mining_.enabled = options.flag("online_hard_negative_mining", mining_.enabled);
     mining_.weighted = options.flag("online_hard_negative_mining_weighted", mining_.weighted);
@@ -41,7 +38,8 @@ class SegmenterStage final : public Stage {
     mining_.hard_weight = options.number("ohem_hard_weight", mining_.hard_weight);
     mining_.hard_weight_min = options.number("ohem_hard_weight_min", mining_.hard_weight_min);
     mining_.hard_weight_max = options.number("ohem_hard_weight_max", mining_.hard_weight_max);
-    iou_weight_ = options.number("iou_loss_weight", 0);
+    iou_weight_ = read_weight(options, "iou_loss_weight", 0);
+    set_loss_weights(options);
     fused_mask_loss_ = options.flag("fused_mask_loss", true);
     prompt_options_ = read_prompt_options(options);
     set_checkpointing(context_.model, options.flag("activation_checkpointing", false));
@@ -81,6 +79,17 @@ class SegmenterStage final : public Stage {
   }
 
   int number() const override { return 2; }
+  void set_loss_weights(Options& options) final {
+    mask_loss_.focal_weight = read_weight(options, "focal_loss_weight", mask_loss_.focal_weight);
+    mask_loss_.dice_weight = read_weight(options, "dice_loss_weight", mask_loss_.dice_weight);
+    mask_loss_.boundary_weight = read_weight(options, "boundary_loss_weight", mask_loss_.boundary_weight);
+    const auto iou = read_weight(options, "iou_loss_weight", iou_weight_);
+    if (iou > 0 && iou_weight_ == 0) {
+      throw Error("ERR_INVALID_ARGUMENT",
+                  "iou_loss_weight cannot rise from 0 in an open stage, which does not train the IoU head");
+    }
+    iou_weight_ = iou;
+  }
   const std::vector<std::string>& loss_names() const override {
     static const std::vector<std::string> names{"total_loss", "focal_loss", "dice_loss", "boundary_loss", "iou_loss"};
     return names;

@@ -38,7 +38,8 @@ class ModelSession final : public Session {
     const auto size = model::model_size(name, overrides != nullptr ? *overrides : Value());
     const auto generation = data::parse_generation(options.text("generation", "plain"));
     options.done();
-    prepare_thread(threads_, deterministic_);
+    const CoreShare share(threads_);
+    prepare_thread(share.threads(), deterministic_);
     {
       // The weights are drawn from torch's one global generator: sessions that open at the same time must not share its draws.
       static std::mutex generator;
@@ -58,6 +59,7 @@ class ModelSession final : public Session {
         {"digest", &ModelSession::digest},
         {"parameters", &ModelSession::parameters},
         {"begin_stage", &ModelSession::begin_stage},
+        {"set_loss_weights", &ModelSession::set_loss_weights},
         {"train_epoch", &ModelSession::train_epoch},
         {"validate", &ModelSession::validate},
         {"observe", &ModelSession::observe},
@@ -71,7 +73,8 @@ class ModelSession final : public Session {
     };
     const auto method = methods.find(command);
     if (method == methods.end()) throw Error("ERR_INVALID_ARGUMENT", "unknown session command " + std::string(command));
-    prepare_thread(threads_, deterministic_);
+    const CoreShare share(threads_);
+    prepare_thread(share.threads(), deterministic_);
     Options options(arguments, std::string(command));
     return (this->*method->second)(options, control);
   }
@@ -103,12 +106,17 @@ class ModelSession final : public Session {
   Value save(Options& options, Control&) {
     const auto path = options.require_text("path");
     const auto format = options.text("format", "pth");
+    const auto dtype = options.text("dtype", "fp32");
     options.done();
+    if (dtype != "fp32" && dtype != "fp16") {
+      throw Error("ERR_INVALID_ARGUMENT", "save: dtype must be \"fp32\" or \"fp16\", not \"" + dtype + "\"");
+    }
     if (format != "pth" && format != "safetensors") {
       throw Error("ERR_INVALID_ARGUMENT", "save: format must be \"pth\" or \"safetensors\", not \"" + format + "\"");
     }
     weights::TensorMap state;
-    for (const auto& [name, tensor] : model_->named_state()) state.emplace_back(name, tensor.detach());
+    for (const auto& [name, tensor] : model_->named_state())
+      state.emplace_back(name, dtype == "fp16" ? halved(name, tensor) : tensor.detach());
     const auto written = format == "pth" ? weights::write_pth(path, state) : weights::write_safetensors(path, state);
     return Dict{{"path", written.path}, {"bytes", written.bytes}, {"sha256", written.sha256}, {"tensors", state.size()}};
   }
@@ -156,6 +164,12 @@ class ModelSession final : public Session {
       parameter.set_requires_grad(false);
       parameter.mutable_grad().reset();
     }
+    return {};
+  }
+
+  Value set_loss_weights(Options& options, Control&) {
+    trainer().set_loss_weights(options);
+    options.done();
     return {};
   }
 
@@ -251,6 +265,12 @@ class ModelSession final : public Session {
     Autocast autocast(device_, precision_);
     const auto result = infer::box_mask_iou(model_, image, labels, predict_options, cancelled_by(control));
     return Dict{{"ids", to_array(result.ids)}, {"ious", to_array(result.ious.to(at::kDouble))}};
+  }
+
+  static at::Tensor halved(const std::string& name, const at::Tensor& tensor) {
+    auto half = tensor.detach().to(at::kHalf);
+    if (half.isfinite().all().item<bool>()) return half;
+    throw Error("ERR_INVALID_ARGUMENT", "save: " + name + " has numbers that float16 cannot hold; save as fp32");
   }
 
   // For the places inside an inference that may end it.

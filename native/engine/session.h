@@ -9,14 +9,16 @@
 namespace cellsam::engine {
 
 // Options: size (a name of the table), overrides (fields of it), generation = "plain" | "adv", device = "cpu", precision =
-// "fp32" | "bf16", seed = 42, threads = 0 (all cores), deterministic = false. Reads them all and calls options.done().
+// "fp32" | "bf16", seed = 42, threads = 0 (all cores, see CoreShare), deterministic = false. Reads them all and calls
+// options.done().
 //
 // Commands, all arguments by name:
 //   load {path}                         fill the model from a checkpoint; answers weights::LoadReport
-//   save {path, format = "pth"|"safetensors"}
+//   save {path, format = "pth"|"safetensors", dtype = "fp32"|"fp16"}
 //   digest {}                           64-bit fingerprint of every entry of the state dict
 //   parameters {}                       [{name, shape, trainable}]
 //   begin_stage {stage, ...}            opens a stage: TrainerOptions and the stage's own options
+//   set_loss_weights {...}              those of the open stage's losses, by the names of its options; absent ones stay
 //   train_epoch, validate {store, indices, ...}   see trainer.h
 //   observe {loss}                      tells the plateau schedule; answers {lr}
 //   save_state, load_state {path}       the resumable state of the open stage

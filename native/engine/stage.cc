@@ -1,5 +1,7 @@
 #include "engine/stage.h"
 
+#include <cmath>
+
 namespace cellsam::engine {
 
 void Stage::choose(model::CellSam& model, std::vector<Part> parts, double weight_decay) {
@@ -45,6 +47,12 @@ FeatureCounts Stage::take_feature_counts() {
 
 void Stage::foresee(const data::Batch& batch) {
   for (const auto& trunk : frozen_) trunk->foresee(batch);
+}
+
+double Stage::read_weight(Options& options, const char* name, double fallback) {
+  const auto weight = options.number(name, fallback);
+  if (weight >= 0 && std::isfinite(weight)) return weight;
+  throw Error("ERR_INVALID_ARGUMENT", std::string(name) + " must be 0 or more");
 }
 
 void stop_if_abandoned(const Control& control) {

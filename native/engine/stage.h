@@ -44,6 +44,10 @@ class Stage {
 
   virtual int number() const = 0;  // 1 or 2
 
+  // Reads loss weights by the names of the stage's options; those that are absent stay. Throws ERR_INVALID_ARGUMENT for a
+  // weight that is negative, or that would need parameters which the stage does not train.
+  virtual void set_loss_weights(Options& options) = 0;
+
   // What the last `learn` or `measure` has to tell people, once.
   std::vector<std::string> take_notices();
 
@@ -71,6 +75,9 @@ class Stage {
 
   // A trunk that this stage uses and does not train. The stage keeps it.
   FrozenTrunk* frozen_trunk(model::CellSam& model, const TrunkSetting& setting, const FeatureOptions& options);
+
+  // A loss weight; ERR_INVALID_ARGUMENT when it is negative or not finite.
+  static double read_weight(Options& options, const char* name, double fallback);
 
   void notice(std::string message) { notices_.push_back(std::move(message)); }
 

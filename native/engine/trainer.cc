@@ -1,5 +1,7 @@
 #include "engine/trainer.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -177,6 +179,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
           {"steps", steps},
           {"images", sums_.images},
           {"seconds", seconds_since(start)},
+          {"threads", at::get_num_threads()},
           {"lr", lr},
           {"losses", sums_.means(names)},
           {"features", feature_counts()}};

@@ -57,6 +57,8 @@ class Trainer {
   // train_epoch does.
   Dict validate(const EpochRequest& request, Control& control);
 
+  void set_loss_weights(Options& options) { stage_->set_loss_weights(options); }
+
   // Tells the plateau schedule the epoch's loss; answers the learning rate that follows.
   double observe(double loss);
   double learning_rate() const;

@@ -16,7 +16,7 @@ import { planTiles, tileStarts } from "../../lib/runners/planTiles.js";
 import { forecast } from "../../lib/runners/planTime.js";
 import type { StageProbe } from "../../lib/runners/probe.js";
 import { tileStore } from "../../lib/runners/tiles.js";
-import { openStoreWriter } from "../../lib/session.js";
+import { openStoreWriter } from "../../lib/storeWriter.js";
 
 let folder: string;
 let data: { imgPath: string; maskPath: string };

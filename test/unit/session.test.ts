@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CellsamError } from "../../lib/errors.js";
 import type { StepEvent } from "../../lib/events.js";
 import { engineCall, engineCallAsync, liveObjects, type NdArray, openNative } from "../../lib/native.js";
-import { type EpochReport, openSession, openStoreWriter, type Session } from "../../lib/session.js";
+import { type EpochReport, openSession, type Session } from "../../lib/session.js";
+import { openStoreWriter } from "../../lib/storeWriter.js";
 import { fakeEngine } from "../stress/engine.js";
 
 beforeAll(() => {

@@ -8,7 +8,7 @@ import { loadDataset } from "../../lib/data/dataset.js";
 import { pairImage } from "../../lib/data/source.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { imageArray, storeKey, tileStore } from "../../lib/runners/tiles.js";
-import { openStoreWriter } from "../../lib/session.js";
+import { openStoreWriter } from "../../lib/storeWriter.js";
 import { side, smallSession } from "./training-tiles.js";
 
 let folder: string;

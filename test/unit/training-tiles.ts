@@ -6,7 +6,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StepEvent } from "../../lib/events.js";
 import type { NdArray } from "../../lib/native.js";
-import { type ImageArray, openSession, openStoreWriter, type Session, type SessionOptions } from "../../lib/session.js";
+import { type ImageArray, openSession, type Session, type SessionOptions } from "../../lib/session.js";
+import { openStoreWriter } from "../../lib/storeWriter.js";
 
 export const side = 64;
 
