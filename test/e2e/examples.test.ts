@@ -1,0 +1,173 @@
+// Every example, run as a reader would run it, with a few epochs: from the command line, in a worker, in a browser, and with an
+// `electron` that only pretends.
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import puppeteer from "puppeteer-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { generateSynthetic } from "../../lib/data/synthetic.js";
+
+const examples = join(import.meta.dirname, "..", "..", "examples");
+const chromium = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
+  (path) => path && existsSync(path),
+);
+if (!chromium)
+  console.warn("WARNING: no Chromium found, the web page among the examples is not opened. Install it, or set CHROMIUM.");
+
+let folder: string;
+let images: string;
+let masks: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "cellsam-examples-"));
+  const data = await generateSynthetic({ directory: join(folder, "data"), images: 6, size: 128, seed: 3 });
+  images = data.imgPath;
+  masks = data.maskPath;
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Runs a script in a folder of its own; answers its lines of JSON. */
+function run(script: string, args: string[], options: { nodeArgs?: string[] } = {}): Promise<Record<string, unknown>[]> {
+  return new Promise((resolve, reject) => {
+    const command = [...(options.nodeArgs ?? []), join(examples, script), ...args];
+    execFile(process.execPath, command, { cwd: folder, env: { ...process.env, EPOCHS: "2" } }, (error, stdout, stderr) => {
+      if (error) reject(new Error(`${script}: ${stderr}`));
+      else
+        resolve(
+          stdout
+            .trim()
+            .split("\n")
+            .map((line) => JSON.parse(line)),
+        );
+    });
+  });
+}
+
+describe("examples", () => {
+  it("custom-strategy holds out one microscope after the other", async () => {
+    const [mixedImages, mixedMasks] = [join(folder, "mixed", "images"), join(folder, "mixed", "masks")];
+    for (const [from, to] of [
+      [images, mixedImages],
+      [masks, mixedMasks],
+    ] as const) {
+      await mkdir(to, { recursive: true });
+      for (const [i, name] of readdirSync(from).sort().entries())
+        await copyFile(join(from, name), join(to, `${i % 2 ? "zeiss" : "nikon"}-${name}`));
+    }
+    const folds = await run("custom-strategy.mjs", [mixedImages, mixedMasks]);
+    expect(folds.map(({ fold, error }) => [fold, error])).toEqual([
+      [1, null],
+      [2, null],
+    ]);
+  });
+
+  it("loss-weight-schedule lets the boundary loss grow", async () => {
+    const epochs = await run("loss-weight-schedule.mjs", [images, masks]);
+    const [first, second] = epochs as { epoch: number; boundary: number }[];
+    expect(epochs.map(({ epoch }) => epoch)).toEqual([1, 2]);
+    // Weights 1/2 and 1 of a loss that changes little in an epoch of five steps.
+    expect((second?.boundary as number) / (first?.boundary as number)).toBeGreaterThan(1.5);
+    expect((second?.boundary as number) / (first?.boundary as number)).toBeLessThan(2.5);
+  });
+
+  it("worker-trainer tells every epoch from its thread", async () => {
+    const messages = await run("worker-trainer/main.mjs", [images, masks]);
+    expect(messages.map(({ stage, epoch, done }) => [stage, epoch, done])).toEqual([
+      [1, 1, undefined],
+      [1, 2, undefined],
+      [2, 1, undefined],
+      [2, 2, undefined],
+      [undefined, undefined, true],
+    ]);
+  });
+
+  it("electron's main process trains and tells its window", async () => {
+    // The names that main.mjs takes from electron, and a window that asks for a training as soon as it can.
+    const config = { imgPath: images, maskPath: masks, outputName: "desktop", size: "tiny", tileSize: 128 };
+    const stage = { totalEpochs: 1, learningRate: 1e-3 };
+    const asked = JSON.stringify({ ...config, strategy: "train_val_split", stage1Config: stage, stage2Config: stage });
+    writeFileSync(
+      join(folder, "electron.mjs"),
+      `const sent = [];
+       export const app = { whenReady: async () => {}, on() {}, quit() {} };
+       export class BrowserWindow {
+         async loadFile() {}
+         isDestroyed() { return false; }
+         webContents = { send: (channel, event) => sent.push([channel, event.stage]) };
+       }
+       export const ipcMain = { handle(name, answer) {
+         if (name !== "train") return;
+         setImmediate(async () => {
+           const folds = await answer(null, ${asked});
+           console.log(JSON.stringify({ sent, folds: folds.length }));
+         });
+       } };`,
+    );
+    writeFileSync(
+      join(folder, "hooks.mjs"),
+      `import { register } from "node:module";
+       register("./resolve.mjs", import.meta.url);`,
+    );
+    writeFileSync(
+      join(folder, "resolve.mjs"),
+      `export const resolve = (name, context, next) =>
+         name === "electron" ? { url: new URL("./electron.mjs", import.meta.url).href, shortCircuit: true } : next(name, context);`,
+    );
+    const [told] = await run("electron/main.mjs", [], { nodeArgs: ["--import", join(folder, "hooks.mjs")] });
+    expect(told).toEqual({
+      sent: [
+        ["epoch", 1],
+        ["epoch", 2],
+      ],
+      folds: 1,
+    });
+  });
+
+  it.skipIf(!chromium)(
+    "fastify-service trains what is uploaded and shows its progress on the page",
+    async () => {
+      const server: ChildProcess = spawn(process.execPath, [join(examples, "fastify-service", "server.mjs")], {
+        cwd: folder,
+        env: { ...process.env, EPOCHS: "2", PORT: "0", TRAININGS: join(folder, "trainings") },
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const ended = new Promise((resolve) => server.once("exit", resolve));
+      const browser = await puppeteer.launch({ executablePath: chromium as string, args: ["--no-sandbox", "--disable-gpu"] });
+      try {
+        const address = await new Promise<string>((resolve) =>
+          createInterface({ input: server.stdout as NodeJS.ReadableStream }).once("line", resolve),
+        );
+        const page = await browser.newPage();
+        const faults: string[] = [];
+        page.on("console", (message) => faults.push(message.text()));
+        page.on("pageerror", (error) => faults.push(String(error)));
+        await page.goto(address);
+        for (const [name, path] of [
+          ["images", images],
+          ["masks", masks],
+        ] as const) {
+          const input = await page.$(`input[name=${name}]`);
+          await (input as unknown as { uploadFile: (...files: string[]) => Promise<void> }).uploadFile(
+            ...readdirSync(path).map((file) => join(path, file)),
+          );
+        }
+        await page.click("button[type=submit]");
+        await page.waitForFunction(() => document.querySelector("#state")?.textContent === "Done.", { timeout: 100_000 });
+        const points = await page.$eval("#curve", (curve) => curve.getAttribute("points"));
+        expect(points?.split(" ")).toHaveLength(4); // two epochs of two stages
+        if (process.env.CELLSAM_SCREENSHOTS)
+          await page.screenshot({ path: join(process.env.CELLSAM_SCREENSHOTS, "service.png") });
+        await Promise.all([page.waitForNavigation(), page.click("#report")]);
+        expect(await page.title()).toContain("run");
+        expect(faults).toEqual([]);
+      } finally {
+        await browser.close();
+        server.kill("SIGTERM");
+        expect(await ended).toBe(0);
+      }
+    },
+    180_000,
+  );
+});
