@@ -7,4 +7,8 @@ namespace cellsam::cuda {
 struct MaskLossArguments;
 void launch_mask_losses(const MaskLossArguments& arguments, void* stream);
 
+struct RowColumnArguments;
+void launch_row_column(const RowColumnArguments& arguments, void* stream);
+void launch_row_column_backward(const RowColumnArguments& arguments, void* stream);
+
 }  // namespace cellsam::cuda

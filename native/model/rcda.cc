@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "model/cuda_row_column.h"
 #include "model/fused_attention.h"
 #include "model/local_init.h"
 
@@ -63,6 +64,9 @@ at::Tensor RowColumnAttentionImpl::forward(const at::Tensor& query_row, const at
   at::Tensor mixed;
   if (can_fuse(values)) {
     mixed = fused_row_column(of_row, of_col, column_key, row_key, values, heads_, padded_columns, padded_rows);
+  } else if (values.is_cuda()) {
+    mixed = cuda_row_column(of_row, of_col, column_key, row_key, values, heads_, padded_columns, padded_rows)
+                .value_or(at::Tensor());
   }
   if (mixed.defined() && taps == nullptr) return out_proj_->forward(mixed);
 
