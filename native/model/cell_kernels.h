@@ -59,6 +59,10 @@ struct CellKernels {
   void (*gelu_dot_backward)(std::int64_t channels, std::int64_t masks, std::int64_t cells, const float* bias,
                             const float* filters, const float* x, std::int64_t x_stride, const float* grad_logits,
                             std::int64_t logits_stride, float* grad_x, float* grad_filters);
+
+  // The bits of x in bfloat16: row by row, and with rows in pairs, [(rows+1)/2,cells,2], an odd last one with zeros.
+  void (*half_rows)(std::int64_t rows, std::int64_t cells, const float* x, std::int64_t x_stride, std::uint16_t* out);
+  void (*half_pairs)(std::int64_t rows, std::int64_t cells, const float* x, std::int64_t x_stride, std::uint16_t* out);
 };
 
 const CellKernels& cell_kernels();

@@ -6,71 +6,13 @@
 #include <cstring>
 
 #include "model/cell_kernels.h"
+#include "model/cell_kernels_vec.h"
 
 namespace cellsam::model {
 namespace {
 
-typedef float Vec __attribute__((vector_size(64)));
-typedef std::int32_t Ints __attribute__((vector_size(64)));
-
-inline Vec load(const float* from) {
-  Vec v;
-  std::memcpy(&v, from, sizeof v);
-  return v;
-}
 // Not std::min: the linker could take the one compiled here for all of the program, and older machines would stop at it.
 inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-inline void store(float* to, Vec v) { std::memcpy(to, &v, sizeof v); }
-inline Vec all(float x) { return Vec{} + x; }
-inline float sum(Vec v) {
-  float parts[kCellStep];
-  std::memcpy(parts, &v, sizeof v);
-  for (int width = 8; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) parts[i] += parts[i + width];
-  }
-  return parts[0];
-}
-
-// e^x for -87 < x <= 0, to 1e-7 relative: 2^n times a polynomial on half an octave around 0.
-inline Vec exp_negative(Vec x) {
-  const Vec octaves = x * 1.44269504088896341F;
-  const Ints n = __builtin_convertvector(octaves - 0.5F, Ints);  // to the nearest, for x <= 0
-  const Vec whole = __builtin_convertvector(n, Vec);
-  const Vec r = (x - whole * 0.693359375F) + whole * 2.12194440e-4F;
-  Vec p = all(1.9875691500e-4F);
-  p = p * r + 1.3981999507e-3F;
-  p = p * r + 8.3334519073e-3F;
-  p = p * r + 4.1665795894e-2F;
-  p = p * r + 1.6666665459e-1F;
-  p = p * r + 5.0000001201e-1F;
-  p = p * r * r + r + 1.0F;
-  const Ints bits = (n + 127) << 23;
-  Vec scale;
-  std::memcpy(&scale, &bits, sizeof scale);
-  return p * scale;
-}
-
-struct Normal {
-  Vec below;    // the share of a normal distribution below x
-  Vec density;  // at x
-};
-
-// After Abramowitz and Stegun 7.1.26, whose error is 8e-8 of the share; it needs the density's exponential anyway.
-inline Normal normal(Vec x) {
-  const Vec size = x < 0.0F ? -x : x;
-  const Vec capped = size < 13.0F ? size : all(13.0F);  // the density is 0 in float from there on
-  const Vec e = exp_negative(capped * capped * -0.5F);
-  const Vec t = 1.0F / (capped * (0.3275911F * 0.70710678118654752F) + 1.0F);
-  Vec p = all(1.061405429F);
-  p = p * t - 1.453152027F;
-  p = p * t + 1.421413741F;
-  p = p * t - 0.284496736F;
-  p = p * t + 0.254829592F;
-  const Vec above = p * t * e * 0.5F;
-  return {x < 0.0F ? above : 1.0F - above, e * 0.39894228040143268F};
-}
-
-inline Vec gelu(Vec x) { return x * normal(x).below; }
 
 template <int T>
 void scores_of(const HeadShape& shape, const float* q, const float* map, float* out) {
@@ -360,6 +302,26 @@ void gelu_dot_backward(std::int64_t channels, std::int64_t masks, std::int64_t c
   }
 }
 
+void half_rows(std::int64_t rows, std::int64_t cells, const float* x, std::int64_t x_stride, std::uint16_t* out) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t g = 0; g < cells; g += kCellStep) {
+      const auto halves = __builtin_convertvector(rounded(load(x + row * x_stride + g)) >> 16, Halves);
+      std::memcpy(out + row * cells + g, &halves, sizeof halves);
+    }
+  }
+}
+
+void half_pairs(std::int64_t rows, std::int64_t cells, const float* x, std::int64_t x_stride, std::uint16_t* out) {
+  for (std::int64_t row = 0; row < rows; row += 2) {
+    for (std::int64_t g = 0; g < cells; g += kCellStep) {
+      const auto* at = x + row * x_stride + g;
+      const Vec second = row + 1 < rows ? load(at + x_stride) : Vec{};
+      const Bits pairs = (rounded(load(at)) >> 16) | (rounded(second) & 0xffff0000U);
+      std::memcpy(out + row * cells + 2 * g, &pairs, sizeof pairs);
+    }
+  }
+}
+
 constexpr CellKernels kKernels{scores,
                                values,
                                add_map,
@@ -372,7 +334,9 @@ constexpr CellKernels kKernels{scores,
                                norm_gelu,
                                norm_gelu_backward,
                                gelu_dot,
-                               gelu_dot_backward};
+                               gelu_dot_backward,
+                               half_rows,
+                               half_pairs};
 
 }  // namespace
 }  // namespace cellsam::model

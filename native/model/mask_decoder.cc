@@ -1,6 +1,7 @@
 #include "model/mask_decoder.h"
 
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/conv.h>
@@ -13,7 +14,14 @@
 namespace cellsam::model {
 namespace {
 
-// Keeps autocast out on the CPU: what is left to compute are small products, which casting to bfloat16 and back makes slower.
+// Whether autocast asks for products in bfloat16.
+bool in_half(const at::Tensor& input) {
+  const auto device = input.device().type();
+  return at::autocast::is_autocast_enabled(device) && at::autocast::get_autocast_dtype(device) == at::kBFloat16;
+}
+
+// Keeps autocast out on the CPU: the large products take bfloat16 by themselves, without the copies of their operands that
+// autocast makes, and casting makes the small ones slower.
 class PlainOnCpu {
  public:
   explicit PlainOnCpu(const at::Tensor& input) {
@@ -102,6 +110,7 @@ std::vector<at::Tensor*> SharedImages::derived() {
 
 Masks MaskDecoderImpl::forward(const SharedImages& images, const std::vector<std::int64_t>& rows,
                                const std::vector<std::int64_t>& counts, const at::Tensor& sparse, bool multimask) {
+  const bool half = in_half(sparse);
   const PlainOnCpu plain(sparse);
   const std::int64_t first = multimask ? 1 : 0, count = multimask ? num_multimask_ : 1;
   std::vector<PromptedImage> prompted;
@@ -115,7 +124,7 @@ Masks MaskDecoderImpl::forward(const SharedImages& images, const std::vector<std
   const UpscaleWeights end{norm.weight, norm.bias, twice.weight.permute({2, 3, 1, 0}).flatten(0, 2), twice.bias};
   std::vector<at::Tensor> logits;
   for (std::size_t i = 0; i < prompted.size(); ++i) {
-    logits.push_back(upscaled_masks(prompted[i].upscaled(), masks[i], end));
+    logits.push_back(upscaled_masks(prompted[i].upscaled(), masks[i], end, half));
   }
   // [N,M,4,4,rows*columns]: each step of upscaling split a cell in rows and columns of two
   const auto split = at::cat(logits).view({sparse.size(0), count, 2, 2, 2, 2, images.rows, images.columns});

@@ -58,13 +58,13 @@ bool probe() {
 }  // namespace
 
 void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda, const float* b, float* c,
-              bool add) {
-  at::native::cpublas::brgemm(m, n, k, lda, n, n, add, a, b, c, /*is_vnni=*/false);
+              bool add, std::int64_t ldc) {
+  at::native::cpublas::brgemm(m, n, k, lda, n, ldc == 0 ? n : ldc, add, a, b, c, /*is_vnni=*/false);
 }
 
 void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const at::BFloat16* a, std::int64_t lda, const at::BFloat16* b,
-              float* c, bool add) {
-  at::native::cpublas::brgemm(m, n, k, lda, n, n, add, a, b, c, /*is_vnni=*/true);
+              float* c, bool add, std::int64_t ldc) {
+  at::native::cpublas::brgemm(m, n, k, lda, n, ldc == 0 ? n : ldc, add, a, b, c, /*is_vnni=*/true);
 }
 
 void release_multiply() { at::native::cpublas::brgemm_release(); }

@@ -8,12 +8,12 @@
 
 namespace cellsam::model {
 
-// C [m,n] = A [m,k] B [k,n], or += when `add`; rows of A are lda apart, the others are dense and C is float32. A bf16 B has its
-// rows in pairs, [k/2,n,2], and an even k.
+// C [m,n] = A [m,k] B [k,n], or += when `add`; rows of A are lda apart and those of C ldc (0: n), B is dense and C is float32.
+// A bf16 B has its rows in pairs, [k/2,n,2], and an even k.
 void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda, const float* b, float* c,
-              bool add = false);
+              bool add = false, std::int64_t ldc = 0);
 void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const at::BFloat16* a, std::int64_t lda, const at::BFloat16* b,
-              float* c, bool add = false);
+              float* c, bool add = false, std::int64_t ldc = 0);
 
 // Every thread that multiplied calls this when it is done: AMX keeps state that slows other code down.
 void release_multiply();

@@ -23,7 +23,8 @@ struct UpscaleWeights {
   at::Tensor weight, bias;
 };
 
-// With the masks' filters [N,M,c/2]: logits [N,M,4,4,G], by quarter and quarter of it.
-at::Tensor upscaled_masks(const UpscaledCells& cells, const at::Tensor& filters, const UpscaleWeights& weights);
+// With the masks' filters [N,M,c/2]: logits [N,M,4,4,G], by quarter and quarter of it. half: the fused way multiplies in
+// bfloat16, where the CPU does; what it adds and keeps stays in float32.
+at::Tensor upscaled_masks(const UpscaledCells& cells, const at::Tensor& filters, const UpscaleWeights& weights, bool half);
 
 }  // namespace cellsam::model
