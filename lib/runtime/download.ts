@@ -22,7 +22,8 @@ export interface DownloadOptions {
 
 /** Fetches `url` into `path`, appending to what an earlier try left there. Throws ERR_DOWNLOAD. */
 export async function download(url: string, path: string, options: DownloadOptions = {}): Promise<void> {
-  const dispatcher = new (undici().EnvHttpProxyAgent)();
+  // Plain HTTP in the open: many proxies let a tunnel through to port 443 alone.
+  const dispatcher = new (undici().EnvHttpProxyAgent)({ proxyTunnel: false });
   try {
     let failure: unknown;
     for (let attempt = 0; attempt < (options.attempts ?? 5); attempt += 1) {
@@ -32,7 +33,8 @@ export async function download(url: string, path: string, options: DownloadOptio
         await fetchFrom(url, path, before, dispatcher, options);
         return;
       } catch (error) {
-        if (options.signal?.aborted || error instanceof CellsamError) throw error;
+        const disk = ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
+        if (options.signal?.aborted || disk || error instanceof CellsamError) throw error;
         failure = error;
         // A server that gives nothing at all will not give more the next time.
         if ((await sizeOf(path)) === before) break;

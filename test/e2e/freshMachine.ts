@@ -31,25 +31,31 @@ export async function archiveOf(libtorch: string, path: string): Promise<void> {
 /** A loopback server that ends when the test does. */
 export class LocalServer {
   readonly requests: { url: string; range: string | undefined }[] = [];
+  #cut = false;
   readonly #server: Server;
 
   private constructor(server: Server) {
     this.#server = server;
   }
 
-  /** Serves files by name, with ranges; `cut`: the first answer breaks off after half of the file. */
-  static async serve(files: Record<string, string>, options: { cut?: boolean } = {}): Promise<LocalServer> {
-    let cut = options.cut ?? false;
-    return LocalServer.listen((incoming, response) => {
+  /** Serves files by name, with ranges. */
+  static async serve(files: Record<string, string>): Promise<LocalServer> {
+    const server: LocalServer = await LocalServer.listen((incoming, response) => {
       const file = files[(incoming.url ?? "").slice(1)];
       if (!file) return response.writeHead(404).end();
       const body = readFileSync(file);
       const start = Number(/bytes=(\d+)-/.exec(incoming.headers.range ?? "")?.[1] ?? 0);
       response.writeHead(start > 0 ? 206 : 200, { "content-length": body.length - start });
-      if (!cut) return response.end(body.subarray(start));
-      cut = false;
+      if (!server.#cut) return response.end(body.subarray(start));
+      server.#cut = false;
       return response.write(body.subarray(0, body.length / 2), () => setTimeout(() => response.destroy(), 100));
     });
+    return server;
+  }
+
+  /** The next answer breaks off after half of its file. */
+  cutNext(): void {
+    this.#cut = true;
   }
 
   /** A proxy for plain HTTP: the request line names the whole address. */
