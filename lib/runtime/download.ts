@@ -20,10 +20,13 @@ export interface DownloadOptions {
   attempts?: number;
 }
 
+/** A connection that gives nothing for so long is taken for broken, and another one goes on. */
+const stallMs = 60_000;
+
 /** Fetches `url` into `path`, appending to what an earlier try left there. Throws ERR_DOWNLOAD. */
 export async function download(url: string, path: string, options: DownloadOptions = {}): Promise<void> {
   // Plain HTTP in the open: many proxies let a tunnel through to port 443 alone.
-  const dispatcher = new (undici().EnvHttpProxyAgent)({ proxyTunnel: false });
+  const dispatcher = new (undici().EnvHttpProxyAgent)({ proxyTunnel: false, headersTimeout: stallMs, bodyTimeout: stallMs });
   try {
     let failure: unknown;
     for (let attempt = 0; attempt < (options.attempts ?? 5); attempt += 1) {

@@ -4,6 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
+import { pipeline } from "node:stream";
 import { finished } from "node:stream/promises";
 import { Zip, ZipPassThrough } from "fflate";
 
@@ -63,7 +64,7 @@ export class LocalServer {
     return LocalServer.listen((incoming, response) => {
       request(incoming.url ?? "", { headers: { range: incoming.headers.range ?? "" } }, (answer) => {
         response.writeHead(answer.statusCode ?? 502, answer.headers);
-        answer.pipe(response);
+        pipeline(answer, response, () => undefined); // what breaks on one side breaks on the other
       }).end();
     });
   }
