@@ -162,6 +162,11 @@ class Program {
 }  // namespace cellsam::bench
 
 int main() {
+#ifdef __GLIBC__
+  // As the addon does (native/binding/module.cc): this program stands in for it.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 512 << 20);
+#endif
   cellsam::bench::load_cuda();
   cellsam::bench::Program program;
   for (std::string line; std::getline(std::cin, line);) {
