@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Random } from "../dist/data/random.js";
 import { drawField } from "../dist/data/synthetic.js";
-import { openSession, openStoreWriter } from "../dist/session.js";
+import { openSession } from "../dist/session.js";
+import { openStoreWriter } from "../dist/storeWriter.js";
 
 const seconds = Number(process.argv[2] ?? 20);
 const folder = mkdtempSync(join(tmpdir(), "cellsam-bench-"));

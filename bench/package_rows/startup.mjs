@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { Random } from "../../dist/data/random.js";
 import { drawField } from "../../dist/data/synthetic.js";
-import { openStoreWriter } from "../../dist/session.js";
+import { openStoreWriter } from "../../dist/storeWriter.js";
 
 const side = 128;
 

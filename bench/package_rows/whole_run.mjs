@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "../../dist/data/random.js";
-import { openSession, openStoreWriter } from "../../dist/session.js";
+import { openSession } from "../../dist/session.js";
+import { openStoreWriter } from "../../dist/storeWriter.js";
 
 const side = 512;
 /** Enough for a check and every repetition: a tile is cold only once. */
