@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "./ready.mjs";
 
+const { compareVersions } = await import("../dist/runtime/setup.js");
 const { releasedPlatforms, supportedTorch } = await import("../dist/runtime/variants.js");
 const { values: options } = parseArgs({
   options: {
@@ -86,9 +87,9 @@ function checkElf(platform, path, name) {
   for (const symbol of allowed ?? []) if (!strong.includes(symbol)) complain(`does not export ${symbol}`);
 
   const versions = execFileSync("readelf", ["-VW", path], { encoding: "utf8" });
-  const glibc = [...versions.matchAll(/Name: GLIBC_(\d+\.\d+)/g)].map(([, version]) => version).sort(byVersion);
+  const glibc = [...versions.matchAll(/Name: GLIBC_(\d+\.\d+)/g)].map(([, version]) => version).sort(compareVersions);
   const newest = glibc.at(-1);
-  if (newest && byVersion(newest, newestGlibc) > 0) complain(`needs glibc ${newest}, which is newer than ${newestGlibc}`);
+  if (newest && compareVersions(newest, newestGlibc) > 0) complain(`needs glibc ${newest}, which is newer than ${newestGlibc}`);
   if (readFileSync(path).includes(root)) complain("names the folder that it was built in");
 }
 
@@ -109,10 +110,4 @@ function checkPackage() {
   }
   const mega = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
   console.log(`${pack.filename}: ${mega(pack.size)} packed, ${mega(pack.unpackedSize)} unpacked, ${files.length} files`);
-}
-
-function byVersion(a, b) {
-  const [majorA, minorA] = a.split(".").map(Number);
-  const [majorB, minorB] = b.split(".").map(Number);
-  return majorA - majorB || minorA - minorB;
 }
