@@ -87,7 +87,7 @@ export function evaluateCommand(): Command {
       const settings: RawConfig = {};
       applySettings(settings, flags.set ?? []);
       const truth = { ...(binaryMasks && { binaryMasks }), ...settings, ...reading, ...measures };
-      return evaluateFolders(masks, predictions as string, { ...options, ...parseConfig("evaluation", truthSchema, truth) });
+      return evaluateFolders(masks, predictions as string, { ...options, ...parseConfig("evaluation", truthSchema(), truth) });
     };
     const ofModel = async () => {
       const config = { ...(await modelConfig(flags)), ...reading };

@@ -2,9 +2,10 @@
  * Configuration objects: plain to read (`config.batchSize`), to spread, to clone and to write as JSON, and checked whenever they
  * change. Every setting is an accessor on the object itself, so that an assignment is checked like the constructor's input.
  */
-import { z } from "zod";
+import type { z } from "zod";
 import { writeAtomic } from "../data/write.js";
 import { lazily } from "../lazily.js";
+import { zod } from "./fields.js";
 import { mergeConfig, type RawConfig, readConfigFile, setAt, stepsOf } from "./load.js";
 import { configError, knownKeys, parseConfig, unknownKey } from "./parse.js";
 import { isPlain, toSnake } from "./python.js";
@@ -40,7 +41,7 @@ interface Place {
 
 const places = new WeakMap<object, Place>();
 /** Methods of the class made for a schema, which groups of that schema inside other configurations have too. */
-const prototypes = new WeakMap<object, object>();
+const classes: { schema: () => z.ZodObject; prototype: object }[] = [];
 
 function placeOf(object: object): Place {
   const place = places.get(object);
@@ -65,8 +66,8 @@ function frozen(value: unknown): unknown {
 /** The settings of a field that is a group of them, always there. */
 function groupOf(field: unknown): z.ZodObject | undefined {
   let inner = field;
-  while (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) inner = inner.unwrap();
-  return inner instanceof z.ZodObject ? inner : undefined;
+  while (inner instanceof zod().ZodDefault || inner instanceof zod().ZodPrefault) inner = inner.unwrap();
+  return inner instanceof zod().ZodObject ? inner : undefined;
 }
 
 /** Gives `object` an accessor for every setting of `schema`, and for groups an object of their own. */
@@ -75,7 +76,7 @@ function expose(object: object, schema: z.ZodObject, place: Place): void {
   for (const [key, field] of Object.entries(schema.shape)) {
     const path = [...place.path, key];
     const inner = groupOf(field);
-    const group = inner && Object.create(prototypes.get(inner) ?? methods);
+    const group = inner && Object.create(methodsOf(inner));
     if (inner) expose(group, inner, { root: place.root, path });
     Object.defineProperty(object, key, {
       enumerable: true,
@@ -84,6 +85,10 @@ function expose(object: object, schema: z.ZodObject, place: Place): void {
     });
   }
   Object.preventExtensions(object);
+}
+
+function methodsOf(schema: z.ZodObject): object {
+  return classes.find((known) => known.schema() === schema)?.prototype ?? methods;
 }
 
 function put(values: RawConfig, path: readonly string[], value: unknown): RawConfig {
@@ -144,21 +149,24 @@ const methods = new Proxy(plainMethods, {
 
 type ConfigClass<S extends z.ZodType, M> = new (input?: z.input<S>) => z.output<S> & ConfigMethods & M;
 
-/** A class whose instances are checked configurations, `new Stage1Config({ patience: 3 })`, with `extra` methods of its own. */
+/**
+ * A class whose instances are checked configurations, `new Stage1Config({ patience: 3 })`, with `extra` methods of its own. Making it
+ * does not build `schema`.
+ */
 export function configClass<S extends z.ZodObject, M extends object = object>(
   title: string,
-  schema: S,
+  schema: () => S,
   extra: M & ThisType<z.output<S>> = {} as M,
 ): ConfigClass<S, M> {
   class CheckedConfig {
     constructor(input?: z.input<S>) {
-      const values = frozen(parseConfig(title, schema, input ?? {})) as RawConfig;
-      expose(this, schema, { root: { title, schema, values }, path: [] });
+      const values = frozen(parseConfig(title, schema(), input ?? {})) as RawConfig;
+      expose(this, schema(), { root: { title, schema: schema(), values }, path: [] });
     }
   }
   Object.defineProperty(CheckedConfig, "name", { value: title });
   Object.setPrototypeOf(CheckedConfig.prototype, methods);
   for (const [name, value] of Object.entries(extra)) Object.defineProperty(CheckedConfig.prototype, name, { value });
-  prototypes.set(schema, CheckedConfig.prototype);
+  classes.push({ schema, prototype: CheckedConfig.prototype });
   return CheckedConfig as unknown as ConfigClass<S, M>;
 }

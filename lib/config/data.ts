@@ -1,6 +1,8 @@
 /** How images become training tiles. */
-import { z } from "zod";
-import { choice, flag, integer, nonNegative, path, positive, ratioBelow } from "./fields.js";
+
+import type { z } from "zod";
+import { once } from "../lazily.js";
+import { choice, flag, integer, nonNegative, path, positive, ratioBelow, zod } from "./fields.js";
 
 const channel = () => choice(["red", "green", "blue"]).nullable().default(null);
 
@@ -8,7 +10,7 @@ const channel = () => choice(["red", "green", "blue"]).nullable().default(null);
 const stainDefaults = { inversion: false, eosin: 0, dab: 1, onlyNuclei: false, gamma: 2.1 };
 
 /** How pixel values are read. Training and prediction must agree on these, so both take them from here. */
-export const intensityFields = {
+export const intensityFields = () => ({
   normalize: flag()
     .default(true)
     .describe("Per channel percentile clipping and local contrast equalisation, as CellSAM's own inference does."),
@@ -31,14 +33,14 @@ export const intensityFields = {
   dab: nonNegative().default(stainDefaults.dab).describe("Share of DAB in the blue channel."),
   onlyNuclei: flag().default(stainDefaults.onlyNuclei).describe("No eosin or DAB: the blue channel stays empty."),
   gamma: positive().default(stainDefaults.gamma).describe("Exponent of the amounts of stain: above 1 darkens faint ones."),
-};
+});
 
-const intensitySchema = z.object(intensityFields);
-export type IntensityConfig = z.output<typeof intensitySchema>;
+const intensitySchema = once(() => zod().object(intensityFields()));
+export type IntensityConfig = z.output<ReturnType<typeof intensitySchema>>;
 
 /** The settings of `intensityFields` out of a larger configuration. */
 export function intensityOf(config: IntensityConfig): IntensityConfig {
-  const names = Object.keys(intensityFields) as (keyof IntensityConfig)[];
+  const names = Object.keys(intensitySchema().shape) as (keyof IntensityConfig)[];
   return Object.fromEntries(names.map((name) => [name, config[name]])) as IntensityConfig;
 }
 
@@ -65,18 +67,18 @@ export function checkIntensity(config: IntensityConfig, context: z.RefinementCtx
   }
 }
 
-export const tileFields = {
+export const tileFields = () => ({
   tileSize: integer(32, 8192).default(512).describe("Side of the square training tiles, in pixels."),
   tileOverlap: ratioBelow(0.9).default(0.25).describe("Share of a tile that it has in common with the next one."),
   minFragmentArea: integer(0).default(0).describe("Pixels below which a piece of a cell cut by a tile's edge is dropped."),
-};
+});
 
-export const dataFields = {
+export const dataFields = () => ({
   imgPath: path().describe("Folder of images, or one image."),
   maskPath: path().describe("Folder of label masks or annotations, or one file."),
   binaryMasks: flag().default(false).describe("Masks are foreground masks, whose connected parts become the cells."),
-  ...intensityFields,
-  ...tileFields,
+  ...intensityFields(),
+  ...tileFields(),
   augmentation: flag().default(false).describe("Flips and quarter turns of training tiles."),
   complexAugmentation: flag()
     .default(false)
@@ -86,4 +88,4 @@ export const dataFields = {
     .describe(
       "Versions of each tile under complexAugmentation, of which every epoch draws one; 0: new ones in every epoch. Features of a frozen trunk can be kept of a number of versions only, which show less variety.",
     ),
-};
+});

@@ -1,9 +1,11 @@
 /** The whole configuration of one training run. The Python module's names (in camelCase) and defaults, flat where it is flat. */
-import { z } from "zod";
+
+import type { z } from "zod";
+import { once } from "../lazily.js";
 import { configClass } from "./configClass.js";
 import { checkIntensity, dataFields } from "./data.js";
 import { featureFields } from "./features.js";
-import { flag, integer, path } from "./fields.js";
+import { flag, integer, path, zod } from "./fields.js";
 import { evaluationSchema, inferenceSchema } from "./inference.js";
 import { modelFields } from "./model.js";
 import { monitoringFields } from "./monitoring.js";
@@ -12,71 +14,73 @@ import { stage1Schema } from "./stage1.js";
 import { stage2Schema } from "./stage2.js";
 import { strategyFields, strategyProblems } from "./strategy.js";
 
-export const experimentSchema = z
-  .strictObject({
-    ...dataFields,
-    ...sourceFields,
-    outputName: z
-      .string({ error: "must be the name of the experiment's folder" })
-      .regex(/^[^/\\]*[^/\\.\s][^/\\]*$/, { error: "must be a folder name without slashes" })
-      .describe("Name of the experiment and of its folder."),
-    outputDir: path().default("output").describe("Folder of experiments, relative to the working directory."),
-    ...strategyFields,
-    stages: z
-      .array(z.union([z.literal(1), z.literal(2)], { error: "must be 1 or 2" }))
-      .min(1, { error: "must list at least one stage" })
-      .refine((list) => list.every((stage, i) => i === 0 || stage > (list[i - 1] as number)), {
-        error: "must be [1], [2] or [1, 2]",
-      })
-      .default([1, 2])
-      .describe("Which stages are trained: 1 the detector, 2 the masks."),
-    stage1Config: stage1Schema.prefault({}).describe("Stage 1: the detector."),
-    stage2Config: stage2Schema.prefault({}).describe("Stage 2: the masks."),
-    batchSize: integer(1).default(1).describe("Tiles in a step."),
-    ...modelFields,
-    ...featureFields,
-    inference: inferenceSchema.prefault({}).describe("How boxes become cells, in evaluation and prediction."),
-    evaluation: evaluationSchema.prefault({}).describe("How predictions are measured."),
-    ...monitoringFields,
-    saveEvery: integer(1)
-      .default(1)
-      .describe("Writes the resumable state every so many epochs; it is always written when a run is stopped."),
-    saveVisualizations: flag()
-      .default(true)
-      .describe(
-        "Draws the best and the worst validation images with their true and predicted outlines, and the curves of losses.",
-      ),
-    preeval: flag().default(false).describe("Evaluates the untrained model on the validation images first."),
-    debug: flag()
-      .default(false)
-      .describe(
-        "Logs every step with its loss components and the memory in use, and draws predictions after epochs (the stages' visualize settings).",
-      ),
-  })
-  .superRefine((config, context) => {
-    checkIntensity(config, context);
-    if (config.complexAugmentation && !config.augmentation) {
-      context.addIssue({
-        code: "custom",
-        path: ["complexAugmentation"],
-        message: "needs augmentation: true, to which it adds",
-      });
-    }
-    if (config.augmentationVariants > 0 && !config.complexAugmentation) {
-      const message = "has no effect without complexAugmentation: true";
-      context.addIssue({ code: "custom", path: ["augmentationVariants"], message });
-    }
-    for (const { key, message } of strategyProblems(config)) context.addIssue({ code: "custom", path: [key], message });
-    if (config.stage1Config.transferWeights && !config.stages.includes(1)) {
-      context.addIssue({
-        code: "custom",
-        path: ["stage1Config", "transferWeights"],
-        message: "is true although stage 1 is not in `stages`",
-      });
-    }
-  });
+export const experimentSchema = once(() =>
+  zod()
+    .strictObject({
+      ...dataFields(),
+      ...sourceFields(),
+      outputName: zod()
+        .string({ error: "must be the name of the experiment's folder" })
+        .regex(/^[^/\\]*[^/\\.\s][^/\\]*$/, { error: "must be a folder name without slashes" })
+        .describe("Name of the experiment and of its folder."),
+      outputDir: path().default("output").describe("Folder of experiments, relative to the working directory."),
+      ...strategyFields(),
+      stages: zod()
+        .array(zod().union([zod().literal(1), zod().literal(2)], { error: "must be 1 or 2" }))
+        .min(1, { error: "must list at least one stage" })
+        .refine((list) => list.every((stage, i) => i === 0 || stage > (list[i - 1] as number)), {
+          error: "must be [1], [2] or [1, 2]",
+        })
+        .default([1, 2])
+        .describe("Which stages are trained: 1 the detector, 2 the masks."),
+      stage1Config: stage1Schema().prefault({}).describe("Stage 1: the detector."),
+      stage2Config: stage2Schema().prefault({}).describe("Stage 2: the masks."),
+      batchSize: integer(1).default(1).describe("Tiles in a step."),
+      ...modelFields(),
+      ...featureFields(),
+      inference: inferenceSchema().prefault({}).describe("How boxes become cells, in evaluation and prediction."),
+      evaluation: evaluationSchema().prefault({}).describe("How predictions are measured."),
+      ...monitoringFields(),
+      saveEvery: integer(1)
+        .default(1)
+        .describe("Writes the resumable state every so many epochs; it is always written when a run is stopped."),
+      saveVisualizations: flag()
+        .default(true)
+        .describe(
+          "Draws the best and the worst validation images with their true and predicted outlines, and the curves of losses.",
+        ),
+      preeval: flag().default(false).describe("Evaluates the untrained model on the validation images first."),
+      debug: flag()
+        .default(false)
+        .describe(
+          "Logs every step with its loss components and the memory in use, and draws predictions after epochs (the stages' visualize settings).",
+        ),
+    })
+    .superRefine((config, context) => {
+      checkIntensity(config, context);
+      if (config.complexAugmentation && !config.augmentation) {
+        context.addIssue({
+          code: "custom",
+          path: ["complexAugmentation"],
+          message: "needs augmentation: true, to which it adds",
+        });
+      }
+      if (config.augmentationVariants > 0 && !config.complexAugmentation) {
+        const message = "has no effect without complexAugmentation: true";
+        context.addIssue({ code: "custom", path: ["augmentationVariants"], message });
+      }
+      for (const { key, message } of strategyProblems(config)) context.addIssue({ code: "custom", path: [key], message });
+      if (config.stage1Config.transferWeights && !config.stages.includes(1)) {
+        context.addIssue({
+          code: "custom",
+          path: ["stage1Config", "transferWeights"],
+          message: "is true although stage 1 is not in `stages`",
+        });
+      }
+    }),
+);
 
-export type ExperimentConfig = z.output<typeof experimentSchema>;
+export type ExperimentConfig = z.output<ReturnType<typeof experimentSchema>>;
 /** @throws CellsamError ERR_CONFIG */
 export const ExperimentConfig = configClass("ExperimentConfig", experimentSchema);
-export type ExperimentInput = z.input<typeof experimentSchema>;
+export type ExperimentInput = z.input<ReturnType<typeof experimentSchema>>;

@@ -3,11 +3,11 @@
  * the work of a step: stage 2 has one unless its image encoder trains, stage 1 with a frozen backbone or a head alone.
  */
 
-import { z } from "zod";
+import type { z } from "zod";
 import { packageVersion } from "../version.js";
 import { choice, flag, nonNegative, positive } from "./fields.js";
 
-export const featureFields = {
+export const featureFields = () => ({
   featureCache: flag()
     .default(true)
     .describe(
@@ -26,12 +26,12 @@ export const featureFields = {
     .describe(
       "Type of numbers of a frozen trunk's features, kept or not. auto: that of precision, which rounds nothing that the network would not round; bf16 with precision fp32 halves the disk space and rounds.",
     ),
-};
+});
 
-const featureSchema = z.object({ ...featureFields, outputDir: z.string() });
+type FeatureConfig = z.output<z.ZodObject<ReturnType<typeof featureFields>>> & { outputDir: string };
 
 /** What `beginStage` takes of them. */
-export function featureOptions(config: z.output<typeof featureSchema>) {
+export function featureOptions(config: FeatureConfig) {
   const { featureCache, featureCacheGb, featureCacheMemoryGb, featureDtype, outputDir } = config;
   return {
     // The engine takes values only: an empty name, -1 and 0 stand for none.

@@ -1,11 +1,15 @@
 /** The kinds of values that the schemas are made of. Every message names the whole allowed range, not only the bound that was hit. */
-import { z } from "zod";
+
+import { lazily } from "../lazily.js";
 import { nearest } from "./nearest.js";
+
+/** The library of the schemas, which are built when they are first used. */
+export const zod = lazily<typeof import("zod")>("zod");
 
 /** `limits`: the range in the words of JSON Schema. */
 function bounded(range: string, inside: (value: number) => boolean, limits: Record<string, unknown>) {
   const error = `must be ${range}`;
-  return z
+  return zod()
     .number({ error })
     .refine((value) => Number.isFinite(value) && inside(value), { error })
     .meta(limits);
@@ -43,7 +47,7 @@ export const zeroOrInteger = (min: number, max: number) =>
   });
 
 export function choice<const T extends readonly [string, ...string[]]>(names: T) {
-  return z.enum(names, {
+  return zod().enum(names, {
     error: (issue) => {
       const meant = typeof issue.input === "string" ? nearest(issue.input, names) : undefined;
       return `must be one of ${names.join(", ")}${meant ? ` (did you mean ${meant}?)` : ""}`;
@@ -51,5 +55,5 @@ export function choice<const T extends readonly [string, ...string[]]>(names: T)
   });
 }
 
-export const flag = () => z.boolean({ error: "must be true or false" });
-export const path = () => z.string({ error: "must be a path" }).min(1, { error: "must not be empty" });
+export const flag = () => zod().boolean({ error: "must be true or false" });
+export const path = () => zod().string({ error: "must be a path" }).min(1, { error: "must not be empty" });

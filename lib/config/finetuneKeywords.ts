@@ -42,7 +42,7 @@ export function finetuneConfig(
   options: FinetuneOptions = {},
 ): ExperimentInput {
   const keywords = fromSnake(options) as Record<string, unknown>;
-  const experimentKeys = Object.keys(experimentSchema.shape);
+  const experimentKeys = Object.keys(experimentSchema().shape);
   const config: Record<string, unknown> = { imgPath, maskPath, outputName };
   const stages: Record<string, Record<string, unknown>> = {
     stage1Config: { ...(keywords.stage1Config as object | undefined) },

@@ -1,12 +1,14 @@
 /** How boxes become labelled cells: the options of prediction and evaluation. */
-import { z } from "zod";
+
+import type { z } from "zod";
+import { once } from "../lazily.js";
 import type { InferenceOptions } from "../session.js";
 import { checkIntensity, type IntensityConfig, intensityFields, intensityOf } from "./data.js";
-import { choice, flag, integer, ratio, ratioBelow, zeroOrInteger } from "./fields.js";
+import { choice, flag, integer, ratio, ratioBelow, zeroOrInteger, zod } from "./fields.js";
 import { modelFields } from "./model.js";
 import { labelFields, readFields } from "./source.js";
 
-export const inferenceFields = {
+export const inferenceFields = () => ({
   bboxThreshold: ratio().default(0.4).describe("Smallest detection score."),
   adaptiveThreshold: flag()
     .default(true)
@@ -34,47 +36,55 @@ export const inferenceFields = {
       "Tile side in pixels; 0 shows the model the whole image at once; null: as in training (0 where nothing was trained).",
     ),
   tileOverlap: ratioBelow(0.9).default(0.25).describe("Share of a tile that it has in common with the next one."),
-};
+});
 
-export const inferenceSchema = z.strictObject(inferenceFields);
-export type InferenceConfig = z.output<typeof inferenceSchema>;
+export const inferenceSchema = once(() => zod().strictObject(inferenceFields()));
+export type InferenceConfig = z.output<ReturnType<typeof inferenceSchema>>;
 
 /** How answers are measured, and what thresholds are looked at. */
-export const evaluationSchema = z.strictObject({
-  iouThreshold: ratioBelow(1)
-    .default(0.5)
-    .describe("DeepCell's counts take a cell as found above this IoU; its cutoff1 is 1 - this."),
-  cutoff2: ratio()
-    .default(0.1)
-    .describe("DeepCell's cutoff2: the least IoU of a pair of which one lies at least half in the other."),
-  boundaryTolerance: ratioBelow(64).default(2).describe("Pixels between boundary pixels that count as the same."),
-  thresholdFloor: ratio().default(0.01).describe("The lowest detection score that the search for the best threshold looks at."),
-  maxCandidates: integer(1).default(1000).describe("Of a tile, in that search; those above bboxThreshold stay in any case."),
-});
-export type EvaluationConfig = z.output<typeof evaluationSchema>;
+export const evaluationSchema = once(() =>
+  zod().strictObject({
+    iouThreshold: ratioBelow(1)
+      .default(0.5)
+      .describe("DeepCell's counts take a cell as found above this IoU; its cutoff1 is 1 - this."),
+    cutoff2: ratio()
+      .default(0.1)
+      .describe("DeepCell's cutoff2: the least IoU of a pair of which one lies at least half in the other."),
+    boundaryTolerance: ratioBelow(64).default(2).describe("Pixels between boundary pixels that count as the same."),
+    thresholdFloor: ratio()
+      .default(0.01)
+      .describe("The lowest detection score that the search for the best threshold looks at."),
+    maxCandidates: integer(1).default(1000).describe("Of a tile, in that search; those above bboxThreshold stay in any case."),
+  }),
+);
+export type EvaluationConfig = z.output<ReturnType<typeof evaluationSchema>>;
 
 /** Settings of `cellsam evaluate --predictions`: how the true masks are read, and how answers are measured. */
-export const truthSchema = z.strictObject({
-  ...labelFields,
-  binaryMasks: flag().default(false).describe("Masks are foreground masks, whose connected parts become the cells."),
-  iouThreshold: evaluationSchema.shape.iouThreshold,
-  cutoff2: evaluationSchema.shape.cutoff2,
-  boundaryTolerance: evaluationSchema.shape.boundaryTolerance,
-});
+export const truthSchema = once(() =>
+  zod().strictObject({
+    ...labelFields(),
+    binaryMasks: flag().default(false).describe("Masks are foreground masks, whose connected parts become the cells."),
+    iouThreshold: evaluationSchema().shape.iouThreshold,
+    cutoff2: evaluationSchema().shape.cutoff2,
+    boundaryTolerance: evaluationSchema().shape.boundaryTolerance,
+  }),
+);
 
 /** Settings of `cellsam predict` and `cellsam evaluate`: a model, how it reads pixels, and how it decides. */
-export const predictSchema = z
-  .strictObject({
-    ...modelFields,
-    ...intensityFields,
-    ...readFields,
-    ...labelFields,
-    inference: inferenceSchema.prefault({}).describe("How boxes become cells, in evaluation and prediction."),
-    evaluation: evaluationSchema.prefault({}).describe("How predictions are measured."),
-  })
-  .superRefine(checkIntensity);
-export type PredictConfig = z.output<typeof predictSchema>;
-export type PredictInput = z.input<typeof predictSchema>;
+export const predictSchema = once(() =>
+  zod()
+    .strictObject({
+      ...modelFields(),
+      ...intensityFields(),
+      ...readFields(),
+      ...labelFields(),
+      inference: inferenceSchema().prefault({}).describe("How boxes become cells, in evaluation and prediction."),
+      evaluation: evaluationSchema().prefault({}).describe("How predictions are measured."),
+    })
+    .superRefine(checkIntensity),
+);
+export type PredictConfig = z.output<ReturnType<typeof predictSchema>>;
+export type PredictInput = z.input<ReturnType<typeof predictSchema>>;
 
 /** The options of the engine's `predict` that a configuration decides. */
 export function predictOptions(

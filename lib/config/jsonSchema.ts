@@ -1,7 +1,8 @@
 /** JSON Schema of the configuration files, for editors: made from the same schemas that check them, in the files' snake_case. */
-import { z } from "zod";
+
 import { snakeCase } from "../names.js";
 import { experimentSchema } from "./experiment.js";
+import { zod } from "./fields.js";
 import { spaceSchema } from "./space.js";
 
 export type JsonSchema = Record<string, unknown>;
@@ -23,7 +24,7 @@ const beside = {
 
 /** The schema of a kind of file (draft 7). */
 export function configSchema(name: SchemaName): JsonSchema {
-  const { $schema, ...schema } = z.toJSONSchema(name === "experiment" ? experimentSchema : spaceSchema, {
+  const { $schema, ...schema } = zod().toJSONSchema(name === "experiment" ? experimentSchema() : spaceSchema(), {
     io: "input",
     target: "draft-7",
   });

@@ -1,20 +1,20 @@
 /** Which network, with which weights, on which device. Shared by training, prediction and evaluation. */
-import { z } from "zod";
-import { choice, flag, integer, path } from "./fields.js";
+import type { z } from "zod";
+import { choice, flag, integer, path, zod } from "./fields.js";
 
 export const sizes = ["vit_b", "vit_l", "vit_h", "tiny"] as const;
 
-export const modelFields = {
+export const modelFields = () => ({
   size: choice(sizes).default("vit_b").describe("Size of the network: vit_b is that of CellSAM; tiny is for trials on a CPU."),
-  sizeOverrides: z
-    .record(z.string(), z.union([z.number(), z.boolean(), z.string(), z.array(z.number())]))
+  sizeOverrides: zod()
+    .record(zod().string(), zod().union([zod().number(), zod().boolean(), zod().string(), zod().array(zod().number())]))
     .default({})
     .describe("Fields of the size table to change, in the table's own spelling, e.g. { image_size: 128 }."),
   generation: choice(["plain", "adv"])
     .default("plain")
     .describe('How images are prepared: "plain" (CellSAM 1.0 weights) or "adv" (1.2 weights).'),
   weights: path().nullable().default(null).describe("A .pth or .safetensors file; null trains from scratch."),
-  device: z
+  device: zod()
     .string()
     .regex(/^(auto|cpu|cuda(:\d+)?)$/, { error: "must be auto, cpu, cuda or cuda:N" })
     .default("auto")
@@ -25,6 +25,6 @@ export const modelFields = {
     .describe("Seed of everything that is drawn but the splits."),
   threads: integer(0, 1024).default(0).describe("Compute threads; 0: all cores."),
   deterministic: flag().default(false).describe("Uses only operations that give the same bits every time."),
-};
+});
 
-export type ModelConfig = z.output<z.ZodObject<typeof modelFields>>;
+export type ModelConfig = z.output<z.ZodObject<ReturnType<typeof modelFields>>>;

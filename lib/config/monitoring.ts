@@ -1,7 +1,7 @@
 /** What a run records beside its results, and which weights it keeps beside the best. Names and defaults are the Python module's. */
 import { flag, integer, zeroOrInteger } from "./fields.js";
 
-export const monitoringFields = {
+export const monitoringFields = () => ({
   tensorboard: flag().default(true).describe("Writes TensorBoard event files to logs/tensorboard."),
   logFreq: integer(1).default(10).describe("Every so many steps one goes to logs/events.jsonl and to TensorBoard."),
   saveCheckpoints: flag().default(true).describe("Keeps weights of epochs on the way, s1_epoch_25.pth and so on."),
@@ -13,4 +13,4 @@ export const monitoringFields = {
   saveFinalModel: flag()
     .default(false)
     .describe("Also keeps the weights of each stage's last epoch, final_model_s1.pth and final_model_s2.pth."),
-};
+});

@@ -2,9 +2,10 @@
  * Turns unknown input into a checked configuration. All problems are reported at once, each with its key, the allowed range and,
  * for an unknown key, the nearest known one.
  */
-import { z } from "zod";
+import type { z } from "zod";
 import { CellsamError } from "../errors.js";
 import { snakeCase } from "../names.js";
+import { zod } from "./fields.js";
 import { nearest } from "./nearest.js";
 import { fromSnake } from "./python.js";
 
@@ -16,10 +17,10 @@ export interface ConfigProblem {
 function unwrap(schema: unknown): unknown {
   let inner = schema;
   while (
-    inner instanceof z.ZodOptional ||
-    inner instanceof z.ZodDefault ||
-    inner instanceof z.ZodPrefault ||
-    inner instanceof z.ZodNullable
+    inner instanceof zod().ZodOptional ||
+    inner instanceof zod().ZodDefault ||
+    inner instanceof zod().ZodPrefault ||
+    inner instanceof zod().ZodNullable
   ) {
     inner = inner.unwrap();
   }
@@ -30,9 +31,9 @@ function unwrap(schema: unknown): unknown {
 export function knownKeys(schema: z.ZodType, path: readonly PropertyKey[] = []): string[] {
   let inner = unwrap(schema);
   for (const step of path) {
-    inner = inner instanceof z.ZodObject ? unwrap(inner.shape[step as string]) : undefined;
+    inner = inner instanceof zod().ZodObject ? unwrap(inner.shape[step as string]) : undefined;
   }
-  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+  return inner instanceof zod().ZodObject ? Object.keys(inner.shape) : [];
 }
 
 /** What to say about a key that is none of `known`. */

@@ -1,6 +1,8 @@
 /** How a hyper-parameter search is run: what is measured, how many trials at once, and which trials are ended early. */
-import { z } from "zod";
-import { choice, integer, path } from "./fields.js";
+
+import type { z } from "zod";
+import { once } from "../lazily.js";
+import { choice, integer, path, zod } from "./fields.js";
 import { parseConfig } from "./parse.js";
 
 export const pruners = ["none", "asha", "folds"] as const;
@@ -9,54 +11,61 @@ export const pruners = ["none", "asha", "folds"] as const;
 const prunerDefaults = { eta: ["asha", 3], minEpochs: ["asha", 1], minFolds: ["folds", 2] } as const;
 
 const name = () =>
-  z
+  zod()
     .string({ error: "must be a name" })
     .regex(/^[A-Za-z_][\w]*(\.[A-Za-z_]\w*)*$/, { error: "must be a name, or names joined by dots" });
 
-export const searchSchema = z
-  .strictObject({
-    /** Folder of the search: its own files, one experiment per trial, and the tiles that all trials share. */
-    outputDir: path(),
-    /** Trials that run at the same time, each in a process of its own. */
-    maxParallel: integer(1, 256).default(1),
-    /** The group of a trial's result that holds the metric. */
-    metricName: name().default("best_f1"),
-    metricKey: name().default("f1"),
-    /** Whether the highest or the lowest value wins; unset: "min" for losses, else "max". */
-    mode: choice(["max", "min"]).optional(),
-    /** Of random search; unset: the base configuration's. */
-    seed: integer(0, 2 ** 32 - 1).optional(),
-    /** More trials than this are refused. */
-    maxTrials: integer(1).default(256),
-    /** Ends hopeless trials early: "asha" after epochs, "folds" after folds. */
-    pruner: choice(pruners).default("none"),
-    /** Of asha: of `eta` trials that reach a rung one goes on, and rungs are `eta` times apart. */
-    eta: integer(2).default(prunerDefaults.eta[1]),
-    /** Of asha: epochs of a stage before its first rung. */
-    minEpochs: integer(1).default(prunerDefaults.minEpochs[1]),
-    /** Of folds: folds that a trial finishes before it can be ended. */
-    minFolds: integer(2).default(prunerDefaults.minFolds[1]),
-    /** Devices to hand out in turn, e.g. ["cuda:0", "cuda:1"]; empty: the base configuration's for all. */
-    devices: z
-      .array(z.string().regex(/^(cpu|cuda(:\d+)?)$/, { error: "must be cpu, cuda or cuda:N" }), {
-        error: "must be a list of devices",
-      })
-      .default([]),
-    /** Best trials listed in the results. */
-    topK: integer(1).default(10),
-  })
-  .superRefine((options, context) => {
-    for (const [key, [pruner, value]] of Object.entries(prunerDefaults)) {
-      if (options.pruner !== pruner && options[key as keyof typeof prunerDefaults] !== value)
-        context.addIssue({ code: "custom", path: [key], message: `has no effect without pruner: ${pruner}` });
-    }
-  })
-  .transform((options) => ({ ...options, mode: options.mode ?? (/loss/i.test(options.metricKey) ? "min" : "max") }) as const);
+export const searchSchema = once(() =>
+  zod()
+    .strictObject({
+      /** Folder of the search: its own files, one experiment per trial, and the tiles that all trials share. */
+      outputDir: path(),
+      /** Trials that run at the same time, each in a process of its own. */
+      maxParallel: integer(1, 256).default(1),
+      /** The group of a trial's result that holds the metric. */
+      metricName: name().default("best_f1"),
+      metricKey: name().default("f1"),
+      /** Whether the highest or the lowest value wins; unset: "min" for losses, else "max". */
+      mode: choice(["max", "min"]).optional(),
+      /** Of random search; unset: the base configuration's. */
+      seed: integer(0, 2 ** 32 - 1).optional(),
+      /** More trials than this are refused. */
+      maxTrials: integer(1).default(256),
+      /** Ends hopeless trials early: "asha" after epochs, "folds" after folds. */
+      pruner: choice(pruners).default("none"),
+      /** Of asha: of `eta` trials that reach a rung one goes on, and rungs are `eta` times apart. */
+      eta: integer(2).default(prunerDefaults.eta[1]),
+      /** Of asha: epochs of a stage before its first rung. */
+      minEpochs: integer(1).default(prunerDefaults.minEpochs[1]),
+      /** Of folds: folds that a trial finishes before it can be ended. */
+      minFolds: integer(2).default(prunerDefaults.minFolds[1]),
+      /** Devices to hand out in turn, e.g. ["cuda:0", "cuda:1"]; empty: the base configuration's for all. */
+      devices: zod()
+        .array(
+          zod()
+            .string()
+            .regex(/^(cpu|cuda(:\d+)?)$/, { error: "must be cpu, cuda or cuda:N" }),
+          {
+            error: "must be a list of devices",
+          },
+        )
+        .default([]),
+      /** Best trials listed in the results. */
+      topK: integer(1).default(10),
+    })
+    .superRefine((options, context) => {
+      for (const [key, [pruner, value]] of Object.entries(prunerDefaults)) {
+        if (options.pruner !== pruner && options[key as keyof typeof prunerDefaults] !== value)
+          context.addIssue({ code: "custom", path: [key], message: `has no effect without pruner: ${pruner}` });
+      }
+    })
+    .transform((options) => ({ ...options, mode: options.mode ?? (/loss/i.test(options.metricKey) ? "min" : "max") }) as const),
+);
 
-export type SearchOptions = z.output<typeof searchSchema>;
-export type SearchInput = z.input<typeof searchSchema>;
+export type SearchOptions = z.output<ReturnType<typeof searchSchema>>;
+export type SearchInput = z.input<ReturnType<typeof searchSchema>>;
 
 /** @throws CellsamError ERR_CONFIG */
 export function searchOptions(input: unknown): SearchOptions {
-  return parseConfig("HyperparameterOptimizer", searchSchema, input);
+  return parseConfig("HyperparameterOptimizer", searchSchema(), input);
 }

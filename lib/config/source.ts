@@ -1,36 +1,41 @@
 /** How image files and annotations are read: which page, channels and slice of an image, which kind of annotation, which further data sets. */
-import { z } from "zod";
-import { choice, integer, path } from "./fields.js";
+
+import { choice, integer, path, zod } from "./fields.js";
 
 const extensions = () =>
-  z
-    .array(z.string().regex(/^\.[^./\\]+$/, { error: "must be an extension such as .png" }), {
-      error: "must be a list of extensions",
-    })
+  zod()
+    .array(
+      zod()
+        .string()
+        .regex(/^\.[^./\\]+$/, { error: "must be an extension such as .png" }),
+      {
+        error: "must be a list of extensions",
+      },
+    )
     .min(1, { error: "must list at least one extension" })
     .nullable()
     .default(null);
 
 /** What of a file is the image. Training and prediction must agree on these. */
-export const readFields = {
+export const readFields = () => ({
   page: integer(0).nullable().default(null).describe("Page of a TIFF of several pages, from 0."),
-  channels: z
+  channels: zod()
     .array(integer(0), { error: "must be a list of channel numbers" })
     .min(1)
     .max(3)
     .nullable()
     .default(null)
     .describe("Channels to take, from 0: [grey], [nuclei, whole cell], or [red, green, blue]."),
-  slice: z
-    .union([integer(0), z.literal("max")], { error: 'must be a slice number or "max"' })
+  slice: zod()
+    .union([integer(0), zod().literal("max")], { error: 'must be a slice number or "max"' })
     .nullable()
     .default(null)
     .describe('Slice of a z stack, from 0, or "max" for the brightest value over all slices.'),
   frame: integer(0).nullable().default(null).describe("Time point of a series, from 0."),
-};
+});
 
 /** What of an annotation is a cell. */
-export const labelFields = {
+export const labelFields = () => ({
   annotationFormat: choice(["auto", "label_images", "cellpose", "coco", "geojson", "object_folders"])
     .default("auto")
     .describe('Kind of the annotations; "auto" looks at what is there.'),
@@ -39,21 +44,21 @@ export const labelFields = {
     .nullable()
     .default(null)
     .describe("Value of label images for pixels that are neither cell nor background, such as 65535."),
-  categories: z
-    .array(z.string(), { error: "must be a list of names" })
+  categories: zod()
+    .array(zod().string(), { error: "must be a list of names" })
     .min(1)
     .nullable()
     .default(null)
     .describe("Names of the COCO categories that are cells; null: all."),
-};
+});
 
-export const sourceFields = {
-  ...readFields,
-  ...labelFields,
+export const sourceFields = () => ({
+  ...readFields(),
+  ...labelFields(),
   imageExtensions: extensions().describe("Extensions that count as images and as masks; null: every one that is read."),
   maskExtensions: extensions().describe("Extensions that count as masks; null: every one that is read."),
-  additionalDatasets: z
-    .array(z.strictObject({ imgPath: path(), maskPath: path() }), { error: "must be a list of {imgPath, maskPath}" })
+  additionalDatasets: zod()
+    .array(zod().strictObject({ imgPath: path(), maskPath: path() }), { error: "must be a list of {imgPath, maskPath}" })
     .default([])
     .describe("Further folders whose images train with those of imgPath and never validate."),
-};
+});

@@ -2,9 +2,11 @@
  * The space of a hyper-parameter search: which values each searched setting may take. The Python module's 18 lists under their
  * own names; an unset list means the base configuration's single value.
  */
-import { z } from "zod";
+
+import type { z } from "zod";
+import { once } from "../lazily.js";
 import { configClass } from "./configClass.js";
-import { choice, flag, integer, nonNegative, positive } from "./fields.js";
+import { choice, flag, integer, nonNegative, positive, zod } from "./fields.js";
 import { fromSnake, toCamelName } from "./python.js";
 import { stage1Types } from "./stage1.js";
 
@@ -39,10 +41,10 @@ const fields = {
 type FieldName = keyof typeof fields;
 
 const listOf = <T extends z.ZodType>(value: T) =>
-  z.array(value, { error: "must be a list" }).min(1, { error: "must list at least one value" }).optional();
+  zod().array(value, { error: "must be a list" }).min(1, { error: "must list at least one value" }).optional();
 
 const range = (whole: boolean) =>
-  z
+  zod()
     .strictObject({
       min: (whole ? integer(1) : nonNegative()).describe("Lowest value."),
       max: (whole ? integer(1) : nonNegative()).describe("Highest value."),
@@ -54,67 +56,74 @@ const range = (whole: boolean) =>
     })
     .optional();
 
-const setting = z.union([z.string(), z.number(), z.boolean(), z.null()], { error: "must be a single value" });
+const setting = once(() =>
+  zod().union([zod().string(), zod().number(), zod().boolean(), zod().null()], { error: "must be a single value" }),
+);
 
-export const spaceSchema = z
-  .strictObject({
-    stage1LearningRates: listOf(positive()).describe("Learning rates of stage 1."),
-    stage1TotalEpochs: listOf(integer(1)).describe("Epochs of stage 1."),
-    stage1Types: listOf(choice(stage1Types)).describe("What stage 1 trains."),
-    ceLossWeights: listOf(nonNegative()).describe("Weights of the class loss."),
-    bboxLossWeights: listOf(nonNegative()).describe("Weights of the L1 loss of boxes."),
-    giouLossWeights: listOf(nonNegative()).describe("Weights of the GIoU loss."),
-    stage2LearningRates: listOf(positive()).describe("Learning rates of stage 2."),
-    stage2TotalEpochs: listOf(integer(1)).describe("Epochs of stage 2."),
-    focalLossWeights: listOf(nonNegative()).describe("Weights of the focal loss."),
-    focalGammas: listOf(nonNegative()).describe("Focusing exponents of the focal loss."),
-    diceLossWeights: listOf(nonNegative()).describe("Weights of the dice loss."),
-    boundaryLossWeights: listOf(nonNegative()).describe("Weights of the boundary loss."),
-    gammas: listOf(positive()).describe("Exponents of the amounts of stain."),
-    eosinValues: listOf(nonNegative()).describe("Shares of eosin."),
-    dabValues: listOf(nonNegative()).describe("Shares of DAB."),
-    batchSizes: listOf(integer(1)).describe("Tiles in a step."),
-    augmentationFlags: listOf(flag()).describe("With and without augmentation."),
-    complexAugmentationFlags: listOf(flag()).describe("With and without complex augmentation."),
-    ranges: z
-      .strictObject({
-        stage1LearningRates: range(false).describe("Learning rates of stage 1."),
-        stage1TotalEpochs: range(true).describe("Epochs of stage 1."),
-        ceLossWeights: range(false).describe("Weights of the class loss."),
-        bboxLossWeights: range(false).describe("Weights of the L1 loss of boxes."),
-        giouLossWeights: range(false).describe("Weights of the GIoU loss."),
-        stage2LearningRates: range(false).describe("Learning rates of stage 2."),
-        stage2TotalEpochs: range(true).describe("Epochs of stage 2."),
-        focalLossWeights: range(false).describe("Weights of the focal loss."),
-        focalGammas: range(false).describe("Focusing exponents of the focal loss."),
-        diceLossWeights: range(false).describe("Weights of the dice loss."),
-        boundaryLossWeights: range(false).describe("Weights of the boundary loss."),
-        gammas: range(false).describe("Exponents of the amounts of stain."),
-        eosinValues: range(false).describe("Shares of eosin."),
-        dabValues: range(false).describe("Shares of DAB."),
-        batchSizes: range(true).describe("Tiles in a step."),
-      })
-      .prefault({})
-      .describe("Ranges to draw from instead of lists, for random search only."),
-    settings: z
-      .record(z.string(), z.array(setting, { error: "must be a list" }).min(1, { error: "must list at least one value" }))
-      .default({})
-      .describe('Lists for any other setting, by its dotted name: { "stage1_config.weight_decay": [0, 1e-4] }.'),
-  })
-  .superRefine((space, context) => {
-    for (const name of Object.keys(space.ranges) as FieldName[]) {
-      if (space[name] !== undefined)
-        context.addIssue({ code: "custom", path: ["ranges", name], message: `is given beside the list ${name}; keep one` });
-    }
-    for (const path of Object.keys(space.settings)) {
-      const listed = Object.entries(fields).find((entry) => entry[1].path === camelPath(path));
-      if (listed)
-        context.addIssue({ code: "custom", path: ["settings", path], message: `has a list of its own, ${listed[0]}` });
-    }
-  });
+export const spaceSchema = once(() =>
+  zod()
+    .strictObject({
+      stage1LearningRates: listOf(positive()).describe("Learning rates of stage 1."),
+      stage1TotalEpochs: listOf(integer(1)).describe("Epochs of stage 1."),
+      stage1Types: listOf(choice(stage1Types)).describe("What stage 1 trains."),
+      ceLossWeights: listOf(nonNegative()).describe("Weights of the class loss."),
+      bboxLossWeights: listOf(nonNegative()).describe("Weights of the L1 loss of boxes."),
+      giouLossWeights: listOf(nonNegative()).describe("Weights of the GIoU loss."),
+      stage2LearningRates: listOf(positive()).describe("Learning rates of stage 2."),
+      stage2TotalEpochs: listOf(integer(1)).describe("Epochs of stage 2."),
+      focalLossWeights: listOf(nonNegative()).describe("Weights of the focal loss."),
+      focalGammas: listOf(nonNegative()).describe("Focusing exponents of the focal loss."),
+      diceLossWeights: listOf(nonNegative()).describe("Weights of the dice loss."),
+      boundaryLossWeights: listOf(nonNegative()).describe("Weights of the boundary loss."),
+      gammas: listOf(positive()).describe("Exponents of the amounts of stain."),
+      eosinValues: listOf(nonNegative()).describe("Shares of eosin."),
+      dabValues: listOf(nonNegative()).describe("Shares of DAB."),
+      batchSizes: listOf(integer(1)).describe("Tiles in a step."),
+      augmentationFlags: listOf(flag()).describe("With and without augmentation."),
+      complexAugmentationFlags: listOf(flag()).describe("With and without complex augmentation."),
+      ranges: zod()
+        .strictObject({
+          stage1LearningRates: range(false).describe("Learning rates of stage 1."),
+          stage1TotalEpochs: range(true).describe("Epochs of stage 1."),
+          ceLossWeights: range(false).describe("Weights of the class loss."),
+          bboxLossWeights: range(false).describe("Weights of the L1 loss of boxes."),
+          giouLossWeights: range(false).describe("Weights of the GIoU loss."),
+          stage2LearningRates: range(false).describe("Learning rates of stage 2."),
+          stage2TotalEpochs: range(true).describe("Epochs of stage 2."),
+          focalLossWeights: range(false).describe("Weights of the focal loss."),
+          focalGammas: range(false).describe("Focusing exponents of the focal loss."),
+          diceLossWeights: range(false).describe("Weights of the dice loss."),
+          boundaryLossWeights: range(false).describe("Weights of the boundary loss."),
+          gammas: range(false).describe("Exponents of the amounts of stain."),
+          eosinValues: range(false).describe("Shares of eosin."),
+          dabValues: range(false).describe("Shares of DAB."),
+          batchSizes: range(true).describe("Tiles in a step."),
+        })
+        .prefault({})
+        .describe("Ranges to draw from instead of lists, for random search only."),
+      settings: zod()
+        .record(
+          zod().string(),
+          zod().array(setting(), { error: "must be a list" }).min(1, { error: "must list at least one value" }),
+        )
+        .default({})
+        .describe('Lists for any other setting, by its dotted name: { "stage1_config.weight_decay": [0, 1e-4] }.'),
+    })
+    .superRefine((space, context) => {
+      for (const name of Object.keys(space.ranges) as FieldName[]) {
+        if (space[name] !== undefined)
+          context.addIssue({ code: "custom", path: ["ranges", name], message: `is given beside the list ${name}; keep one` });
+      }
+      for (const path of Object.keys(space.settings)) {
+        const listed = Object.entries(fields).find((entry) => entry[1].path === camelPath(path));
+        if (listed)
+          context.addIssue({ code: "custom", path: ["settings", path], message: `has a list of its own, ${listed[0]}` });
+      }
+    }),
+);
 
-export type HyperparameterSpace = z.output<typeof spaceSchema>;
-export type SpaceInput = z.input<typeof spaceSchema>;
+export type HyperparameterSpace = z.output<ReturnType<typeof spaceSchema>>;
+export type SpaceInput = z.input<ReturnType<typeof spaceSchema>>;
 /** @throws CellsamError ERR_CONFIG */
 export const HyperparameterSpace = configClass("HyperparameterSpace", spaceSchema);
 

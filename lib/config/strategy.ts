@@ -1,6 +1,6 @@
 /** Which images train, which validate and which are held out as a test: the strategy, how its splits are drawn, or the file that names them. */
-import { z } from "zod";
-import { choice, flag, fraction, integer, openRatio, path, ratioBelow } from "./fields.js";
+import type { z } from "zod";
+import { choice, flag, fraction, integer, openRatio, path, ratioBelow, zod } from "./fields.js";
 
 export const strategies = ["k_fold", "train_val_split", "full_dataset", "leave_one_group_out"] as const;
 
@@ -8,12 +8,12 @@ export const strategies = ["k_fold", "train_val_split", "full_dataset", "leave_o
 export const splitDefaults = { valRatio: 0.3, testRatio: 0, splitSeed: 23, groupDuplicates: false };
 
 /** What a strategy is made of; the constructors of the strategy classes take these too. */
-export const drawFields = {
+export const drawFields = () => ({
   testRatio: ratioBelow(1)
     .default(splitDefaults.testRatio)
     .describe("Share of the images that is held out as a test: it never trains, and nothing is chosen by it."),
-  testGroups: z
-    .array(z.string({ error: "must be the name of a group" }), { error: "must be a list of groups" })
+  testGroups: zod()
+    .array(zod().string({ error: "must be the name of a group" }), { error: "must be a list of groups" })
     .default([])
     .describe("Groups that are held out as the test, in place of a drawn share; needs `groups`."),
   groups: path()
@@ -24,9 +24,9 @@ export const drawFields = {
     .nullable()
     .default(null)
     .describe("A splits.json to use in place of a draw: one split, or a list with one for each fold."),
-};
+});
 
-export const strategyFields = {
+export const strategyFields = () => ({
   strategy: choice(strategies).default("k_fold").describe("How images are divided between training and validation."),
   kFolds: integer(2).default(5).describe("Number of folds of the strategy k_fold."),
   valRatio: openRatio()
@@ -35,7 +35,7 @@ export const strategyFields = {
   splitSeed: integer(0, 2 ** 32 - 1)
     .default(splitDefaults.splitSeed)
     .describe("Seed of the draw of splits."),
-  ...drawFields,
+  ...drawFields(),
   findDuplicates: flag()
     .default(true)
     .describe("Looks for images that show the same, and warns where they stand on two sides of a split."),
@@ -43,9 +43,9 @@ export const strategyFields = {
     .default(splitDefaults.groupDuplicates)
     .describe("Keeps such images on one side, as if they were a group."),
   duplicateThreshold: fraction().default(0.9).describe("Correlation of two thumbnails from which on images count as the same."),
-};
+});
 
-type StrategySettings = z.output<z.ZodObject<typeof strategyFields>>;
+type StrategySettings = z.output<z.ZodObject<ReturnType<typeof strategyFields>>>;
 
 /** Settings that contradict each other, each with its key. */
 export function strategyProblems(config: StrategySettings): { key: string; message: string }[] {

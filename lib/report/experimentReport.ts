@@ -314,7 +314,7 @@ function configuration(config: Json): string {
     mask_path: _m,
     output_name: _n,
     ...defaults
-  } = record(toSnake(experimentSchema.parse({ imgPath: "-", maskPath: "-", outputName: "defaults" })));
+  } = record(toSnake(experimentSchema().parse({ imgPath: "-", maskPath: "-", outputName: "defaults" })));
   const usual = new Map(rows(defaults) as [string, string][]);
   const changed = all.filter(([key = "", value]) => usual.get(key) !== value);
   const head = ["setting", "value"];

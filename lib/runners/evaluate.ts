@@ -107,7 +107,7 @@ export async function evaluateWeights(
   options: EvaluateWeightsOptions = {},
 ): Promise<Evaluation> {
   const { binaryMasks = false, signal, onProgress = () => undefined } = options;
-  const source = parseConfig("prediction", predictSchema, input);
+  const source = parseConfig("prediction", predictSchema(), input);
   const { pairs } = await loadDataset({ ...source, imgPath, maskPath, binaryMasks }, { ...(signal && { signal }) });
   const { session, config } = await openDetector(input, options);
   try {

@@ -12,7 +12,7 @@ export interface OpenModelOptions {
 
 /** `report` is null where no weights are configured. @throws CellsamError ERR_CHECKPOINT_... for weights that do not fit */
 export async function openModel(
-  config: Pick<PredictConfig, keyof typeof modelFields>,
+  config: Pick<PredictConfig, keyof ReturnType<typeof modelFields>>,
   { device, open, warn }: OpenModelOptions,
 ): Promise<{ session: Session; report: LoadReport | null }> {
   const { size, sizeOverrides, generation, precision, seed, threads, deterministic, weights } = config;

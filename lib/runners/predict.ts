@@ -46,7 +46,7 @@ export async function openDetector(
   input: PredictInput,
   { onWarning = () => undefined, ...options }: Pick<PredictFolderOptions, "openSession" | "onWarning"> = {},
 ): Promise<{ session: Session; config: PredictConfig }> {
-  const config = parseConfig("prediction", predictSchema, input);
+  const config = parseConfig("prediction", predictSchema(), input);
   if (!config.weights) throw new CellsamError("ERR_CONFIG", "weights: give the .pth or .safetensors file of a trained model");
   const device = await resolveDevice(config.device, onWarning);
   const { session, report } = await openModel(config, {
@@ -101,7 +101,7 @@ export async function predictFolder(
   options: PredictFolderOptions,
 ): Promise<PredictedImage[]> {
   const { outputDir, format = "tiff", signal, onProgress } = options;
-  const source = parseConfig("prediction", predictSchema, input);
+  const source = parseConfig("prediction", predictSchema(), input);
   const found = await discover({ imgPath });
   const targets = found.pairs.map(({ stem }) => join(outputDir, `${stem}${extensions[format]}`));
   const scores = join(outputDir, "scores.json");

@@ -17,7 +17,7 @@ export async function trainedConfig(folder: string, fold = 1): Promise<PredictIn
   }
   const trained = fromSnake(await readJson(file)) as ExperimentConfig;
   const config = Object.fromEntries(
-    Object.keys(predictSchema.shape).map((key) => [key, trained[key as keyof ExperimentConfig]]),
+    Object.keys(predictSchema().shape).map((key) => [key, trained[key as keyof ExperimentConfig]]),
   ) as PredictInput;
   return { ...config, weights, inference: { ...trained.inference, tileSize: trained.inference.tileSize ?? trained.tileSize } };
 }

@@ -59,7 +59,7 @@ export abstract class DrawnStrategy implements Strategy {
   #results: StrategyResult[] = [];
 
   constructor(options: DrawnOptions = {}, own: readonly string[] = []) {
-    const known = [...Object.keys(drawFields), "randomSeed", ...own];
+    const known = [...Object.keys(drawFields()), "randomSeed", ...own];
     const unknown = Object.keys(options).filter((key) => !known.includes(key));
     if (unknown.length > 0) {
       const message = `${new.target.name}: unknown option ${unknown.join(", ")}; known are ${known.join(", ")}`;
@@ -148,7 +148,7 @@ export abstract class DrawnStrategy implements Strategy {
   }
 }
 
-export type DrawSettings = z.output<z.ZodObject<typeof drawFields>>;
+export type DrawSettings = z.output<z.ZodObject<ReturnType<typeof drawFields>>>;
 
 /**
  * The splits of any strategy, checked, with the images that only train on the training side.

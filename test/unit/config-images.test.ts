@@ -55,7 +55,7 @@ describe("settings of images", () => {
   ])("%j is refused for training and for prediction", (given, key, message) => {
     const expected = [{ key, message: expect.stringContaining(message) }];
     expect(problems(() => new ExperimentConfig({ ...required, ...given } as never))).toEqual(expected);
-    expect(problems(() => parseConfig("prediction", predictSchema, given))).toEqual(expected);
+    expect(problems(() => parseConfig("prediction", predictSchema(), given))).toEqual(expected);
   });
 
   it("complexAugmentation needs augmentation", () => {
@@ -86,7 +86,7 @@ describe("settings of images", () => {
       onlyNuclei: true,
       gamma: 2.4,
     } as const;
-    expect(Object.keys(changed)).toEqual(Object.keys(intensityFields));
+    expect(Object.keys(changed)).toEqual(Object.keys(intensityFields()));
     const config = { ...new ExperimentConfig(required) };
     expect(predictOptions({ ...config, ...changed })).toMatchObject(changed);
     const keys = new Set([await storeKey([], config, "1")]);

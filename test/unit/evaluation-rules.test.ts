@@ -134,7 +134,7 @@ describe("evaluateModel", () => {
   async function evaluate(options: EvaluateModelOptions = {}, change: (session: Session) => void = () => undefined) {
     const session = await new FakeEngine().openSession({ size: "tiny" });
     change(session);
-    const config = { ...predictSchema.parse({} satisfies PredictInput), binaryMasks: false, tileSize: 0 };
+    const config = { ...predictSchema().parse({} satisfies PredictInput), binaryMasks: false, tileSize: 0 };
     return evaluateModel({ session, config, emit: () => undefined }, pairs, options);
   }
   const failing = (session: Session) => {

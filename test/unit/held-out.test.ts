@@ -16,7 +16,7 @@ test("D28: a threshold that has more detections above it than maxCandidates hold
   const { pairs } = await discover(data);
   const session = await openSession({ device: "cpu", size: "tiny", seed: 1 });
   try {
-    const { inference, evaluation, ...rest } = predictSchema.parse({ weights: "none", evaluation: { maxCandidates: 1 } });
+    const { inference, evaluation, ...rest } = predictSchema().parse({ weights: "none", evaluation: { maxCandidates: 1 } });
     const config = { ...rest, inference: { ...inference, bboxThreshold: 0.99 }, evaluation, binaryMasks: false, tileSize: 64 };
     const context = { session, config, emit: () => undefined } as unknown as EvaluationContext;
     // Weights from scratch give all queries nearly the same small score: one candidate lies above the search's floor.
