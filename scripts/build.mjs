@@ -27,7 +27,7 @@ const memoryPerJob = 1.5 * 2 ** 30;
 const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / memoryPerJob)));
 const env = { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(jobs) };
 
-run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "."]);
+run(process.execPath, ["scripts/compile.mjs"]);
 const libtorch = options.binding ? "" : (options.libtorch ?? (await found()));
 // Configured each time: cmake-js would otherwise build with the libtorch of the last call.
 const switches = Object.entries({

@@ -44,6 +44,7 @@ const layers = [
   ["runners"],
   ["search"],
   ["index"],
+  ["entry"],
   ["cli"],
 ];
 const layerOf = (room) => layers.findIndex((rooms) => rooms.includes(room));

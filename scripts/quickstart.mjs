@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { ready, root, run } from "./ready.mjs";
 
 process.env.CELLSAM_LIBTORCH = ready();
-const { generateSynthetic } = await import("../dist/index.js");
+const { generateSynthetic } = await import("cellsam-train");
 const output = join(root, "output");
 await generateSynthetic({ directory: join(output, "quickstart-data"), images: 160, size: 128, seed: 1 });
 

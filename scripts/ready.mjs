@@ -97,7 +97,7 @@ function sourcesState() {
 export function ready({ tests = false } = {}) {
   requireSystem();
   packages();
-  run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "."]);
+  run(process.execPath, ["scripts/compile.mjs"]);
   const folder = libtorch();
   build(folder, tests);
   return folder;

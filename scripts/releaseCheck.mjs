@@ -105,8 +105,11 @@ function checkPackage() {
   const files = pack.files.map(({ path }) => path);
   const unwanted = /(^|\/)(test|node_modules|build|output)\/|\.(cc|cu|h|tsbuildinfo)$|\.map$/;
   for (const file of files) if (unwanted.test(file)) problems.push(`the package holds ${file}`);
-  for (const file of ["dist/index.js", "dist/index.d.ts", "dist/cli/main.js", "README.md", "LICENSE"]) {
+  for (const file of ["dist/core.js", "dist/entry.js", "dist/index.d.ts", "dist/cli/main.js", "README.md", "LICENSE"]) {
     if (!files.includes(file)) problems.push(`the package lacks ${file}`);
+  }
+  if (!/^export \{[^}]*\} from "\.\/core\.js";\n$/.test(readFileSync(join(root, "dist", "entry.js"), "utf8"))) {
+    problems.push("dist/entry.js loads more than dist/core.js: run `npm run compile`");
   }
   const mega = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
   console.log(`${pack.filename}: ${mega(pack.size)} packed, ${mega(pack.unpackedSize)} unpacked, ${files.length} files`);

@@ -1,5 +1,5 @@
 // node first_step.mjs STORE DEVICE THREADS: opens `tiny`, trains one step of stage 1 and ends.
-import { openSession } from "../../dist/index.js";
+import { openSession } from "cellsam-train";
 
 const [store, device, threads] = process.argv.slice(2);
 const session = await openSession({ size: "tiny", device, threads: Number(threads) });

@@ -1,18 +1,16 @@
 /** Label maps and pictures to disk. Every file appears whole or not at all: it is written beside its place and then renamed. */
-import { randomUUID } from "node:crypto";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { lazily } from "../lazily.js";
-import { encodeNpy } from "./formats/npy.js";
-import { encodeTiff } from "./formats/tiffWriter.js";
 
+const crypto = lazily<typeof import("node:crypto")>("node:crypto");
 const fastPng = lazily<typeof import("fast-png")>("fast-png");
 
 /** Writes a file atomically, making its folder when needed. */
 export async function writeAtomic(path: string, bytes: Uint8Array | string): Promise<void> {
   // A short name of its own: the target's name may already be at the limit of 255 bytes.
-  const temporary = join(dirname(path), `.${randomUUID()}.tmp`);
+  const temporary = join(dirname(path), `.${crypto().randomUUID()}.tmp`);
   try {
     await mkdir(dirname(path), { recursive: true });
     const file = await open(temporary, "wx");
@@ -60,13 +58,17 @@ export async function writeLabels(path: string, labels: { data: Int32Array; shap
         fastPng().encode({ width, height, channels: 1, depth: 16, data: Uint16Array.from(labels.data) }),
       );
     case ".tif":
-    case ".tiff":
+    case ".tiff": {
+      const { encodeTiff } = await import("./formats/tiffWriter.js");
       return writeAtomic(
         path,
         encodeTiff(highest > 65535 ? Uint32Array.from(labels.data) : Uint16Array.from(labels.data), height, width),
       );
-    case ".npy":
+    }
+    case ".npy": {
+      const { encodeNpy } = await import("./formats/npy.js");
       return writeAtomic(path, encodeNpy(labels.data, [height, width]));
+    }
     default:
       throw new CellsamError(
         "ERR_FILE",

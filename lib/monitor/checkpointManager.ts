@@ -9,7 +9,6 @@ import { existsSync } from "node:fs";
 import { copyFile, link, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { CellsamError } from "../errors.js";
-import { fileHash } from "../fileHash.js";
 import { readJson, writeJson } from "./json.js";
 
 export interface SavedWeights {
@@ -181,6 +180,7 @@ export class CheckpointManager {
     const name = basename(wanted);
     const entry = wanted === join(this.checkpointDir, name) ? (await this.#manifest()).files[name] : undefined;
     if (entry) {
+      const { fileHash } = await import("../fileHash.js");
       const sha256 = await fileHash(wanted);
       if (sha256 !== entry.sha256 && sha256 !== entry.next) {
         const message = `${wanted} is not the file that was saved: its content has changed. Restore it, or load another checkpoint`;

@@ -1,24 +1,11 @@
 /** Pictures of a training for the eye: what the model finds beside the truth, and how its losses fell. */
 import { join } from "node:path";
 import { writeAtomic } from "../data/write.js";
-import {
-  boxesOf,
-  type Canvas,
-  type Colour,
-  drawContours,
-  drawFrame,
-  drawImage,
-  type OverlayLabels,
-  PREDICTION,
-  PROMPT,
-  panels,
-  TRUTH,
-  toDisplay,
-} from "./canvas.js";
-import { withCaptions } from "./caption.js";
-import { type Line, lineChart, palette, type Values } from "./charts.js";
-import { writeCanvas } from "./overlay.js";
-import { chartPng } from "./rasterize.js";
+import type { Canvas } from "./canvas.js";
+import type { Values } from "./charts.js";
+
+/** Loaded by the first picture. */
+const drawing = () => import("./trainingPictures.js");
 
 /** Pixels of any range: [H,W], [H,W,C] or, when the first side is 1 or 3 and the last is not, [C,H,W]. */
 export interface VisualImage {
@@ -72,20 +59,9 @@ export class TrainingVisualizer {
     options: PictureOptions = {},
   ): Promise<string | undefined> {
     if (!this.saveEnabled) return undefined;
-    const { canvas, scale, width, height } = paint(image, 1);
-    const panel = { left: 0, width: width * scale };
-    const pixels = ([cx = 0, cy = 0, w = 0, h = 0]: readonly number[]) =>
-      [(cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height].map((value) => value * scale);
-    const line = scale > 1 ? 2 : 1;
-    // One pixel wider, so that green is still seen inside red where both agree.
-    for (const box of gtBoxes) drawFrame(canvas, pixels(box), panel, TRUTH, line + 1);
-    for (const box of predBoxes) drawFrame(canvas, pixels(box), panel, PREDICTION, line);
-    const half = Math.floor(canvas.width / 2);
-    const captioned = await withCaptions(canvas, [
-      { left: 0, width: half, words: `true: ${gtBoxes.length}`, colour: TRUTH },
-      { left: half, width: half, words: `predicted: ${predBoxes.length}`, colour: PREDICTION },
-    ]);
-    return this.#write(captioned, options, "stage1_boxes", `epoch_${epoch}_batch_${options.batchIdx ?? 0}.png`);
+    const { boxPicture } = await drawing();
+    const name = `epoch_${epoch}_batch_${options.batchIdx ?? 0}.png`;
+    return this.#write(await boxPicture(image, predBoxes, gtBoxes), options, "stage1_boxes", name);
   }
 
   /** Three panels: the image with the prompt boxes [n,4] (x0, y0, x1, y1 in pixels, cyan), the true cells, the predicted cells, a colour each. */
@@ -98,30 +74,17 @@ export class TrainingVisualizer {
     options: PictureOptions & { imageIdx?: number } = {},
   ): Promise<string | undefined> {
     if (!this.saveEnabled) return undefined;
-    const { canvas, scale, width, lefts } = paint(image, 3);
-    for (const box of promptBoxes) {
-      const scaled = box.map((value) => value * scale);
-      drawFrame(canvas, scaled, { left: 0, width: width * scale }, PROMPT, scale > 1 ? 2 : 1);
-    }
-    drawInstances(canvas, lefts[1] ?? 0, gtMasks, scale);
-    drawInstances(canvas, lefts[2] ?? 0, predMasks, scale);
+    const { maskPicture } = await drawing();
     const name = `epoch_${epoch}_batch_${options.batchIdx ?? 0}_img_${options.imageIdx ?? 0}.png`;
-    const words = [
-      `prompts: ${promptBoxes.length}`,
-      `true cells: ${boxesOf(flat(gtMasks)).length}`,
-      `predicted cells: ${boxesOf(flat(predMasks)).length}`,
-    ];
-    const captions = words.map((text, i) => ({ left: lefts[i] ?? 0, width: width * scale, words: text }));
-    return this.#write(await withCaptions(canvas, captions), options, "stage2_masks", name);
+    return this.#write(await maskPicture(image, promptBoxes, predMasks, gtMasks), options, "stage2_masks", name);
   }
 
   /** The image beside itself with the cells of one label map, as outputDir/{filename}. */
   async visualizeSingleMask(image: VisualImage, mask: VisualLabels, filename = "mask.png"): Promise<string | undefined> {
     if (!this.saveEnabled) return undefined;
-    const { canvas, scale, lefts } = paint(image, 2);
-    drawInstances(canvas, lefts[1] ?? 0, mask, scale);
+    const { singleMaskPicture, writeCanvas } = await drawing();
     const path = join(this.outputDir, filename);
-    await writeCanvas(path, canvas);
+    await writeCanvas(path, singleMaskPicture(image, mask));
     return path;
   }
 
@@ -132,9 +95,9 @@ export class TrainingVisualizer {
     title = "Training curve",
     filename = "training_curve.png",
   ): Promise<string | undefined> {
-    const lines: Line[] = [{ name: "training", values: train, ...(val && { dashed: true }) }];
-    if (val) lines.push({ name: "validation", values: val, best: lowest(val) });
-    return this.#chart(lineChart({ lines, title, width: 640, height: 400 }), filename);
+    if (!this.saveEnabled) return undefined;
+    const { trainingCurves } = await drawing();
+    return this.#place(filename, await trainingCurves(train, val, title));
   }
 
   /** The parts of a loss over epochs on a logarithmic axis. */
@@ -143,75 +106,21 @@ export class TrainingVisualizer {
     title = "Loss components",
     filename = "loss_components.png",
   ): Promise<string | undefined> {
-    const lines = Object.entries(components).map(([name, values]) => ({ name, values }));
-    return this.#chart(lineChart({ lines, title, log: true, width: 640, height: 400 }), filename);
+    if (!this.saveEnabled) return undefined;
+    const { lossComponents } = await drawing();
+    return this.#place(filename, await lossComponents(components, title));
   }
 
-  async #chart(svg: string, filename: string): Promise<string | undefined> {
-    if (!this.saveEnabled) return undefined;
+  async #place(filename: string, png: Uint8Array): Promise<string> {
     const path = join(this.outputDir, filename);
-    await writeAtomic(path, await chartPng(svg));
+    await writeAtomic(path, png);
     return path;
   }
 
   async #write(canvas: Canvas, { fold, phase = "train" }: PictureOptions, kind: string, name: string): Promise<string> {
+    const { writeCanvas } = await drawing();
     const path = join(this.outputDir, ...(fold === undefined ? [] : [`fold_${fold}`]), phase, kind, name);
     await writeCanvas(path, canvas);
     return path;
   }
-}
-
-/** Number of the epoch with the lowest value, from 1. */
-export function lowest(values: Values): number | undefined {
-  let at: number | undefined;
-  values.forEach((value, i) => {
-    if (value !== null && (at === undefined || value < (values[at - 1] as number))) at = i + 1;
-  });
-  return at;
-}
-
-/** The image in each of `count` panels; small ones are enlarged to 512 px or more by a whole factor. */
-function paint(image: VisualImage, count: number) {
-  const shown = channelsLast(image);
-  const [height = 0, width = 0] = shown.shape;
-  const scale = Math.max(1, Math.ceil(512 / Math.max(height, width)));
-  const { canvas, lefts } = panels(count, width * scale, height * scale);
-  const pixels = toDisplay(shown);
-  for (const left of lefts) drawImage(canvas, left, pixels, width, scale, { width: width * scale, height: height * scale });
-  return { canvas, lefts, scale, width, height };
-}
-
-function channelsLast(image: VisualImage): VisualImage {
-  const [channels = 0, height = 0, width = 0] = image.shape;
-  const first = image.shape.length === 3 && (channels === 1 || channels === 3) && width !== 1 && width !== 3;
-  if (!first) return image;
-  const data = new Float32Array(image.data.length);
-  for (let c = 0; c < channels; c++)
-    for (let i = 0; i < height * width; i++) data[i * channels + c] = image.data[c * height * width + i] ?? 0;
-  return { data, shape: [height, width, channels] };
-}
-
-const hues = palette
-  .slice(0, 6)
-  .map((hex) => [1, 3, 5].map((i) => Number.parseInt(hex.slice(i, i + 2), 16)) as unknown as Colour);
-
-/** Cells tinted and outlined, neighbours by id in different colours. */
-function drawInstances(canvas: Canvas, left: number, labels: VisualLabels, scale: number): void {
-  const [height = 0, width = 0] = labels.shape;
-  const of = (id: number) => hues[id % hues.length] as Colour;
-  for (let y = 0; y < height * scale; y++) {
-    for (let x = 0; x < width * scale; x++) {
-      const id = labels.data[Math.floor(y / scale) * width + Math.floor(x / scale)] ?? 0;
-      if (id <= 0) continue;
-      const at = (y * canvas.width + left + x) * 3;
-      of(id).forEach((value, c) => {
-        canvas.data[at + c] = 0.5 * (canvas.data[at + c] ?? 0) + 0.5 * value;
-      });
-    }
-  }
-  drawContours(canvas, left, flat(labels), scale, [255, 255, 255]);
-}
-
-function flat({ data, shape: [height = 0, width = 0] }: VisualLabels): OverlayLabels {
-  return { data, shape: [height, width] };
 }

@@ -1,11 +1,13 @@
 /**
  * Where libtorch is. Nothing is downloaded here and no network is touched: `cellsam setup` (setup.ts) fills the cache.
  */
-import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { CellsamError } from "../errors.js";
+import { lazily } from "../lazily.js";
+
+const childProcess = lazily<typeof import("node:child_process")>("node:child_process");
 
 export type LibtorchSource = "option" | "CELLSAM_LIBTORCH" | "LIBTORCH" | "LIBTORCH_USE_PYTORCH" | "cache";
 
@@ -132,11 +134,13 @@ function pythonTorch(env: NodeJS.ProcessEnv): string | null {
   const script = "import importlib.util as u; s = u.find_spec('torch'); print(s.origin if s else '')";
   for (const python of env.PYTHON ? [env.PYTHON] : ["python3", "python"]) {
     try {
-      const origin = execFileSync(python, ["-c", script], {
-        encoding: "utf8",
-        env,
-        stdio: ["ignore", "pipe", "ignore"],
-      }).trim();
+      const origin = childProcess()
+        .execFileSync(python, ["-c", script], {
+          encoding: "utf8",
+          env,
+          stdio: ["ignore", "pipe", "ignore"],
+        })
+        .trim();
       if (basename(origin) === "__init__.py") return dirname(origin);
     } catch {
       // This Python is not there; the next one may be.

@@ -1,8 +1,7 @@
 /** What a training strategy is: it turns the list of source images into one or more splits, one training each. */
 import type { z } from "zod";
 import { drawFields } from "../config/strategy.js";
-import { readGroups } from "../data/groups.js";
-import { checkFolds, type Groups, readFolds, type Splits, withTrainingOnly } from "../data/split.js";
+import type { Groups, Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
 import { strictJson, writeJson } from "../monitor/json.js";
 import { aggregateMetrics, type FoldMetrics, foldMetrics, summaryLines } from "../stats/folds.js";
@@ -75,6 +74,8 @@ export abstract class DrawnStrategy implements Strategy {
   /** @throws CellsamError ERR_SPLIT */
   async prepareSplits(sources: readonly string[], known: KnownGroups = {}): Promise<Splits[]> {
     const { duplicates = [], trainingOnly = [] } = known;
+    const { checkFolds, readFolds, withTrainingOnly } = await import("../data/split.js");
+    const { readGroups } = await import("../data/groups.js");
     const groups = typeof this.groups === "string" ? await readGroups(this.groups, sources, trainingOnly) : (this.groups ?? {});
     const { mayLackValidation } = this;
     const together = joined(groups, duplicates);
@@ -156,6 +157,7 @@ export type DrawSettings = z.output<z.ZodObject<ReturnType<typeof drawFields>>>;
  */
 export async function preparedSplits(strategy: Strategy, sources: readonly string[], known: KnownGroups): Promise<Splits[]> {
   const { trainingOnly = [] } = known;
+  const { checkFolds, withTrainingOnly } = await import("../data/split.js");
   const splits = await strategy.prepareSplits(sources, known);
   checkFolds(splits, sources, { mayLackValidation: strategy.mayLackValidation ?? false, trainingOnly });
   return strategy instanceof DrawnStrategy ? splits : withTrainingOnly(splits, trainingOnly);

@@ -15,7 +15,7 @@ beforeAll(async () => {
   // Long enough that no epoch ends before its process does.
   environments.real = { ...process.env, CELLSAM_STRESS_TRAIN: JSON.stringify(await realTraining(100_000)) };
   if (!existsSync(join(root, "dist", "native.js"))) {
-    execFileSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", root], { stdio: "inherit" });
+    execFileSync(process.execPath, [join(root, "scripts", "compile.mjs")], { stdio: "inherit" });
   }
 });
 

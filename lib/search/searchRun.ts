@@ -1,0 +1,88 @@
+/** The work of HyperparameterOptimizer: its trials, each in a process of its own, their ranking, the files and the report. */
+import { availableParallelism } from "node:os";
+import type { ExperimentConfig } from "../config/experiment.js";
+import type { SearchOptions } from "../config/search.js";
+import { type HyperparameterSpace, parametersOf } from "../config/space.js";
+import { CellsamError } from "../errors.js";
+import { writeJson } from "../monitor/json.js";
+import { Log } from "../monitor/log.js";
+import { writeSearchReport } from "../report/searchReport.js";
+import { packageVersion } from "../version.js";
+import type { SearchEvent } from "./events.js";
+import { Journal } from "./journal.js";
+import type { SearchRunOptions } from "./optimizer.js";
+import { trialEntry } from "./process.js";
+import { makePruner } from "./pruner.js";
+import { type SearchResult, searchResult } from "./results.js";
+import { runTrials } from "./run.js";
+import { type SearchPlan, SearchTree } from "./searchTree.js";
+import type { TrialList } from "./trials.js";
+
+const logger = "cellsam.search";
+
+export interface Search extends SearchRunOptions {
+  kind: SearchPlan["kind"];
+  baseConfig: ExperimentConfig;
+  paramSpace: HyperparameterSpace;
+  options: SearchOptions & { seed: number };
+  emit: (event: SearchEvent) => void;
+}
+
+export async function runSearch(search: Search, { trials, notes }: TrialList): Promise<SearchResult> {
+  const { baseConfig, paramSpace, options, emit, signal, trialProgram = trialEntry } = search;
+  signal?.throwIfAborted();
+  if (!trialProgram) throw new CellsamError("ERR_INTERNAL", "dist/search/trialProcess.js is missing; run `npm run build`");
+  const parameters = parametersOf(paramSpace);
+  const paths = parameters.map(({ path }) => path);
+  const pruner = makePruner(options, baseConfig.strategy, paths);
+  const tree = new SearchTree(options.outputDir, baseConfig.outputName);
+  await tree.claim();
+  let journal: Journal | undefined;
+  try {
+    const plan = await tree.open(planOf(search), search);
+    const opened = await Journal.open(tree.journal);
+    journal = opened.journal;
+    const log = new Log(tree.log);
+    const going = opened.lines.length > 0 ? "resumed" : "started";
+    log.info(
+      logger,
+      `${search.kind} search ${going}: ${trials.length} trials, ${options.maxParallel} at a time, ${options.metricName}.${options.metricKey} (${options.mode}), version ${packageVersion}`,
+    );
+    if (pruner) log.info(logger, pruner.rule);
+    for (const message of [...notes, ...(pruner?.notes ?? [])]) {
+      log.warning(logger, message);
+      emit({ type: "notice", level: "warning", message });
+    }
+    const run = { tree, trials, options, threads: plan.threads, entry: trialProgram, journal, lines: opened.lines };
+    const ended = await runTrials({ ...run, pruner, log, emit, signal }).catch((error: unknown) => {
+      if (signal?.aborted) log.info(logger, "search stopped; it can be resumed");
+      else log.error(logger, error instanceof Error ? (error.stack ?? error.message) : String(error));
+      throw error;
+    });
+    const named = trials.map((trial) => ({
+      ...trial,
+      config: { ...trial.config, outputName: tree.trialName(trial.trialId) },
+    }));
+    const names = parameters.map(({ name }) => name);
+    const result = searchResult(named, ended, options, names, pruner?.rule ?? null);
+    await writeJson(tree.results, result);
+    await writeJson(tree.best, result.best_trial.hyperparameters);
+    await writeSearchReport(tree.root).catch((error: Error) =>
+      log.warning(logger, `the report could not be written: ${error.message}`),
+    );
+    log.info(logger, `finished: trial ${result.best_trial.trial_id} is the best with ${result.best_metric_value}`);
+    return result;
+  } finally {
+    await journal?.close();
+    await tree.release();
+  }
+}
+
+function planOf({ kind, baseConfig, paramSpace, options }: Search): SearchPlan {
+  const { metricName, metricKey, mode, seed, pruner, eta, minEpochs, minFolds, maxParallel, outputDir } = options;
+  // With one trial at a time it has all cores; several share them. Fixed once, so that every trial computes alike.
+  const share = maxParallel > 1 ? Math.max(1, Math.floor(availableParallelism() / maxParallel)) : 0;
+  const ranking = { metricName, metricKey, mode, seed, pruner, eta, minEpochs, minFolds };
+  const search = { baseConfig: { ...baseConfig, outputDir }, paramSpace, ...ranking };
+  return { format: 1, package: packageVersion, kind, threads: baseConfig.threads || share, search };
+}
