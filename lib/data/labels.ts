@@ -86,7 +86,9 @@ function survey(ids: Int32Array, width: number): { found: Set<number>; changeSha
   for (let start = 0; start < ids.length; start += width) {
     let left = 0;
     let run = start;
-    for (let i = start; i < start + width; i++) {
+    const end = start + width;
+    for (let i = start; i < end; i++) {
+      while (i + 4 < end && ids[i] === left && ids[i + 1] === left && ids[i + 2] === left && ids[i + 3] === left) i += 4;
       const id = ids[i] as number;
       if (id === left) continue;
       if (id !== 0) found.add(id);
@@ -98,7 +100,7 @@ function survey(ids: Int32Array, width: number): { found: Set<number>; changeSha
       left = id;
       run = i;
     }
-    if (left > 0) pairs += start + width - run - 1;
+    if (left > 0) pairs += end - run - 1;
   }
   return { found, changeShare: pairs === 0 ? 0 : changes / pairs };
 }
