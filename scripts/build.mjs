@@ -10,7 +10,7 @@
 import { availableParallelism, freemem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { root, run } from "./ready.mjs";
+import { fail, foundLibtorch, root, run } from "./ready.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -28,7 +28,9 @@ const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() /
 const env = { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(jobs) };
 
 run(process.execPath, ["scripts/compile.mjs"]);
-const libtorch = options.binding ? "" : (options.libtorch ?? (await found()));
+const libtorch = options.binding ? "" : (options.libtorch ?? foundLibtorch());
+if (!libtorch && !options.binding)
+  fail("No libtorch was found: name one with --libtorch, or run `npx cellsam setup --headers`.");
 // Configured each time: cmake-js would otherwise build with the libtorch of the last call.
 const switches = Object.entries({
   LIBTORCH: libtorch,
@@ -40,17 +42,6 @@ cmakeJs("configure", ...switches);
 cmakeJs("build");
 if (options.tests) run("cmake", ["--build", "build", "--target", "native_tests"], { env });
 if (options.bench) run("cmake", ["--build", "build", "--target", "native_bench"], { env });
-
-/** The libtorch of `cellsam setup` or of the environment, by the rules of the package. */
-async function found() {
-  const { resolveLibtorch } = await import("../dist/runtime/resolve.js");
-  try {
-    return resolveLibtorch().path;
-  } catch (error) {
-    console.error(error.message);
-    process.exit(3);
-  }
-}
 
 function cmakeJs(...args) {
   run(process.execPath, [join(root, "node_modules", "cmake-js", "bin", "cmake-js"), ...args, "--out", "build"], { env });

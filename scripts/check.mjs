@@ -63,6 +63,7 @@ for (const file of files) {
   if (/^lib\/.*\.ts$/.test(file)) checkLib(file);
 }
 checkBinaries();
+checkRelease();
 
 if (problems.length > 0) {
   console.error(problems.join("\n"));
@@ -127,5 +128,18 @@ function checkBinaries() {
     if (/^libcellsam_engine/.test(name) && /\[lib(torch_cuda|c10_cuda|cuda)/.test(dynamic))
       problems.push(`${name}: depends on CUDA, which only libcellsam_cuda may`);
     if (name === "binding.node" && torch) problems.push(`${name}: depends on libtorch`);
+  }
+}
+
+/** The release builds an engine for every torch minor that the package supports, and for no other. */
+function checkRelease() {
+  const file = ".github/workflows/release.yml";
+  const list = /supportedTorch = (\[[^\]]*\])/.exec(readFileSync(join(root, "lib", "runtime", "variants.ts"), "utf8"));
+  const supported = JSON.parse(list[1]).join(" ");
+  const loops = [...readFileSync(join(root, file), "utf8").matchAll(/for torch in ([^;]*);/g)];
+  if (loops.length === 0) problems.push(`${file}: builds no engine that this check can find`);
+  for (const [, versions] of loops) {
+    const minors = versions.replace(/(\d+\.\d+)\.\d+/g, "$1");
+    if (minors !== supported) problems.push(`${file}: builds for torch ${minors}, but supportedTorch is ${supported}`);
   }
 }
