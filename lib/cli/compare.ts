@@ -1,9 +1,9 @@
 /** `cellsam compare`: is experiment B better than experiment A, or is it chance? */
 import { Command } from "commander";
 import { toSnake } from "../config/python.js";
+import { compareExperiments } from "../entry.js";
 import { strictJson } from "../monitor/json.js";
 import type { Comparison } from "../stats/compare.js";
-import { compareExperiments } from "../stats/experiments.js";
 
 export function compareCommand(): Command {
   return new Command("compare")

@@ -2,7 +2,6 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { diagnose } from "../runtime/doctor.js";
 
 const library = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -11,6 +10,7 @@ export function doctorCommand(): Command {
     .description("check this installation: node, libtorch, engine, a training step on each device")
     .option("--json", "print the diagnosis as JSON")
     .action(async (flags: { json?: boolean }) => {
+      const { diagnose } = await import("../runtime/doctor.js");
       const diagnosis = await diagnose({
         packageRoot: dirname(library),
         probe: fileURLToPath(new URL("./doctorProbe.js", import.meta.url)),

@@ -6,7 +6,6 @@ import { applySettings, mergeConfig, type RawConfig } from "../config/load.js";
 import { toSnake } from "../config/python.js";
 import { type Chosen, configTemplate, nameOf, type Preset, presets } from "../config/template.js";
 import { CellsamError } from "../errors.js";
-import { dataFacts } from "../runners/dataFacts.js";
 import { repeated } from "./flags.js";
 
 interface InitFlags {
@@ -35,6 +34,7 @@ export function initCommand(): Command {
       const settings: RawConfig = {};
       applySettings(settings, set);
       const config = new ExperimentConfig({ ...paths, ...settings } as unknown as ExperimentInput);
+      const { dataFacts } = await import("../runners/dataFacts.js");
       const found = images && masks ? await dataFacts(config) : { facts: [], binaryMasks: false };
       const chosen: Chosen = mergeConfig(
         {

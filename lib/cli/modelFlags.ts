@@ -2,7 +2,6 @@
 import type { Command } from "commander";
 import type { PredictInput } from "../config/inference.js";
 import { applySettings, mergeConfig, type RawConfig, readConfigFile, setAt } from "../config/load.js";
-import { trainedConfig } from "../runners/trained.js";
 import { repeated } from "./flags.js";
 
 export interface ModelFlags {
@@ -26,6 +25,7 @@ export function addModelFlags(command: Command): Command {
 
 /** Experiment, file, flags and settings, each over the one before. */
 export async function modelConfig(flags: ModelFlags): Promise<PredictInput> {
+  const { trainedConfig } = await import("../runners/trained.js");
   const trained: RawConfig = flags.experiment ? { ...(await trainedConfig(flags.experiment)) } : {};
   const config = flags.config ? mergeConfig(trained, await readConfigFile(flags.config)) : trained;
   for (const key of ["weights", "size", "device"] as const) {

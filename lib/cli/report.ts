@@ -2,9 +2,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
+import { writeExperimentReport, writeSearchReport } from "../entry.js";
 import { strictJson } from "../monitor/json.js";
-import { writeExperimentReport } from "../report/experimentReport.js";
-import { searchFile, writeSearchReport } from "../report/searchReport.js";
 
 export function reportCommand(): Command {
   return new Command("report")
@@ -13,6 +12,7 @@ export function reportCommand(): Command {
     .option("--json", "print one JSON document on stdout")
     .option("--debug", "print the stack of errors")
     .action(async (folder: string, flags: { json?: boolean }) => {
+      const { searchFile } = await import("../report/searchReport.js");
       const path = await (existsSync(join(folder, searchFile)) ? writeSearchReport(folder) : writeExperimentReport(folder));
       process.stdout.write(flags.json ? `${strictJson({ type: "report", path }, 0)}\n` : `${path}\n`);
     });

@@ -1,7 +1,6 @@
 /** `cellsam setup`: fetches libtorch once, for all projects of this user. */
 import { Command, Option } from "commander";
 import { driverInfo } from "../native.js";
-import { chooseVariant, setupLibtorch } from "../runtime/setup.js";
 import { libtorchVersionPinned, type Variant, variants } from "../runtime/variants.js";
 
 interface SetupFlags {
@@ -29,6 +28,7 @@ export function setupCommand(): Command {
     .option("--force", "replace what is there")
     .option("--json", "print the result as JSON")
     .action(async (flags: SetupFlags) => {
+      const { chooseVariant, setupLibtorch } = await import("../runtime/setup.js");
       const variant = flags.variant === "auto" ? chooseVariant(cudaOfDriver()) : flags.variant;
       const result = await setupLibtorch({
         variant,

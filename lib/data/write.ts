@@ -7,6 +7,10 @@ import { lazily } from "../lazily.js";
 const crypto = lazily<typeof import("node:crypto")>("node:crypto");
 const fastPng = lazily<typeof import("fast-png")>("fast-png");
 
+/** What `writeLabels` writes. */
+export const labelFormats = ["tiff", "png", "npy"] as const;
+export type LabelFormat = (typeof labelFormats)[number];
+
 /** Writes a file atomically, making its folder when needed. */
 export async function writeAtomic(path: string, bytes: Uint8Array | string): Promise<void> {
   // A short name of its own: the target's name may already be at the limit of 255 bytes.

@@ -7,7 +7,7 @@ import { parseConfig } from "../config/parse.js";
 import { checkDataset } from "../data/check.js";
 import { discover } from "../data/discover.js";
 import { pairImage } from "../data/source.js";
-import { writeLabels } from "../data/write.js";
+import { type LabelFormat, writeLabels } from "../data/write.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressEvent } from "../events.js";
 import { writeJson } from "../monitor/json.js";
@@ -17,8 +17,8 @@ import { ofImage } from "./imageError.js";
 import { openModel } from "./model.js";
 import { imageArray } from "./tiles.js";
 
-export const labelFormats = ["tiff", "png", "npy"] as const;
-export type LabelFormat = (typeof labelFormats)[number];
+export type { LabelFormat } from "../data/write.js";
+
 const extensions: Record<LabelFormat, string> = { tiff: ".tif", png: ".png", npy: ".npy" };
 
 export interface PredictFolderOptions {
