@@ -71,7 +71,9 @@ export function evaluateCommand(): Command {
         "--optimize-threshold and --keep-going need --images and a model: label images hold one threshold",
       );
     }
-    const model = (["experiment", "config", "weights", "size", "device"] as const).filter((flag) => flags[flag] !== undefined);
+    const model = (["experiment", "config", "weights", "size", "device", "precision"] as const).filter(
+      (flag) => flags[flag] !== undefined,
+    );
     if (predictions && model.length > 0) {
       const message = `${model.map((flag) => `--${flag}`).join(", ")} needs --images: predictions are compared without a model`;
       throw new CellsamError("ERR_CONFIG", message);

@@ -10,6 +10,7 @@ export interface ModelFlags {
   weights?: string;
   size?: string;
   device?: string;
+  precision?: string;
   set?: string[];
 }
 
@@ -20,6 +21,7 @@ export function addModelFlags(command: Command): Command {
     .option("--weights <file>", ".pth or .safetensors")
     .option("--size <size>", "vit_b, vit_l, vit_h or tiny")
     .option("--device <device>", "auto, cpu, cuda or cuda:N")
+    .option("--precision <precision>", "fp32 or bf16")
     .option("-s, --set <key=value>", "any other setting, e.g. inference.bboxThreshold=0.3; repeatable", repeated);
 }
 
@@ -28,7 +30,7 @@ export async function modelConfig(flags: ModelFlags): Promise<PredictInput> {
   const { trainedConfig } = await import("../runners/trained.js");
   const trained: RawConfig = flags.experiment ? { ...(await trainedConfig(flags.experiment)) } : {};
   const config = flags.config ? mergeConfig(trained, await readConfigFile(flags.config)) : trained;
-  for (const key of ["weights", "size", "device"] as const) {
+  for (const key of ["weights", "size", "device", "precision"] as const) {
     if (flags[key] !== undefined) setAt(config, key, flags[key]);
   }
   applySettings(config, flags.set ?? []);

@@ -4,8 +4,11 @@ import type { ImageArray, openSession, Prediction } from "../session.js";
 import { openDetector } from "./predict.js";
 import { trainedConfig } from "./trained.js";
 
-/** The folder of a finished experiment, with the settings that it was trained with, or weights with settings of one's own. */
-export type PredictorSource = { experiment: string; fold?: number } | PredictInput;
+/**
+ * The folder of a finished experiment, with the settings that it was trained with but for `precision` where that is given, or
+ * weights with settings of one's own.
+ */
+export type PredictorSource = { experiment: string; fold?: number; precision?: PredictInput["precision"] } | PredictInput;
 
 export interface PredictorOptions {
   onWarning?: (message: string) => void;
@@ -25,7 +28,13 @@ export interface Predictor extends AsyncDisposable, Disposable {
 
 /** @throws CellsamError ERR_CONFIG without weights, ERR_CHECKPOINT_MISMATCH without a detector in them */
 export async function openPredictor(source: PredictorSource, options: PredictorOptions = {}): Promise<Predictor> {
-  const input = "experiment" in source ? await trainedConfig(source.experiment, source.fold) : source;
+  let input: PredictInput = source;
+  if ("experiment" in source) {
+    input = {
+      ...(await trainedConfig(source.experiment, source.fold)),
+      ...(source.precision && { precision: source.precision }),
+    };
+  }
   const { session, config } = await openDetector(input, options);
   const settings = predictOptions(config);
   return {

@@ -72,11 +72,12 @@ describe("configuration of a call", () => {
       img_path: "x",
     });
     await writeJson(join(experiment, "models/fold_1/best_model_s1.pth"), {});
-    const stage1Only = await modelConfig({ experiment, set: ["inference.minArea=4"], device: "cpu" });
+    const stage1Only = await modelConfig({ experiment, set: ["inference.minArea=4"], device: "cpu", precision: "bf16" });
     expect(stage1Only).toMatchObject({
       size: "tiny",
       sizeOverrides: { depth: 3 },
       device: "cpu",
+      precision: "bf16",
       inference: { tileSize: 128, minArea: 4 },
     });
     expect(stage1Only.weights).toMatch(/best_model_s1\.pth$/);
