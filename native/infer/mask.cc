@@ -1,6 +1,7 @@
 #include "infer/mask.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -10,20 +11,22 @@ namespace {
 
 std::int32_t narrow(std::int64_t value) { return static_cast<std::int32_t>(value); }
 
-// The runs of set bytes of a row, moved by (dx, dy).
-void append_runs(std::vector<Run>& runs, const std::uint8_t* row, std::int64_t width, std::int64_t dx, std::int64_t y) {
-  for (std::int64_t x = 0; x < width;) {
-    if (row[x] == 0) {
-      ++x;
-      continue;
-    }
-    const std::int64_t begin = x;
-    while (x < width && row[x] != 0) ++x;
-    runs.push_back({narrow(y), narrow(begin + dx), narrow(x + dx)});
-  }
+// The place from `x` on of the next byte `bit` (0 or 1) of a row, or its width.
+std::int64_t next(const std::uint8_t* row, std::int64_t x, std::int64_t width, int bit) {
+  if (x == width) return width;
+  const auto* found = static_cast<const std::uint8_t*>(std::memchr(row + x, bit, static_cast<std::size_t>(width - x)));
+  return found == nullptr ? width : found - row;
 }
 
 }  // namespace
+
+void append_runs(std::vector<Run>& runs, const std::uint8_t* row, std::int64_t width, std::int64_t dx, std::int64_t y) {
+  for (auto x = next(row, 0, width, 1); x < width;) {
+    const auto end = next(row, x, width, 0);
+    runs.push_back({narrow(y), narrow(x + dx), narrow(end + dx)});
+    x = next(row, end, width, 1);
+  }
+}
 
 Window intersect(const Window& a, const Window& b) {
   const std::int64_t x = std::max(a.x, b.x), y = std::max(a.y, b.y);
@@ -61,7 +64,7 @@ Mask to_mask(const Bits& bits) {
 }
 
 Mask crop_mask(const at::Tensor& full, std::int64_t dx, std::int64_t dy) {
-  const auto plain = full.to(at::kCPU).contiguous();
+  const auto plain = full.to(at::kCPU).to(at::kBool).contiguous();
   const auto* bits = static_cast<const std::uint8_t*>(plain.const_data_ptr());
   const std::int64_t height = plain.size(0), width = plain.size(1);
   std::vector<Run> runs;
@@ -144,35 +147,39 @@ Mask clip(const Mask& mask, const Window& within) {
   return from_runs(std::move(runs));
 }
 
+// Row by row, with one set for each piece of background so far; what lies on the window's edge is in the set of the outside.
 void fill_holes(Bits& bits) {
   const std::int64_t width = bits.window.width, height = bits.window.height;
-  if (bits.bits.empty()) return;
-  constexpr std::uint8_t kOutside = 2;
-  std::vector<std::int64_t> open;
-  const auto visit = [&](std::int64_t x, std::int64_t y) {
-    if (x < 0 || y < 0 || x >= width || y >= height) return;
-    auto& bit = bits.bits[static_cast<std::size_t>(y * width + x)];
-    if (bit != 0) return;
-    bit = kOutside;
-    open.push_back(y * width + x);
+  std::vector<Run> gaps;
+  std::vector<std::size_t> sets = {0};  // gap i belongs to the set of sets[i + 1], and so on down; 0 is the outside
+  const auto root = [&sets](std::size_t i) {
+    while (sets[i] != i) i = sets[i] = sets[sets[i]];
+    return i;
   };
-  for (std::int64_t x = 0; x < width; ++x) {
-    visit(x, 0);
-    visit(x, height - 1);
-  }
+  const auto join = [&](std::size_t a, std::size_t b) {
+    a = root(a), b = root(b);
+    sets[std::max(a, b)] = std::min(a, b);
+  };
+  std::size_t above = 0;  // the first gap of the row before that may touch
   for (std::int64_t y = 0; y < height; ++y) {
-    visit(0, y);
-    visit(width - 1, y);
+    const std::size_t first = gaps.size();
+    const auto* row = bits.bits.data() + y * width;
+    for (auto x = next(row, 0, width, 0); x < width;) {
+      const auto end = next(row, x, width, 1);
+      gaps.push_back({narrow(y), narrow(x), narrow(end)});
+      sets.push_back(gaps.size());
+      if (y == 0 || y == height - 1 || x == 0 || end == width) join(gaps.size(), 0);
+      while (above < first && gaps[above].end <= x) ++above;
+      for (auto i = above; i < first && gaps[i].x < end; ++i) join(gaps.size(), i + 1);
+      x = next(row, end, width, 0);
+    }
+    above = first;
   }
-  while (!open.empty()) {
-    const std::int64_t x = open.back() % width, y = open.back() / width;
-    open.pop_back();
-    visit(x - 1, y);
-    visit(x + 1, y);
-    visit(x, y - 1);
-    visit(x, y + 1);
+  for (std::size_t i = 0; i < gaps.size(); ++i) {
+    if (root(i + 1) == 0) continue;
+    auto* row = bits.bits.data() + gaps[i].y * width;
+    std::fill(row + gaps[i].x, row + gaps[i].end, std::uint8_t{1});
   }
-  for (auto& bit : bits.bits) bit = bit != kOutside;
 }
 
 void keep_largest_piece(Bits& bits) {

@@ -52,6 +52,9 @@ struct Bits {
 Bits to_bits(const Mask& mask);
 Mask to_mask(const Bits& bits);
 
+// The runs of ones in a row of zeros and ones, as row `y` and moved by `dx`.
+void append_runs(std::vector<Run>& runs, const std::uint8_t* row, std::int64_t width, std::int64_t dx, std::int64_t y);
+
 // The mask of `runs`, which are in order and do not touch.
 Mask from_runs(std::vector<Run> runs);
 

@@ -36,9 +36,11 @@ at::Tensor paint_by_score(const std::vector<Instance>& instances, std::int64_t h
 
 // The pixels of one label inside of a window that holds them all.
 Bits bits_of(Canvas& canvas, std::int32_t id, const Window& window) {
-  Bits mask{window, {}};
+  Bits mask{window, std::vector<std::uint8_t>(static_cast<std::size_t>(window.area()))};
+  auto* bit = mask.bits.data();
   for (std::int64_t y = window.y; y < window.bottom(); ++y) {
-    for (std::int64_t x = window.x; x < window.right(); ++x) mask.bits.push_back(canvas.at(x, y) == id);
+    const auto* label = &canvas.at(window.x, y);
+    for (std::int64_t x = 0; x < window.width; ++x) *bit++ = label[x] == id;
   }
   return mask;
 }

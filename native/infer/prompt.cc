@@ -8,15 +8,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-#include "infer/postprocess.h"
+#include "infer/full_masks.h"
 
 namespace cellsam::infer {
-namespace {
-
-// Mask pixels that are upsampled at once: 32 M floats are 128 MB, and a few such buffers are alive together.
-constexpr std::int64_t kUpsampledPixels = std::int64_t{1} << 25;
-
-}  // namespace
 
 Prompter::Prompter(model::CellSam& model, const at::Tensor& image, const PredictOptions& options)
     : model_(model), options_(options) {
@@ -41,7 +35,6 @@ std::vector<Instance> Prompter::masks(const at::Tensor& boxes, double iou_thresh
   const auto size = model_->size().image_size;
   const auto pixel_boxes = boxes.to(at::kCPU, at::kDouble).contiguous();
   const auto model_boxes = (pixel_boxes * scale_).to(device, at::kFloat);
-  const std::int64_t at_once = std::max<std::int64_t>(1, kUpsampledPixels / (size * size + height_ * width_));
   model::CellSam model = model_;  // a holder; its networks are not const
   auto& segmenter = model->segmenter();
 
@@ -57,18 +50,13 @@ std::vector<Instance> Prompter::masks(const at::Tensor& boxes, double iou_thresh
     require_finite(answer.logits, "mask logits");
     const auto ious = answer.iou.select(1, 0).to(at::kCPU, at::kDouble);
     const auto good = ious.ge(iou_threshold).nonzero().squeeze(1);
-    for (const auto& rows : good.split(at_once)) {
-      if (rows.numel() == 0) continue;  // splitting nothing gives one empty part
-      const auto low_res = answer.logits.index_select(0, rows.to(device)).to(at::kFloat);
-      const auto full = postprocess_masks(low_res, size, {size, size}, {height_, width_});
-      const auto set = full.sigmoid().gt(options_.mask_threshold).select(1, 0).to(at::kCPU);
-      for (std::int64_t i = 0; i < rows.numel(); ++i) {
-        auto mask = crop_mask(set[i]);
-        if (mask.empty()) continue;
-        const auto row = rows[i].item<std::int64_t>();
-        const auto* box = pixel_boxes.const_data_ptr<double>() + 4 * (begin + row);
-        instances.push_back({std::move(mask), 0, ious[row].item<double>(), {box[0], box[1], box[2], box[3]}, begin + row});
-      }
+    const auto logits = answer.logits.select(1, 0).index_select(0, good.to(device));
+    auto masks = full_masks(logits, {size, height_, width_}, options_.mask_threshold);
+    for (std::size_t i = 0; i < masks.size(); ++i) {
+      if (masks[i].empty()) continue;
+      const auto row = good[static_cast<std::int64_t>(i)].item<std::int64_t>();
+      const auto* box = pixel_boxes.const_data_ptr<double>() + 4 * (begin + row);
+      instances.push_back({std::move(masks[i]), 0, ious[row].item<double>(), {box[0], box[1], box[2], box[3]}, begin + row});
     }
   }
   return instances;

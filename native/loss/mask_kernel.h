@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/axis_taps.h"
 #include "base/isa.h"
-#include "loss/axis_taps.h"
 
 namespace cellsam::loss {
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "loss/axis_taps.h"
+#include "base/axis_taps.h"
 #include "loss/mask_kernel.h"
 
 namespace cellsam::loss {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace cellsam::loss {
+namespace cellsam {
 
 // What the kernels see of it. No code may stand here: it would be compiled for more than one instruction set.
 template <class Number>
@@ -39,4 +39,4 @@ class AxisTaps {
 extern template class AxisTaps<float>;
 extern template class AxisTaps<double>;
 
-}  // namespace cellsam::loss
+}  // namespace cellsam

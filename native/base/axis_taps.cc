@@ -1,9 +1,9 @@
-#include "loss/axis_taps.h"
+#include "base/axis_taps.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace cellsam::loss {
+namespace cellsam {
 
 namespace {
 
@@ -126,4 +126,4 @@ AxisView<Number> AxisTaps<Number>::view() const {
 template class AxisTaps<float>;
 template class AxisTaps<double>;
 
-}  // namespace cellsam::loss
+}  // namespace cellsam

@@ -1,0 +1,131 @@
+#include "infer/full_masks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "base/axis_taps.h"
+#include "infer/postprocess.h"
+
+namespace cellsam::infer {
+namespace {
+
+// Pixels that are upsampled at once on a GPU: 32 M floats are 128 MB, and a few such buffers are alive together.
+constexpr std::int64_t kUpsampledPixels = std::int64_t{1} << 25;
+
+// Places [begin, end) of a row.
+struct Span {
+  std::int64_t begin = 0, end = 0;
+
+  bool empty() const { return begin >= end; }
+  void add(const Span& other) {
+    if (other.empty()) return;
+    *this = empty() ? other : Span{std::min(begin, other.begin), std::max(end, other.end)};
+  }
+};
+
+// One mask after the other, in the same memory. An upsampled logit is a weighted mean of low-resolution ones, so it exceeds the
+// threshold only where one of them does.
+class MaskRows {
+ public:
+  MaskRows(const AxisView<float>& rows, const AxisView<float>& columns, float threshold)
+      : rows_(rows), columns_(columns), threshold_(threshold), spans_(rows.in), mixed_(columns.in), bits_(columns.out) {}
+
+  Mask mask(const float* logits) {
+    for (std::int64_t y = 0; y < rows_.in; ++y) spans_[y] = above(logits + y * columns_.in);
+    std::vector<Run> runs;
+    for (std::int64_t y = 0; y < rows_.out; ++y) {
+      Span high;
+      for (std::int64_t k = 0; k < rows_.taps; ++k) high.add(spans_[rows_.first[y] + k]);
+      if (high.empty()) continue;
+      const auto wide = reached_by(high);
+      mix(logits, y, {columns_.first[wide.begin], columns_.first[wide.end - 1] + columns_.taps});
+      widen(wide);
+      append_runs(runs, bits_.data() + wide.begin, wide.end - wide.begin, wide.begin, y);
+    }
+    runs.shrink_to_fit();
+    return from_runs(std::move(runs));
+  }
+
+ private:
+  // From the first to the last logit of a low-resolution row that exceeds the threshold.
+  Span above(const float* row) const {
+    std::int64_t begin = 0, end = columns_.in;
+    while (begin < end && row[begin] <= threshold_) ++begin;
+    while (end > begin && row[end - 1] <= threshold_) --end;
+    return {begin, end};
+  }
+
+  // The columns of the image in which some of these low-resolution ones have a part.
+  Span reached_by(const Span& low) const {
+    const auto* end = columns_.first + columns_.out;
+    const auto place = [&](std::int64_t first) { return std::lower_bound(columns_.first, end, first) - columns_.first; };
+    return {place(low.begin - columns_.taps + 1), place(low.end)};
+  }
+
+  // mixed_ = row y of the image, at the low resolution's columns.
+  void mix(const float* logits, std::int64_t y, const Span& low) {
+    const auto* from = logits + rows_.first[y] * columns_.in;
+    const auto* weights = rows_.weights + y * rows_.taps;
+    auto* mixed = mixed_.data();
+    for (auto x = low.begin; x < low.end; ++x) mixed[x] = weights[0] * from[x];
+    for (std::int64_t k = 1; k < rows_.taps; ++k) {
+      from += columns_.in;
+      for (auto x = low.begin; x < low.end; ++x) mixed[x] += weights[k] * from[x];
+    }
+  }
+
+  // bits_ = where mixed_, at the image's columns, exceeds the threshold.
+  void widen(const Span& wide) {
+    for (auto x = wide.begin; x < wide.end; ++x) {
+      const auto* from = mixed_.data() + columns_.first[x];
+      const auto* weights = columns_.weights + x * columns_.taps;
+      float sum = weights[0] * from[0];
+      for (std::int64_t k = 1; k < columns_.taps; ++k) sum += weights[k] * from[k];
+      bits_[x] = sum > threshold_;
+    }
+  }
+
+  const AxisView<float> rows_, columns_;
+  const float threshold_;
+  std::vector<Span> spans_;  // of each low-resolution row
+  std::vector<float> mixed_;
+  std::vector<std::uint8_t> bits_;
+};
+
+std::vector<Mask> masks_on_cpu(const at::Tensor& logits, const MaskSize& size, double threshold) {
+  const AxisTaps<float> rows({logits.size(1), size.canvas, size.height}), columns({logits.size(2), size.canvas, size.width});
+  const auto* maps = logits.const_data_ptr<float>();
+  const auto pixels = logits.size(1) * logits.size(2);
+  const auto level = static_cast<float>(std::log(threshold) - std::log1p(-threshold));  // -inf and inf at 0 and 1
+  std::vector<Mask> masks(static_cast<std::size_t>(logits.size(0)));
+  at::parallel_for(0, logits.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
+    MaskRows one(rows.view(), columns.view(), level);
+    for (auto i = begin; i < end; ++i) masks[static_cast<std::size_t>(i)] = one.mask(maps + i * pixels);
+  });
+  return masks;
+}
+
+std::vector<Mask> masks_on_device(const at::Tensor& logits, const MaskSize& size, double threshold) {
+  const auto pixels = size.canvas * size.canvas + size.height * size.width;
+  std::vector<Mask> masks;
+  for (const auto& part : logits.split(std::max<std::int64_t>(1, kUpsampledPixels / pixels))) {
+    const auto full = postprocess_masks(part.unsqueeze(1), size.canvas, {size.canvas, size.canvas}, {size.height, size.width});
+    const auto set = full.sigmoid().gt(threshold).select(1, 0).to(at::kCPU);
+    for (std::int64_t i = 0; i < set.size(0); ++i) masks.push_back(crop_mask(set[i]));
+  }
+  return masks;
+}
+
+}  // namespace
+
+std::vector<Mask> full_masks(const at::Tensor& logits, const MaskSize& size, double threshold) {
+  if (logits.size(0) == 0) return {};
+  const auto plain = logits.to(at::kFloat).contiguous();
+  return plain.is_cpu() ? masks_on_cpu(plain, size, threshold) : masks_on_device(plain, size, threshold);
+}
+
+}  // namespace cellsam::infer
