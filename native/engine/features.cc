@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "engine/stage.h"
+#include "model/epilogues.h"
 #include "model/grid_attention.h"
 #include "weights/sha256.h"
 
@@ -138,7 +139,10 @@ std::string FrozenTrunk::key() const {
        << "\ndtype " << at::toString(dtype_)                                           //
        << "\ndevice " << c10::DeviceTypeName(setting_.device.type(), /*lower_case=*/true);
   // Sums are cut into other parts by other instructions and by another number of threads.
-  if (cpu) text << ' ' << at::get_cpu_capability() << ' ' << at::get_num_threads() << ' ' << model::grid_attention_kernel();
+  if (cpu) {
+    text << ' ' << at::get_cpu_capability() << ' ' << at::get_num_threads() << ' ' << model::grid_attention_kernel().on() << ' '
+         << model::fused_epilogues().on();
+  }
   text << "\ndeterministic " << at::globalContext().deterministicAlgorithms() << '\n';
   weights::Sha256 sum;
   for (const auto& [name, tensor] : weights_) {

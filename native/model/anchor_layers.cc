@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/nn/init.h>
 
+#include "model/epilogues.h"
 #include "model/fused_attention.h"
 #include "model/local_init.h"
 
@@ -26,7 +27,7 @@ AnchorFfnImpl::AnchorFfnImpl(const ModelSize& size) {
 }
 
 at::Tensor AnchorFfnImpl::forward(const at::Tensor& x) {
-  return norm2_->forward(x + linear2_->forward(linear1_->forward(x).relu_()));
+  return norm_of_sum(x, linear2_->forward(linear1_->forward(x).relu_()), *norm2_);
 }
 
 QueryAttentionImpl::QueryAttentionImpl(std::int64_t dim, std::int64_t heads) : heads_(heads) {
@@ -61,7 +62,7 @@ at::Tensor AnchorEncoderLayerImpl::forward(const at::Tensor& cells, const CellPo
                                            const std::optional<at::Tensor>& padding) {
   const auto row = cells + position.row, col = cells + position.col;
   const auto mixed = self_attn_->forward(row.flatten(1, 2), col.flatten(1, 2), row, col, cells, padding);
-  return ffn_->forward(norm1_->forward(cells + mixed.reshape(cells.sizes())));
+  return ffn_->forward(norm_of_sum(cells, mixed.reshape(cells.sizes()), *norm1_));
 }
 
 AnchorDecoderLayerImpl::AnchorDecoderLayerImpl(const ModelSize& size) {
@@ -74,10 +75,10 @@ AnchorDecoderLayerImpl::AnchorDecoderLayerImpl(const ModelSize& size) {
 
 at::Tensor AnchorDecoderLayerImpl::forward(at::Tensor queries, const QueryPosition& query_position, const at::Tensor& cells,
                                            const CellPosition& cell_position, const std::optional<at::Tensor>& padding) {
-  queries = norm2_->forward(queries + self_attn_->forward(queries + query_position.plane, queries));
+  queries = norm_of_sum(queries, self_attn_->forward(queries + query_position.plane, queries), *norm2_);
   const auto seen = cross_attn_->forward(queries + query_position.row, queries + query_position.col, cells + cell_position.row,
                                          cells + cell_position.col, cells, padding);
-  return ffn_->forward(norm1_->forward(queries + seen));
+  return ffn_->forward(norm_of_sum(queries, seen, *norm1_));
 }
 
 }  // namespace cellsam::model

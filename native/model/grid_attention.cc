@@ -4,24 +4,13 @@
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
-#include <string_view>
 
 #include "model/folded_attention.h"
 #include "model/grid_attention_cpu.h"
 
 namespace cellsam::model {
 namespace {
-
-std::atomic<bool>& kernel_switch() {
-  static std::atomic<bool> on = [] {
-    const char* wish = std::getenv("CELLSAM_GRID_ATTENTION");
-    return wish == nullptr || std::string_view(wish) != "0";
-  }();
-  return on;
-}
 
 struct GridAttentionOnCpu : torch::autograd::Function<GridAttentionOnCpu> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& qkv, const at::Tensor& pad,
@@ -53,9 +42,10 @@ struct GridAttentionOnCpu : torch::autograd::Function<GridAttentionOnCpu> {
 
 }  // namespace
 
-bool grid_attention_kernel() { return kernel_switch(); }
-
-void set_grid_attention_kernel(bool on) { kernel_switch() = on; }
+Switch& grid_attention_kernel() {
+  static Switch on("CELLSAM_GRID_ATTENTION");
+  return on;
+}
 
 at::Tensor grid_attention(const at::Tensor& qkv, const at::Tensor& pad, const at::Tensor& table_h, const at::Tensor& table_w,
                           std::int64_t heads, std::int64_t side) {
@@ -63,7 +53,8 @@ at::Tensor grid_attention(const at::Tensor& qkv, const at::Tensor& pad, const at
   const auto fill = pad.to(type), h = table_h.to(type), w = table_w.to(type);
   // Who watches torch's operations, to find the one that made NaN, could not see into the kernel.
   const bool watched = at::hasThreadLocalCallbacks();
-  if (qkv.is_cpu() && kernel_switch() && !watched && can_attend_on_cpu(GridAttentionOnCpu::shape_of(qkv, heads, side), type)) {
+  if (qkv.is_cpu() && grid_attention_kernel().on() && !watched &&
+      can_attend_on_cpu(GridAttentionOnCpu::shape_of(qkv, heads, side), type)) {
     return GridAttentionOnCpu::apply(qkv, fill, h, w, heads, side);
   }
   return folded_attention(qkv, fill, h, w, heads, side);

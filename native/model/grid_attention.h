@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "base/switch.h"
+
 namespace cellsam::model {
 
 // qkv [B,g,g,3*heads*d] -> [B,g,g,heads*d]. Each window of side x side cells attends within itself; side = g is the whole map.
@@ -18,7 +20,6 @@ at::Tensor grid_attention(const at::Tensor& qkv, const at::Tensor& pad, const at
                           std::int64_t heads, std::int64_t side);
 
 // Whether the whole process uses the CPU kernel, on at first. CELLSAM_GRID_ATTENTION=0 in the environment starts with it off.
-bool grid_attention_kernel();
-void set_grid_attention_kernel(bool on);
+Switch& grid_attention_kernel();
 
 }  // namespace cellsam::model

@@ -1,11 +1,8 @@
 // Chooses the lane kernels that this processor can run.
 #include "model/lane_kernels.h"
 
-#include <atomic>
-#include <cstdlib>
-#include <string_view>
-
 #include "base/isa.h"
+#include "base/switch.h"
 
 namespace cellsam::model::lanes {
 
@@ -17,11 +14,8 @@ const Kernels& avx512_bf16_kernels();
 
 namespace {
 
-std::atomic<bool>& flag() {
-  static std::atomic<bool> on = [] {
-    const char* value = std::getenv("CELLSAM_FUSED_ATTENTION");
-    return value == nullptr || std::string_view(value) != "0";
-  }();
+Switch& fused_attention() {
+  static Switch on("CELLSAM_FUSED_ATTENTION");
   return on;
 }
 
@@ -38,8 +32,8 @@ const Kernels* kernels(bool half) {
   return nullptr;
 }
 
-bool enabled() { return flag() && pauses == 0; }
-void set_enabled(bool enabled) { flag() = enabled; }
+bool enabled() { return fused_attention().on() && pauses == 0; }
+void set_enabled(bool enabled) { fused_attention().set(enabled); }
 
 Pause::Pause() { ++pauses; }
 Pause::~Pause() { --pauses; }

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "model/epilogues.h"
+
 namespace cellsam::model {
 
 MlpImpl::MlpImpl(std::int64_t in, std::int64_t hidden, std::int64_t out, std::int64_t depth) {
@@ -30,7 +32,8 @@ FeedForwardImpl::FeedForwardImpl(std::int64_t dim, std::int64_t hidden, Activati
 
 at::Tensor FeedForwardImpl::forward(const at::Tensor& x) {
   const auto hidden = cast_lin1_.forward(*lin1_, x);
-  return cast_lin2_.forward(*lin2_, activation_ == Activation::gelu ? at::gelu(hidden) : at::relu(hidden));
+  if (activation_ == Activation::gelu) return gelu_linear(hidden, *lin2_, cast_lin2_);
+  return cast_lin2_.forward(*lin2_, at::relu(hidden));
 }
 
 }  // namespace cellsam::model

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "model/epilogues.h"
 #include "model/grid_attention.h"
 #include "model/recompute.h"
 
@@ -40,10 +41,10 @@ at::Tensor VitBlockImpl::forward(const at::Tensor& x, Taps* taps) {
 }
 
 at::Tensor VitBlockImpl::compute(const at::Tensor& x, Taps* taps) {
-  const auto mixed = attn_->forward(norm1_->forward(x));
+  const auto mixed = attn_->forward(norm_of(x, *norm1_));
   tap(taps, "block" + std::to_string(index_) + ".attn", mixed);
-  const auto y = x + mixed;
-  const auto out = y + mlp_->forward(norm2_->forward(y));
+  const auto [y, normed] = add_norm(x, mixed, *norm2_);
+  const auto out = sum_of(y, mlp_->forward(normed));
   tap(taps, "block" + std::to_string(index_), out);
   return out;
 }

@@ -110,13 +110,13 @@ void check_values(Checks& checks) {
       // Sums over up to 2304 keys, one after another, in float32.
       const double limit = type == at::kDouble ? 1e-12 : type == at::kFloat ? 3e-5 : 0.02;
       for (const bool kernel : {true, false}) {
-        model::set_grid_attention_kernel(kernel);
+        model::grid_attention_kernel().set(kernel);
         const auto label = name + " " + c10::toString(type) + (kernel ? " kernel" : " folded");
         check_close(checks, label, answers(inputs, attend(inputs)), expected, kernel ? limit : 2 * limit);
       }
     }
   }
-  model::set_grid_attention_kernel(true);
+  model::grid_attention_kernel().set(true);
 }
 
 // A linear layer on the real cells alone, against one on windows that were filled up with zeros.

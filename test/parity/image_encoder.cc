@@ -77,7 +77,7 @@ void compare_encoder(Case& parity) {
 
 void compare(Case& parity) {
   for (const bool kernel : {true, false}) {
-    model::set_grid_attention_kernel(kernel);
+    model::grid_attention_kernel().set(kernel);
     compare_encoder(parity);
   }
 }
