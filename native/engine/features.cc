@@ -16,7 +16,7 @@
 namespace cellsam::engine {
 namespace {
 
-constexpr int kKeyFormat = 1;  // another one: kept features of older versions are not used
+constexpr int kKeyFormat = 2;  // another one: kept features of older versions are not used
 
 constexpr std::size_t kKeyDigits = 32;
 

@@ -4,31 +4,50 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/record_function.h>
 
-namespace cellsam::model {
+#include "model/epilogues.h"
+#include "model/packed_product.h"
 
-at::Tensor FrozenLinear::forward(torch::nn::LinearImpl& layer, const at::Tensor& x) {
+namespace cellsam::model {
+namespace {
+
+constexpr std::int64_t kFewRows = 256;  // below, packing gains nothing
+
+bool is_frozen(const at::Tensor& x) { return x.scalar_type() == at::kFloat && !x.requires_grad() && !x.is_inference(); }
+
+}  // namespace
+
+at::Tensor FrozenLinear::forward(torch::nn::LinearImpl& layer, const at::Tensor& x, bool gelu) {
   const auto& weight = layer.weight;
   const auto device = weight.device().type();
-  const bool cast = at::autocast::is_autocast_enabled(device) && at::autocast::get_autocast_dtype(device) == at::kBFloat16 &&
-                    weight.scalar_type() == at::kFloat && !weight.requires_grad() && !layer.bias.requires_grad() &&
-                    !weight.is_inference() && !layer.bias.is_inference() &&
-                    !at::hasThreadLocalCallbacks();  // a watcher knows the layer by its own weight
-  at::Tensor kept_weight, kept_bias;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto version = cast ? weight._version() + layer.bias._version() : 0;  // each only ever rises
-    if (!cast) {
-      weight_.reset(), bias_.reset();
-      source_ = nullptr;
-    } else if (source_ != weight.const_data_ptr() || version_ != version) {
-      weight_ = weight.detach().to(at::kBFloat16);
-      bias_ = layer.bias.detach().to(at::kBFloat16);
-      source_ = weight.const_data_ptr();
-      version_ = version;
-    }
-    kept_weight = weight_, kept_bias = bias_;
+  const bool half = at::autocast::is_autocast_enabled(device) && at::autocast::get_autocast_dtype(device) == at::kBFloat16;
+  const auto type = half ? at::kBFloat16 : x.scalar_type();
+  const bool watched = at::hasThreadLocalCallbacks();  // a watcher knows the layer by its own weight
+  const bool frozen = is_frozen(weight) && is_frozen(layer.bias) && !watched;
+  const bool packed = frozen && fused_epilogues().on() && !(at::GradMode::is_enabled() && x.requires_grad()) && x.is_cpu() &&
+                      x.numel() / x.size(-1) >= kFewRows && can_pack(weight, type);
+  if (packed) {
+    const auto copy = copy_of(layer, type, /*packed=*/true);
+    return packed_linear(x.to(type).contiguous(), copy.weight, copy.bias, gelu);
   }
-  return cast ? at::linear(x, kept_weight, kept_bias) : layer.forward(x);
+  at::Tensor out;
+  if (frozen && half) {
+    const auto copy = copy_of(layer, type, /*packed=*/false);
+    out = at::linear(x, copy.weight, copy.bias);
+  } else {
+    out = layer.forward(x);
+  }
+  return gelu ? at::gelu(out) : out;
+}
+
+FrozenLinear::Copy FrozenLinear::copy_of(const torch::nn::LinearImpl& layer, at::ScalarType type, bool packed) {
+  const std::lock_guard lock(mutex_);
+  const auto version = static_cast<std::uint32_t>(layer.weight._version() + layer.bias._version());  // each only ever rises
+  if (copy_.source != layer.weight.const_data_ptr() || copy_.version != version || copy_.packed != packed ||
+      copy_.weight.scalar_type() != type) {
+    const auto weight = layer.weight.detach().to(type);
+    copy_ = {layer.weight.const_data_ptr(), version, packed, packed ? pack(weight) : weight, layer.bias.detach().to(type)};
+  }
+  return copy_;
 }
 
 }  // namespace cellsam::model

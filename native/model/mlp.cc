@@ -31,9 +31,9 @@ FeedForwardImpl::FeedForwardImpl(std::int64_t dim, std::int64_t hidden, Activati
 }
 
 at::Tensor FeedForwardImpl::forward(const at::Tensor& x) {
-  const auto hidden = cast_lin1_.forward(*lin1_, x);
-  if (activation_ == Activation::gelu) return gelu_linear(hidden, *lin2_, cast_lin2_);
-  return cast_lin2_.forward(*lin2_, at::relu(hidden));
+  if (activation_ == Activation::relu) return cast_lin2_.forward(*lin2_, at::relu(cast_lin1_.forward(*lin1_, x)));
+  if (at::GradMode::is_enabled()) return gelu_linear(cast_lin1_.forward(*lin1_, x), *lin2_, cast_lin2_);
+  return cast_lin2_.forward(*lin2_, cast_lin1_.forward_gelu(*lin1_, x));
 }
 
 }  // namespace cellsam::model

@@ -4,6 +4,7 @@
 #include "model/cellfinder.h"
 
 #include "infer/postprocess.h"
+#include "model/epilogues.h"
 #include "model/lane_kernels.h"
 #include "parity/network.h"
 
@@ -98,6 +99,7 @@ void compare_once(Case& parity) {
 void compare(Case& parity) {
   for (const bool fused : {true, false}) {
     model::lanes::set_enabled(fused);
+    model::fused_epilogues().set(fused);
     compare_once(parity);
   }
 }

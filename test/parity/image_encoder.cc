@@ -3,6 +3,7 @@
 // links: model
 #include "model/image_encoder.h"
 
+#include "model/epilogues.h"
 #include "model/grid_attention.h"
 #include "parity/network.h"
 #include "parity/pil_resize.h"
@@ -78,6 +79,7 @@ void compare_encoder(Case& parity) {
 void compare(Case& parity) {
   for (const bool kernel : {true, false}) {
     model::grid_attention_kernel().set(kernel);
+    model::fused_epilogues().set(kernel);
     compare_encoder(parity);
   }
 }

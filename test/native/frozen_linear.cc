@@ -1,0 +1,92 @@
+// A linear layer with frozen weights against its definition in float64: packed, cast or as it is, with and without GELU, before
+// and after its weights change. Prints the lines that a parity program prints.
+// links: model
+#include "model/frozen_linear.h"
+
+#include <ATen/autocast_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "base/isa.h"
+#include "model/epilogues.h"
+#include "model/packed_product.h"
+#include "native/checks.h"
+
+namespace cellsam::test {
+namespace {
+
+at::Tensor by_definition(const torch::nn::LinearImpl& layer, const at::Tensor& x, bool gelu) {
+  const auto y =
+      at::linear(x.detach().to(at::kDouble), layer.weight.detach().to(at::kDouble), layer.bias.detach().to(at::kDouble));
+  return gelu ? 0.5 * y * (1 + at::erf(y / std::sqrt(2.0))) : y;
+}
+
+void check_layer(Checks& checks, const std::string& label, model::FrozenLinear& frozen, torch::nn::LinearImpl& layer,
+                 const at::Tensor& x, double limit) {
+  for (const bool gelu : {false, true}) {
+    const auto got = gelu ? frozen.forward_gelu(layer, x) : frozen.forward(layer, x);
+    const auto expected = by_definition(layer, x, gelu);
+    checks.near(label + (gelu ? ", gelu" : ""),
+                (got.detach().to(at::kDouble) - expected).abs().max().item<double>() / expected.abs().max().item<double>(), 0,
+                limit);
+  }
+}
+
+void check_all(Checks& checks, const std::string& label, bool half) {
+  at::autocast::set_autocast_enabled(at::kCPU, half);
+  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+  const double limit = half ? 0.01 : 1e-5;
+  for (const auto rows : {3, 300}) {  // few are not packed
+    const auto name = label + (half ? " bf16 " : " fp32 ") + std::to_string(rows) + " rows";
+    torch::nn::Linear layer(40, 56);
+    model::FrozenLinear frozen;
+    const auto x = at::randn({2, rows, 40});
+    check_layer(checks, name + " trained", frozen, *layer, x, limit);
+    for (auto& parameter : layer->parameters()) parameter.set_requires_grad(false);
+    check_layer(checks, name + " frozen", frozen, *layer, x, limit);
+    check_layer(checks, name + " of slices", frozen, *layer, at::randn({40, 2 * rows}).t(), limit);
+    {
+      at::NoGradGuard no_grad;
+      layer->weight.mul_(-2), layer->bias.add_(1);
+    }
+    check_layer(checks, name + " written to", frozen, *layer, x, limit);
+    layer->weight = at::randn({56, 40});
+    check_layer(checks, name + " replaced", frozen, *layer, x, limit);
+    const auto leaf = x.clone().requires_grad_(true);
+    check_layer(checks, name + " inside a graph", frozen, *layer, leaf, limit);
+    const auto slope = torch::autograd::grad({frozen.forward_gelu(*layer, leaf).sum()}, {leaf})[0];
+    const auto wide = x.to(at::kDouble).requires_grad_(true);
+    const auto y = at::linear(wide, layer->weight.to(at::kDouble), layer->bias.to(at::kDouble));
+    const auto sought = torch::autograd::grad({(0.5 * y * (1 + at::erf(y / std::sqrt(2.0)))).sum()}, {wide})[0];
+    checks.near(name + " slope", (slope - sought).abs().max().item<double>() / sought.abs().max().item<double>(), 0, 2 * limit);
+  }
+  at::autocast::clear_cache();
+  at::autocast::set_autocast_enabled(at::kCPU, false);
+}
+
+// Bits must not depend on how many rows were seen first, since kept features are compared by them.
+void check_order(Checks& checks) {
+  torch::nn::Linear layer(64, 96);
+  for (auto& parameter : layer->parameters()) parameter.set_requires_grad(false);
+  model::FrozenLinear small_first, large_first;
+  const auto small = at::randn({256, 64}), large = at::randn({2048, 64});
+  const auto a = small_first.forward(*layer, small), b = small_first.forward(*layer, large);
+  const auto c = large_first.forward(*layer, large), d = large_first.forward(*layer, small);
+  checks.holds("the same bits whatever came first", a.equal(d) && b.equal(c));
+}
+
+}  // namespace
+}  // namespace cellsam::test
+
+int main() {
+  using namespace cellsam;
+  at::manual_seed(11);
+  test::Checks checks;
+  std::fprintf(stderr, "packs: %d\n", model::can_pack(at::zeros({8, 8}), at::kFloat));
+  for (const bool fused : {true, false}) {
+    model::fused_epilogues().set(fused);
+    for (const bool half : {false, true}) test::check_all(checks, fused ? "packed" : "plain", half);
+  }
+  model::fused_epilogues().set(true);
+  test::check_order(checks);
+  return checks.finish("frozen_linear");
+}
