@@ -1,6 +1,10 @@
-/** The package's own version, as result and resume files record it. */
+/** The package's own folder, and its version as result and resume files record it. */
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
-const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+export const packageFolder = fileURLToPath(new URL("..", import.meta.url));
+
+const manifest = JSON.parse(readFileSync(join(packageFolder, "package.json"), "utf8")) as { version: string };
 
 export const packageVersion = manifest.version;

@@ -1,7 +1,7 @@
 /**
  * `npm run release:check`: refuses a package that would fail on a user's machine. For each platform: is every binary there, is
- * it stripped, does it export and need only what it should, does it run on the system it is promised for; and does the package
- * hold what it should and nothing else?
+ * it stripped, does it export and need only what it should, does it run on the system it is promised for; are the shipped weights
+ * sound; and does the package hold what it should and nothing else?
  *
  *   --platform NAME   linux-x64, ...; may stand again; default: every platform that is released
  *   --torch A.B       a torch minor that needs an engine; may stand again; default: all that are supported
@@ -13,7 +13,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "./ready.mjs";
+import { weightsProblems } from "./weightsCheck.mjs";
 
+const { shippedNames, weightsFile } = await import("../dist/config/shippedWeights.js");
 const { compareVersions } = await import("../dist/runtime/setup.js");
 const { releasedPlatforms, supportedTorch } = await import("../dist/runtime/variants.js");
 const { values: options } = parseArgs({
@@ -30,6 +32,9 @@ const newestGlibc = options.glibc ?? "2.28"; // PyTorch's wheels are manylinux_2
 const problems = [];
 
 for (const platform of platforms) checkPlatform(platform);
+for (const name of shippedNames) {
+  for (const problem of weightsProblems(weightsFile(name))) problems.push(`the weights ${name}: the file ${problem}`);
+}
 checkPackage();
 
 if (problems.length > 0) {
@@ -103,9 +108,18 @@ function checkPackage() {
   }
   const [pack] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json"], { cwd: root, encoding: "utf8" }));
   const files = pack.files.map(({ path }) => path);
+  const weightsFiles = shippedNames.flatMap((name) => [`models/${name}.safetensors`, `models/${name}.md`]);
   const unwanted = /(^|\/)(test|node_modules|build|output)\/|\.(cc|cu|h|tsbuildinfo)$|\.map$/;
   for (const file of files) if (unwanted.test(file)) problems.push(`the package holds ${file}`);
-  for (const file of ["dist/core.js", "dist/entry.js", "dist/index.d.ts", "dist/cli/main.js", "README.md", "LICENSE"]) {
+  for (const file of [
+    "dist/core.js",
+    "dist/entry.js",
+    "dist/index.d.ts",
+    "dist/cli/main.js",
+    "README.md",
+    "LICENSE",
+    ...weightsFiles,
+  ]) {
     if (!files.includes(file)) problems.push(`the package lacks ${file}`);
   }
   if (!/^export \{[^}]*\} from "\.\/core\.js";\n$/.test(readFileSync(join(root, "dist", "entry.js"), "utf8"))) {

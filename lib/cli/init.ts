@@ -4,6 +4,7 @@ import { Command, Option } from "commander";
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { applySettings, mergeConfig, type RawConfig } from "../config/load.js";
 import { toSnake } from "../config/python.js";
+import { shippedSettings } from "../config/shippedWeights.js";
 import { type Chosen, configTemplate, nameOf, type Preset, presets } from "../config/template.js";
 import { CellsamError } from "../errors.js";
 import { repeated } from "./flags.js";
@@ -24,7 +25,7 @@ export function initCommand(): Command {
     .option("--images <path>", "folder of images")
     .option("--masks <path>", "folder of label masks")
     .option("--name <name>", "name of the experiment")
-    .option("--weights <file>", "weights to start from")
+    .option("--weights <file>", "weights to start from, a file or cellsam-tiny")
     .addOption(new Option("--preset <preset>", "starting point").choices(Object.keys(presets)))
     .option("-s, --set <key=value>", "a setting to write and to read the data with, e.g. channels=[0,1]; repeatable", repeated)
     .option("--debug", "print the stack of errors")
@@ -41,9 +42,9 @@ export function initCommand(): Command {
           img_path: images ?? "path/to/images",
           mask_path: masks ?? "path/to/masks",
           output_name: name ?? (preset ? `${nameOf(images ?? "my")}_${preset}` : nameOf(images ?? "my_experiment")),
-          ...(weights && { weights }),
           ...(found.binaryMasks && { binary_masks: true }),
           ...(preset && presets[preset]),
+          ...(weights && { weights, ...(toSnake(shippedSettings(weights)) as RawConfig) }),
         },
         toSnake(settings) as RawConfig,
       );

@@ -18,7 +18,7 @@ export function addModelFlags(command: Command): Command {
   return command
     .option("-e, --experiment <folder>", "a finished experiment: its model and its settings")
     .option("-c, --config <file>", "settings of model and inference, YAML or JSON")
-    .option("--weights <file>", ".pth or .safetensors")
+    .option("--weights <file>", ".pth or .safetensors, or cellsam-tiny, which comes with the package")
     .option("--size <size>", "vit_b, vit_l, vit_h or tiny")
     .option("--device <device>", "auto, cpu, cuda or cuda:N")
     .option("--precision <precision>", "fp32 or bf16")

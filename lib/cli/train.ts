@@ -52,7 +52,7 @@ export function addConfigFlags(command: Command): Command {
     .option("--name <name>", "name of the experiment")
     .option("--output-dir <path>", "folder of experiments (default: output)")
     .option("--size <size>", "vit_b, vit_l, vit_h or tiny")
-    .option("--weights <file>", "weights to start from, .pth or .safetensors (default: from scratch)")
+    .option("--weights <file>", "weights to start from, .pth or .safetensors, or cellsam-tiny (default: from scratch)")
     .option("--device <device>", "auto, cpu, cuda or cuda:N")
     .option("--precision <precision>", "fp32 or bf16")
     .option("--seed <n>", "seed of everything but the split", integerFlag)

@@ -151,16 +151,17 @@ type ConfigClass<S extends z.ZodType, M> = new (input?: z.input<S>) => z.output<
 
 /**
  * A class whose instances are checked configurations, `new Stage1Config({ patience: 3 })`, with `extra` methods of its own. Making it
- * does not build `schema`.
+ * does not build `schema`. `prepare` completes the input with defaults that depend on it.
  */
 export function configClass<S extends z.ZodObject, M extends object = object>(
   title: string,
   schema: () => S,
   extra: M & ThisType<z.output<S>> = {} as M,
+  prepare: (input: unknown) => unknown = (input) => input,
 ): ConfigClass<S, M> {
   class CheckedConfig {
     constructor(input?: z.input<S>) {
-      const values = frozen(parseConfig(title, schema(), input ?? {})) as RawConfig;
+      const values = frozen(parseConfig(title, schema(), prepare(input ?? {}))) as RawConfig;
       expose(this, schema(), { root: { title, schema: schema(), values }, path: [] });
     }
   }

@@ -9,6 +9,7 @@ import { flag, integer, path, zod } from "./fields.js";
 import { evaluationSchema, inferenceSchema } from "./inference.js";
 import { modelFields } from "./model.js";
 import { monitoringFields } from "./monitoring.js";
+import { checkShipped, overShipped } from "./shippedWeights.js";
 import { sourceFields } from "./source.js";
 import { stage1Schema } from "./stage1.js";
 import { stage2Schema } from "./stage2.js";
@@ -58,6 +59,7 @@ export const experimentSchema = once(() =>
     })
     .superRefine((config, context) => {
       checkIntensity(config, context);
+      checkShipped(config, context);
       if (config.complexAugmentation && !config.augmentation) {
         context.addIssue({
           code: "custom",
@@ -82,5 +84,5 @@ export const experimentSchema = once(() =>
 
 export type ExperimentConfig = z.output<ReturnType<typeof experimentSchema>>;
 /** @throws CellsamError ERR_CONFIG */
-export const ExperimentConfig = configClass("ExperimentConfig", experimentSchema);
+export const ExperimentConfig = configClass("ExperimentConfig", experimentSchema, {}, overShipped);
 export type ExperimentInput = z.input<ReturnType<typeof experimentSchema>>;

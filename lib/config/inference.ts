@@ -6,6 +6,8 @@ import type { InferenceOptions } from "../session.js";
 import { checkIntensity, type IntensityConfig, intensityFields, intensityOf } from "./data.js";
 import { choice, flag, integer, ratio, ratioBelow, zeroOrInteger, zod } from "./fields.js";
 import { modelFields } from "./model.js";
+import { parseConfig } from "./parse.js";
+import { checkShipped, predictionOverShipped } from "./shippedWeights.js";
 import { labelFields, readFields } from "./source.js";
 
 export const inferenceFields = () => ({
@@ -81,10 +83,18 @@ export const predictSchema = once(() =>
       inference: inferenceSchema().prefault({}).describe("How boxes become cells, in evaluation and prediction."),
       evaluation: evaluationSchema().prefault({}).describe("How predictions are measured."),
     })
-    .superRefine(checkIntensity),
+    .superRefine((config, context) => {
+      checkIntensity(config, context);
+      checkShipped(config, context);
+    }),
 );
 export type PredictConfig = z.output<ReturnType<typeof predictSchema>>;
 export type PredictInput = z.input<ReturnType<typeof predictSchema>>;
+
+/** Checks the input and fills in defaults: those that come with the weights, then everyone's. @throws CellsamError ERR_CONFIG */
+export function predictConfig(input: PredictInput): PredictConfig {
+  return parseConfig("prediction", predictSchema(), predictionOverShipped(input));
+}
 
 /** The options of the engine's `predict` that a configuration decides. */
 export function predictOptions(

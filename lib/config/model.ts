@@ -13,7 +13,10 @@ export const modelFields = () => ({
   generation: choice(["plain", "adv"])
     .default("plain")
     .describe('How images are prepared: "plain" (CellSAM 1.0 weights) or "adv" (1.2 weights).'),
-  weights: path().nullable().default(null).describe("A .pth or .safetensors file; null trains from scratch."),
+  weights: path()
+    .nullable()
+    .default(null)
+    .describe('A .pth or .safetensors file, or "cellsam-tiny", which comes with the package; null trains from scratch.'),
   device: zod()
     .string()
     .regex(/^(auto|cpu|cuda(:\d+)?)$/, { error: "must be auto, cpu, cuda or cuda:N" })

@@ -1,8 +1,7 @@
 /** Evaluates predictions against true masks: two folders of label images, or a model with images and masks. */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type PredictInput, predictSchema } from "../config/inference.js";
-import { parseConfig } from "../config/parse.js";
+import { type PredictInput, predictConfig } from "../config/inference.js";
 import { datasetError } from "../data/check.js";
 import { type DatasetConfig, discoverOptions, loadDataset } from "../data/dataset.js";
 import { decodeLabels } from "../data/decode.js";
@@ -107,7 +106,7 @@ export async function evaluateWeights(
   options: EvaluateWeightsOptions = {},
 ): Promise<Evaluation> {
   const { binaryMasks = false, signal, onProgress = () => undefined } = options;
-  const source = parseConfig("prediction", predictSchema(), input);
+  const source = predictConfig(input);
   const { pairs } = await loadDataset({ ...source, imgPath, maskPath, binaryMasks }, { ...(signal && { signal }) });
   const { session, config } = await openDetector(input, options);
   try {

@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { arch, platform } from "node:process";
 import type { ExperimentConfig } from "../config/experiment.js";
 import { toSnake } from "../config/python.js";
+import { weightsFile } from "../config/shippedWeights.js";
 import { stageOptions } from "../config/stageOptions.js";
 import type { CheckedPair } from "../data/check.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
@@ -85,7 +86,8 @@ export class ExperimentRun {
     signal?.throwIfAborted();
     // A machine that is not set up, or a taken name, is told before the data are read.
     if (!this.#options.openSession) loadEngine();
-    const { imgPath, maskPath, weights, splits: splitsFile, groups } = config;
+    const { imgPath, maskPath, splits: splitsFile, groups } = config;
+    const weights = config.weights && weightsFile(config.weights);
     this.#unlock = await lockExperiment(config.outputDir, config.outputName);
     await tree.check(this.#options, { imgPath, maskPath, weights, splits: splitsFile, groups });
     const { pairs, trainingOnly } = await this.#data();

@@ -1,6 +1,7 @@
 /** Opens the configured network and loads its weights, for training and prediction alike. */
 import type { PredictConfig } from "../config/inference.js";
 import type { modelFields } from "../config/model.js";
+import { weightsFile } from "../config/shippedWeights.js";
 import type { Device, LoadReport, openSession, Session } from "../session.js";
 
 export interface OpenModelOptions {
@@ -23,7 +24,7 @@ export async function openModel(
     return { session, report: null };
   }
   try {
-    const report = await session.load(weights);
+    const report = await session.load(weightsFile(weights));
     for (const warning of report.warnings) warn(`weights ${weights}: ${warning}`);
     return { session, report };
   } catch (error) {

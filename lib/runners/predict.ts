@@ -2,8 +2,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type PredictConfig, type PredictInput, predictOptions, predictSchema } from "../config/inference.js";
-import { parseConfig } from "../config/parse.js";
+import { type PredictConfig, type PredictInput, predictConfig, predictOptions } from "../config/inference.js";
 import { checkDataset } from "../data/check.js";
 import { discover } from "../data/discover.js";
 import { pairImage } from "../data/source.js";
@@ -46,8 +45,12 @@ export async function openDetector(
   input: PredictInput,
   { onWarning = () => undefined, ...options }: Pick<PredictFolderOptions, "openSession" | "onWarning"> = {},
 ): Promise<{ session: Session; config: PredictConfig }> {
-  const config = parseConfig("prediction", predictSchema(), input);
-  if (!config.weights) throw new CellsamError("ERR_CONFIG", "weights: give the .pth or .safetensors file of a trained model");
+  const config = predictConfig(input);
+  if (!config.weights)
+    throw new CellsamError(
+      "ERR_CONFIG",
+      "weights: give the .pth or .safetensors file of a trained model, or cellsam-tiny, which comes with this package",
+    );
   const device = await resolveDevice(config.device, onWarning);
   const { session, report } = await openModel(config, {
     device,
@@ -101,7 +104,7 @@ export async function predictFolder(
   options: PredictFolderOptions,
 ): Promise<PredictedImage[]> {
   const { outputDir, format = "tiff", signal, onProgress } = options;
-  const source = parseConfig("prediction", predictSchema(), input);
+  const source = predictConfig(input);
   const found = await discover({ imgPath });
   const targets = found.pairs.map(({ stem }) => join(outputDir, `${stem}${extensions[format]}`));
   const scores = join(outputDir, "scores.json");

@@ -148,6 +148,17 @@ describe("a fresh machine", () => {
     await chmod(join(folder, "cache", "libtorch", "2.13.0-cpu"), 0o755);
   });
 
+  it("finds nuclei at once, with the weights that came along", async () => {
+    const image = join(checkout, "examples", "nuclei", "images", "dsb_2f929b067a59.png");
+    const { code, stderr, stdout } = await cellsam(["predict", image, "--weights", "cellsam-tiny", "--out", "found", "--json"]);
+    expect(stderr).not.toContain("ERR_");
+    expect(code).toBe(0);
+    // 52 by hand.
+    const [{ cells }] = JSON.parse(stdout).images as [{ cells: number }];
+    expect(cells).toBeGreaterThan(30);
+    expect(cells).toBeLessThan(80);
+  });
+
   /** One epoch of each stage on four synthetic images, from a module system or a thread of one's own. */
   const program = (head: string) => `${head}
 async function main(where) {

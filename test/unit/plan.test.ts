@@ -213,6 +213,18 @@ describe("cellsam init", () => {
     expect(parse(await readFile(file, "utf8"))).toMatchObject({ binary_masks: true });
   });
 
+  test("writes the settings that come with shipped weights, so that no comment stands for another value", async () => {
+    const file = join(folder, "shipped.yaml");
+    await init(file, "--images", data.imgPath, "--masks", data.maskPath, "--weights", "cellsam-tiny");
+    const text = await readFile(file, "utf8");
+    const written = new ExperimentConfig(parse(text));
+    expect(written).toMatchObject({ weights: "cellsam-tiny", size: "tiny", tileSize: 128 });
+    // With every # before a setting of the top level taken away, it means the same.
+    const all = parse(text.replace(/^# (?=[a-z0-9_]+: )/gm, ""));
+    expect(all.grey_channel).toBe("all");
+    expect(new ExperimentConfig(all)).toEqual(written);
+  });
+
   test("reads the data with the settings that are given, and writes those", async () => {
     const own = join(folder, "settings");
     // Two channels, of which none can be chosen unasked; a mask with ignored pixels; a second data set.

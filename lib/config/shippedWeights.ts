@@ -1,0 +1,65 @@
+/**
+ * The weights that come with the package: `weights: cellsam-tiny` in place of a path. The settings that they were trained with
+ * come along as defaults. models/cellsam-tiny.md tells data, licence and scores.
+ */
+import { join } from "node:path";
+import type { z } from "zod";
+import { packageFolder } from "../version.js";
+import { mergeConfig, type RawConfig } from "./load.js";
+import { fromSnake, isPlain } from "./python.js";
+
+interface Shipped {
+  file: string;
+  /** The one size that the weights fit. */
+  size: string;
+  /** How images are read and cut, and how boxes become cells. */
+  settings: { normalize: boolean; greyChannel: string; tileSize: number; inference: { nmsIou: number } };
+}
+
+const shipped: Record<string, Shipped> = {
+  "cellsam-tiny": {
+    file: "cellsam-tiny.safetensors",
+    size: "tiny",
+    settings: { normalize: true, greyChannel: "all", tileSize: 128, inference: { nmsIou: 0.5 } },
+  },
+};
+
+export const shippedNames = Object.keys(shipped);
+
+function shippedOf(weights: unknown): Shipped | undefined {
+  return typeof weights === "string" && Object.hasOwn(shipped, weights) ? shipped[weights] : undefined;
+}
+
+/** The file that a `weights` setting means. A shipped name is never a path, whatever the working directory holds: that is ./name. */
+export function weightsFile(weights: string): string {
+  const own = shippedOf(weights);
+  return own ? join(packageFolder, "models", own.file) : weights;
+}
+
+/** The settings of a training that come with `weights`; none for a path. */
+export function shippedSettings(weights: unknown): RawConfig {
+  const own = shippedOf(weights);
+  return own ? { size: own.size, ...structuredClone(own.settings) } : {};
+}
+
+/** The configuration of a training laid over what comes with its weights. */
+export function overShipped(input: unknown): unknown {
+  const config = fromSnake(input);
+  return isPlain(config) ? mergeConfig(shippedSettings(config.weights), config) : config;
+}
+
+/** The same for a prediction, where the side of tiles is a setting of inference. */
+export function predictionOverShipped(input: unknown): unknown {
+  const config = fromSnake(input);
+  if (!isPlain(config)) return config;
+  const { tileSize, inference, ...settings } = shippedSettings(config.weights);
+  return mergeConfig({ ...settings, ...(isPlain(inference) && { inference: { ...inference, tileSize } }) }, config);
+}
+
+/** For `superRefine` of every schema that holds the settings of the model. */
+export function checkShipped({ weights, size }: { weights: string | null; size: string }, context: z.RefinementCtx): void {
+  const own = shippedOf(weights);
+  if (!own || own.size === size) return;
+  const message = `is ${size}, but the weights ${weights} are of size ${own.size}: leave size out, or choose other weights`;
+  context.addIssue({ code: "custom", path: ["size"], message });
+}
