@@ -6,9 +6,11 @@ import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 import puppeteer from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
+import { readJson } from "../../lib/monitor/json.js";
 
 const examples = join(import.meta.dirname, "..", "..", "examples");
 const chromium = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
@@ -46,6 +48,23 @@ function run(script: string, args: string[], options: { nodeArgs?: string[] } = 
 }
 
 describe("examples", () => {
+  it("quickstart fine-tunes the shipped weights on the images that lie beside it, and compares", async () => {
+    const checkout = join(examples, "..");
+    const config = ["train", "--config", "examples/quickstart.yaml", "--output-dir", join(folder, "output")];
+    const few = ["--epochs1", "1", "--epochs2", "1", "--json"];
+    await promisify(execFile)(process.execPath, [join(checkout, "dist/cli/main.js"), ...config, ...few], { cwd: checkout });
+    const read = (file: string) => readJson<never>(join(folder, "output", "quickstart", file));
+    expect(await read("experiment_config.json")).toMatchObject({ weights: "cellsam-tiny", size: "tiny", tile_size: 128 });
+    const [{ preeval, evaluation, train_images, val_images }] = (await read("results/individual_results.json")) as [
+      { preeval: { f1: number }; evaluation: { f1: number }; train_images: number; val_images: number },
+    ];
+    expect([train_images, val_images]).toEqual([3, 3]);
+    // The weights find nuclei before anything is trained, and an epoch neither loses that nor leaves everything as it was.
+    expect(preeval.f1).toBeGreaterThan(0.4);
+    expect(evaluation.f1).toBeGreaterThan(0.4);
+    expect(evaluation).not.toEqual(preeval);
+  });
+
   it("custom-strategy holds out one microscope after the other", async () => {
     const [mixedImages, mixedMasks] = [join(folder, "mixed", "images"), join(folder, "mixed", "masks")];
     for (const [from, to] of [
