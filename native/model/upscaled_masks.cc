@@ -119,7 +119,8 @@ void decode_block(const Call& c, const HalfOperands* half, std::int64_t n, std::
 }
 
 struct Gradients {
-  const float *x, *pixels, *logits;
+  const std::vector<at::Tensor>& kept;  // by prompt: x, then pixels
+  const float* logits;
   float *image, *scale, *shares;  // of the whole call
   float *rows, *filters;          // of one group of blocks
 };
@@ -132,12 +133,14 @@ void backward_block(const Call& c, const HalfOperands* half, std::int64_t n, std
   const auto& kernels = cell_kernels();
   auto* grad_x = scratch(memory, (5 * c.channels + 4 * c.out) * count);
   auto *grad_hidden = grad_x + 4 * c.channels * count, *grad_pixels = grad_hidden + c.channels * count;
+  const auto* x = d.kept[static_cast<std::size_t>(n)].const_data_ptr<float>();
+  const auto* pixels = x + 4 * c.channels * c.cells;
   thread_local std::vector<at::BFloat16> half_memory;
   auto* pairs = half == nullptr ? nullptr : scratch(half_memory, std::max(4 * c.out, 4 * c.channels) * count);
   for (std::int64_t quarter = 0; quarter < 4; ++quarter) {
     for (std::int64_t part = 0; part < 4; ++part) {
       kernels.gelu_dot_backward(c.out, c.masks, count, c.bias, c.filters + n * c.masks * c.out,
-                                d.pixels + ((n * 4 + quarter) * 4 + part) * c.out * c.cells + g, c.cells,
+                                pixels + (quarter * 4 + part) * c.out * c.cells + g, c.cells,
                                 d.logits + ((n * c.masks * 4 + quarter) * 4 + part) * c.cells + g, 16 * c.cells,
                                 grad_pixels + part * c.out * count, d.filters + n * c.masks * c.out);
     }
@@ -149,8 +152,8 @@ void backward_block(const Call& c, const HalfOperands* half, std::int64_t n, std
           .addmm_(matrix(c.weight, 4 * c.out, c.channels, c.channels).t(), matrix(grad_pixels, 4 * c.out, count, count),
                   /*beta=*/0);
     }
-    kernels.norm_gelu_backward(c.channels, count, c.gain, c.norm_bias, kEps, d.x + (n * 4 + quarter) * c.channels * c.cells + g,
-                               c.cells, grad_hidden, grad_x + quarter * c.channels * count, count);
+    kernels.norm_gelu_backward(c.channels, count, c.gain, c.norm_bias, kEps, x + quarter * c.channels * c.cells + g, c.cells,
+                               grad_hidden, grad_x + quarter * c.channels * count, count);
   }
   const auto *rows = c.rows + n * c.rank * 4 * c.channels, *shares = c.shares + n * c.rank * c.cells + g;
   auto *grad_rows = d.rows + n * c.rank * 4 * c.channels, *grad_shares = d.shares + n * c.rank * c.cells + g;
@@ -185,17 +188,19 @@ struct Fused : torch::autograd::Function<Fused> {
     const auto* operands = half ? &*half : nullptr;
     auto logits = at::empty({c.prompts, c.masks, 4, 4, c.cells}, image.options());
     const auto blocks = (c.cells + kBlock - 1) / kBlock;
-    auto x = at::empty({keeps ? c.prompts : 0, 4 * c.channels, c.cells}, image.options());
-    auto pixels = at::empty({keeps ? c.prompts : 0, 16 * c.out, c.cells}, image.options());
-    auto *kept_x = keeps ? x.data_ptr<float>() : nullptr, *kept_pixels = keeps ? pixels.data_ptr<float>() : nullptr;
+    // A tensor for each prompt: what is larger the allocator gives back to the system, which clears it anew every time.
+    std::vector<at::Tensor> kept;
+    for (std::int64_t n = 0; keeps && n < c.prompts; ++n) {
+      kept.push_back(at::empty({4 * c.channels + 16 * c.out, c.cells}, image.options()));
+    }
     auto* answer = logits.data_ptr<float>();
     at::parallel_for(0, c.prompts * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       thread_local std::vector<float> memory;
       for (auto i = begin; i < end; ++i) {
         const auto n = i / blocks, g = i % blocks * kBlock, count = std::min(kBlock, c.cells - g);
         if (keeps) {
-          decode_block(c, operands, n, g, count, kept_x + n * 4 * c.channels * c.cells + g,
-                       kept_pixels + n * 16 * c.out * c.cells + g, c.cells, answer);
+          auto* x = kept[static_cast<std::size_t>(n)].mutable_data_ptr<float>();
+          decode_block(c, operands, n, g, count, x + g, x + 4 * c.channels * c.cells + g, c.cells, answer);
         } else {
           auto* maps = scratch(memory, (4 * c.channels + 16 * c.out) * count);
           decode_block(c, operands, n, g, count, maps, maps + 4 * c.channels * count, count, answer);
@@ -204,8 +209,7 @@ struct Fused : torch::autograd::Function<Fused> {
       if (in_half) release_multiply();
     });
     if (keeps) {
-      inputs.push_back(x);
-      inputs.push_back(pixels);
+      inputs.insert(inputs.end(), kept.begin(), kept.end());
       context->save_for_backward(std::move(inputs));
       context->saved_data["half"] = in_half;
     }
@@ -223,8 +227,8 @@ struct Fused : torch::autograd::Function<Fused> {
     auto image = at::zeros_like(saved[0]), scale = at::empty_like(saved[1]), shares = at::empty_like(saved[3]);
     auto rows = at::zeros({kGroups, c.prompts, c.rank, 4 * c.channels}, options);
     auto filters = at::zeros({kGroups, c.prompts, c.masks, c.out}, options);
-    const Gradients all{saved[10].const_data_ptr<float>(),
-                        saved[11].const_data_ptr<float>(),
+    const variable_list kept(saved.begin() + 10, saved.end());
+    const Gradients all{kept,
                         grad.const_data_ptr<float>(),
                         image.data_ptr<float>(),
                         scale.data_ptr<float>(),
