@@ -2,17 +2,12 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <utility>
+
+#include "augment/walk.h"
 
 namespace cellsam::augment {
 namespace {
-
-// Where the pixel at (y, x) of a turned plane comes from: source offset = start + y * row_step + x * column_step.
-struct Walk {
-  std::int64_t height, width;  // of the result
-  std::int64_t start, row_step, column_step;
-};
 
 Walk walk_of(const Augmentation& augmentation, std::int64_t height, std::int64_t width) {
   Walk walk{height, width, 0, width, 1};
@@ -32,33 +27,6 @@ Walk walk_of(const Augmentation& augmentation, std::int64_t height, std::int64_t
     mirror_y();
   }
   return walk;
-}
-
-// Where neighbours of a row stay neighbours, whole rows are copied. Where rows become columns, a square of pixels is done
-// before the next one, whose lines stay in the cache meanwhile.
-template <class T>
-void gather(const T* from, T* to, const Walk& walk) {
-  constexpr std::int64_t kSquare = 32;
-  from += walk.start;
-  if (walk.column_step == 1) {
-    for (std::int64_t y = 0; y < walk.height; ++y) std::copy_n(from + y * walk.row_step, walk.width, to + y * walk.width);
-  } else if (walk.column_step == -1) {
-    for (std::int64_t y = 0; y < walk.height; ++y) {
-      const T* last = from + y * walk.row_step;
-      std::reverse_copy(last + 1 - walk.width, last + 1, to + y * walk.width);
-    }
-  } else {
-    for (std::int64_t top = 0; top < walk.height; top += kSquare) {
-      const auto bottom = std::min(top + kSquare, walk.height);
-      for (std::int64_t left = 0; left < walk.width; left += kSquare) {
-        const auto right = std::min(left + kSquare, walk.width);
-        for (auto y = top; y < bottom; ++y) {
-          const T* row = from + y * walk.row_step;
-          for (auto x = left; x < right; ++x) to[y * walk.width + x] = row[x * walk.column_step];
-        }
-      }
-    }
-  }
 }
 
 }  // namespace

@@ -27,8 +27,10 @@ bool agree(const augment::Pixels& pixels) {
   return from_image.equal(pixels.labels) && pixels.image[2].equal(pixels.image[0]);
 }
 
-void check_geometry(test::Checks& checks) {
-  const auto pixels = labelled(5, 7);
+// All flips and turns of a plane, against ATen's.
+void check_geometry(test::Checks& checks, std::int64_t height, std::int64_t width) {
+  const auto pixels = labelled(height, width);
+  const auto size = std::to_string(height) + "x" + std::to_string(width);
   for (int flips = 0; flips < 4; ++flips) {
     for (int turns = 0; turns < 4; ++turns) {
       const augment::Augmentation augmentation{(flips & 1) != 0, (flips & 2) != 0, turns};
@@ -37,11 +39,11 @@ void check_geometry(test::Checks& checks) {
       if (augmentation.flip_x) expected = expected.flip({1});
       if (augmentation.flip_y) expected = expected.flip({0});
       expected = expected.rot90(turns, {0, 1}).contiguous();
-      checks.holds("flips " + std::to_string(flips) + ", turns " + std::to_string(turns),
+      checks.holds(size + ", flips " + std::to_string(flips) + ", turns " + std::to_string(turns),
                    turned.labels.equal(expected) && agree(turned));
     }
   }
-  checks.holds("the argument is left alone", pixels.labels[0][0].item<int>() == 1 && agree(pixels));
+  checks.holds(size + ": the argument is left alone", pixels.labels[0][0].item<int>() == 1 && agree(pixels));
 }
 
 void check_streams(test::Checks& checks) {
@@ -145,7 +147,13 @@ void check_loader(test::Checks& checks) {
 
 int main() {
   test::Checks checks("data_batch");
-  check_geometry(checks);
+  // Sides below, at and above what the loops take at once, and what is left over at each edge.
+  for (const auto side : {1, 5, 16, 64}) {
+    for (const auto other : {7, 16, 33, 130}) {
+      check_geometry(checks, side, other);
+      check_geometry(checks, other, side);
+    }
+  }
   check_streams(checks);
   check_loader(checks);
   return checks.finish();
