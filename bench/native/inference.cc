@@ -30,6 +30,7 @@ class Inference final : public Row {
                               read_input(setting.folder, "mask_threshold").item<double>())) {
     read_weights(setting.folder, model_);
     model_->to(setting.device);
+    for (auto& parameter : model_->parameters()) parameter.set_requires_grad(false);  // as in a session that trains nothing
     image_ = read_input(setting.folder, "image")[0];
   }
 

@@ -49,6 +49,8 @@ class ModelSession final : public Session {
     }
     model_->to(device_);
     model_->eval();
+    // Nothing trains until a stage begins, and the trunks keep packed copies of frozen weights alone.
+    for (auto& [name, parameter] : model_->unique_parameters()) parameter.set_requires_grad(false);
   }
 
   Value call(std::string_view command, const Value& arguments, Control& control) override {
