@@ -3,8 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
+#include <tuple>
+#include <vector>
 
 #include "base/rng.h"
+#include "infer/full_masks.h"
 #include "infer/overlap.h"
 #include "infer/postprocess.h"
 #include "infer/stitch.h"
@@ -52,6 +56,73 @@ void masks(test::Checks& checks) {
   diagonal.bits[0] = 0;
   fill_holes(diagonal);
   checks.holds("background does not pass diagonally", area(diagonal) == 24);
+}
+
+// The unset pixels that are no holes: those on the edge, and step by step their unset neighbours.
+at::Tensor outside_of(const at::Tensor& set) {
+  auto outside = at::zeros_like(set);
+  for (const auto& side : {outside.select(0, 0), outside.select(0, -1), outside.select(1, 0), outside.select(1, -1)})
+    side.fill_(1);
+  outside.logical_and_(set.logical_not());
+  for (std::int64_t before = -1, now = 0; now != before; now = outside.sum().item<std::int64_t>()) {
+    before = outside.sum().item<std::int64_t>();
+    auto grown = outside.clone();
+    for (const std::int64_t axis : {0, 1}) {
+      const auto rest = set.size(axis) - 1;
+      grown.narrow(axis, 0, rest).logical_or_(outside.narrow(axis, 1, rest));
+      grown.narrow(axis, 1, rest).logical_or_(outside.narrow(axis, 0, rest));
+    }
+    outside = grown.logical_and_(set.logical_not());
+  }
+  return outside;
+}
+
+void holes(test::Checks& checks) {
+  at::manual_seed(8);
+  const std::vector<std::tuple<std::int64_t, std::int64_t, double>> cases = {{40, 60, 0.6}, {40, 60, 0.45}, {9, 200, 0.5},
+                                                                             {1, 30, 0.5},  {30, 1, 0.5},   {2, 2, 0.7}};
+  for (const auto& [height, width, share] : cases) {
+    const auto set = at::rand({height, width}).lt(share);
+    Bits bits{{0, 0, width, height}, std::vector<std::uint8_t>(static_cast<std::size_t>(height * width))};
+    for (std::size_t i = 0; i < bits.bits.size(); ++i) bits.bits[i] = set.flatten()[static_cast<std::int64_t>(i)].item<bool>();
+    fill_holes(bits);
+    const auto filled = at::tensor(at::ArrayRef<std::uint8_t>(bits.bits), at::kByte).view({height, width}).to(at::kBool);
+    checks.holds("holes of noise, " + std::to_string(height) + " x " + std::to_string(width) + " at " + std::to_string(share),
+                 filled.equal(outside_of(set).logical_not()));
+  }
+}
+
+// Against postprocess_masks in float64: the same pixels, but where the logit is the threshold to within rounding.
+void full_size(test::Checks& checks) {
+  at::manual_seed(9);
+  const auto noise = at::randn({3, 64, 64}) * 3;
+  const auto smooth = at::upsample_bicubic2d(at::randn({3, 1, 6, 6}) * 4 - 3, {64, 64}, false).squeeze(1);
+  const auto slopes = at::stack({at::linspace(-4, 4, 64).expand({64, 64}),
+                                 at::linspace(4, -4, 64).unsqueeze(1).expand({64, 64}), at::full({64, 64}, -50.0)});
+  const std::vector<std::tuple<at::Tensor, double>> cases = {{noise, 0.4},  {smooth, 0.4}, {smooth, 0.99},
+                                                             {slopes, 0.5}, {noise, 0.0},  {noise, 1.0}};
+  for (const auto& size : {MaskSize{256, 128, 128}, MaskSize{256, 100, 181}, MaskSize{256, 256, 300}, MaskSize{256, 9, 20},
+                           MaskSize{256, 1, 1}, MaskSize{64, 64, 64}, MaskSize{50, 70, 31}}) {
+    for (const auto& [logits, threshold] : cases) {
+      const auto wide = postprocess_masks(logits.to(at::kDouble).unsqueeze(1), size.canvas, {size.canvas, size.canvas},
+                                          {size.height, size.width});
+      const double level = std::log(threshold / (1 - threshold));
+      const auto masks = full_masks(logits, size, threshold);
+      bool same = masks.size() == 3, apart = same;  // no run lies on another
+      for (std::int64_t i = 0; same && i < 3; ++i) {
+        const auto& mask = masks[static_cast<std::size_t>(i)];
+        auto got = at::zeros({size.height, size.width}, at::kBool);
+        for (const auto& run : mask.runs) got[run.y].narrow(0, run.x, run.end - run.x).fill_(1);
+        const auto differs = got.ne(wide[i][0].gt(level)).logical_and((wide[i][0] - level).abs().gt(1e-5));
+        same = !differs.any().item<bool>();
+        apart = apart && area(mask) == got.sum().item<std::int64_t>();
+      }
+      checks.holds("a mask of " + std::to_string(size.height) + " x " + std::to_string(size.width) + " above " +
+                       std::to_string(threshold),
+                   same && apart);
+    }
+  }
+  checks.holds("no masks", full_masks(noise.narrow(0, 0, 0), {256, 128, 128}, 0.4).empty());
 }
 
 void overlaps(test::Checks& checks) {
@@ -203,6 +274,8 @@ void options_are_strict(test::Checks& checks) {
 int main() {
   test::Checks checks;
   masks(checks);
+  holes(checks);
+  full_size(checks);
   overlaps(checks);
   stitching(checks);
   options_are_strict(checks);
