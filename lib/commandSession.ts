@@ -54,9 +54,9 @@ export class CommandSession {
     onEvent?: (event: unknown) => void,
   ): Promise<T> {
     if (this.disposed) throw new CellsamError("ERR_DISPOSED", `${name}: the session was disposed of; open a new one`);
-    const job: NativeJob = this.#native.call(name, toBorder(args), onEvent && ((event) => onEvent(fromBorder(event))));
+    const hear = onEvent && ((event: unknown) => onEvent(fromBorder(event)));
+    const job: NativeJob = this.#native.call(name, toBorder(args), hear, signal?.aborted);
     const cancel = () => job.cancel();
-    if (signal?.aborted) cancel();
     signal?.addEventListener("abort", cancel, { once: true });
     try {
       const answer = await job.promise;

@@ -56,13 +56,13 @@ export interface NativeJob<T = unknown> {
 }
 
 export interface NativeSession {
-  call(command: string, args: Record<string, unknown>, onEvent?: (event: unknown) => void): NativeJob;
+  call(command: string, args: Record<string, unknown>, onEvent?: (event: unknown) => void, cancelled?: boolean): NativeJob;
   dispose(): Promise<void>;
 }
 
 interface BindingSession {
   open(options: Record<string, unknown>): NativeJob<null>;
-  call(command: string, args: Record<string, unknown>, onEvent?: (event: unknown) => void): NativeJob;
+  call(command: string, args: Record<string, unknown>, onEvent?: (event: unknown) => void, cancelled?: boolean): NativeJob;
   dispose(): Promise<null>;
 }
 
@@ -143,7 +143,7 @@ export async function openNative(options: Record<string, unknown>): Promise<Nati
     throw error;
   }
   return {
-    call: (command, args, onEvent) => translated(guarded(() => session.call(command, args, onEvent))),
+    call: (command, args, onEvent, cancelled) => translated(guarded(() => session.call(command, args, onEvent, cancelled))),
     dispose: async () => {
       await session.dispose();
     },

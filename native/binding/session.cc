@@ -68,7 +68,7 @@ Napi::Value NativeSession::call(const Napi::CallbackInfo& info) {
       if (!*slot) throw Error("ERR_DISPOSED", command + ": the session is not open");
       return (*slot)->call(command, arguments, control);
     };
-    return submit(info.Env(), std::move(work), info[2]);
+    return submit(info.Env(), std::move(work), info[2], /*cancelled=*/info[3].ToBoolean());
   });
 }
 
@@ -87,8 +87,9 @@ Napi::Value NativeSession::dispose(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Object NativeSession::submit(Napi::Env env, Job::Work work, Napi::Value on_event) {
+Napi::Object NativeSession::submit(Napi::Env env, Job::Work work, Napi::Value on_event, bool cancelled) {
   auto job = Job::create(env, std::move(work), on_event);
+  if (cancelled) job->cancel();  // before its thread can have begun with it
   auto handle = job->handle(env);
   thread_->submit(std::move(job));
   return handle;

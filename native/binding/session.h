@@ -24,10 +24,10 @@ class NativeSession final : public Napi::ObjectWrap<NativeSession> {
   using Slot = std::shared_ptr<std::shared_ptr<Session>>;
 
   Napi::Value open(const Napi::CallbackInfo& info);     // open(options) -> {promise, cancel}
-  Napi::Value call(const Napi::CallbackInfo& info);     // call(command, arguments, onEvent?) -> {promise, cancel}
+  Napi::Value call(const Napi::CallbackInfo& info);     // call(command, arguments, onEvent?, cancelled?) -> {promise, cancel}
   Napi::Value dispose(const Napi::CallbackInfo& info);  // dispose() -> promise
 
-  Napi::Object submit(Napi::Env env, Job::Work work, Napi::Value on_event);
+  Napi::Object submit(Napi::Env env, Job::Work work, Napi::Value on_event, bool cancelled = false);
 
   Slot slot_ = std::make_shared<std::shared_ptr<Session>>();
   std::shared_ptr<JobThread> thread_;
