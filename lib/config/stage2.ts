@@ -57,6 +57,12 @@ export const stage2Schema = once(() =>
       factoredDecoder: flag()
         .default(true)
         .describe("The mask decoder in its faster formulation, the same function; false: as in the paper."),
+      cudaGraphs: flag()
+        .default(false)
+        .describe(
+          "On a GPU: records the work for a number of prompts as a CUDA graph and repeats it with one call, the same result. " +
+            "Worth trying where the GPU waits for the CPU; takes memory of its own.",
+        ),
       backboneLrRatio: fraction().default(1).describe("Learning rate of the trunk, when it trains, as a share of the others'."),
       visualizeMasks: drawingFlag("prompts, true cells and predicted cells"),
       ...drawingFields(2),

@@ -1,5 +1,5 @@
-// Takes the prompts of a batch through the decoder a few at a time, whichever images they belong to, and fewer where the memory
-// does not hold them.
+// Takes the prompts of a batch through the decoder a few at a time, whichever images they belong to or image by image, and
+// fewer where the memory does not hold them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -23,16 +23,17 @@ class PromptChunks {
   // on every machine with such a device, so that results are too.
   PromptChunks(std::int64_t size, at::Device device, std::int64_t bytes);
 
-  // Calls `begin` and then `body` with each chunk: parts of images, in their order. When the memory does not hold a chunk, it
-  // starts over with chunks of half the size, which are kept from then on; what there is to tell about it goes to `notice`. A
-  // single prompt that is too much is the caller's error.
+  // Calls `begin` and then `body` with each chunk: parts of images, in their order, or of one image if they are `apart`. When
+  // the memory does not hold a chunk, it starts over with chunks of half the size, which are kept from then on; what there is
+  // to tell about it goes to `notice`. A single prompt that is too much is the caller's error.
   template <class Begin, class Body, class Notice>
-  void for_each(const std::vector<ImagePrompts>& prompts, const Control& control, Begin begin, Body body, Notice notice) {
+  void for_each(const std::vector<ImagePrompts>& prompts, bool apart, const Control& control, Begin begin, Body body,
+                Notice notice) {
     for (;;) {
       std::string told;
       try {
         begin();
-        for (const auto& chunk : split(prompts)) {
+        for (const auto& chunk : split(prompts, apart)) {
           stop_if_abandoned(control);
           body(chunk);
         }
@@ -47,7 +48,8 @@ class PromptChunks {
     }
   }
 
-  std::vector<std::vector<ImagePrompts>> split(const std::vector<ImagePrompts>& prompts) const;
+  std::vector<std::vector<ImagePrompts>> split(const std::vector<ImagePrompts>& prompts, bool apart) const;
+  std::int64_t size() const { return size_; }  // of a chunk, at most
 
  private:
   std::string halve(const std::vector<ImagePrompts>& prompts);  // empty: a single prompt cannot be halved

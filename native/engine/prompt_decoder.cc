@@ -9,7 +9,7 @@
 
 namespace cellsam::engine {
 
-PromptDecoder::PromptDecoder(model::Sam sam, at::Tensor embeddings, bool shares)
+PromptDecoder::PromptDecoder(model::Sam sam, at::Tensor embeddings, bool shares, bool gathers)
     : sam_(std::move(sam)), position_(sam_->prompt_encoder->dense_position()) {
   std::vector<at::Tensor*> cut;
   if (shares && sam_->mask_decoder->shares() && !NonFiniteTrace::active()) {
@@ -19,7 +19,7 @@ PromptDecoder::PromptDecoder(model::Sam sam, at::Tensor embeddings, bool shares)
     embeddings_ = std::move(embeddings);
     cut = {&embeddings_};
   }
-  if (!at::GradMode::is_enabled()) return;
+  if (!gathers || !at::GradMode::is_enabled()) return;
   for (auto* tensor : cut) {
     if (!tensor->requires_grad()) continue;
     sources_.push_back(*tensor);

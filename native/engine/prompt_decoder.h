@@ -16,8 +16,9 @@ namespace cellsam::engine {
 class PromptDecoder {
  public:
   // embeddings [B,C,g,g] with their graph, if they have one. shares: by the mask decoder's factored formulation where it
-  // serves, else by the plain one.
-  PromptDecoder(model::Sam sam, at::Tensor embeddings, bool shares);
+  // serves, else by the plain one. gathers: the gradients of chunks stop here until `backward`; without, each goes on to the
+  // embeddings and parameters.
+  PromptDecoder(model::Sam sam, at::Tensor embeddings, bool shares, bool gathers = true);
 
   // Masks of all prompts of `chunk`, one image after the other, in float32. `scale`: from their boxes' pixels to the model's.
   model::Masks decode(const std::vector<ImagePrompts>& chunk, double scale);

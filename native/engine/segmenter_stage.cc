@@ -1,14 +1,20 @@
 // Stage 2: trains the neck of SAM's image encoder (and what is unfrozen by flag) behind box prompts.
 // The gradient flows through the frozen prompt encoder and mask decoder; freezing is by requires_grad
 // only: without a graph through them, as in the Python module, the neck would learn nothing.
+#include <torch/csrc/autograd/autograd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 
 #include "data/targets.h"
+#include "engine/non_finite.h"
 #include "engine/prompt_chunks.h"
 #include "engine/prompt_decoder.h"
+#include "engine/prompt_graphs.h"
 #include "engine/prompts.h"
+#include "engine/side_stream.h"
 #include "engine/stage.h"
 #include "engine/trunks.h"
 #include "loss/mining.h"
@@ -45,6 +51,7 @@ class SegmenterStage final : public Stage {
     set_checkpointing(context_.model, options.flag("activation_checkpointing", false));
     prompt_chunk_ = options.integer("prompt_chunk", 0);
     shares_ = options.flag("factored_decoder", true);
+    const bool by_graphs = options.flag("cuda_graphs", false);
 
     const bool neck_only = options.flag("train_neck_only", true);
     const bool train_trunk = !options.flag("freeze_image_encoder", true) && !neck_only;
@@ -76,6 +83,7 @@ class SegmenterStage final : public Stage {
     choose(context_.model,
            {{"neck", neck}, {"trunk", trunk, backbone_lr_ratio}, {"prompt_encoder", prompts}, {"mask_decoder", decoder}},
            options.number("weight_decay", 1e-4));
+    if (by_graphs) open_graphs();
   }
 
   int number() const override { return 2; }
@@ -89,7 +97,9 @@ class SegmenterStage final : public Stage {
                   "iou_loss_weight cannot rise from 0 in an open stage, which does not train the IoU head");
     }
     iou_weight_ = iou;
+    if (graphs_) graphs_->forget();  // they hold the weights as numbers
   }
+  GraphCounts take_graph_counts() override { return graphs_ ? graphs_->take_counts() : GraphCounts{}; }
   const std::vector<std::string>& loss_names() const override {
     static const std::vector<std::string> names{"total_loss", "focal_loss", "dice_loss", "boundary_loss", "iou_loss"};
     return names;
@@ -99,9 +109,14 @@ class SegmenterStage final : public Stage {
     const auto prompted = on_device(batch, draw_prompts(batch, prompt_options_, key));
     const auto count = prompted.count;
     if (count == 0) return std::nullopt;
+    const auto embeddings = encode(batch, control);
+    // A trace has to see every operation.
+    if (graphs_ && !NonFiniteTrace::active()) return learn_by_graphs(prompted, embeddings, scale, control);
     // Chunks add their gradients in the decoder, and the encoder is run backward once: memory is bounded by one chunk.
-    auto decoder = decoder_of(encode(batch, control));
-    const auto weights = mining_.enabled ? hard_example_weights(prompted, decoder, control) : at::Tensor();
+    auto decoder = decoder_of(embeddings);
+    const auto weights = hard_example_weights(prompted, /*apart=*/false, control, [&](const std::vector<ImagePrompts>& chunk) {
+      return prompt_losses(prompted, chunk, decoder);
+    });
 
     at::Tensor sums;
     std::int64_t done = 0;
@@ -112,7 +127,7 @@ class SegmenterStage final : public Stage {
       decoder.forget();
       restore_gradients(behind_junction_, before);
     };
-    for_each_chunk(prompted, control, begin, [&](const std::vector<ImagePrompts>& chunk) {
+    for_each_chunk(prompted, /*apart=*/false, control, begin, [&](const std::vector<ImagePrompts>& chunk) {
       const auto n = count_of(chunk);
       auto losses = prompt_losses(prompted, chunk, decoder);
       if (weights.defined()) losses = losses * weights.narrow(0, done, n).unsqueeze(1);
@@ -132,7 +147,7 @@ class SegmenterStage final : public Stage {
     auto decoder = decoder_of(encode(batch, control));
     auto sums = at::zeros(loss_count(), at::device(context_.device).dtype(at::kFloat));
     for_each_chunk(
-        prompted, control, [&] { sums.zero_(); },
+        prompted, /*apart=*/false, control, [&] { sums.zero_(); },
         [&](const std::vector<ImagePrompts>& chunk) { sums += prompt_losses(prompted, chunk, decoder).sum(0); });
     return sums / static_cast<double>(prompted.count);
   }
@@ -155,9 +170,80 @@ class SegmenterStage final : public Stage {
     return context_.model->segmenter()->image_encoder->neck(features).to(at::kFloat);
   }
 
-  PromptDecoder decoder_of(at::Tensor embeddings) {
+  PromptDecoder decoder_of(at::Tensor embeddings, bool gathers = true) {
     Autocast autocast(context_.device, context_.precision);
-    return {context_.model->segmenter(), std::move(embeddings), shares_};
+    return {context_.model->segmenter(), std::move(embeddings), shares_, gathers};
+  }
+
+  void open_graphs() {
+    const auto losses = [this](const PromptInputs& inputs) {
+      const Prompted alone{{{0, inputs.boxes, inputs.ids}}, inputs.labels.unsqueeze(0), {inputs.ignores}};
+      auto decoder = decoder_of(inputs.embedding, /*gathers=*/false);
+      return prompt_losses(alone, alone.prompts, decoder);
+    };
+    std::vector<at::Tensor> trained;
+    for (const auto& [name, parameter] : behind_junction_) trained.push_back(parameter);
+    auto recorder = step_recorder(context_.device);
+    if (!recorder) {
+      notice(context_.device.is_cpu() ? "cuda_graphs is for a GPU: on the CPU it only makes stage 2 slower"
+                                      : "cuda_graphs needs the library libcellsam_cuda, which is not there: stage 2 starts its "
+                                        "operations one by one. `cellsam doctor` says why");
+    }
+    side_stream_.emplace(context_.device);
+    graphs_.emplace(losses, std::move(trained), std::move(recorder));
+  }
+
+  // `learn` with an image's prompts as the unit of work, from the image's embedding on. What it asks of the device is copies
+  // in, one graph, and sums.
+  at::Tensor learn_by_graphs(const Prompted& prompted, const at::Tensor& embeddings, double scale, const Control& control) {
+    auto& sam = *context_.model->segmenter();
+    auto weights_used = model::named_state(*sam.prompt_encoder);
+    for (const auto& entry : model::named_state(*sam.mask_decoder)) weights_used.push_back(entry);
+    graphs_->follow(weights_used);
+
+    at::Tensor sums, gradient;
+    {
+      const SideStream::Scope side(*side_stream_);
+      const auto inputs_of = [&](const ImagePrompts& image, const at::Tensor& weights) {
+        return PromptInputs{embeddings.detach().narrow(0, image.image, 1),
+                            prompted.labels[image.image],
+                            image.boxes,
+                            image.ids,
+                            weights,
+                            prompted.ignores[static_cast<std::size_t>(image.image)]};
+      };
+      const auto room_of = [&](std::int64_t n) { return prompt_room(n, chunks_->size()); };
+      const auto share = scale / static_cast<double>(prompted.count);
+      const auto even = at::full({prompted.count}, share, at::device(context_.device).dtype(at::kFloat));
+      auto weights = hard_example_weights(prompted, /*apart=*/true, control, [&](const std::vector<ImagePrompts>& chunk) {
+        const auto n = count_of(chunk);
+        return graphs_->losses(inputs_of(chunk[0], even.narrow(0, 0, n)), room_of(n));
+      });
+      weights = weights.defined() ? weights * share : even;
+
+      std::int64_t done = 0;
+      const auto before = gradients_of(behind_junction_);
+      const auto begin = [&] {
+        sums = at::zeros(loss_count(), at::device(context_.device).dtype(at::kFloat));
+        gradient = at::zeros_like(embeddings.detach());
+        done = 0;
+        restore_gradients(behind_junction_, before);
+      };
+      for_each_chunk(prompted, /*apart=*/true, control, begin, [&](const std::vector<ImagePrompts>& chunk) {
+        const auto n = count_of(chunk);
+        const auto& learned = graphs_->learn(inputs_of(chunk[0], weights.narrow(0, done, n)), room_of(n));
+        done += n;
+        sums += learned.losses;
+        gradient.narrow(0, chunk[0].image, 1) += learned.embedding;
+        add_gradients(behind_junction_, learned.parameters);
+      });
+    }
+    if (auto failure = graphs_->take_failure(); !failure.empty()) {
+      notice("cuda_graphs: stage 2 starts its operations one by one from now on, since they could not be recorded: " + failure);
+    }
+    stop_if_abandoned(control);
+    torch::autograd::backward({embeddings}, {gradient});
+    return sums / scale;
   }
 
   // Weighted losses [n,k] of a chunk's prompts, in the order of loss_names().
@@ -191,15 +277,15 @@ class SegmenterStage final : public Stage {
     return at::stack({loss.total + iou_loss, loss.focal, loss.dice, loss.boundary, iou_loss}, 1);
   }
 
-  // Mining ranks the prompts of the whole batch, so their losses are needed before the first backward.
-  at::Tensor hard_example_weights(const Prompted& prompted, PromptDecoder& decoder, const Control& control) {
+  // Mining ranks the prompts of the whole batch, so their `losses` are needed before the first backward. Nothing without it.
+  at::Tensor hard_example_weights(const Prompted& prompted, bool apart, const Control& control,
+                                  const std::function<at::Tensor(const std::vector<ImagePrompts>&)>& losses) {
+    if (!mining_.enabled) return {};
     at::NoGradGuard no_grad;
     std::vector<at::Tensor> totals;
     for_each_chunk(
-        prompted, control, [&] { totals.clear(); },
-        [&](const std::vector<ImagePrompts>& chunk) {
-          totals.push_back(prompt_losses(prompted, chunk, decoder).select(1, 0));
-        });
+        prompted, apart, control, [&] { totals.clear(); },
+        [&](const std::vector<ImagePrompts>& chunk) { totals.push_back(losses(chunk).select(1, 0)); });
     return loss::mining_weights(at::cat(totals), mining_);
   }
 
@@ -215,10 +301,10 @@ class SegmenterStage final : public Stage {
   }
 
   template <class Begin, class Body>
-  void for_each_chunk(const Prompted& prompted, const Control& control, Begin begin, Body body) {
+  void for_each_chunk(const Prompted& prompted, bool apart, const Control& control, Begin begin, Body body) {
     const auto bytes = PromptDecoder::bytes_per_prompt(context_.model->size(), prompted.labels.size(1));
     if (!chunks_) chunks_.emplace(prompt_chunk_, context_.device, bytes);
-    chunks_->for_each(prompted.prompts, control, begin, body, [&](std::string told) { notice(std::move(told)); });
+    chunks_->for_each(prompted.prompts, apart, control, begin, body, [&](std::string told) { notice(std::move(told)); });
   }
 
   static std::vector<at::Tensor> gradients_of(const model::NamedTensors& parameters) {
@@ -236,6 +322,19 @@ class SegmenterStage final : public Stage {
     }
   }
 
+  static void add_gradients(const model::NamedTensors& parameters, const std::vector<at::Tensor>& gradients) {
+    at::NoGradGuard no_grad;
+    std::vector<at::Tensor> sums, added;
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      if (!gradients[i].defined()) continue;
+      auto parameter = parameters[i].second;
+      if (!parameter.grad().defined()) parameter.mutable_grad() = at::zeros_like(parameter);
+      sums.push_back(parameter.mutable_grad());
+      added.push_back(gradients[i]);
+    }
+    if (!sums.empty()) at::_foreach_add_(sums, added);
+  }
+
   std::int64_t loss_count() const { return std::ssize(loss_names()); }
 
   StageContext context_;
@@ -247,7 +346,9 @@ class SegmenterStage final : public Stage {
   FrozenTrunk* frozen_trunk_ = nullptr;  // null: the trunk trains
   std::int64_t prompt_chunk_ = 0;
   bool shares_ = true;
-  std::optional<PromptChunks> chunks_;   // since the size of the tiles is known
+  std::optional<PromptChunks> chunks_;  // since the size of the tiles is known
+  std::optional<PromptGraphs> graphs_;  // with cuda_graphs
+  std::optional<SideStream> side_stream_;
   model::NamedTensors behind_junction_;  // trained parameters whose gradient grows chunk by chunk
 };
 

@@ -15,6 +15,7 @@
 #include "engine.h"
 #include "engine/device.h"
 #include "engine/features.h"
+#include "engine/step_graph.h"
 #include "model/cellsam.h"
 #include "optim/groups.h"
 
@@ -53,6 +54,9 @@ class Stage {
 
   // Of the frozen trunks, since the last call.
   FeatureCounts take_feature_counts();
+
+  // Of the steps' work on a GPU, since the last call.
+  virtual GraphCounts take_graph_counts() { return {}; }
 
   // Prepares for a batch that `learn` or `measure` will get. On the thread that prepares batches.
   void foresee(const data::Batch& batch);

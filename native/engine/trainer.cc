@@ -83,6 +83,11 @@ Dict Trainer::feature_counts() {
   return {{"kept", counts.kept}, {"computed", counts.computed}};
 }
 
+Dict Trainer::graph_counts() {
+  const auto counts = stage_->take_graph_counts();
+  return {{"recorded", counts.recorded}, {"replayed", counts.replayed}};
+}
+
 Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
   const auto start = std::chrono::steady_clock::now();
   const auto& names = stage_->loss_names();
@@ -129,8 +134,9 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
                            [this](const auto& batch) { stage_->foresee(batch); });
   const bool endless = request.complex_augmentation && request.variants == 0;
   stage_->take_feature_counts();  // of an epoch that an error ended
-  optimizer_.zero_grad();         // of a group that an error left half done
-  bool pending = false;           // gradients of a group that is not stepped yet
+  stage_->take_graph_counts();
+  optimizer_.zero_grad();  // of a group that an error left half done
+  bool pending = false;    // gradients of a group that is not stepped yet
   bool stopped = false;
   LossQueue::Step learned;  // the last one with something to learn from
   for (; step_ < steps; ++step_) {
@@ -182,7 +188,8 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
           {"threads", at::get_num_threads()},
           {"lr", lr},
           {"losses", sums_.means(names)},
-          {"features", feature_counts()}};
+          {"features", feature_counts()},
+          {"graphs", graph_counts()}};
 }
 
 void Trainer::require_finite(const Place& place, const LossQueue::Landed& landed) {

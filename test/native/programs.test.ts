@@ -25,6 +25,7 @@ const programs: Record<string, number> = {
   model_rules: 20,
   non_finite: 10,
   out_of_memory: 10,
+  prompt_graphs: 100,
   quantiles: 80,
   schedule: 10,
   upsampled_mask_loss: 300,

@@ -326,7 +326,8 @@ describe("stageOptions", () => {
   const mining = ["online_hard_negative_mining", "online_hard_negative_mining_weighted", "ohem_fraction"];
   const weights = ["ohem_hard_weight", "ohem_hard_weight_min", "ohem_hard_weight_max"];
   const freezing = ["freeze_image_encoder", "freeze_prompt_encoder", "freeze_mask_decoder"];
-  const prompts = ["iou_loss_weight", "max_prompts", "box_jitter", "background_prompt", "prompt_chunk", "factored_decoder"];
+  const prompts = ["iou_loss_weight", "max_prompts", "box_jitter", "background_prompt", "prompt_chunk"];
+  const ways = ["factored_decoder", "cuda_graphs"];
 
   it("D57: name exactly what the engine reads", () => {
     const names = (stage: 1 | 2) =>
@@ -334,7 +335,17 @@ describe("stageOptions", () => {
         .map(snakeCase)
         .sort();
     expect(names(1)).toEqual([...both, ...stage1, ...costs].sort());
-    const second = [...both, ...mask, ...mining, ...weights, ...prompts, ...freezing, "train_neck_only", "backbone_lr_ratio"];
+    const second = [
+      ...both,
+      ...mask,
+      ...mining,
+      ...weights,
+      ...prompts,
+      ...ways,
+      ...freezing,
+      "train_neck_only",
+      "backbone_lr_ratio",
+    ];
     expect(names(2)).toEqual(second.sort());
   });
 

@@ -135,6 +135,7 @@ class FakeSession {
       lr: 1,
       losses: { total_loss: state.sum / steps },
       features: { kept: 0, computed: 0 },
+      graphs: { recorded: 0, replayed: 0 },
     });
     for (; step < steps; step++) {
       await new Promise(setImmediate);

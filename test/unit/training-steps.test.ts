@@ -102,6 +102,19 @@ describe("prompts", () => {
 
   test.each([
     ["plain", {}],
+    ["mining", mining],
+    ["everything trained", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false, freezePromptEncoder: false }],
+  ])("%s: the form that a CUDA graph repeats teaches the same", async (_, options) => {
+    const graphs = await journey(2, [0, 4, 7, 8], { ...options, cudaGraphs: true, promptChunk: 5 }, 2);
+    const plain = await journey(2, [0, 4, 7, 8], options, 2);
+    expect(relativeDistance(graphs.change, plain.change)).toBeLessThan(1e-4);
+    for (const [name, loss] of Object.entries(plain.losses)) expect(graphs.losses[name], name).toBeCloseTo(loss, 4);
+    expect(graphs.graphs).toEqual({ recorded: 0, replayed: 0 }); // there is no GPU to record for, and it is said
+    expect(graphs.notices.join()).toContain("cuda_graphs is for a GPU");
+  });
+
+  test.each([
+    ["plain", {}],
     ["weighted mining", { ...mining, onlineHardNegativeMiningWeighted: true }],
     ["IoU loss", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false }],
     ["other weights", { focalGamma: 1.5, focalLossWeight: 3, diceLossWeight: 0.5, boundaryLossWeight: 2 }],
@@ -210,9 +223,13 @@ describe("schedules", () => {
 });
 
 describe("a loss that is not finite", () => {
-  test.each([1, 2] as const)("stage %i: names its images, and the bad step is not applied", async (stage) => {
+  test.each([
+    [1, {}],
+    [2, {}],
+    [2, { cudaGraphs: true }],
+  ] as const)("stage %i %o: names its images, and the bad step is not applied", async (stage, options) => {
     await using session = await smallSession();
-    await session.beginStage({ ...common, stage, optimizer: "adamw", learningRate: 1e30 });
+    await session.beginStage({ ...common, stage, optimizer: "adamw", learningRate: 1e30, ...options });
     await train(session, store, [0]); // the loss before the first update is fine
     const before = await session.digest();
     const failed = train(session, store, [1, 2], { epoch: 3, batchSize: 2 });

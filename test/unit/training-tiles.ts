@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { StepEvent } from "../../lib/events.js";
+import type { NoticeEvent, StepEvent } from "../../lib/events.js";
 import type { NdArray } from "../../lib/native.js";
 import { type ImageArray, openSession, type Session, type SessionOptions } from "../../lib/session.js";
 import { openStoreWriter } from "../../lib/storeWriter.js";
@@ -88,14 +88,16 @@ export async function train(
 ) {
   const { epoch = 0, batchSize = 1, augment = false, complexAugmentation = false, startStep = 0, stopAfter } = options;
   const steps: StepEvent[] = [];
+  const notices: string[] = [];
   const stop = new AbortController();
   const onStep = (step: StepEvent) => {
     steps.push(step);
     if (step.step === stopAfter) stop.abort();
   };
   const range = { store, indices: Int32Array.from(indices), epoch, batchSize, augment, complexAugmentation, startStep };
-  const report = await session.trainEpoch({ ...range, onStep, signal: stop.signal });
-  return { ...report, events: steps };
+  const onNotice = ({ message }: NoticeEvent) => notices.push(message);
+  const report = await session.trainEpoch({ ...range, onStep, onNotice, signal: stop.signal });
+  return { ...report, events: steps, notices };
 }
 
 /** Names whose bits differ. */

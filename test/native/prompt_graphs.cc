@@ -1,0 +1,274 @@
+// Stage 2 in the form that a CUDA graph can repeat: what padding, tensors that stay in place and the order of recording change
+// (nothing), and what happens when a recording fails. A stand-in records on the CPU; the recording on a GPU is test/gpu's.
+// links: model loss augment data optim metric infer weights engine
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <set>
+
+#include "engine/prompt_graphs.h"
+#include "engine/stage.h"
+#include "native/checks.h"
+
+using namespace cellsam;
+using engine::PromptGraphs;
+using engine::PromptInputs;
+
+namespace {
+
+// Calls what it "recorded" at each replay, as a GPU would repeat it.
+struct StandIn final : engine::StepRecorder {
+  struct Graph final : engine::StepGraph {
+    std::function<void()> work;
+    void replay() override { work(); }
+  };
+  std::unique_ptr<engine::StepGraph> record(const std::function<void()>& work) override {
+    if (out_of_memory) C10_THROW_ERROR(OutOfMemoryError, "the test's device has no more");
+    TORCH_CHECK(!fails, "operation not permitted when stream is capturing");
+    work();
+    auto graph = std::make_unique<Graph>();
+    graph->work = work;
+    return graph;
+  }
+  bool fails = false, out_of_memory = false;
+};
+
+// Losses [n,2] that meet every input, in float64; the gradient of a padded prompt would show.
+struct Function {
+  at::Tensor parameter = at::arange(1, 5, at::kDouble).requires_grad_(true), unused = at::ones({3}, at::kDouble);
+  std::set<const void*> places;  // of the inputs that it has seen
+  std::vector<std::int64_t> rooms;
+
+  at::Tensor operator()(const PromptInputs& in) {
+    for (const auto& tensor : {in.embedding, in.labels, in.boxes, in.ids, in.weights}) places.insert(tensor.const_data_ptr());
+    rooms.push_back(in.ids.size(0));
+    const auto prompts = in.boxes * parameter + in.ids.unsqueeze(1) + (in.ignores ? 0.5 : 0.25);
+    const auto total = at::mm(prompts.sin(), in.embedding.view({4, -1})).square().sum(1) + in.labels.sum() * prompts.sum(1);
+    return at::stack({total, prompts.detach().sum(1)}, 1);
+  }
+};
+
+PromptInputs inputs_of(std::int64_t n, int seed, bool ignores = false) {
+  at::manual_seed(seed);
+  return {at::randn({1, 4, 2, 2}, at::kDouble), at::randint(3, {5, 5}, at::kInt), at::rand({n, 4}, at::kDouble),
+          at::randint(9, {n}, at::kInt),        at::rand({n}, at::kDouble),       ignores};
+}
+
+// The same without any of it.
+void compare(test::Checks& checks, const std::string& name, PromptGraphs& graphs, Function& function,
+             const PromptInputs& inputs, std::int64_t room) {
+  const auto& learned = graphs.learn(inputs, room);
+  auto plain = inputs;
+  plain.embedding = inputs.embedding.clone().requires_grad_(true);
+  auto reference = function;
+  reference.parameter = function.parameter.detach().clone().requires_grad_(true);
+  const auto losses = reference(plain);
+  const auto sums = (losses * inputs.weights.unsqueeze(1)).sum(0);
+  sums[0].backward();
+  checks.near(name + ": losses", learned.losses, sums.detach(), 1e-10);
+  checks.near(name + ": gradient of the embedding", learned.embedding, plain.embedding.grad(), 1e-10);
+  checks.near(name + ": gradient of the parameter", learned.parameters.at(0), reference.parameter.grad(), 1e-10);
+  checks.holds(name + ": nothing else has one", !learned.parameters.at(1).defined() && !function.parameter.grad().defined());
+  checks.near(name + ": without gradients", graphs.losses(inputs, room), losses.detach(), 1e-10);
+}
+
+void check_repeats(test::Checks& checks) {
+  Function function;
+  function.unused.requires_grad_(true);
+  const auto call = [&](const PromptInputs& in) { return function(in); };
+  PromptGraphs graphs(call, {function.parameter, function.unused}, std::make_unique<StandIn>());
+  for (int use = 0; use < 4; ++use) {
+    compare(checks, "use " + std::to_string(use), graphs, function, inputs_of(1 + use, use), 4);
+  }
+  const auto counts = graphs.take_counts();
+  // Of four uses with and without gradients the first is without a graph, and the second records it.
+  checks.holds("recorded at the second use", counts.recorded == 2 && counts.replayed == 6);
+  checks.holds("on tensors that stay where they are", function.places.size() == 2 * 5);
+  checks.holds("of one size", std::ranges::all_of(function.rooms, [](auto room) { return room == 4; }));
+  checks.holds("counted once", graphs.take_counts().recorded == 0);
+
+  compare(checks, "with pixels to ignore", graphs, function, inputs_of(2, 8, true), 4);
+  compare(checks, "more room", graphs, function, inputs_of(5, 9), 6);
+  compare(checks, "and the first again", graphs, function, inputs_of(3, 10), 4);
+  checks.holds("each in its own place", graphs.take_counts().recorded == 0 && function.places.size() == 6 * 5);
+
+  // Weights that train are written to in place, and graphs read them there.
+  model::NamedTensors weights{{"trained", function.parameter}, {"frozen", at::ones({2})}};
+  graphs.follow(weights);
+  compare(checks, "first after following", graphs, function, inputs_of(3, 11), 4);
+  compare(checks, "recorded", graphs, function, inputs_of(3, 12), 4);
+  {
+    at::NoGradGuard no_grad;
+    function.parameter.mul_(1.5);
+  }
+  graphs.follow(weights);
+  compare(checks, "a step later", graphs, function, inputs_of(4, 13), 4);
+  checks.holds("a step later: by the same graph", graphs.take_counts().replayed == 4);
+  weights[1].second.add_(1);
+  graphs.follow(weights);
+  compare(checks, "frozen weights were loaded", graphs, function, inputs_of(4, 14), 4);
+  checks.holds("frozen weights were loaded: no graph is left", graphs.take_counts().replayed == 0);
+  compare(checks, "and again", graphs, function, inputs_of(4, 14), 4);
+  weights[0].second = function.parameter.detach().clone().requires_grad_(true);
+  graphs.follow(weights);
+  graphs.take_counts();
+  compare(checks, "weights lie elsewhere", graphs, function, inputs_of(4, 15), 4);
+  checks.holds("weights lie elsewhere: no graph is left", graphs.take_counts().replayed == 0);
+
+  std::thread([&] { graphs.learn(inputs_of(2, 1), 4); }).join();
+  checks.holds("a thread that has not run it yet does not record it", graphs.take_counts().recorded == 0);
+}
+
+void check_failures(test::Checks& checks) {
+  Function function;
+  function.unused.requires_grad_(true);
+  auto stand_in = std::make_unique<StandIn>();
+  auto& recorder = *stand_in;
+  const auto call = [&](const PromptInputs& in) { return function(in); };
+  PromptGraphs graphs(call, {function.parameter, function.unused}, std::move(stand_in));
+  for (int use = 0; use < 2; ++use) graphs.learn(inputs_of(2, use), 2);
+  recorder.out_of_memory = true;
+  graphs.losses(inputs_of(2, 3), 2);
+  bool thrown = false;
+  try {
+    graphs.losses(inputs_of(2, 3), 2);
+  } catch (const c10::OutOfMemoryError&) {
+    thrown = true;
+  }
+  recorder.out_of_memory = false;
+  graphs.take_counts();
+  graphs.learn(inputs_of(2, 4), 2);
+  checks.holds("out of memory is the caller's, and leaves no graph", thrown && graphs.take_counts().replayed == 0);
+  checks.holds("and is no reason to stop recording", graphs.take_failure().empty());
+  graphs.forget();
+
+  recorder.fails = true;
+  for (int use = 0; use < 3; ++use) {
+    compare(checks, "cannot be recorded, use " + std::to_string(use), graphs, function, inputs_of(2, use), 3);
+  }
+  checks.holds("why it cannot", graphs.take_failure().find("not permitted") != std::string::npos);
+  checks.holds("is said once", graphs.take_failure().empty() && graphs.take_counts().recorded == 0);
+}
+
+void check_rooms(test::Checks& checks) {
+  const std::vector<std::int64_t> rooms{1, 2, 3, 4, 6, 6, 8, 8, 12, 12, 12, 12, 16, 16, 16, 16, 24};
+  for (std::int64_t n = 1; n <= std::ssize(rooms); ++n) {
+    checks.holds("room for " + std::to_string(n), engine::prompt_room(n, 100) == rooms[static_cast<std::size_t>(n - 1)]);
+  }
+  checks.holds("no more than a chunk", engine::prompt_room(5, 5) == 5 && engine::prompt_room(70, 71) == 71);
+  bool little = true;
+  for (std::int64_t n = 1; n < 1000; ++n) {
+    const auto room = engine::prompt_room(n, 1000);
+    little = little && room >= n && 2 * room <= 3 * n;
+  }
+  checks.holds("never half as much again", little);
+}
+
+struct Quiet : Control {
+  bool cancelled() const override { return false; }
+  bool abandoned() const override { return false; }
+  void emit(Value) override {}
+};
+
+// Tiles of 64 x 64 with the given numbers of cells.
+data::Batch batch_of(const std::vector<std::int64_t>& cells, bool ignores) {
+  data::Batch batch;
+  std::vector<at::Tensor> labels;
+  for (const auto count : cells) {
+    auto map = at::zeros({64, 64}, at::kInt);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto row = i / 5 * 12 + 3, column = i % 5 * 12 + 2;
+      map.slice(0, row, row + 6 + i % 3).slice(1, column, column + 7).fill_(i + 1);
+    }
+    if (ignores) map.slice(0, 0, 20).slice(1, 0, 5).fill_(data::kIgnore);
+    batch.instances.push_back(data::find_instances(map));
+    batch.indices.push_back(std::ssize(batch.indices));
+    labels.push_back(map);
+  }
+  batch.images = at::randint(256, {std::ssize(cells), 3, 64, 64}, at::kByte);
+  batch.labels = at::stack(labels);
+  return batch;
+}
+
+struct Outcome {
+  at::Tensor losses, gradients;  // all gradients in one row
+};
+
+// Two batches of one group: the second meets the gradients of the first.
+Outcome learn(const Dict& more, const std::vector<std::vector<std::int64_t>>& batches, bool ignores) {
+  const Dict sizes{{"image_size", 64},    {"patch", 8},         {"embed_dim", 32},   {"depth", 2},       {"heads", 2},
+                   {"prompt_dim", 32},    {"decoder_heads", 2}, {"decoder_mlp", 64}, {"iou_hidden", 32}, {"detector_dim", 32},
+                   {"detector_heads", 2}, {"detector_ffn", 64}, {"num_queries", 16}};
+  at::manual_seed(1);
+  model::CellSam model(model::model_size("tiny", sizes), /*adversarial_copy=*/false);
+  Options options(more, "begin_stage");
+  const engine::StageContext context{model, data::Generation::Plain, at::kCPU, engine::Precision::fp32};
+  const auto stage = engine::open_segmenter_stage(context, options);
+  options.done();
+  at::manual_seed(2);
+  const Quiet control;
+  Outcome outcome;
+  std::vector<at::Tensor> losses, gradients;
+  for (const auto& cells : batches) {
+    const auto found = stage->learn(batch_of(cells, ignores), 0.5, {7, 1}, control);
+    if (found) losses.push_back(*found);
+  }
+  for (const auto& [name, parameter] : stage->trainable()) {
+    gradients.push_back((parameter.grad().defined() ? parameter.grad() : at::zeros_like(parameter)).flatten());
+  }
+  if (!losses.empty()) outcome.losses = at::stack(losses).to(at::kDouble);
+  outcome.gradients = at::cat(gradients).to(at::kDouble);
+  return outcome;
+}
+
+void check_stage(test::Checks& checks) {
+  const Dict decoder{{"train_neck_only", false}, {"freeze_mask_decoder", false}, {"freeze_prompt_encoder", false}};
+  const Dict mining{
+      {"online_hard_negative_mining", true}, {"online_hard_negative_mining_weighted", true}, {"ohem_fraction", 0.3}};
+  const auto merged = [](Dict all, const Dict& more) {
+    for (const auto& [name, value] : more) all[name] = value;
+    return all;
+  };
+  const Dict iou = merged(decoder, {{"iou_loss_weight", 0.7}});
+  struct Case {
+    std::string name;
+    Dict options;
+    bool ignores = false;
+  };
+  const std::vector<Case> cases{{"the neck", {}},
+                                {"small chunks", {{"prompt_chunk", 5}}},
+                                {"mining", merged(mining, {{"prompt_chunk", 7}})},
+                                {"pixels to ignore", mining, true},
+                                {"the decoder and an IoU loss", iou},
+                                {"everything", merged(merged(iou, mining), {{"max_prompts", 11}, {"box_jitter", 0.1}}), true},
+                                {"losses by tensors", {{"fused_mask_loss", false}}}};
+  const std::vector<std::vector<std::int64_t>> batches{{3, 0, 17, 1}, {0, 0}, {1, 3}};
+  for (const bool factored : {true, false}) {
+    for (const auto& [what, options, ignores] : cases) {
+      const auto name = what + (factored ? "" : ", plain decoder");
+      const auto plain = merged(options, {{"factored_decoder", factored}}), graphs = merged(plain, {{"cuda_graphs", true}});
+      const auto expected = learn(plain, batches, ignores), got = learn(graphs, batches, ignores);
+      checks.holds(name + ": a batch without prompts is none", expected.losses.size(0) == 2 && got.losses.size(0) == 2);
+      checks.near(name + ": losses", got.losses, expected.losses, 1e-6 * expected.losses.abs().max().item<double>());
+      const auto distance = (got.gradients - expected.gradients).norm() / expected.gradients.norm();
+      checks.near(name + ": gradients", distance.item<double>(), 0, 1e-6);
+      const auto other = learn(graphs, {{3, 0, 17, 1}, {1, 4}}, ignores);
+      checks.holds(name + ": other prompts have others",
+                   ((other.gradients - expected.gradients).norm() / expected.gradients.norm()).item<double>() > 1e-2);
+    }
+  }
+}
+
+}  // namespace
+
+int main() {
+  test::Checks checks;
+  at::set_num_threads(1);
+  check_rooms(checks);
+  check_repeats(checks);
+  check_failures(checks);
+  check_stage(checks);
+  return checks.finish("prompt_graphs");
+}
