@@ -70,6 +70,6 @@ function(cuda_library)
   target_include_directories(cuda SYSTEM PRIVATE ${CUDA_INCLUDE})
   # Every symbol must be found now: a library that lacks one would fail on the user's GPU machine only.
   target_link_options(cuda PRIVATE -Wl,--no-undefined)
-  target_link_libraries(cuda PRIVATE torch c10_cuda ${CUDART})
+  target_link_libraries(cuda PRIVATE torch torch_cuda c10_cuda ${CUDART})
 endfunction()
 cuda_library()

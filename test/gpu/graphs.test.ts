@@ -1,0 +1,102 @@
+// CUDA graphs of stage 2: recorded and repeated they teach what single operations teach, step after step as the weights move,
+// and they leave no memory behind.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { deviceMemory, emptyDeviceCache, engineCall } from "../../lib/native.js";
+import type { SessionOptions } from "../../lib/session.js";
+import {
+  changes,
+  ellipses,
+  plainSgd,
+  relativeDistance,
+  smallSession,
+  storeOf,
+  train,
+  weightsOf,
+} from "../unit/training-tiles.js";
+import { gpu } from "./gpu.js";
+
+const folder = mkdtempSync(join(tmpdir(), "cellsam-graphs-"));
+let store: string;
+beforeAll(async () => {
+  const tiles = [3, 5, 7, 0, 9].map((cells, i) => ellipses(i + 1, cells));
+  if (gpu) store = await storeOf(tiles, join(folder, "tiles"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Three epochs over the tiles: each number of prompts comes without a graph, is recorded, and is repeated. */
+async function journey(options: Record<string, unknown>, model: Partial<SessionOptions> = {}) {
+  await using session = await smallSession({ device: "cuda", ...model });
+  const before = await weightsOf(session, folder);
+  await session.beginStage({ epochs: 3, stepsPerEpoch: 3, ...plainSgd, stage: 2, ...options });
+  const epochs = [];
+  for (const epoch of [0, 1, 2]) epochs.push(await train(session, store, [0, 1, 2, 3, 4], { epoch, batchSize: 2 }));
+  return { epochs, change: changes(before, await weightsOf(session, folder)) };
+}
+
+const mining = { onlineHardNegativeMining: true, onlineHardNegativeMiningWeighted: true, ohemFraction: 0.3 };
+const decoder = { trainNeckOnly: false, freezeMaskDecoder: false, freezePromptEncoder: false, iouLossWeight: 1 };
+
+describe.skipIf(!gpu)("CUDA graphs of stage 2", () => {
+  test.each([
+    ["the neck", {}, {}, 1e-3],
+    ["AdamW", { optimizer: "adamw", learningRate: 1e-4 }, {}, 1e-2],
+    ["mining", mining, {}, 1e-3],
+    ["chunks", { promptChunk: 4 }, {}, 1e-3],
+    ["the decoder and an IoU loss", decoder, {}, 1e-3],
+    ["the plain decoder", { factoredDecoder: false }, {}, 1e-3],
+    ["losses by torch's operators", { fusedMaskLoss: false }, {}, 1e-3],
+    ["deterministic", mining, { deterministic: true }, 1e-3],
+    ["bf16", {}, { precision: "bf16" }, 5e-2],
+    ["bf16 with the decoder", decoder, { precision: "bf16" }, 5e-2],
+  ] as const)("%s: teach what single operations teach", { timeout: 120_000 }, async (_, options, model, near) => {
+    const { cuda_kernels: kernels } = engineCall<{ cuda_kernels: string[] | string }>("info");
+    if (!Array.isArray(kernels)) return console.warn(`SKIPPED: no graphs can be recorded, since ${kernels}`);
+    const [graphs, plain] = [await journey({ ...options, cudaGraphs: true }, model), await journey(options, model)];
+    expect(graphs.epochs.flatMap(({ notices }) => notices)).toEqual([]);
+    const [recorded, replayed] = (["recorded", "replayed"] as const).map((what) =>
+      graphs.epochs.reduce((sum, epoch) => sum + epoch.graphs[what], 0),
+    ) as [number, number];
+    expect(recorded).toBeGreaterThan(0);
+    expect(replayed).toBeGreaterThan(recorded);
+    for (const [i, epoch] of plain.epochs.entries()) {
+      const [got, wanted] = [graphs.epochs[i]?.losses.total_loss as number, epoch.losses.total_loss as number];
+      expect(Math.abs(got - wanted)).toBeLessThan(near * wanted);
+    }
+    expect(relativeDistance(graphs.change, plain.change)).toBeLessThan(near);
+  });
+
+  test("follow weights that are loaded and loss weights that are set", async () => {
+    const run = async (cudaGraphs: boolean) => {
+      await using session = await smallSession({ device: "cuda" });
+      const other = join(folder, "other.safetensors");
+      {
+        await using drawn = await smallSession({ seed: 2 });
+        await drawn.save(other, { format: "safetensors" });
+      }
+      await session.beginStage({ epochs: 9, stepsPerEpoch: 3, ...plainSgd, stage: 2, cudaGraphs });
+      const losses = [];
+      const epoch = async () => losses.push((await train(session, store, [0, 1, 2])).losses.total_loss as number);
+      for (let i = 0; i < 3; i++) await epoch();
+      await session.load(other);
+      for (let i = 0; i < 3; i++) await epoch();
+      await session.setLossWeights({ diceLossWeight: 5 });
+      for (let i = 0; i < 3; i++) await epoch();
+      return losses;
+    };
+    const [graphs, plain] = [await run(true), await run(false)];
+    for (const [i, wanted] of plain.entries()) expect(graphs[i], `epoch ${i}`).toBeCloseTo(wanted, 3);
+    expect(Math.abs((plain[3] as number) - (plain[2] as number))).toBeGreaterThan(1e-2); // the comparison can fail
+  });
+
+  test("a closed session leaves no memory behind", async () => {
+    await journey({ cudaGraphs: true });
+    emptyDeviceCache("cuda");
+    const before = deviceMemory("cuda")?.allocated ?? Number.NaN;
+    await journey({ ...decoder, ...mining, cudaGraphs: true });
+    emptyDeviceCache("cuda");
+    expect((deviceMemory("cuda")?.allocated ?? Number.NaN) - before).toBeLessThan(16 * 2 ** 20);
+  });
+});
