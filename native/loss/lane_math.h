@@ -1,8 +1,23 @@
-// e^-a and ln(1+e) in float32 for vectors of any width, with errors of about one unit in the last place.
+// What the vectors of x86 share whatever their width: e^-a and ln(1+e) in float32, with errors of about one unit in the last
+// place, and how they round what is tiny.
 #pragma once
+
+#include <immintrin.h>
 
 namespace cellsam::loss {
 namespace {
+
+// While it exists, results below 1e-38 become 0 in whatever thread this runs, or the same input could give different bits.
+class FlushesTiny {
+ public:
+  FlushesTiny() { _mm_setcsr(before_ | 0x8040U); }
+  ~FlushesTiny() { _mm_setcsr(before_); }
+  FlushesTiny(const FlushesTiny&) = delete;
+  FlushesTiny& operator=(const FlushesTiny&) = delete;
+
+ private:
+  unsigned before_ = _mm_getcsr();
+};
 
 // For 0 <= a. The polynomial of least relative error, 2e-9, on half an octave to both sides of 0; exactly 1 for a = 0.
 template <class Lanes>
