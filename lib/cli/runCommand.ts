@@ -1,4 +1,6 @@
 /** What `train` and `finetune` share: the flags of a run, and running it with signals, progress and results. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Command } from "commander";
 import type { ExperimentInput } from "../config/experiment.js";
 import { toSnake } from "../config/python.js";
@@ -56,5 +58,7 @@ function printResults(results: FoldResult[], root: string, json: boolean | undef
     if (result.test) process.stdout.write(`${head}${result.testImages} test images\n${summaryTable(result.test.summary)}\n`);
     process.stdout.write(`model: ${result.finalModelPath}\n`);
   }
+  const report = join(root, "results", "report.html");
+  if (existsSync(report)) process.stdout.write(`report: ${report}\n`);
   process.stdout.write(`results: ${root}\n`);
 }

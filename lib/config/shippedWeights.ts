@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { z } from "zod";
 import { packageFolder } from "../version.js";
 import { mergeConfig, type RawConfig } from "./load.js";
+import { nearest } from "./nearest.js";
 import { fromSnake, isPlain } from "./python.js";
 
 interface Shipped {
@@ -59,6 +60,11 @@ export function predictionOverShipped(input: unknown): unknown {
 /** For `superRefine` of every schema that holds the settings of the model. */
 export function checkShipped({ weights, size }: { weights: string | null; size: string }, context: z.RefinementCtx): void {
   const own = shippedOf(weights);
+  const meant = weights && !own && !/[./\\]/.test(weights) ? nearest(weights, shippedNames) : undefined;
+  if (meant) {
+    const message = `${weights} are no weights of the package: did you mean ${meant}? A file of that name is ./${weights}`;
+    context.addIssue({ code: "custom", path: ["weights"], message });
+  }
   if (!own || own.size === size) return;
   const message = `is ${size}, but the weights ${weights} are of size ${own.size}: leave size out, or choose other weights`;
   context.addIssue({ code: "custom", path: ["size"], message });

@@ -68,16 +68,33 @@ describe("the settings that come with weights", () => {
   });
 });
 
+function thrown(make: () => unknown): unknown {
+  try {
+    return make();
+  } catch (error) {
+    return error;
+  }
+}
+
+describe("a name that is nearly one of ours", () => {
+  it("is refused with ours", () => {
+    const message =
+      "cellsam_tiny are no weights of the package: did you mean cellsam-tiny? A file of that name is ./cellsam_tiny";
+    const refused = { code: "ERR_CONFIG", detail: { problems: [{ key: "weights", message }] } };
+    expect(thrown(() => new ExperimentConfig({ ...required, weights: "cellsam_tiny" }))).toMatchObject(refused);
+    expect(thrown(() => predictConfig({ weights: "cellsam_tiny" }))).toMatchObject(refused);
+  });
+
+  it("is a file when it is written as one, and so is any other name", () => {
+    for (const path of ["./cellsam_tiny", "cellsam_tiny.pth", "mine"]) {
+      expect(new ExperimentConfig({ ...required, weights: path }).weights).toBe(path);
+    }
+  });
+});
+
 describe("another size", () => {
   const message = "is vit_b, but the weights cellsam-tiny are of size tiny: leave size out, or choose other weights";
   const refused = { code: "ERR_CONFIG", detail: { problems: [{ key: "size", message }] } };
-  const thrown = (make: () => unknown): unknown => {
-    try {
-      return make();
-    } catch (error) {
-      return error;
-    }
-  };
 
   it("is refused", async () => {
     expect(thrown(() => new ExperimentConfig({ ...required, weights, size: "vit_b" }))).toMatchObject(refused);
