@@ -99,7 +99,8 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &moments = saved[1], &weight = saved[2];
     const bool adds = context->saved_data["adds"].toBool(), half = context->saved_data["half"].toBool();
-    const bool trains = context->needs_input_grad(adds ? 2 : 1);
+    const std::size_t at_weight = adds ? 2 : 1;  // among the inputs that there are
+    const bool trains = context->needs_input_grad(at_weight) || context->needs_input_grad(at_weight + 1);
     const auto n = x.size(-1);
     const auto slope = slopes[0].contiguous();
     const auto passed = slopes.size() > 1 && slopes[1].defined() ? slopes[1].contiguous() : at::Tensor();

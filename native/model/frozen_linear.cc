@@ -34,7 +34,7 @@ at::Tensor FrozenLinear::forward(torch::nn::LinearImpl& layer, const at::Tensor&
     const auto copy = copy_of(layer, type, /*packed=*/false);
     out = at::linear(x, copy.weight, copy.bias);
   } else {
-    out = layer.forward(x);
+    out = at::linear(x, weight, layer.bias);  // not layer.forward, which adds the bias by itself and rounds once more
   }
   return gelu ? at::gelu(out) : out;
 }

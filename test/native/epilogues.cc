@@ -144,6 +144,10 @@ void check_frozen(Checks& checks) {
   const auto [sum, normed] = model::add_norm(x, at::randn({4, 16}), *norm);
   const auto slope = torch::autograd::grad({sum.sum() + normed.sum()}, {x})[0];
   checks.near("a sum passes its slope, and a norm of even slopes none", slope, at::ones_like(slope), 1e-5);
+  auto half_frozen = norm_with(at::ones({16}), at::zeros({16}).requires_grad_(true));
+  const auto of_bias = torch::autograd::grad({model::norm_of(x, *half_frozen).sum()}, {half_frozen->bias}, {}, std::nullopt,
+                                             /*create_graph=*/false, /*allow_unused=*/true)[0];
+  checks.holds("a bias learns beside a frozen weight", of_bias.defined() && of_bias.equal(at::full({16}, 4.0)));
   at::NoGradGuard no_grad;
   checks.holds("no graph without gradients", !model::norm_of(x, *norm).requires_grad());
 }
