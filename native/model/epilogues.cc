@@ -2,12 +2,12 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
+#include "base/autocast.h"
 #include "model/norm_rows.h"
 
 namespace cellsam::model {
@@ -16,12 +16,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr std::int64_t kRows =
-    64;  // of one task; gradients of weight and bias are summed per task, whatever the number of threads
-
-bool in_bf16() {
-  return at::autocast::is_autocast_enabled(at::kCPU) && at::autocast::get_autocast_dtype(at::kCPU) == at::kBFloat16;
-}
+// Of one task: gradients of weight and bias are summed per task, whatever the number of threads.
+constexpr std::int64_t kRows = 64;
 
 bool may_fuse(const at::Tensor& x) { return fused_epilogues().on() && x.is_cpu() && !at::hasThreadLocalCallbacks(); }
 
@@ -180,14 +176,15 @@ AddedNorm add_norm(const at::Tensor& x, const at::Tensor& delta, torch::nn::Laye
     const auto sum = x + delta;
     return {sum, norm.forward(sum)};
   }
-  const auto both =
-      AddNorm::apply(x, std::optional(delta), norm.weight, norm.bias, norm.options.eps(), in_bf16(), /*wants_sum=*/true);
+  const auto both = AddNorm::apply(x, std::optional(delta), norm.weight, norm.bias, norm.options.eps(), bf16_autocast(at::kCPU),
+                                   /*wants_sum=*/true);
   return {both[1], both[0]};
 }
 
 at::Tensor norm_of(const at::Tensor& x, torch::nn::LayerNormImpl& norm) {
   if (!can_norm(x, norm)) return norm.forward(x);
-  return AddNorm::apply(x, std::nullopt, norm.weight, norm.bias, norm.options.eps(), in_bf16(), /*wants_sum=*/false)[0];
+  return AddNorm::apply(x, std::nullopt, norm.weight, norm.bias, norm.options.eps(), bf16_autocast(at::kCPU),
+                        /*wants_sum=*/false)[0];
 }
 
 at::Tensor norm_of_sum(const at::Tensor& x, const at::Tensor& delta, torch::nn::LayerNormImpl& norm) {
@@ -200,7 +197,7 @@ at::Tensor sum_of(const at::Tensor& x, const at::Tensor& delta) { return can_add
 
 at::Tensor gelu_linear(const at::Tensor& x, torch::nn::LinearImpl& layer, FrozenLinear& cast) {
   if (!may_fuse(x) || !at::GradMode::is_enabled() || !x.requires_grad()) return cast.forward(layer, at::gelu(x));
-  const auto type = in_bf16() ? at::kBFloat16 : x.scalar_type();
+  const auto type = bf16_autocast(at::kCPU) ? at::kBFloat16 : x.scalar_type();
   return GeluLinear::apply(x.to(type), layer.weight.to(type), layer.bias.to(type));
 }
 

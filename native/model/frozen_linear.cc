@@ -1,9 +1,9 @@
 #include "model/frozen_linear.h"
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/record_function.h>
 
+#include "base/autocast.h"
 #include "model/epilogues.h"
 #include "model/packed_product.h"
 
@@ -18,8 +18,7 @@ bool is_frozen(const at::Tensor& x) { return x.scalar_type() == at::kFloat && !x
 
 at::Tensor FrozenLinear::forward(torch::nn::LinearImpl& layer, const at::Tensor& x, bool gelu) {
   const auto& weight = layer.weight;
-  const auto device = weight.device().type();
-  const bool half = at::autocast::is_autocast_enabled(device) && at::autocast::get_autocast_dtype(device) == at::kBFloat16;
+  const bool half = bf16_autocast(weight.device().type());
   const auto type = half ? at::kBFloat16 : x.scalar_type();
   const bool watched = at::hasThreadLocalCallbacks();  // a watcher knows the layer by its own weight
   const bool frozen = is_frozen(weight) && is_frozen(layer.bias) && !watched;

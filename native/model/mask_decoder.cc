@@ -1,24 +1,18 @@
 #include "model/mask_decoder.h"
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/conv.h>
 
 #include <optional>
 
+#include "base/autocast.h"
 #include "model/layer_norm_2d.h"
 #include "model/upscaled_masks.h"
 
 namespace cellsam::model {
 namespace {
-
-// Whether autocast asks for products in bfloat16.
-bool in_half(const at::Tensor& input) {
-  const auto device = input.device().type();
-  return at::autocast::is_autocast_enabled(device) && at::autocast::get_autocast_dtype(device) == at::kBFloat16;
-}
 
 // Keeps autocast out on the CPU: the large products take bfloat16 by themselves, without the copies of their operands that
 // autocast makes, and casting makes the small ones slower.
@@ -110,7 +104,7 @@ std::vector<at::Tensor*> SharedImages::derived() {
 
 Masks MaskDecoderImpl::forward(const SharedImages& images, const std::vector<std::int64_t>& rows,
                                const std::vector<std::int64_t>& counts, const at::Tensor& sparse, bool multimask) {
-  const bool half = in_half(sparse);
+  const bool half = bf16_autocast(sparse.device().type());
   const PlainOnCpu plain(sparse);
   const std::int64_t first = multimask ? 1 : 0, count = multimask ? num_multimask_ : 1;
   std::vector<PromptedImage> prompted;

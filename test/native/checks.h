@@ -23,6 +23,12 @@ class Checks {
     report(name, got.sizes() == expected.sizes() ? (got - expected).abs().max().item<double>() : INFINITY, limit);
   }
 
+  // The largest difference in units of the largest expected element.
+  void relative(const std::string& name, const at::Tensor& got, const at::Tensor& expected, double limit) {
+    const auto size = expected.abs().max().item<double>();
+    near(name, (got.detach().to(at::kDouble) - expected).abs().max().item<double>() / (size == 0 ? 1 : size), 0, limit);
+  }
+
   void holds(const std::string& name, bool condition) { report(name, condition ? 0 : 1, 0); }
 
   // The body must throw an Error of this code; the answer is its detail.

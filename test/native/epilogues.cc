@@ -4,36 +4,17 @@
 #include "model/epilogues.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "base/isa.h"
+#include "native/autocast.h"
 #include "native/checks.h"
 
 namespace cellsam::test {
 namespace {
 
-class Bf16Autocast {
- public:
-  explicit Bf16Autocast(bool on) {
-    at::autocast::set_autocast_enabled(at::kCPU, on);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-  }
-  ~Bf16Autocast() {
-    at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(at::kCPU, false);
-  }
-};
-
 at::Tensor wide(const at::Tensor& x) { return x.detach().to(at::kDouble).requires_grad_(x.requires_grad()); }
 
-// The largest difference in units of the largest expected element.
-void check_close(Checks& checks, const std::string& name, const at::Tensor& got, const at::Tensor& expected, double limit) {
-  const auto size = expected.abs().max().item<double>();
-  checks.near(name, (got.to(at::kDouble) - expected).abs().max().item<double>() / (size == 0 ? 1 : size), 0, limit);
-}
-
-// Values and gradients of `ways`, a function of its inputs, against those of `definition` in float64.
+// Values and gradients of `way`, a function of its inputs, against those of `definition` in float64.
 using Function = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
 void compare(Checks& checks, const std::string& name, const std::vector<at::Tensor>& inputs, const Function& way,
              const Function& definition, double limit) {
@@ -41,14 +22,14 @@ void compare(Checks& checks, const std::string& name, const std::vector<at::Tens
   for (const auto& input : inputs) wide_inputs.push_back(wide(input));
   const auto got = way(inputs), expected = definition(wide_inputs);
   for (std::size_t i = 0; i < got.size(); ++i) {
-    check_close(checks, name + " value " + std::to_string(i), got[i], expected[i].detach(), limit);
+    checks.relative(name + " value " + std::to_string(i), got[i], expected[i].detach(), limit);
     slopes.push_back(at::randn_like(got[i]));
     wide_slopes.push_back(slopes[i].to(at::kDouble));
   }
   const auto found = torch::autograd::grad(got, inputs, slopes);
   const auto sought = torch::autograd::grad(expected, wide_inputs, wide_slopes);
   for (std::size_t i = 0; i < found.size(); ++i) {
-    check_close(checks, name + " slope " + std::to_string(i), found[i], sought[i], limit);
+    checks.relative(name + " slope " + std::to_string(i), found[i], sought[i], limit);
   }
 }
 

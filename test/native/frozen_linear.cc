@@ -3,20 +3,18 @@
 // links: model
 #include "model/frozen_linear.h"
 
-#include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "base/isa.h"
 #include "model/epilogues.h"
 #include "model/packed_product.h"
+#include "native/autocast.h"
 #include "native/checks.h"
 
 namespace cellsam::test {
 namespace {
 
 at::Tensor by_definition(const torch::nn::LinearImpl& layer, const at::Tensor& x, bool gelu) {
-  const auto y =
-      at::linear(x.detach().to(at::kDouble), layer.weight.detach().to(at::kDouble), layer.bias.detach().to(at::kDouble));
+  const auto y = at::linear(x.to(at::kDouble), layer.weight.detach().to(at::kDouble), layer.bias.detach().to(at::kDouble));
   return gelu ? 0.5 * y * (1 + at::erf(y / std::sqrt(2.0))) : y;
 }
 
@@ -24,16 +22,12 @@ void check_layer(Checks& checks, const std::string& label, model::FrozenLinear& 
                  const at::Tensor& x, double limit) {
   for (const bool gelu : {false, true}) {
     const auto got = gelu ? frozen.forward_gelu(layer, x) : frozen.forward(layer, x);
-    const auto expected = by_definition(layer, x, gelu);
-    checks.near(label + (gelu ? ", gelu" : ""),
-                (got.detach().to(at::kDouble) - expected).abs().max().item<double>() / expected.abs().max().item<double>(), 0,
-                limit);
+    checks.relative(label + (gelu ? ", gelu" : ""), got, by_definition(layer, x, gelu), limit);
   }
 }
 
 void check_all(Checks& checks, const std::string& label, bool half) {
-  at::autocast::set_autocast_enabled(at::kCPU, half);
-  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+  const Bf16Autocast autocast(half);
   const double limit = half ? 0.01 : 1e-5;
   for (const auto rows : {3, 300}) {  // few are not packed
     const auto name = label + (half ? " bf16 " : " fp32 ") + std::to_string(rows) + " rows";
@@ -55,12 +49,9 @@ void check_all(Checks& checks, const std::string& label, bool half) {
     check_layer(checks, name + " inside a graph", frozen, *layer, leaf, limit);
     const auto slope = torch::autograd::grad({frozen.forward_gelu(*layer, leaf).sum()}, {leaf})[0];
     const auto wide = x.to(at::kDouble).requires_grad_(true);
-    const auto y = at::linear(wide, layer->weight.to(at::kDouble), layer->bias.to(at::kDouble));
-    const auto sought = torch::autograd::grad({(0.5 * y * (1 + at::erf(y / std::sqrt(2.0)))).sum()}, {wide})[0];
-    checks.near(name + " slope", (slope - sought).abs().max().item<double>() / sought.abs().max().item<double>(), 0, 2 * limit);
+    const auto sought = torch::autograd::grad({by_definition(*layer, wide, /*gelu=*/true).sum()}, {wide})[0];
+    checks.relative(name + " slope", slope, sought, 2 * limit);
   }
-  at::autocast::clear_cache();
-  at::autocast::set_autocast_enabled(at::kCPU, false);
 }
 
 // Bits must not depend on how many rows were seen first, since kept features are compared by them.

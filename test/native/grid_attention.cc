@@ -82,14 +82,11 @@ std::vector<at::Tensor> answers(const Inputs& in, const at::Tensor& out) {
   return found;
 }
 
-// The largest difference in units of the largest expected element.
 void check_close(Checks& checks, const std::string& name, const std::vector<at::Tensor>& got,
                  const std::vector<at::Tensor>& expected, double limit) {
   const char* parts[] = {"out", "qkv", "pad", "table_h", "table_w"};
   for (std::size_t i = 0; i < got.size(); ++i) {
-    const auto error = (got[i].to(at::kDouble) - expected[i]).abs().max().item<double>();
-    const auto size = expected[i].abs().max().item<double>();
-    checks.near(name + " " + parts[i], size == 0 ? error : error / size, 0, limit);
+    checks.relative(name + " " + parts[i], got[i], expected[i], limit);
   }
 }
 
