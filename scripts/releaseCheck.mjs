@@ -1,37 +1,48 @@
 /**
  * `npm run release:check`: refuses a package that would fail on a user's machine. For each platform: is every binary there, is
  * it stripped, does it export and need only what it should, does it run on the system it is promised for; are the shipped weights
- * sound; and does the package hold what it should and nothing else?
+ * sound; and does the package hold what it should and nothing else? Any system can check the binaries of all.
  *
  *   --platform NAME   linux-x64, ...; may stand again; default: every platform that is released
  *   --torch A.B       a torch minor that needs an engine; may stand again; default: all that are supported
- *   --glibc A.B       newest glibc that a Linux binary may need; default: that of PyTorch's own builds
- *   --no-cuda         the CUDA library is not asked for
+ *   --cuda A.B        a torch minor that needs a CUDA library on linux-x64; may stand again; default: those of --torch
+ *   --no-cuda         no CUDA library is asked for
+ *   --glibc A.B       the oldest Linux that a binary must run on, by its glibc; default: that of PyTorch's own builds
+ *   --tag NAME        also refuses when the package is not the version of this git tag, or still unreleased by its changelog
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { root } from "./ready.mjs";
+import { oldestLinux, prebuildProblems } from "./binaryCheck.mjs";
+import { fail, root } from "./ready.mjs";
 import { weightsProblems } from "./weightsCheck.mjs";
 
 const { shippedNames, weightsFile } = await import("../dist/config/shippedWeights.js");
-const { compareVersions } = await import("../dist/runtime/setup.js");
 const { releasedPlatforms, supportedTorch } = await import("../dist/runtime/variants.js");
 const { values: options } = parseArgs({
   options: {
     platform: { type: "string", multiple: true },
     torch: { type: "string", multiple: true },
-    glibc: { type: "string" },
+    cuda: { type: "string", multiple: true },
     "no-cuda": { type: "boolean" },
+    glibc: { type: "string", default: "2.28" },
+    tag: { type: "string" },
   },
 });
 const platforms = options.platform ?? releasedPlatforms;
+for (const platform of platforms) {
+  if (!releasedPlatforms.includes(platform)) fail(`--platform ${platform} is not one of ${releasedPlatforms.join(", ")}.`);
+}
+if (!oldestLinux[options.glibc]) fail(`--glibc ${options.glibc} is not one of ${Object.keys(oldestLinux).join(", ")}.`);
 const torches = options.torch ?? supportedTorch;
-const newestGlibc = options.glibc ?? "2.28"; // PyTorch's wheels are manylinux_2_28
+const cuda = options["no-cuda"] ? [] : (options.cuda ?? torches);
 const problems = [];
 
-for (const platform of platforms) checkPlatform(platform);
+for (const platform of platforms) {
+  const wanted = { torches, cuda: platform === "linux-x64" ? cuda : [], oldest: options.glibc, checkout: root };
+  problems.push(...prebuildProblems(join(root, "prebuilds", platform), platform, wanted).map((text) => `prebuilds/${text}`));
+}
 for (const name of shippedNames) {
   for (const problem of weightsProblems(weightsFile(name))) problems.push(`the weights ${name}: the file ${problem}`);
 }
@@ -44,64 +55,18 @@ if (problems.length > 0) {
 }
 console.log(`${platforms.join(", ")}, torch ${torches.join(", ")}: ready to release`);
 
-function checkPlatform(platform) {
-  const folder = join(root, "prebuilds", platform);
-  const [system] = platform.split("-");
-  const suffix = { linux: "so", darwin: "dylib", win32: "dll" }[system];
-  const wanted = ["binding.node", ...torches.map((torch) => `libcellsam_engine-${torch}.${suffix}`)];
-  const found = existsSync(folder) ? readdirSync(folder) : [];
-  for (const name of wanted) if (!found.includes(name)) problems.push(`prebuilds/${platform}/${name} is missing`);
-  if (platform === "linux-x64" && !options["no-cuda"] && !found.some((name) => name.startsWith("libcellsam_cuda"))) {
-    problems.push(`prebuilds/${platform}: the CUDA library is missing`);
-  }
-  const known = /^(binding\.node|libcellsam_(engine|cuda)-\d+\.\d+\.(so|dylib|dll))$/;
-  for (const name of found) {
-    if (!known.test(name)) problems.push(`prebuilds/${platform}/${name} does not belong there`);
-    else if (system === "linux") checkElf(platform, join(folder, name), name);
-  }
-}
-
-/** A Linux binary, as readelf and nm tell it. */
-function checkElf(platform, path, name) {
-  const complain = (text) => problems.push(`prebuilds/${platform}/${name} ${text}`);
-  const dynamic = execFileSync("readelf", ["-dW", path], { encoding: "utf8" });
-  const needed = [...dynamic.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map(([, library]) => library);
-  const system = /^(lib(stdc\+\+|m|gcc_s|c|dl|pthread|rt)\.so\.\d+|ld-linux-.*)$/;
-  const torch =
-    name === "binding.node"
-      ? /^$/
-      : name.includes("cuda")
-        ? /^lib(torch|torch_cpu|torch_cuda|c10|c10_cuda|cudart)\.so/
-        : /^lib(torch_cpu|c10)\.so$/;
-  for (const library of needed) if (!system.test(library) && !torch.test(library)) complain(`needs ${library}`);
-  if (/\((RPATH|RUNPATH)\)/.test(dynamic)) complain("remembers a library path of the build machine");
-
-  const sections = execFileSync("readelf", ["-SW", path], { encoding: "utf8" });
-  if (/\.(symtab|debug_info)\b/.test(sections)) complain("is not stripped");
-
-  // Besides weak and unique symbols, which C++ templates and inline functions leave, each binary has one way in.
-  const entries = { "binding.node": ["napi_register_module_v1", "node_api_module_get_api_version_v1"] };
-  const allowed = entries[name] ?? (name.includes("engine") ? ["cellsam_engine"] : null);
-  const symbols = execFileSync("nm", ["-D", "--defined-only", path], { encoding: "utf8" }).trim().split("\n");
-  const strong = symbols
-    .map((line) => line.trim().split(/\s+/))
-    .filter(([, kind]) => /^[TDB]$/.test(kind))
-    .map(([, , symbol]) => symbol)
-    .filter((symbol) => !/^(_edata|_end|__bss_start|_init|_fini)$/.test(symbol));
-  for (const symbol of strong) if (allowed && !allowed.includes(symbol)) complain(`exports ${symbol}`);
-  for (const symbol of allowed ?? []) if (!strong.includes(symbol)) complain(`does not export ${symbol}`);
-
-  const versions = execFileSync("readelf", ["-VW", path], { encoding: "utf8" });
-  const glibc = [...versions.matchAll(/Name: GLIBC_(\d+\.\d+)/g)].map(([, version]) => version).sort(compareVersions);
-  const newest = glibc.at(-1);
-  if (newest && compareVersions(newest, newestGlibc) > 0) complain(`needs glibc ${newest}, which is newer than ${newestGlibc}`);
-  if (readFileSync(path).includes(root)) complain("names the folder that it was built in");
-}
-
 function checkPackage() {
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  if (!readFileSync(join(root, "CHANGELOG.md"), "utf8").includes(manifest.version)) {
-    problems.push(`CHANGELOG.md does not say what is new in ${manifest.version}`);
+  const heading = readFileSync(join(root, "CHANGELOG.md"), "utf8")
+    .split("\n")
+    .find((line) => line.startsWith(`## ${manifest.version} `));
+  if (!heading) problems.push(`CHANGELOG.md does not say what is new in ${manifest.version}`);
+  if (options.tag) {
+    if (options.tag !== `v${manifest.version}`)
+      problems.push(`the tag ${options.tag} is not v${manifest.version}, the package's version`);
+    if (/unreleased/.test(heading ?? "")) problems.push(`CHANGELOG.md calls ${manifest.version} unreleased`);
+    // npm shows where a package was built only when it says itself that it comes from there.
+    if (!manifest.repository?.url) problems.push("package.json has no repository, without which npm takes no provenance");
   }
   for (const hook of ["preinstall", "install", "postinstall"]) {
     if (manifest.scripts[hook]) problems.push(`package.json has a script ${hook}: package managers block it`);

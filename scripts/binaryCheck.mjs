@@ -1,0 +1,121 @@
+/** What can be wrong with the prebuilt binaries of a release: told from the files alone, on any system and without libtorch. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { readElf } from "./binaryElf.mjs";
+import { readMachO } from "./binaryMachO.mjs";
+import { readPe } from "./binaryPe.mjs";
+import { sorted } from "./binaryTool.mjs";
+
+/**
+ * The oldest Linux that binaries may be made for, by its glibc, with what libstdc++ and libgcc have there. 2.28 is as old as
+ * libtorch goes (libtorch_cpu.so of 2.13 and 2.14 needs GLIBC_2.28, GLIBCXX_3.4.22, CXXABI_1.3.11) and Node.js 20 too; the
+ * systems with it (Red Hat 8, Debian 10) have the libraries of GCC 8.
+ */
+export const oldestLinux = {
+  2.28: { GLIBC: "2.28", GLIBCXX: "3.4.25", CXXABI: "1.3.11", GCC: "7.0.0" },
+  // Ubuntu 22.04, with the libraries of GCC 12: for a look at what a newer Linux builds.
+  2.35: { GLIBC: "2.35", GLIBCXX: "3.4.30", CXXABI: "1.3.13", GCC: "12.0.0" },
+};
+
+/** The oldest macOS: that of PyTorch's own builds. */
+const oldestMacOS = "14.0";
+
+const entries = {
+  binding: ["napi_register_module_v1", "node_api_module_get_api_version_v1"],
+  engine: ["cellsam_engine"],
+  cuda: [], // its kernels register themselves when it is loaded
+};
+
+/** Libraries of libtorch and CUDA that each binary links; whatever else it uses it opens by path. */
+const linked = {
+  binding: [],
+  engine: ["torch_cpu", "c10"],
+  cuda: ["torch", "torch_cpu", "torch_cuda", "c10", "c10_cuda", "cudart"],
+};
+
+const systems = {
+  linux: {
+    read: readElf,
+    file: (name) => `lib${name}.so`,
+    known: (library, names) =>
+      /^(lib(stdc\+\+|m|gcc_s|c|dl|pthread|rt)\.so\.\d+|ld-linux-.*)$/.test(library) ||
+      names.some((name) => library === `lib${name}.so` || (name === "cudart" && /^libcudart\.so\.\d+$/.test(library))),
+  },
+  darwin: {
+    read: readMachO,
+    file: (name) => `lib${name}.dylib`,
+    known: (library, names) =>
+      /^\/usr\/lib\/lib(System\.B|c\+\+\.1|c\+\+abi|objc\.A)\.dylib$/.test(library) ||
+      names.some((name) => library === `@rpath/lib${name}.dylib`),
+  },
+  win32: {
+    read: readPe,
+    file: (name) => `${name}.dll`,
+    known: (library, names) =>
+      /^(kernel32|msvcp140(_\w+)?|vcruntime140(_1)?|api-ms-win-crt-[\w-]+)\.dll$/i.test(library) ||
+      names.some((name) => library.toLowerCase() === `${name}.dll`),
+  },
+};
+
+/**
+ * The problems of `folder`, which holds the prebuilt binaries of `platform` (<system>-<arch>). `torches`: minors that need an
+ * engine; `cuda`: those that need a CUDA library; `oldest`: a key of `oldestLinux`; `checkout`: a folder that nothing may name.
+ */
+export function prebuildProblems(folder, platform, { torches, cuda = [], oldest = "2.28", checkout }) {
+  const [system] = platform.split("-");
+  const { file } = systems[system];
+  const kinds = new Map([["binding.node", "binding"]]);
+  for (const torch of torches) kinds.set(file(`cellsam_engine-${torch}`), "engine");
+  for (const torch of cuda) kinds.set(file(`cellsam_cuda-${torch}`), "cuda");
+  const found = existsSync(folder) ? readdirSync(folder) : [];
+  return [
+    ...[...kinds.keys()].filter((name) => !found.includes(name)).map((name) => `${platform}/${name} is missing`),
+    ...found.flatMap((name) => {
+      const kind = kinds.get(name);
+      if (!kind) return [`${platform}/${name} does not belong there`];
+      return binaryProblems(join(folder, name), platform, kind, { oldest, checkout }).map(
+        (text) => `${platform}/${name} ${text}`,
+      );
+    }),
+  ];
+}
+
+/** The problems of one binary of `kind` ("binding", "engine", "cuda"), in words; none for one that may be released. */
+export function binaryProblems(path, platform, kind, { oldest, checkout }) {
+  const [system, arch] = platform.split("-");
+  const { read, known } = systems[system];
+  let binary;
+  try {
+    binary = read(path);
+  } catch (error) {
+    return [`cannot be read: ${error.message}`];
+  }
+  const problems = [];
+  if (binary.machine !== arch) problems.push(`is for ${binary.machine}, not ${arch}`);
+  for (const library of binary.needed) if (!known(library, linked[kind])) problems.push(`needs ${library}`);
+  // In Electron the program has another name, so that only a hook of the delayed loading finds it.
+  for (const library of binary.late) {
+    if (kind !== "binding" || library.toLowerCase() !== "node.exe") problems.push(`needs ${library} later on`);
+  }
+  for (const folder of binary.paths) problems.push(`remembers a path of the build machine: ${folder}`);
+  if (binary.debug) problems.push("is not stripped");
+  if (binary.signed === false) problems.push("is not signed, which macOS demands on arm64");
+  for (const symbol of binary.exported) if (!entries[kind].includes(symbol)) problems.push(`exports ${symbol}`);
+  for (const symbol of entries[kind]) if (!binary.exported.includes(symbol)) problems.push(`does not export ${symbol}`);
+  const allowed = { macOS: oldestMacOS, ...oldestLinux[oldest] };
+  for (const [library, version] of Object.entries(binary.needs)) {
+    const newest = allowed[library];
+    if (newest && sorted([version, newest]).at(-1) !== newest)
+      problems.push(`needs ${library} ${version}, newer than ${newest}`);
+  }
+  if (!binary.debug) problems.push(...namedFolders(path, checkout)); // debug information names every file
+  return problems;
+}
+
+/** Asserts and torch's own checks carry the path of their source file, which is to be a relative one in what is shipped. */
+function namedFolders(path, checkout) {
+  const text = readFileSync(path, "latin1");
+  const source = /(?<![\w.+-])(?:\/|[A-Za-z]:[\\/])(?:[\w.+ -]+[\\/])+[\w.+-]+\.(?:h|hpp|c|cc|cpp|cu)\b/.exec(text)?.[0];
+  if (source) return [`names a file of the machine that built it: ${source}`];
+  return checkout && text.includes(checkout) ? ["names the folder that it was built in"] : [];
+}
