@@ -17,7 +17,7 @@ export function readMachO(path) {
     late: [],
     paths: field(/cmd LC_RPATH$/m, "path"),
     // Names have an underscore in front. A weak one is what templates and inline functions of C++ leave.
-    exported: [...symbols.matchAll(/^[\da-f]+ \([^)]+\) (?:weak )?external _(\S+)/gm)].map(([, name]) => name),
+    exported: [...symbols.matchAll(/^[\da-f]+ \([^)]+\) external _(\S+)/gm)].map(([, name]) => name),
     // Stabs, the names of object files in place of the debug information in them, belong to no section.
     debug: /^[\da-f]+ \(\?\)|^[\da-f]+ - /m.test(symbols) || commands.some((command) => /segname __DWARF$/m.test(command)),
     signed: commands.some((command) => /cmd LC_CODE_SIGNATURE$/m.test(command)),

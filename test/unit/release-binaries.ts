@@ -3,7 +3,7 @@
  * compilers and linkers of each system, so that what the check reads was not written by us.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -26,6 +26,18 @@ export interface Made {
 const has = (...tools: string[]) => tools.every((tool) => !spawnSync(tool, ["--version"], { stdio: "ignore" }).error);
 export const makesElf = has("gcc", "readelf");
 export const makesOthers = has("clang", "lld-link", "llvm-dlltool", "llvm-readobj", "llvm-objdump", "llvm-nm");
+
+const scratches: string[] = [];
+function scratch(): string {
+  const folder = mkdtempSync(join(tmpdir(), "cellsam-made-"));
+  scratches.push(folder);
+  return folder;
+}
+
+/** Removes what the compilers left. */
+export function tidy(): void {
+  for (const folder of scratches.splice(0)) rmSync(folder, { recursive: true });
+}
 
 function run(command: string, args: string[], cwd: string): void {
   execFileSync(command, args, { cwd, stdio: ["ignore", "ignore", "inherit"] });
@@ -50,7 +62,7 @@ const visible = '__attribute__((visibility("default")))';
 
 /** A Linux binary for this machine. */
 export function makeElf(path: string, made: Made): void {
-  const work = mkdtempSync(join(tmpdir(), "cellsam-elf-"));
+  const work = scratch();
   const libraries = (made.needs ?? []).map((named, index) => {
     const [library, version] = named.split("@") as [string, string | undefined];
     const out = `lib${index}.so`;
@@ -70,7 +82,7 @@ export function makeElf(path: string, made: Made): void {
 
 /** A Windows DLL. */
 export function makePe(path: string, made: Made): void {
-  const work = mkdtempSync(join(tmpdir(), "cellsam-pe-"));
+  const work = scratch();
   const target = made.target ?? "x86_64-pc-windows-msvc";
   const arm = target.startsWith("aarch64");
   const libraries = [...(made.needs ?? []), ...(made.late ?? [])].map((library, index) => {
@@ -93,7 +105,7 @@ export function makePe(path: string, made: Made): void {
 
 /** A macOS library. */
 export function makeMachO(path: string, made: Made): void {
-  const work = mkdtempSync(join(tmpdir(), "cellsam-macho-"));
+  const work = scratch();
   const target = made.target ?? "arm64-apple-macos14";
   // Stubs of libraries, as Apple's SDK has them in the place of the libraries themselves.
   const stubs = ["/usr/lib/libSystem.B.dylib", ...(made.needs ?? [])].map((library, index) => {
@@ -121,6 +133,9 @@ export function makeMachO(path: string, made: Made): void {
     [`--target=${target}`, "-O1", "-fvisibility=hidden", ...(made.debug ? ["-g"] : []), "-c", "made.c", "-o", "made.o"],
     work,
   );
-  const flags = [...(made.path ? [`-Wl,-rpath,${made.path}`] : []), ...(made.unsigned ? ["-Wl,-no_adhoc_codesign"] : [])];
+  // The SDK is a newer one, as on a build machine.
+  const oldest = /macos([\d.]+)$/.exec(target)?.[1];
+  const sdk = `-Wl,-platform_version,macos,${oldest},26.0`;
+  const flags = [sdk, ...(made.path ? [`-Wl,-rpath,${made.path}`] : []), ...(made.unsigned ? ["-Wl,-no_adhoc_codesign"] : [])];
   run("clang", [`--target=${target}`, "-shared", "-fuse-ld=lld", "-nostdlib", ...flags, "made.o", ...stubs, "-o", path], work);
 }

@@ -6,10 +6,13 @@ import { afterAll, describe, expect, it } from "vitest";
 import { resolveLibtorch } from "../../lib/runtime/resolve.js";
 import { oldestLinux, prebuildProblems } from "../../scripts/binaryCheck.mjs";
 import { readElf } from "../../scripts/binaryElf.mjs";
-import { type Made, makeElf, makeMachO, makePe, makesElf, makesOthers } from "./release-binaries.js";
+import { type Made, makeElf, makeMachO, makePe, makesElf, makesOthers, tidy } from "./release-binaries.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-release-"));
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+  tidy();
+});
 if (!makesElf) console.warn("SKIPPED: no gcc and readelf, so no Linux binaries are made");
 if (!makesOthers) console.warn("SKIPPED: no clang, lld and llvm, so no Windows and macOS binaries are made");
 
