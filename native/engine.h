@@ -16,7 +16,15 @@
 #include <variant>
 #include <vector>
 
+// CELLSAM_API: a symbol that a binary is opened for. CELLSAM_SHARED_TYPE: a class that is thrown from one binary to the other,
+// which ELF and Mach-O know again by the address of its type information, and Windows by its name.
+#if defined(_WIN32)
+#define CELLSAM_API __declspec(dllexport)
+#define CELLSAM_SHARED_TYPE
+#else
 #define CELLSAM_API __attribute__((visibility("default")))
+#define CELLSAM_SHARED_TYPE __attribute__((visibility("default")))
+#endif
 
 namespace cellsam {
 
@@ -65,7 +73,7 @@ struct Value : std::variant<std::monostate, bool, double, std::string, Array, Li
 };
 
 // What a caller of the package sees as CellsamError: a stable code, a message that says what to do, and facts about the case.
-class CELLSAM_API Error : public std::runtime_error {
+class CELLSAM_SHARED_TYPE Error : public std::runtime_error {
  public:
   Error(std::string code, const std::string& message, Dict detail = {})
       : std::runtime_error(message), code(std::move(code)), detail(std::move(detail)) {}

@@ -10,8 +10,9 @@ import { fileURLToPath } from "node:url";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const problems = [];
 
-/** What each room of native/ may include, besides itself, base/ and engine.h. */
+/** What each room of native/ may include, besides itself, os/, base/ (not binding/) and engine.h. */
 const nativeArrows = {
+  os: [],
   base: [],
   binding: [],
   model: [],
@@ -84,12 +85,13 @@ function checkNative(file) {
     const torch = /^(torch|ATen|c10|caffe2)\//.test(path);
     const napi = /^(napi|node_api)/.test(path);
     if (napi && room !== "binding") problems.push(`${file}: includes ${path}, which only binding/ may`);
+    if (torch && room === "os") problems.push(`${file}: includes ${path}; os/ is in binding.node too`);
     if (torch && room === "binding") problems.push(`${file}: includes ${path}; binding/ must load without libtorch`);
     if (/^torch\/(torch|all)\.h$/.test(path))
       problems.push(`${file}: includes ${path}, which costs 16 s a file; name the headers`);
     if (quote !== '"' || path === "engine.h" || !path.includes("/")) continue;
     const target = path.split("/")[0];
-    if (target === room || (target === "base" && room !== "binding")) continue;
+    if (target === room || target === "os" || (target === "base" && !["binding", "os"].includes(room))) continue;
     if (!nativeArrows[room]?.includes(target)) problems.push(`${file}: ${room} may not include ${path}`);
   }
 }

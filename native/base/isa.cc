@@ -2,18 +2,17 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
-#include <string_view>
+
+#include "os/process.h"
 
 namespace cellsam {
 
 namespace {
 
 Isa chosen_at_start() {
-  const char* wish = std::getenv("CELLSAM_ISA");
-  const std::string_view name = wish == nullptr ? "" : wish;
-  if (name == "portable") return Isa::portable;
-  return name == "avx2" ? std::min(Isa::avx2, best_isa()) : best_isa();
+  const auto wish = os::environment("CELLSAM_ISA");
+  if (wish == "portable") return Isa::portable;
+  return wish == "avx2" ? std::min(Isa::avx2, best_isa()) : best_isa();
 }
 
 std::atomic<Isa>& level() {

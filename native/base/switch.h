@@ -2,18 +2,15 @@
 #pragma once
 
 #include <atomic>
-#include <cstdlib>
-#include <string_view>
+
+#include "os/process.h"
 
 namespace cellsam {
 
 class Switch {
  public:
   // On, unless the environment has variable=0.
-  explicit Switch(const char* variable) {
-    const char* wish = std::getenv(variable);
-    on_ = wish == nullptr || std::string_view(wish) != "0";
-  }
+  explicit Switch(const char* variable) : on_(os::environment(variable) != "0") {}
 
   bool on() const { return on_; }
   void set(bool on) { on_ = on; }

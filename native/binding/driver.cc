@@ -1,9 +1,9 @@
 #include "driver.h"
 
-#include <dlfcn.h>
-
 #include <array>
 #include <utility>
+
+#include "os/library.h"
 
 namespace cellsam::binding {
 
@@ -27,22 +27,27 @@ using NvmlMemoryOf = int (*)(void*, NvmlMemory*);
 constexpr int kCapabilityMajor = 75;
 constexpr int kCapabilityMinor = 76;
 
+#if defined(_WIN32)
+constexpr const char *kCuda = "nvcuda.dll", *kNvml = "nvml.dll";
+#else
+constexpr const char *kCuda = "libcuda.so.1", *kNvml = "libnvidia-ml.so.1";
+#endif
+
 template <class Function>
 Function symbol(void* library, const char* name) {
-  return reinterpret_cast<Function>(dlsym(library, name));
+  return reinterpret_cast<Function>(os::find_symbol(library, name));
 }
 
 // The library behind nvidia-smi, which some containers do not have. It tells free memory without starting CUDA on the device.
 class Nvml {
  public:
-  Nvml() : library_(dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL)) {
+  Nvml() : library_(os::open_library(kNvml)) {
     if (library_ == nullptr) return;
     const auto init = symbol<NvmlDo>(library_, "nvmlInit_v2");
     started_ = init != nullptr && init() == 0;
   }
   ~Nvml() {
     if (const auto shutdown = started_ ? symbol<NvmlDo>(library_, "nvmlShutdown") : nullptr) shutdown();
-    if (library_ != nullptr) dlclose(library_);
   }
   Nvml(const Nvml&) = delete;
   Nvml& operator=(const Nvml&) = delete;
@@ -73,8 +78,7 @@ class Nvml {
 }  // namespace
 
 Value driver_info() {
-  // Never closed: the driver's threads outlive any one question.
-  auto* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  auto* library = os::open_library(kCuda);
   if (library == nullptr) return {};
   const auto init = symbol<Init>(library, "cuInit");
   const auto get_version = symbol<GetInt>(library, "cuDriverGetVersion");

@@ -2,25 +2,13 @@
 
 #include <utility>
 
-#ifdef __linux__
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
 #include "convert.h"
 #include "live.h"
+#include "os/process.h"
 
 namespace cellsam::binding {
 
 namespace {
-
-// Compute threads step back for the event loop; the OpenMP threads that they start inherit this.
-void be_nice() {
-#ifdef __linux__
-  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), 10);
-#endif
-}
 
 bool is_step(const Value& event) {
   const auto* dict = event.as<Dict>();
@@ -186,7 +174,7 @@ void JobThread::join() {
 }
 
 void JobThread::loop() {
-  be_nice();
+  os::step_back();  // for the event loop
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [this] { return finishing_ || !queue_.empty(); });

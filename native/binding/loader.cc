@@ -1,33 +1,25 @@
 #include "loader.h"
 
-#include <dlfcn.h>
-
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
 #include <mutex>
+
+#include "os/library.h"
+#include "os/path.h"
+#include "os/process.h"
 
 namespace cellsam::binding {
 
 namespace {
 
-#ifdef __APPLE__
-constexpr const char* kSuffix = ".dylib";
-#else
-constexpr const char* kSuffix = ".so";
-#endif
-
 std::mutex loading;
 std::string loaded_path;   // under loading
 Engine* loaded = nullptr;  // under loading
 
-void* open_library(const std::string& path, int flags) {
-  auto* library = dlopen(path.c_str(), flags);
+void* open(const std::string& path, os::Symbols symbols) {
+  std::string why;
+  auto* library = os::open_library(path, symbols, why);
   if (library == nullptr) {
-    const char* reason = dlerror();
-    throw Error("ERR_NATIVE_LOAD",
-                "cannot load " + path + ": " + (reason ? reason : "unknown reason") + ". Run `npx cellsam doctor`.",
-                {{"path", path}});
+    throw Error("ERR_NATIVE_LOAD", "cannot load " + path + ": " + why + ". Run `npx cellsam doctor`.", {{"path", path}});
   }
   return library;
 }
@@ -36,7 +28,7 @@ void* open_library(const std::string& path, int flags) {
 // load: it aborts later, with no symbol missing (seen with an engine of 2.13 on 2.14).
 void check_version(void* torch_cpu, const EngineFiles& files) {
   using AbiVersion = std::uint64_t (*)();
-  auto* ask = reinterpret_cast<AbiVersion>(dlsym(torch_cpu, "aoti_torch_abi_version"));
+  auto* ask = reinterpret_cast<AbiVersion>(os::find_symbol(torch_cpu, "aoti_torch_abi_version"));
   std::string version = "older than 2.11";
   if (ask != nullptr) {
     const auto packed = ask();  // major, minor, patch in the three highest bytes
@@ -52,19 +44,21 @@ void check_version(void* torch_cpu, const EngineFiles& files) {
 // By absolute path, so that no search path has a say; global, so that the engine binds to exactly these. libtorch_cuda comes
 // after libtorch_cpu and before any tensor call: its kernels register themselves when it is loaded.
 void load_libtorch(const EngineFiles& files) {
-  const auto folder = std::filesystem::path(files.libtorch) / "lib";
-  const auto file = [&](const char* name) { return (folder / (std::string("lib") + name + kSuffix)).string(); };
-  if (!std::filesystem::exists(file("torch_cpu"))) {
+  const auto file = [&](const char* name) {
+    return os::text_of(os::path_of(files.libtorch) / "lib" / os::path_of(os::library_file(name)));
+  };
+  const auto there = [](const std::string& path) { return std::filesystem::exists(os::path_of(path)); };
+  if (!there(file("torch_cpu"))) {
     throw Error("ERR_LIBTORCH_NOT_FOUND", "no libtorch in " + files.libtorch + ". Type: npx cellsam setup",
                 {{"libtorch", files.libtorch}, {"command", "npx cellsam setup"}});
   }
   // At a barrier, OpenMP threads spin before they sleep: for long (libgomp's default), and beside another busy process they
   // burn what little time nice threads get (training ran at a fiftieth); not at all, and a small model trains at half its
   // speed.
-  if (getenv("OMP_WAIT_POLICY") == nullptr) setenv("GOMP_SPINCOUNT", "20000", /*overwrite=*/0);
-  open_library(file("c10"), RTLD_NOW | RTLD_GLOBAL);
-  check_version(open_library(file("torch_cpu"), RTLD_NOW | RTLD_GLOBAL), files);
-  if (std::filesystem::exists(file("torch_cuda"))) open_library(file("torch_cuda"), RTLD_NOW | RTLD_GLOBAL);
+  if (!os::environment("OMP_WAIT_POLICY")) os::set_default_environment("GOMP_SPINCOUNT", "20000");
+  open(file("c10"), os::Symbols::shared);
+  check_version(open(file("torch_cpu"), os::Symbols::shared), files);
+  if (there(file("torch_cuda"))) open(file("torch_cuda"), os::Symbols::shared);
 }
 
 }  // namespace
@@ -78,8 +72,8 @@ void load_engine(const EngineFiles& files) {
                 {{"loaded", loaded_path}, {"asked", files.engine}});
   }
   if (!files.libtorch.empty()) load_libtorch(files);
-  auto* library = open_library(files.engine, RTLD_NOW | RTLD_LOCAL);
-  const auto entry = reinterpret_cast<EngineEntry>(dlsym(library, kEngineEntryName));
+  auto* library = open(files.engine, os::Symbols::own);
+  const auto entry = reinterpret_cast<EngineEntry>(os::find_symbol(library, kEngineEntryName));
   auto* engine = entry == nullptr ? nullptr : entry(kEngineAbi);
   if (engine == nullptr) {
     throw Error("ERR_NATIVE_LOAD", files.engine + " does not belong to this version of the package; reinstall it",

@@ -1,6 +1,6 @@
 #include "session.h"
 
-#if __has_include(<malloc.h>)
+#ifdef __GLIBC__
 #include <malloc.h>
 #endif
 

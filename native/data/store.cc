@@ -1,17 +1,13 @@
 #include "data/store.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <ATen/ATen.h>
 
 #include <atomic>
-#include <cerrno>
+#include <cstring>
 
 #include "data/store_format.h"
 #include "engine.h"
+#include "os/mapping.h"
 
 namespace cellsam::data {
 namespace {
@@ -62,32 +58,18 @@ struct Store::File {
   };
 
   explicit File(const std::string& path) : path(path) {
-    const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    struct stat status {};
-    if (descriptor < 0 || fstat(descriptor, &status) != 0) {
-      const std::string reason = std::strerror(errno);
-      if (descriptor >= 0) close(descriptor);
-      throw Error("ERR_IO", "tile store: cannot open " + path + ": " + reason, {{"path", path}});
-    }
-    bytes = status.st_size;
-    if (bytes >= static_cast<std::int64_t>(sizeof(Prelude))) {
-      void* map = mmap(nullptr, static_cast<std::size_t>(bytes), PROT_READ, MAP_SHARED, descriptor, 0);
-      if (map != MAP_FAILED) data = static_cast<char*>(map);
-    }
-    close(descriptor);
-    if (data == nullptr && bytes >= static_cast<std::int64_t>(sizeof(Prelude))) {
-      throw Error("ERR_IO", "tile store: cannot map " + path + ": " + std::strerror(errno), {{"path", path}});
-    }
+    std::error_code error;
+    const os::File file(path, os::Access::read, error);
+    if (file) bytes = file.size(error);
+    if (error) throw Error("ERR_IO", "tile store: cannot open " + path + ": " + error.message(), {{"path", path}});
+    if (bytes < static_cast<std::int64_t>(sizeof(Prelude))) return;
+    map = os::Mapping(file, 0, bytes, error);
+    if (error) throw Error("ERR_IO", "tile store: cannot map " + path + ": " + error.message(), {{"path", path}});
   }
-  ~File() {
-    if (data != nullptr) munmap(data, static_cast<std::size_t>(bytes));
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
 
   void read_index() {
-    if (data == nullptr) corrupt(path, "is too short");
-    std::memcpy(&prelude, data, sizeof(prelude));
+    if (map.bytes() < static_cast<std::int64_t>(sizeof(prelude))) corrupt(path, "is too short");
+    std::memcpy(&prelude, map.data(), sizeof(prelude));
     if (prelude.magic != Prelude{}.magic) corrupt(path, "is no tile store");
     if (prelude.version != Prelude{}.version) corrupt(path, "is of version " + std::to_string(prelude.version));
     if (prelude.checksum != checksum(&prelude, offsetof(Prelude, checksum))) corrupt(path, "has a damaged head");
@@ -96,7 +78,7 @@ struct Store::File {
         prelude.index_offset != tile_offset(size, tiles) || prelude.index_bytes != bytes - prelude.index_offset) {
       corrupt(path, "is truncated or has the wrong length");
     }
-    const char* index = data + prelude.index_offset;
+    const char* index = map.data() + prelude.index_offset;
     const auto index_bytes = static_cast<std::size_t>(prelude.index_bytes);
     if (prelude.index_checksum != checksum(index, index_bytes)) corrupt(path, "has a damaged index");
 
@@ -128,7 +110,7 @@ struct Store::File {
 
   std::string path;
   std::int64_t bytes = 0;
-  char* data = nullptr;
+  os::Mapping map;
   Prelude prelude;
   Settings settings;
   std::vector<Source> sources;
@@ -158,7 +140,7 @@ Sample Store::sample(std::int64_t i) const {
   }
   const auto& entry = file_->entries[i];
   const auto side = tile_size();
-  char* start = file_->data + tile_offset(side, i);
+  auto* start = const_cast<char*>(file_->map.data()) + tile_offset(side, i);  // for from_blob
   if (!file_->verified[i].load(std::memory_order_relaxed)) {
     if (checksum(start, static_cast<std::size_t>(tile_pitch(side))) != entry.checksum) {
       const auto& name = file_->sources[entry.source].name;

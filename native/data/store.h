@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "data/tile.h"
+#include "os/atomic_file.h"
 
 namespace cellsam::data {
 
@@ -35,7 +36,7 @@ using Settings = std::map<std::string, std::string>;
 // I/O failures throw ERR_IO, calls after finish() ERR_STATE.
 class StoreWriter {
  public:
-  StoreWriter(std::string path, std::int64_t tile_size, Settings settings);
+  StoreWriter(const std::string& path, std::int64_t tile_size, Settings settings);
   ~StoreWriter();
   StoreWriter(const StoreWriter&) = delete;
   StoreWriter& operator=(const StoreWriter&) = delete;
@@ -47,16 +48,15 @@ class StoreWriter {
 
   std::int64_t size() const;     // tiles so far
   std::int64_t sources() const;  // sources so far
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return file_.path(); }
 
  private:
   struct Entry;
   void write(const void* data, std::size_t bytes, std::int64_t offset);
 
-  std::string path_, partial_;
+  os::AtomicFile file_;
   std::int64_t tile_size_;
   Settings settings_;
-  int file_ = -1;  // descriptor; -1 after finish
   std::vector<Source> sources_;
   std::vector<Entry> entries_;
 };

@@ -1,13 +1,7 @@
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <ATen/ATen.h>
 
-#include <cerrno>
-#include <filesystem>
+#include <cstring>
 
-#include "base/fresh_file.h"
 #include "data/store.h"
 #include "data/store_format.h"
 #include "engine.h"
@@ -15,8 +9,8 @@
 namespace cellsam::data {
 namespace {
 
-[[noreturn]] void fail(const std::string& what, const std::string& path) {
-  throw Error("ERR_IO", "tile store: cannot " + what + " " + path + ": " + std::strerror(errno), {{"path", path}});
+[[noreturn]] void unwritable(const std::string& path, const std::system_error& why) {
+  throw Error("ERR_IO", "tile store: cannot write " + path + " (" + why.what() + ")", {{"path", path}});
 }
 
 }  // namespace
@@ -27,38 +21,26 @@ struct StoreWriter::Entry {
   std::uint64_t checksum;
 };
 
-StoreWriter::StoreWriter(std::string path, std::int64_t tile_size, Settings settings)
-    : path_(std::move(path)), tile_size_(tile_size), settings_(std::move(settings)) {
+StoreWriter::StoreWriter(const std::string& path, std::int64_t tile_size, Settings settings) try
+    : file_(path), tile_size_(tile_size), settings_(std::move(settings)) {
   if (tile_size < 1 || tile_size > 1 << 15) throw Error("ERR_INVALID_ARGUMENT", "tile_size must be in 1..32768");
-  auto fresh = create_beside(path_);
-  partial_ = std::move(fresh.path);
-  file_ = fresh.descriptor;
-  if (file_ < 0) fail("create", partial_);
+} catch (const std::system_error& error) {
+  unwritable(path, error);
 }
 
-StoreWriter::~StoreWriter() {
-  if (file_ < 0) return;
-  close(file_);
-  unlink(partial_.c_str());
-}
+StoreWriter::~StoreWriter() = default;
 
 std::int64_t StoreWriter::size() const { return static_cast<std::int64_t>(entries_.size()); }
 std::int64_t StoreWriter::sources() const { return static_cast<std::int64_t>(sources_.size()); }
 
-void StoreWriter::write(const void* data, std::size_t bytes, std::int64_t offset) {
-  const auto* from = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const auto written = pwrite(file_, from, bytes, offset);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) fail("write", partial_);
-    from += written;
-    offset += written;
-    bytes -= static_cast<std::size_t>(written);
-  }
+void StoreWriter::write(const void* data, std::size_t bytes, std::int64_t offset) try {
+  file_.write(data, static_cast<std::int64_t>(bytes), offset);
+} catch (const std::system_error& error) {
+  unwritable(path(), error);
 }
 
 std::int64_t StoreWriter::add(Source source, const std::vector<Tile>& tiles) {
-  if (file_ < 0) throw Error("ERR_STATE", "tile store: nothing can be added after finish");
+  if (file_.committed()) throw Error("ERR_STATE", "tile store: nothing can be added after finish");
   const auto area = static_cast<std::size_t>(tile_size_ * tile_size_);
   std::string bytes(tile_pitch(tile_size_), '\0');
   std::vector<Entry> added;
@@ -77,8 +59,8 @@ std::int64_t StoreWriter::add(Source source, const std::vector<Tile>& tiles) {
   return first;
 }
 
-std::int64_t StoreWriter::finish() {
-  if (file_ < 0) throw Error("ERR_STATE", "tile store: already finished");
+std::int64_t StoreWriter::finish() try {
+  if (file_.committed()) throw Error("ERR_STATE", "tile store: already finished");
   std::string index;
   put(index, static_cast<std::int64_t>(settings_.size()));
   for (const auto& [name, value] : settings_) {
@@ -106,16 +88,10 @@ std::int64_t StoreWriter::finish() {
   prelude.checksum = checksum(&prelude, offsetof(Prelude, checksum));
   write(index.data(), index.size(), prelude.index_offset);
   write(&prelude, sizeof(prelude), 0);
-  if (fsync(file_) != 0) fail("flush", partial_);
-  if (rename(partial_.c_str(), path_.c_str()) != 0) fail("move " + partial_ + " to", path_);
-  close(std::exchange(file_, -1));
-  const auto parent = std::filesystem::path(path_).parent_path();
-  const int folder = open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {  // makes the new name itself last; not every file system offers it
-    fsync(folder);
-    close(folder);
-  }
+  file_.commit();
   return prelude.index_offset + prelude.index_bytes;
+} catch (const std::system_error& error) {
+  unwritable(path(), error);
 }
 
 }  // namespace cellsam::data

@@ -1,12 +1,13 @@
 #include "engine/cuda_library.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <dlfcn.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <mutex>
 #include <string_view>
+
+#include "os/library.h"
+#include "os/path.h"
+#include "os/process.h"
 
 namespace cellsam::engine {
 namespace {
@@ -15,24 +16,21 @@ constexpr std::string_view kNamespace = "cellsam_cuda::", kEngine = "cellsam_eng
 
 std::string reason = "not looked for";  // why it is not loaded; empty when it is
 
-std::string open_library() {
-#ifdef __linux__
-  const char* choice = std::getenv("CELLSAM_CUDA_KERNELS");
-  if (choice != nullptr && std::string_view(choice) == "0") return "switched off by CELLSAM_CUDA_KERNELS=0";
-  if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_NOLOAD) == nullptr) return "this libtorch has no CUDA";
-  Dl_info own{};
-  if (dladdr(reinterpret_cast<void*>(&load_cuda_library), &own) == 0) return "the engine's own path is not known";
-  const std::filesystem::path engine(own.dli_fname);
-  auto name = engine.filename().string();
+std::string load() {
+#if defined(__linux__)
+  if (os::environment("CELLSAM_CUDA_KERNELS") == "0") return "switched off by CELLSAM_CUDA_KERNELS=0";
+  if (!os::is_open(os::library_file("torch_cuda"))) return "this libtorch has no CUDA";
+  const auto engine = os::path_of(os::library_at(reinterpret_cast<void*>(&load_cuda_library)));
+  auto name = os::text_of(engine.filename());
   const auto at = name.find(kEngine);
   if (at == std::string::npos) return "the engine is not a library of its own";
-  const auto path = engine.parent_path() / name.replace(at, kEngine.size(), kLibrary);
-  if (!std::filesystem::exists(path)) return path.string() + " is not there";
-  if (dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr) return "";
-  const char* error = dlerror();
-  return error != nullptr ? error : path.string() + " cannot be loaded";
+  const auto path = engine.parent_path() / os::path_of(name.replace(at, kEngine.size(), kLibrary));
+  if (!std::filesystem::exists(path)) return os::text_of(path) + " is not there";
+  std::string why;
+  os::open_library(os::text_of(path), os::Symbols::shared, why);
+  return why;
 #else
-  return "there is no CUDA on this platform";
+  return "it is made for Linux";
 #endif
 }
 
@@ -40,7 +38,7 @@ std::string open_library() {
 
 void load_cuda_library() {
   static std::once_flag once;
-  std::call_once(once, [] { reason = open_library(); });
+  std::call_once(once, [] { reason = load(); });
 }
 
 Value describe_cuda_library() {

@@ -13,6 +13,8 @@
 #include <string_view>
 #include <thread>
 
+#include "os/process.h"
+
 namespace cellsam::engine {
 
 at::Device parse_device(const std::string& name) {
@@ -55,7 +57,7 @@ void prepare_thread(std::int64_t threads, bool deterministic) {
   at::set_num_threads(static_cast<int>(threads));
   at::globalContext().setFlushDenormal(true);
   // cuBLAS reads this when its first handle is made, and torch refuses to multiply deterministically without it.
-  if (deterministic) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  if (deterministic) os::set_default_environment("CUBLAS_WORKSPACE_CONFIG", ":4096:8");
   at::globalContext().setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
   // torch lets cuDNN round float32 convolutions to 10 bits of mantissa, though not matrix products. fp32 means fp32 here; who
   // wants speed takes bf16.

@@ -1,15 +1,8 @@
 #include "engine/feature_file.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <utility>
@@ -20,7 +13,6 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "feature files are little endian and mapped as they are");
 
 constexpr std::int64_t kBlock = 4096, kEntries = 63;
-constexpr std::int64_t kMapAlignment = 1 << 16;  // the largest page size of the platforms
 
 struct Head {
   std::array<char, 8> magic{'C', 'E', 'L', 'L', 'F', 'E', 'A', 'T'};
@@ -67,45 +59,43 @@ FeatureFile::FeatureFile(const FeatureFolder& folder, const std::string& key, st
       bytes_(bytes),
       pitch_(round_up(bytes, kBlock)),
       memory_limit_(memory_limit) {
-  const auto lock = folder_.lock();
-  const std::string reason = std::strerror(errno);
+  std::error_code not_locked, not_opened;
+  const auto lock = folder_.lock(not_locked);
   adds_ = static_cast<bool>(lock);
-  bool opened = open_file(lock);
-  if (!opened && file_ >= 0 && lock) {
+  bool opened = open_file(adds_, not_opened);
+  if (!opened && file_ && lock) {
     // Damaged where nothing after it can be trusted. Who has it open keeps what was there.
     damaged();
-    close(std::exchange(file_, -1));
-    unlink(path_.c_str());
-    opened = open_file(lock);
+    file_.close();
+    os::remove_file(path_, not_opened);
+    opened = !not_opened && open_file(true, not_opened);
   }
   if (!opened) {
     adds_ = false;
-    if (file_ >= 0) close(std::exchange(file_, -1));
+    file_.close();
     notices_.push_back("features of the frozen trunk cannot be kept in " + folder_.path() + " (" +
-                       (lock ? std::strerror(errno) : reason) + "): they are computed each time");
+                       (lock ? not_opened : not_locked).message() + "): they are computed each time");
     return;
   }
   if (!lock) {
-    notices_.push_back("features of the frozen trunk cannot be added in " + folder_.path() + " (" + reason +
+    notices_.push_back("features of the frozen trunk cannot be added in " + folder_.path() + " (" + not_locked.message() +
                        "): those that are not there are computed each time");
   }
   refresh(static_cast<bool>(lock));
 }
 
-FeatureFile::~FeatureFile() {
-  for (const auto& [group, start] : groups_) munmap(start, static_cast<std::size_t>(group_bytes()));
-  if (file_ >= 0) close(file_);
-}
+FeatureFile::~FeatureFile() = default;
 
 // False also for a file whose head is damaged, which then is open.
-bool FeatureFile::open_file(const FeatureFolder::Lock& lock) {
-  file_ = open(path_.c_str(), lock ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0666);
-  if (file_ < 0) return false;
+bool FeatureFile::open_file(bool locked, std::error_code& error) {
+  file_ = os::File(path_, locked ? os::Access::update : os::Access::read, error);
+  if (!file_) return false;
   // Says that the file is in use. With the folder's lock it cannot be just about to be removed.
-  flock(file_, LOCK_SH | LOCK_NB);
-  if (lock && file_size() == 0) write_head();
-  if (file_size() == 0) return true;   // and stays so: nothing can be added
-  if (lock) futimens(file_, nullptr);  // used now: see FeatureFolder::make_room
+  std::error_code ignored;
+  file_.try_lock(os::Lock::shared, ignored);
+  if (locked && file_size() == 0) write_head();
+  if (file_size() == 0) return true;  // and stays so: nothing can be added
+  if (locked) file_.touch();          // used now: see FeatureFolder::make_room
   return read_head();
 }
 
@@ -115,24 +105,25 @@ void FeatureFile::write_head() {
   std::memcpy(head.key.data(), key_.data(), std::min(key_.size(), head.key.size()));
   head.checksum = own_checksum(head);
   if (!folder_.make_room(kBlock + pitch_)) return stop_adding("the limit of " + gigabytes(folder_.limit()) + " is reached");
-  if (write(&head, sizeof head, 0)) return;
-  const std::string reason = std::strerror(errno);
-  if (ftruncate(file_, 0) == 0) stop_adding(reason);
+  std::error_code error, ignored;
+  if (file_.write(&head, sizeof head, 0, error)) return;
+  if (file_.resize(0, ignored)) stop_adding(error.message());
 }
 
 bool FeatureFile::read_head() {
   Head head;
-  if (pread(file_, &head, sizeof head, 0) != sizeof head) return false;
+  std::error_code ignored;
+  if (file_.read(&head, sizeof head, 0, ignored) != sizeof head) return false;
   return head.magic == Head{}.magic && head.version == Head{}.version && head.checksum == own_checksum(head) &&
          head.bytes == bytes_ && std::memcmp(head.key.data(), key_.data(), std::min(key_.size(), head.key.size())) == 0;
 }
 
 std::int64_t FeatureFile::file_size() const {
-  struct stat status {};
-  return fstat(file_, &status) == 0 ? status.st_size : 0;
+  std::error_code ignored;
+  return file_.size(ignored);
 }
 
-std::int64_t FeatureFile::group_bytes() const { return round_up(kBlock + kEntries * pitch_, kMapAlignment); }
+std::int64_t FeatureFile::group_bytes() const { return round_up(kBlock + kEntries * pitch_, os::Mapping::kAlignment); }
 
 std::int64_t FeatureFile::offset_of(std::int64_t place) const {
   return place / kEntries * group_bytes() + kBlock + place % kEntries * pitch_;
@@ -148,7 +139,8 @@ void FeatureFile::refresh(bool locked) {
 
 void FeatureFile::read_entries(std::int64_t group, bool locked) {
   std::array<char, kBlock> block{};
-  if (pread(file_, block.data(), block.size(), group * group_bytes()) <= 0) return;
+  std::error_code ignored;
+  if (file_.read(block.data(), kBlock, group * group_bytes(), ignored) <= 0) return;
   bool complete = true;
   for (std::int64_t i = 0; i < kEntries; ++i) {
     Entry entry;
@@ -174,7 +166,7 @@ void FeatureFile::read_entries(std::int64_t group, bool locked) {
 
 const void* FeatureFile::find(const Print& print) {
   std::unique_lock lock(mutex_);
-  if (file_ < 0) return nullptr;
+  if (!file_) return nullptr;
   if (!places_.contains(print)) refresh(/*locked=*/false);
   auto found = places_.find(print);
   if (found == places_.end()) return nullptr;
@@ -202,15 +194,16 @@ const void* FeatureFile::find(const Print& print) {
 }
 
 const char* FeatureFile::map(std::int64_t place) {
-  const auto group = place / kEntries;
-  auto known = groups_.find(group);
-  if (known == groups_.end()) {
-    // Past the end of the file too: as it grows, what is added appears here.
-    void* start = mmap(nullptr, static_cast<std::size_t>(group_bytes()), PROT_READ, MAP_SHARED, file_, group * group_bytes());
-    if (start == MAP_FAILED) return nullptr;
-    known = groups_.emplace(group, static_cast<char*>(start)).first;
+  const auto group = place / kEntries, start = group * group_bytes(), at = offset_of(place) - start;
+  auto& mapped = groups_[group];
+  if (mapped.empty() || mapped.back().bytes() < at + bytes_) {
+    // The file has grown since. What was mapped stays where it is: tensors show it.
+    std::error_code ignored;
+    os::Mapping longer(file_, start, group_bytes(), ignored);
+    if (longer.bytes() < at + bytes_) return nullptr;
+    mapped.push_back(std::move(longer));
   }
-  return known->second + (offset_of(place) - group * group_bytes());
+  return mapped.back().data() + at;
 }
 
 // Counts a place that was read, and gives back the memory of those that were read before it.
@@ -218,27 +211,22 @@ void FeatureFile::hold(std::int64_t place) {
   if (memory_limit_ <= 0 || !resident_.insert(place).second) return;
   read_order_.push_back(place);
   while (read_order_.size() > 1 && static_cast<std::int64_t>(read_order_.size()) * pitch_ > memory_limit_) {
-    const auto oldest = read_order_.front();
+    const auto oldest = read_order_.front(), group = oldest / kEntries;
     read_order_.pop_front();
     resident_.erase(oldest);
-    const auto page = sysconf(_SC_PAGESIZE);
-    auto* start = const_cast<char*>(map(oldest));
-    auto* first = start + (page - reinterpret_cast<std::intptr_t>(start) % page) % page;
-    const auto length = (start + bytes_ - first) / page * page;
-    if (length <= 0) continue;
-    madvise(first, static_cast<std::size_t>(length), MADV_DONTNEED);  // a tensor that still shows it reads it again
-#if defined(__linux__)
-    posix_fadvise(file_, offset_of(oldest), pitch_, POSIX_FADV_DONTNEED);
-#endif
+    // A tensor that still shows it reads it again.
+    for (const auto& mapping : groups_[group]) mapping.forget(offset_of(oldest) - group * group_bytes(), bytes_);
+    file_.forget(offset_of(oldest), pitch_);
   }
 }
 
 void FeatureFile::add(const Print& print, const void* payload) {
   std::lock_guard guard(mutex_);
   if (!adds_) return;
-  const auto lock = folder_.lock();
+  std::error_code error;
+  const auto lock = folder_.lock(error);
   if (!lock) {
-    if (errno != EWOULDBLOCK) stop_adding(std::strerror(errno));
+    if (error != std::errc::timed_out) stop_adding(error.message());
     return;
   }
   refresh(/*locked=*/true);
@@ -254,27 +242,14 @@ void FeatureFile::add(const Print& print, const void* payload) {
   entry.checksum = own_checksum(entry);
   const auto entry_offset = place / kEntries * group_bytes() + static_cast<std::int64_t>(sizeof(Head)) +
                             place % kEntries * static_cast<std::int64_t>(sizeof(Entry));
-  if (!write(payload, bytes_, offset_of(place)) || !write(&entry, sizeof entry, entry_offset)) {
-    const std::string reason = std::strerror(errno);
-    if (ftruncate(file_, size) != 0) known_size_ = 0;  // the place stays taken and empty
-    return stop_adding(reason);
+  if (!file_.write(payload, bytes_, offset_of(place), error) || !file_.write(&entry, sizeof entry, entry_offset, error)) {
+    std::error_code ignored;
+    if (!file_.resize(size, ignored)) known_size_ = 0;  // the place stays taken and empty
+    return stop_adding(error.message());
   }
   known_size_ = file_size();
   places_[print] = {place, entry.payload};
   used_ = place + 1;
-}
-
-bool FeatureFile::write(const void* data, std::int64_t bytes, std::int64_t offset) {
-  const auto* from = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const auto written = pwrite(file_, from, static_cast<std::size_t>(bytes), offset);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    from += written;
-    offset += written;
-    bytes -= written;
-  }
-  return true;
 }
 
 void FeatureFile::damaged() {

@@ -17,6 +17,7 @@
 
 #include "base/checksum.h"
 #include "engine/feature_folder.h"
+#include "os/mapping.h"
 
 namespace cellsam::engine {
 
@@ -48,14 +49,13 @@ class FeatureFile {
     bool verified = false;
   };
 
-  bool open_file(const FeatureFolder::Lock& lock);
+  bool open_file(bool locked, std::error_code& error);
   bool read_head();
   void write_head();
   void refresh(bool locked);
   void read_entries(std::int64_t group, bool locked);
   const char* map(std::int64_t place);
   void hold(std::int64_t place);
-  bool write(const void* data, std::int64_t bytes, std::int64_t offset);
   void damaged();
   void stop_adding(const std::string& why);
   std::int64_t file_size() const;
@@ -65,17 +65,17 @@ class FeatureFile {
   const FeatureFolder folder_;
   const std::string key_, path_;
   const std::int64_t bytes_, pitch_, memory_limit_;
-  int file_ = -1;
+  os::File file_;
   bool adds_ = false, told_damage_ = false;
 
   std::mutex mutex_;
   std::map<Print, Place> places_;
   std::set<std::int64_t> damaged_places_;
-  std::int64_t known_size_ = 0;           // of the file, when its entries were last read
-  std::int64_t used_ = 0;                 // places up to the last one with an entry
-  std::int64_t settled_groups_ = 0;       // groups from the first on in which every place has an entry
-  std::map<std::int64_t, char*> groups_;  // mapped ones
-  std::set<std::int64_t> resident_;       // places that were read lately, for the memory limit
+  std::int64_t known_size_ = 0;                             // of the file, when its entries were last read
+  std::int64_t used_ = 0;                                   // places up to the last one with an entry
+  std::int64_t settled_groups_ = 0;                         // groups from the first on in which every place has an entry
+  std::map<std::int64_t, std::deque<os::Mapping>> groups_;  // what was mapped of a group as it grew, the longest last
+  std::set<std::int64_t> resident_;                         // places that were read lately, for the memory limit
   std::deque<std::int64_t> read_order_;
   std::vector<std::string> notices_;
 };

@@ -1,17 +1,12 @@
 #include "engine/feature_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <filesystem>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "os/path.h"
 
 namespace cellsam::engine {
 namespace {
@@ -30,7 +25,7 @@ struct Held {
 std::vector<Held> files_in(const std::string& folder) {
   std::vector<Held> files;
   std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+  for (fs::directory_iterator entry(os::path_of(folder), error), end; !error && entry != end; entry.increment(error)) {
     if (entry->path().extension() != ".features") continue;
     std::error_code gone;  // another process may remove it at this moment
     const auto bytes = entry->file_size(gone);
@@ -48,41 +43,30 @@ std::int64_t total(const std::vector<Held>& files) {
 
 // Users hold a shared lock on the file they have open; an exclusive one can be had only where there are none.
 bool remove_unused(const fs::path& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return false;
-  const bool removed = flock(descriptor, LOCK_EX | LOCK_NB) == 0 && unlink(path.c_str()) == 0;
-  close(descriptor);
-  return removed;
+  std::error_code error;
+  const os::File file(os::text_of(path), os::Access::read, error);
+  return file && file.try_lock(os::Lock::exclusive, error) && fs::remove(path, error);
 }
 
 }  // namespace
 
 FeatureFolder::FeatureFolder(std::string path, std::int64_t limit) : path_(std::move(path)), limit_(limit) {
   std::error_code error;
-  fs::create_directories(path_, error);  // what went wrong is told when the first file cannot be opened
+  fs::create_directories(os::path_of(path_), error);  // what went wrong is told when the first file cannot be opened
   if (limit_ >= 0) return;
-  const auto space = fs::space(path_, error);
+  const auto space = fs::space(os::path_of(path_), error);
   limit_ = error ? 0 : std::min(kMost, (static_cast<std::int64_t>(space.available) + total(files_in(path_))) / 5);
 }
 
-FeatureFolder::Lock::~Lock() {
-  if (descriptor_ >= 0) close(descriptor_);
-}
-
-FeatureFolder::Lock FeatureFolder::lock() const {
-  const int descriptor = open((path_ + "/.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor < 0) return Lock(-1);
+os::File FeatureFolder::lock(std::error_code& why) const {
+  os::File file(path_ + "/.lock", os::Access::update, why);
   const auto until = std::chrono::steady_clock::now() + kPatience;
-  while (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-    if ((errno != EWOULDBLOCK && errno != EINTR) || std::chrono::steady_clock::now() > until) {
-      const int reason = errno;
-      close(descriptor);
-      errno = reason;
-      return Lock(-1);
-    }
+  while (file && !file.try_lock(os::Lock::exclusive, why)) {
+    if (!why && std::chrono::steady_clock::now() > until) why = std::make_error_code(std::errc::timed_out);
+    if (why) return {};
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  return Lock(descriptor);
+  return file;
 }
 
 bool FeatureFolder::make_room(std::int64_t bytes) const {

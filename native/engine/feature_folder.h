@@ -4,6 +4,9 @@
 
 #include <cstdint>
 #include <string>
+#include <system_error>
+
+#include "os/file.h"
 
 namespace cellsam::engine {
 
@@ -18,19 +21,9 @@ class FeatureFolder {
   std::string file_of(const std::string& key) const { return path_ + "/" + key + ".features"; }
 
   // The right to change the folder, which one thread of one process has at a time. Ends with the object or with the process.
-  class Lock {
-   public:
-    explicit Lock(int descriptor) : descriptor_(descriptor) {}
-    ~Lock();
-    Lock(const Lock&) = delete;
-    Lock& operator=(const Lock&) = delete;
-    explicit operator bool() const { return descriptor_ >= 0; }
-
-   private:
-    int descriptor_;
-  };
-  // Not held where nothing can be written (errno says why), and when others have held it for ten seconds (EWOULDBLOCK).
-  Lock lock() const;
+  // Not held where nothing can be written (`why` says the reason), and when others have held it for ten seconds
+  // (std::errc::timed_out).
+  os::File lock(std::error_code& why) const;
 
   // For the holder of the lock: whether `bytes` more keep the limit. Files that nobody has open make room, the one first that
   // was not used for longest.

@@ -1,9 +1,8 @@
 #include "weights/checkpoint.h"
 
 #include <array>
-#include <filesystem>
-#include <fstream>
 
+#include "os/file.h"
 #include "weights/fault.h"
 #include "weights/pth.h"
 #include "weights/safetensors.h"
@@ -19,13 +18,11 @@ constexpr const char* kStateKind = "state-1";  // the number counts incompatible
 TensorMap read_checkpoint(const std::string& path) {
   std::array<char, 9> first{};
   {
-    std::error_code ignored;  // opening a pipe would wait for a writer
-    const bool regular = std::filesystem::is_regular_file(path, ignored);
-    std::ifstream file;
-    if (regular) file.open(path, std::ios::binary);
-    if (!file.is_open())
+    std::error_code error;
+    const os::File file(path, os::Access::read, error);
+    if (!file || !file.is_regular())
       throw Error("ERR_CHECKPOINT_READ", "cannot open " + path + ": no such file, or no permission", {{"path", path}});
-    file.read(first.data(), first.size());
+    file.read(first.data(), first.size(), 0, error);  // what is shorter, or cannot be read, is of no known form
   }
   const std::string_view magic(first.data(), first.size());
   if (magic.starts_with("PK")) return read_pth(path);

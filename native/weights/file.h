@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "os/atomic_file.h"
 #include "weights/sha256.h"
 
 namespace cellsam::weights {
@@ -37,26 +38,18 @@ struct WrittenFile {
   std::string sha256;  // 64 hex digits over the whole file
 };
 
-// A file that appears under its name only when it is complete: a temporary file in the same folder, fsync, rename, fsync of
-// the folder. Without commit() the temporary file is removed and an existing file stays as it was.
-class AtomicFile {
+// A checkpoint that is being written, as an os::AtomicFile: under its name there is the old one or the new one, whole.
+class CheckpointFile {
  public:
   // Throws ERR_CHECKPOINT_WRITE when the folder cannot be written to.
-  explicit AtomicFile(std::string path);
-  ~AtomicFile();
-  AtomicFile(const AtomicFile&) = delete;
-  AtomicFile& operator=(const AtomicFile&) = delete;
+  explicit CheckpointFile(const std::string& path);
 
   // Appends. Throws ERR_CHECKPOINT_WRITE, e.g. when the disk is full.
   void write(const void* data, std::size_t size);
   WrittenFile commit();
 
  private:
-  [[noreturn]] void fail(const std::string& step) const;
-
-  std::string path_;
-  std::string temporary_;
-  int descriptor_ = -1;
+  os::AtomicFile file_;
   std::int64_t written_ = 0;
   Sha256 sha256_;
 };

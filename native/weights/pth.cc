@@ -125,7 +125,7 @@ WrittenFile write_pth(const std::string& path, const TensorMap& tensors) {
     pickled.push_back({name, &type, key, tensor.sizes().vec()});
   }
 
-  AtomicFile file(path);
+  CheckpointFile file(path);
   // libtorch's writer finishes the archive in its destructor, which must not throw: it is told that all went well, and a
   // fault (a full disk) is thrown once it is gone.
   std::exception_ptr fault;

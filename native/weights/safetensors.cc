@@ -126,7 +126,7 @@ WrittenFile write_safetensors(const std::string& path, const TensorMap& tensors,
   const auto checksum_at = kLengthBytes + header.checksum_at;
   prefix.replace(checksum_at, kChecksumDigits, checksum(prefix, checksum_at, data));
 
-  AtomicFile file(path);
+  CheckpointFile file(path);
   file.write(prefix.data(), prefix.size());
   for (auto part : data) file.write(part.data(), part.size());
   return file.commit();

@@ -4,9 +4,11 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <random>
 #include <string>
 
 #include "engine.h"
+#include "os/path.h"
 
 namespace cellsam::test {
 
@@ -50,14 +52,15 @@ class Checks {
 class Folder {
  public:
   Folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "cellsam-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    path_ = pattern;
+    std::random_device source;
+    do {
+      path_ = std::filesystem::temp_directory_path() / ("cellsam-" + std::to_string(source()));
+    } while (!std::filesystem::create_directory(path_));
   }
   ~Folder() { std::filesystem::remove_all(path_); }
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;
-  std::string file(const std::string& name) const { return (path_ / name).string(); }
+  std::string file(const std::string& name) const { return os::text_of(path_ / os::path_of(name)); }
   std::size_t files() const { return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(path_), {})); }
 
  private:

@@ -174,7 +174,7 @@ void test_atomic(const Scratch& scratch) {
   for (int i = 0; i < 2; ++i) {
     const auto child = ::fork();
     if (child == 0) {
-      const AtomicFile file(path);
+      const CheckpointFile file(path);
       ::_exit(0);  // as kill -9 would: nobody tidies up
     }
     ::waitpid(child, nullptr, 0);
