@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const out = join(root, "build", "prebuild", "binding");
 const cmakeJs = join(root, "node_modules", "cmake-js", "bin", "cmake-js");
-for (const args of [["configure", "--CDLIBTORCH=", "--CDCELLSAM_TESTS=OFF"], ["build"]]) {
+for (const args of [["configure", "--CDLIBTORCH=", "--CDCELLSAM_TESTS=OFF", "--CDCELLSAM_RELEASE=ON"], ["build"]]) {
   const step = spawnSync(process.execPath, [cmakeJs, ...args, "--out", out], { cwd: root, stdio: "inherit" });
   if (step.status !== 0) process.exit(step.status ?? 1);
 }

@@ -38,8 +38,10 @@ const cmakeJs = join(root, "node_modules", "cmake-js", "bin", "cmake-js");
 folders.forEach((folder, index) => {
   const out = join(work, `libtorch-${index}`);
   rmSync(join(out, "Release"), { recursive: true, force: true }); // an engine of another version would be shipped too
-  const env = { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: jobs };
-  run(process.execPath, [cmakeJs, "configure", `--CDLIBTORCH=${folder}`, "--CDCELLSAM_TESTS=OFF", "--out", out], { env });
+  // A ccache that makes paths relative would keep the compiler from replacing them.
+  const env = { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: jobs, CCACHE_BASEDIR: "" };
+  const switches = [`--CDLIBTORCH=${folder}`, "--CDCELLSAM_TESTS=OFF", "--CDCELLSAM_RELEASE=ON"];
+  run(process.execPath, [cmakeJs, "configure", ...switches, "--out", out], { env });
   run(process.execPath, [cmakeJs, "build", "--out", out], { env });
   takeLibraries(join(out, "Release"));
 });

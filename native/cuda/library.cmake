@@ -50,6 +50,8 @@ function(cuda_library)
     set(newest ${architecture})
   endforeach()
   list(APPEND targets -gencode arch=compute_${newest},code=compute_${newest})
+  set(host -fPIC -fvisibility=hidden -Wall ${CELLSAM_PREFIX_MAPS})
+  list(JOIN host "," host)
   file(GLOB kernels CONFIGURE_DEPENDS native/cuda/*.cu)
   file(GLOB sources CONFIGURE_DEPENDS native/cuda/*.cc)
   list(APPEND sources native/base/upload.cc)  # families lie in the engine, which hides them
@@ -59,7 +61,7 @@ function(cuda_library)
     add_custom_command(
       OUTPUT ${object}
       COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_CURRENT_BINARY_DIR}/cuda
-      COMMAND ${NVCC} -std=c++20 -O3 ${targets} -Xcompiler=-fPIC,-fvisibility=hidden,-Wall -I${CMAKE_SOURCE_DIR}/native
+      COMMAND ${NVCC} -std=c++20 -O3 ${targets} -Xcompiler=${host} -I${CMAKE_SOURCE_DIR}/native
               -MD -MF ${object}.d -c ${kernel} -o ${object}
       DEPENDS ${kernel} DEPFILE ${object}.d VERBATIM)
     list(APPEND objects ${object})
