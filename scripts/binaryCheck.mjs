@@ -50,7 +50,7 @@ const systems = {
   },
   win32: {
     read: readPe,
-    file: (name) => `${name}.dll`,
+    file: (name) => `lib${name}.dll`, // ours are named as elsewhere
     known: (library, names) =>
       /^(kernel32|msvcp140(_\w+)?|vcruntime140(_1)?|api-ms-win-crt-[\w-]+)\.dll$/i.test(library) ||
       names.some((name) => library.toLowerCase() === `${name}.dll`),

@@ -37,7 +37,7 @@ const systems: Record<string, System> = {
   Windows: {
     platform: "win32-x64",
     make: makePe,
-    engineFile: "cellsam_engine-2.13.dll",
+    engineFile: "libcellsam_engine-2.13.dll",
     binding: { ...binding, needs: ["KERNEL32.dll", "VCRUNTIME140_1.dll", "MSVCP140.dll"], late: ["node.exe"] },
     engine: { ...engine, needs: ["torch_cpu.dll", "c10.dll", "KERNEL32.dll", "api-ms-win-crt-runtime-l1-1-0.dll"] },
   },
@@ -189,13 +189,13 @@ describe.skipIf(!makesOthers)("Windows", () => {
       "win32-x64/binding.node needs node.exe",
     ]);
     expect(problems("Windows", { engine: { late: ["node.exe"] } })).toEqual([
-      "win32-x64/cellsam_engine-2.13.dll needs node.exe later on",
+      "win32-x64/libcellsam_engine-2.13.dll needs node.exe later on",
     ]);
   });
 
   it("is refused the binary of another machine", () => {
     expect(problems("Windows", { engine: { target: "aarch64-pc-windows-msvc" } })).toEqual([
-      "win32-x64/cellsam_engine-2.13.dll is for arm64, not x64",
+      "win32-x64/libcellsam_engine-2.13.dll is for arm64, not x64",
     ]);
   });
 });
