@@ -29,7 +29,7 @@ const nativeArrows = {
 
 /** Layers of lib/, lowest first: a file may import from its own room, and from rooms of lower layers. */
 const layers = [
-  ["errors", "fileHash", "lazily", "names", "version"],
+  ["errors", "fileHash", "lazily", "names", "processEnd", "replaceFile", "version"],
   ["runtime"],
   ["native"],
   ["events", "losses", "evaluation"],

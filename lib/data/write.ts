@@ -1,8 +1,9 @@
 /** Label maps and pictures to disk. Every file appears whole or not at all: it is written beside its place and then renamed. */
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, open, rm } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { lazily } from "../lazily.js";
+import { replaceFile } from "../replaceFile.js";
 
 const crypto = lazily<typeof import("node:crypto")>("node:crypto");
 const fastPng = lazily<typeof import("fast-png")>("fast-png");
@@ -24,7 +25,7 @@ export async function writeAtomic(path: string, bytes: Uint8Array | string): Pro
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
+    await replaceFile(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
     throw new CellsamError("ERR_FILE", `${path} could not be written (${(error as Error).message})`, {

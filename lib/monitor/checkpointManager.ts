@@ -6,9 +6,10 @@
  * weights that still exist, whenever the process dies.
  */
 import { existsSync } from "node:fs";
-import { copyFile, link, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { copyFile, link, mkdir, readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { CellsamError } from "../errors.js";
+import { replaceFile } from "../replaceFile.js";
 import { readJson, writeJson } from "./json.js";
 
 export interface SavedWeights {
@@ -280,7 +281,7 @@ export class CheckpointManager {
       manifest.files[name] = { ...before, next: entry.sha256 };
       await writeJson(this.#manifestPath, manifest);
     }
-    await rename(temporary, path);
+    await replaceFile(temporary, path);
     // Renaming one link of a file over another link of it does nothing, and leaves both.
     await rm(temporary, { force: true });
     const { metricName: metric_name, additionalInfo: additional_info, ...rest } = entry;
