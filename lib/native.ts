@@ -9,6 +9,7 @@ import { CellsamError, toCellsamError } from "./errors.js";
 import { fromBorder } from "./names.js";
 import { engineTorch, resolveEngine } from "./runtime/engine.js";
 import { type Libtorch, type ResolveOptions, resolveLibtorch } from "./runtime/resolve.js";
+import { installVisualCpp, missingVisualCpp } from "./runtime/visualCpp.js";
 
 export type NumberArray = Uint8Array | Uint16Array | Int32Array | Float32Array | Float64Array;
 
@@ -87,10 +88,15 @@ function loadBinding(): Binding {
   try {
     binding = find(packageRoot);
   } catch (cause) {
+    // Windows says only that it, or something that it needs, was not found.
+    const missing = process.platform === "win32" ? missingVisualCpp() : [];
+    const mend =
+      missing.length > 0
+        ? `${missing.join(", ")} of the Visual C++ runtime is missing. Type: ${installVisualCpp}`
+        : "Reinstall the package, or run `npm run build` in a checkout.";
     throw new CellsamError(
       "ERR_NATIVE_LOAD",
-      `binding.node could not be loaded for ${process.platform}-${process.arch}: ${(cause as Error).message.trim()}. ` +
-        "Reinstall the package, or run `npm run build` in a checkout.",
+      `binding.node could not be loaded for ${process.platform}-${process.arch}: ${(cause as Error).message.trim()}. ${mend}`,
       { cause, detail: { root: packageRoot } },
     );
   }

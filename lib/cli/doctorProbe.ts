@@ -31,7 +31,7 @@ async function probe(): Promise<void> {
       tell({ step: { device, seconds: (performance.now() - start) / 1000 } });
     }
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

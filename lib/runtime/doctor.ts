@@ -9,10 +9,12 @@ import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { fileHash } from "../fileHash.js";
+import { endedBy } from "../processEnd.js";
 import { resolveEngine } from "./engine.js";
 import { type Libtorch, resolveLibtorch } from "./resolve.js";
 import { compareVersions } from "./setup.js";
 import { minimumCuda } from "./variants.js";
+import { installVisualCpp, missingVisualCpp } from "./visualCpp.js";
 
 export interface Check {
   name: string;
@@ -61,7 +63,10 @@ interface Told {
 
 export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const env = options.env ?? process.env;
-  const checks: Check[] = [nodeCheck(), machineCheck(options.machine ?? thisMachine()), cpuCheck()];
+  const machine = options.machine ?? thisMachine();
+  const checks: Check[] = [nodeCheck(), machineCheck(machine), cpuCheck()];
+  const visualCpp = machine.platform === "win32" ? visualCppCheck(env) : null;
+  if (visualCpp) checks.push(visualCpp);
 
   let libtorch: Libtorch | null = null;
   try {
@@ -90,8 +95,9 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   // Hashing the libraries and loading them go on side by side: both read the same half gigabyte.
   const [sums, native] = await Promise.all([whole, nativeChecks(options.probe, env, engine ? libtorch : null)]);
   if (sums) checks.push(sums);
-  // A damaged library explains the failure to load it.
-  checks.push(...native.map((check) => (sums && !sums.ok && !check.ok && sums.mend ? { ...check, mend: sums.mend } : check)));
+  // What is missing from the system, or a damaged library, explains the failure to load.
+  const cause = [visualCpp, sums].find((check) => check && !check.ok)?.mend;
+  checks.push(...native.map((check) => (cause && !check.ok ? { ...check, mend: cause } : check)));
   return { ok: checks.every((check) => check.ok), checks };
 }
 
@@ -114,6 +120,14 @@ function machineCheck({ platform, arch, glibc }: Machine): Check {
   const musl = linux && !glibc;
   const mend = "use a glibc system, such as the image node:22-slim in the place of node:22-alpine: PyTorch has no musl build";
   return { name: "machine", ok: !musl, found, ...(musl ? { mend } : {}) };
+}
+
+/** Windows says of a library only that it, or one that it needs, was not found. */
+function visualCppCheck(env: NodeJS.ProcessEnv): Check {
+  const missing = missingVisualCpp(env);
+  if (missing.length === 0) return { name: "runtime", ok: true, found: "the Visual C++ runtime is installed" };
+  const found = `the Visual C++ runtime is not installed: ${missing.join(", ")}`;
+  return { name: "runtime", ok: false, found, mend: installVisualCpp };
 }
 
 /** The instruction sets that the kernels choose between, as Linux lists them. */
@@ -214,9 +228,9 @@ function runProbe(probe: string, env: NodeJS.ProcessEnv, load: boolean): Promise
         .split("\n")
         .filter((line) => line.startsWith("{"))
         .map((line) => JSON.parse(line) as Told);
-      const ended = error?.signal ? `ended by ${error.signal}` : null;
-      const said = stderr.trim().split("\n").at(-1);
-      resolve({ told, failure: error ? (ended ?? (said || error.message)) : null });
+      const killer = error ? endedBy(typeof error.code === "number" ? error.code : null, error.signal) : null;
+      const said = stderr.trim().split(/\r?\n/).at(-1);
+      resolve({ told, failure: error ? (killer ? `ended by ${killer}` : said || error.message) : null });
     });
   });
 }

@@ -31,16 +31,20 @@ export async function download(url: string, path: string, options: DownloadOptio
     let failure: unknown;
     for (let attempt = 0; attempt < (options.attempts ?? 5); attempt += 1) {
       options.signal?.throwIfAborted();
-      const before = await sizeOf(path);
+      let gave = false;
+      const onProgress = (bytes: number, total: number | null) => {
+        gave = true;
+        options.onProgress?.(bytes, total);
+      };
       try {
-        await fetchFrom(url, path, before, dispatcher, options);
+        await fetchFrom(url, path, await sizeOf(path), dispatcher, { ...options, onProgress });
         return;
       } catch (error) {
         const disk = ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
         if (options.signal?.aborted || disk || error instanceof CellsamError) throw error;
         failure = error;
-        // A server that gives nothing at all will not give more the next time.
-        if ((await sizeOf(path)) === before) break;
+        // A server that gives nothing at all will not give more the next time. What it gave need not have reached the disk.
+        if (!gave) break;
       }
     }
     const reason = failure instanceof Error ? String(failure.cause ?? failure.message) : String(failure);

@@ -1,13 +1,13 @@
 /**
  * Which engine binary goes with a libtorch. libtorch's C++ ABI holds within one major.minor only, so there is one engine per
- * torch version and its file name says which: libcellsam_engine-2.13.so.
+ * torch version and its file name says which: libcellsam_engine-2.13.so, with the ending that the system gives to libraries.
  */
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { CellsamError } from "../errors.js";
 import type { Libtorch } from "./resolve.js";
 
-const enginePattern = /^libcellsam_engine-(\d+\.\d+)\.(?:so|dylib)$/;
+const enginePattern = /^libcellsam_engine-(\d+\.\d+)\.(?:so|dylib|dll)$/;
 
 /** The torch version (major.minor) in an engine's file name; null without one. */
 export function engineTorch(path: string): string | null {

@@ -6,6 +6,7 @@ import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { CellsamError } from "../errors.js";
 import { lazily } from "../lazily.js";
+import { pythonCommands } from "./python.js";
 
 const childProcess = lazily<typeof import("node:child_process")>("node:child_process");
 
@@ -66,7 +67,7 @@ export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   if (env.CELLSAM_CACHE) return resolve(env.CELLSAM_CACHE);
   const home = env.HOME || homedir();
   if (process.platform === "darwin") return join(home, "Library", "Caches", "cellsam-train");
-  if (process.platform === "win32") return join(env.LOCALAPPDATA ?? join(home, "AppData", "Local"), "cellsam-train", "Cache");
+  if (process.platform === "win32") return join(env.LOCALAPPDATA || join(home, "AppData", "Local"), "cellsam-train", "Cache");
   // The XDG rules call a relative XDG_CACHE_HOME invalid, to be ignored.
   const xdg = env.XDG_CACHE_HOME && isAbsolute(env.XDG_CACHE_HOME) ? env.XDG_CACHE_HOME : join(home, ".cache");
   return join(xdg, "cellsam-train");
@@ -129,13 +130,13 @@ function cachedLibtorch(cache: string): Libtorch | null {
   return found[0] ?? null;
 }
 
-/** The torch package folder of PYTHON, python3 or python; null without one. Torch is located, not imported. */
+/** The torch package folder of the first Python that has one; null without. Torch is located, not imported. */
 function pythonTorch(env: NodeJS.ProcessEnv): string | null {
   const script = "import importlib.util as u; s = u.find_spec('torch'); print(s.origin if s else '')";
-  for (const python of env.PYTHON ? [env.PYTHON] : ["python3", "python"]) {
+  for (const [python, ...first] of pythonCommands(env)) {
     try {
       const origin = childProcess()
-        .execFileSync(python, ["-c", script], {
+        .execFileSync(python, [...first, "-c", script], {
           encoding: "utf8",
           env,
           stdio: ["ignore", "pipe", "ignore"],

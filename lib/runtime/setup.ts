@@ -3,12 +3,14 @@
  * place; nothing counts as there before READY.json is written and the folder has its name.
  */
 import { execFile } from "node:child_process";
-import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { CellsamError } from "../errors.js";
 import { fileHash } from "../fileHash.js";
+import { isHeld, replaceFile } from "../replaceFile.js";
 import { download } from "./download.js";
+import { isNoPython, pythonCommands } from "./python.js";
 import { cacheFolder, libraryName, libtorchVersion } from "./resolve.js";
 import { copyFolder, unpackArchive } from "./unpack.js";
 import { archiveUrl, cpuWheels, libtorchVersionPinned, minimumCuda, supportedTorch, type Variant } from "./variants.js";
@@ -54,9 +56,10 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
     return { path: target, version: torch, variant, bytes: await folderSize(target), fetched: false };
   }
 
-  const work = join(root, `.partial-${process.pid}-${Date.now().toString(36)}`);
+  let work: string;
   try {
-    await mkdir(work, { recursive: true });
+    await mkdir(root, { recursive: true });
+    work = await mkdtemp(join(root, ".partial-"));
   } catch (cause) {
     throw new CellsamError("ERR_SETUP", `${root} cannot be written: set CELLSAM_CACHE to a folder that can.`, { cause });
   }
@@ -78,10 +81,12 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
       join(work, "libtorch", "READY.json"),
       `${JSON.stringify({ version, variant, source, created: new Date().toISOString(), files }, null, 2)}\n`,
     );
+    // Counted before it has its place, which another set-up may give to its own at once.
+    const bytes = await folderSize(join(work, "libtorch"));
     // Of two set-ups at once the first one's folder stays: a process may have opened it already.
     const found = !options.force && !options.from && (await complete(folder));
     if (!found) await replaceFolder(folder, join(work, "libtorch"), join(work, "replaced"));
-    return { path: folder, version, variant, bytes: await folderSize(folder), fetched: !found };
+    return { path: folder, version, variant, bytes, fetched: !found };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
@@ -92,7 +97,10 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
       { cause: error },
     );
   } finally {
-    await rm(work, { recursive: true, force: true });
+    // On Windows a scanner may still be reading what was written, and what was replaced may be in use.
+    await rm(work, { recursive: true, force: true, maxRetries: 5 }).catch((error: Error) =>
+      options.onProgress?.(`${work} could not be removed (${error.message}): remove it when nothing uses it`),
+    );
   }
 }
 
@@ -102,15 +110,19 @@ const roomNeeded: Record<Variant, number> = { cpu: 1, cu126: 8, cu130: 8 };
 /** Puts `made` at `folder`; what was there moves to `aside` first, so that the place is empty for a moment only. */
 async function replaceFolder(folder: string, made: string, aside: string): Promise<void> {
   for (let tries = 0; ; tries += 1) {
-    await rename(folder, `${aside}-${tries}`).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "ENOENT") throw error;
+    await replaceFile(folder, `${aside}-${tries}`).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code === "ENOENT") return;
+      if (!isHeld(cause)) throw cause;
+      const message = `${folder} cannot be replaced (${cause.message}): end the programs that use it, or set CELLSAM_CACHE to another folder.`;
+      throw new CellsamError("ERR_SETUP", message, { cause });
     });
     try {
-      await rename(made, folder);
+      await replaceFile(made, folder);
       return;
     } catch (error) {
-      // Another set-up put its own there in between.
-      if (!["ENOTEMPTY", "EEXIST"].includes((error as NodeJS.ErrnoException).code ?? "") || tries >= 5) throw error;
+      // Another set-up put its own there in between. Windows calls that forbidden.
+      const taken = ["ENOTEMPTY", "EEXIST", ...(process.platform === "win32" ? ["EPERM"] : [])];
+      if (!taken.includes((error as NodeJS.ErrnoException).code ?? "") || tries >= 5) throw error;
     }
   }
 }
@@ -198,16 +210,11 @@ async function fetchFile(url: string, path: string, options: SetupOptions): Prom
 /** The wheel's path. pip checks its hash against the index, and honours the mirrors of its configuration. */
 async function pipDownload(work: string, torch: string, options: SetupOptions): Promise<string> {
   const folder = join(work, "wheel");
-  const python = options.env?.PYTHON ?? process.env.PYTHON ?? "python3";
   // Pip's own index has the CUDA build under this version on Linux; a +cpu wheel of an extra index goes before it.
   const source = ["--extra-index-url", cpuWheels, "--only-binary", ":all:", "--no-deps"];
   const args = ["-m", "pip", "download", ...source, "--dest", folder, `torch==${torch}`];
   try {
-    await promisify(execFile)(python, args, {
-      env: { PIP_RETRIES: "1", ...(options.env ?? process.env) },
-      maxBuffer: 1 << 26,
-      ...(options.signal ? { signal: options.signal } : {}),
-    });
+    await callPython(args, options);
   } catch (error) {
     const lines = String((error as { stderr?: string }).stderr ?? (error as Error).message)
       .trim()
@@ -217,6 +224,22 @@ async function pipDownload(work: string, torch: string, options: SetupOptions): 
   const wheel = (await readdir(folder)).find((name) => name.endsWith(".whl"));
   if (!wheel) throw new Error("pip downloaded no wheel");
   return join(folder, wheel);
+}
+
+/** Runs the first Python that is there. */
+async function callPython(args: string[], { env = process.env, signal }: SetupOptions): Promise<void> {
+  let failure: unknown;
+  for (const [python, ...first] of pythonCommands({ PYTHON: env.PYTHON ?? process.env.PYTHON })) {
+    try {
+      const settings = { env: { PIP_RETRIES: "1", ...env }, maxBuffer: 1 << 26, ...(signal ? { signal } : {}) };
+      await promisify(execFile)(python, [...first, ...args], settings);
+      return;
+    } catch (error) {
+      if (!isNoPython(error)) throw error;
+      failure = error;
+    }
+  }
+  throw failure;
 }
 
 async function verify(path: string, expected: string): Promise<void> {

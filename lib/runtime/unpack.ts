@@ -14,13 +14,18 @@ const zipReader = lazily<typeof yauzl>("yauzl");
 
 /** Libraries of a wheel or archive that only Python, tests or other tools load. */
 const unneeded =
-  /^lib(torch_python|shm|jitbackend_test|backend_with_compiler|aoti_custom_ops|torchbind_test|nnapi_backend)\b|\.(a|lib|pdb)$/;
+  /^(lib)?(torch_python|shm|jitbackend_test|backend_with_compiler|aoti_custom_ops|torchbind_test|nnapi_backend)\b/;
+/** What stands in for a DLL when the engine is linked on Windows. The static libraries beside them are ten times as large. */
+const linkable = /^(c10|torch|torch_cpu)\.lib$/;
 
 /** Where a file of a libtorch goes, relative to our folder; null when it is not kept. `name` is relative to the torch folder. */
 export function keptAs(name: string, headers: boolean): string | null {
   if (name === "version.py" || name === "build-version") return name;
   const library = /^lib\/([^/]+)$/.exec(name)?.[1];
-  if (library) return /\.(so(\.\d+)*|dylib|dll)$/.test(library) && !unneeded.test(library) ? name : null;
+  if (library) {
+    const loaded = /\.(so(\.\d+)*|dylib|dll)$/.test(library) && !unneeded.test(library);
+    return loaded || (headers && linkable.test(library)) ? name : null;
+  }
   return headers && name.startsWith("include/") && !name.endsWith("/") ? name : null;
 }
 

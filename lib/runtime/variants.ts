@@ -16,7 +16,8 @@ export const releasedPlatforms = ["linux-x64", "linux-arm64", "darwin-arm64", "w
 const archiveNames: Record<string, { name: string; labelled: boolean; variants: Variant[] }> = {
   "linux-x64": { name: "libtorch-shared-with-deps", labelled: true, variants: ["cpu", "cu126", "cu130"] },
   "darwin-arm64": { name: "libtorch-macos-arm64", labelled: false, variants: ["cpu"] },
-  "win32-x64": { name: "libtorch-win-shared-with-deps", labelled: true, variants: ["cpu"] },
+  // With CUDA the engine runs on torch's own operations there: our kernels are built for Linux.
+  "win32-x64": { name: "libtorch-win-shared-with-deps", labelled: true, variants: ["cpu", "cu126", "cu130"] },
 };
 
 export const variants: Variant[] = ["cpu", "cu126", "cu130"];

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { ExperimentInput } from "../config/experiment.js";
+import { endedBy } from "../processEnd.js";
 import { markOf, type ProcessMark } from "../runners/processMark.js";
 import type { TrialFailure, TrialOrder, TrialReport } from "./messages.js";
 import type { FoldRecord } from "./metric.js";
@@ -72,6 +73,9 @@ function follow(child: ChildProcess, onReport: (report: TrialReport) => void): P
         },
       );
     child.on("error", (error) => died(`could not be started (${error.message})`));
-    child.on("close", (code, signal) => died(signal ? `was ended by ${signal}` : `ended with code ${code} and no result`));
+    child.on("close", (code, signal) => {
+      const killer = endedBy(code, signal);
+      died(killer ? `was ended by ${killer}` : `ended with code ${code} and no result`);
+    });
   });
 }

@@ -110,8 +110,14 @@ describe("doctor", () => {
 
   it("a process that dies while it loads: the signal, and the way out", async () => {
     const killed = join(folder, "probe.mjs");
-    writeFileSync(killed, 'console.log(JSON.stringify({ driver: null })); process.kill(process.pid, "SIGSEGV");');
+    const windows = process.platform === "win32";
+    const crash = windows ? "process.exit(0xc0000005 | 0);" : 'process.kill(process.pid, "SIGSEGV");';
+    writeFileSync(killed, `console.log(JSON.stringify({ driver: null })); ${crash}`);
     const checks = await checksOf({ CELLSAM_LIBTORCH: resolveLibtorch().path }, { probe: killed });
-    expect(checks.load).toMatchObject({ ok: false, found: "ended by SIGSEGV", mend: "npx cellsam setup --force" });
+    expect(checks.load).toMatchObject({
+      ok: false,
+      found: windows ? "ended by an access violation (0xc0000005)" : "ended by SIGSEGV",
+      mend: "npx cellsam setup --force",
+    });
   });
 });

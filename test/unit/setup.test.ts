@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFil
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative, sep } from "node:path";
 import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { libraryName, resolveLibtorch } from "../../lib/runtime/resolve.js";
@@ -37,7 +37,7 @@ const kept = ["READY.json", library("c10"), library("torch_cpu"), "version.py"].
 
 function listed(root: string): string[] {
   const entries = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  return entries.map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1)).sort();
+  return entries.map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join("/")).sort();
 }
 
 /** A zip archive of stored entries, by the format's published layout. */
@@ -101,6 +101,17 @@ describe("setup", () => {
     expect(readFileSync(join(path, library("torch_cpu")), "utf8")).toBe(files[library("torch_cpu")]);
   });
 
+  it("of several at once gives each a whole libtorch", async () => {
+    const from = join(folder, "archive.zip");
+    writeFileSync(from, zipOf("libtorch/"));
+    for (let round = 0; round < 5; round += 1) {
+      const all = await Promise.all([1, 2, 3].map(() => setupLibtorch({ variant: "cpu", from, env })));
+      expect(new Set(all.map(({ path }) => path)).size).toBe(1);
+      expect(listed(all[0]?.path as string)).toEqual(kept);
+      for (const { bytes } of all) expect(bytes).toBeGreaterThan(150_000);
+    }
+  });
+
   it("goes on where a cut connection stopped", async () => {
     const archive = zipOf("libtorch/");
     const ranges: (string | undefined)[] = [];
@@ -116,7 +127,9 @@ describe("setup", () => {
       const from = `http://127.0.0.1:${(server.address() as AddressInfo).port}/libtorch.zip`;
       const { path } = await setupLibtorch({ variant: "cpu", from, env });
       expect(listed(path)).toEqual(kept);
-      expect(ranges).toEqual([undefined, expect.stringMatching(/^bytes=[1-9]\d*-$/)]);
+      expect(ranges[0]).toBeUndefined();
+      // On a busy machine the first try leaves nothing, and the second begins anew.
+      expect(ranges.at(-1)).toMatch(/^bytes=[1-9]\d*-$/);
     } finally {
       server.close();
     }
@@ -139,8 +152,8 @@ describe("setup", () => {
   it("chooses the newest CUDA that the driver can run", () => {
     expect(chooseVariant(null)).toBe("cpu");
     expect(chooseVariant("12.4")).toBe("cpu");
-    const linux = process.platform === "linux" && process.arch === "x64";
-    expect(chooseVariant("12.8")).toBe(linux ? "cu126" : "cpu");
-    expect(chooseVariant("13.1")).toBe(linux ? "cu130" : "cpu");
+    const cuda = ["linux-x64", "win32-x64"].includes(`${process.platform}-${process.arch}`);
+    expect(chooseVariant("12.8")).toBe(cuda ? "cu126" : "cpu");
+    expect(chooseVariant("13.1")).toBe(cuda ? "cu130" : "cpu");
   });
 });
