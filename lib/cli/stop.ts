@@ -2,9 +2,11 @@
 import { constants } from "node:os";
 import { CellsamError } from "../errors.js";
 
-const signals = ["SIGINT", "SIGTERM", "SIGUSR1"] as const;
+// Windows has Ctrl-Break, and says so when its window is closed; it then leaves a few seconds. Elsewhere nohup hides a hangup.
+const signals: NodeJS.Signals[] =
+  process.platform === "win32" ? ["SIGINT", "SIGBREAK", "SIGHUP"] : ["SIGINT", "SIGTERM", "SIGUSR1"];
 
-/** Runs `work` with a signal that aborts on SIGINT, SIGTERM or SIGUSR1. */
+/** Runs `work` with a signal that aborts when the process is asked to end. */
 export async function stoppable<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals) => {

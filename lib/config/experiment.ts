@@ -6,6 +6,7 @@ import { configClass } from "./configClass.js";
 import { checkIntensity, dataFields } from "./data.js";
 import { featureFields } from "./features.js";
 import { flag, integer, path, zod } from "./fields.js";
+import { nameProblem } from "./fileName.js";
 import { evaluationSchema, inferenceSchema } from "./inference.js";
 import { modelFields } from "./model.js";
 import { monitoringFields } from "./monitoring.js";
@@ -22,7 +23,11 @@ export const experimentSchema = once(() =>
       ...sourceFields(),
       outputName: zod()
         .string({ error: "must be the name of the experiment's folder" })
-        .regex(/^[^/\\]*[^/\\.\s][^/\\]*$/, { error: "must be a folder name without slashes" })
+        .regex(/^[^/\\]*[^/\\.\s][^/\\]*$/, { error: "must be a folder name without slashes", abort: true })
+        .superRefine((name, context) => {
+          const message = nameProblem(name);
+          if (message) context.addIssue({ code: "custom", message });
+        })
         .describe("Name of the experiment and of its folder."),
       outputDir: path().default("output").describe("Folder of experiments, relative to the working directory."),
       ...strategyFields(),

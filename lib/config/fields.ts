@@ -56,4 +56,11 @@ export function choice<const T extends readonly [string, ...string[]]>(names: T)
 }
 
 export const flag = () => zod().boolean({ error: "must be true or false" });
-export const path = () => zod().string({ error: "must be a path" }).min(1, { error: "must not be empty" });
+export const path = () =>
+  zod()
+    .string({ error: "must be a path" })
+    .min(1, { error: "must not be empty" })
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: "C:\new" in double quotes has a line break in it
+    .refine((text) => !/[\u0000-\u001f]/.test(text), {
+      error: "must be a path: in double quotes a backslash begins an escape, so write / or single quotes",
+    });

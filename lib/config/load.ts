@@ -54,13 +54,18 @@ async function readContent(path: string): Promise<RawConfig> {
   try {
     content = path.toLowerCase().endsWith(".json") ? JSON.parse(text) : yaml().parse(text);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = (cause instanceof Error ? cause.message : String(cause)) + backslashHint(text);
     throw new CellsamError("ERR_CONFIG", `${path} does not parse: ${reason}`, { detail: { path }, cause });
   }
   if (typeof content !== "object" || content === null || Array.isArray(content)) {
     throw new CellsamError("ERR_CONFIG", `${path} must hold keys and values`, { detail: { path } });
   }
   return content as RawConfig;
+}
+
+/** What to do where a path of Windows stands in double quotes, as "C:\data": the parsers see escapes that do not exist. */
+function backslashHint(text: string): string {
+  return /"[^"\n]*\\[^"\n]*"/.test(text) ? "\nIn double quotes a backslash begins an escape: write paths with / instead." : "";
 }
 
 /** `over` laid over `base`, group by group: what `over` does not name stays as it is in `base`. */

@@ -1,7 +1,7 @@
 /** Which image belongs to which mask: pairing by file name, with every file that cannot be paired listed instead of skipped. */
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { basename, extname, join, resolve } from "node:path";
+import { basename, extname, join, relative, resolve } from "node:path";
 import type { CellsamError } from "../errors.js";
 import { listCocoImages } from "./decode.js";
 import type { Annotation } from "./image.js";
@@ -57,7 +57,8 @@ interface Found {
 export async function discover(options: DiscoverOptions): Promise<Discovered> {
   const out: Discovered = { pairs: [], problems: [], ignored: [] };
   const { imgPath, maskPath } = options;
-  const shared = maskPath !== undefined && resolve(imgPath) === resolve(maskPath);
+  // Of two spellings of one folder on Windows, C:\Data and c:\data, nothing leads from one to the other.
+  const shared = maskPath !== undefined && relative(imgPath, maskPath) === "";
   let images = await list(imgPath, options.imageExtensions ?? EXTENSIONS, out);
   const maskExtensions = (options.maskExtensions ?? EXTENSIONS).filter((extension) => !/jpe?g/i.test(extension));
   let masks: Found[] = [];

@@ -1,6 +1,6 @@
 /**
  * Keeps two processes out of one experiment folder. The lock is a file beside the folder, which names its process; a dead process's
- * lock is taken over. On another host, where nobody can ask for a process, a lock counts as dead when it was not renewed for a while.
+ * lock is taken over. Where nobody can ask for that very process, as on another host, a lock counts as dead when it was not renewed for a while.
  */
 import { link, mkdir, open, readFile, rename, rm, rmdir, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -87,8 +87,9 @@ async function alive(path: string, owner: Owner | null): Promise<boolean> {
   if (held.has(path)) return true;
   if (owner?.host === hostname()) {
     const { pid, processStarted = null } = owner;
-    // Our own number: another thread's lock, or, where starts cannot be told apart, a dead namesake's, as in restarted containers.
-    return (pid !== process.pid || processStarted !== null) && isRunning({ pid, started: processStarted });
+    if (!isRunning({ pid, started: processStarted })) return false;
+    // Windows soon gives a number again, and does not tell when a process was started: there the owner is alive when it renews its lock.
+    if (processStarted !== null) return true;
   }
   const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }));
   return Date.now() - mtimeMs < deadAfterMs;

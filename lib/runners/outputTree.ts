@@ -1,7 +1,7 @@
 /** Where everything of an experiment lies: the tree that PYTHON_README.md promises, plus resume/ and splits.json. */
 import { existsSync, realpathSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
-import { join, relative, resolve, sep } from "node:path";
+import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { CellsamError } from "../errors.js";
 
 export class OutputTree {
@@ -50,7 +50,9 @@ export class OutputTree {
   /** Whether `path` is this folder or lies in it, links followed. */
   holds(path: string): boolean {
     const real = (name: string) => (existsSync(name) ? realpathSync(name) : resolve(name));
-    return relative(real(this.root), real(path)).split(sep)[0] !== "..";
+    const way = relative(real(this.root), real(path));
+    // On Windows nothing leads from one drive to another.
+    return way.split(sep)[0] !== ".." && !isAbsolute(way);
   }
 
   /**
@@ -96,8 +98,8 @@ export class OutputTree {
     await rm(this.runState, { force: true });
     const entries = existsSync(this.root) ? await readdir(this.root) : [];
     for (const entry of entries) {
-      if (entry !== "resume") await rm(join(this.root, entry), { recursive: true, force: true });
+      if (entry !== "resume") await rm(join(this.root, entry), { recursive: true, force: true, maxRetries: 5 });
     }
-    await rm(this.resume, { recursive: true, force: true });
+    await rm(this.resume, { recursive: true, force: true, maxRetries: 5 });
   }
 }

@@ -69,9 +69,10 @@ export async function openDetector(
 
 /** Refuses targets that are among the images, and without `overwrite` any that exist. */
 function checkTargets(targets: readonly string[], images: readonly string[], overwrite: boolean): void {
-  const inputs = new Set(images.map((path) => realpathSync(path)));
+  // The native one answers names as they are stored: where case plays no part, a.TIF is the file that a.tif would replace.
+  const inputs = new Set(images.map((path) => realpathSync.native(path)));
   const taken = targets.filter((path) => existsSync(path));
-  const own = taken.find((path) => inputs.has(realpathSync(path)));
+  const own = taken.find((path) => inputs.has(realpathSync.native(path)));
   if (own) {
     throw new CellsamError("ERR_CONFIG", `${own} is an image and would become its own label image; choose another folder`, {
       detail: { path: own },

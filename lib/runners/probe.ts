@@ -88,7 +88,7 @@ export async function probeTraining(
     return { ...probe, processMb: process.resourceUsage().maxRSS / 1024, gpuMb: gpu?.maxReservedMb ?? null };
   } finally {
     await session?.dispose();
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

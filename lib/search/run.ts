@@ -20,6 +20,8 @@ import type { SearchTree } from "./searchTree.js";
 import type { Trial } from "./trials.js";
 
 const logger = "cellsam.search";
+/** No trial takes longer to finish its step and save when its search is gone. */
+const longestSaveMs = 5 * 60_000;
 
 export interface SearchRun {
   tree: SearchTree;
@@ -113,7 +115,10 @@ class Pool {
       const message = `trial ${trialId} of the earlier search is still saving (process ${mark.pid}); waiting for it`;
       log.warning(logger, message);
       emit({ type: "notice", level: "warning", message, trialId });
-      while (isRunning(mark)) await sleep(100, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted());
+      // Where starts cannot be told apart it may be another process that has its number by now, which would run for ever.
+      const until = mark.started === null ? Date.now() + longestSaveMs : Number.POSITIVE_INFINITY;
+      while (isRunning(mark) && Date.now() < until)
+        await sleep(100, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted());
     }
     for (const trial of trials) {
       if (this.#pruned.has(trial.trialId)) await this.#end(trial, { state: "stopped" }, 0);

@@ -63,7 +63,7 @@ export class SearchTree {
       if (holder && !namesake && isRunning(holder)) {
         throw new CellsamError(
           "ERR_SEARCH_RUNNING",
-          `a search is running in ${this.root} (process ${holder.pid}); wait for it or stop it first`,
+          `a search is running in ${this.root} (process ${holder.pid}); wait for it or stop it first. If that is no search, remove ${this.lock}`,
           {
             detail: { path: this.root, pid: holder.pid },
           },
@@ -133,7 +133,8 @@ export class SearchTree {
   /** Removes the trials and files of an earlier search, its plan last. The shared tiles stay. */
   async #clear(): Promise<void> {
     for (const file of [this.best, this.results, this.journal]) await rm(file, { force: true });
-    for (const folder of await this.#trialFolders()) await rm(join(this.root, folder), { recursive: true, force: true });
+    for (const folder of await this.#trialFolders())
+      await rm(join(this.root, folder), { recursive: true, force: true, maxRetries: 5 });
     await rm(this.plan, { force: true });
   }
 }

@@ -14,7 +14,7 @@ const stop = new AbortController();
 const abort = () => stop.abort(new CellsamError("ERR_STOPPED", "the trial was stopped; it can be resumed"));
 
 // Ctrl-C reaches the whole process group: the search decides then, and tells its trials.
-for (const signal of ["SIGINT", "SIGHUP", "SIGUSR1"] as const) process.on(signal, () => undefined);
+for (const signal of ["SIGINT", "SIGBREAK", "SIGHUP", "SIGUSR1"] as const) process.on(signal, () => undefined);
 process.on("SIGTERM", abort);
 process.on("disconnect", abort);
 process.on("message", (order: TrialOrder) => {

@@ -67,7 +67,9 @@ async function outcome(root: string): Promise<Record<string, string>> {
     .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1));
   const files = names.filter((file) => /^(models|metrics|results|splits)/.test(file) && !file.endsWith(".html")).sort();
   const texts = await Promise.all(files.map((file) => readFile(join(root, file), "utf8")));
-  return Object.fromEntries(files.map((file, i) => [file, (texts[i] as string).replaceAll(/\/[^"]*\/run\//g, "")]));
+  return Object.fromEntries(
+    files.map((file, i) => [file, (texts[i] as string).replaceAll(/(?:[A-Z]:)?[/\\][^"]*[/\\]run[/\\]+/g, "")]),
+  );
 }
 
 /** The fake engine whose fold `bad` meets a fault in stage 2. */
@@ -362,6 +364,10 @@ describe("an experiment's lock", () => {
     await left({ pid: 1, host: "elsewhere" });
     await expect(lockExperiment(out, "run")).rejects.toMatchObject({ code: "ERR_LOCKED" });
     const old = new Date(Date.now() - 10 * 60_000);
+    await utimes(lock, old, old);
+    await (await lockExperiment(out, "run"))();
+    // The same where the system does not tell when a process was started.
+    await left({ pid: process.ppid, host: hostname() });
     await utimes(lock, old, old);
     await (await lockExperiment(out, "run"))();
     // A living process that only has the dead one's number, as after a restart of the machine.
