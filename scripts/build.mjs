@@ -8,9 +8,9 @@
  *   --bench             also builds the product's side of `npm run bench` into build/bench
  */
 import { availableParallelism, freemem } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { fail, foundLibtorch, root, run } from "./ready.mjs";
+import { buildNative } from "./cmakeJs.mjs";
+import { fail, foundLibtorch, run } from "./ready.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -25,24 +25,19 @@ const { values: options } = parseArgs({
 // Two of the engine's larger files compiled at once take about 3 GB.
 const memoryPerJob = 1.5 * 2 ** 30;
 const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / memoryPerJob)));
-const env = { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(jobs) };
+process.env.CMAKE_BUILD_PARALLEL_LEVEL ??= String(jobs);
 
 run(process.execPath, ["scripts/compile.mjs"]);
 const libtorch = options.binding ? "" : (options.libtorch ?? foundLibtorch());
 if (!libtorch && !options.binding)
   fail("No libtorch was found: name one with --libtorch, or run `npx cellsam setup --headers`.");
 // Configured each time: cmake-js would otherwise build with the libtorch of the last call.
-const switches = Object.entries({
+const definitions = {
   LIBTORCH: libtorch,
   CELLSAM_CUDA: options.cuda ? "ON" : "AUTO",
   CELLSAM_TESTS: options.tests ? "ON" : "OFF",
   CELLSAM_BENCH: options.bench ? "ON" : "OFF",
-}).map(([name, value]) => `--CD${name}=${value}`);
-cmakeJs("configure", ...switches);
-cmakeJs("build");
-if (options.tests) run("cmake", ["--build", "build", "--target", "native_tests"], { env });
-if (options.bench) run("cmake", ["--build", "build", "--target", "native_bench"], { env });
-
-function cmakeJs(...args) {
-  run(process.execPath, [join(root, "node_modules", "cmake-js", "bin", "cmake-js"), ...args, "--out", "build"], { env });
-}
+};
+buildNative("build", definitions);
+if (options.tests) run("cmake", ["--build", "build", "--target", "native_tests"]);
+if (options.bench) run("cmake", ["--build", "build", "--target", "native_bench"]);

@@ -12,7 +12,8 @@ import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
-import { fail, foundLibtorch, root, run } from "./ready.mjs";
+import { buildNative } from "./cmakeJs.mjs";
+import { fail, foundLibtorch, root } from "./ready.mjs";
 
 const { values: options } = parseArgs({
   options: { libtorch: { type: "string", multiple: true }, built: { type: "boolean" } },
@@ -33,16 +34,13 @@ rmSync(stage, { recursive: true, force: true });
 rmSync(target, { recursive: true, force: true });
 mkdirSync(release, { recursive: true });
 
-const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(availableParallelism());
-const cmakeJs = join(root, "node_modules", "cmake-js", "bin", "cmake-js");
+process.env.CMAKE_BUILD_PARALLEL_LEVEL ??= String(availableParallelism());
+// A ccache that makes paths relative would keep the compiler from replacing them.
+process.env.CCACHE_BASEDIR = "";
 folders.forEach((folder, index) => {
   const out = join(work, `libtorch-${index}`);
   rmSync(join(out, "Release"), { recursive: true, force: true }); // an engine of another version would be shipped too
-  // A ccache that makes paths relative would keep the compiler from replacing them.
-  const env = { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: jobs, CCACHE_BASEDIR: "" };
-  const switches = [`--CDLIBTORCH=${folder}`, "--CDCELLSAM_TESTS=OFF", "--CDCELLSAM_RELEASE=ON"];
-  run(process.execPath, [cmakeJs, "configure", ...switches, "--out", out], { env });
-  run(process.execPath, [cmakeJs, "build", "--out", out], { env });
+  buildNative(out, { LIBTORCH: folder, CELLSAM_TESTS: "OFF", CELLSAM_RELEASE: "ON" });
   takeLibraries(join(out, "Release"));
 });
 if (options.built) takeLibraries(join(root, "build", "Release"));

@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { enterVisualStudio, installVisualStudio } from "./visualStudio.mjs";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -25,9 +26,18 @@ function has(command) {
   return spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
 }
 
+/** npm's own script where npm started us: what Windows has on its path is a command file, which takes a shell. */
+export function npm(args) {
+  const script = process.env.npm_execpath ?? "";
+  if (/\.c?js$/.test(script)) run(process.execPath, [script, ...args]);
+  else if (process.platform === "win32") run(["npm", ...args].join(" "), [], { shell: true });
+  else run("npm", args);
+}
+
 function requireSystem() {
   const [major, minor] = process.versions.node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 19)) fail(`Node.js 20.19 or newer is needed, this is ${process.version}.`);
+  if (process.platform === "win32") return requireWindows();
   const missing = [];
   if (!has("c++") && !has("g++") && !has("clang++")) missing.push("a C++20 compiler (Debian, Ubuntu: g++)");
   if (!has("cmake")) missing.push("CMake 3.22 or newer (cmake)");
@@ -40,13 +50,21 @@ function requireSystem() {
   }
 }
 
+function requireWindows() {
+  const missing = enterVisualStudio() ? [] : ["Visual Studio 2022, or its Build Tools, with C++"];
+  missing.push(...["clang-cl", "cmake", "ninja"].filter((command) => !has(command)));
+  if (missing.length === 0) return;
+  const list = missing.map((line) => `  ${line}`).join("\n");
+  fail(`To build from a checkout these are missing:\n${list}\nThey all come with: ${installVisualStudio}`);
+}
+
 /** npm ci when node_modules is absent or older than the lock file. */
 function packages() {
   const installed = join(root, "node_modules", ".package-lock.json");
   const lock = join(root, "package-lock.json");
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
   console.log("Installing npm packages");
-  run("npm", ["ci", "--no-audit", "--no-fund"]);
+  npm(["ci", "--no-audit", "--no-fund"]);
 }
 
 /** The libtorch that the package itself would find; an empty string without one. Needs dist/. */

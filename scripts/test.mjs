@@ -24,11 +24,12 @@ process.exit(result.status ?? 1);
 function python() {
   if (process.env.CELLSAM_PYTHON) return {};
   const folder = join(root, "build", "python");
-  const executable = join(folder, "bin", "python");
+  const windows = process.platform === "win32";
+  const executable = windows ? join(folder, "Scripts", "python.exe") : join(folder, "bin", "python");
   if (!existsSync(join(folder, "READY"))) {
     console.log("Installing the Python reference libraries for the tests into build/python");
     const steps = [
-      ["python3", ["-m", "venv", folder]],
+      [process.env.PYTHON ?? (windows ? "python" : "python3"), ["-m", "venv", folder]],
       [
         executable,
         [
