@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { expect } from "vitest";
 
@@ -12,13 +12,17 @@ export const root = resolve(import.meta.dirname, "..");
 const programs = resolve(root, process.env.CELLSAM_TEST_PROGRAMS ?? "build/test");
 const libtorch = process.env.CELLSAM_LIBTORCH;
 
-/** For LD_LIBRARY_PATH. */
-export const libraryPath = [libtorch && join(libtorch, "lib"), process.env.LD_LIBRARY_PATH].filter(Boolean).join(":");
+const windows = process.platform === "win32";
 
-export const programEnvironment = { ...process.env, OMP_NUM_THREADS: "1", LD_LIBRARY_PATH: libraryPath };
+/** Where the system looks for libraries. */
+export const libraryVariable = windows ? "PATH" : process.platform === "darwin" ? "DYLD_LIBRARY_PATH" : "LD_LIBRARY_PATH";
+/** Its value, with which a program finds libtorch. */
+export const libraryPath = [libtorch && join(libtorch, "lib"), process.env[libraryVariable]].filter(Boolean).join(delimiter);
+
+export const programEnvironment: NodeJS.ProcessEnv = { ...process.env, OMP_NUM_THREADS: "1", [libraryVariable]: libraryPath };
 
 export function programPath(name: string): string {
-  const path = join(programs, name);
+  const path = join(programs, windows ? `${name}.exe` : name);
   if (!existsSync(path)) throw new Error(`${path} is not built: run npm test, or npm run build -- --tests`);
   return path;
 }

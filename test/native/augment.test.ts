@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { libraryPath, programPath } from "../programs.js";
+import { libraryPath, libraryVariable, programPath } from "../programs.js";
 
 const python = process.env.CELLSAM_PYTHON;
 if (!python) console.warn("SKIPPED: CELLSAM_PYTHON is not set, so augmentations are not compared with SciPy");
@@ -20,7 +20,7 @@ def call(mode, arrays, *words):
     with open(path, "wb") as file:
         for array in arrays: file.write(np.ascontiguousarray(array).tobytes())
     return subprocess.run([program, mode, path, str(h), str(w), *map(str, words)], capture_output=True, check=True,
-                          env={**os.environ, "LD_LIBRARY_PATH": libraries}).stdout
+                          env={**os.environ, ${JSON.stringify(libraryVariable)}: libraries}).stdout
 def pixels():
     image = ndimage.gaussian_filter(rng.random((3, h, w)) * 255, (0, 1, 1)).astype(np.uint8)
     labels = (ndimage.gaussian_filter(rng.normal(size=(h, w)), 4) > 0.02).astype(np.int32)

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { libraryPath, programPath } from "../programs.js";
+import { libraryPath, libraryVariable, programPath } from "../programs.js";
 
 const python = process.env.CELLSAM_PYTHON;
 if (!python) console.warn("SKIPPED: CELLSAM_PYTHON is not set, so CLAHE is not compared with scikit-image");
@@ -19,7 +19,7 @@ image = np.random.default_rng(1).random((h, w)) * 0.2 + np.sin(x / 9) * np.cos(y
 image = (image - image.min()) / (image.max() - image.min())
 image.tofile(path)
 answer = subprocess.run([program, "equalize", path, str(h), str(w)], capture_output=True, check=True,
-                        env={**os.environ, "LD_LIBRARY_PATH": libraries})
+                        env={**os.environ, ${JSON.stringify(libraryVariable)}: libraries})
 ours = np.frombuffer(answer.stdout)
 print(np.abs(ours.reshape(h, w) - equalize_adapthist(image, kernel_size=128, clip_limit=0.01, nbins=256)).max())
 `;

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { libraryPath, programPath } from "../programs.js";
+import { libraryPath, libraryVariable, programPath } from "../programs.js";
 
 const python = process.env.CELLSAM_PYTHON;
 if (!python) console.warn("SKIPPED: CELLSAM_PYTHON is not set, so stains are not compared with scikit-image");
@@ -40,7 +40,7 @@ if case.get("deep"):   # 16 bit, by the declared rule first
 source.tofile(path)
 words = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in settings.items()]
 answer = subprocess.run([program, "prepare", "u16" if case.get("deep") else "u8", path, str(h), str(w), "3", *words],
-                        capture_output=True, check=True, env={**os.environ, "LD_LIBRARY_PATH": libraries})
+                        capture_output=True, check=True, env={**os.environ, ${JSON.stringify(libraryVariable)}: libraries})
 ours = np.frombuffer(answer.stdout, np.uint8).reshape(3, h, w).astype(int)
 
 stains = rgb2hed(rgb)

@@ -4,7 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { libraryPath, programPath } from "../programs.js";
+import { libraryPath, libraryVariable, programPath } from "../programs.js";
 
 const python = process.env.CELLSAM_PYTHON ?? "python3";
 const skipPython = process.env.CELLSAM_SKIP_PYTHON === "1";
@@ -13,7 +13,7 @@ if (skipPython) console.warn("SKIPPED: CELLSAM_SKIP_PYTHON=1, so checkpoints are
 function run(
   command: string,
   args: string[] = [],
-  variables: Record<string, string> = { LD_LIBRARY_PATH: libraryPath },
+  variables: Record<string, string> = { [libraryVariable]: libraryPath },
 ): string {
   const done = spawnSync(command, args, { encoding: "utf8", env: { ...process.env, OMP_NUM_THREADS: "1", ...variables } });
   const output = `${done.stdout ?? ""}${done.stderr ?? ""}${done.error?.message ?? ""}`;

@@ -27,7 +27,8 @@ if (!there) console.warn(`SKIPPED: no ${archive}, or the package is not compiled
 const list: Record<string, Case> = there
   ? JSON.parse(execFileSync("tar", ["xzOf", archive, "hostile/expected.json"], { encoding: "utf8" })).cases
   : {};
-const names = Object.keys(list);
+// Nothing is unreadable for its owner on Windows.
+const names = Object.keys(list).filter((name) => process.platform !== "win32" || name !== "unreadable");
 
 describe.skipIf(!there)("hostile data sets", () => {
   let folder = "";

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { writeRgbPng } from "../../lib/data/write.js";
 
@@ -30,7 +30,8 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 function node(script: string, out = "out"): unknown {
-  const code = `import { decodeImage } from ${JSON.stringify(join(folder, out, "data/decode.js"))};\nimport { checkDataset } from ${JSON.stringify(join(folder, out, "data/check.js"))};\nconst large = ${JSON.stringify(join(folder, "large.png"))};\n${script}`;
+  const file = (name: string) => JSON.stringify(pathToFileURL(join(folder, out, name)).href);
+  const code = `import { decodeImage } from ${file("data/decode.js")};\nimport { checkDataset } from ${file("data/check.js")};\nconst large = ${JSON.stringify(join(folder, "large.png"))};\n${script}`;
   return JSON.parse(execFileSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8", timeout: 50_000 }));
 }
 

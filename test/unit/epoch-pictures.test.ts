@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, test, vi } from "vitest";
 import type { ExperimentInput } from "../../lib/config/experiment.js";
 import { Stage1Config } from "../../lib/config/stage1.js";
@@ -50,7 +50,10 @@ function runner(engine: FakeEngine, config: ExperimentInput, options: RunnerOpti
 /** The pictures of epochs, by their path below visualizations/. */
 async function pictures({ outputDir }: ExperimentInput): Promise<Record<string, string>> {
   const root = join(outputDir as string, "run/results/fold_1/visualizations");
-  const names = (await readdir(root, { recursive: true })).filter((name) => /epoch_.*png$/.test(name)).sort();
+  const names = (await readdir(root, { recursive: true }))
+    .filter((name) => /epoch_.*png$/.test(name))
+    .map((name) => name.split(sep).join("/"))
+    .sort();
   return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(join(root, name), "base64")])));
 }
 

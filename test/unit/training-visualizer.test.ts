@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { join, relative, sep } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PREDICTION, PROMPT, TRUTH } from "../../lib/report/canvas.js";
@@ -98,7 +98,13 @@ describe("stage 1", () => {
       await visualizer.plotTrainingCurves([1, 2], undefined),
       await visualizer.plotLossComponents({ a: [1, 2] }),
     ];
-    expect(paths.map((path) => relative(folder, path as string))).toEqual([
+    expect(
+      paths.map((path) =>
+        relative(folder, path as string)
+          .split(sep)
+          .join("/"),
+      ),
+    ).toEqual([
       "train/stage1_boxes/epoch_1_batch_0.png",
       "fold_2/val/stage1_boxes/epoch_12_batch_3.png",
       "train/stage2_masks/epoch_4_batch_1_img_2.png",
