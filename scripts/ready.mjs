@@ -26,12 +26,12 @@ function has(command) {
   return spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
 }
 
-/** npm's own script where npm started us: what Windows has on its path is a command file, which takes a shell. */
-export function npm(args) {
+/** How npm is called: by its own script where it started us, since what Windows has on its path is a command file, which takes a shell. */
+export function npmCall(args, options = {}) {
   const script = process.env.npm_execpath ?? "";
-  if (/\.c?js$/.test(script)) run(process.execPath, [script, ...args]);
-  else if (process.platform === "win32") run(["npm", ...args].join(" "), [], { shell: true });
-  else run("npm", args);
+  if (/npm-cli\.c?js$/.test(script)) return [process.execPath, [script, ...args], options];
+  if (process.platform === "win32") return [["npm", ...args].join(" "), [], { ...options, shell: true }];
+  return ["npm", args, options];
 }
 
 function requireSystem() {
@@ -64,7 +64,7 @@ function packages() {
   const lock = join(root, "package-lock.json");
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
   console.log("Installing npm packages");
-  npm(["ci", "--no-audit", "--no-fund"]);
+  run(...npmCall(["ci", "--no-audit", "--no-fund"]));
 }
 
 /** The libtorch that the package itself would find; an empty string without one. Needs dist/. */

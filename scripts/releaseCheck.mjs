@@ -15,7 +15,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { oldestLinux, prebuildProblems } from "./binaryCheck.mjs";
-import { fail, root } from "./ready.mjs";
+import { fail, npmCall, root } from "./ready.mjs";
 import { weightsProblems } from "./weightsCheck.mjs";
 
 const { shippedNames, weightsFile } = await import("../dist/config/shippedWeights.js");
@@ -71,7 +71,7 @@ function checkPackage() {
   for (const hook of ["preinstall", "install", "postinstall"]) {
     if (manifest.scripts[hook]) problems.push(`package.json has a script ${hook}: package managers block it`);
   }
-  const [pack] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json"], { cwd: root, encoding: "utf8" }));
+  const [pack] = JSON.parse(execFileSync(...npmCall(["pack", "--dry-run", "--json"], { cwd: root, encoding: "utf8" })));
   const files = pack.files.map(({ path }) => path);
   const weightsFiles = shippedNames.flatMap((name) => [`models/${name}.safetensors`, `models/${name}.md`]);
   const unwanted = /(^|\/)(test|node_modules|build|output)\/|\.(cc|cu|h|tsbuildinfo)$|\.map$/;
