@@ -4,7 +4,11 @@
 
 namespace cellsam {
 
-enum class Isa { portable, avx2, avx512 };  // ascending
+enum class Isa {  // ascending
+  portable,
+  avx2,    // with FMA
+  avx512,  // F, BW, DQ and VL
+};
 
 // What CPU and operating system offer; `portable` on every other architecture.
 Isa best_isa();
@@ -14,6 +18,10 @@ Isa isa();
 
 // Lowers it at run time, for tests that go through the levels; never above the best. Not while other threads compute.
 void use_isa(Isa level);
+
+// Instructions of some CPUs of a level, or of any.
+bool has_bf16_products();  // AVX512_BF16
+bool has_sha();            // SHA with SSE4.1
 
 }  // namespace cellsam
 

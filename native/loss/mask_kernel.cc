@@ -6,7 +6,7 @@ template <>
 MaskKernel<float> mask_kernel(Isa isa) {
 #if defined(__x86_64__)
   if (isa >= Isa::avx512) return avx512_mask_kernel();
-  if (isa >= Isa::avx2 && __builtin_cpu_supports("fma")) return avx2_mask_kernel();
+  if (isa >= Isa::avx2) return avx2_mask_kernel();
 #endif
   return portable_mask_kernel<float>();
 }

@@ -25,9 +25,8 @@ thread_local int pauses = 0;
 
 const Kernels* kernels(bool half) {
 #if defined(__x86_64__)
-  static const bool bf16 = __builtin_cpu_supports("avx512bf16"), fma = __builtin_cpu_supports("fma");
-  if (isa() == Isa::avx512) return half && bf16 ? &avx512_bf16_kernels() : &avx512_kernels();
-  if (isa() == Isa::avx2 && fma) return &avx2_kernels();
+  if (isa() == Isa::avx512) return half && has_bf16_products() ? &avx512_bf16_kernels() : &avx512_kernels();
+  if (isa() == Isa::avx2) return &avx2_kernels();
 #endif
   return nullptr;
 }

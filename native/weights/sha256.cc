@@ -4,8 +4,9 @@
 #include <bit>
 #include <cstring>
 
+#include "base/isa.h"
+
 #if defined(__x86_64__)
-#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -46,12 +47,6 @@ void compress_portable(std::uint32_t* state, const std::uint8_t* data, std::size
 }
 
 #if defined(__x86_64__)
-bool has_sha_instructions() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  const bool sse41 = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & (1u << 19)) != 0;
-  return sse41 && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & (1u << 29)) != 0;
-}
-
 // The instructions keep the state as ABEF and CDGH and do two rounds each; w holds the last 16 message words, 4 a register.
 __attribute__((target("sha,sse4.1"))) void compress_sha(std::uint32_t* state, const std::uint8_t* data, std::size_t blocks) {
   const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
@@ -90,8 +85,7 @@ __attribute__((target("sha,sse4.1"))) void compress_sha(std::uint32_t* state, co
 
 void compress(std::uint32_t* state, const std::uint8_t* data, std::size_t blocks) {
 #if defined(__x86_64__)
-  static const bool fast = has_sha_instructions();
-  if (fast) return compress_sha(state, data, blocks);
+  if (has_sha()) return compress_sha(state, data, blocks);
 #endif
   compress_portable(state, data, blocks);
 }

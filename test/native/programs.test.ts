@@ -19,6 +19,7 @@ const programs: Record<string, number> = {
   hungarian: 10,
   infer_instances: 20,
   infer_predict: 20,
+  isa: 5,
   losses: 10,
   mask_decoder_sharing: 40,
   matching: 100,

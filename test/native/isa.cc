@@ -1,0 +1,52 @@
+// The choice of instruction set: what Linux says of this CPU, and what lowers it.
+#include "base/isa.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "native/checks.h"
+
+using namespace cellsam;
+
+namespace {
+
+// The words of the first CPU's "flags"; none on other systems and architectures.
+std::set<std::string> flags() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("flags")) continue;
+    std::istringstream words(line);
+    return {std::istream_iterator<std::string>(words), {}};
+  }
+  return {};
+}
+
+}  // namespace
+
+int main() {
+  test::Checks checks;
+  const auto has = flags();
+  const auto all = [&](std::initializer_list<const char*> names) {
+    return std::all_of(names.begin(), names.end(), [&](const char* name) { return has.contains(name); });
+  };
+  if (!has.empty()) {
+    const bool avx2 = all({"avx2", "fma"}), avx512 = avx2 && all({"avx512f", "avx512bw", "avx512dq", "avx512vl"});
+    checks.holds("the best level", best_isa() == (avx512 ? Isa::avx512 : avx2 ? Isa::avx2 : Isa::portable));
+    checks.holds("bfloat16 products", has_bf16_products() == (avx512 && all({"avx512_bf16"})));
+    checks.holds("SHA", has_sha() == all({"sha_ni", "sse4_1"}));
+  }
+
+  const char* wish = std::getenv("CELLSAM_ISA");
+  checks.holds("the best is in use unless the environment lowers it", isa() == best_isa() || wish != nullptr);
+  checks.holds("CELLSAM_ISA=portable", isa() == Isa::portable || wish == nullptr || std::string(wish) != "portable");
+  for (const auto level : {Isa::portable, Isa::avx2, Isa::avx512}) {
+    use_isa(level);
+    checks.holds("a wish is granted up to the best", isa() == std::min(level, best_isa()));
+  }
+  return checks.finish("isa");
+}
