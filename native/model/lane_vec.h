@@ -19,7 +19,7 @@ constexpr std::int64_t kBlock = kVectors * kLanes;                // queries of 
 constexpr std::int64_t kRound = kLanes > kTile ? kLanes : kTile;  // widths are padded to this with zeros
 
 using Vec = float __attribute__((vector_size(4 * LANES)));
-using LooseVec = float __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef float LooseVec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));  // clang drops `aligned` after `using`
 using IntVec = std::int32_t __attribute__((vector_size(4 * LANES)));
 
 inline Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
