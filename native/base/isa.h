@@ -28,10 +28,10 @@ bool has_sha();            // SHA with SSE4.1
 // Attributes of the copies of a loop: the body is an always_inline function, and each copy inlines it.
 #define CELLSAM_INLINE [[gnu::always_inline]] inline
 #if defined(__x86_64__)
-#define CELLSAM_AVX2 __attribute__((target("avx2")))
+#define CELLSAM_AVX2 __attribute__((target("avx2,fma")))
 #if defined(__clang__)
-#define CELLSAM_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"), min_vector_width(512)))
+#define CELLSAM_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma"), min_vector_width(512)))
 #else
-#define CELLSAM_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
+#define CELLSAM_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512")))
 #endif
 #endif

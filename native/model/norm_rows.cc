@@ -46,27 +46,29 @@ CELLSAM_INLINE void normalize(const float* x, std::int64_t n, Moments moments, c
 
 }  // namespace
 
-CELLSAM_SIMD void add_row(const float* x, const float* delta, std::int64_t n, float* out) { add(x, delta, n, out); }
-CELLSAM_SIMD void add_row(const float* x, const std::uint16_t* delta, std::int64_t n, float* out) { add(x, delta, n, out); }
+namespace loops {
 
-CELLSAM_SIMD Moments moments_of_row(const float* x, std::int64_t n, float eps) {
+CELLSAM_INLINE void add_row(const float* x, const float* delta, std::int64_t n, float* out) { add(x, delta, n, out); }
+CELLSAM_INLINE void add_row(const float* x, const std::uint16_t* delta, std::int64_t n, float* out) { add(x, delta, n, out); }
+
+CELLSAM_INLINE Moments moments_of_row(const float* x, std::int64_t n, float eps) {
   const auto count = static_cast<float>(n);
   const float mean = lane_sum(n, [x](std::int64_t i) { return x[i]; }) / count;
   const float variance = lane_sum(n, [x, mean](std::int64_t i) { return (x[i] - mean) * (x[i] - mean); }) / count;
   return {mean, 1 / std::sqrt(variance + eps)};
 }
 
-CELLSAM_SIMD void normalize_row(const float* x, std::int64_t n, Moments moments, const float* weight, const float* bias,
-                                float* out) {
+CELLSAM_INLINE void normalize_row(const float* x, std::int64_t n, Moments moments, const float* weight, const float* bias,
+                                  float* out) {
   normalize(x, n, moments, weight, bias, out);
 }
-CELLSAM_SIMD void normalize_row(const float* x, std::int64_t n, Moments moments, const float* weight, const float* bias,
-                                std::uint16_t* out) {
+CELLSAM_INLINE void normalize_row(const float* x, std::int64_t n, Moments moments, const float* weight, const float* bias,
+                                  std::uint16_t* out) {
   normalize(x, n, moments, weight, bias, out);
 }
 
-CELLSAM_SIMD void norm_slope_row(const float* x, const float* slope, const float* passed, std::int64_t n, Moments moments,
-                                 const float* weight, float* x_slope, float* weight_slope, float* bias_slope) {
+CELLSAM_INLINE void norm_slope_row(const float* x, const float* slope, const float* passed, std::int64_t n, Moments moments,
+                                   const float* weight, float* x_slope, float* weight_slope, float* bias_slope) {
   const auto [mean, scale] = moments;
   const float even = lane_sum(n, [=](std::int64_t i) { return slope[i] * weight[i]; }) / static_cast<float>(n);
   const float tilt =
@@ -85,14 +87,32 @@ CELLSAM_SIMD void norm_slope_row(const float* x, const float* slope, const float
   }
 }
 
-CELLSAM_SIMD void widen_row(const std::uint16_t* x, std::int64_t n, float* out) {
+CELLSAM_INLINE void widen_row(const std::uint16_t* x, std::int64_t n, float* out) {
   CELLSAM_INDEPENDENT
   for (std::int64_t i = 0; i < n; ++i) out[i] = wide(x[i]);
 }
 
-CELLSAM_SIMD void narrow_row(const float* x, std::int64_t n, std::uint16_t* out) {
+CELLSAM_INLINE void narrow_row(const float* x, std::int64_t n, std::uint16_t* out) {
   CELLSAM_INDEPENDENT
   for (std::int64_t i = 0; i < n; ++i) put(x[i], out[i]);
 }
+
+}  // namespace loops
+
+CELLSAM_COPIES(void, add_row, (const float* x, const float* delta, std::int64_t n, float* out), (x, delta, n, out))
+CELLSAM_COPIES(void, add_row, (const float* x, const std::uint16_t* delta, std::int64_t n, float* out), (x, delta, n, out))
+CELLSAM_COPIES(Moments, moments_of_row, (const float* x, std::int64_t n, float eps), (x, n, eps))
+CELLSAM_COPIES(void, normalize_row,
+               (const float* x, std::int64_t n, Moments moments, const float* weight, const float* bias, float* out),
+               (x, n, moments, weight, bias, out))
+CELLSAM_COPIES(void, normalize_row,
+               (const float* x, std::int64_t n, Moments moments, const float* weight, const float* bias, std::uint16_t* out),
+               (x, n, moments, weight, bias, out))
+CELLSAM_COPIES(void, norm_slope_row,
+               (const float* x, const float* slope, const float* passed, std::int64_t n, Moments moments, const float* weight,
+                float* x_slope, float* weight_slope, float* bias_slope),
+               (x, slope, passed, n, moments, weight, x_slope, weight_slope, bias_slope))
+CELLSAM_COPIES(void, widen_row, (const std::uint16_t* x, std::int64_t n, float* out), (x, n, out))
+CELLSAM_COPIES(void, narrow_row, (const float* x, std::int64_t n, std::uint16_t* out), (x, n, out))
 
 }  // namespace cellsam::model

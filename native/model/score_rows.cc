@@ -3,8 +3,9 @@
 #include "model/simd.h"
 
 namespace cellsam::model {
+namespace loops {
 
-CELLSAM_SIMD void add_positions(const ScoreBlock& block, float* largest) {
+CELLSAM_INLINE void add_positions(const ScoreBlock& block, float* largest) {
   const auto n = block.n;
   const float scale = block.scale;
   for (std::int64_t y = 0; y < block.rows; ++y) {
@@ -22,7 +23,7 @@ CELLSAM_SIMD void add_positions(const ScoreBlock& block, float* largest) {
   }
 }
 
-CELLSAM_SIMD void exponentials(const ScoreBlock& block, const float* largest, float* sums, float* out) {
+CELLSAM_INLINE void exponentials(const ScoreBlock& block, const float* largest, float* sums, float* out) {
   const auto n = block.n;
   for (std::int64_t key = 0; key < block.keys(); ++key) {
     const float* row = block.scores + key * n;
@@ -36,7 +37,7 @@ CELLSAM_SIMD void exponentials(const ScoreBlock& block, const float* largest, fl
   }
 }
 
-CELLSAM_SIMD void exponentials(const ScoreBlock& block, const float* largest, float* sums, std::uint16_t* out) {
+CELLSAM_INLINE void exponentials(const ScoreBlock& block, const float* largest, float* sums, std::uint16_t* out) {
   const auto n = block.n, keys = block.keys();
   auto* pairs = reinterpret_cast<std::uint32_t*>(out);
   for (std::int64_t key = 0; key + 1 < keys; key += 2, pairs += n) {
@@ -59,8 +60,8 @@ CELLSAM_SIMD void exponentials(const ScoreBlock& block, const float* largest, fl
   }
 }
 
-CELLSAM_SIMD void score_slopes(const ScoreBlock& block, const float* lse, const float* delta, float* slopes, float* slope_h,
-                               float* slope_w) {
+CELLSAM_INLINE void score_slopes(const ScoreBlock& block, const float* lse, const float* delta, float* slopes, float* slope_h,
+                                 float* slope_w) {
   const auto n = block.n;
   const float scale = block.scale;
   for (std::int64_t y = 0; y < block.rows; ++y) {
@@ -84,12 +85,12 @@ CELLSAM_SIMD void score_slopes(const ScoreBlock& block, const float* lse, const 
   }
 }
 
-CELLSAM_SIMD void round_rows(const float* rows, std::int64_t count, std::int64_t n, std::uint16_t* out) {
+CELLSAM_INLINE void round_rows(const float* rows, std::int64_t count, std::int64_t n, std::uint16_t* out) {
   CELLSAM_INDEPENDENT
   for (std::int64_t i = 0; i < count * n; ++i) out[i] = static_cast<std::uint16_t>(bf16_bits(rows[i]));
 }
 
-CELLSAM_SIMD void pair_rows(const float* rows, std::int64_t count, std::int64_t n, std::uint16_t* out) {
+CELLSAM_INLINE void pair_rows(const float* rows, std::int64_t count, std::int64_t n, std::uint16_t* out) {
   auto* pairs = reinterpret_cast<std::uint32_t*>(out);
   for (std::int64_t row = 0; row + 1 < count; row += 2, pairs += n) {
     const float* first = rows + row * n;
@@ -103,12 +104,29 @@ CELLSAM_SIMD void pair_rows(const float* rows, std::int64_t count, std::int64_t 
   for (std::int64_t i = 0; i < n; ++i) pairs[i] = bf16_bits(last[i]);
 }
 
-CELLSAM_SIMD void scale_rows(float* block, std::int64_t count, std::int64_t n, const float* factors) {
+CELLSAM_INLINE void scale_rows(float* block, std::int64_t count, std::int64_t n, const float* factors) {
   for (std::int64_t row = 0; row < count; ++row) {
     float* to = block + row * n;
     CELLSAM_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i) to[i] *= factors[i];
   }
 }
+
+}  // namespace loops
+
+CELLSAM_COPIES(void, add_positions, (const ScoreBlock& block, float* largest), (block, largest))
+CELLSAM_COPIES(void, exponentials, (const ScoreBlock& block, const float* largest, float* sums, float* out),
+               (block, largest, sums, out))
+CELLSAM_COPIES(void, exponentials, (const ScoreBlock& block, const float* largest, float* sums, std::uint16_t* out),
+               (block, largest, sums, out))
+CELLSAM_COPIES(void, score_slopes,
+               (const ScoreBlock& block, const float* lse, const float* delta, float* slopes, float* slope_h, float* slope_w),
+               (block, lse, delta, slopes, slope_h, slope_w))
+CELLSAM_COPIES(void, round_rows, (const float* rows, std::int64_t count, std::int64_t n, std::uint16_t* out),
+               (rows, count, n, out))
+CELLSAM_COPIES(void, pair_rows, (const float* rows, std::int64_t count, std::int64_t n, std::uint16_t* out),
+               (rows, count, n, out))
+CELLSAM_COPIES(void, scale_rows, (float* block, std::int64_t count, std::int64_t n, const float* factors),
+               (block, count, n, factors))
 
 }  // namespace cellsam::model
