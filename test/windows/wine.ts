@@ -4,6 +4,7 @@
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { root } from "../programs.js";
 
@@ -24,6 +25,8 @@ if (reason) console.warn(`SKIPPED: no test of test/windows runs, since ${reason}
 export const checkout = join(root, "build", "windows");
 const release = join(checkout, "build", "Release");
 const node = join(release, "node.exe");
+/** Not in the checkout: it links to the root of the file system, which tools would walk. */
+const prefix = join(tmpdir(), "cellsam-train-wine");
 
 /** A path of this machine as a program of Windows names it. */
 export const onWindows = (path: string) => `Z:${path.replaceAll("/", "\\")}`;
@@ -121,7 +124,7 @@ export interface Ending {
 export async function underWine(program: string, args: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Ending> {
   const [out, err] = ["out", "err"].map((name) => join(checkout, `${basename(program)}.${name}`)) as [string, string];
   const shell = 'exec "$0" "$@" >"$WINE_OUT" 2>"$WINE_ERR" </dev/null';
-  const variables = { WINEDEBUG: "-all", WINEPREFIX: join(checkout, "wine"), WINE_OUT: out, WINE_ERR: err };
+  const variables = { WINEDEBUG: "-all", WINEPREFIX: prefix, WINE_OUT: out, WINE_ERR: err };
   const child = spawn("sh", ["-c", shell, wine as string, join(release, program), ...args], {
     cwd: checkout,
     env: { ...process.env, ...variables, ...env },
