@@ -11,7 +11,7 @@ import { CellsamError } from "../errors.js";
 import { fileHash } from "../fileHash.js";
 import { endedBy } from "../processEnd.js";
 import { resolveEngine } from "./engine.js";
-import { type Libtorch, resolveLibtorch } from "./resolve.js";
+import { besidesSetup, type Libtorch, resolveLibtorch } from "./resolve.js";
 import { compareVersions } from "./setup.js";
 import { minimumCuda } from "./variants.js";
 import { installVisualCpp, missingVisualCpp } from "./visualCpp.js";
@@ -88,7 +88,8 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
       checks.push({ name: "engine", ok: true, found: `for torch ${torch}: ${path}` });
       engine = true;
     } catch (error) {
-      const mend = "npx cellsam setup (or npm run build in a checkout)";
+      const none = error instanceof CellsamError && error.code === "ERR_NATIVE_LOAD";
+      const mend = `${none ? "npm install" : `npx cellsam setup${besidesSetup(libtorch)}`} (or npm run build in a checkout)`;
       checks.push({ name: "engine", ok: false, found: messageOf(error), mend });
     }
   }
@@ -179,7 +180,7 @@ async function nativeChecks(probe: string, env: NodeJS.ProcessEnv, libtorch: Lib
   const checks: Check[] = [gpuCheck(driver, libtorch)];
   if (!libtorch) return checks;
   if (!info)
-    return [...checks, { name: "load", ok: false, found: failure ?? "told nothing", mend: "npx cellsam setup --force" }];
+    return [...checks, { name: "load", ok: false, found: failure ?? "told nothing", mend: loadMend(libtorch, failure) }];
   const devices = info.devices.map(({ kind, name }) => (kind === "cpu" ? "cpu" : name));
   checks.push({ name: "load", ok: true, found: `torch ${info.torch}, ${info.cpuCapability}, devices: ${devices.join(", ")}` });
   if (info.devices.some(({ kind }) => kind === "cuda")) {
@@ -192,7 +193,7 @@ async function nativeChecks(probe: string, env: NodeJS.ProcessEnv, libtorch: Lib
     const step = steps.find((done) => done.device === device);
     if (step) checks.push({ name: "step", ok: true, found: `one training step on ${device}: ${step.seconds.toFixed(2)} s` });
     else {
-      const mend = device === "cpu" ? "npx cellsam setup --force" : "update the GPU driver, or train with --device cpu";
+      const mend = device === "cpu" ? fetchAgain(libtorch) : "update the GPU driver, or train with --device cpu";
       checks.push({ name: "step", ok: false, found: `no training step on ${device}: ${failure ?? "told nothing"}`, mend });
       break;
     }
@@ -200,22 +201,35 @@ async function nativeChecks(probe: string, env: NodeJS.ProcessEnv, libtorch: Lib
   return checks;
 }
 
+function fetchAgain(libtorch: Libtorch): string {
+  return `npx cellsam setup${libtorch.source === "cache" ? " --force" : besidesSetup(libtorch)}`;
+}
+
+/** A libtorch that was not fetched by us can lack what it needs itself. */
+function loadMend(libtorch: Libtorch, failure: string | null): string {
+  const missing = /(lib[^\s:/]+\.so[.\d]*): cannot open shared object file/.exec(failure ?? "")?.[1];
+  if (!missing) return fetchAgain(libtorch);
+  const holder = "that of pip has CUDA's libraries in packages nvidia-* beside it";
+  return `give this libtorch its ${missing} (${holder}; or name its folder in LD_LIBRARY_PATH), or ${fetchAgain(libtorch)}`;
+}
+
 /** What there is to train on besides the CPU, and whether this libtorch can. */
 function gpuCheck(driver: NonNullable<Told["driver"]> | null, libtorch: Libtorch | null): Check {
+  const besides = libtorch ? besidesSetup(libtorch) : "";
   const needs = libtorch ? minimumCuda[libtorch.variant as keyof typeof minimumCuda] : undefined;
   if (!driver) {
     const advice = needs
-      ? { mend: "npx cellsam setup --variant cpu, for a libtorch without the CUDA part that nothing uses" }
+      ? { mend: `npx cellsam setup --variant cpu${besides}, for a libtorch without the CUDA part that nothing uses` }
       : {};
     return { name: "gpu", ok: true, found: `no GPU driver${needs ? `, but a libtorch for CUDA ${needs}` : ""}`, ...advice };
   }
   const devices = driver.devices.map(({ name, computeCapability }) => `${name} (compute ${computeCapability})`).join(", ");
   const found = `${devices}, driver ${driver.version ?? "of unknown version"} for CUDA ${driver.cuda}`;
   if (needs && compareVersions(driver.cuda, needs) < 0) {
-    const mend = "update the GPU driver, or run npx cellsam setup for a libtorch that this driver can use";
+    const mend = `update the GPU driver, or run npx cellsam setup${besides} for a libtorch that this driver can use`;
     return { name: "gpu", ok: false, found: `${found}, older than the CUDA ${needs} of this libtorch`, mend };
   }
-  const advice = libtorch && !needs ? { mend: "npx cellsam setup, for a libtorch that uses it" } : {};
+  const advice = libtorch && !needs ? { mend: `npx cellsam setup${besides}, for a libtorch that uses it` } : {};
   return { name: "gpu", ok: true, found, ...advice };
 }
 

@@ -5,7 +5,7 @@
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { CellsamError } from "../errors.js";
-import type { Libtorch } from "./resolve.js";
+import { besidesSetup, type Libtorch } from "./resolve.js";
 
 const enginePattern = /^libcellsam_engine-(\d+\.\d+)\.(?:so|dylib|dll)$/;
 
@@ -40,7 +40,7 @@ export function resolveEngine(packageRoot: string, libtorch: Libtorch): { path: 
   throw new CellsamError(
     "ERR_LIBTORCH_VERSION",
     `The libtorch in ${libtorch.path} is ${libtorch.version}, but the engine is built for ${built.join(", ")}. ` +
-      "Run `npx cellsam setup` for one that fits, or `npm run build` in a checkout to build for yours.",
+      `Run \`npx cellsam setup\`${besidesSetup(libtorch)} for one that fits, or \`npm run build\` in a checkout to build for yours.`,
     { detail: { libtorch: libtorch.path, version: libtorch.version, built } },
   );
 }

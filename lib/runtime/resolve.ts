@@ -96,6 +96,12 @@ export function libtorchVersion(folder: string): string | null {
   return null;
 }
 
+/** What has to go with `npx cellsam setup` to get another libtorch: one that is named goes before the one in the cache. */
+export function besidesSetup({ source }: Libtorch): string {
+  if (source === "cache") return "";
+  return source === "option" ? " and leave out the option libtorch" : ` and unset ${source}`;
+}
+
 function hasLibtorch(folder: string): boolean {
   return existsSync(join(folder, "lib", libraryName("torch_cpu")));
 }

@@ -1,7 +1,7 @@
 // `cellsam doctor` on machines that are made up: what is missing, damaged or too old, and the command that mends it. The probe
 // is the real one, so each of these goes through binding.node and the loader.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -75,6 +75,11 @@ describe("doctor", () => {
     expect(checks.engine?.mend).toContain("npx cellsam setup");
   });
 
+  it("a package without an engine: install it again, since another libtorch would not help", async () => {
+    const checks = await checksOf({ CELLSAM_LIBTORCH: resolveLibtorch().path }, { packageRoot: folder });
+    expect(checks.engine).toMatchObject({ ok: false, mend: "npm install (or npm run build in a checkout)" });
+  });
+
   it("a damaged library: names it, and has it fetched again", async () => {
     const version = resolveLibtorch().version;
     const checks = await checksOf(cacheWith(version, "cpu", { [`lib/${libraryName("c10")}`]: "0".repeat(64) }));
@@ -101,6 +106,27 @@ describe("doctor", () => {
     expect(checks.gpu?.found).toBe("no GPU driver, but a libtorch for CUDA 13.0");
   });
 
+  it.skipIf(process.platform !== "linux")(
+    "a libtorch that lacks a library of CUDA: which one, and where it may be",
+    async () => {
+      const torch = join(folder, "torch");
+      mkdirSync(join(torch, "lib"), { recursive: true });
+      writeFileSync(join(torch, "build-version"), resolveLibtorch().version);
+      const lib = join(resolveLibtorch().path, "lib");
+      for (const name of readdirSync(lib)) symlinkSync(join(lib, name), join(torch, "lib", name));
+      // As libtorch_cuda.so of a wheel whose further packages did not come along.
+      writeFileSync(join(folder, "empty.c"), "");
+      const shared = ["-shared", "-fPIC", "-Wl,--no-as-needed", join(folder, "empty.c")];
+      execFileSync("cc", [...shared, "-Wl,-soname,libcusparse.so.12", "-o", join(folder, "cusparse.so")]);
+      execFileSync("cc", [...shared, join(folder, "cusparse.so"), "-o", join(torch, "lib", "libtorch_cuda.so")]);
+      const checks = await checksOf({ CELLSAM_LIBTORCH: torch });
+      expect(checks.load).toMatchObject({ ok: false, found: expect.stringContaining("libcusparse.so.12") });
+      expect(checks.load?.mend).toMatch(
+        /its libcusparse\.so\.12 \(.*LD_LIBRARY_PATH.*npx cellsam setup and unset CELLSAM_LIBTORCH$/,
+      );
+    },
+  );
+
   it("musl", async () => {
     const machine = { platform: "linux", arch: "x64", glibc: null };
     const checks = await checksOf({ CELLSAM_CACHE: join(folder, "empty") }, { machine });
@@ -117,7 +143,7 @@ describe("doctor", () => {
     expect(checks.load).toMatchObject({
       ok: false,
       found: windows ? "ended by an access violation (0xc0000005)" : "ended by SIGSEGV",
-      mend: "npx cellsam setup --force",
+      mend: "npx cellsam setup and unset CELLSAM_LIBTORCH",
     });
   });
 });

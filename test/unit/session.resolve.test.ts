@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { resolveEngine } from "../../lib/runtime/engine.js";
-import { libraryName, libtorchVersion, resolveLibtorch } from "../../lib/runtime/resolve.js";
+import { type LibtorchSource, libraryName, libtorchVersion, resolveLibtorch } from "../../lib/runtime/resolve.js";
 
 let home: string;
 beforeEach(() => {
@@ -82,6 +82,15 @@ describe("resolveEngine", () => {
     expect(() => resolveEngine(home, { ...libtorch, version: "2.14.0" })).toThrow(
       expect.objectContaining({ code: "ERR_LIBTORCH_VERSION", detail: expect.objectContaining({ version: "2.14.0" }) }),
     );
+  });
+
+  test("says to unset what names a libtorch that does not fit, as setup alone would change nothing", () => {
+    mkdirSync(join(home, "build", "Release"), { recursive: true });
+    writeFileSync(join(home, "build", "Release", "libcellsam_engine-2.12.so"), "");
+    const named = (source: LibtorchSource) => () => resolveEngine(home, { ...libtorch, source });
+    expect(named("CELLSAM_LIBTORCH")).toThrow("Run `npx cellsam setup` and unset CELLSAM_LIBTORCH for one that fits");
+    expect(named("option")).toThrow("Run `npx cellsam setup` and leave out the option libtorch for one that fits");
+    expect(named("cache")).toThrow("Run `npx cellsam setup` for one that fits");
   });
 
   test("no engine at all is a broken installation", () => {
