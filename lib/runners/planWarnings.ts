@@ -44,6 +44,9 @@ export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
     probe !== null &&
       probe.processMb * 2 ** 20 > systemMemory().total &&
       `the probe used ${probe.processMb.toFixed(0)} MiB, about all that this machine has`,
+    probe?.busy != null &&
+      probe.busy > 0.5 &&
+      "other programs use more than half of this machine's processors: the time is that of a machine as busy as now",
   ];
   return found.filter((message) => message !== false);
 }

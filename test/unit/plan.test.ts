@@ -149,7 +149,13 @@ describe("a plan", () => {
       probe: true,
     });
     const { probe, time } = plan;
-    expect(probe).toMatchObject({ device: "cpu", queries: 100 });
+    expect(probe).toMatchObject({
+      device: "cpu",
+      queries: 100,
+      busy: process.platform === "win32" ? null : expect.any(Number),
+    });
+    const told = plan.warnings.some((text) => text.includes("other programs use more than half"));
+    expect(told).toBe((probe?.busy ?? 0) > 0.5);
     for (const stage of [1, 2] as const) {
       expect(probe?.stages[stage]?.trainable).toBeGreaterThan(0);
       expect(probe?.stages[stage]?.secondsPerTile).toBeGreaterThan(0);
