@@ -1,11 +1,14 @@
 /** What `npm run release:check` refuses in prebuilt binaries of each system, tried on made-up ones. */
+import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { resolveLibtorch } from "../../lib/runtime/resolve.js";
+import { supportedTorch } from "../../lib/runtime/variants.js";
 import { oldestLinux, prebuildProblems } from "../../scripts/binaryCheck.mjs";
 import { readElf } from "../../scripts/binaryElf.mjs";
+import { root } from "../programs.js";
 import { type Made, makeElf, makeMachO, makePe, makesElf, makesOthers, tidy } from "./release-binaries.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-release-"));
@@ -130,6 +133,29 @@ describe.each(Object.keys(systems))("the check of %s binaries", (name) => {
     );
     const found = prebuildProblems(prebuilds, platform, { torches: [] });
     expect(found).toEqual([expect.stringMatching(/binding\.node cannot be read: /)]);
+  });
+});
+
+describe("npm run release:check", () => {
+  const check = (...args: string[]) =>
+    spawnSync(process.execPath, ["scripts/releaseCheck.mjs", ...args], { cwd: root, encoding: "utf8" });
+
+  it("fails where something is wrong, and says what", () => {
+    const { status, stderr } = check("--platform", "darwin-arm64", "--tag", "v99.0.0");
+    expect(status).toBe(1);
+    expect(stderr).toContain("prebuilds/darwin-arm64/binding.node is missing\n");
+    for (const torch of supportedTorch)
+      expect(stderr).toContain(`prebuilds/darwin-arm64/libcellsam_engine-${torch}.dylib is missing\n`);
+    expect(stderr).toMatch(/the tag v99\.0\.0 is not v\d+\.\d+\.\d+, the package's version/);
+    expect(stderr).not.toContain("cuda");
+  });
+
+  it("knows which platforms and systems there are", () => {
+    expect(check("--platform", "linux-x86")).toMatchObject({
+      status: 3,
+      stderr: expect.stringContaining("is not one of linux-x64"),
+    });
+    expect(check("--glibc", "2.17")).toMatchObject({ status: 3, stderr: expect.stringContaining("is not one of 2.28, 2.35") });
   });
 });
 
