@@ -6,7 +6,7 @@ export type PythonCommand = readonly [program: string, ...arguments_: string[]];
 /** Best first. Which of them are there is for the caller to find out. */
 export function pythonCommands(env: NodeJS.ProcessEnv = process.env, platform = process.platform): PythonCommand[] {
   if (env.PYTHON) return [[env.PYTHON]];
-  // On Windows python3 is mostly a placeholder that opens the shop; py comes with python.org's installer, which keeps off the PATH.
+  // On Windows python3 is mostly a placeholder that opens the Store; py comes with python.org's installer, which keeps off the PATH.
   return platform === "win32" ? [["python"], ["py", "-3"]] : [["python3"], ["python"]];
 }
 

@@ -15,7 +15,7 @@ const zipReader = lazily<typeof yauzl>("yauzl");
 /** Libraries of a wheel or archive that only Python, tests or other tools load. */
 const unneeded =
   /^(lib)?(torch_python|shm|jitbackend_test|backend_with_compiler|aoti_custom_ops|torchbind_test|nnapi_backend)\b/;
-/** What stands in for a DLL when the engine is linked on Windows. The static libraries beside them are ten times as large. */
+/** What stands in for a DLL when the engine is linked on Windows. The static libraries beside them go into nothing of ours. */
 const linkable = /^(c10|torch|torch_cpu)\.lib$/;
 
 /** Where a file of a libtorch goes, relative to our folder; null when it is not kept. `name` is relative to the torch folder. */
