@@ -175,9 +175,13 @@ describe("checkDataset", () => {
     await pair("both", [0, 1, 1, 0, 0, 1]);
     await writeFile(join(root, "images/both.png"), "no picture");
     await writeFile(join(root, "masks/both.png"), "");
-    await pair("loop", [0, 1, 1, 0, 0, 1]);
-    await rm(join(root, "images/loop.png"));
-    await symlink("loop.png", join(root, "images/loop.png"));
+    // On Windows it takes a right of its own to make a link.
+    const links = process.platform !== "win32";
+    if (links) {
+      await pair("loop", [0, 1, 1, 0, 0, 1]);
+      await rm(join(root, "images/loop.png"));
+      await symlink("loop.png", join(root, "images/loop.png"));
+    }
     await touch("images/alone.png");
     const found = await both();
     const error = await checkDataset(found.pairs, { problems: found.problems }).then(
@@ -190,11 +194,11 @@ describe("checkDataset", () => {
       "ERR_LABEL_VALUES binary.png",
       "ERR_IMAGE_BROKEN both.png",
       "ERR_IMAGE_BROKEN both.png",
-      "ERR_FILE loop.png",
+      ...(links ? ["ERR_FILE loop.png"] : []),
       "ERR_SIZE_MISMATCH size.png",
       "ERR_SIZE_MISMATCH tall.png",
     ]);
-    expect(error?.message).toContain("7 problems");
+    expect(error?.message).toContain(links ? "7 problems" : "6 problems");
     expect(error?.message).toContain("2 x 2 pixels");
     expect(error?.message).not.toContain("fine.png");
   });

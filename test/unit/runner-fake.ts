@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { readFile, rename, writeFile } from "node:fs/promises";
+import { basename } from "node:path";
 import type {
   LoadReport,
   openSession,
@@ -88,7 +89,7 @@ class FakeSession {
   }
 
   async load(path: string) {
-    this.#engine.record(`load ${path.split("/").at(-1)}`);
+    this.#engine.record(`load ${basename(path)}`);
     this.#state.weight = JSON.parse(await readFile(path, "utf8")).weight;
     return {
       layout: "plain",

@@ -309,7 +309,7 @@ describe("an existing experiment", () => {
     await expect(overwrite({}, lopsided)).rejects.toMatchObject({ code: "ERR_SPLIT" });
     await expect(overwrite({ weights: best })).rejects.toMatchObject({ code: "ERR_CONFIG", detail: { setting: "weights" } });
     const linked = join(folder, "linked");
-    await symlink(join(out, "run"), linked);
+    await symlink(join(out, "run"), linked, "junction"); // of the kinds of Windows the one that everybody may make
     await expect(overwrite({ weights: join(linked, "models/fold_1/best_model_s2.pth") })).rejects.toMatchObject({
       detail: { setting: "weights" },
     });

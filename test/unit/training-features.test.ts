@@ -179,7 +179,7 @@ describe("what goes wrong with the files costs time only", () => {
   test("a file of something else", () => expectRepair((path) => writeFileSync(path, "features"), /damaged/));
 
   test.each<[string, () => string, object, RegExp]>([
-    ["a folder that cannot be made", () => "/dev/null/features", {}, /cannot be kept/],
+    ["a folder that cannot be made", () => join(import.meta.filename, "features"), {}, /cannot be kept/],
     ["a limit that is reached", fresh, { featureCacheGb: 45e-6 }, /the limit of 0.00 GB is reached/],
   ])("%s", async (_, cache, options, notice) => {
     const without = await run(null, {});
