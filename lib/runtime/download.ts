@@ -2,11 +2,12 @@
  * Downloads one large file over HTTP(S): honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and goes on where a cut connection
  * stopped.
  */
-import { createWriteStream } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { Readable } from "node:stream";
+import { STATUS_CODES } from "node:http";
+import { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { EnvHttpProxyAgent } from "undici";
+import type { Dispatcher } from "undici";
 import { CellsamError } from "../errors.js";
 import { lazily } from "../lazily.js";
 
@@ -23,10 +24,17 @@ export interface DownloadOptions {
 /** A connection that gives nothing for so long is taken for broken, and another one goes on. */
 const stallMs = 60_000;
 
+/**
+ * undici 7 ends the process when a server closes its connection behind the answer while the reader is slower than the network
+ * (nodejs/undici#5360). So nothing ever asks it to wait: each piece is on disk before the next one is taken from the socket.
+ */
+const endless = 2 ** 30;
+
 /** Fetches `url` into `path`, appending to what an earlier try left there. Throws ERR_DOWNLOAD. */
 export async function download(url: string, path: string, options: DownloadOptions = {}): Promise<void> {
   // Plain HTTP in the open: many proxies let a tunnel through to port 443 alone.
-  const dispatcher = new (undici().EnvHttpProxyAgent)({ proxyTunnel: false, headersTimeout: stallMs, bodyTimeout: stallMs });
+  const agent = new (undici().EnvHttpProxyAgent)({ proxyTunnel: false, headersTimeout: stallMs, bodyTimeout: stallMs });
+  const dispatcher = agent.compose(undici().interceptors.redirect({ maxRedirections: 5 }));
   try {
     let failure: unknown;
     for (let attempt = 0; attempt < (options.attempts ?? 5); attempt += 1) {
@@ -57,7 +65,7 @@ export async function download(url: string, path: string, options: DownloadOptio
       },
     );
   } finally {
-    await dispatcher.close();
+    await agent.close();
   }
 }
 
@@ -65,33 +73,44 @@ async function fetchFrom(
   url: string,
   path: string,
   start: number,
-  dispatcher: EnvHttpProxyAgent,
-  options: DownloadOptions,
+  dispatcher: Dispatcher,
+  { signal, onProgress }: DownloadOptions,
 ): Promise<void> {
-  const headers = start > 0 ? { range: `bytes=${start}-` } : undefined;
-  const response = await undici().fetch(url, {
+  const { statusCode, headers, body } = await undici().request(url, {
     dispatcher,
-    ...(headers ? { headers } : {}),
-    ...(options.signal ? { signal: options.signal } : {}),
+    highWaterMark: endless,
+    ...(start > 0 ? { headers: { range: `bytes=${start}-` } } : {}),
+    ...(signal ? { signal } : {}),
   });
   // 416: the file was complete already.
-  if (response.status === 416) return;
-  if (!response.ok || !response.body) {
-    throw new CellsamError("ERR_DOWNLOAD", `${url} answered ${response.status} ${response.statusText}`, {
-      detail: { url, status: response.status },
+  if (statusCode === 416) return body.dump();
+  if (statusCode !== 200 && statusCode !== 206) {
+    await body.dump();
+    throw new CellsamError("ERR_DOWNLOAD", `${url} answered ${statusCode} ${STATUS_CODES[statusCode] ?? ""}`.trim(), {
+      detail: { url, status: statusCode },
     });
   }
   // A server that ignores the range sends everything again.
-  const resumed = response.status === 206;
-  const length = Number(response.headers.get("content-length"));
+  const resumed = statusCode === 206;
+  const length = Number(headers["content-length"]);
   const total = length > 0 ? length + (resumed ? start : 0) : null;
   let bytes = resumed ? start : 0;
-  const body = Readable.fromWeb(response.body);
-  body.on("data", (chunk: Uint8Array) => {
-    bytes += chunk.length;
-    options.onProgress?.(bytes, total);
-  });
-  await pipeline(body, createWriteStream(path, { flags: resumed ? "a" : "w" }));
+  const file = openSync(path, resumed ? "a" : "w");
+  try {
+    const write = (chunk: Uint8Array, _: string, done: (error?: Error) => void) => {
+      try {
+        writeFileSync(file, chunk);
+      } catch (error) {
+        return done(error as Error);
+      }
+      bytes += chunk.length;
+      onProgress?.(bytes, total);
+      done();
+    };
+    await pipeline(body, new Writable({ highWaterMark: endless, write }));
+  } finally {
+    closeSync(file);
+  }
   if (total !== null && bytes !== total) throw new Error(`the connection ended after ${bytes} of ${total} bytes`);
 }
 

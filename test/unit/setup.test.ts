@@ -41,11 +41,11 @@ function listed(root: string): string[] {
 }
 
 /** A zip archive of stored entries, by the format's published layout. */
-function zipOf(prefix: string): Buffer {
+function zipOf(prefix: string, others: Record<string, string> = {}): Buffer {
   const parts: Buffer[] = [];
   const directory: Buffer[] = [];
   let offset = 0;
-  for (const [path, text] of Object.entries(files)) {
+  for (const [path, text] of Object.entries({ ...files, ...others })) {
     const name = Buffer.from(prefix + path);
     const data = Buffer.from(text);
     const common = Buffer.alloc(26);
@@ -130,6 +130,23 @@ describe("setup", () => {
       expect(ranges[0]).toBeUndefined();
       // On a busy machine the first try leaves nothing, and the second begins anew.
       expect(ranges.at(-1)).toMatch(/^bytes=[1-9]\d*-$/);
+    } finally {
+      server.close();
+    }
+  });
+
+  it("takes a large file from a server that closes the connection behind it, over a redirection", async () => {
+    const archive = zipOf("libtorch/", { [library("torch_cpu")]: "cpu".repeat(10_000_000) });
+    const server = createServer((request, response) => {
+      if (request.url === "/moved.zip") return response.writeHead(302, { location: "/libtorch.zip" }).end();
+      response.shouldKeepAlive = false;
+      return response.writeHead(200, { "content-length": archive.length }).end(archive);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    try {
+      const from = `http://127.0.0.1:${(server.address() as AddressInfo).port}/moved.zip`;
+      const { bytes } = await setupLibtorch({ variant: "cpu", from, env });
+      expect(bytes).toBeGreaterThan(30_000_000);
     } finally {
       server.close();
     }
