@@ -67,12 +67,20 @@ export async function openDetector(
   return { session, config };
 }
 
+/** A path as it is stored: where case plays no part, a.TIF is the file that a.tif would replace. */
+function real(path: string): string {
+  try {
+    return realpathSync.native(path);
+  } catch {
+    return realpathSync(path); // some virtual drives of Windows know no other
+  }
+}
+
 /** Refuses targets that are among the images, and without `overwrite` any that exist. */
 function checkTargets(targets: readonly string[], images: readonly string[], overwrite: boolean): void {
-  // The native one answers names as they are stored: where case plays no part, a.TIF is the file that a.tif would replace.
-  const inputs = new Set(images.map((path) => realpathSync.native(path)));
+  const inputs = new Set(images.map(real));
   const taken = targets.filter((path) => existsSync(path));
-  const own = taken.find((path) => inputs.has(realpathSync.native(path)));
+  const own = taken.find((path) => inputs.has(real(path)));
   if (own) {
     throw new CellsamError("ERR_CONFIG", `${own} is an image and would become its own label image; choose another folder`, {
       detail: { path: own },

@@ -12,6 +12,7 @@ import { writeAtomic } from "../../lib/data/write.js";
 import { endedBy } from "../../lib/processEnd.js";
 import { replaceFile } from "../../lib/replaceFile.js";
 import { OutputTree } from "../../lib/runners/outputTree.js";
+import { predictFolder } from "../../lib/runners/predict.js";
 import { diagnose } from "../../lib/runtime/doctor.js";
 import { engineTorch } from "../../lib/runtime/engine.js";
 import { isNoPython, pythonCommands } from "../../lib/runtime/python.js";
@@ -198,6 +199,12 @@ describe.runIf(windows)("folders", () => {
   it("of another drive lie outside", () => {
     expect(new OutputTree("C:\\out", "run").holds("D:\\images")).toBe(false);
     expect(new OutputTree("C:\\out", "run").holds("c:\\OUT\\Run\\images")).toBe(true);
+  });
+
+  it("hold one file by every spelling of its name, which no label image replaces", async () => {
+    writeFileSync(join(folder, "a.TIF"), "an image");
+    const predicted = predictFolder(folder, { weights: "weights.pth" }, { outputDir: folder, overwrite: true });
+    await expect(predicted).rejects.toThrow(/is an image and would become its own label image/);
   });
 
   it("are one folder in any case of their letters", async () => {
