@@ -12,12 +12,13 @@
 namespace cellsam::engine {
 namespace {
 
-constexpr std::string_view kNamespace = "cellsam_cuda::", kEngine = "cellsam_engine", kLibrary = "cellsam_cuda";
+constexpr std::string_view kNamespace = "cellsam_cuda::";
 
 std::string reason = "not looked for";  // why it is not loaded; empty when it is
 
 std::string load() {
 #if defined(__linux__)
+  constexpr std::string_view kEngine = "cellsam_engine", kLibrary = "cellsam_cuda";
   if (os::environment("CELLSAM_CUDA_KERNELS") == "0") return "switched off by CELLSAM_CUDA_KERNELS=0";
   if (!os::is_open(os::library_file("torch_cuda"))) return "this libtorch has no CUDA";
   const auto engine = os::path_of(os::library_at(reinterpret_cast<void*>(&load_cuda_library)));
