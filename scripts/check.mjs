@@ -81,6 +81,7 @@ function checkNative(file) {
   if (file === "native/engine.h") return;
   const room = file.split("/")[1];
   const text = readFileSync(join(root, file), "utf8");
+  if (/at::parallel_for\(/.test(text)) problems.push(`${file}: at::parallel_for runs on one thread here; use base/parallel.h`);
   for (const [, quote, path] of text.matchAll(/^\s*#\s*include\s+(["<])([^">]+)[">]/gm)) {
     const torch = /^(torch|ATen|c10|caffe2)\//.test(path);
     const napi = /^(napi|node_api)/.test(path);

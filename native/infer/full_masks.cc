@@ -5,9 +5,9 @@
 #include <cstdint>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include "base/axis_taps.h"
+#include "base/parallel.h"
 #include "infer/postprocess.h"
 
 namespace cellsam::infer {
@@ -102,7 +102,7 @@ std::vector<Mask> masks_on_cpu(const at::Tensor& logits, const MaskSize& size, d
   const auto pixels = logits.size(1) * logits.size(2);
   const auto level = static_cast<float>(std::log(threshold) - std::log1p(-threshold));  // -inf and inf at 0 and 1
   std::vector<Mask> masks(static_cast<std::size_t>(logits.size(0)));
-  at::parallel_for(0, logits.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, logits.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
     MaskRows one(rows.view(), columns.view(), level);
     for (auto i = begin; i < end; ++i) masks[static_cast<std::size_t>(i)] = one.mask(maps + i * pixels);
   });

@@ -1,7 +1,6 @@
 #include "loss/layer_matcher.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
@@ -13,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/parallel.h"
 #include "engine.h"
 #include "loss/match_problem.h"
 
@@ -133,7 +133,7 @@ Matched LayerMatcher::finish() {
   auto& work = *work_;
   const auto problems = work.found.size();
   if (work.threads.empty()) {
-    at::parallel_for(0, static_cast<std::int64_t>(problems), 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(0, static_cast<std::int64_t>(problems), 1, [&](std::int64_t begin, std::int64_t end) {
       for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
         work.solve(work.layers[i / work.targets.size()], i % work.targets.size(), work.found[i], work.errors[i]);
       }

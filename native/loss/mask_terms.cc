@@ -1,13 +1,13 @@
 #include "loss/mask_terms.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "base/axis_taps.h"
+#include "base/parallel.h"
 #include "loss/mask_kernel.h"
 
 namespace cellsam::loss {
@@ -84,7 +84,7 @@ MaskTerms compute(const UpsampledMasks& masks, const MaskLossOptions& options, b
   const auto* id = ids.const_data_ptr<std::int32_t>();
   const auto pixels = logits.size(1) * logits.size(2);
   const auto kernel = mask_kernel<Number>(isa());
-  at::parallel_for(0, n, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, n, 1, [&](std::int64_t begin, std::int64_t end) {
     auto task = plan;
     task.gradient = gradient;
     const auto memory = at::empty({static_cast<std::int64_t>(kernel.memory(task))}, at::kByte);

@@ -1,9 +1,9 @@
 #include "model/cell_attention.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "base/parallel.h"
 #include "model/cell_kernels.h"
 
 namespace cellsam::model {
@@ -21,7 +21,7 @@ bool has_kernels(const at::Tensor& own, const at::Tensor& scale, const at::Tenso
 template <class Body>
 void for_prompts(const at::Tensor& own, Body body) {
   const auto rows = own.size(1), cells = own.size(2);
-  at::parallel_for(0, own.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, own.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto n = begin; n < end; ++n) body(n, n * rows * cells, n * cells);
   });
 }

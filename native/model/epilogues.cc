@@ -1,13 +1,13 @@
 #include "model/epilogues.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
 #include "base/autocast.h"
+#include "base/parallel.h"
 #include "model/norm_rows.h"
 
 namespace cellsam::model {
@@ -45,7 +45,7 @@ bool is_half(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
 template <class Body>
 void for_rows(const at::Tensor& x, const Body& body) {
   const auto rows = x.numel() / x.size(-1);
-  at::parallel_for(0, (rows + kRows - 1) / kRows, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, (rows + kRows - 1) / kRows, 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto task = begin; task < end; ++task) body(task, task * kRows, std::min(rows, (task + 1) * kRows));
   });
 }

@@ -1,13 +1,13 @@
 #include "model/fused_attention.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
 #include <memory>
 #include <vector>
 
+#include "base/parallel.h"
 #include "model/lane_kernels.h"
 
 namespace cellsam::model {
@@ -36,7 +36,7 @@ const bool* flags_of(const std::optional<at::Tensor>& hidden, std::int64_t item)
 // Runs body(job, part) for all parts of all jobs, on all threads, each with `own` floats of scratch.
 template <class Job, class Body>
 void for_all(const std::vector<Job>& jobs, std::int64_t parts, std::int64_t own, const Body& body) {
-  at::parallel_for(0, static_cast<std::int64_t>(jobs.size()) * parts, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, static_cast<std::int64_t>(jobs.size()) * parts, 1, [&](std::int64_t begin, std::int64_t end) {
     const auto scratch = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(own));
     for (auto i = begin; i < end; ++i) body(jobs[static_cast<std::size_t>(i / parts)], i % parts, scratch.get());
   });

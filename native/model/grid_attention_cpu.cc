@@ -1,11 +1,11 @@
 #include "model/grid_attention_cpu.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <cmath>
 #include <limits>
 
+#include "base/parallel.h"
 #include "model/attention_problem.h"
 
 namespace cellsam::model {
@@ -109,7 +109,7 @@ GridAttended attend(const GridShape& shape, const at::Tensor& qkv, const at::Ten
   const auto cells = shape.side * shape.side, parts = parts_of(shape);
   GridAttended result{at::empty({shape.batch, shape.grid, shape.grid, shape.heads * shape.width}, qkv.options()),
                       at::empty({shape.problems(), cells}, qkv.options().dtype(at::kFloat))};
-  at::parallel_for(0, shape.problems() * parts, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, shape.problems() * parts, 1, [&](std::int64_t begin, std::int64_t end) {
     Forward<T> forward(shape, qkv.const_data_ptr<T>(), pad.const_data_ptr<T>(), table_h.const_data_ptr<T>(),
                        table_w.const_data_ptr<T>(), result.out.template mutable_data_ptr<T>(),
                        result.lse.template mutable_data_ptr<float>());

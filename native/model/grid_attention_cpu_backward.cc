@@ -1,8 +1,9 @@
 // The backward half of grid_attention_cpu.h.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <cmath>
+
+#include "base/parallel.h"
 
 #include "model/attention_problem.h"
 
@@ -226,7 +227,7 @@ GridAttentionSlopes backward(const GridShape& shape, const at::Tensor& qkv, cons
                      qkv_slope.template mutable_data_ptr<T>(),
                      tables.template mutable_data_ptr<float>(),
                      fill.template mutable_data_ptr<float>()};
-  at::parallel_for(0, problems * parts, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, problems * parts, 1, [&](std::int64_t begin, std::int64_t end) {
     Backward<T> work(shape, maps, parts);
     const Room<float> own(parts == 1 ? size : 0);
     for (auto item = begin; item < end; ++item) {
@@ -236,7 +237,7 @@ GridAttentionSlopes backward(const GridShape& shape, const at::Tensor& qkv, cons
     release_multiply();
   });
   if (parts > 1) {
-    at::parallel_for(0, problems, 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(0, problems, 1, [&](std::int64_t begin, std::int64_t end) {
       for (auto index = begin; index < end; ++index) finish<T>(shape, maps, index, parts, keys + index * parts * size);
     });
   }

@@ -1,9 +1,9 @@
 #include "model/head_product.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "base/parallel.h"
 #include "model/cell_kernels.h"
 
 namespace cellsam::model {
@@ -17,7 +17,7 @@ at::Tensor scores(const at::Tensor& q, const at::Tensor& map) {
   auto out = at::empty({n, heads, shape.tokens, shape.cells}, q.options());
   const auto *from = q.const_data_ptr<float>(), *with = map.const_data_ptr<float>();
   auto* to = out.data_ptr<float>();
-  at::parallel_for(0, n * heads, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, n * heads, 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = begin; i < end; ++i) {
       cell_kernels().scores(shape, from + i * shape.tokens * shape.features, with + i % heads * shape.features * shape.cells,
                             to + i * shape.tokens * shape.cells);
@@ -32,7 +32,7 @@ at::Tensor values(const at::Tensor& weights, const at::Tensor& map) {
   auto out = at::empty({n, heads, shape.tokens, shape.features}, weights.options());
   const auto *from = weights.const_data_ptr<float>(), *with = map.const_data_ptr<float>();
   auto* to = out.data_ptr<float>();
-  at::parallel_for(0, n * heads, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, n * heads, 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = begin; i < end; ++i) {
       cell_kernels().values(shape, from + i * shape.tokens * shape.cells, with + i % heads * shape.features * shape.cells,
                             to + i * shape.tokens * shape.features);
@@ -48,7 +48,7 @@ at::Tensor sum_map(const at::Tensor& q, const at::Tensor& weights) {
   auto out = at::zeros({heads, shape.features, shape.cells}, q.options());
   const auto *from = q.const_data_ptr<float>(), *with = weights.const_data_ptr<float>();
   auto* to = out.data_ptr<float>();
-  at::parallel_for(0, heads, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, heads, 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto head = begin; head < end; ++head) {
       for (std::int64_t i = head; i < n * heads; i += heads) {
         cell_kernels().add_map(shape, from + i * shape.tokens * shape.features, with + i * shape.tokens * shape.cells,

@@ -1,7 +1,6 @@
 #include "model/upscaled_masks.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -9,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/parallel.h"
 #include "model/cell_kernels.h"
 #include "model/small_matmul.h"
 
@@ -194,7 +194,7 @@ struct Fused : torch::autograd::Function<Fused> {
       kept.push_back(at::empty({4 * c.channels + 16 * c.out, c.cells}, image.options()));
     }
     auto* answer = logits.data_ptr<float>();
-    at::parallel_for(0, c.prompts * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(0, c.prompts * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       thread_local std::vector<float> memory;
       for (auto i = begin; i < end; ++i) {
         const auto n = i / blocks, g = i % blocks * kBlock, count = std::min(kBlock, c.cells - g);
@@ -236,7 +236,7 @@ struct Fused : torch::autograd::Function<Fused> {
                         rows.data_ptr<float>(),
                         filters.data_ptr<float>()};
     const auto blocks = (c.cells + kBlock - 1) / kBlock;
-    at::parallel_for(0, std::min(kGroups, blocks), 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(0, std::min(kGroups, blocks), 1, [&](std::int64_t begin, std::int64_t end) {
       for (auto group = begin; group < end; ++group) {
         auto own = all;
         own.rows += group * c.prompts * c.rank * 4 * c.channels;

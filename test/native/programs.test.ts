@@ -27,6 +27,7 @@ const programs: Record<string, number> = {
   model_rules: 20,
   non_finite: 10,
   os: 45,
+  parallel: 12,
   out_of_memory: 10,
   prompt_graphs: 100,
   quantiles: 80,
