@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- --peer FOLDER`: every row of bench/rows, peer and product alternately. Writes
- * bench/results/DATE-DEVICE.json and the same as a Markdown table; rows that are measured again replace those of the day.
+ * bench/results/DATE-DEVICE[-N-threads].json and the same as a Markdown table; rows that are measured again replace those of the day.
  *
  *   --device cpu|cuda   default cpu
  *   --only NAME         a row by name, or the beginning of names; may be given more than once
@@ -55,7 +55,8 @@ const setup = await prepare(options);
 const started = new Date();
 const target = join(import.meta.dirname, "results");
 mkdirSync(target, { recursive: true });
-const file = join(target, `${started.toISOString().slice(0, 10)}-${options.device}`);
+const threads = options.threads === "1" ? "" : `-${options.threads}-threads`;
+const file = join(target, `${started.toISOString().slice(0, 10)}-${options.device}${threads}`);
 let failed = 0;
 for (const row of chosen) {
   if (row.devices && !row.devices.includes(options.device)) continue;
