@@ -199,7 +199,8 @@ Header parse_header(std::string_view json) {
 std::string write_header(Header& header) {
   std::string json = "{" + json_string(kMetadata) + ":{" + json_string(kChecksum) + ":\"";
   header.checksum_at = json.size();
-  json += std::string(kChecksumDigits, '0') + "\"," + json_string(kFormat) + ":\"1\"";
+  json.append(kChecksumDigits, '0');
+  json += "\"," + json_string(kFormat) + ":\"1\"";
   for (const auto& [key, value] : header.metadata) json += "," + json_string(key) + ":" + json_string(value);
   json += "}";
   for (const auto& tensor : header.tensors) {
