@@ -7,6 +7,7 @@ import { toSnake } from "../config/python.js";
 import { shippedSettings } from "../config/shippedWeights.js";
 import { type Chosen, configTemplate, nameOf, type Preset, presets } from "../config/template.js";
 import { CellsamError } from "../errors.js";
+import type { DataFacts } from "../runners/dataFacts.js";
 import { repeated } from "./flags.js";
 
 interface InitFlags {
@@ -36,7 +37,7 @@ export function initCommand(): Command {
       applySettings(settings, set);
       const config = new ExperimentConfig({ ...paths, ...settings } as unknown as ExperimentInput);
       const { dataFacts } = await import("../runners/dataFacts.js");
-      const found = images && masks ? await dataFacts(config) : { facts: [], binaryMasks: false };
+      const found: DataFacts = images && masks ? await dataFacts(config) : { facts: [], binaryMasks: false };
       const chosen: Chosen = mergeConfig(
         {
           img_path: images ?? "path/to/images",
@@ -49,7 +50,8 @@ export function initCommand(): Command {
         toSnake(settings) as RawConfig,
       );
       await writeNew(file, configTemplate(chosen, found.facts));
-      process.stdout.write(`${file} written; next: cellsam plan --config ${file}\n`);
+      if (found.problem) process.stderr.write(`warning: ${found.problem}\n`);
+      process.stdout.write(`${file} written; next: npx cellsam plan --config ${file} --probe\n`);
     });
 }
 

@@ -76,6 +76,7 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     masks = oneKind([...masks, ...listed], options.annotationFormat ?? "auto", maskPath, out);
     if (masks.some(({ annotation }) => annotation === "coco")) masks = await cocoItems(masks, out);
   }
+  if (nothingToPair(options, images, masks, out)) return out;
   const folderOfOneFile =
     masks.length === 1 && !masks[0]?.item && images.length === 1 && (await isFile(imgPath)) && (await isFile(maskPath ?? ""));
   const byStem = group(images, ({ stem }) => stem);
@@ -83,13 +84,13 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     ? new Map([[images[0]?.stem ?? "", masks]])
     : group(masks, ({ stem }) => (byStem.has(stem) ? stem : withoutSuffix(stem)));
 
+  const lossy = new Map(out.ignored.filter(isJpeg).map((path) => [withoutSuffix(stemOf(path)), path]));
   for (const [stem, found] of byStem) {
     const own = masksByStem.get(stem) ?? [];
     masksByStem.delete(stem);
     if (found.length > 1) report(out, "ERR_DUPLICATE_IMAGE", found, "have the same name", "keep one of them");
     if (own.length > 1) report(out, "ERR_DUPLICATE_MASK", own, `all belong to the image ${stem}`, "keep one of them");
-    if (maskPath !== undefined && own.length === 0)
-      report(out, "ERR_NO_MASK", found, "has no mask", `add a mask named ${stem}, or ${stem}_masks, or take the image away`);
+    if (maskPath !== undefined && own.length === 0) report(out, "ERR_NO_MASK", found, ...withoutMask(stem, lossy.get(stem)));
     const [image] = found;
     const [mask] = own;
     if (found.length !== 1 || own.length > 1 || !image || (maskPath !== undefined && !mask)) continue;
@@ -99,15 +100,32 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     report(out, "ERR_NO_IMAGE", rest, `has no image named ${stem}`, "add the image, or take the mask away");
   out.pairs.sort((a, b) => Buffer.compare(Buffer.from(a.stem), Buffer.from(b.stem)));
   out.problems.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
-  if (byStem.size === 0 && out.problems.length === 0) {
-    out.problems.push({
-      code: "ERR_NO_DATA",
-      path: imgPath,
-      message: "holds no image",
-      fix: `put images there (${EXTENSIONS.join(", ")})`,
-    });
-  }
   return out;
+}
+
+/** Whether a side is missing or empty. That is said once, and not again for every file of the other side. */
+function nothingToPair({ imgPath, maskPath }: DiscoverOptions, images: Found[], masks: Found[], out: Discovered): boolean {
+  const missing = out.problems.some(({ code, path }) => code === "ERR_PATH" && (path === imgPath || path === maskPath));
+  const noMasks = maskPath !== undefined && masks.length === 0 && !out.ignored.some(isJpeg);
+  if (!missing && images.length > 0 && !noMasks) return false;
+  if (out.problems.length === 0) {
+    const problem =
+      images.length === 0
+        ? { path: imgPath, message: "holds no image", fix: `put images there (${EXTENSIONS.join(", ")})` }
+        : { path: maskPath ?? "", message: "holds no mask", fix: `put masks there, such as ${images[0]?.stem}_masks.png` };
+    out.problems.push({ code: "ERR_NO_DATA", ...problem });
+  }
+  return true;
+}
+
+function isJpeg(path: string): boolean {
+  return /\.jpe?g$/i.test(path);
+}
+
+/** What to say of an image without a mask; a JPEG of its name was meant to be one. */
+function withoutMask(stem: string, lossy: string | undefined): [string, string] {
+  if (lossy) return [`has no mask but ${lossy}, and JPEG does not keep the numbers of cells`, "save the mask as PNG or TIFF"];
+  return ["has no mask", `add a mask named ${stem}, or ${stem}_masks, or take the image away`];
 }
 
 function maskOf({ path, annotation, item }: Found): Pick<Pair, "mask" | "annotation" | "item"> {

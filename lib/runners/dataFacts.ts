@@ -7,6 +7,8 @@ export interface DataFacts {
   facts: string[];
   /** The masks can only be read as foreground masks. */
   binaryMasks: boolean;
+  /** That the data have problems, where they have. */
+  problem?: string;
 }
 
 /** The data are read as a run with these settings reads them. Broken data are a fact too: nothing is thrown for them. */
@@ -29,7 +31,9 @@ export async function dataFacts(config: DatasetConfig): Promise<DataFacts> {
     };
   }
   const few = asLabels.slice(0, 3).map(({ path, message }) => `${path}: ${message}.`);
-  return { facts: [`The data have ${asLabels.length} problems; \`cellsam plan\` lists them all.`, ...few], binaryMasks: false };
+  const count = asLabels.length === 1 ? "one problem" : `${asLabels.length} problems`;
+  const problem = `The data have ${count}; \`cellsam plan\` lists all.`;
+  return { facts: [problem, ...few], binaryMasks: false, problem: [problem, ...few].join("\n  ") };
 }
 
 function described({ pairs, trainingOnly, notes }: Dataset): string[] {

@@ -135,6 +135,32 @@ describe("discover", () => {
     expect(codes((await both()).problems)).toEqual(["ERR_NO_DATA images"]);
   });
 
+  it("names a missing or empty side once, and not again for every file of the other", async () => {
+    await touch("images/a.png", "images/b.png");
+    expect(codes((await both()).problems)).toEqual(["ERR_PATH masks"]);
+    await touch("masks/notes.txt");
+    const [empty, ...rest] = (await both()).problems;
+    expect(rest).toEqual([]);
+    expect(empty).toMatchObject({ code: "ERR_NO_DATA", path: join(root, "masks"), message: "holds no mask" });
+    expect(empty?.fix).toContain("a_masks.png");
+    await rm(join(root, "images"), { recursive: true });
+    await touch("masks/a.png", "masks/b.png");
+    expect(codes((await both()).problems)).toEqual(["ERR_PATH images"]);
+    await mkdir(join(root, "images"));
+    expect(codes((await both()).problems)).toEqual(["ERR_NO_DATA images"]);
+  });
+
+  it("says why a JPEG of the right name is no mask", async () => {
+    await touch("images/a.jpg", "images/b.png", "images/c.png", "masks/a.JPG", "masks/b_mask.jpeg", "masks/d.jpg");
+    const { problems } = await both();
+    expect(codes(problems)).toEqual(["ERR_NO_MASK a.jpg", "ERR_NO_MASK b.png", "ERR_NO_MASK c.png"]);
+    expect(problems[0]?.message).toBe(
+      `has no mask but ${join(root, "masks/a.JPG")}, and JPEG does not keep the numbers of cells`,
+    );
+    expect(problems[1]?.message).toContain("b_mask.jpeg");
+    expect(problems[2]?.message).toBe("has no mask");
+  });
+
   it("does not read single extensions that the caller leaves out", async () => {
     await touch("images/a.png", "images/a.jpg", "masks/a.png");
     const options = { imgPath: join(root, "images"), maskPath: join(root, "masks") };

@@ -1,7 +1,7 @@
 import { cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import { initCommand } from "../../lib/cli/init.js";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
@@ -138,6 +138,7 @@ describe("a plan", () => {
     await mkdir(join(own, "m"), { recursive: true });
     await writeFile(join(own, "i", "a.png"), "no picture");
     await writeFile(join(own, "i", "b.png"), "neither");
+    for (const name of ["a.png", "b.png"]) await writeFile(join(own, "m", name), "no mask");
     await expect(planExperiment(config({ imgPath: join(own, "i"), maskPath: join(own, "m") }))).rejects.toMatchObject({
       code: "ERR_DATASET",
       message: expect.stringMatching(/a\.png[\s\S]*b\.png/),
@@ -205,6 +206,18 @@ describe("cellsam init", () => {
     });
     await expect(init(file)).rejects.toMatchObject({ code: "ERR_OUTPUT_EXISTS" });
     expect(await readFile(file, "utf8")).toBe(text);
+  });
+
+  test("warns of data that a run would refuse", async () => {
+    const said = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    try {
+      await init(join(folder, "broken.yaml"), "--images", data.imgPath, "--masks", join(folder, "nowhere"));
+      expect(said.mock.calls.join("")).toMatch(
+        /^warning: The data have one problem; `cellsam plan` lists all.*nowhere: does not exist/s,
+      );
+    } finally {
+      said.mockRestore();
+    }
   });
 
   test("sees that masks are foreground masks", async () => {
