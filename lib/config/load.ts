@@ -1,5 +1,6 @@
 /** Reads configuration files (YAML or JSON) and applies `key.path=value` settings to them. */
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { CellsamError } from "../errors.js";
 import { lazily } from "../lazily.js";
 import { fromSnake, isPlain, opaque, toCamelEntry, toCamelName } from "./python.js";
@@ -47,8 +48,10 @@ async function readContent(path: string): Promise<RawConfig> {
   try {
     text = decodeText(await readFile(path));
   } catch (cause) {
-    const reason = cause instanceof TypeError ? ": it is neither UTF-8 nor UTF-16 text" : "";
-    throw new CellsamError("ERR_CONFIG", `cannot read the configuration ${path}${reason}`, { detail: { path }, cause });
+    const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
+    const reason = cause instanceof TypeError ? "it is neither UTF-8 nor UTF-16 text" : (cause as Error).message;
+    const told = missing ? `there is no file ${resolve(path)}` : reason;
+    throw new CellsamError("ERR_CONFIG", `cannot read the configuration ${path}: ${told}`, { detail: { path }, cause });
   }
   let content: unknown;
   try {

@@ -47,11 +47,25 @@ export function unknownKey(key: string, known: string[]): string {
   return `unknown key; did you mean ${meant}${snake === meant ? "" : ` (${snake} in Python's spelling)`}?`;
 }
 
+/** What to say about a key that is none of `known`, but nearer to keys of other groups, as total_epochs beside stage1_config. */
+function elsewhere(schema: z.ZodType, key: string, known: string[]): string | undefined {
+  const groups = knownKeys(schema).filter((group) => knownKeys(schema, [group]).length > 0);
+  const all = new Set([...known, ...knownKeys(schema), ...groups.flatMap((group) => knownKeys(schema, [group]))]);
+  const meant = nearest(key, all);
+  if (!meant || known.includes(meant)) return undefined;
+  const paths = groups.filter((group) => knownKeys(schema, [group]).includes(meant)).map((group) => [group, meant]);
+  if (knownKeys(schema).includes(meant)) paths.unshift([meant]);
+  return `unknown key here; did you mean ${paths.map((path) => path.map(snakeCase).join(".")).join(" or ")}?`;
+}
+
 function problemsOf(schema: z.ZodType, error: z.ZodError): ConfigProblem[] {
   return error.issues.flatMap((issue) => {
     if (issue.code === "unrecognized_keys") {
       const known = knownKeys(schema, issue.path);
-      return issue.keys.map((key) => ({ key: [...issue.path, key].join("."), message: unknownKey(key, known) }));
+      return issue.keys.map((key) => {
+        const message = elsewhere(schema, key, known) ?? unknownKey(key, known);
+        return { key: [...issue.path, key].join("."), message };
+      });
     }
     const missing = issue.code === "invalid_type" && issue.input === undefined;
     const key = issue.path.join(".");

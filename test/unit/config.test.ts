@@ -95,6 +95,16 @@ describe("unknown keys", () => {
     expect(message("inference.bboxTreshold")).toContain("did you mean bboxThreshold");
   });
 
+  it("are told where they belong when that is another group", () => {
+    const message = (extra: object) => problems(() => new ExperimentConfig({ ...required, ...extra } as never))[0]?.message;
+    expect(message({ totl_epochs: 3 })).toBe(
+      "unknown key here; did you mean stage1_config.total_epochs or stage2_config.total_epochs?",
+    );
+    expect(message({ stage1Config: { batch_size: 2 } })).toBe("unknown key here; did you mean batch_size?");
+    expect(message({ inference: { tile_sise: 64 } })).toContain("did you mean tileSize (tile_size");
+    expect(message({ qqqqqqqq: 1 })).toContain("`cellsam schema` lists");
+  });
+
   it("suggest by edit distance", () => {
     expect(editDistance("kitten", "sitting")).toBe(3);
     expect(editDistance("", "abc")).toBe(3);
