@@ -53,7 +53,7 @@ export function resolveLibtorch(options: ResolveOptions = {}): Libtorch {
       return describe(folder, source);
     }
     // What the user named and got wrong is an error, never a reason to take another one in silence.
-    throw notFound(looked);
+    throw notFound(looked, source);
   }
   const cache = join(cacheFolder(env), "libtorch");
   const cached = cachedLibtorch(cache);
@@ -156,10 +156,11 @@ function pythonTorch(env: NodeJS.ProcessEnv): string | null {
   return null;
 }
 
-function notFound(looked: string[]): CellsamError {
+function notFound(looked: string[], named?: LibtorchSource): CellsamError {
+  const first = named ? `Correct what ${named} names, or leave it out. Then, if need be, type` : "Type";
   return new CellsamError(
     "ERR_LIBTORCH_NOT_FOUND",
-    `No libtorch was found. Type: npx cellsam setup\nLooked at:\n${looked.map((line) => `  ${line}`).join("\n")}`,
+    `No libtorch was found. ${first}: npx cellsam setup\nLooked at:\n${looked.map((line) => `  ${line}`).join("\n")}`,
     { detail: { looked, command: "npx cellsam setup" } },
   );
 }

@@ -13,7 +13,15 @@ import { download } from "./download.js";
 import { isNoPython, pythonCommands } from "./python.js";
 import { cacheFolder, libraryName, libtorchVersion } from "./resolve.js";
 import { copyFolder, unpackArchive } from "./unpack.js";
-import { archiveUrl, cpuWheels, libtorchVersionPinned, minimumCuda, supportedTorch, type Variant } from "./variants.js";
+import {
+  archiveUrl,
+  cpuWheels,
+  libtorchVersionPinned,
+  minimumCuda,
+  supportedTorch,
+  type Variant,
+  wheelPython,
+} from "./variants.js";
 
 export interface SetupOptions {
   variant: Variant;
@@ -214,12 +222,15 @@ async function pipDownload(work: string, torch: string, options: SetupOptions): 
   const source = ["--extra-index-url", cpuWheels, "--only-binary", ":all:", "--no-deps"];
   const args = ["-m", "pip", "download", ...source, "--dest", folder, `torch==${torch}`];
   try {
-    await callPython(args, options);
+    await callPython(args, options).catch((error) => {
+      // This Python may be too old or too new for torch. Its libraries are the same for any, so another's wheel does.
+      if (isNoPython(error) || options.signal?.aborted) throw error;
+      return callPython([...args, "--python-version", wheelPython], options).catch(() => Promise.reject(error));
+    });
   } catch (error) {
-    const lines = String((error as { stderr?: string }).stderr ?? (error as Error).message)
-      .trim()
-      .split("\n");
-    throw new Error(lines.findLast((line) => line.startsWith("ERROR")) ?? lines.at(-1) ?? "failed", { cause: error });
+    if (isNoPython(error)) throw new Error("no Python 3 was found (set PYTHON to choose one)", { cause: error });
+    const lines = ((error as { stderr?: string }).stderr || (error as Error).message).trim().split("\n");
+    throw new Error(lines.find((line) => line.startsWith("ERROR")) ?? lines.at(-1), { cause: error });
   }
   const wheel = (await readdir(folder)).find((name) => name.endsWith(".whl"));
   if (!wheel) throw new Error("pip downloaded no wheel");

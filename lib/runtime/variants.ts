@@ -33,5 +33,8 @@ export function archiveUrl(variant: Variant, platform: string, version: string =
 /** PyTorch's wheels without CUDA, for pip. */
 export const cpuWheels = "https://download.pytorch.org/whl/cpu";
 
+/** A Python that every supported torch has wheels for. */
+export const wheelPython = "3.11";
+
 /** The CUDA version that the driver must support. */
 export const minimumCuda: Record<Exclude<Variant, "cpu">, string> = { cu126: "12.6", cu130: "13.0" };

@@ -55,6 +55,7 @@ describe("resolveLibtorch", () => {
     expect(() => resolveLibtorch({ env })).toThrow(
       expect.objectContaining({ code: "ERR_LIBTORCH_NOT_FOUND", message: expect.stringContaining(join(home, "nowhere")) }),
     );
+    expect(() => resolveLibtorch({ env })).toThrow("Correct what CELLSAM_LIBTORCH names, or leave it out.");
     expect(() => resolveLibtorch({ env: { HOME: join(home, "empty") } })).toThrow(/Type: npx cellsam setup\n/);
     expect(() => resolveLibtorch({ env: { PYTHON: join(home, "no-python"), LIBTORCH_USE_PYTORCH: "1" } })).toThrow("no Python");
     const silent = torch("silent", {});

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, relative, sep } from "node:path";
 import { crc32 } from "node:zlib";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { libraryName, resolveLibtorch } from "../../lib/runtime/resolve.js";
 import { chooseVariant, setupLibtorch } from "../../lib/runtime/setup.js";
 
@@ -163,6 +163,36 @@ describe("setup", () => {
     writeFileSync(join(folder, "text.zip"), "not a zip");
     await expect(setupLibtorch({ variant: "cpu", from: join(folder, "text.zip"), env })).rejects.toMatchObject({
       code: "ERR_ARCHIVE",
+    });
+  });
+
+  describe.skipIf(process.platform === "win32")("through pip", () => {
+    // A script in the place of Python, which finds a wheel for Python 3.11 alone; the proxy keeps us off PyTorch's archive.
+    function pipOf(script: string): NodeJS.ProcessEnv {
+      vi.stubEnv("HTTPS_PROXY", "http://127.0.0.1:9");
+      vi.stubEnv("https_proxy", "http://127.0.0.1:9");
+      writeFileSync(join(folder, "torch.whl"), zipOf("torch/"));
+      writeFileSync(join(folder, "python"), `#!/bin/sh\n${script}`, { mode: 0o755 });
+      return { ...env, PYTHON: join(folder, "python") };
+    }
+    const refuse = "echo 'ERROR: no version fits' >&2; echo 'ERROR: see there' >&2; exit 1";
+    afterEach(() => vi.unstubAllEnvs());
+
+    it("takes another Python's wheel where this one has none", async () => {
+      const own = pipOf(`
+while [ $# -gt 0 ]; do
+  case "$1" in --dest) dest="$2";; --python-version) version="$2";; esac
+  shift
+done
+[ "$version" = 3.11 ] || { ${refuse}; }
+mkdir -p "$dest"; cp '${join(folder, "torch.whl")}' "$dest/torch-2.13.0-cp311.whl"`);
+      expect((await setupLibtorch({ variant: "cpu", env: own })).version).toBe("2.13.0");
+    });
+
+    it("says what pip said first, and when there is no Python", async () => {
+      await expect(setupLibtorch({ variant: "cpu", env: pipOf(refuse) })).rejects.toThrow("pip: ERROR: no version fits\n");
+      const none = { ...env, PYTHON: join(folder, "none") };
+      await expect(setupLibtorch({ variant: "cpu", env: none })).rejects.toThrow("pip: no Python 3 was found");
     });
   });
 
