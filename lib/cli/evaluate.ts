@@ -116,7 +116,10 @@ function given<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K
 function tables(evaluation: FolderEvaluation | Evaluation): string {
   const lines = [`${evaluation.images.length} images`, summaryTable(evaluation.summary)];
   if ("best" in evaluation && evaluation.best) {
-    lines.push("best detection thresholds (bboxThreshold with adaptiveThreshold=false):", thresholdTable(evaluation.best));
+    lines.push(
+      "best detection thresholds on these images; measure others with --set inference.bboxThreshold=T --set inference.adaptiveThreshold=false:",
+      thresholdTable(evaluation.best),
+    );
   }
   for (const { message, code } of "failures" in evaluation ? (evaluation.failures ?? []) : [])
     lines.push(`failed: ${message} (${code})`);

@@ -253,9 +253,11 @@ function thresholds({ results }: ExperimentFiles): string {
       ];
     }),
   );
-  return rows.length === 0
-    ? ""
-    : table(["fold", "chosen for", "box threshold", "precision", "recall", "F1", "Dice", "AP at .5"], rows);
+  if (rows.length === 0) return "";
+  const head = ["fold", "chosen for", "box threshold", "precision", "recall", "F1", "Dice", "AP at .5"];
+  const note = "Tuned on the validation images, so a little too good here; the scores above are at the configured threshold.";
+  const use = `--set inference.bboxThreshold=${rows[0]?.[2]} --set inference.adaptiveThreshold=false`;
+  return `${table(head, rows)}<p class="lead">${note} To predict with one: <code>${use}</code></p>`;
 }
 
 /** With the configured box threshold, and F1 also at the one that was tuned on other images. */

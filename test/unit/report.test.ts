@@ -159,7 +159,10 @@ describe.skipIf(!chromium)("in Chromium", () => {
         "configuration",
         "environment",
       ],
-      ["0.610", "better", "failed", "batch_size", "97", "0.550", "0.432", "0.560 to 0.660"],
+      [
+        ...["0.610", "better", "failed", "batch_size", "97", "0.550", "0.432", "0.560 to 0.660"],
+        "--set inference.bboxThreshold=0.37 --set inference.adaptiveThreshold=false",
+      ],
     ],
     ["a search", search, ["best", "importance", "values", "trials"], ["2 (best)", "pruned", "0.700", "0.80 (p 0.01)"]],
     ["an experiment that has only begun", begun, ["scores", "data", "configuration"], ["not finished"]],
