@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { PredictInput } from "../config/inference.js";
 import { applySettings, mergeConfig, type RawConfig, readConfigFile, setAt } from "../config/load.js";
-import { repeated } from "./flags.js";
+import { integerFlag, repeated } from "./flags.js";
 
 export interface ModelFlags {
   experiment?: string;
@@ -11,6 +11,7 @@ export interface ModelFlags {
   size?: string;
   device?: string;
   precision?: string;
+  threads?: number;
   set?: string[];
 }
 
@@ -22,6 +23,7 @@ export function addModelFlags(command: Command): Command {
     .option("--size <size>", "vit_b, vit_l, vit_h or tiny")
     .option("--device <device>", "auto, cpu, cuda or cuda:N")
     .option("--precision <precision>", "fp32 or bf16")
+    .option("--threads <n>", "compute threads, 0 for all cores", integerFlag)
     .option("-s, --set <key=value>", "any other setting, e.g. inference.bboxThreshold=0.3; repeatable", repeated);
 }
 
@@ -30,7 +32,7 @@ export async function modelConfig(flags: ModelFlags): Promise<PredictInput> {
   const { trainedConfig } = await import("../runners/trained.js");
   const trained: RawConfig = flags.experiment ? { ...(await trainedConfig(flags.experiment)) } : {};
   const config = flags.config ? mergeConfig(trained, await readConfigFile(flags.config)) : trained;
-  for (const key of ["weights", "size", "device", "precision"] as const) {
+  for (const key of ["weights", "size", "device", "precision", "threads"] as const) {
     if (flags[key] !== undefined) setAt(config, key, flags[key]);
   }
   applySettings(config, flags.set ?? []);

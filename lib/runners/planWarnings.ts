@@ -20,7 +20,7 @@ export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
       cells.diameter.median < smallest &&
       `half of the cells are smaller than ${cells.diameter.median.toFixed(1)} pixels across: enlarge the images`,
     cells.diameter.max > tiles.size / 2 &&
-      `the largest cell is ${cells.diameter.max.toFixed(0)} pixels across, more than half of a tile: use a larger tile_size`,
+      `the largest cell is ${cells.diameter.max.toFixed(0)} pixels across, more than half of a tile: use a larger tile_size, such as ${tiles.size * 2}`,
     cells.count > 0 &&
       cells.cut > cells.count / 10 &&
       `${cells.cut} of ${cells.count} cells are whole in no tile: use a larger tile_size or tile_overlap`,
@@ -46,7 +46,7 @@ export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
       `the probe used ${probe.processMb.toFixed(0)} MiB, about all that this machine has`,
     probe?.busy != null &&
       probe.busy > 0.5 &&
-      "other programs use more than half of this machine's processors: the time is that of a machine as busy as now",
+      `other programs use more than half of this machine's processors: the time is that of a machine as busy as now${config.threads === 1 || probe.device !== "cpu" ? "" : ", where fewer threads are often much faster: try --threads 1"}`,
   ];
   return found.filter((message) => message !== false);
 }

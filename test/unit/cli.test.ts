@@ -72,12 +72,19 @@ describe("configuration of a call", () => {
       img_path: "x",
     });
     await writeJson(join(experiment, "models/fold_1/best_model_s1.pth"), {});
-    const stage1Only = await modelConfig({ experiment, set: ["inference.minArea=4"], device: "cpu", precision: "bf16" });
+    const stage1Only = await modelConfig({
+      experiment,
+      set: ["inference.minArea=4"],
+      device: "cpu",
+      precision: "bf16",
+      threads: 1,
+    });
     expect(stage1Only).toMatchObject({
       size: "tiny",
       sizeOverrides: { depth: 3 },
       device: "cpu",
       precision: "bf16",
+      threads: 1,
       inference: { tileSize: 128, minArea: 4 },
     });
     expect(stage1Only.weights).toMatch(/best_model_s1\.pth$/);
