@@ -34,5 +34,8 @@ function table({ unit, n, metrics, notes }: Comparison): string {
   });
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => (row[column] as string).length)));
   const line = (row: string[]) => `  ${row.map((cell, i) => cell.padEnd(widths[i] as number)).join("  ")}`.trimEnd();
-  return [`${n} ${unit}s`, line(head), ...rows.map(line), ...notes.map((note) => `  ${note}`)].join("\n");
+  // One number over all cells, as a run prints it, can differ the other way: there, images with many cells weigh more.
+  return [`${n} ${unit}s, each with the same weight`, line(head), ...rows.map(line), ...notes.map((note) => `  ${note}`)].join(
+    "\n",
+  );
 }

@@ -72,11 +72,11 @@ export class OutputTree {
     if (!saved && entries.every((entry) => entry === "resume")) return;
     if (resume) {
       if (saved) return;
-      const message = `${this.root} holds files but no state to go on from; choose another outputName, or replace an old experiment with --overwrite`;
+      const message = `${this.root} holds files but no state to go on from; choose another name, or replace an old experiment with --overwrite`;
       throw new CellsamError("ERR_NOTHING_TO_RESUME", message, { detail });
     }
     if (!overwrite) {
-      const message = `${this.root} already exists; choose another outputName, or use --resume to go on or --overwrite to replace it`;
+      const message = `${this.root} already exists; choose another name, or use --resume to go on or --overwrite to replace it`;
       throw new CellsamError("ERR_OUTPUT_EXISTS", message, { detail });
     }
     if (!existsSync(this.config) && !existsSync(this.resume)) {
@@ -85,7 +85,7 @@ export class OutputTree {
     }
     for (const [setting, path] of Object.entries(inputs)) {
       if (!path || !this.holds(path)) continue;
-      const message = `${setting}: ${path} lies in ${this.root}, which --overwrite removes; move it out, or choose another outputName`;
+      const message = `${setting}: ${path} lies in ${this.root}, which --overwrite removes; move it out, or choose another name`;
       throw new CellsamError("ERR_CONFIG", message, { detail: { setting, path } });
     }
   }

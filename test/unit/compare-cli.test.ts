@@ -37,7 +37,7 @@ describe("cellsam compare", () => {
     const a = await experiment("a", [0.5, 0.52, 0.48, 0.51, 0.49]);
     const b = await experiment("b", [0.7, 0.73, 0.67, 0.72, 0.69]);
     const table = await run(a, b);
-    expect(table).toMatch(/5 folds/);
+    expect(table).toMatch(/5 folds, each with the same weight/);
     expect(table).toMatch(/f1 +0\.2020 .*better/);
     expect(table).toContain("cannot be below 0.0625");
     const same = JSON.parse(await run(a, a, "--json"));
