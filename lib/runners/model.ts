@@ -2,6 +2,7 @@
 import type { PredictConfig } from "../config/inference.js";
 import type { modelFields } from "../config/model.js";
 import { weightsFile } from "../config/shippedWeights.js";
+import { CellsamError } from "../errors.js";
 import type { Device, LoadReport, openSession, Session } from "../session.js";
 
 export interface OpenModelOptions {
@@ -29,6 +30,9 @@ export async function openModel(
     return { session, report };
   } catch (error) {
     await session.dispose();
-    throw error;
+    if (!(error instanceof CellsamError) || error.code !== "ERR_CHECKPOINT_MISMATCH") throw error;
+    // A file of weights does not tell its size; an experiment's configuration does.
+    const advice = `This was size ${size}, generation ${generation}; for weights of a run, take what its experiment_config.json says.`;
+    throw new CellsamError(error.code, `${weights}: ${error.message}. ${advice}`, { detail: error.detail, cause: error });
   }
 }

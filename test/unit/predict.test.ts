@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
+import { CellsamError } from "../../lib/errors.js";
 import { evaluateWeights } from "../../lib/runners/evaluate.js";
 import { type PredictFolderOptions, predictFolder } from "../../lib/runners/predict.js";
 import { FakeEngine } from "./runner-fake.js";
@@ -55,6 +56,22 @@ describe("predictFolder", () => {
     await expect(predict(engine, broken.imgPath, { outputDir })).rejects.toMatchObject({ code: "ERR_DATASET" });
     expect(engine.calls).toEqual([]);
     expect(existsSync(outputDir)).toBe(false);
+  });
+
+  it("says for which size weights did not fit, with all that the engine said", async () => {
+    const engine = new FakeEngine();
+    const openSession = async (...options: Parameters<typeof engine.openSession>) => {
+      const session = await engine.openSession(...options);
+      session.load = () => Promise.reject(new CellsamError("ERR_CHECKPOINT_MISMATCH", "7 missing", { detail: { missing: 7 } }));
+      return session;
+    };
+    const options = { outputDir: join(folder, "misfit"), openSession };
+    await expect(predictFolder(data.imgPath, { weights, device: "cpu", size: "vit_l" }, options)).rejects.toMatchObject({
+      code: "ERR_CHECKPOINT_MISMATCH",
+      message: expect.stringMatching(/weights\.pth: 7 missing\. This was size vit_l, generation plain;/),
+      detail: { missing: 7 },
+    });
+    expect(engine.openSessions).toBe(0);
   });
 
   it("passes the weights' warnings on, and refuses weights without a detector", async () => {
