@@ -105,9 +105,8 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
 
 /** Whether a side is missing or empty. That is said once, and not again for every file of the other side. */
 function nothingToPair({ imgPath, maskPath }: DiscoverOptions, images: Found[], masks: Found[], out: Discovered): boolean {
-  const missing = out.problems.some(({ code, path }) => code === "ERR_PATH" && (path === imgPath || path === maskPath));
   const noMasks = maskPath !== undefined && masks.length === 0 && !out.ignored.some(isJpeg);
-  if (!missing && images.length > 0 && !noMasks) return false;
+  if (images.length > 0 && !noMasks) return false;
   if (out.problems.length === 0) {
     const problem =
       images.length === 0
