@@ -78,7 +78,7 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
       found: `${libtorch.version} (${libtorch.variant}) in ${libtorch.path}, by ${why}`,
     });
   } catch (error) {
-    checks.push({ name: "libtorch", ok: false, found: messageOf(error), mend: "npx cellsam setup" });
+    checks.push(noLibtorch(error));
   }
   const whole = libtorch?.source === "cache" ? checksumCheck(libtorch) : null;
   let engine = false;
@@ -165,6 +165,13 @@ async function checksumCheck(libtorch: Libtorch): Promise<Check> {
     if (found !== expected) return { name: "libraries", ok: false, found: `${name} is not what setup stored`, mend };
   }
   return { name: "libraries", ok: true, found: `${files.length} files as stored` };
+}
+
+function noLibtorch(error: unknown): Check {
+  const { looked, named } = error instanceof CellsamError ? error.detail : {};
+  const found = Array.isArray(looked) ? `none (${looked.join("; ")})` : messageOf(error);
+  const first = named ? `correct or unset ${named}, then ` : "";
+  return { name: "libtorch", ok: false, found, mend: `${first}npx cellsam setup` };
 }
 
 /** The driver, and with `libtorch` the load and a training step on each device. */

@@ -161,7 +161,7 @@ function notFound(looked: string[], named?: LibtorchSource): CellsamError {
   return new CellsamError(
     "ERR_LIBTORCH_NOT_FOUND",
     `No libtorch was found. ${first}: npx cellsam setup\nLooked at:\n${looked.map((line) => `  ${line}`).join("\n")}`,
-    { detail: { looked, command: "npx cellsam setup" } },
+    { detail: { looked, named: named ?? null, command: "npx cellsam setup" } },
   );
 }
 

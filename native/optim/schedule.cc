@@ -36,7 +36,9 @@ double Schedule::factor(std::int64_t step) const {
       if (step >= static_cast<std::int64_t>(options_.step_at * total)) factor = options_.step_factor;
       break;
     case ScheduleType::plateau: factor = plateau_; break;
-    case ScheduleType::cosine: factor = 0.5 * (1 + std::cos(std::numbers::pi * std::min(1.0, static_cast<double>(step) / total))); break;
+    case ScheduleType::cosine:
+      factor = 0.5 * (1 + std::cos(std::numbers::pi * std::min(1.0, static_cast<double>(step) / total)));
+      break;
   }
   const double warmup = options_.warmup_fraction * total;
   return step < warmup ? factor * static_cast<double>(step) / warmup : factor;

@@ -68,6 +68,12 @@ describe("doctor", () => {
     expect(checks.load).toBeUndefined();
   });
 
+  it("a libtorch that is named and not there: another one in the cache would not help", async () => {
+    const checks = await checksOf({ CELLSAM_LIBTORCH: join(folder, "nowhere") });
+    expect(checks.libtorch).toMatchObject({ ok: false, mend: "correct or unset CELLSAM_LIBTORCH, then npx cellsam setup" });
+    expect(checks.libtorch?.found).toContain(join(folder, "nowhere"));
+  });
+
   it("a libtorch of another minor: says which engines there are", async () => {
     const checks = await checksOf(cacheWith("2.99.0", "cpu", {}));
     expect(checks.engine?.ok).toBe(false);
