@@ -122,6 +122,8 @@ class PeakRate:
     def __init__(self, setting):
         side = 8192 if setting.device == "cuda" else 1024
         self.device, self.flop = setting.device, 2 * side**3
+        # The clock of contest.mjs, for the same threads.
+        self.clock = time.process_time if setting.device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
         self.a, self.b = (torch.randn(side, side, device=setting.device, dtype=torch.bfloat16) for _ in range(2))
 
     def wait(self):
@@ -132,11 +134,10 @@ class PeakRate:
         best = float("inf")
         for _ in range(10):
             self.wait()
-            begin = time.perf_counter() if self.device == "cuda" else time.process_time()
+            begin = self.clock()
             self.a @ self.b
             self.wait()
-            end = time.perf_counter() if self.device == "cuda" else time.process_time()
-            best = min(best, end - begin)
+            best = min(best, self.clock() - begin)
         return {"flop_per_second": self.flop / best}
 
     def run(self):
