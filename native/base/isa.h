@@ -35,3 +35,23 @@ bool has_sha();            // SHA with SSE4.1
 #define CELLSAM_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512")))
 #endif
 #endif
+
+// Defines NAME TAKES as loops::NAME PASSES, compiled once per instruction set and chosen at each call; loops::NAME is a
+// CELLSAM_INLINE function. Not by target_clones, whose choice at load time Windows does not have.
+#if defined(__x86_64__)
+#define CELLSAM_COPIES(RESULT, NAME, TAKES, PASSES)                        \
+  namespace {                                                              \
+  CELLSAM_AVX2 RESULT NAME##_avx2 TAKES { return loops::NAME PASSES; }     \
+  CELLSAM_AVX512 RESULT NAME##_avx512 TAKES { return loops::NAME PASSES; } \
+  }                                                                        \
+  RESULT NAME TAKES {                                                      \
+    switch (isa()) {                                                       \
+      case Isa::avx512: return NAME##_avx512 PASSES;                       \
+      case Isa::avx2: return NAME##_avx2 PASSES;                           \
+      default: return loops::NAME PASSES;                                  \
+    }                                                                      \
+  }
+#else
+#define CELLSAM_COPIES(RESULT, NAME, TAKES, PASSES) \
+  RESULT NAME TAKES { return loops::NAME PASSES; }
+#endif

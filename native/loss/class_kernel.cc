@@ -35,6 +35,8 @@ CELLSAM_INLINE Number one(Number logit, Number weight, Number scale, Number* gra
   return (weight < 0 ? -weight : weight) * (p * p) * entropy;
 }
 
+namespace loops {
+
 CELLSAM_INLINE double sum_of(const float* logits, const float* weight, std::int64_t count, float scale, float* gradient) {
   double total = 0;
   std::int64_t first = 0;
@@ -49,29 +51,17 @@ CELLSAM_INLINE double sum_of(const float* logits, const float* weight, std::int6
   return total;
 }
 
-double sum_of_portable(const float* logits, const float* weight, std::int64_t count, float scale, float* gradient) {
-  return sum_of(logits, weight, count, scale, gradient);
-}
-#if defined(__x86_64__)
-CELLSAM_AVX2 double sum_of_avx2(const float* __restrict logits, const float* __restrict weight, std::int64_t count, float scale,
-                                float* __restrict gradient) {
-  return sum_of(logits, weight, count, scale, gradient);
-}
-CELLSAM_AVX512 double sum_of_avx512(const float* __restrict logits, const float* __restrict weight, std::int64_t count,
-                                    float scale, float* __restrict gradient) {
-  return sum_of(logits, weight, count, scale, gradient);
-}
-#endif
+}  // namespace loops
+
+CELLSAM_COPIES(double, sum_of,
+               (const float* __restrict logits, const float* __restrict weight, std::int64_t count, float scale,
+                float* __restrict gradient),
+               (logits, weight, count, scale, gradient))
 
 }  // namespace
 
 double class_loss(const float* logits, const float* weight, std::int64_t count, double scale, float* gradient) {
-  const auto narrow = static_cast<float>(scale);
-#if defined(__x86_64__)
-  if (isa() == Isa::avx512) return sum_of_avx512(logits, weight, count, narrow, gradient);
-  if (isa() == Isa::avx2) return sum_of_avx2(logits, weight, count, narrow, gradient);
-#endif
-  return sum_of_portable(logits, weight, count, narrow, gradient);
+  return sum_of(logits, weight, count, static_cast<float>(scale), gradient);
 }
 
 double class_loss(const double* logits, const double* weight, std::int64_t count, double scale, double* gradient) {

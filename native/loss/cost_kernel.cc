@@ -21,6 +21,17 @@ CELLSAM_INLINE float least(float a, float b) { return a < b ? a : b; }
 CELLSAM_INLINE float most(float a, float b) { return a > b ? a : b; }
 CELLSAM_INLINE float size_of(float x) { return __builtin_fabsf(x); }
 
+struct Row {
+  const float* columns;   // [kClasses,padded]
+  const float* of_class;  // [padded], giou_weight already added
+  std::int64_t padded;
+  float cx, cy, width, height, left, top, right, bottom, area;
+  float bbox_weight, giou_weight;
+  float zero = 0;  // not a constant: the largest of x and a constant becomes two instructions
+};
+
+namespace loops {
+
 CELLSAM_INLINE void class_costs(const float* logits, std::int64_t queries, std::int64_t classes, float weight, float* out) {
   for (std::int64_t query = 0; query < queries; ++query) {
     // 1 - p loses digits where the network is sure. The official matcher loses the same ones, and its pairs are wanted.
@@ -30,15 +41,6 @@ CELLSAM_INLINE void class_costs(const float* logits, std::int64_t queries, std::
     out[query] = weight * (hit - other);
   }
 }
-
-struct Row {
-  const float* columns;   // [kClasses,padded]
-  const float* of_class;  // [padded], giou_weight already added
-  std::int64_t padded;
-  float cx, cy, width, height, left, top, right, bottom, area;
-  float bbox_weight, giou_weight;
-  float zero = 0;  // not a constant: the largest of x and a constant becomes two instructions
-};
 
 // The processor's units for sums and comparisons are what limits this loop, hence the forms: the hull's sides come from those
 // of the overlap, and the GIoU, overlap / joined - (hull - joined) / hull, is overlap / joined + joined / hull - 1.
@@ -100,31 +102,19 @@ CELLSAM_INLINE std::int64_t select(const Number* costs, std::int64_t columns, Nu
   return count;
 }
 
-// The copies, and the choice among them.
-#define CELLSAM_COPIES(ATTRIBUTES, NAME)                                                                                       \
-  ATTRIBUTES void class_costs_##NAME(const float* __restrict logits, std::int64_t queries, std::int64_t classes, float weight, \
-                                     float* __restrict out) {                                                                  \
-    class_costs(logits, queries, classes, weight, out);                                                                        \
-  }                                                                                                                            \
-  ATTRIBUTES void fill_row_##NAME(const Row& row, float* __restrict out, float* __restrict minima) {                           \
-    fill_row(row, out, minima);                                                                                                \
-  }                                                                                                                            \
-  ATTRIBUTES void fold_##NAME(const float* __restrict costs, std::int64_t columns, float* __restrict minima,                   \
-                              float* __restrict sums) {                                                                        \
-    fold(costs, columns, minima, sums);                                                                                        \
-  }                                                                                                                            \
-  ATTRIBUTES std::int64_t select_##NAME(const float* __restrict costs, std::int64_t columns, float bound,                      \
-                                        std::int32_t* __restrict found) {                                                      \
-    return select(costs, columns, bound, found);                                                                               \
-  }
-CELLSAM_COPIES(, portable)
-#if defined(__x86_64__)
-CELLSAM_COPIES(CELLSAM_AVX2, avx2)
-CELLSAM_COPIES(CELLSAM_AVX512, avx512)
-#define CELLSAM_CHOOSE(NAME) (isa() == Isa::avx512 ? NAME##_avx512 : isa() == Isa::avx2 ? NAME##_avx2 : NAME##_portable)
-#else
-#define CELLSAM_CHOOSE(NAME) NAME##_portable
-#endif
+}  // namespace loops
+
+CELLSAM_COPIES(void, class_costs,
+               (const float* __restrict logits, std::int64_t queries, std::int64_t classes, float weight,
+                float* __restrict out),
+               (logits, queries, classes, weight, out))
+CELLSAM_COPIES(void, fill_row, (const Row& row, float* __restrict out, float* __restrict minima), (row, out, minima))
+CELLSAM_COPIES(void, fold,
+               (const float* __restrict costs, std::int64_t columns, float* __restrict minima, float* __restrict sums),
+               (costs, columns, minima, sums))
+CELLSAM_COPIES(std::int64_t, select,
+               (const float* __restrict costs, std::int64_t columns, float bound, std::int32_t* __restrict found),
+               (costs, columns, bound, found))
 
 template <class Number>
 bool all_finite(const std::array<Number, kStrides>& sums) {
@@ -166,7 +156,7 @@ CostColumns::CostColumns(const float* logits, const float* boxes, std::int64_t q
   }
   for (std::int64_t c = 0; c < classes; ++c) {
     auto* costs = to + (kClasses + c) * padded_;
-    CELLSAM_CHOOSE(class_costs)(logits + c, queries, classes, weights.class_weight, costs);
+    class_costs(logits + c, queries, classes, weights.class_weight, costs);
     for (std::int64_t query = 0; query < queries; ++query) {
       costs[query] += weights.giou_weight;
       calm_ = calm_ && std::abs(costs[query]) < 1e30F;
@@ -192,30 +182,30 @@ bool CostColumns::fill(const float* box, std::int64_t label, float* costs, float
                 .bbox_weight = weights_.bbox_weight,
                 .giou_weight = weights_.giou_weight};
   std::fill_n(minima, kStrides, std::numeric_limits<float>::infinity());
-  CELLSAM_CHOOSE(fill_row)(row, costs, minima);
+  fill_row(row, costs, minima);
   return calm_ && is_calm(box[0], box[1], box[2], box[3], row.area);
 }
 
 bool stride_minima(const float* costs, std::int64_t columns, float* minima) {
   std::array<float, kStrides> sums{};
   std::fill_n(minima, kStrides, std::numeric_limits<float>::infinity());
-  CELLSAM_CHOOSE(fold)(costs, columns, minima, sums.data());
+  fold(costs, columns, minima, sums.data());
   return all_finite(sums);
 }
 
 bool stride_minima(const double* costs, std::int64_t columns, double* minima) {
   std::array<double, kStrides> sums{};
   std::fill_n(minima, kStrides, std::numeric_limits<double>::infinity());
-  fold(costs, columns, minima, sums.data());
+  loops::fold(costs, columns, minima, sums.data());
   return all_finite(sums);
 }
 
 std::int64_t columns_within(const float* costs, std::int64_t columns, float bound, std::int32_t* found) {
-  return CELLSAM_CHOOSE(select)(costs, columns, bound, found);
+  return select(costs, columns, bound, found);
 }
 
 std::int64_t columns_within(const double* costs, std::int64_t columns, double bound, std::int32_t* found) {
-  return select(costs, columns, bound, found);
+  return loops::select(costs, columns, bound, found);
 }
 
 }  // namespace cellsam::loss

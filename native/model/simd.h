@@ -1,30 +1,11 @@
-// For files whose loops the compiler turns into vectors: one copy of a function for each instruction set (base/isa.h), and the
-// two operations that a compiler has no vector form of. Such files are built with -O3 (see CMakeLists.txt).
+// For files whose loops the compiler turns into vectors, with a copy for each instruction set (base/isa.h): the two operations
+// that a compiler has no vector form of. Such files are built with -O3 (see CMakeLists.txt).
 #pragma once
 
 #include <cstdint>
 
 #include "base/isa.h"
 
-// Defines NAME TAKES as loops::NAME PASSES, compiled once per instruction set and chosen at each call; loops::NAME is a
-// CELLSAM_INLINE function. Not by target_clones, whose choice at load time Windows does not have.
-#if defined(__x86_64__)
-#define CELLSAM_COPIES(RESULT, NAME, TAKES, PASSES)                        \
-  namespace {                                                              \
-  CELLSAM_AVX2 RESULT NAME##_avx2 TAKES { return loops::NAME PASSES; }     \
-  CELLSAM_AVX512 RESULT NAME##_avx512 TAKES { return loops::NAME PASSES; } \
-  }                                                                        \
-  RESULT NAME TAKES {                                                      \
-    switch (isa()) {                                                       \
-      case Isa::avx512: return NAME##_avx512 PASSES;                       \
-      case Isa::avx2: return NAME##_avx2 PASSES;                           \
-      default: return loops::NAME PASSES;                                  \
-    }                                                                      \
-  }
-#else
-#define CELLSAM_COPIES(RESULT, NAME, TAKES, PASSES) \
-  RESULT NAME TAKES { return loops::NAME PASSES; }
-#endif
 // Before a loop whose turns do not touch each other's memory, where the compiler cannot know.
 #if defined(__clang__)
 #define CELLSAM_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
