@@ -84,8 +84,6 @@ FeatureFile::FeatureFile(const FeatureFolder& folder, const std::string& key, st
   refresh(static_cast<bool>(lock));
 }
 
-FeatureFile::~FeatureFile() = default;
-
 // False also for a file whose head is damaged, which then is open.
 bool FeatureFile::open_file(bool locked, std::error_code& error) {
   file_ = os::File(path_, locked ? os::Access::update : os::Access::read, error);

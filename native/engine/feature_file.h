@@ -28,7 +28,6 @@ class FeatureFile {
   // The file of `key` (32 hex digits) for payloads of `bytes` bytes; made when it is not there. `memory_limit`: how many bytes
   // of mapped payloads stay in memory; 0: as many as the system leaves there.
   FeatureFile(const FeatureFolder& folder, const std::string& key, std::int64_t bytes, std::int64_t memory_limit);
-  ~FeatureFile();
   FeatureFile(const FeatureFile&) = delete;
   FeatureFile& operator=(const FeatureFile&) = delete;
 

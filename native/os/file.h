@@ -55,6 +55,9 @@ class File {
 
  private:
   static constexpr std::intptr_t kNone = -1;  // on both systems
+  // One call of the system, for 1 GiB at most: what it moved, 0 at the end of the file; below 0 with an error.
+  std::int64_t read_part(void* to, std::int64_t bytes, std::int64_t offset, std::error_code& error) const;
+  std::int64_t write_part(const void* from, std::int64_t bytes, std::int64_t offset, std::error_code& error) const;
   std::intptr_t handle_ = kNone;
 };
 

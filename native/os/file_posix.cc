@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
@@ -12,8 +11,6 @@
 
 namespace cellsam::os {
 namespace {
-
-constexpr std::int64_t kLargestTransfer = std::int64_t{1} << 30;  // Linux moves at most 2 GiB - 4 KiB a call, macOS 2 GiB - 1
 
 int descriptor_of(const File& file) { return static_cast<int>(file.handle()); }
 
@@ -64,31 +61,22 @@ std::int64_t File::size(std::error_code& error) const {
   return succeeded(fstat(descriptor_of(*this), &status), error) ? static_cast<std::int64_t>(status.st_size) : 0;
 }
 
-std::int64_t File::read(void* to, std::int64_t bytes, std::int64_t offset, std::error_code& error) const {
-  std::int64_t done = 0;
-  while (done < bytes) {
-    const auto part = static_cast<std::size_t>(std::min(bytes - done, kLargestTransfer));
-    const auto got = pread(descriptor_of(*this), static_cast<char*>(to) + done, part, offset + done);
-    if (got < 0 && errno == EINTR) continue;
-    if (!succeeded(got, error)) return done;
-    if (got == 0) break;
-    done += got;
-  }
-  error.clear();
-  return done;
+std::int64_t File::read_part(void* to, std::int64_t bytes, std::int64_t offset, std::error_code& error) const {
+  std::int64_t got;
+  do {
+    got = pread(descriptor_of(*this), to, static_cast<std::size_t>(bytes), offset);
+  } while (got < 0 && errno == EINTR);
+  succeeded(got, error);
+  return got;
 }
 
-bool File::write(const void* from, std::int64_t bytes, std::int64_t offset, std::error_code& error) const {
-  std::int64_t done = 0;
-  while (done < bytes) {
-    const auto part = static_cast<std::size_t>(std::min(bytes - done, kLargestTransfer));
-    const auto put = pwrite(descriptor_of(*this), static_cast<const char*>(from) + done, part, offset + done);
-    if (put < 0 && errno == EINTR) continue;
-    if (!succeeded(put, error)) return false;
-    done += put;
-  }
-  error.clear();
-  return true;
+std::int64_t File::write_part(const void* from, std::int64_t bytes, std::int64_t offset, std::error_code& error) const {
+  std::int64_t put;
+  do {
+    put = pwrite(descriptor_of(*this), from, static_cast<std::size_t>(bytes), offset);
+  } while (put < 0 && errno == EINTR);
+  succeeded(put, error);
+  return put;
 }
 
 bool File::resize(std::int64_t bytes, std::error_code& error) const {

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstring>
@@ -12,7 +11,6 @@
 namespace cellsam::os {
 namespace {
 
-constexpr std::int64_t kLargestTransfer = std::int64_t{1} << 30;  // a length has 32 bits
 // A locked byte cannot be read or written by others, so the lock lies where no file reaches.
 constexpr std::int64_t kLockOffset = std::int64_t{1} << 62;
 // Virus scanners and indexers open what was just written, for a moment in which it cannot be renamed.
@@ -94,35 +92,19 @@ std::int64_t File::size(std::error_code& error) const {
   return succeeded(GetFileSizeEx(handle_of(*this), &bytes), error) ? bytes.QuadPart : 0;
 }
 
-std::int64_t File::read(void* to, std::int64_t bytes, std::int64_t offset, std::error_code& error) const {
-  std::int64_t done = 0;
-  while (done < bytes) {
-    const auto part = static_cast<DWORD>(std::min(bytes - done, kLargestTransfer));
-    auto place = at(offset + done);
-    DWORD got = 0;
-    if (ReadFile(handle_of(*this), static_cast<char*>(to) + done, part, &got, &place) == FALSE) {
-      if (GetLastError() == ERROR_HANDLE_EOF) break;
-      error = last_error();
-      return done;
-    }
-    if (got == 0) break;
-    done += got;
-  }
-  error.clear();
-  return done;
+std::int64_t File::read_part(void* to, std::int64_t bytes, std::int64_t offset, std::error_code& error) const {
+  auto place = at(offset);
+  DWORD got = 0;
+  if (ReadFile(handle_of(*this), to, static_cast<DWORD>(bytes), &got, &place) != FALSE) return got;
+  if (GetLastError() == ERROR_HANDLE_EOF) return 0;
+  error = last_error();
+  return -1;
 }
 
-bool File::write(const void* from, std::int64_t bytes, std::int64_t offset, std::error_code& error) const {
-  std::int64_t done = 0;
-  while (done < bytes) {
-    const auto part = static_cast<DWORD>(std::min(bytes - done, kLargestTransfer));
-    auto place = at(offset + done);
-    DWORD put = 0;
-    if (!succeeded(WriteFile(handle_of(*this), static_cast<const char*>(from) + done, part, &put, &place), error)) return false;
-    done += put;
-  }
-  error.clear();
-  return true;
+std::int64_t File::write_part(const void* from, std::int64_t bytes, std::int64_t offset, std::error_code& error) const {
+  auto place = at(offset);
+  DWORD put = 0;
+  return succeeded(WriteFile(handle_of(*this), from, static_cast<DWORD>(bytes), &put, &place), error) ? std::int64_t{put} : -1;
 }
 
 bool File::resize(std::int64_t bytes, std::error_code& error) const {

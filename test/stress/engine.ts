@@ -18,3 +18,13 @@ export function fakeEngine(): string {
   }
   return library;
 }
+
+/** The modes of child.mjs, each with the exit code and the output of an end that is clean. */
+export const endings: [mode: string, code: number, out: string][] = [
+  ["exit", 0, "running\n"],
+  ["throw", 1, "running\n"],
+  ["dispose", 0, "running\nclean\n"],
+  ["worker-terminate", 0, "running\nclean\n"],
+  ["worker-exit", 0, "running\nclean\n"],
+  ["worker-throw", 0, "running\nclean\n"],
+];

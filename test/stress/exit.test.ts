@@ -4,7 +4,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { fakeEngine, root } from "./engine.js";
+import { endings, fakeEngine, root } from "./engine.js";
 import { realTraining } from "./training.js";
 
 const times = Number(process.env.CELLSAM_STRESS_TIMES ?? 4);
@@ -45,14 +45,7 @@ function end(mode: string, env: NodeJS.ProcessEnv | undefined): Promise<Ending> 
 }
 
 describe.each(["fake", "real"])("%s engine", (engine) => {
-  describe.each([
-    ["exit", 0, "running\n"],
-    ["throw", 1, "running\n"],
-    ["dispose", 0, "running\nclean\n"],
-    ["worker-terminate", 0, "running\nclean\n"],
-    ["worker-exit", 0, "running\nclean\n"],
-    ["worker-throw", 0, "running\nclean\n"],
-  ])("%s", (mode, code, out) => {
+  describe.each(endings)("%s", (mode, code, out) => {
     test(`${times} of ${times} end cleanly`, { timeout: times * 10_000 }, async () => {
       for (let i = 0; i < times; i++) {
         const ending = await end(mode, environments[engine]);

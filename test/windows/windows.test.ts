@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { root } from "../programs.js";
+import { endings } from "../stress/engine.js";
 import { makeWindows, nodeOnWindows, onWindows, underWine, windows } from "./wine.js";
 
 describe.skipIf(!windows)("on Windows", () => {
@@ -37,14 +38,7 @@ describe.skipIf(!windows)("on Windows", () => {
     });
   });
 
-  it.each([
-    ["exit", 0, "running\n"],
-    ["throw", 1, "running\n"],
-    ["dispose", 0, "running\nclean\n"],
-    ["worker-terminate", 0, "running\nclean\n"],
-    ["worker-exit", 0, "running\nclean\n"],
-    ["worker-throw", 0, "running\nclean\n"],
-  ])("ends cleanly by %s while a job runs", async (mode, code, out) => {
+  it.each(endings)("ends cleanly by %s while a job runs", async (mode, code, out) => {
     const ending = await nodeOnWindows([join("test", "stress", "child.mjs"), mode]);
     expect(ending, ending.err).toMatchObject({ code, out });
   });

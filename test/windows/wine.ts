@@ -13,7 +13,7 @@ const wine = ["wine64", "/usr/lib/wine/wine64"].find((command) => spawnSync(comm
 
 function whyNot(): string | null {
   if (process.platform !== "linux" || process.arch !== "x64") return "they are made for Linux on x64";
-  if (spawnSync(compiler, ["--version"]).status !== 0) return `${compiler} is not installed (g++-mingw-w64-x86-64)`;
+  if (spawnSync(compiler, ["--version"]).status !== 0) return `${compiler} is not installed (g++-mingw-w64-x86-64-posix)`;
   return wine ? null : "wine is not installed (wine64)";
 }
 
@@ -41,17 +41,17 @@ export function makeWindows(): void {
     symlinkSync(join(root, name), join(checkout, name));
   }
   const headers = join(root, "node_modules", "node-api-headers");
-  const os = sources("native/os", /(?<!_posix)\.cc$/);
+  const os = compile(sources("native/os", /(?<!_posix)\.cc$/));
   const napi = ["NAPI_VERSION=9", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"].map(
     (name) => `-D${name}`,
   );
   const addonApi = ["-isystem", join(root, "node_modules", "node-addon-api"), "-isystem", join(headers, "include")];
-  const binding = compile([...os, ...sources("native/binding")], [...napi, ...addonApi, "-DBUILDING_NODE_EXTENSION"]);
-  link([...binding, importLibrary(join(headers, "def"))], join(release, "binding.node"), ["-shared", "-s"]);
+  const binding = compile(sources("native/binding"), [...napi, ...addonApi, "-DBUILDING_NODE_EXTENSION"]);
+  link([...os, ...binding, importLibrary(join(headers, "def"))], join(release, "binding.node"), ["-shared", "-s"]);
   link(compile(["test/stress/fake_engine.cc"]), engine, ["-shared", "-s"]);
-  const kept = sources("native/engine", /^feature_f.*\.cc$/);
+  const kept = compile(sources("native/engine", /^feature_f.*\.cc$/));
   for (const name of ["os", "feature_file"]) {
-    link(compile([...os, ...kept, `test/native/${name}.cc`]), join(release, `${name}.exe`), ["-static"]);
+    link([...os, ...kept, ...compile([`test/native/${name}.cc`])], join(release, `${name}.exe`), ["-static"]);
   }
   for (const name of ["libstdc++-6.dll", "libgcc_s_seh-1.dll", "libwinpthread-1.dll"]) {
     copyFileSync(execFileSync(compiler, [`-print-file-name=${name}`], { encoding: "utf8" }).trim(), join(release, name));
@@ -68,7 +68,7 @@ function sources(folder: string, names = /\.cc$/): string[] {
 
 function compile(files: string[], options: string[] = []): string[] {
   return files.map((file) => {
-    const object = join(checkout, "objects", `${file}${options.length > 0 ? ".napi" : ""}.o`);
+    const object = join(checkout, "objects", `${file}.o`);
     mkdirSync(dirname(object), { recursive: true });
     const own = [
       "-std=c++20",
