@@ -8,7 +8,7 @@
 #include <torch/nn/pimpl.h>
 
 #include "model/build.h"
-#include "model/frozen_linear.h"
+#include "ops/frozen_linear.h"
 #include "model/mlp.h"
 #include "model/taps.h"
 
@@ -26,7 +26,7 @@ class GridAttentionImpl : public torch::nn::Module {
   std::int64_t heads_, side_;
   at::Tensor rel_pos_h_, rel_pos_w_;  // [2*side-1,d], row q - k + side - 1, shared by all heads
   torch::nn::Linear qkv_{nullptr}, proj_{nullptr};
-  FrozenLinear cast_qkv_, cast_proj_;
+  ops::FrozenLinear cast_qkv_, cast_proj_;
 };
 TORCH_MODULE(GridAttention);
 
@@ -34,7 +34,7 @@ class VitBlockImpl : public torch::nn::Module {
  public:
   VitBlockImpl(const ModelSize& size, std::int64_t index);
   at::Tensor forward(const at::Tensor& x, Taps* taps = nullptr);  // [B,g,g,E] -> [B,g,g,E]
-  void set_checkpointing(bool on) { checkpointing_ = on; }        // keeps its input only; without taps
+  void cache::set_checkpointing(bool on) { checkpointing_ = on; }        // keeps its input only; without taps
 
  private:
   at::Tensor compute(const at::Tensor& x, Taps* taps);

@@ -1,6 +1,6 @@
 // The CUDA kernels of the mask losses, run as host loops over blocks and threads: losses and gradients against the float64
 // losses on a mask that was upsampled by torch.
-// links: loss
+// links: kernels loss
 #include "cuda/mask_losses.h"
 
 #include <ATen/ATen.h>
@@ -82,7 +82,7 @@ struct Answer {
   Tensor losses, gradient;  // [N,kMaskAnswers], [N,h,w]
 };
 
-Answer kernels(const Case& c, const Scene& scene, bool gradient, bool backwards = false) {
+Answer kernels::kernels(const Case& c, const Scene& scene, bool gradient, bool backwards = false) {
   const auto rows = make_axis(c.low_height, c.canvas_height, c.height),
              columns = make_axis(c.low_width, c.canvas_width, c.width);
   MaskLossArguments a;
@@ -128,12 +128,12 @@ Answer reference(const Case& c, const Scene& scene) {
 
 void check_case(test::Checks& checks, const Case& c) {
   const auto scene = scene_of(c);
-  const auto got = kernels(c, scene, true), plain = kernels(c, scene, false), wanted = reference(c, scene);
+  const auto got = kernels::kernels(c, scene, true), plain = kernels::kernels(c, scene, false), wanted = reference(c, scene);
   const std::string name = c.name;
   checks.near(name + ": losses", got.losses, wanted.losses, 1e-6);
   const auto scale = wanted.gradient.abs().amax({1, 2}, true).clamp_min(1e-30);
   checks.near(name + ": gradient, relative", got.gradient.to(at::kDouble) / scale, wanted.gradient / scale, 1e-6);
-  const auto turned = kernels(c, scene, true, /*backwards=*/true);
+  const auto turned = kernels::kernels(c, scene, true, /*backwards=*/true);
   checks.holds(name + ": the threads' order changes nothing",
                at::equal(turned.losses, got.losses) && at::equal(turned.gradient, got.gradient));
   // The tiles of a pass without gradient have smaller margins, so its sums run in another order.
@@ -152,7 +152,7 @@ std::tuple<Tensor, Tensor> mask_losses_on_host(const Tensor& logits, const Tenso
                                       .dice_smooth = weights[4],
                                       .boundary_weight = weights[5]};
   const Case c{"", logits.size(1), logits.size(2), canvas, canvas, labels.size(0), labels.size(1), options};
-  const auto answer = kernels(c, {logits, labels, ids}, gradient);
+  const auto answer = kernels::kernels(c, {logits, labels, ids}, gradient);
   return {answer.losses, answer.gradient};
 }
 
@@ -181,7 +181,7 @@ void check_not_finite(test::Checks& checks, float logit) {
   auto scene = scene_of(c);
   scene.labels.fill_(1);  // infinity is right everywhere for prompt 0, of id 1
   scene.logits[0][5][7] = logit;
-  const auto answer = kernels(c, scene, true);
+  const auto answer = kernels::kernels(c, scene, true);
   const auto losses = answer.losses.narrow(1, 0, kMaskIou);
   checks.holds(std::to_string(logit) + " makes every loss NaN", losses[0].isnan().all().item<bool>());
   checks.holds(

@@ -1,5 +1,5 @@
 // Flips and turns against ATen's own, their random streams, and the loader's thread.
-// links: data augment
+// links: augment data
 #include <ATen/ATen.h>
 
 #include <cmath>

@@ -1,5 +1,5 @@
 // The session of kind "store_writer", as TypeScript drives it.
-// links: model loss augment data optim metric infer weights engine
+// links: kernels ops model loss augment data optim metric weights infer device cache train engine
 #include <ATen/ATen.h>
 
 #include "base/tensors.h"

@@ -1,5 +1,5 @@
 // Masks, overlap rules, box suppression and stitching, on synthetic cells whose answer is known.
-// links: infer model data metric
+// links: kernels ops model data metric infer
 #include <ATen/ATen.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // Inference of a small untrained model: what must hold whatever the weights say. Case 11 of test/parity compares the numbers.
-// links: infer model data metric
+// links: kernels ops model data metric infer
 #include <ATen/ATen.h>
 
 #include <limits>

@@ -1,6 +1,6 @@
 // The mask losses, example mining and the detection loss: the reference vectors of the Python module, finite differences in
 // float64, and the properties that the Python module lacked (linear weights, one rule with and without mining).
-// links: loss
+// links: kernels loss
 #include "loss/boundary.h"
 #include "loss/detection.h"
 #include "loss/dice.h"

@@ -1,5 +1,5 @@
 // The mask decoder for prompts that share images against its plain formulation: masks, quality and every gradient.
-// links: model
+// links: kernels ops model
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
@@ -9,7 +9,7 @@
 #include <map>
 
 #include "model/cellsam.h"
-#include "model/small_matmul.h"
+#include "ops/small_matmul.h"
 #include "native/checks.h"
 
 using namespace cellsam;
@@ -137,7 +137,7 @@ int main() {
   const auto half_again = decode(single, floats, true, false, false);
   at::autocast::set_autocast_enabled(at::kCPU, false);
   compare(checks, "bfloat16", half, fused, 2e-2);
-  if (model::can_multiply(at::kBFloat16)) {
+  if (ops::can_multiply(at::kBFloat16)) {
     checks.holds("bfloat16 rounds", !half.logits.equal(fused.logits));
     checks.holds("bfloat16, the same bits again",
                  half.logits.equal(half_again.logits) && half.gradients.at("image").equal(half_again.gradients.at("image")));

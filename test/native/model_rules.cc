@@ -1,6 +1,6 @@
 // Rules of the models that no parity case shows: the SAM in use, sharing, checked sizes, initial weights, bfloat16 autocast.
 // Prints the lines that a parity program prints.
-// links: model
+// links: kernels ops model
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 

@@ -1,6 +1,6 @@
 // Prints the state dict of a model size in the format of test/fixtures/state_dict_vit_b.tsv: name, shape, dtype, tab-separated.
 // usage: model_state SIZE plain|adv
-// links: model
+// links: kernels ops model
 #include <cstdio>
 #include <map>
 #include <string>

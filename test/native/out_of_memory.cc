@@ -1,5 +1,5 @@
 // Stage 2 with an allocator that refuses: prompts are taken in smaller chunks, and the numbers stay what they were.
-// links: model loss augment data optim metric infer weights engine
+// links: kernels ops model loss augment data optim metric weights infer device cache train engine
 #include <ATen/ATen.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/util/Exception.h>

@@ -1,6 +1,6 @@
 // Checkpoints and state files: round trips of our own readers and writers, checksums against published vectors, atomicity,
 // and the errors that people will meet. What real Python makes of the files is tested by weights_python.py.
-// links: weights
+// links: kernels weights
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
 // Loading a checkpoint into a model: every layout, every way of not fitting, and that a refused checkpoint changes nothing.
-// links: weights
+// links: kernels weights
 #include <algorithm>
 
 #include "weights/layout.h"

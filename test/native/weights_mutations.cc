@@ -1,6 +1,6 @@
 // More than 10 000 damaged and malicious checkpoints, from a fixed seed. Every one gives a coded error or exactly the tensors
 // that were saved: no crash, no hang, no large allocation, no wrong number, and nothing is executed.
-// links: weights
+// links: kernels weights
 #include <sys/resource.h>
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 // The native half of weights_python.py: `copy IN OUT` reads a checkpoint and writes it again, as .safetensors when OUT ends
 // so and as .pth otherwise; `code IN` prints the error code of reading, or "read".
-// links: weights
+// links: kernels weights
 #include <cstdio>
 #include <string>
 

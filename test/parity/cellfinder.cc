@@ -1,11 +1,11 @@
 // Parity case 06: the detector forward, inside and backward, a mixed-size batch with its padding mask, and the ranking,
 // with attention by the lane kernels and by ATen.
-// links: model data infer metric
+// links: kernels ops model data metric infer
 #include "model/cellfinder.h"
 
 #include "infer/postprocess.h"
-#include "model/epilogues.h"
-#include "model/lane_kernels.h"
+#include "ops/epilogues.h"
+#include "kernels/attention_kernels.h"
 #include "parity/network.h"
 
 namespace cellsam::test {
@@ -99,7 +99,7 @@ void compare_once(Case& parity) {
 void compare(Case& parity) {
   for (const bool fused : {true, false}) {
     model::lanes::set_enabled(fused);
-    model::fused_epilogues().set(fused);
+    ops::fused_epilogues().set(fused);
     compare_once(parity);
   }
 }

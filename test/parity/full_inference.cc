@@ -1,6 +1,6 @@
 // Case 11: a small CellSAM from prepared image to label map, with and without model_cp, with the user's boxes and without
 // normalisation. Every step is compared, each from our own answer to the step before.
-// links: infer model data metric
+// links: kernels ops model data metric infer
 #include "infer/detect.h"
 #include "infer/postprocess.h"
 #include "infer/predict.h"

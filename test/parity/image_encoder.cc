@@ -1,10 +1,10 @@
 // Parity case 01: the vision transformer and its neck, forward, inside and backward, and a non-square image padded into it;
 // with our attention kernel and without.
-// links: model
+// links: kernels ops model
 #include "model/image_encoder.h"
 
-#include "model/epilogues.h"
-#include "model/grid_attention.h"
+#include "ops/epilogues.h"
+#include "ops/grid_attention.h"
 #include "parity/network.h"
 #include "parity/pil_resize.h"
 
@@ -78,8 +78,8 @@ void compare_encoder(Case& parity) {
 
 void compare(Case& parity) {
   for (const bool kernel : {true, false}) {
-    model::grid_attention_kernel().set(kernel);
-    model::fused_epilogues().set(kernel);
+    ops::grid_attention_kernel().set(kernel);
+    ops::fused_epilogues().set(kernel);
     compare_encoder(parity);
   }
 }

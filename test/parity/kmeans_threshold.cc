@@ -1,5 +1,5 @@
 // Case 12: scikit-learn's k-means on detection scores, the threshold that follows, and how many scores pass it.
-// links: infer model data metric
+// links: kernels ops model data metric infer
 #include "infer/threshold.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // Parity case 03: the mask decoder for one mask and several, its transformer's layers, and all gradients in both precisions.
-// links: model
+// links: kernels ops model
 #include "model/mask_decoder.h"
 
 #include "parity/network.h"

@@ -1,5 +1,5 @@
 // Case 07: the matching cost and the assignment, against the official matcher and SciPy.
-// links: loss
+// links: kernels loss
 #include "loss/matcher.h"
 
 #include "loss/hungarian.h"

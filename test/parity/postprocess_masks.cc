@@ -1,5 +1,5 @@
 // Case 04: mask logits to the original image, five geometries, and the gradient in float64.
-// links: infer model data metric
+// links: kernels ops model data metric infer
 #include "infer/postprocess.h"
 
 #include <torch/csrc/autograd/autograd.h>

@@ -1,5 +1,5 @@
 // Parity case 02: every combination of points, boxes and masks, the dense positions, and gradients of three of them.
-// links: model
+// links: kernels ops model
 #include "model/prompt_encoder.h"
 
 #include "parity/network.h"

@@ -1,9 +1,9 @@
 // Parity case 06b: row-column attention alone, on tall, wide and square maps, with and without padding,
 // by the lane kernels and by ATen.
-// links: model
+// links: kernels ops model
 #include "model/rcda.h"
 
-#include "model/lane_kernels.h"
+#include "kernels/attention_kernels.h"
 #include "parity/network.h"
 
 namespace cellsam::test {

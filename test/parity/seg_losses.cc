@@ -1,5 +1,5 @@
 // Case 09: the three mask losses and their gradients, in float32 and float64, among them |logit| = 50.
-// links: loss
+// links: kernels loss
 #include "loss/boundary.h"
 #include "loss/dice.h"
 #include "loss/focal.h"

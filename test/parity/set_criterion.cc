@@ -1,5 +1,5 @@
 // Case 08: the detection loss with its auxiliary layers and its gradients, in float32 and float64.
-// links: loss
+// links: kernels loss
 #include "loss/detection.h"
 #include "parity/case.h"
 
