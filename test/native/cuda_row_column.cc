@@ -12,9 +12,9 @@
 
 #include "cuda/row_column_grad.h"
 #include "cuda/row_column_tensors.h"
-#include "ops/cuda_row_column.h"
 #include "kernels/attention_kernels.h"
 #include "native/checks.h"
+#include "ops/cuda_row_column.h"
 
 namespace cellsam::test {
 namespace {
@@ -182,9 +182,9 @@ void check_shape(Checks& checks, const Shape& s) {
     const auto name = std::to_string(s.queries) + " on " + std::to_string(s.height) + "x" + std::to_string(s.width) + " dim " +
                       std::to_string(s.dim) + "/" + std::to_string(s.heads) + (type == at::kFloat ? " float32" : " bfloat16");
     const auto wanted = answers(definition, exact, by.to(type).to(at::kDouble), s);
-    const auto got = answers(kernels::kernels, rounded, by.to(type), s);
+    const auto got = answers(kernels, rounded, by.to(type), s);
     backwards = true;
-    const auto turned = answers(kernels::kernels, rounded, by.to(type), s);
+    const auto turned = answers(kernels, rounded, by.to(type), s);
     backwards = false;
     static const char* const parts[] = {"value", "query_row", "query_col", "key_row", "key_col", "value gradient"};
     for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -252,7 +252,7 @@ void check_refusals(Checks& checks) {
   const auto taken = [](std::int64_t height, std::int64_t width, std::int64_t dim, at::ScalarType type = at::kFloat) {
     const auto query = at::zeros({1, 2, dim}, type);
     return ops::cuda_row_column(query, query, at::zeros({1, width, dim}, type), at::zeros({1, height, dim}, type),
-                                  at::zeros({1, height, width, dim}, type), 1, std::nullopt, std::nullopt)
+                                at::zeros({1, height, width, dim}, type), 1, std::nullopt, std::nullopt)
         .has_value();
   };
   checks.holds("the largest is taken", taken(64, 64, 64));
@@ -261,9 +261,9 @@ void check_refusals(Checks& checks) {
   checks.holds("larger heads are left to torch", !taken(64, 64, 68));
   checks.holds("heads that are no multiple of four are left to torch", !taken(4, 4, 6));
   checks.holds("float64 is left to torch", !taken(4, 4, 4, at::kDouble));
-  model::lanes::set_enabled(false);
+  kernels::lanes::set_enabled(false);
   checks.holds("switched off", !taken(4, 4, 4));
-  model::lanes::set_enabled(true);
+  kernels::lanes::set_enabled(true);
   RowColumnArguments largest;
   largest.dim = largest.across.keys = largest.down.keys = kRowMost;
   checks.holds("the largest block fits the shared memory of every GPU",
@@ -285,7 +285,7 @@ TORCH_LIBRARY_IMPL(cellsam_cuda, CPU, library) {
 int main() {
   using namespace cellsam;
   at::manual_seed(7);
-  model::lanes::set_enabled(true);  // whatever the environment says
+  kernels::lanes::set_enabled(true);  // whatever the environment says
   test::Checks checks;
   test::check_shape(checks, {1, 100, 5, 9, 64, 8, false});
   test::check_shape(checks, {2, 48, 16, 8, 32, 1, true});

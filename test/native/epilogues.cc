@@ -73,8 +73,7 @@ void check_norms(Checks& checks, const std::string& label, std::int64_t width, a
       [](const auto& in) { return std::vector{ops::norm_of(in[0], *norm_with(in[1], in[2]))}; },
       [](const auto& in) { return std::vector{defined_norm(in[0], in[1], in[2])}; }, limit);
   compare(
-      checks, label + " sum_of", {inputs[0], inputs[1]},
-      [](const auto& in) { return std::vector{ops::sum_of(in[0], in[1])}; },
+      checks, label + " sum_of", {inputs[0], inputs[1]}, [](const auto& in) { return std::vector{ops::sum_of(in[0], in[1])}; },
       [](const auto& in) { return std::vector{in[0] + in[1]}; }, limit);
   const auto normed = ops::norm_of(inputs[0], *norm_with(inputs[2], inputs[3]));
   if (ops::fused_epilogues().on()) {

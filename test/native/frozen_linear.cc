@@ -5,10 +5,10 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
-#include "ops/epilogues.h"
-#include "ops/packed_product.h"
 #include "native/autocast.h"
 #include "native/checks.h"
+#include "ops/epilogues.h"
+#include "ops/packed_product.h"
 
 namespace cellsam::test {
 namespace {

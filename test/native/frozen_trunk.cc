@@ -5,13 +5,13 @@
 #include <map>
 
 #include "augment/augment.h"
-#include "data/batch.h"
 #include "cache/frozen_backbone.h"
+#include "data/batch.h"
 #include "native/data_check.h"
 
 using namespace cellsam;
-using device::Precision;
 using cache::Trunk;
+using device::Precision;
 
 namespace {
 
@@ -55,7 +55,8 @@ at::Tensor direct(model::CellSam& model, cache::Trunk trunk, device::Precision p
   return model->model->image_encoder->trunk(data::encoder_input(image.unsqueeze(0), size, data::Generation::Plain))[0];
 }
 
-void check_turns(test::Checks& checks, cache::Trunk trunk, device::Precision precision, const std::string& dtype, const std::string& what) {
+void check_turns(test::Checks& checks, cache::Trunk trunk, device::Precision precision, const std::string& dtype,
+                 const std::string& what) {
   const test::Folder folder;
   auto model = small_model(1);
   const auto store = small_store(folder.file("set.tiles"), 48);

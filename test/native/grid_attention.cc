@@ -9,8 +9,8 @@
 
 #include <cmath>
 
-#include "ops/grid_attention_cpu.h"
 #include "native/checks.h"
+#include "ops/grid_attention_cpu.h"
 
 namespace cellsam::test {
 namespace {

@@ -8,8 +8,8 @@
 #include <limits>
 #include <numeric>
 
-#include "kernels/isa.h"
 #include "base/rng.h"
+#include "kernels/isa.h"
 #include "native/assignment_reference.h"
 #include "native/checks.h"
 

@@ -9,8 +9,8 @@
 #include <map>
 
 #include "model/cellsam.h"
-#include "ops/small_matmul.h"
 #include "native/checks.h"
+#include "ops/small_matmul.h"
 
 using namespace cellsam;
 

@@ -3,8 +3,8 @@
 // links: kernels loss
 #include <ATen/Parallel.h>
 
-#include "kernels/isa.h"
 #include "kernels/focal_class_kernel.h"
+#include "kernels/isa.h"
 #include "loss/detection.h"
 #include "loss/layer_matcher.h"
 #include "native/checks.h"
@@ -175,13 +175,13 @@ void check_class_loss(test::Checks& checks) {
     const auto narrow_weight = weight.to(at::kFloat);
     auto expected = at::empty_like(wide);
     const double sum = kernels::class_loss(wide.const_data_ptr<double>(), weight.const_data_ptr<double>(), count, 0.5,
-                                        expected.data_ptr<double>());
+                                           expected.data_ptr<double>());
     Tensor first;
     for (auto level : kLevels) {
       kernels::use_isa(level);
       auto gradient = at::empty_like(logits);
       const double got = kernels::class_loss(logits.const_data_ptr<float>(), narrow_weight.const_data_ptr<float>(), count, 0.5,
-                                          gradient.data_ptr<float>());
+                                             gradient.data_ptr<float>());
       checks.near("class loss in float32", got / sum, 1, 1e-6);
       const auto error = (gradient.to(at::kDouble) - expected).abs() / (expected.abs() + 1e-30);
       checks.near("its gradient, relative", error.max().item<double>(), 0, 1e-6);

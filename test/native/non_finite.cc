@@ -6,9 +6,9 @@
 
 #include <limits>
 
-#include "train/non_finite.h"
 #include "native/checks.h"
 #include "optim/adamw.h"
+#include "train/non_finite.h"
 
 using namespace cellsam;
 using train::NonFiniteTrace;

@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <set>
 
+#include "native/checks.h"
 #include "train/prompt_graphs.h"
 #include "train/stage.h"
-#include "native/checks.h"
 
 using namespace cellsam;
 using train::PromptGraphs;

@@ -107,7 +107,8 @@ void compare(test::Checks& checks, const std::string& name, const Outcome& got, 
 }
 
 std::vector<std::pair<kernels::Isa, std::string>> levels() {
-  std::vector<std::pair<kernels::Isa, std::string>> found{{kernels::Isa::portable, "portable"}, {kernels::Isa::avx2, "AVX2"}, {kernels::Isa::avx512, "AVX-512"}};
+  std::vector<std::pair<kernels::Isa, std::string>> found{
+      {kernels::Isa::portable, "portable"}, {kernels::Isa::avx2, "AVX2"}, {kernels::Isa::avx512, "AVX-512"}};
   while (found.back().first > kernels::best_isa()) found.pop_back();
   return found;
 }

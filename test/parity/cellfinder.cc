@@ -4,8 +4,8 @@
 #include "model/cellfinder.h"
 
 #include "infer/postprocess.h"
-#include "ops/epilogues.h"
 #include "kernels/attention_kernels.h"
+#include "ops/epilogues.h"
 #include "parity/network.h"
 
 namespace cellsam::test {
