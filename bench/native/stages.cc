@@ -29,18 +29,18 @@ class Step final : public Row {
     read.done();
     optimizer_.emplace(stage_->groups());
     // Where features are kept, they are computed here, before the row's peak of memory counts.
-    if (options.contains("feature_cache_dir")) stage_->measure(batch_, control_);
+    if (options.contains("feature_cache_dir")) stage_->evaluate_batch(batch_, control_);
   }
 
   Dict check() override {
-    const auto losses = stage_->learn(batch_, 1.0, {}, control_);
+    const auto losses = stage_->train_batch(batch_, 1.0, {}, control_);
     const auto norm = optim::clip_gradients(stage_->groups(), 0);
     optimizer_->zero_grad();
     return {{"value", losses.value()[0].item<double>()}, {"gradient", norm.item<double>()}};
   }
 
   void run() override {
-    stage_->learn(batch_, 1.0, {}, control_);
+    stage_->train_batch(batch_, 1.0, {}, control_);
     optim::clip_gradients(stage_->groups(), 1.0);
     optimizer_->step(1e-4);
     optimizer_->zero_grad();

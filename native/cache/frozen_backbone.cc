@@ -91,7 +91,7 @@ void FrozenTrunk::keep(FeatureFile& file, const Print& print, const at::Tensor& 
   file.add(print, host.data_ptr());
 }
 
-void FrozenTrunk::foresee(const data::Batch& batch) {
+void FrozenTrunk::prefetch(const data::Batch& batch) {
   std::shared_ptr<FeatureFile> file;
   {
     std::lock_guard lock(mutex_);

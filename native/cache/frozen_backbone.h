@@ -48,7 +48,7 @@ class FrozenTrunk {
   at::Tensor operator()(const data::Batch& batch, const Control& control);
 
   // Reads what is kept of a batch, on the thread that prepares batches.
-  void foresee(const data::Batch& batch);
+  void prefetch(const data::Batch& batch);
 
   FeatureCounts take_counts() { return std::exchange(counts_, {}); }
   std::vector<std::string> take_notices();

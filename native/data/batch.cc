@@ -35,13 +35,13 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
 }
 
 BatchLoader::BatchLoader(std::shared_ptr<const Store> store, std::vector<std::vector<std::int64_t>> batches, Augmenter augment,
-                         std::size_t first, bool pinned, std::function<void(const Batch&)> foresee)
+                         std::size_t first, bool pinned, std::function<void(const Batch&)> prefetch)
     : store_(std::move(store)),
       batches_(std::move(batches)),
       augment_(std::move(augment)),
       first_(first),
       pinned_(pinned),
-      foresee_(std::move(foresee)) {
+      prefetch_(std::move(prefetch)) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -77,7 +77,7 @@ void BatchLoader::run() {
         if (stop_) return;
       }
       auto batch = assemble(*store_, batches_[i], augment_, pinned_);
-      if (foresee_) foresee_(batch);
+      if (prefetch_) prefetch_(batch);
       {
         std::lock_guard lock(mutex_);
         ready_ = std::move(batch);

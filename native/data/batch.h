@@ -42,10 +42,10 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
 
 class BatchLoader {
  public:
-  // Serves `batches` (see in_batches) from number `first` on. `foresee` sees each of them on the loader's thread, while the
+  // Serves `batches` (see in_batches) from number `first` on. `prefetch` sees each of them on the loader's thread, while the
   // consumer is still at the one before.
   BatchLoader(std::shared_ptr<const Store> store, std::vector<std::vector<std::int64_t>> batches, Augmenter augment = {},
-              std::size_t first = 0, bool pinned = false, std::function<void(const Batch&)> foresee = {});
+              std::size_t first = 0, bool pinned = false, std::function<void(const Batch&)> prefetch = {});
   ~BatchLoader();  // stops and joins, also with batches left
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
@@ -61,7 +61,7 @@ class BatchLoader {
   Augmenter augment_;
   std::size_t first_;
   bool pinned_;
-  std::function<void(const Batch&)> foresee_;
+  std::function<void(const Batch&)> prefetch_;
 
   std::mutex mutex_;
   std::condition_variable changed_;

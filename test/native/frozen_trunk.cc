@@ -75,7 +75,7 @@ void check_turns(test::Checks& checks, cache::Trunk trunk, device::Precision pre
   std::int64_t pictures = 0;
   for (std::uint64_t epoch = 0; epoch < 100; ++epoch) {
     const auto batch = data::assemble(*store, {0, 1, 2}, augment::augmenter(3, epoch));
-    kept.foresee(batch);
+    kept.prefetch(batch);
     const auto features = kept(batch, control);
     same = same && features.equal(computed(batch, control));
     no_graph = no_graph && !features.requires_grad();
