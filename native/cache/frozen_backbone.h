@@ -57,7 +57,7 @@ class FrozenTrunk {
   std::shared_ptr<FeatureFile> file();
   std::string key() const;
   std::int64_t bits_version() const;
-  void keep(FeatureFile& file, const Print& print, const at::Tensor& features);
+  void keep(FeatureFile& file, const ContentHash& hash, const at::Tensor& features);
 
   model::CellSam& model_;
   TrunkSetting setting_;

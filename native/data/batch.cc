@@ -26,7 +26,7 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
     // memcpy and not copy_: the loader's thread must not raise a second pool of OpenMP threads beside the trainer's.
     auto* const pixels = batch.images.select(0, i).data_ptr();
     std::memcpy(pixels, image.contiguous().data_ptr(), image.nbytes());
-    batch.prints.push_back(print_of(pixels, image.nbytes()));
+    batch.hashes.push_back(content_hash(pixels, image.nbytes()));
     const auto target = batch.labels.select(0, i);
     std::memcpy(target.data_ptr(), labels.contiguous().data_ptr(), labels.nbytes());
     batch.instances.push_back(find_instances(target));

@@ -22,12 +22,12 @@
 namespace cellsam::data {
 
 struct Batch {
-  at::Tensor images;                  // u8 [B,3,T,T]
-  at::Tensor labels;                  // i32 [B,T,T]
-  std::vector<Instances> instances;   // B, from the (augmented) labels
-  std::vector<std::int64_t> indices;  // B, tiles of the store
-  std::vector<Print> prints = {};     // B, of the images as they are here
-  bool recurs = true;                 // these images come again, in another epoch or run; the augmentation may be endless
+  at::Tensor images;                     // u8 [B,3,T,T]
+  at::Tensor labels;                     // i32 [B,T,T]
+  std::vector<Instances> instances;      // B, from the (augmented) labels
+  std::vector<std::int64_t> indices;     // B, tiles of the store
+  std::vector<ContentHash> hashes = {};  // B, of the images as they are here
+  bool recurs = true;                    // these images come again, in another epoch or run; the augmentation may be endless
 };
 
 // Changes image [3,T,T] and labels [T,T] of tile number `sample` in the same way; `valid` is the top, left, height and width of
