@@ -78,7 +78,7 @@ at::Tensor FrozenTrunk::operator()(const data::Batch& batch, const Control& cont
     }
     ++counts_.computed;
     features.push_back(run_trunk(model_, setting_, batch.images.narrow(0, i, 1)).squeeze(0).to(dtype_).contiguous());
-    if (file && batch.recurs) keep(*file, hash, features.back());
+    if (file && batch.cacheable) keep(*file, hash, features.back());
   }
   const auto together = features.size() == 1 ? features[0].unsqueeze(0) : at::stack(features);
   return setting_.precision == device::Precision::fp32 ? together.to(at::kFloat) : together;
@@ -132,7 +132,7 @@ std::string FrozenTrunk::key() const {
   std::ostringstream text;
   text << "features " << kKeyFormat << "\npackage " << options_.version << "\ntorch " << TORCH_VERSION  //
        << "\ninput " << (setting_.trunk == Trunk::Body ? "detector" : "encoder")                        //
-       << ' ' << (setting_.generation == data::Generation::Adv ? "adv" : "plain")                       //
+       << ' ' << (setting_.preprocessing == data::Preprocessing::Adv ? "adv" : "plain")                 //
        << "\nsize " << size.image_size << ' ' << size.patch << ' ' << size.heads << ' ' << size.window << ' ';
   for (auto block : size.global_blocks) text << ' ' << block;
   text << "\nprecision " << (setting_.precision == device::Precision::bf16 ? "bf16" : "fp32")  //

@@ -27,7 +27,7 @@ struct Batch {
   std::vector<Instances> instances;      // B, from the (augmented) labels
   std::vector<std::int64_t> indices;     // B, tiles of the store
   std::vector<ContentHash> hashes = {};  // B, of the images as they are here
-  bool recurs = true;                    // these images come again, in another epoch or run; the augmentation may be endless
+  bool cacheable = true;                 // the same images come again in other epochs or runs; not so with endless augmentation
 };
 
 // Changes image [3,T,T] and labels [T,T] of tile number `sample` in the same way; `valid` is the top, left, height and width of

@@ -96,11 +96,11 @@ class Stage {
 // What a stage works on. The model outlives the stage.
 struct StageContext {
   model::CellSam& model;
-  data::Generation generation;  // which preprocessing the weights expect
+  data::Preprocessing preprocessing;  // which preprocessing the weights expect
   at::Device device;
   device::Precision precision;
 
-  cache::TrunkSetting of(cache::Trunk trunk) const { return {trunk, generation, device, precision}; }
+  cache::TrunkSetting of(cache::Trunk trunk) const { return {trunk, preprocessing, device, precision}; }
 };
 
 // Stage 1: the detector. Reads stage1_type, head_scope, the loss and matching weights.

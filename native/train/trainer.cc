@@ -148,7 +148,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
       break;
     }
     auto batch = loader.next().value();
-    batch.recurs = !endless;
+    batch.cacheable = !endless;
     lr = learning_rate();
     const LossQueue::Step step{step_, batch.indices, lr};
     const auto scale = 1.0 / static_cast<double>(group_length(step_));
@@ -208,7 +208,7 @@ std::optional<NonFiniteOrigin> Trainer::find_origin(const Place& place, const Lo
   try {
     auto batch =
         data::assemble(*place.request.store, step.indices, place.training ? augmenter(place.request) : data::Augmenter());
-    batch.recurs = false;
+    batch.cacheable = false;
     if (place.training) {
       stage_->train_batch(batch, 1.0, {seed_, place.request.epoch}, place.control);
     } else {
