@@ -50,7 +50,7 @@ class ModelSession final : public Session {
     }
     model_->to(device_);
     model_->eval();
-    // Nothing trains until a stage begins, and the trunks keep packed copies of frozen weights alone.
+    // Nothing trains until a stage begins, and the backbones keep packed copies of frozen weights alone.
     for (auto& [name, parameter] : model_->unique_parameters()) parameter.set_requires_grad(false);
   }
 
@@ -151,7 +151,7 @@ class ModelSession final : public Session {
     if (number == 1) {
       stage = train::open_detector_stage(context, options);
     } else if (number == 2) {
-      stage = train::open_segmenter_stage(context, options);
+      stage = train::open_mask_stage(context, options);
     } else {
       throw Error("ERR_INVALID_ARGUMENT", "begin_stage: stage must be 1 or 2");
     }
@@ -226,7 +226,8 @@ class ModelSession final : public Session {
       throw Error("ERR_INVALID_ARGUMENT",
                   "transfer_weights: to must be \"image_encoder\" or \"cellfinder\", not \"" + to + "\"");
     }
-    return Dict{{"tensors", cache::copy_trunk(model_, to == "cellfinder" ? cache::Trunk::Body : cache::Trunk::Encoder)}};
+    return Dict{
+        {"tensors", cache::copy_backbone(model_, to == "cellfinder" ? cache::Backbone::CellFinder : cache::Backbone::Sam)}};
   }
 
   Value predict(Options& options, Control& control) {
