@@ -1,5 +1,4 @@
 // Features of a frozen trunk against the trunk itself: every flip and turn of a tile, both trunks, both types of numbers.
-// links: kernels ops model loss augment data optim metric weights infer device cache train engine
 #include <ATen/ATen.h>
 
 #include <map>
@@ -7,9 +6,12 @@
 #include "augment/augment.h"
 #include "cache/frozen_backbone.h"
 #include "data/batch.h"
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::frozen_trunk_program {
+
 using cache::Trunk;
 using device::Precision;
 
@@ -162,7 +164,7 @@ void check_keys(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(frozen_trunk) {
   test::Checks checks("frozen_trunk");
   at::set_num_threads(1);
   check_turns(checks, cache::Trunk::Encoder, device::Precision::fp32, "auto", "SAM's trunk");
@@ -172,3 +174,5 @@ int main() {
   check_keys(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::frozen_trunk_program
