@@ -40,7 +40,7 @@ export const writeSearchReport = later(async () => (await import("./report/searc
 export const evaluateFolders = later(async () => (await import("./evaluation/folders.js")).evaluateFolders);
 export const evaluateWeights = later(async () => (await import("./evaluation/folders.js")).evaluateWeights);
 export const finetune = later(async () => (await import("./python/finetune.js")).finetune);
-export const planExperiment = later(async () => (await import("./plan/plan.js")).planExperiment);
+export const planExperiment = later(async () => (await import("./plan/experiment.js")).planExperiment);
 export const predictFolder = later(async () => (await import("./predict/folder.js")).predictFolder);
 export const openPredictor = later(async () => (await import("./predict/predictor.js")).openPredictor);
 export const openSession = later(async () => (await import("./engine/session.js")).openSession);
