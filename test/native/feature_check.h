@@ -5,7 +5,8 @@
 #include <string>
 
 #include "cache/feature_file.h"
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
 
 namespace cellsam::test {
 

@@ -1,5 +1,5 @@
 // Features of a frozen backbone against the backbone itself: every flip and turn of a tile, both backbones, both types of
-// numbers. links: kernels ops model loss augment data optim metric weights infer device cache train engine
+// numbers.
 #include <ATen/ATen.h>
 
 #include <map>
@@ -7,9 +7,12 @@
 #include "augment/augment.h"
 #include "cache/frozen_backbone.h"
 #include "data/batch.h"
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::frozen_backbone_program {
+
 using cache::Backbone;
 using device::Precision;
 
@@ -162,7 +165,7 @@ void check_keys(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(frozen_backbone) {
   test::Checks checks("frozen_backbone");
   at::set_num_threads(1);
   check_turns(checks, cache::Backbone::Sam, device::Precision::fp32, "auto", "SAM's backbone");
@@ -172,3 +175,5 @@ int main() {
   check_keys(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::frozen_backbone_program

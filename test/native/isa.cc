@@ -10,8 +10,9 @@
 #include <string>
 
 #include "native/checks.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::isa_program {
 
 namespace {
 
@@ -28,8 +29,8 @@ std::set<std::string> flags() {
 
 }  // namespace
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(isa) {
+  Checks checks("isa");
   const auto has = flags();
   const auto all = [&](std::initializer_list<const char*> names) {
     return std::all_of(names.begin(), names.end(), [&](const char* name) { return has.contains(name); });
@@ -51,5 +52,7 @@ int main() {
     kernels::use_isa(level);
     checks.holds("a wish is granted up to the best", kernels::isa() == std::min(level, kernels::best_isa()));
   }
-  return checks.finish("isa");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::isa_program

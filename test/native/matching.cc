@@ -1,6 +1,5 @@
 // Matching: the float32 costs against float64 with every instruction set, its errors, layers matched on threads of their own
 // against the same without, and the detection loss's own gradients against automatic differentiation.
-// links: kernels loss
 #include <ATen/Parallel.h>
 
 #include "kernels/focal_class_kernel.h"
@@ -8,8 +7,11 @@
 #include "loss/detection.h"
 #include "loss/layer_matcher.h"
 #include "native/checks.h"
+#include "native/gradients.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::matching_program {
+
 using at::Tensor;
 
 namespace {
@@ -251,13 +253,15 @@ void check_boxes(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(matching) {
   at::manual_seed(5);
-  test::Checks checks;
+  Checks checks("matching");
   check_costs(checks);
   check_non_finite(checks);
   check_threads(checks);
   check_class_loss(checks);
   check_boxes(checks);
-  return checks.finish("matching");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::matching_program
