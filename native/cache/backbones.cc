@@ -20,7 +20,7 @@ at::Tensor run_backbone(model::CellSam& model, const BackboneSetting& setting, c
 }
 
 std::int64_t copy_backbone(model::CellSam& model, Backbone to) {
-  const auto state = model->named_state();
+  const auto state = model->state_dict();
   const std::map<std::string, at::Tensor> by_name(state.begin(), state.end());
   const auto encoder = mask_model_prefix(model) + "image_encoder.";
   at::NoGradGuard no_grad;
