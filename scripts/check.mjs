@@ -20,7 +20,7 @@ const nativeArrows = {
   ops: ["kernels"],
   model: ["ops"],
   loss: ["kernels"],
-  augment: [],
+  augment: ["kernels", "data"],
   data: [],
   optim: [],
   metric: [],

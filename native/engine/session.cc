@@ -5,7 +5,7 @@
 #include <map>
 #include <mutex>
 
-#include "base/abandoned.h"
+#include "base/stop_if_abandoned.h"
 #include "base/tensors.h"
 #include "cache/backbones.h"
 #include "data/normalize.h"

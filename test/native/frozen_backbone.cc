@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "augment/augment.h"
+#include "augment/augmentations.h"
 #include "cache/frozen_backbone.h"
 #include "data/batch.h"
 #include "native/checks.h"

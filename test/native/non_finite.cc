@@ -7,7 +7,7 @@
 
 #include "native/checks.h"
 #include "native/program.h"
-#include "optim/adamw.h"
+#include "optim/optimizer.h"
 #include "train/non_finite.h"
 
 namespace cellsam::test::non_finite_program {
