@@ -9,7 +9,7 @@ import { CellsamError } from "../errors.js";
 import type { FolderEvaluation } from "../evaluation/folders.js";
 import type { Evaluation } from "../evaluation/model.js";
 import { type OptimizableMetric, optimizableMetric } from "../evaluation/thresholds.js";
-import { strictJson, writeJson } from "../monitor/json.js";
+import { strictJson, writeJson } from "../files/json.js";
 import { toSnake } from "../spelling.js";
 import { integerFlag, numberFlag } from "./flags.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";

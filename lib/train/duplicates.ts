@@ -5,7 +5,7 @@ import type { CheckedPair } from "../data/check.js";
 import { type DuplicatePair, findDuplicates, type Thumbnail, thumbnail } from "../data/duplicates.js";
 import { pairImage } from "../data/source.js";
 import type { Splits } from "../data/split.js";
-import { fileHash } from "../fileHash.js";
+import { fileHash } from "../files/fileHash.js";
 
 export async function duplicatesOf(
   pairs: readonly CheckedPair[],
