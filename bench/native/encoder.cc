@@ -1,8 +1,8 @@
 // SAM's image encoder: forward for inference, and forward with backward to every weight.
-#include "engine/stage.h"
 #include "fixture.h"
 #include "optim/clip.h"
 #include "row.h"
+#include "train/stage.h"
 
 namespace cellsam::bench {
 namespace {
@@ -43,7 +43,7 @@ class Encoder final : public Row {
     for (auto& parameter : group_.parameters) parameter.mutable_grad().reset();
     at::Tensor answer;
     {
-      engine::Autocast autocast(setting_.device, setting_.precision);
+      device::Autocast autocast(setting_.device, setting_.precision);
       answer = encoder_->forward(image_);
     }
     const auto value = (answer.to(at::kFloat) * cotangent_).sum();

@@ -40,7 +40,7 @@ class Inference final : public Row {
 
  private:
   infer::Prediction predict() {
-    engine::Autocast autocast(setting_.device, setting_.precision);
+    device::Autocast autocast(setting_.device, setting_.precision);
     return infer::predict(model_, image_, options_);
   }
 

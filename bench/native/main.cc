@@ -13,7 +13,7 @@
 #include <fstream>
 #include <iostream>
 
-#include "engine/device_memory.h"
+#include "device/device_memory.h"
 #include "parity/json.h"
 #include "row.h"
 
@@ -101,9 +101,9 @@ class Program {
     const auto name = options.require_text("row");
     const auto maker = makers_.find(name);
     if (maker == makers_.end()) throw Error("ERR_INVALID_ARGUMENT", "there is no row " + name);
-    device_ = engine::parse_device(options.text("device", "cpu"));
-    const Setting setting{options.require_text("folder"), device_, engine::parse_precision(options.text("precision", "fp32"))};
-    engine::prepare_thread(options.integer("threads", 1), /*deterministic=*/false);
+    device_ = device::parse_device(options.text("device", "cpu"));
+    const Setting setting{options.require_text("folder"), device_, device::parse_precision(options.text("precision", "fp32"))};
+    device::prepare_thread(options.integer("threads", 1), /*deterministic=*/false);
     const auto* given = options.value("parameters");
     Options parameters(given != nullptr ? *given : Value(), name);
     if (op == "fixture") {
@@ -143,7 +143,7 @@ class Program {
 
   Value device_memory(const std::string& command) const {
     Options where(Dict{{"device", device_.str()}}, command);
-    return engine::call_device(command, where);
+    return device::call_device(command, where);
   }
 
   Value peak() const {

@@ -9,8 +9,8 @@
 #include <string>
 
 #include "base/options.h"
+#include "device/device.h"
 #include "engine.h"
-#include "engine/device.h"
 
 namespace cellsam::bench {
 
@@ -18,7 +18,7 @@ namespace cellsam::bench {
 struct Setting {
   std::string folder;
   at::Device device = at::kCPU;
-  engine::Precision precision = engine::Precision::fp32;
+  device::Precision precision = device::Precision::fp32;
 };
 
 class Row {

@@ -1,11 +1,11 @@
 // A training step of either stage on one tile: the stage's own `learn`, then clipping and the optimiser, as the trainer runs
 // them.
 #include "data/preprocess.h"
-#include "engine/stage.h"
 #include "fixture.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
 #include "row.h"
+#include "train/stage.h"
 
 namespace cellsam::bench {
 namespace {
@@ -16,7 +16,7 @@ struct NobodyStops final : Control {
   void emit(Value) override {}
 };
 
-using OpenStage = std::unique_ptr<engine::Stage> (*)(const engine::StageContext&, Options&);
+using OpenStage = std::unique_ptr<train::Stage> (*)(const train::StageContext&, Options&);
 
 class Step final : public Row {
  public:
@@ -49,7 +49,7 @@ class Step final : public Row {
  private:
   model::CellSam model_;
   data::Batch batch_;
-  std::unique_ptr<engine::Stage> stage_;
+  std::unique_ptr<train::Stage> stage_;
   std::optional<optim::Optimizer> optimizer_;
   NobodyStops control_;
 };
@@ -94,7 +94,7 @@ std::unique_ptr<Row> open_segmenter(const Setting& setting, Options& parameters)
   Dict options;
   keep_features(setting, parameters, options);
   if (const auto chunk = parameters.integer("chunk", 0); chunk > 0) options["prompt_chunk"] = chunk;
-  return std::make_unique<Step>(setting, size, engine::open_segmenter_stage, options);
+  return std::make_unique<Step>(setting, size, train::open_segmenter_stage, options);
 }
 
 void write_detector_fixture(const Setting& setting, Options& parameters) {
@@ -113,7 +113,7 @@ std::unique_ptr<Row> open_detector(const Setting& setting, Options& parameters) 
   for (const char* name : {"tile", "cells"}) parameters.integer(name, 0);
   Dict options{{"freeze_backbone", !parameters.flag("trains_trunk", false)}};
   keep_features(setting, parameters, options);
-  return std::make_unique<Step>(setting, size, engine::open_detector_stage, options);
+  return std::make_unique<Step>(setting, size, train::open_detector_stage, options);
 }
 
 }  // namespace

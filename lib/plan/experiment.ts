@@ -69,7 +69,7 @@ export async function planExperiment(input: ExperimentInput, options: PlanOption
   return plan;
 }
 
-/** Without a limit of its own, the cache takes a fifth of the free disk and 64 GB at most; native/engine/feature_folder.cc. */
+/** Without a limit of its own, the cache takes a fifth of the free disk and 64 GB at most; native/cache/feature_folder.cc. */
 function forecastFeatures(config: ExperimentConfig, { tiles, splits, disk }: Plan): number | null {
   const wanted = featureBytes(config, tiles.count, splits.length);
   if (wanted === null || config.featureCacheGb !== null) return wanted;

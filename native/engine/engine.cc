@@ -5,11 +5,11 @@
 #include <atomic>
 
 #include "base/options.h"
+#include "device/cuda_library.h"
+#include "device/device.h"
+#include "device/device_memory.h"
 #include "engine.h"
 #include "engine/candidates.h"
-#include "engine/cuda_library.h"
-#include "engine/device.h"
-#include "engine/device_memory.h"
 #include "engine/losses.h"
 #include "engine/metrics.h"
 #include "engine/session.h"
@@ -26,7 +26,7 @@ auto translated(Body body) {
   } catch (const Error&) {
     throw;
   } catch (const c10::Error& error) {
-    if (is_out_of_memory(error)) {
+    if (device::is_out_of_memory(error)) {
       throw Error("ERR_OUT_OF_MEMORY", std::string("out of memory; lower batch_size, prompt_chunk or the tile size. ") +
                                            error.what_without_backtrace());
     }
@@ -56,9 +56,9 @@ class TorchEngine final : public Engine {
   Value call(std::string_view command, const Value& arguments) override {
     return translated([&]() -> Value {
       if (command == "info") {
-        auto info = describe_devices();
+        auto info = device::describe_devices();
         info["live_objects"] = live_sessions.load();
-        info["cuda_kernels"] = describe_cuda_library();
+        info["cuda_kernels"] = device::describe_cuda_library();
         return info;
       }
       if (command == "sizes") {
@@ -66,9 +66,9 @@ class TorchEngine final : public Engine {
         for (const auto& size : model::model_sizes()) sizes.push_back(model::describe(size));
         return sizes;
       }
-      if (is_device_command(command)) {
+      if (device::is_device_command(command)) {
         Options options(arguments, std::string(command));
-        return call_device(command, options);
+        return device::call_device(command, options);
       }
       if (is_loss_command(command)) return call_loss(command, arguments);
       if (is_candidates_command(command)) return call_candidates(command, arguments);
@@ -94,6 +94,6 @@ class TorchEngine final : public Engine {
 extern "C" CELLSAM_API cellsam::Engine* cellsam_engine(int abi) {
   static cellsam::engine::TorchEngine engine;
   if (abi != cellsam::kEngineAbi) return nullptr;
-  cellsam::engine::load_cuda_library();
+  cellsam::device::load_cuda_library();
   return &engine;
 }

@@ -5,18 +5,19 @@
 #include <map>
 #include <mutex>
 
+#include "base/abandoned.h"
 #include "base/tensors.h"
+#include "cache/backbones.h"
 #include "data/normalize.h"
 #include "data/prepare_options.h"
 #include "data/store.h"
+#include "device/device.h"
 #include "engine/candidates.h"
-#include "engine/device.h"
 #include "engine/fingerprint.h"
-#include "engine/stage.h"
-#include "engine/trainer.h"
-#include "engine/trunks.h"
 #include "infer/box_mask_iou.h"
 #include "infer/predict.h"
+#include "train/stage.h"
+#include "train/trainer.h"
 #include "weights/checkpoint.h"
 #include "weights/layout.h"
 #include "weights/pth.h"
@@ -28,8 +29,8 @@ namespace {
 class ModelSession final : public Session {
  public:
   explicit ModelSession(Options& options)
-      : device_(parse_device(options.text("device", "cpu"))),
-        precision_(parse_precision(options.text("precision", "fp32"))),
+      : device_(device::parse_device(options.text("device", "cpu"))),
+        precision_(device::parse_precision(options.text("precision", "fp32"))),
         seed_(static_cast<std::uint64_t>(options.integer("seed", 42))),
         threads_(options.integer("threads", 0)),
         deterministic_(options.flag("deterministic", false)) {
@@ -38,8 +39,8 @@ class ModelSession final : public Session {
     const auto size = model::model_size(name, overrides != nullptr ? *overrides : Value());
     const auto generation = data::parse_generation(options.text("generation", "plain"));
     options.done();
-    const CoreShare share(threads_);
-    prepare_thread(share.threads(), deterministic_);
+    const device::CoreShare share(threads_);
+    device::prepare_thread(share.threads(), deterministic_);
     {
       // The weights are drawn from torch's one global generator: sessions that open at the same time must not share its draws.
       static std::mutex generator;
@@ -75,8 +76,8 @@ class ModelSession final : public Session {
     };
     const auto method = methods.find(command);
     if (method == methods.end()) throw Error("ERR_INVALID_ARGUMENT", "unknown session command " + std::string(command));
-    const CoreShare share(threads_);
-    prepare_thread(share.threads(), deterministic_);
+    const device::CoreShare share(threads_);
+    device::prepare_thread(share.threads(), deterministic_);
     Options options(arguments, std::string(command));
     return (this->*method->second)(options, control);
   }
@@ -143,19 +144,19 @@ class ModelSession final : public Session {
 
   Value begin_stage(Options& options, Control&) {
     const auto number = options.require_integer("stage");
-    const auto trainer_options = read_trainer_options(options);
+    const auto trainer_options = train::read_trainer_options(options);
     trainer_.reset();  // opening a stage changes what is trainable, also when it fails
-    const StageContext context{model_, generation(), device_, precision_};
-    std::unique_ptr<Stage> stage;
+    const train::StageContext context{model_, generation(), device_, precision_};
+    std::unique_ptr<train::Stage> stage;
     if (number == 1) {
-      stage = open_detector_stage(context, options);
+      stage = train::open_detector_stage(context, options);
     } else if (number == 2) {
-      stage = open_segmenter_stage(context, options);
+      stage = train::open_segmenter_stage(context, options);
     } else {
       throw Error("ERR_INVALID_ARGUMENT", "begin_stage: stage must be 1 or 2");
     }
     options.done();
-    trainer_ = std::make_unique<Trainer>(std::move(stage), trainer_options, seed_);
+    trainer_ = std::make_unique<train::Trainer>(std::move(stage), trainer_options, seed_);
     return trainer_->describe();
   }
 
@@ -225,7 +226,7 @@ class ModelSession final : public Session {
       throw Error("ERR_INVALID_ARGUMENT",
                   "transfer_weights: to must be \"image_encoder\" or \"cellfinder\", not \"" + to + "\"");
     }
-    return Dict{{"tensors", copy_trunk(model_, to == "cellfinder" ? Trunk::Body : Trunk::Encoder)}};
+    return Dict{{"tensors", cache::copy_trunk(model_, to == "cellfinder" ? cache::Trunk::Body : cache::Trunk::Encoder)}};
   }
 
   Value predict(Options& options, Control& control) {
@@ -235,7 +236,7 @@ class ModelSession final : public Session {
     options.done();
     predict_options.generation = generation();
     at::NoGradGuard no_grad;
-    Autocast autocast(device_, precision_);
+    device::Autocast autocast(device_, precision_);
     const auto given = boxes != nullptr ? std::optional(to_tensor(*boxes).to(at::kFloat)) : std::nullopt;
     const auto prediction = infer::predict(model_, image, predict_options, given, cancelled_by(control));
     return to_value(prediction);
@@ -253,7 +254,7 @@ class ModelSession final : public Session {
     }
     predict_options.generation = generation();
     at::NoGradGuard no_grad;
-    Autocast autocast(device_, precision_);
+    device::Autocast autocast(device_, precision_);
     return to_value(infer::find_candidates(model_, image, predict_options, limits, cancelled_by(control)));
   }
 
@@ -264,7 +265,7 @@ class ModelSession final : public Session {
     options.done();
     predict_options.generation = generation();
     at::NoGradGuard no_grad;
-    Autocast autocast(device_, precision_);
+    device::Autocast autocast(device_, precision_);
     const auto result = infer::box_mask_iou(model_, image, labels, predict_options, cancelled_by(control));
     return Dict{{"ids", to_array(result.ids)}, {"ious", to_array(result.ious.to(at::kDouble))}};
   }
@@ -289,8 +290,8 @@ class ModelSession final : public Session {
     return data::prepare_image(options.require_array("image"), prepare);
   }
 
-  EpochRequest read_request(Options& options) {
-    EpochRequest request;
+  train::EpochRequest read_request(Options& options) {
+    train::EpochRequest request;
     request.store = open_store(options.require_text("store"));
     request.batch_size = options.integer("batch_size", 1);
     if (request.batch_size < 1) throw Error("ERR_INVALID_ARGUMENT", "batch_size must be at least 1");
@@ -310,18 +311,18 @@ class ModelSession final : public Session {
     return store_;
   }
 
-  Trainer& trainer() {
+  train::Trainer& trainer() {
     if (!trainer_) throw Error("ERR_STATE", "no stage is open: call begin_stage first");
     return *trainer_;
   }
 
   at::Device device_;
-  Precision precision_;
+  device::Precision precision_;
   std::uint64_t seed_;
   std::int64_t threads_;
   bool deterministic_;
   model::CellSam model_{nullptr};
-  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<train::Trainer> trainer_;
   std::shared_ptr<const data::Store> store_;
   std::string store_path_;
 };

@@ -3,7 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "loss/prompts.h"
+#include "loss/mask_inputs.h"
 
 namespace cellsam::loss {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine.h"
-#include "loss/cost_kernel.h"
+#include "kernels/match_cost_kernel.h"
 #include "loss/hungarian.h"
 
 namespace cellsam::loss {
@@ -48,7 +48,7 @@ class CheapestColumns {
     lists_.resize(static_cast<std::size_t>(rows));
     found_.resize(static_cast<std::size_t>(columns) + 1);
     entries_.reserve(static_cast<std::size_t>(rows) * kRoom);
-    std::array<Number, kStrides> minima;
+    std::array<Number, kernels::kStrides> minima;
     for (std::int64_t row = 0; row < rows; ++row) {
       const auto found = costs_.row(row, minima.data());
       if (!found.finite) require_finite(found.costs, row, columns_);
@@ -62,7 +62,7 @@ class CheapestColumns {
 
   // Makes the list of `row` at least four times as long, or complete. What it held stays at its front.
   void grow(std::int64_t row) {
-    std::array<Number, kStrides> minima;
+    std::array<Number, kernels::kStrides> minima;
     const auto* costs = costs_.row(row, minima.data()).costs;
     const auto wanted = static_cast<std::int64_t>(4 * lists_[row].size);
     auto bound = kInfinity;
@@ -81,17 +81,18 @@ class CheapestColumns {
 
   // A cost that at least 8 columns do not exceed, 22 in the mean if the cheapest fall into strides at random: the largest of
   // what the cheapest column of each eighth costs.
-  static Number first_bound(const std::array<Number, kStrides>& minima) {
+  static Number first_bound(const std::array<Number, kernels::kStrides>& minima) {
     std::array<Number, kParts> least;
     std::copy_n(minima.begin(), kParts, least.begin());
-    for (std::int64_t i = kParts; i < kStrides; ++i) least[i % kParts] = std::min(least[i % kParts], minima[i]);
+    for (std::int64_t i = kParts; i < kernels::kStrides; ++i) least[i % kParts] = std::min(least[i % kParts], minima[i]);
     return *std::max_element(least.begin(), least.end());
   }
 
   void collect(List& list, const Number* costs, Number bound) {
     list.first = entries_.size();
     list.bound = bound;
-    const auto found = columns_within(costs, columns_, std::min(bound, std::numeric_limits<Number>::max()), found_.data());
+    const auto found =
+        kernels::columns_within(costs, columns_, std::min(bound, std::numeric_limits<Number>::max()), found_.data());
     for (std::int64_t i = 0; i < found; ++i) entries_.push_back({costs[found_[i]], found_[i]});
     list.size = entries_.size() - list.first;
     std::sort(entries_.begin() + static_cast<std::ptrdiff_t>(list.first), entries_.end());

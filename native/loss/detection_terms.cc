@@ -7,7 +7,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "loss/class_kernel.h"
+#include "kernels/focal_class_kernel.h"
 
 namespace cellsam::loss {
 
@@ -86,7 +86,7 @@ struct Sums {
     for (auto i = layer * pairs; i < (layer + 1) * pairs; ++i) {
       weight[logit_at[i] - first] = static_cast<Number>(alpha < 0 ? -1 : -alpha);
     }
-    return class_loss(logits + first, weight.data(), count, scale, of_logits + first);
+    return kernels::class_loss(logits + first, weight.data(), count, scale, of_logits + first);
   }
 
   // L1 and 1 - GIoU of the matched boxes.

@@ -14,7 +14,7 @@
 
 #include "base/parallel.h"
 #include "engine.h"
-#include "loss/match_problem.h"
+#include "loss/match_task.h"
 
 namespace cellsam::loss {
 

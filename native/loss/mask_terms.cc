@@ -8,7 +8,7 @@
 
 #include "base/axis_taps.h"
 #include "base/parallel.h"
-#include "loss/mask_kernel.h"
+#include "kernels/mask_loss_kernel.h"
 
 namespace cellsam::loss {
 
@@ -55,7 +55,7 @@ MaskTerms compute(const UpsampledMasks& masks, const MaskLossOptions& options, b
   const auto counted = static_cast<double>(std::max<std::int64_t>(1, counts.counted));
   const bool has_alpha = options.focal_alpha >= 0;
 
-  MaskTask<Number> plan{};
+  kernels::MaskTask<Number> plan{};
   plan.rows = rows.view();
   plan.columns = columns.view();
   plan.labels = labels.const_data_ptr<std::int32_t>();
@@ -83,7 +83,7 @@ MaskTerms compute(const UpsampledMasks& masks, const MaskLossOptions& options, b
   const auto* logit = logits.template const_data_ptr<Number>();
   const auto* id = ids.const_data_ptr<std::int32_t>();
   const auto pixels = logits.size(1) * logits.size(2);
-  const auto kernel = mask_kernel<Number>(isa());
+  const auto kernel = kernels::mask_kernel<Number>(kernels::isa());
   parallel_for(0, n, 1, [&](std::int64_t begin, std::int64_t end) {
     auto task = plan;
     task.gradient = gradient;

@@ -29,7 +29,7 @@ struct MaskTerms {
 };
 
 // For logits on the CPU. One prompt per task on the CPU threads; each prompt's bits depend on its own input and on the
-// instruction set in use (base/isa.h), not on the threads. Float64 logits are computed in float64.
+// instruction set in use (kernels/isa.h), not on the threads. Float64 logits are computed in float64.
 MaskTerms mask_terms(const UpsampledMasks& masks, const MaskLossOptions& options, bool needs_gradient);
 
 }  // namespace cellsam::loss

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "loss/match_problem.h"
+#include "loss/match_task.h"
 
 namespace cellsam::loss {
 

@@ -9,7 +9,7 @@
 
 #include "engine.h"
 #include "loss/cuda_mask_terms.h"
-#include "loss/prompts.h"
+#include "loss/mask_inputs.h"
 
 namespace cellsam::loss {
 

@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 #include <torch/nn/init.h>
 
-#include "model/epilogues.h"
-#include "model/fused_attention.h"
 #include "model/local_init.h"
+#include "ops/epilogues.h"
+#include "ops/fused_attention.h"
 
 namespace cellsam::model {
 namespace {
@@ -27,7 +27,7 @@ AnchorFfnImpl::AnchorFfnImpl(const ModelSize& size) {
 }
 
 at::Tensor AnchorFfnImpl::forward(const at::Tensor& x) {
-  return norm_of_sum(x, linear2_->forward(linear1_->forward(x).relu_()), *norm2_);
+  return ops::norm_of_sum(x, linear2_->forward(linear1_->forward(x).relu_()), *norm2_);
 }
 
 QueryAttentionImpl::QueryAttentionImpl(std::int64_t dim, std::int64_t heads) : heads_(heads) {
@@ -44,7 +44,7 @@ at::Tensor QueryAttentionImpl::forward(const at::Tensor& placed, const at::Tenso
   // However the weights fall, they add up to one: of equal values they make that value, and queries and keys get no gradient.
   if (value.size(1) == 1) return out_proj_->forward(what);
   const auto query = project(0, placed), key = project(1, placed);
-  if (can_fuse(what)) return out_proj_->forward(fused_attention(query, key, what, heads_));
+  if (ops::can_fuse(what)) return out_proj_->forward(ops::fused_attention(query, key, what, heads_));
   const auto split = [&](const at::Tensor& x) {  // [B,Q,D] -> [B,heads,Q,d]
     return x.reshape({x.size(0), x.size(1), heads_, -1}).transpose(1, 2);
   };
@@ -62,7 +62,7 @@ at::Tensor AnchorEncoderLayerImpl::forward(const at::Tensor& cells, const CellPo
                                            const std::optional<at::Tensor>& padding) {
   const auto row = cells + position.row, col = cells + position.col;
   const auto mixed = self_attn_->forward(row.flatten(1, 2), col.flatten(1, 2), row, col, cells, padding);
-  return ffn_->forward(norm_of_sum(cells, mixed.reshape(cells.sizes()), *norm1_));
+  return ffn_->forward(ops::norm_of_sum(cells, mixed.reshape(cells.sizes()), *norm1_));
 }
 
 AnchorDecoderLayerImpl::AnchorDecoderLayerImpl(const ModelSize& size) {
@@ -75,10 +75,10 @@ AnchorDecoderLayerImpl::AnchorDecoderLayerImpl(const ModelSize& size) {
 
 at::Tensor AnchorDecoderLayerImpl::forward(at::Tensor queries, const QueryPosition& query_position, const at::Tensor& cells,
                                            const CellPosition& cell_position, const std::optional<at::Tensor>& padding) {
-  queries = norm_of_sum(queries, self_attn_->forward(queries + query_position.plane, queries), *norm2_);
+  queries = ops::norm_of_sum(queries, self_attn_->forward(queries + query_position.plane, queries), *norm2_);
   const auto seen = cross_attn_->forward(queries + query_position.row, queries + query_position.col, cells + cell_position.row,
                                          cells + cell_position.col, cells, padding);
-  return ffn_->forward(norm_of_sum(queries, seen, *norm1_));
+  return ffn_->forward(ops::norm_of_sum(queries, seen, *norm1_));
 }
 
 }  // namespace cellsam::model

@@ -9,7 +9,7 @@
 
 #include "base/autocast.h"
 #include "model/layer_norm_2d.h"
-#include "model/upscaled_masks.h"
+#include "ops/upscaled_masks.h"
 
 namespace cellsam::model {
 namespace {
@@ -76,7 +76,7 @@ Masks MaskDecoderImpl::predict(const at::Tensor& image_embeddings, const at::Ten
   return with_quality(logits.reshape({sparse.size(0), count, upscaled.size(2), upscaled.size(3)}), mixed.tokens, first, count);
 }
 
-CellWeights MaskDecoderImpl::cell_weights() {
+ops::CellWeights MaskDecoderImpl::cell_weights() {
   auto weights = transformer_->cell_weights();
   const auto& up = *output_upscaling_[0]->as<torch::nn::ConvTranspose2d>();
   weights.up = {up.weight.permute({2, 3, 1, 0}).flatten(0, 2), up.bias.repeat({4})};
@@ -89,7 +89,7 @@ SharedImages MaskDecoderImpl::share(const at::Tensor& image_embeddings, const at
   const auto weights = cell_weights();
   const auto position = image_position.flatten(2)[0];
   const auto images = image_embeddings.flatten(2) + dense.view({1, -1, 1});
-  return {weights, position_maps(weights, position), image_maps(weights, images, position), image_embeddings.size(2),
+  return {weights, ops::position_maps(weights, position), ops::image_maps(weights, images, position), image_embeddings.size(2),
           image_embeddings.size(3)};
 }
 
@@ -107,7 +107,7 @@ Masks MaskDecoderImpl::forward(const SharedImages& images, const std::vector<std
   const bool half = bf16_autocast(sparse.device().type());
   const PlainOnCpu plain(sparse);
   const std::int64_t first = multimask ? 1 : 0, count = multimask ? num_multimask_ : 1;
-  std::vector<PromptedImage> prompted;
+  std::vector<ops::PromptedImage> prompted;
   for (const auto row : rows) {
     prompted.emplace_back(images.weights, images.images[static_cast<std::size_t>(row)], images.position);
   }
@@ -115,10 +115,10 @@ Masks MaskDecoderImpl::forward(const SharedImages& images, const std::vector<std
   const auto masks = filters(tokens, first, count).split_with_sizes(counts);
   const auto& norm = *output_upscaling_[1]->as<LayerNorm2d>();
   const auto& twice = *output_upscaling_[3]->as<torch::nn::ConvTranspose2d>();
-  const UpscaleWeights end{norm.weight, norm.bias, twice.weight.permute({2, 3, 1, 0}).flatten(0, 2), twice.bias};
+  const ops::UpscaleWeights end{norm.weight, norm.bias, twice.weight.permute({2, 3, 1, 0}).flatten(0, 2), twice.bias};
   std::vector<at::Tensor> logits;
   for (std::size_t i = 0; i < prompted.size(); ++i) {
-    logits.push_back(upscaled_masks(prompted[i].upscaled(), masks[i], end, half));
+    logits.push_back(ops::upscaled_masks(prompted[i].upscaled(), masks[i], end, half));
   }
   // [N,M,4,4,rows*columns]: each step of upscaling split a cell in rows and columns of two
   const auto split = at::cat(logits).view({sparse.size(0), count, 2, 2, 2, 2, images.rows, images.columns});

@@ -21,9 +21,9 @@ struct Masks {
 
 // Images as their prompts share them: made once, read by any number of chunks of prompts.
 struct SharedImages {
-  CellWeights weights;
-  PositionMaps position;
-  std::vector<ImageMaps> images;
+  ops::CellWeights weights;
+  ops::PositionMaps position;
+  std::vector<ops::ImageMaps> images;
   std::int64_t rows, columns;  // of cells
 
   std::vector<at::Tensor*> derived();  // all that was computed, of images or weights
@@ -54,7 +54,7 @@ class MaskDecoderImpl : public torch::nn::Module {
   at::Tensor all_tokens(const at::Tensor& sparse) const;                                 // [N,1+masks+k,C]
   at::Tensor filters(const at::Tensor& tokens, std::int64_t first, std::int64_t count);  // [N,count,C/8]
   Masks with_quality(at::Tensor logits, const at::Tensor& tokens, std::int64_t first, std::int64_t count);
-  CellWeights cell_weights();
+  ops::CellWeights cell_weights();
 
   std::int64_t num_multimask_;
   TwoWayTransformer transformer_{nullptr};

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "model/epilogues.h"
+#include "ops/epilogues.h"
 
 namespace cellsam::model {
 
@@ -32,7 +32,7 @@ FeedForwardImpl::FeedForwardImpl(std::int64_t dim, std::int64_t hidden, Activati
 
 at::Tensor FeedForwardImpl::forward(const at::Tensor& x) {
   if (activation_ == Activation::relu) return cast_lin2_.forward(*lin2_, at::relu(cast_lin1_.forward(*lin1_, x)));
-  if (at::GradMode::is_enabled()) return gelu_linear(cast_lin1_.forward(*lin1_, x), *lin2_, cast_lin2_);
+  if (at::GradMode::is_enabled()) return ops::gelu_linear(cast_lin1_.forward(*lin1_, x), *lin2_, cast_lin2_);
   return cast_lin2_.forward(*lin2_, cast_lin1_.forward_gelu(*lin1_, x));
 }
 

@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "model/frozen_linear.h"
+#include "ops/frozen_linear.h"
 
 namespace cellsam::model {
 
@@ -37,7 +37,7 @@ class FeedForwardImpl : public torch::nn::Module {
  private:
   Activation activation_;
   torch::nn::Linear lin1_{nullptr}, lin2_{nullptr};
-  FrozenLinear cast_lin1_, cast_lin2_;
+  ops::FrozenLinear cast_lin1_, cast_lin2_;
 };
 TORCH_MODULE(FeedForward);
 

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <limits>
 
-#include "model/cuda_row_column.h"
-#include "model/fused_attention.h"
 #include "model/local_init.h"
+#include "ops/cuda_row_column.h"
+#include "ops/fused_attention.h"
 
 namespace cellsam::model {
 namespace {
@@ -62,10 +62,10 @@ at::Tensor RowColumnAttentionImpl::forward(const at::Tensor& query_row, const at
   const auto column_key = project(2, key_row.mean(1)), row_key = project(3, key_col.mean(2));
   const auto values = project(4, value);
   at::Tensor mixed;
-  if (can_fuse(values)) {
-    mixed = fused_row_column(of_row, of_col, column_key, row_key, values, heads_, padded_columns, padded_rows);
+  if (ops::can_fuse(values)) {
+    mixed = ops::fused_row_column(of_row, of_col, column_key, row_key, values, heads_, padded_columns, padded_rows);
   } else if (values.is_cuda()) {
-    mixed = cuda_row_column(of_row, of_col, column_key, row_key, values, heads_, padded_columns, padded_rows)
+    mixed = ops::cuda_row_column(of_row, of_col, column_key, row_key, values, heads_, padded_columns, padded_rows)
                 .value_or(at::Tensor());
   }
   if (mixed.defined() && taps == nullptr) return out_proj_->forward(mixed);

@@ -27,8 +27,8 @@ TokenAttentionImpl::TokenAttentionImpl(std::int64_t dim, std::int64_t inner, std
   init_zero(k_proj->bias);
 }
 
-CrossAttention TokenAttentionImpl::weights() const {
-  const auto affine = [](const torch::nn::Linear& linear) { return Affine{linear->weight, linear->bias}; };
+ops::CrossAttention TokenAttentionImpl::weights() const {
+  const auto affine = [](const torch::nn::Linear& linear) { return ops::Affine{linear->weight, linear->bias}; };
   return {affine(q_proj), affine(k_proj), affine(v_proj), affine(out_proj)};
 }
 
@@ -103,9 +103,9 @@ TokensAndCells TwoWayTransformerImpl::forward(const at::Tensor& image, const at:
   return state;
 }
 
-CellWeights TwoWayTransformerImpl::cell_weights() const {
+ops::CellWeights TwoWayTransformerImpl::cell_weights() const {
   auto &first = layer(0), &second = layer(1);
-  const auto affine = [](const torch::nn::LayerNorm& norm) { return Affine{norm->weight, norm->bias}; };
+  const auto affine = [](const torch::nn::LayerNorm& norm) { return ops::Affine{norm->weight, norm->bias}; };
   return {heads_,
           first.cross_attn_token_to_image->weights(),
           second.cross_attn_token_to_image->weights(),
@@ -118,16 +118,16 @@ CellWeights TwoWayTransformerImpl::cell_weights() const {
           {}};
 }
 
-at::Tensor TwoWayTransformerImpl::forward(std::vector<PromptedImage>& images, const std::vector<std::int64_t>& counts,
+at::Tensor TwoWayTransformerImpl::forward(std::vector<ops::PromptedImage>& images, const std::vector<std::int64_t>& counts,
                                           const at::Tensor& tokens) {
-  const auto read = [&](at::Tensor (PromptedImage::*from)(const at::Tensor&), TokenAttention& attention,
+  const auto read = [&](at::Tensor (ops::PromptedImage::*from)(const at::Tensor&), TokenAttention& attention,
                         const at::Tensor& placed) {
     const auto q = attention->q_proj->forward(placed).split_with_sizes(counts);
     std::vector<at::Tensor> seen;
     for (std::size_t i = 0; i < images.size(); ++i) seen.push_back((images[i].*from)(q[i]));
     return at::cat(seen);
   };
-  const auto write = [&](void (PromptedImage::*to)(const at::Tensor&, const at::Tensor&), TokenAttention& attention,
+  const auto write = [&](void (ops::PromptedImage::*to)(const at::Tensor&, const at::Tensor&), TokenAttention& attention,
                          const at::Tensor& placed, const at::Tensor& state) {
     const auto k = attention->k_proj->forward(placed).split_with_sizes(counts);
     const auto v = attention->v_proj->forward(state).split_with_sizes(counts);
@@ -135,12 +135,12 @@ at::Tensor TwoWayTransformerImpl::forward(std::vector<PromptedImage>& images, co
   };
   auto &first = layer(0), &second = layer(1);
   auto state = first.among_tokens(tokens, tokens);
-  state = first.after_cells(state, read(&PromptedImage::read1, first.cross_attn_token_to_image, state + tokens));
-  write(&PromptedImage::write1, first.cross_attn_image_to_token, state + tokens, state);
+  state = first.after_cells(state, read(&ops::PromptedImage::read1, first.cross_attn_token_to_image, state + tokens));
+  write(&ops::PromptedImage::write1, first.cross_attn_image_to_token, state + tokens, state);
   state = second.among_tokens(state, tokens);
-  state = second.after_cells(state, read(&PromptedImage::read2, second.cross_attn_token_to_image, state + tokens));
-  write(&PromptedImage::write2, second.cross_attn_image_to_token, state + tokens, state);
-  const auto seen = read(&PromptedImage::read3, final_attn_token_to_image_, state + tokens);
+  state = second.after_cells(state, read(&ops::PromptedImage::read2, second.cross_attn_token_to_image, state + tokens));
+  write(&ops::PromptedImage::write2, second.cross_attn_image_to_token, state + tokens, state);
+  const auto seen = read(&ops::PromptedImage::read3, final_attn_token_to_image_, state + tokens);
   return norm_final_attn_->forward(state + final_attn_token_to_image_->out_proj->forward(seen));
 }
 

@@ -10,8 +10,8 @@
 
 #include "model/build.h"
 #include "model/mlp.h"
-#include "model/prompted_image.h"
 #include "model/taps.h"
+#include "ops/factored_image_tokens.h"
 
 namespace cellsam::model {
 
@@ -22,7 +22,7 @@ class TokenAttentionImpl : public torch::nn::Module {
   TokenAttentionImpl(std::int64_t dim, std::int64_t inner, std::int64_t heads, bool local, double gain);
   at::Tensor forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);  // [N,a,C], [N,b,C], [N,b,C] -> [N,a,C]
   at::Tensor mix(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);      // the same before the output projection
-  CrossAttention weights() const;
+  ops::CrossAttention weights() const;
 
   torch::nn::Linear q_proj{nullptr}, k_proj{nullptr}, v_proj{nullptr}, out_proj{nullptr};
 
@@ -66,9 +66,10 @@ class TwoWayTransformerImpl : public torch::nn::Module {
 
   // The same for prompts that share images: `images` with `counts` prompts each, in the order of tokens [N,t,C]. Answers the
   // tokens; the cells stay in `images`. Only for the two layers that SAM has, see `factors`.
-  at::Tensor forward(std::vector<PromptedImage>& images, const std::vector<std::int64_t>& counts, const at::Tensor& tokens);
+  at::Tensor forward(std::vector<ops::PromptedImage>& images, const std::vector<std::int64_t>& counts,
+                     const at::Tensor& tokens);
   bool factors() const { return layers_->size() == 2; }
-  CellWeights cell_weights() const;  // all but `up`
+  ops::CellWeights cell_weights() const;  // all but `up`
 
  private:
   TwoWayLayerImpl& layer(std::size_t index) const { return *layers_->ptr<TwoWayLayerImpl>(index); }

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "model/epilogues.h"
-#include "model/grid_attention.h"
-#include "model/recompute.h"
+#include "ops/epilogues.h"
+#include "ops/grid_attention.h"
+#include "ops/recompute.h"
 
 namespace cellsam::model {
 
@@ -21,7 +21,7 @@ GridAttentionImpl::GridAttentionImpl(std::int64_t dim, std::int64_t heads, std::
 // to, as the bias of qkv, as the weights were trained. So neither linear layer needs rows for them.
 at::Tensor GridAttentionImpl::forward(const at::Tensor& x) {
   const auto qkv = cast_qkv_.forward(*qkv_, x);
-  return cast_proj_.forward(*proj_, grid_attention(qkv, qkv_->bias, rel_pos_h_, rel_pos_w_, heads_, side_));
+  return cast_proj_.forward(*proj_, ops::grid_attention(qkv, qkv_->bias, rel_pos_h_, rel_pos_w_, heads_, side_));
 }
 
 VitBlockImpl::VitBlockImpl(const ModelSize& size, std::int64_t index) : index_(index) {
@@ -37,14 +37,14 @@ VitBlockImpl::VitBlockImpl(const ModelSize& size, std::int64_t index) : index_(i
 
 at::Tensor VitBlockImpl::forward(const at::Tensor& x, Taps* taps) {
   if (!checkpointing_ || taps != nullptr) return compute(x, taps);
-  return recompute([this](const at::Tensor& input) { return compute(input, nullptr); }, x, parameters());
+  return ops::recompute([this](const at::Tensor& input) { return compute(input, nullptr); }, x, parameters());
 }
 
 at::Tensor VitBlockImpl::compute(const at::Tensor& x, Taps* taps) {
-  const auto mixed = attn_->forward(norm_of(x, *norm1_));
+  const auto mixed = attn_->forward(ops::norm_of(x, *norm1_));
   tap(taps, "block" + std::to_string(index_) + ".attn", mixed);
-  const auto [y, normed] = add_norm(x, mixed, *norm2_);
-  const auto out = sum_of(y, mlp_->forward(normed));
+  const auto [y, normed] = ops::add_norm(x, mixed, *norm2_);
+  const auto out = ops::sum_of(y, mlp_->forward(normed));
   tap(taps, "block" + std::to_string(index_), out);
   return out;
 }

@@ -8,9 +8,9 @@
 #include <torch/nn/pimpl.h>
 
 #include "model/build.h"
-#include "model/frozen_linear.h"
 #include "model/mlp.h"
 #include "model/taps.h"
+#include "ops/frozen_linear.h"
 
 namespace cellsam::model {
 
@@ -26,7 +26,7 @@ class GridAttentionImpl : public torch::nn::Module {
   std::int64_t heads_, side_;
   at::Tensor rel_pos_h_, rel_pos_w_;  // [2*side-1,d], row q - k + side - 1, shared by all heads
   torch::nn::Linear qkv_{nullptr}, proj_{nullptr};
-  FrozenLinear cast_qkv_, cast_proj_;
+  ops::FrozenLinear cast_qkv_, cast_proj_;
 };
 TORCH_MODULE(GridAttention);
 

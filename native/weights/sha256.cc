@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstring>
 
-#include "base/isa.h"
+#include "kernels/isa.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -85,7 +85,7 @@ __attribute__((target("sha,sse4.1"))) void compress_sha(std::uint32_t* state, co
 
 void compress(std::uint32_t* state, const std::uint8_t* data, std::size_t blocks) {
 #if defined(__x86_64__)
-  if (has_sha()) return compress_sha(state, data, blocks);
+  if (kernels::has_sha()) return compress_sha(state, data, blocks);
 #endif
   compress_portable(state, data, blocks);
 }

@@ -1,6 +1,5 @@
 // The CUDA kernels of the mask losses, run as host loops over blocks and threads: losses and gradients against the float64
 // losses on a mask that was upsampled by torch.
-// links: loss
 #include "cuda/mask_losses.h"
 
 #include <ATen/ATen.h>
@@ -15,8 +14,10 @@
 #include "loss/mask_loss.h"
 #include "loss/upsampled_mask_loss.h"
 #include "native/checks.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::cuda_mask_losses_program {
+
 using namespace cellsam::cuda;
 using at::Tensor;
 
@@ -126,7 +127,7 @@ Answer reference(const Case& c, const Scene& scene) {
   return {at::stack({loss.focal, loss.dice, loss.boundary, iou}, 1).detach(), leaf.grad()};
 }
 
-void check_case(test::Checks& checks, const Case& c) {
+void check_case(Checks& checks, const Case& c) {
   const auto scene = scene_of(c);
   const auto got = kernels(c, scene, true), plain = kernels(c, scene, false), wanted = reference(c, scene);
   const std::string name = c.name;
@@ -157,7 +158,7 @@ std::tuple<Tensor, Tensor> mask_losses_on_host(const Tensor& logits, const Tenso
 }
 
 // The way from the engine to the operator: its signature, the order of what it takes and gives.
-void check_operator(test::Checks& checks, const loss::MaskLossOptions& options) {
+void check_operator(Checks& checks, const loss::MaskLossOptions& options) {
   const auto scene = scene_of({"", 32, 32, 128, 128, 64, 64, {}, true});
   const auto leaf = scene.logits.clone().requires_grad_(true);
   const loss::UpsampledMasks masks{leaf, scene.labels, scene.ids, 128, -1, kMaskLogit};
@@ -176,7 +177,7 @@ void check_operator(test::Checks& checks, const loss::MaskLossOptions& options) 
 }
 
 // A logit that is not finite reaches every loss of its prompt, and no other prompt.
-void check_not_finite(test::Checks& checks, float logit) {
+void check_not_finite(Checks& checks, float logit) {
   const Case c{"", 32, 32, 128, 128, 64, 64};
   auto scene = scene_of(c);
   scene.labels.fill_(1);  // infinity is right everywhere for prompt 0, of id 1
@@ -194,8 +195,8 @@ void check_not_finite(test::Checks& checks, float logit) {
 TORCH_LIBRARY_FRAGMENT(cellsam_cuda, library) { library.def(kMaskLossSchema); }
 TORCH_LIBRARY_IMPL(cellsam_cuda, CPU, library) { library.impl("mask_losses", TORCH_FN(mask_losses_on_host)); }
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(cuda_mask_losses) {
+  Checks checks("cuda_mask_losses");
   check_case(checks, {"twice the size by way of four times", 32, 32, 128, 128, 64, 64});
   check_case(checks, {"more tiles than one, uneven", 40, 40, 160, 160, 80, 80});
   check_case(checks, {"an odd ratio", 24, 24, 96, 96, 77, 77});
@@ -222,5 +223,7 @@ int main() {
   MaskLossArguments a;
   const auto wide = make_axis(4, 16, 2000);
   checks.holds("a ratio that no tile holds is refused", !plan_tiles(a, wide, wide, kSharedLimit));
-  return checks.finish("cuda_mask_losses");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::cuda_mask_losses_program

@@ -1,6 +1,5 @@
 // The CUDA kernels of row-column attention, run as host loops over blocks and threads: values and every gradient against the
 // definition in float64, and the way from the model to the operators.
-// links: model
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
@@ -12,11 +11,13 @@
 
 #include "cuda/row_column_grad.h"
 #include "cuda/row_column_tensors.h"
-#include "model/cuda_row_column.h"
-#include "model/lane_kernels.h"
+#include "kernels/attention_kernels.h"
 #include "native/checks.h"
+#include "native/program.h"
+#include "ops/cuda_row_column.h"
 
-namespace cellsam::test {
+namespace cellsam::test::cuda_row_column_program {
+
 namespace {
 
 using namespace cellsam::cuda;
@@ -153,7 +154,7 @@ Tensor definition(const Tensors& x, const Shape& s, const Hidden& hidden) {
 }
 
 Tensor kernels(const Tensors& x, const Shape& s, const Hidden& hidden) {
-  return model::cuda_row_column(x[0], x[1], x[2], x[3], x[4], s.heads, hidden.columns, hidden.rows).value();
+  return ops::cuda_row_column(x[0], x[1], x[2], x[3], x[4], s.heads, hidden.columns, hidden.rows).value();
 }
 
 using Function = Tensor(const Tensors&, const Shape&, const Hidden&);
@@ -251,8 +252,8 @@ void check_views(Checks& checks) {
 void check_refusals(Checks& checks) {
   const auto taken = [](std::int64_t height, std::int64_t width, std::int64_t dim, at::ScalarType type = at::kFloat) {
     const auto query = at::zeros({1, 2, dim}, type);
-    return model::cuda_row_column(query, query, at::zeros({1, width, dim}, type), at::zeros({1, height, dim}, type),
-                                  at::zeros({1, height, width, dim}, type), 1, std::nullopt, std::nullopt)
+    return ops::cuda_row_column(query, query, at::zeros({1, width, dim}, type), at::zeros({1, height, dim}, type),
+                                at::zeros({1, height, width, dim}, type), 1, std::nullopt, std::nullopt)
         .has_value();
   };
   checks.holds("the largest is taken", taken(64, 64, 64));
@@ -261,9 +262,9 @@ void check_refusals(Checks& checks) {
   checks.holds("larger heads are left to torch", !taken(64, 64, 68));
   checks.holds("heads that are no multiple of four are left to torch", !taken(4, 4, 6));
   checks.holds("float64 is left to torch", !taken(4, 4, 4, at::kDouble));
-  model::lanes::set_enabled(false);
+  kernels::lanes::set_enabled(false);
   checks.holds("switched off", !taken(4, 4, 4));
-  model::lanes::set_enabled(true);
+  kernels::lanes::set_enabled(true);
   RowColumnArguments largest;
   largest.dim = largest.across.keys = largest.down.keys = kRowMost;
   checks.holds("the largest block fits the shared memory of every GPU",
@@ -271,31 +272,32 @@ void check_refusals(Checks& checks) {
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
 TORCH_LIBRARY_FRAGMENT(cellsam_cuda, library) {
   library.def(cellsam::cuda::kRowColumnSchema);
   library.def(cellsam::cuda::kRowColumnBackwardSchema);
 }
 TORCH_LIBRARY_IMPL(cellsam_cuda, CPU, library) {
-  library.impl("row_column", TORCH_FN(cellsam::test::row_column));
-  library.impl("row_column_backward", TORCH_FN(cellsam::test::row_column_backward));
+  library.impl("row_column", TORCH_FN(row_column));
+  library.impl("row_column_backward", TORCH_FN(row_column_backward));
 }
 
-int main() {
+TEST_PROGRAM(cuda_row_column) {
   using namespace cellsam;
   at::manual_seed(7);
-  model::lanes::set_enabled(true);  // whatever the environment says
-  test::Checks checks;
-  test::check_shape(checks, {1, 100, 5, 9, 64, 8, false});
-  test::check_shape(checks, {2, 48, 16, 8, 32, 1, true});
-  test::check_shape(checks, {3, 97, 7, 12, 40, 2, true});
-  test::check_shape(checks, {1, 1, 1, 1, 16, 1, false});
-  test::check_shape(checks, {1, 131, 33, 64, 48, 1, false});
-  test::check_shape(checks, {2, 65, 64, 63, 128, 2, true});
-  test::check_rounding(checks);
-  test::check_not_finite(checks);
-  test::check_views(checks);
-  test::check_refusals(checks);
-  return checks.finish("cuda_row_column");
+  kernels::lanes::set_enabled(true);  // whatever the environment says
+  Checks checks("cuda_row_column");
+  check_shape(checks, {1, 100, 5, 9, 64, 8, false});
+  check_shape(checks, {2, 48, 16, 8, 32, 1, true});
+  check_shape(checks, {3, 97, 7, 12, 40, 2, true});
+  check_shape(checks, {1, 1, 1, 1, 16, 1, false});
+  check_shape(checks, {1, 131, 33, 64, 48, 1, false});
+  check_shape(checks, {2, 65, 64, 63, 128, 2, true});
+  check_rounding(checks);
+  check_not_finite(checks);
+  check_views(checks);
+  check_refusals(checks);
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::cuda_row_column_program

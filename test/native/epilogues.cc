@@ -1,15 +1,16 @@
 // Residual sums, layer norms and GELU of a transformer block against torch's own operations in float64: values and the
 // gradients of all that goes in, in float32 and bfloat16, fused and not. Prints the lines that a parity program prints.
-// links: model
-#include "model/epilogues.h"
+#include "ops/epilogues.h"
 
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "native/autocast.h"
 #include "native/checks.h"
+#include "native/program.h"
 
-namespace cellsam::test {
+namespace cellsam::test::epilogues_program {
+
 namespace {
 
 at::Tensor wide(const at::Tensor& x) { return x.detach().to(at::kDouble).requires_grad_(x.requires_grad()); }
@@ -57,7 +58,7 @@ void check_norms(Checks& checks, const std::string& label, std::int64_t width, a
   compare(
       checks, label + " add_norm", inputs,
       [](const auto& in) {
-        const auto [sum, norm] = model::add_norm(in[0], in[1], *norm_with(in[2], in[3]));
+        const auto [sum, norm] = ops::add_norm(in[0], in[1], *norm_with(in[2], in[3]));
         return std::vector{sum, norm};
       },
       [](const auto& in) {
@@ -66,22 +67,21 @@ void check_norms(Checks& checks, const std::string& label, std::int64_t width, a
       limit);
   compare(
       checks, label + " norm_of_sum", inputs,
-      [](const auto& in) { return std::vector{model::norm_of_sum(in[0], in[1], *norm_with(in[2], in[3]))}; },
+      [](const auto& in) { return std::vector{ops::norm_of_sum(in[0], in[1], *norm_with(in[2], in[3]))}; },
       [](const auto& in) { return std::vector{defined_norm(in[0] + in[1], in[2], in[3])}; }, limit);
   compare(
       checks, label + " norm_of", {inputs[0], inputs[2], inputs[3]},
-      [](const auto& in) { return std::vector{model::norm_of(in[0], *norm_with(in[1], in[2]))}; },
+      [](const auto& in) { return std::vector{ops::norm_of(in[0], *norm_with(in[1], in[2]))}; },
       [](const auto& in) { return std::vector{defined_norm(in[0], in[1], in[2])}; }, limit);
   compare(
-      checks, label + " sum_of", {inputs[0], inputs[1]},
-      [](const auto& in) { return std::vector{model::sum_of(in[0], in[1])}; },
+      checks, label + " sum_of", {inputs[0], inputs[1]}, [](const auto& in) { return std::vector{ops::sum_of(in[0], in[1])}; },
       [](const auto& in) { return std::vector{in[0] + in[1]}; }, limit);
-  const auto normed = model::norm_of(inputs[0], *norm_with(inputs[2], inputs[3]));
-  if (model::fused_epilogues().on()) {
+  const auto normed = ops::norm_of(inputs[0], *norm_with(inputs[2], inputs[3]));
+  if (ops::fused_epilogues().on()) {
     checks.holds(label + " gives linear layers their type", normed.scalar_type() == (half ? at::kBFloat16 : at::kFloat));
   }
   checks.holds(label + " keeps the stream's type",
-               model::norm_of_sum(inputs[0], inputs[1], *norm_with(inputs[2], inputs[3])).scalar_type() == at::kFloat);
+               ops::norm_of_sum(inputs[0], inputs[1], *norm_with(inputs[2], inputs[3])).scalar_type() == at::kFloat);
 }
 
 void check_gelu(Checks& checks, const std::string& label, bool half) {
@@ -91,8 +91,8 @@ void check_gelu(Checks& checks, const std::string& label, bool half) {
   compare(
       checks, label + " gelu_linear", {x, layer->weight, layer->bias},
       [&](const auto& in) {
-        model::FrozenLinear cast;
-        return std::vector{model::gelu_linear(in[0], *layer, cast)};
+        ops::FrozenLinear cast;
+        return std::vector{ops::gelu_linear(in[0], *layer, cast)};
       },
       [](const auto& in) {
         const auto gelu = 0.5 * in[0] * (1 + at::erf(in[0] / std::sqrt(2.0)));
@@ -109,7 +109,7 @@ void check_threads(Checks& checks) {
   const auto slope = at::randn({1, 40, 40, 48});
   const auto answers = [&](int threads) {
     at::set_num_threads(threads);
-    return torch::autograd::grad({model::norm_of_sum(x, delta, *norm)}, {x, norm->weight, norm->bias}, {slope});
+    return torch::autograd::grad({ops::norm_of_sum(x, delta, *norm)}, {x, norm->weight, norm->bias}, {slope});
   };
   const auto one = answers(1), four = answers(4);
   for (std::size_t i = 0; i < one.size(); ++i) {
@@ -122,39 +122,40 @@ void check_threads(Checks& checks) {
 void check_frozen(Checks& checks) {
   auto norm = norm_with(at::ones({16}), at::zeros({16}));
   const auto x = at::randn({4, 16}).requires_grad_(true);
-  const auto [sum, normed] = model::add_norm(x, at::randn({4, 16}), *norm);
+  const auto [sum, normed] = ops::add_norm(x, at::randn({4, 16}), *norm);
   const auto slope = torch::autograd::grad({sum.sum() + normed.sum()}, {x})[0];
   checks.near("a sum passes its slope, and a norm of even slopes none", slope, at::ones_like(slope), 1e-5);
   auto half_frozen = norm_with(at::ones({16}), at::zeros({16}).requires_grad_(true));
-  const auto of_bias = torch::autograd::grad({model::norm_of(x, *half_frozen).sum()}, {half_frozen->bias}, {}, std::nullopt,
+  const auto of_bias = torch::autograd::grad({ops::norm_of(x, *half_frozen).sum()}, {half_frozen->bias}, {}, std::nullopt,
                                              /*create_graph=*/false, /*allow_unused=*/true)[0];
   checks.holds("a bias learns beside a frozen weight", of_bias.defined() && of_bias.equal(at::full({16}, 4.0)));
   at::NoGradGuard no_grad;
-  checks.holds("no graph without gradients", !model::norm_of(x, *norm).requires_grad());
+  checks.holds("no graph without gradients", !ops::norm_of(x, *norm).requires_grad());
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main() {
+TEST_PROGRAM(epilogues) {
   using namespace cellsam;
   at::manual_seed(3);
-  test::Checks checks;
+  Checks checks("epilogues");
   for (const bool fused : {true, false}) {
-    model::fused_epilogues().set(fused);
+    ops::fused_epilogues().set(fused);
     for (const auto width : {1, 6, 32, 47, 96}) {
       for (const bool half : {false, true}) {
         for (const auto delta : {at::kFloat, at::kBFloat16}) {
           const auto label = std::string(fused ? "fused" : "torch") + (half ? " bf16" : " fp32") + " width " +
                              std::to_string(width) + " + " + c10::toString(delta);
-          if (width > 1) test::check_norms(checks, label, width, delta, half);
+          if (width > 1) check_norms(checks, label, width, delta, half);
         }
       }
     }
-    for (const bool half : {false, true}) test::check_gelu(checks, fused ? "fused" : "torch", half);
+    for (const bool half : {false, true}) check_gelu(checks, fused ? "fused" : "torch", half);
   }
-  model::fused_epilogues().set(true);
-  test::check_threads(checks);
-  test::check_frozen(checks);
-  return checks.finish("epilogues");
+  ops::fused_epilogues().set(true);
+  check_threads(checks);
+  check_frozen(checks);
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::epilogues_program

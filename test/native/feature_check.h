@@ -4,13 +4,14 @@
 #include <cstring>
 #include <string>
 
-#include "engine/feature_file.h"
-#include "native/data_check.h"
+#include "cache/feature_file.h"
+#include "native/checks.h"
+#include "native/folder.h"
 
 namespace cellsam::test {
 
-using engine::FeatureFile;
-using engine::FeatureFolder;
+using cache::FeatureFile;
+using cache::FeatureFolder;
 
 inline constexpr std::int64_t kBytes = 10'000, kPitch = 12'288, kBlock = 4096;
 inline constexpr std::int64_t kPlenty = 1 << 30;
@@ -25,25 +26,25 @@ inline std::string payload(std::uint64_t i) {
   return bytes;
 }
 
-inline FeatureFile open_in(const std::string& folder, std::int64_t limit = kPlenty, const std::string& key = kKey,
-                           std::int64_t memory = 0) {
-  return FeatureFile(FeatureFolder(folder, limit), key, kBytes, memory);
+inline cache::FeatureFile open_in(const std::string& folder, std::int64_t limit = kPlenty, const std::string& key = kKey,
+                                  std::int64_t memory = 0) {
+  return cache::FeatureFile(cache::FeatureFolder(folder, limit), key, kBytes, memory);
 }
-inline void add(FeatureFile& file, std::uint64_t i) { file.add(print_number(i), payload(i).data()); }
+inline void add(cache::FeatureFile& file, std::uint64_t i) { file.add(print_number(i), payload(i).data()); }
 
 enum class Found { no, right, wrong };
-inline Found find(FeatureFile& file, std::uint64_t i) {
+inline Found find(cache::FeatureFile& file, std::uint64_t i) {
   const auto* found = file.find(print_number(i));
   if (found == nullptr) return Found::no;
   return std::memcmp(found, payload(i).data(), kBytes) == 0 ? Found::right : Found::wrong;
 }
-inline bool all_right(FeatureFile& file, std::uint64_t from, std::uint64_t to) {
+inline bool all_right(cache::FeatureFile& file, std::uint64_t from, std::uint64_t to) {
   for (auto i = from; i < to; ++i) {
     if (find(file, i) != Found::right) return false;
   }
   return true;
 }
-inline bool told(FeatureFile& file, const std::string& word) {
+inline bool told(cache::FeatureFile& file, const std::string& word) {
   const auto notices = file.take_notices();
   return notices.size() == 1 && notices[0].find(word) != std::string::npos;
 }

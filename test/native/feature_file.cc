@@ -1,14 +1,15 @@
 // Kept features as a file: what several readers and writers share, damage of every kind, limits of disk and memory.
-// links: model loss augment data optim metric infer weights engine
-#include "engine/feature_file.h"
+#include "cache/feature_file.h"
 
 #include <chrono>
 #include <cstdlib>
 
 #include "native/feature_check.h"
+#include "native/program.h"
 #include "os/file.h"
 
-using namespace cellsam;
+namespace cellsam::test::feature_file_program {
+
 using namespace cellsam::test;
 
 namespace {
@@ -30,10 +31,10 @@ void check_sharing(test::Checks& checks) {
     for (std::uint64_t i = 0; i < 200; ++i) add(one, i);  // more than three index blocks
     checks.holds("what one adds, it finds", all_right(one, 0, 200));
     checks.holds("and so does another that was open before", all_right(two, 0, 200));
-    const auto size = std::filesystem::file_size(FeatureFolder(folder.file(""), 0).file_of(kKey));
+    const auto size = std::filesystem::file_size(cache::FeatureFolder(folder.file(""), 0).file_of(kKey));
     add(two, 7);
     checks.holds("what is there is not added again",
-                 std::filesystem::file_size(FeatureFolder(folder.file(""), 0).file_of(kKey)) == size);
+                 std::filesystem::file_size(cache::FeatureFolder(folder.file(""), 0).file_of(kKey)) == size);
     checks.holds("nothing is to be told", one.take_notices().empty() && two.take_notices().empty());
   }
   auto later = open_in(folder.file(""));
@@ -43,7 +44,7 @@ void check_sharing(test::Checks& checks) {
 void check_torn(test::Checks& checks) {
   // A kill between the payload and its entry, or within the payload.
   const test::Folder torn;
-  const auto path = FeatureFolder(torn.file(""), 0).file_of(kKey);
+  const auto path = cache::FeatureFolder(torn.file(""), 0).file_of(kKey);
   {
     auto file = open_in(torn.file(""));
     for (std::uint64_t i = 0; i < 5; ++i) add(file, i);
@@ -57,7 +58,7 @@ void check_torn(test::Checks& checks) {
 
 void check_damage(test::Checks& checks) {
   const test::Folder folder;
-  const auto path = FeatureFolder(folder.file(""), 0).file_of(kKey);
+  const auto path = cache::FeatureFolder(folder.file(""), 0).file_of(kKey);
   const auto fill = [&] {
     std::filesystem::remove(path);
     auto file = open_in(folder.file(""));
@@ -103,7 +104,7 @@ void check_damage(test::Checks& checks) {
 
 void check_limits(test::Checks& checks) {
   const test::Folder folder;
-  const auto of = [&](const std::string& key) { return FeatureFolder(folder.file(""), 0).file_of(key); };
+  const auto of = [&](const std::string& key) { return cache::FeatureFolder(folder.file(""), 0).file_of(key); };
   const std::int64_t limit = kBlock + 10 * kPitch;
   {
     auto file = open_in(folder.file(""), limit);
@@ -134,7 +135,7 @@ void check_limits(test::Checks& checks) {
     checks.holds("the oldest goes first",
                  all_right(third, 0, 8) && !std::filesystem::exists(of(kKey)) && std::filesystem::exists(of(kOther)));
   }
-  const auto automatic = FeatureFolder(folder.file(""), -1).limit();
+  const auto automatic = cache::FeatureFolder(folder.file(""), -1).limit();
   const auto free = static_cast<std::int64_t>(std::filesystem::space(folder.file("")).available);
   checks.holds("by itself it takes a fifth of the disk and 64 GB at most",
                automatic > 0 && automatic <= 64'000'000'000 && automatic <= free / 5 + (1 << 30));
@@ -146,7 +147,7 @@ void check_limits(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(feature_file) {
   test::Checks checks("feature_file");
   check_sharing(checks);
   check_torn(checks);
@@ -154,3 +155,5 @@ int main() {
   check_limits(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::feature_file_program

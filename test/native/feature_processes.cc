@@ -1,6 +1,5 @@
 // Kept features between processes, by the means of POSIX: several that add at once, killed ones, a full disk, folders that
 // cannot be written.
-// links: model loss augment data optim metric infer weights engine
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -9,8 +8,10 @@
 #include <csignal>
 
 #include "native/feature_check.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::feature_processes_program {
+
 using namespace cellsam::test;
 
 namespace {
@@ -46,7 +47,7 @@ void check_processes(test::Checks& checks) {
   auto file = open_in(busy.file(""));
   checks.holds("three processes at once lose nothing", ended && all_right(file, 0, 100) && all_right(file, 1000, 1050) &&
                                                            all_right(file, 2000, 2050) && all_right(file, 3000, 3050));
-  const auto size = static_cast<std::int64_t>(std::filesystem::file_size(FeatureFolder(busy.file(""), 0).file_of(kKey)));
+  const auto size = static_cast<std::int64_t>(std::filesystem::file_size(cache::FeatureFolder(busy.file(""), 0).file_of(kKey)));
   checks.holds("and write nothing twice", size < 251 * kPitch + 4 * (kBlock + (1 << 16)) && file.take_notices().empty());
 }
 
@@ -107,7 +108,7 @@ void check_closed_folders(test::Checks& checks) {
     for (std::uint64_t i = 0; i < 3; ++i) add(file, i);
   }
   chmod(folder.file("").c_str(), 0555);
-  chmod(FeatureFolder(folder.file(""), 0).file_of(kKey).c_str(), 0444);
+  chmod(cache::FeatureFolder(folder.file(""), 0).file_of(kKey).c_str(), 0444);
   chmod((folder.file("") + "/.lock").c_str(), 0444);
   const auto status = end_of(child([&] {
     if (geteuid() == 0 && seteuid(65534) != 0) _exit(2);  // permissions mean nothing to root
@@ -129,7 +130,7 @@ void check_closed_folders(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(feature_processes) {
   test::Checks checks("feature_processes");
   check_processes(checks);
   check_killed(checks);
@@ -137,3 +138,5 @@ int main() {
   check_closed_folders(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::feature_processes_program

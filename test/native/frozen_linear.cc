@@ -1,16 +1,17 @@
 // A linear layer with frozen weights against its definition in float64: packed, cast or as it is, with and without GELU, before
 // and after its weights change. Prints the lines that a parity program prints.
-// links: model
-#include "model/frozen_linear.h"
+#include "ops/frozen_linear.h"
 
 #include <torch/csrc/autograd/autograd.h>
 
-#include "model/epilogues.h"
-#include "model/packed_product.h"
 #include "native/autocast.h"
 #include "native/checks.h"
+#include "native/program.h"
+#include "ops/epilogues.h"
+#include "ops/packed_product.h"
 
-namespace cellsam::test {
+namespace cellsam::test::frozen_linear_program {
+
 namespace {
 
 at::Tensor by_definition(const torch::nn::LinearImpl& layer, const at::Tensor& x, bool gelu) {
@@ -18,7 +19,7 @@ at::Tensor by_definition(const torch::nn::LinearImpl& layer, const at::Tensor& x
   return gelu ? 0.5 * y * (1 + at::erf(y / std::sqrt(2.0))) : y;
 }
 
-void check_layer(Checks& checks, const std::string& label, model::FrozenLinear& frozen, torch::nn::LinearImpl& layer,
+void check_layer(Checks& checks, const std::string& label, ops::FrozenLinear& frozen, torch::nn::LinearImpl& layer,
                  const at::Tensor& x, double limit) {
   for (const bool gelu : {false, true}) {
     const auto got = gelu ? frozen.forward_gelu(layer, x) : frozen.forward(layer, x);
@@ -32,7 +33,7 @@ void check_all(Checks& checks, const std::string& label, bool half) {
   for (const auto rows : {3, 300}) {  // few are not packed
     const auto name = label + (half ? " bf16 " : " fp32 ") + std::to_string(rows) + " rows";
     torch::nn::Linear layer(40, 56);
-    model::FrozenLinear frozen;
+    ops::FrozenLinear frozen;
     const auto x = at::randn({2, rows, 40});
     check_layer(checks, name + " trained", frozen, *layer, x, limit);
     for (auto& parameter : layer->parameters()) parameter.set_requires_grad(false);
@@ -58,7 +59,7 @@ void check_all(Checks& checks, const std::string& label, bool half) {
 void check_order(Checks& checks) {
   torch::nn::Linear layer(64, 96);
   for (auto& parameter : layer->parameters()) parameter.set_requires_grad(false);
-  model::FrozenLinear small_first, large_first;
+  ops::FrozenLinear small_first, large_first;
   const auto small = at::randn({256, 64}), large = at::randn({2048, 64});
   const auto a = small_first.forward(*layer, small), b = small_first.forward(*layer, large);
   const auto c = large_first.forward(*layer, large), d = large_first.forward(*layer, small);
@@ -66,18 +67,19 @@ void check_order(Checks& checks) {
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main() {
+TEST_PROGRAM(frozen_linear) {
   using namespace cellsam;
   at::manual_seed(11);
-  test::Checks checks;
-  std::fprintf(stderr, "packs: %d\n", model::can_pack(at::zeros({8, 8}), at::kFloat));
+  Checks checks("frozen_linear");
+  std::fprintf(stderr, "packs: %d\n", ops::can_pack(at::zeros({8, 8}), at::kFloat));
   for (const bool fused : {true, false}) {
-    model::fused_epilogues().set(fused);
-    for (const bool half : {false, true}) test::check_all(checks, fused ? "packed" : "plain", half);
+    ops::fused_epilogues().set(fused);
+    for (const bool half : {false, true}) check_all(checks, fused ? "packed" : "plain", half);
   }
-  model::fused_epilogues().set(true);
-  test::check_order(checks);
-  return checks.finish("frozen_linear");
+  ops::fused_epilogues().set(true);
+  check_order(checks);
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::frozen_linear_program

@@ -1,17 +1,19 @@
 // Features of a frozen trunk against the trunk itself: every flip and turn of a tile, both trunks, both types of numbers.
-// links: model loss augment data optim metric infer weights engine
 #include <ATen/ATen.h>
 
 #include <map>
 
 #include "augment/augment.h"
+#include "cache/frozen_backbone.h"
 #include "data/batch.h"
-#include "engine/features.h"
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 
-using namespace cellsam;
-using engine::Precision;
-using engine::Trunk;
+namespace cellsam::test::frozen_trunk_program {
+
+using cache::Trunk;
+using device::Precision;
 
 namespace {
 
@@ -44,30 +46,31 @@ std::shared_ptr<const data::Store> small_store(const std::string& path, std::int
 }
 
 // The trunk's answer for one picture of a batch, by the model's own functions.
-at::Tensor direct(model::CellSam& model, Trunk trunk, Precision precision, const at::Tensor& image) {
+at::Tensor direct(model::CellSam& model, cache::Trunk trunk, device::Precision precision, const at::Tensor& image) {
   at::NoGradGuard no_grad;
   const auto size = model->size().image_size;
-  engine::Autocast autocast(at::kCPU, precision);
-  if (trunk == Trunk::Body) {
+  device::Autocast autocast(at::kCPU, precision);
+  if (trunk == cache::Trunk::Body) {
     const auto input = data::detector_input(image.unsqueeze(0), size, data::Generation::Plain);
     return model->cellfinder->trunk(input).permute({0, 2, 3, 1})[0];
   }
   return model->model->image_encoder->trunk(data::encoder_input(image.unsqueeze(0), size, data::Generation::Plain))[0];
 }
 
-void check_turns(test::Checks& checks, Trunk trunk, Precision precision, const std::string& dtype, const std::string& what) {
+void check_turns(test::Checks& checks, cache::Trunk trunk, device::Precision precision, const std::string& dtype,
+                 const std::string& what) {
   const test::Folder folder;
   auto model = small_model(1);
   const auto store = small_store(folder.file("set.tiles"), 48);
-  engine::FeatureOptions options;
+  cache::FeatureOptions options;
   options.folder = folder.file("features");
   options.disk_limit = 1 << 30;
   options.dtype = dtype;
-  const engine::TrunkSetting setting{trunk, data::Generation::Plain, at::kCPU, precision};
-  engine::FrozenTrunk kept(model, setting, options);
+  const cache::TrunkSetting setting{trunk, data::Generation::Plain, at::kCPU, precision};
+  cache::FrozenTrunk kept(model, setting, options);
   options.folder.clear();
-  engine::FrozenTrunk computed(model, setting, options);
-  const bool rounds = dtype == "bf16" || (dtype == "auto" && precision == Precision::bf16);
+  cache::FrozenTrunk computed(model, setting, options);
+  const bool rounds = dtype == "bf16" || (dtype == "auto" && precision == device::Precision::bf16);
 
   const Quiet control;
   bool same = true, as_trunk = true, no_graph = true;
@@ -109,12 +112,12 @@ void check_keys(test::Checks& checks) {
   const auto store = small_store(folder.file("set.tiles"), 64);
   const auto batch = data::assemble(*store, {0, 1});
   const Quiet control;
-  engine::FeatureOptions options;
+  cache::FeatureOptions options;
   options.folder = folder.file("features");
   options.disk_limit = 1 << 30;
-  const engine::TrunkSetting setting{Trunk::Encoder, data::Generation::Plain, at::kCPU, Precision::fp32};
-  const auto computed = [&](model::CellSam model, const engine::TrunkSetting& how, const engine::FeatureOptions& where) {
-    engine::FrozenTrunk trunk(model, how, where);
+  const cache::TrunkSetting setting{cache::Trunk::Encoder, data::Generation::Plain, at::kCPU, device::Precision::fp32};
+  const auto computed = [&](model::CellSam model, const cache::TrunkSetting& how, const cache::FeatureOptions& where) {
+    cache::FrozenTrunk trunk(model, how, where);
     trunk(batch, control);
     return trunk.take_counts().computed;
   };
@@ -122,13 +125,13 @@ void check_keys(test::Checks& checks) {
   checks.holds("same weights in another model", computed(small_model(1), setting, options) == 0);
   checks.holds("other weights", computed(small_model(2), setting, options) == 2);
   auto how = setting;
-  how.trunk = Trunk::Body;
+  how.trunk = cache::Trunk::Body;
   checks.holds("other trunk", computed(small_model(1), how, options) == 2);
   how = setting;
   how.generation = data::Generation::Adv;
   checks.holds("other preparation", computed(small_model(1), how, options) == 2);
   how = setting;
-  how.precision = Precision::bf16;
+  how.precision = device::Precision::bf16;
   checks.holds("other precision", computed(small_model(1), how, options) == 2);
   auto where = options;
   where.dtype = "bf16";
@@ -138,7 +141,7 @@ void check_keys(test::Checks& checks) {
   checks.holds("other version of the package", computed(small_model(1), setting, where) == 2);
 
   auto model = small_model(1);
-  engine::FrozenTrunk trunk(model, setting, options);
+  cache::FrozenTrunk trunk(model, setting, options);
   const auto before = trunk(batch, control);
   {
     at::NoGradGuard no_grad;
@@ -161,13 +164,15 @@ void check_keys(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(frozen_trunk) {
   test::Checks checks("frozen_trunk");
   at::set_num_threads(1);
-  check_turns(checks, Trunk::Encoder, Precision::fp32, "auto", "SAM's trunk");
-  check_turns(checks, Trunk::Body, Precision::fp32, "auto", "CellFinder's trunk");
-  check_turns(checks, Trunk::Encoder, Precision::bf16, "auto", "in bf16");
-  check_turns(checks, Trunk::Encoder, Precision::fp32, "bf16", "kept in bf16");
+  check_turns(checks, cache::Trunk::Encoder, device::Precision::fp32, "auto", "SAM's trunk");
+  check_turns(checks, cache::Trunk::Body, device::Precision::fp32, "auto", "CellFinder's trunk");
+  check_turns(checks, cache::Trunk::Encoder, device::Precision::bf16, "auto", "in bf16");
+  check_turns(checks, cache::Trunk::Encoder, device::Precision::fp32, "bf16", "kept in bf16");
   check_keys(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::frozen_trunk_program

@@ -1,7 +1,6 @@
 // The fused attentions against their definitions in float64: values and every gradient, padded and odd shapes, both
 // precisions, one and two threads, every instruction set of this processor. Prints the lines that a parity program prints.
-// links: model
-#include "model/fused_attention.h"
+#include "ops/fused_attention.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -10,12 +9,14 @@
 #include <map>
 #include <vector>
 
-#include "base/isa.h"
+#include "kernels/attention_kernels.h"
+#include "kernels/isa.h"
 #include "model/cellsam.h"
-#include "model/lane_kernels.h"
 #include "native/checks.h"
+#include "native/program.h"
 
-namespace cellsam::test {
+namespace cellsam::test::fused_attention_program {
+
 namespace {
 
 void begin_autocast() {
@@ -112,7 +113,7 @@ void check_row_column(Checks& checks, const Shape& s) {
                     std::to_string(s.width) + " dim " + std::to_string(s.dim) + "/" + std::to_string(s.heads);
   check(
       checks, name,
-      [&](const Tensors& x) { return model::fused_row_column(x[0], x[1], x[2], x[3], x[4], s.heads, columns, rows); },
+      [&](const Tensors& x) { return ops::fused_row_column(x[0], x[1], x[2], x[3], x[4], s.heads, columns, rows); },
       [&](const Tensors& x) { return defined_row_column(x, s, columns, rows); }, inputs, random({s.batch, s.queries, s.dim}));
 }
 
@@ -121,7 +122,7 @@ void check_dense(Checks& checks, std::int64_t queries, std::int64_t keys, std::i
   const auto name = "attention " + std::to_string(queries) + " on " + std::to_string(keys) + " dim " + std::to_string(dim) +
                     "/" + std::to_string(heads);
   check(
-      checks, name, [&](const Tensors& x) { return model::fused_attention(x[0], x[1], x[2], heads); },
+      checks, name, [&](const Tensors& x) { return ops::fused_attention(x[0], x[1], x[2], heads); },
       [&](const Tensors& x) {
         const auto mixed = at::matmul(softmax_scores(x[0], x[1], heads, std::nullopt), heads_of(x[2], heads));
         return mixed.transpose(1, 2).reshape({2, queries, dim});
@@ -134,11 +135,11 @@ void check_views(Checks& checks) {
   const auto wide = at::randn({1, 50, 96});
   const auto parts = wide.chunk(3, 2);
   checks.holds("rows of a wider tensor",
-               model::fused_attention(parts[0], parts[1], parts[2], 2)
-                   .equal(model::fused_attention(parts[0].contiguous(), parts[1].contiguous(), parts[2].contiguous(), 2)));
+               ops::fused_attention(parts[0], parts[1], parts[2], 2)
+                   .equal(ops::fused_attention(parts[0].contiguous(), parts[1].contiguous(), parts[2].contiguous(), 2)));
   auto leaf = wide.clone().requires_grad_(true);
   const auto of_leaf = leaf.chunk(3, 2);
-  model::fused_attention(of_leaf[0], of_leaf[1], of_leaf[2], 2).sum().backward();
+  ops::fused_attention(of_leaf[0], of_leaf[1], of_leaf[2], 2).sum().backward();
   auto twin = wide.clone().to(at::kDouble).requires_grad_(true);
   const auto of_twin = twin.chunk(3, 2);
   at::matmul(softmax_scores(of_twin[0], of_twin[1], 2, std::nullopt), heads_of(of_twin[2], 2)).sum().backward();
@@ -148,10 +149,10 @@ void check_views(Checks& checks) {
 // A broken activation shows in the output, so that the search for its layer finds it; huge scores break nothing.
 void check_extremes(Checks& checks) {
   auto query = at::randn({1, 60, 32}), key = at::randn({1, 70, 32}), value = at::randn({1, 70, 32});
-  const auto huge = model::fused_attention(query * 1e4, key, value, 1);
+  const auto huge = ops::fused_attention(query * 1e4, key, value, 1);
   checks.holds("huge scores stay finite", huge.isfinite().all().item<bool>());
   query[0][3][5] = NAN;
-  const auto out = model::fused_attention(query, key, value, 1);
+  const auto out = ops::fused_attention(query, key, value, 1);
   checks.holds("NaN of a query comes out", out[0][3].isnan().all().item<bool>());
   checks.holds("and of that query alone", out[0].slice(0, 4).isfinite().all().item<bool>());
 }
@@ -214,49 +215,50 @@ void check_head(Checks& checks) {
   const auto fused = answer(one, features, 49, false);
   compare(checks, "two equal patterns", answer(two, features, 49, false), fused, 1e-5);
   const auto half = answer(one, features, 49, true);
-  model::lanes::set_enabled(false);
+  kernels::lanes::set_enabled(false);
   compare(checks, "kernels off", fused, answer(one, features, 49, false), 1e-5);
-  model::lanes::set_enabled(true);
+  kernels::lanes::set_enabled(true);
   compare(checks, "bfloat16", half, fused, 5e-2);
 }
 
 void check_switch(Checks& checks) {
   const auto x = at::zeros({1, 1, 16});
   const auto half = x.to(at::kBFloat16);
-  checks.holds("both precisions or none", model::can_fuse(x) == model::can_fuse(half));
-  model::lanes::set_enabled(false);
-  checks.holds("switched off", !model::can_fuse(x));
-  model::lanes::set_enabled(true);
+  checks.holds("both precisions or none", ops::can_fuse(x) == ops::can_fuse(half));
+  kernels::lanes::set_enabled(false);
+  checks.holds("switched off", !ops::can_fuse(x));
+  kernels::lanes::set_enabled(true);
   {
-    const model::lanes::Pause pause;
-    checks.holds("paused", !model::can_fuse(x));
+    const kernels::lanes::Pause pause;
+    checks.holds("paused", !ops::can_fuse(x));
   }
-  checks.holds("no float64", !model::can_fuse(x.to(at::kDouble)));
+  checks.holds("no float64", !ops::can_fuse(x.to(at::kDouble)));
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main() {
+TEST_PROGRAM(fused_attention) {
   using namespace cellsam;
   at::manual_seed(7);
-  test::Checks checks;
-  test::check_switch(checks);
-  for (const auto level : {Isa::avx512, Isa::avx2}) {
-    use_isa(level);
-    if (isa() != level || !model::can_fuse(at::zeros({1}))) continue;  // this processor has no such kernels
-    test::check_row_column(checks, {1, 100, 5, 9, 64, 8, false});
-    test::check_row_column(checks, {2, 48, 16, 8, 32, 1, true});
-    test::check_row_column(checks, {3, 97, 7, 12, 40, 2, true});
-    test::check_row_column(checks, {1, 1, 1, 1, 16, 1, false});
-    test::check_row_column(checks, {1, 131, 33, 64, 48, 1, false});
-    test::check_dense(checks, 131, 131, 64, 8);
-    test::check_dense(checks, 48, 64, 32, 1);
-    test::check_dense(checks, 5, 200, 40, 2);
-    test::check_dense(checks, 100, 1, 48, 1);
-    test::check_views(checks);
-    test::check_extremes(checks);
-    test::check_head(checks);
+  Checks checks("fused_attention");
+  check_switch(checks);
+  for (const auto level : {kernels::Isa::avx512, kernels::Isa::avx2}) {
+    kernels::use_isa(level);
+    if (kernels::isa() != level || !ops::can_fuse(at::zeros({1}))) continue;  // this processor has no such kernels
+    check_row_column(checks, {1, 100, 5, 9, 64, 8, false});
+    check_row_column(checks, {2, 48, 16, 8, 32, 1, true});
+    check_row_column(checks, {3, 97, 7, 12, 40, 2, true});
+    check_row_column(checks, {1, 1, 1, 1, 16, 1, false});
+    check_row_column(checks, {1, 131, 33, 64, 48, 1, false});
+    check_dense(checks, 131, 131, 64, 8);
+    check_dense(checks, 48, 64, 32, 1);
+    check_dense(checks, 5, 200, 40, 2);
+    check_dense(checks, 100, 1, 48, 1);
+    check_views(checks);
+    check_extremes(checks);
+    check_head(checks);
   }
-  return checks.finish("fused_attention");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::fused_attention_program

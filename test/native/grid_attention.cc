@@ -1,18 +1,19 @@
 // The core of a SAM block against its definition in float64: explicit windows, explicit softmax with a bias tensor, values and
 // the gradients of all that goes in; our CPU kernel in float32 and bfloat16, and the formulation out of torch's operations.
 // Prints the lines that a parity program prints.
-// links: model
-#include "model/grid_attention.h"
+#include "ops/grid_attention.h"
 
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 
-#include "model/grid_attention_cpu.h"
 #include "native/checks.h"
+#include "native/program.h"
+#include "ops/grid_attention_cpu.h"
 
-namespace cellsam::test {
+namespace cellsam::test::grid_attention_program {
+
 namespace {
 
 struct Inputs {
@@ -72,7 +73,7 @@ at::Tensor by_definition(const Inputs& in) {
   return out.slice(1, 0, grid).slice(2, 0, grid);
 }
 
-at::Tensor attend(const Inputs& in) { return model::grid_attention(in.qkv, in.pad, in.table_h, in.table_w, in.heads, in.side); }
+at::Tensor attend(const Inputs& in) { return ops::grid_attention(in.qkv, in.pad, in.table_h, in.table_w, in.heads, in.side); }
 
 std::vector<at::Tensor> answers(const Inputs& in, const at::Tensor& out) {
   auto found = torch::autograd::grad({out}, in.all(), {in.slope}, /*retain_graph=*/{}, /*create_graph=*/false,
@@ -107,13 +108,13 @@ void check_values(Checks& checks) {
       // Sums over up to 2304 keys, one after another, in float32.
       const double limit = type == at::kDouble ? 1e-12 : type == at::kFloat ? 3e-5 : 0.02;
       for (const bool kernel : {true, false}) {
-        model::grid_attention_kernel().set(kernel);
+        ops::grid_attention_kernel().set(kernel);
         const auto label = name + " " + c10::toString(type) + (kernel ? " kernel" : " folded");
         check_close(checks, label, answers(inputs, attend(inputs)), expected, kernel ? limit : 2 * limit);
       }
     }
   }
-  model::grid_attention_kernel().set(true);
+  ops::grid_attention_kernel().set(true);
 }
 
 // A linear layer on the real cells alone, against one on windows that were filled up with zeros.
@@ -121,9 +122,9 @@ void check_padding(Checks& checks) {
   const auto x = at::randn({1, 8, 8, 6}, at::kDouble), weight = at::randn({18, 6}, at::kDouble),
              bias = at::randn({18}, at::kDouble);
   const auto h = at::randn({9, 3}, at::kDouble), w = at::randn({9, 3}, at::kDouble);
-  const auto sparse = model::grid_attention(at::linear(x, weight, bias), bias, h, w, 2, 5);
+  const auto sparse = ops::grid_attention(at::linear(x, weight, bias), bias, h, w, 2, 5);
   const auto padded = at::linear(at::constant_pad_nd(x, {0, 0, 0, 2, 0, 2}), weight, bias);
-  const auto full = model::grid_attention(padded, bias, h, w, 2, 5).slice(1, 0, 8).slice(2, 0, 8);
+  const auto full = ops::grid_attention(padded, bias, h, w, 2, 5).slice(1, 0, 8).slice(2, 0, 8);
   checks.near("skipped rows equal padded ones", sparse, full, 1e-14);
 }
 
@@ -167,18 +168,19 @@ void check_extremes(Checks& checks) {
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main() {
+TEST_PROGRAM(grid_attention) {
   using namespace cellsam;
   at::manual_seed(5);
-  test::Checks checks;
-  const model::GridShape shape{1, 8, 8, 1, 8};
-  std::fprintf(stderr, "CPU kernel: float32 %d, bfloat16 %d\n", model::can_attend_on_cpu(shape, at::kFloat),
-               model::can_attend_on_cpu(shape, at::kBFloat16));
-  test::check_values(checks);
-  test::check_padding(checks);
-  test::check_threads(checks);
-  test::check_extremes(checks);
-  return checks.finish("grid_attention");
+  Checks checks("grid_attention");
+  const ops::GridShape shape{1, 8, 8, 1, 8};
+  std::fprintf(stderr, "CPU kernel: float32 %d, bfloat16 %d\n", ops::can_attend_on_cpu(shape, at::kFloat),
+               ops::can_attend_on_cpu(shape, at::kBFloat16));
+  check_values(checks);
+  check_padding(checks);
+  check_threads(checks);
+  check_extremes(checks);
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::grid_attention_program

@@ -1,6 +1,5 @@
 // The assignment solver against the exhaustive answer on small problems, against a plain search over all columns on large and
 // awkward ones with every instruction set, its errors, and a problem as large as training has.
-// links: loss
 #include "loss/hungarian.h"
 
 #include <algorithm>
@@ -8,12 +7,13 @@
 #include <limits>
 #include <numeric>
 
-#include "base/isa.h"
 #include "base/rng.h"
+#include "kernels/isa.h"
 #include "native/assignment_reference.h"
 #include "native/checks.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::hungarian_program {
 
 namespace {
 
@@ -137,8 +137,8 @@ void check_awkward(test::Checks& checks, const std::string& name) {
                columns = static_cast<std::int64_t>(rng.below(round % 3 == 0 ? 400 : 20));
     const auto cost = awkward<Number>(rng, rows, columns, round % 8);
     std::vector<loss::Assignment> answers;
-    for (auto level : {Isa::portable, Isa::avx2, Isa::avx512}) {
-      use_isa(level);
+    for (auto level : {kernels::Isa::portable, kernels::Isa::avx2, kernels::Isa::avx512}) {
+      kernels::use_isa(level);
       try {
         answers.push_back(loss::hungarian(cost.data(), rows, columns));
       } catch (const Error& error) {
@@ -156,7 +156,7 @@ void check_awkward(test::Checks& checks, const std::string& name) {
     }
     differ += answers.size() == 3 ? 0 : 1;
   }
-  use_isa(best_isa());
+  kernels::use_isa(kernels::best_isa());
   checks.near("400 awkward problems, " + name + ": total", worst, 0, 1e-13);
   checks.near("400 awkward problems, " + name + ": forbidden only where nothing fits", wrong, 0, 0);
   checks.near("400 awkward problems, " + name + ": the same pairs with every instruction set", differ, 0, 0);
@@ -182,8 +182,8 @@ void check_errors(test::Checks& checks) {
     }
   }
   // In float32, at every place of a row that spans several vectors, and before a later one.
-  for (auto level : {Isa::portable, Isa::avx2, Isa::avx512}) {
-    use_isa(level);
+  for (auto level : {kernels::Isa::portable, kernels::Isa::avx2, kernels::Isa::avx512}) {
+    kernels::use_isa(level);
     int wrong = 0;
     for (std::int64_t at = 0; at < 2 * 135; ++at) {
       std::vector<float> wide(3 * 135, 1.0F);
@@ -202,7 +202,7 @@ void check_errors(test::Checks& checks) {
     }
     checks.near("the first non-finite cost is named, level " + std::to_string(static_cast<int>(level)), wrong, 0, 0);
   }
-  use_isa(best_isa());
+  kernels::use_isa(kernels::best_isa());
   const std::vector<double> blocked = {kInfinity, 1, kInfinity, 2};
   checks.throws("a column for two rows", "ERR_INFEASIBLE_ASSIGNMENT", [&] { loss::hungarian(blocked.data(), 2, 2); });
   checks.holds("no rows", loss::hungarian(blocked.data(), 0, 4).rows.empty());
@@ -231,13 +231,15 @@ void check_large(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(hungarian) {
+  Checks checks("hungarian");
   check_small(checks);
   check_awkward<float>(checks, "float32");
   check_awkward<double>(checks, "float64");
   check_ties(checks);
   check_errors(checks);
   check_large(checks);
-  return checks.finish("hungarian");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::hungarian_program

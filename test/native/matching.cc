@@ -1,15 +1,17 @@
 // Matching: the float32 costs against float64 with every instruction set, its errors, layers matched on threads of their own
 // against the same without, and the detection loss's own gradients against automatic differentiation.
-// links: loss
 #include <ATen/Parallel.h>
 
-#include "base/isa.h"
-#include "loss/class_kernel.h"
+#include "kernels/focal_class_kernel.h"
+#include "kernels/isa.h"
 #include "loss/detection.h"
 #include "loss/layer_matcher.h"
 #include "native/checks.h"
+#include "native/gradients.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::matching_program {
+
 using at::Tensor;
 
 namespace {
@@ -32,7 +34,7 @@ Scene random_scene(std::int64_t layers, std::int64_t images, std::int64_t querie
   return scene;
 }
 
-const std::vector<Isa> kLevels = {Isa::portable, Isa::avx2, Isa::avx512};
+const std::vector<kernels::Isa> kLevels = {kernels::Isa::portable, kernels::Isa::avx2, kernels::Isa::avx512};
 
 void check_costs(test::Checks& checks) {
   for (auto [queries, classes] : {std::pair{1, 1}, {63, 2}, {64, 1}, {131, 3}, {500, 2}}) {
@@ -46,14 +48,14 @@ void check_costs(test::Checks& checks) {
     const auto name = std::to_string(queries) + " queries";
     Tensor first;
     for (auto level : kLevels) {
-      use_isa(level);
+      kernels::use_isa(level);
       const auto cost = loss::cost_matrix(logits, boxes, scene.targets[0], weights);
       checks.near("costs, " + name, cost.to(at::kDouble), exact, 1e-5);
       if (!first.defined()) first = cost;
       checks.holds("the same bits with every instruction set, " + name, cost.equal(first));
     }
   }
-  use_isa(best_isa());
+  kernels::use_isa(kernels::best_isa());
 }
 
 Dict error_of(test::Checks& checks, const std::string& name, const Scene& scene) {
@@ -66,7 +68,7 @@ void check_non_finite(test::Checks& checks) {
     return detail.contains("query") && *detail.at("query").as<double>() == query && *detail.at("target").as<double>() == target;
   };
   for (auto level : kLevels) {
-    use_isa(level);
+    kernels::use_isa(level);
     for (const float bad : {NAN, INFINITY}) {
       auto scene = random_scene(1, 1, 150, 5, 2);
       scene.boxes[0][0][77][1] = bad;
@@ -92,7 +94,7 @@ void check_non_finite(test::Checks& checks) {
     checks.holds("boxes without area can be matched",
                  loss::match(tiny.logits[0][0], tiny.boxes[0][0], tiny.targets[0]).source.numel() == 5);
   }
-  use_isa(best_isa());
+  kernels::use_isa(kernels::best_isa());
 }
 
 loss::Matched matched(const Scene& scene, std::int64_t threads) {
@@ -174,14 +176,14 @@ void check_class_loss(test::Checks& checks) {
     const auto weight = at::full({count}, alpha, at::kDouble);
     const auto narrow_weight = weight.to(at::kFloat);
     auto expected = at::empty_like(wide);
-    const double sum = loss::class_loss(wide.const_data_ptr<double>(), weight.const_data_ptr<double>(), count, 0.5,
-                                        expected.data_ptr<double>());
+    const double sum = kernels::class_loss(wide.const_data_ptr<double>(), weight.const_data_ptr<double>(), count, 0.5,
+                                           expected.data_ptr<double>());
     Tensor first;
     for (auto level : kLevels) {
-      use_isa(level);
+      kernels::use_isa(level);
       auto gradient = at::empty_like(logits);
-      const double got = loss::class_loss(logits.const_data_ptr<float>(), narrow_weight.const_data_ptr<float>(), count, 0.5,
-                                          gradient.data_ptr<float>());
+      const double got = kernels::class_loss(logits.const_data_ptr<float>(), narrow_weight.const_data_ptr<float>(), count, 0.5,
+                                             gradient.data_ptr<float>());
       checks.near("class loss in float32", got / sum, 1, 1e-6);
       const auto error = (gradient.to(at::kDouble) - expected).abs() / (expected.abs() + 1e-30);
       checks.near("its gradient, relative", error.max().item<double>(), 0, 1e-6);
@@ -192,16 +194,16 @@ void check_class_loss(test::Checks& checks) {
     const auto at_point = at::linspace(-4, 4, 9, at::kDouble);
     const auto weights = at::full({9}, alpha, at::kDouble);
     auto slope = at::empty_like(at_point);
-    loss::class_loss(at_point.const_data_ptr<double>(), weights.const_data_ptr<double>(), 9, 1, slope.data_ptr<double>());
+    kernels::class_loss(at_point.const_data_ptr<double>(), weights.const_data_ptr<double>(), 9, 1, slope.data_ptr<double>());
     const auto function = [&](const Tensor& x) {
       auto ignored = at::empty_like(x);
       return at::scalar_tensor(
-          loss::class_loss(x.const_data_ptr<double>(), weights.const_data_ptr<double>(), 9, 1, ignored.data_ptr<double>()),
+          kernels::class_loss(x.const_data_ptr<double>(), weights.const_data_ptr<double>(), 9, 1, ignored.data_ptr<double>()),
           at::kDouble);
     };
     checks.near("d class loss", slope, test::numeric_gradient(at_point, function), 1e-8);
   }
-  use_isa(best_isa());
+  kernels::use_isa(kernels::best_isa());
 }
 
 // L1 and GIoU as operations of torch, for one query that is matched with one target.
@@ -251,13 +253,15 @@ void check_boxes(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(matching) {
   at::manual_seed(5);
-  test::Checks checks;
+  Checks checks("matching");
   check_costs(checks);
   check_non_finite(checks);
   check_threads(checks);
   check_class_loss(checks);
   check_boxes(checks);
-  return checks.finish("matching");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::matching_program

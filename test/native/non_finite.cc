@@ -1,17 +1,18 @@
 // Where a computation stops being finite: the trace names layer, operation and direction, and is silent about healthy networks;
 // and an optimiser step that is told to be skipped changes nothing.
-// links: model loss augment data optim metric infer weights engine
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <limits>
 
-#include "engine/non_finite.h"
 #include "native/checks.h"
+#include "native/program.h"
 #include "optim/adamw.h"
+#include "train/non_finite.h"
 
-using namespace cellsam;
-using engine::NonFiniteTrace;
+namespace cellsam::test::non_finite_program {
+
+using train::NonFiniteTrace;
 
 namespace {
 
@@ -37,13 +38,13 @@ void step(model::CellSam& network) {
 
 }  // namespace
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(non_finite) {
+  Checks checks("non_finite");
   at::manual_seed(1);
   model::CellSam network(model::model_size("tiny"), false);
   const auto all = network->unique_parameters();
   {
-    NonFiniteTrace trace(all);
+    train::NonFiniteTrace trace(all);
     step(network);
     checks.holds("a healthy network: nothing is reported, forward and backward", !trace.origin());
   }
@@ -52,7 +53,7 @@ int main() {
     auto weight = parameter(all, name);
     const auto before = weight.clone();
     weight.view(-1)[0] = value;
-    NonFiniteTrace trace(all);
+    train::NonFiniteTrace trace(all);
     {
       at::AutoGradMode with_grad(true);
       step(network);
@@ -70,7 +71,7 @@ int main() {
       auto weight = parameter(all, layer + ".weight");
       const auto before = weight.clone();
       weight.fill_(std::numeric_limits<float>::max());
-      NonFiniteTrace trace(all);
+      train::NonFiniteTrace trace(all);
       {
         at::AutoGradMode with_grad(true);
         step(network);
@@ -83,13 +84,13 @@ int main() {
   {
     at::AutoGradMode with_grad(true);
     const auto weight = at::zeros({3}).requires_grad_(true);
-    NonFiniteTrace trace({{"root.scale", weight}});
+    train::NonFiniteTrace trace({{"root.scale", weight}});
     weight.sqrt().sum().backward();
     const auto origin = trace.origin();
     checks.holds("a gradient that is not finite, of a loss that is", origin && origin->backward && origin->layer == "root");
   }
   {
-    NonFiniteTrace trace({});
+    train::NonFiniteTrace trace({});
     at::empty({1000}).fill_(1).add_(1);
     const auto bottom = at::full({2}, -std::numeric_limits<float>::infinity());
     checks.holds("memory as it was found and infinities that are meant are no origin", !trace.origin() && bottom.numel() == 2);
@@ -121,5 +122,7 @@ int main() {
     checks.holds(("a step that may be skipped and is not equals a plain one, method " + name).c_str(),
                  same(train({0.0F, 0.0F}), train({std::nullopt, std::nullopt})));
   }
-  return checks.finish("non_finite");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::non_finite_program

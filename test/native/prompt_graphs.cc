@@ -1,6 +1,5 @@
 // Stage 2 in the form that a CUDA graph can repeat: what padding, tensors that stay in place and the order of recording change
 // (nothing), and what happens when a recording fails. A stand-in records on the CPU; the recording on a GPU is test/gpu's.
-// links: model loss augment data optim metric infer weights engine
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
@@ -8,23 +7,25 @@
 #include <algorithm>
 #include <set>
 
-#include "engine/prompt_graphs.h"
-#include "engine/stage.h"
 #include "native/checks.h"
+#include "native/program.h"
+#include "train/prompt_graphs.h"
+#include "train/stage.h"
 
-using namespace cellsam;
-using engine::PromptGraphs;
-using engine::PromptInputs;
+namespace cellsam::test::prompt_graphs_program {
+
+using train::PromptGraphs;
+using train::PromptInputs;
 
 namespace {
 
 // Calls what it "recorded" at each replay, as a GPU would repeat it.
-struct StandIn final : engine::StepRecorder {
-  struct Graph final : engine::StepGraph {
+struct StandIn final : device::StepRecorder {
+  struct Graph final : device::StepGraph {
     std::function<void()> work;
     void replay() override { work(); }
   };
-  std::unique_ptr<engine::StepGraph> record(const std::function<void()>& work) override {
+  std::unique_ptr<device::StepGraph> record(const std::function<void()>& work) override {
     if (out_of_memory) C10_THROW_ERROR(OutOfMemoryError, "the test's device has no more");
     TORCH_CHECK(!fails, "operation not permitted when stream is capturing");
     work();
@@ -41,7 +42,7 @@ struct Function {
   std::set<const void*> places;  // of the inputs that it has seen
   std::vector<std::int64_t> rooms;
 
-  at::Tensor operator()(const PromptInputs& in) {
+  at::Tensor operator()(const train::PromptInputs& in) {
     for (const auto& tensor : {in.embedding, in.labels, in.boxes, in.ids, in.weights}) places.insert(tensor.const_data_ptr());
     rooms.push_back(in.ids.size(0));
     const auto prompts = in.boxes * parameter + in.ids.unsqueeze(1) + (in.ignores ? 0.5 : 0.25);
@@ -50,15 +51,15 @@ struct Function {
   }
 };
 
-PromptInputs inputs_of(std::int64_t n, int seed, bool ignores = false) {
+train::PromptInputs inputs_of(std::int64_t n, int seed, bool ignores = false) {
   at::manual_seed(seed);
   return {at::randn({1, 4, 2, 2}, at::kDouble), at::randint(3, {5, 5}, at::kInt), at::rand({n, 4}, at::kDouble),
           at::randint(9, {n}, at::kInt),        at::rand({n}, at::kDouble),       ignores};
 }
 
 // The same without any of it.
-void compare(test::Checks& checks, const std::string& name, PromptGraphs& graphs, Function& function,
-             const PromptInputs& inputs, std::int64_t room) {
+void compare(test::Checks& checks, const std::string& name, train::PromptGraphs& graphs, Function& function,
+             const train::PromptInputs& inputs, std::int64_t room) {
   const auto& learned = graphs.learn(inputs, room);
   auto plain = inputs;
   plain.embedding = inputs.embedding.clone().requires_grad_(true);
@@ -77,8 +78,8 @@ void compare(test::Checks& checks, const std::string& name, PromptGraphs& graphs
 void check_repeats(test::Checks& checks) {
   Function function;
   function.unused.requires_grad_(true);
-  const auto call = [&](const PromptInputs& in) { return function(in); };
-  PromptGraphs graphs(call, {function.parameter, function.unused}, std::make_unique<StandIn>());
+  const auto call = [&](const train::PromptInputs& in) { return function(in); };
+  train::PromptGraphs graphs(call, {function.parameter, function.unused}, std::make_unique<StandIn>());
   for (int use = 0; use < 4; ++use) {
     compare(checks, "use " + std::to_string(use), graphs, function, inputs_of(1 + use, use), 4);
   }
@@ -126,8 +127,8 @@ void check_failures(test::Checks& checks) {
   function.unused.requires_grad_(true);
   auto stand_in = std::make_unique<StandIn>();
   auto& recorder = *stand_in;
-  const auto call = [&](const PromptInputs& in) { return function(in); };
-  PromptGraphs graphs(call, {function.parameter, function.unused}, std::move(stand_in));
+  const auto call = [&](const train::PromptInputs& in) { return function(in); };
+  train::PromptGraphs graphs(call, {function.parameter, function.unused}, std::move(stand_in));
   for (int use = 0; use < 2; ++use) graphs.learn(inputs_of(2, use), 2);
   recorder.out_of_memory = true;
   graphs.losses(inputs_of(2, 3), 2);
@@ -155,12 +156,12 @@ void check_failures(test::Checks& checks) {
 void check_rooms(test::Checks& checks) {
   const std::vector<std::int64_t> rooms{1, 2, 3, 4, 6, 6, 8, 8, 12, 12, 12, 12, 16, 16, 16, 16, 24};
   for (std::int64_t n = 1; n <= std::ssize(rooms); ++n) {
-    checks.holds("room for " + std::to_string(n), engine::prompt_room(n, 100) == rooms[static_cast<std::size_t>(n - 1)]);
+    checks.holds("room for " + std::to_string(n), train::prompt_room(n, 100) == rooms[static_cast<std::size_t>(n - 1)]);
   }
-  checks.holds("no more than a chunk", engine::prompt_room(5, 5) == 5 && engine::prompt_room(70, 71) == 71);
+  checks.holds("no more than a chunk", train::prompt_room(5, 5) == 5 && train::prompt_room(70, 71) == 71);
   bool little = true;
   for (std::int64_t n = 1; n < 1000; ++n) {
-    const auto room = engine::prompt_room(n, 1000);
+    const auto room = train::prompt_room(n, 1000);
     little = little && room >= n && 2 * room <= 3 * n;
   }
   checks.holds("never half as much again", little);
@@ -204,8 +205,8 @@ Outcome learn(const Dict& more, const std::vector<std::vector<std::int64_t>>& ba
   at::manual_seed(1);
   model::CellSam model(model::model_size("tiny", sizes), /*adversarial_copy=*/false);
   Options options(more, "begin_stage");
-  const engine::StageContext context{model, data::Generation::Plain, at::kCPU, engine::Precision::fp32};
-  const auto stage = engine::open_segmenter_stage(context, options);
+  const train::StageContext context{model, data::Generation::Plain, at::kCPU, device::Precision::fp32};
+  const auto stage = train::open_segmenter_stage(context, options);
   options.done();
   at::manual_seed(2);
   const Quiet control;
@@ -263,12 +264,14 @@ void check_stage(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(prompt_graphs) {
+  Checks checks("prompt_graphs");
   at::set_num_threads(1);
   check_rooms(checks);
   check_repeats(checks);
   check_failures(checks);
   check_stage(checks);
-  return checks.finish("prompt_graphs");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::prompt_graphs_program

@@ -1,0 +1,158 @@
+#include "cache/frozen_backbone.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "base/abandoned.h"
+#include "ops/epilogues.h"
+#include "ops/grid_attention.h"
+#include "weights/sha256.h"
+
+namespace cellsam::cache {
+namespace {
+
+constexpr int kKeyFormat = 2;  // another one: kept features of older versions are not used
+
+constexpr std::size_t kKeyDigits = 32;
+
+std::int64_t gigabytes(double number) { return static_cast<std::int64_t>(std::min(number * 1e9, 9e18)); }
+
+at::ScalarType feature_type(const std::string& dtype, device::Precision precision) {
+  if (dtype == "fp32") return at::kFloat;
+  if (dtype == "bf16") return at::kBFloat16;
+  if (dtype == "auto") return precision == device::Precision::bf16 ? at::kBFloat16 : at::kFloat;
+  throw Error("ERR_INVALID_ARGUMENT", "feature_dtype must be auto, bf16 or fp32, not \"" + dtype + "\"");
+}
+
+// A batch that no loader made may come without prints.
+Print print_in(const data::Batch& batch, std::int64_t i) {
+  if (i < std::ssize(batch.prints)) return batch.prints[static_cast<std::size_t>(i)];
+  const auto image = batch.images[i].contiguous();
+  return print_of(image.data_ptr(), image.nbytes());
+}
+
+}  // namespace
+
+FeatureOptions read_feature_options(Options& options) {
+  FeatureOptions read;
+  read.folder = options.text("feature_cache_dir", "");
+  const double disk = options.number("feature_cache_gb", -1), memory = options.number("feature_cache_memory_gb", 0);
+  read.disk_limit = disk < 0 ? -1 : gigabytes(disk);
+  read.memory_limit = gigabytes(memory);
+  read.dtype = options.text("feature_dtype", read.dtype);
+  read.version = options.text("feature_cache_version", "");
+  if (read.disk_limit == 0) read.folder.clear();
+  feature_type(read.dtype, device::Precision::fp32);  // a wrong name is an error also where no trunk is frozen
+  return read;
+}
+
+FrozenTrunk::FrozenTrunk(model::CellSam& model, const TrunkSetting& setting, FeatureOptions options)
+    : model_(model), setting_(setting), options_(std::move(options)), dtype_(feature_type(options_.dtype, setting.precision)) {
+  const auto prefix = setting.trunk == Trunk::Body ? kBody : segmenter_prefix(model) + "image_encoder.";
+  for (const auto& [name, tensor] : model->unique_parameters()) {
+    if (name.starts_with(prefix) && !name.starts_with(prefix + "neck."))
+      weights_.emplace_back(name.substr(prefix.size()), tensor);
+  }
+}
+
+at::Tensor FrozenTrunk::operator()(const data::Batch& batch, const Control& control) {
+  at::NoGradGuard no_grad;
+  const auto file = this->file();
+  const auto side = model_->size().grid(), width = model_->size().embed_dim;
+  std::vector<at::Tensor> features;
+  for (std::int64_t i = 0; i < batch.images.size(0); ++i) {
+    stop_if_abandoned(control);
+    const auto print = print_in(batch, i);
+    if (const auto* kept = file ? file->find(print) : nullptr) {
+      ++counts_.kept;
+      // The map is read-only, and lives as long as a tensor that shows it. Nothing writes to the input of a layer.
+      const auto shown = at::from_blob(
+          const_cast<void*>(kept), {side, side, width}, [file](void*) {}, dtype_);
+      features.push_back(upload(shown, setting_.device));
+      continue;
+    }
+    ++counts_.computed;
+    features.push_back(run_trunk(model_, setting_, batch.images.narrow(0, i, 1)).squeeze(0).to(dtype_).contiguous());
+    if (file && batch.recurs) keep(*file, print, features.back());
+  }
+  const auto together = features.size() == 1 ? features[0].unsqueeze(0) : at::stack(features);
+  return setting_.precision == device::Precision::fp32 ? together.to(at::kFloat) : together;
+}
+
+void FrozenTrunk::keep(FeatureFile& file, const Print& print, const at::Tensor& features) {
+  // What is not finite is computed again, so that the search for its origin finds it in the trunk.
+  if (!std::isfinite(features.sum(at::kFloat).item<double>())) return;
+  const auto host = features.cpu();
+  file.add(print, host.data_ptr());
+}
+
+void FrozenTrunk::foresee(const data::Batch& batch) {
+  std::shared_ptr<FeatureFile> file;
+  {
+    std::lock_guard lock(mutex_);
+    file = file_;
+  }
+  if (!file) return;
+  for (const auto& print : batch.prints) file->find(print);
+}
+
+std::vector<std::string> FrozenTrunk::take_notices() { return file_ ? file_->take_notices() : std::vector<std::string>(); }
+
+// Weights may be loaded, or copied from the other trunk, while a stage is open.
+std::shared_ptr<FeatureFile> FrozenTrunk::file() {
+  if (options_.folder.empty()) return nullptr;
+  const auto version = bits_version();
+  if (file_ && version == opened_for_) return file_;
+  const FeatureFolder folder(options_.folder, options_.disk_limit);
+  const auto side = model_->size().grid();
+  const auto bytes = side * side * model_->size().embed_dim * static_cast<std::int64_t>(at::elementSize(dtype_));
+  auto opened = std::make_shared<FeatureFile>(folder, key(), bytes, options_.memory_limit);
+  std::lock_guard lock(mutex_);
+  file_ = std::move(opened);
+  opened_for_ = version;
+  return file_;
+}
+
+// Grows with every change in place; sessions that share the cores may get another number of threads for their next command.
+std::int64_t FrozenTrunk::bits_version() const {
+  std::int64_t version = static_cast<std::int64_t>(at::get_num_threads()) << 48;
+  for (const auto& [name, tensor] : weights_) version += static_cast<std::int64_t>(tensor._version());
+  return version;
+}
+
+// Everything that the bits of a feature depend on, but for the picture.
+std::string FrozenTrunk::key() const {
+  const auto& size = model_->size();
+  const bool cpu = setting_.device.is_cpu();
+  std::ostringstream text;
+  text << "features " << kKeyFormat << "\npackage " << options_.version << "\ntorch " << TORCH_VERSION  //
+       << "\ninput " << (setting_.trunk == Trunk::Body ? "detector" : "encoder")                        //
+       << ' ' << (setting_.generation == data::Generation::Adv ? "adv" : "plain")                       //
+       << "\nsize " << size.image_size << ' ' << size.patch << ' ' << size.heads << ' ' << size.window << ' ';
+  for (auto block : size.global_blocks) text << ' ' << block;
+  text << "\nprecision " << (setting_.precision == device::Precision::bf16 ? "bf16" : "fp32")  //
+       << "\ndtype " << at::toString(dtype_)                                                   //
+       << "\ndevice " << c10::DeviceTypeName(setting_.device.type(), /*lower_case=*/true);
+  // Sums are cut into other parts by other instructions and by another number of threads.
+  if (cpu) {
+    text << ' ' << at::get_cpu_capability() << ' ' << at::get_num_threads() << ' ' << ops::grid_attention_kernel().on() << ' '
+         << ops::fused_epilogues().on();
+  }
+  text << "\ndeterministic " << at::globalContext().deterministicAlgorithms() << '\n';
+  weights::Sha256 sum;
+  for (const auto& [name, tensor] : weights_) {
+    const auto host = tensor.detach().cpu().contiguous();
+    text << name << ' ' << at::toString(host.scalar_type()) << ' ' << host.sizes() << '\n';
+    sum.update(host.data_ptr(), host.nbytes());
+  }
+  const auto described = text.str();
+  sum.update(described.data(), described.size());
+  return sum.hex().substr(0, kKeyDigits);
+}
+
+}  // namespace cellsam::cache

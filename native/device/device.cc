@@ -1,0 +1,98 @@
+#include "device/device.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/util/Exception.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <string_view>
+#include <thread>
+
+#include "os/process.h"
+
+namespace cellsam::device {
+
+at::Device parse_device(const std::string& name) {
+  if (name == "cpu") return at::kCPU;
+  if (name == "cuda" || name.starts_with("cuda:")) {
+    const auto count = at::detail::getCUDAHooks().deviceCount();
+    const int index = name == "cuda" ? 0 : std::atoi(name.c_str() + 5);
+    if (index >= 0 && index < count) return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
+    throw Error("ERR_DEVICE_UNAVAILABLE",
+                "device \"" + name + "\" is not there: this libtorch sees " + std::to_string(count) +
+                    " CUDA devices. Run `npx cellsam doctor`, or set device to \"cpu\".",
+                {{"devices", static_cast<std::int64_t>(count)}});
+  }
+  throw Error("ERR_INVALID_ARGUMENT", "unknown device \"" + name + "\": use \"cpu\", \"cuda\" or \"cuda:N\"");
+}
+
+Precision parse_precision(const std::string& name) {
+  if (name == "fp32") return Precision::fp32;
+  if (name == "bf16") return Precision::bf16;
+  throw Error("ERR_INVALID_ARGUMENT", "unknown precision \"" + name + "\": use \"fp32\" or \"bf16\"");
+}
+
+namespace {
+
+std::int64_t cores() { return static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency())); }
+
+std::atomic<std::int64_t> sharing{0};  // commands that share the cores now
+
+}  // namespace
+
+CoreShare::CoreShare(std::int64_t wanted) : shares_(wanted <= 0) {
+  threads_ = shares_ ? std::max<std::int64_t>(1, cores() / ++sharing) : std::min(wanted, cores());
+}
+
+CoreShare::~CoreShare() {
+  if (shares_) --sharing;
+}
+
+void prepare_thread(std::int64_t threads, bool deterministic) {
+  at::set_num_threads(static_cast<int>(threads));
+  at::globalContext().setFlushDenormal(true);
+  // cuBLAS reads this when its first handle is made, and torch refuses to multiply deterministically without it.
+  if (deterministic) os::set_default_environment("CUBLAS_WORKSPACE_CONFIG", ":4096:8");
+  at::globalContext().setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
+  // torch lets cuDNN round float32 convolutions to 10 bits of mantissa, though not matrix products. fp32 means fp32 here; who
+  // wants speed takes bf16.
+  at::globalContext().setAllowTF32CuDNN(false);
+}
+
+Autocast::Autocast(at::Device device, Precision precision) : type_(device.type()), active_(precision == Precision::bf16) {
+  if (!active_) return;
+  was_enabled_ = at::autocast::is_autocast_enabled(type_);
+  was_dtype_ = at::autocast::get_autocast_dtype(type_);
+  at::autocast::set_autocast_enabled(type_, true);
+  at::autocast::set_autocast_dtype(type_, at::kBFloat16);
+  at::autocast::increment_nesting();
+}
+
+Autocast::~Autocast() {
+  if (!active_) return;
+  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+  at::autocast::set_autocast_enabled(type_, was_enabled_);
+  at::autocast::set_autocast_dtype(type_, was_dtype_);
+}
+
+bool is_out_of_memory(const c10::Error& error) {
+  if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return true;
+  return std::string_view(error.what_without_backtrace()).find("can't allocate memory") != std::string_view::npos;
+}
+
+Dict describe_devices() {
+  List devices{Dict{{"kind", "cpu"}, {"name", at::get_cpu_capability()}}};
+  const auto count = at::detail::getCUDAHooks().deviceCount();
+  for (std::int64_t i = 0; i < count; ++i) devices.push_back(Dict{{"kind", "cuda"}, {"name", "cuda:" + std::to_string(i)}});
+  return {{"torch", TORCH_VERSION},
+          {"devices", devices},
+          {"cpu_capability", at::get_cpu_capability()},
+          {"threads", static_cast<std::int64_t>(std::thread::hardware_concurrency())}};
+}
+
+}  // namespace cellsam::device

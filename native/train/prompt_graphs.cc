@@ -1,0 +1,141 @@
+#include "train/prompt_graphs.h"
+
+#include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "device/device.h"
+
+namespace cellsam::train {
+namespace {
+
+// With and without pixels to ignore, with and without gradients, and every room that chunks of up to 512 prompts have.
+constexpr std::size_t kMostGraphs = 2 * 2 * 18;
+
+PromptInputs inputs_like(const PromptInputs& inputs, std::int64_t room) {
+  const auto rows = [&](const at::Tensor& like) {
+    auto sizes = like.sizes().vec();
+    sizes[0] = room;
+    return at::empty(sizes, like.options());
+  };
+  return {at::empty_like(inputs.embedding),
+          at::empty_like(inputs.labels),
+          rows(inputs.boxes),
+          rows(inputs.ids),
+          rows(inputs.weights),
+          inputs.ignores};
+}
+
+// Room is filled with the first prompt, which surely has finite losses when the others do; it counts nothing there.
+void fill(const PromptInputs& to, const PromptInputs& from) {
+  to.embedding.copy_(from.embedding);
+  to.labels.copy_(from.labels);
+  const auto n = from.ids.size(0), rest = to.ids.size(0) - n;
+  const auto rows = [&](const at::Tensor& target, const at::Tensor& source) {
+    target.narrow(0, 0, n).copy_(source);
+    if (rest > 0) target.narrow(0, n, rest).copy_(source.narrow(0, 0, 1).expand_as(target.narrow(0, n, rest)));
+  };
+  rows(to.boxes, from.boxes);
+  rows(to.ids, from.ids);
+  rows(to.weights, from.weights);
+  if (rest > 0) to.weights.narrow(0, n, rest).zero_();
+}
+
+}  // namespace
+
+PromptGraphs::PromptGraphs(Losses losses, std::vector<at::Tensor> trained, std::unique_ptr<device::StepRecorder> recorder)
+    : losses_(std::move(losses)), trained_(std::move(trained)), recorder_(std::move(recorder)) {}
+
+const PromptGraphs::Learned& PromptGraphs::learn(const PromptInputs& inputs, std::int64_t room) {
+  return run(inputs, room, /*learns=*/true).learned;
+}
+
+at::Tensor PromptGraphs::losses(const PromptInputs& inputs, std::int64_t room) {
+  // A copy: the next replay may write where this one did.
+  return run(inputs, room, /*learns=*/false).losses.narrow(0, 0, inputs.ids.size(0)).clone();
+}
+
+PromptGraphs::Entry& PromptGraphs::run(const PromptInputs& inputs, std::int64_t room, bool learns) {
+  try {
+    const Key key{inputs.labels.size(0), inputs.ignores, room, learns};
+    if (entries_.size() >= kMostGraphs && !entries_.contains(key)) forget();
+    auto& entry = entries_[key];
+    {
+      at::NoGradGuard no_grad;
+      if (!entry.inputs.ids.defined()) entry.inputs = inputs_like(inputs, room);
+      fill(entry.inputs, inputs);
+    }
+    const auto here = std::this_thread::get_id();
+    if (!entry.graph && recorder_ && entry.warm == here) record(entry, learns);
+    if (entry.graph) {
+      entry.graph->replay();
+      ++counts_.replayed;
+    } else {
+      work(entry, learns);
+      entry.warm = here;
+    }
+    return entry;
+  } catch (const c10::Error&) {
+    forget();
+    throw;
+  }
+}
+
+void PromptGraphs::record(Entry& entry, bool learns) {
+  try {
+    entry.graph = recorder_->record([this, &entry, learns] { work(entry, learns); });
+    ++counts_.recorded;
+  } catch (const c10::Error& error) {
+    if (device::is_out_of_memory(error)) throw;
+    // An operation that waits for the device, say. What is wrong with the numbers or the device shows without a graph too.
+    failure_ = error.what_without_backtrace();
+    recorder_.reset();
+  }
+}
+
+void PromptGraphs::work(Entry& entry, bool learns) {
+  const at::AutoGradMode with_gradients(learns);
+  auto inputs = entry.inputs;
+  if (!learns) {
+    entry.losses = losses_(inputs);
+    return;
+  }
+  inputs.embedding = inputs.embedding.detach().requires_grad_(true);
+  const auto sums = (losses_(inputs) * inputs.weights.unsqueeze(1)).sum(0);
+  torch::autograd::variable_list wanted{inputs.embedding};
+  wanted.insert(wanted.end(), trained_.begin(), trained_.end());
+  // Not backward(): the gradients of parameters come and go between replays, and a graph needs a place that stays.
+  auto gradients = torch::autograd::grad({sums[0]}, wanted, /*grad_outputs=*/{}, /*retain_graph=*/std::nullopt,
+                                         /*create_graph=*/false, /*allow_unused=*/true);
+  entry.learned.losses = sums.detach();
+  entry.learned.embedding = std::move(gradients[0]);
+  entry.learned.parameters.assign(std::make_move_iterator(gradients.begin() + 1), std::make_move_iterator(gradients.end()));
+}
+
+void PromptGraphs::follow(const model::NamedTensors& weights) {
+  std::vector<std::pair<const void*, std::uint32_t>> now;
+  for (const auto& [name, tensor] : weights) {
+    now.emplace_back(tensor.const_data_ptr(), tensor.requires_grad() ? 0 : tensor._version());
+  }
+  if (now == weights_) return;
+  forget();
+  weights_ = std::move(now);
+}
+
+void PromptGraphs::forget() { entries_.clear(); }
+
+std::string PromptGraphs::take_failure() { return std::exchange(failure_, {}); }
+
+device::GraphCounts PromptGraphs::take_counts() { return std::exchange(counts_, {}); }
+
+std::int64_t prompt_room(std::int64_t n, std::int64_t most) {
+  std::int64_t room = 1;
+  while (room < n) room *= 2;
+  if (room >= 4 && n <= room / 4 * 3) room = room / 4 * 3;
+  return std::max(n, std::min(room, most));
+}
+
+}  // namespace cellsam::train

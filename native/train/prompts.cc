@@ -1,0 +1,87 @@
+#include "train/prompts.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/rng.h"
+
+namespace cellsam::train {
+namespace {
+
+constexpr std::uint64_t kPromptStream = 2;  // augmentation draws from a stream of its own
+
+// The first `count` numbers of a random order of 0 .. n-1.
+at::Tensor choose(std::int64_t n, std::int64_t count, CounterRng& rng) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto j = i + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(n - i)));
+    std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(j)]);
+  }
+  order.resize(static_cast<std::size_t>(count));
+  return at::tensor(order, at::kLong);
+}
+
+at::Tensor jitter(const at::Tensor& boxes, double share, float tile, CounterRng& rng) {
+  auto moved = boxes.clone();
+  auto rows = moved.accessor<float, 2>();
+  for (std::int64_t i = 0; i < rows.size(0); ++i) {
+    const float width = rows[i][2] - rows[i][0], height = rows[i][3] - rows[i][1];
+    for (int edge = 0; edge < 4; ++edge) {
+      const float reach = static_cast<float>(share) * (edge % 2 == 0 ? width : height);
+      rows[i][edge] = std::clamp(rows[i][edge] + reach * static_cast<float>(2 * rng.uniform() - 1), 0.F, tile);
+    }
+  }
+  return moved;
+}
+
+}  // namespace
+
+PromptOptions read_prompt_options(Options& options) {
+  PromptOptions read;
+  read.max_prompts = options.integer("max_prompts", read.max_prompts);
+  read.box_jitter = options.number("box_jitter", read.box_jitter);
+  read.background_prompt = options.flag("background_prompt", read.background_prompt);
+  if (read.max_prompts < 0) throw Error("ERR_INVALID_ARGUMENT", "max_prompts must be 0 (all) or more");
+  if (read.box_jitter < 0 || read.box_jitter >= 0.5) {
+    throw Error("ERR_INVALID_ARGUMENT", "box_jitter must be at least 0 and below 0.5, where a box could turn inside out");
+  }
+  return read;
+}
+
+std::vector<ImagePrompts> all_prompts(const data::Batch& batch, const PromptOptions& options) {
+  std::vector<ImagePrompts> prompts;
+  for (std::size_t i = 0; i < batch.instances.size(); ++i) {
+    const auto& instances = batch.instances[i];
+    const auto image = static_cast<std::int64_t>(i);
+    if (instances.ids.size(0) > 0) {
+      prompts.push_back({image, instances.boxes, instances.ids});
+    } else if (options.background_prompt) {
+      const auto side = static_cast<float>(batch.labels.size(1));
+      prompts.push_back({image, at::tensor({0.F, 0.F, side, side}).view({1, 4}), at::zeros({1}, at::kInt)});
+    }
+  }
+  return prompts;
+}
+
+std::vector<ImagePrompts> draw_prompts(const data::Batch& batch, const PromptOptions& options, const DrawKey& key) {
+  auto prompts = all_prompts(batch, options);
+  for (auto& image : prompts) {
+    const auto sample = batch.indices[static_cast<std::size_t>(image.image)];
+    CounterRng rng{key.seed, static_cast<std::uint64_t>(key.epoch), static_cast<std::uint64_t>(sample), kPromptStream};
+    const auto n = image.boxes.size(0);
+    if (options.max_prompts > 0 && n > options.max_prompts) {
+      const auto chosen = choose(n, options.max_prompts, rng);
+      image.boxes = image.boxes.index_select(0, chosen);
+      image.ids = image.ids.index_select(0, chosen);
+    }
+    if (options.box_jitter > 0) {
+      image.boxes = jitter(image.boxes, options.box_jitter, static_cast<float>(batch.labels.size(1)), rng);
+    }
+  }
+  return prompts;
+}
+
+}  // namespace cellsam::train

@@ -1,0 +1,320 @@
+#include "train/trainer.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "augment/augment.h"
+#include "base/abandoned.h"
+#include "data/batch.h"
+#include "data/sampler.h"
+#include "optim/clip.h"
+
+namespace cellsam::train {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::vector<double> to_doubles(const at::Tensor& values) {
+  return {values.data_ptr<float>(), values.data_ptr<float>() + values.numel()};
+}
+
+// 1 or 0, on the device.
+at::Tensor any_not_finite(const at::Tensor& values) { return at::isfinite(values).all().logical_not().to(at::kFloat); }
+
+std::int64_t batches_of(const EpochRequest& request) {
+  const auto n = static_cast<std::int64_t>(request.indices.size());
+  return (n + request.batch_size - 1) / request.batch_size;
+}
+
+}  // namespace
+
+TrainerOptions read_trainer_options(Options& options) {
+  TrainerOptions read;
+  read.optimizer = optim::method_of(options.text("optimizer", "adamw"));
+  read.learning_rate = options.number("learning_rate", 1e-4);
+  read.grad_clip = options.number("grad_clip", 1.0);
+  read.accumulate = options.integer("accumulate", 1);
+  read.schedule.type = optim::schedule_type_of(options.text("scheduler", "none"));
+  read.schedule.warmup_fraction = options.number("warmup_fraction", 0);
+  const auto epochs = options.require_integer("epochs");
+  const auto batches = options.require_integer("steps_per_epoch");
+  if (read.accumulate < 1) throw Error("ERR_INVALID_ARGUMENT", "accumulate must be 1 or more");
+  const auto updates = (batches + read.accumulate - 1) / read.accumulate;
+  read.schedule.total_steps = std::max<std::int64_t>(1, epochs * updates);
+  return read;
+}
+
+Trainer::Trainer(std::unique_ptr<Stage> stage, const TrainerOptions& options, std::uint64_t seed)
+    : stage_(std::move(stage)),
+      options_(options),
+      seed_(seed),
+      optimizer_(stage_->groups(), {.method = options.optimizer}),
+      schedule_(options.schedule) {}
+
+bool Trainer::on_gpu() const { return stage_->parameters().front().second.is_cuda(); }
+
+double Trainer::learning_rate() const { return options_.learning_rate * schedule_.factor(updates_); }
+
+double Trainer::observe(double loss) {
+  schedule_.observe(loss);
+  return learning_rate();
+}
+
+data::Augmenter Trainer::augmenter(const EpochRequest& request) const {
+  if (!request.augment) return {};
+  const auto epoch = static_cast<std::uint64_t>(request.epoch);
+  if (!request.complex_augmentation) return augment::augmenter(seed_, epoch, augment::Level::Simple);
+  if (request.variants == 0) return augment::augmenter(seed_, epoch, augment::Level::Complex);
+  return augment::pooled_augmenter(seed_, epoch, static_cast<std::uint64_t>(request.variants), augment::Level::Complex);
+}
+
+void Trainer::tell_notices(Control& control) {
+  for (const auto& message : stage_->take_notices()) {
+    control.emit(Dict{{"type", "notice"}, {"level", "warning"}, {"message", message}});
+  }
+}
+
+Dict Trainer::feature_counts() {
+  const auto counts = stage_->take_feature_counts();
+  return {{"kept", counts.kept}, {"computed", counts.computed}};
+}
+
+Dict Trainer::graph_counts() {
+  const auto counts = stage_->take_graph_counts();
+  return {{"recorded", counts.recorded}, {"replayed", counts.replayed}};
+}
+
+Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto& names = stage_->loss_names();
+  const auto steps = batches_of(request);
+  if (request.start_step == 0) sums_ = {};
+  epoch_ = request.epoch;
+  step_ = request.start_step;
+  // A group's gradient is the mean over its batches, also over the fewer ones of an epoch's last group. A short last batch
+  // counts like a full one, so each of its images weighs more.
+  const auto group_length = [&](std::int64_t step) {
+    const auto first = step - step % options_.accumulate;
+    return std::min(options_.accumulate, steps - first);
+  };
+
+  const auto order = data::epoch_order(request.indices, seed_, static_cast<std::uint64_t>(request.fold),
+                                       static_cast<std::uint64_t>(request.epoch));
+  const Place place{request, /*training=*/true, control};
+  double lr = learning_rate();
+  LossQueue queue;
+  const auto drain = [&](bool flush) {
+    while (const auto landed = queue.pop(flush)) {
+      const auto& [values, step] = *landed;
+      require_finite(place, *landed);
+      Dict losses;
+      for (std::size_t i = 0; i < names.size(); ++i) losses[names[i]] = values[i];
+      sums_.add({values.begin(), values.begin() + std::ssize(names)});
+      const auto done = std::min<std::int64_t>((step.number + 1) * request.batch_size, std::ssize(request.indices));
+      const auto here = done - request.start_step * request.batch_size;
+      control.emit(Dict{{"type", "step"},
+                        {"stage", stage_->number()},
+                        {"epoch", request.epoch},
+                        {"step", step.number + 1},
+                        {"steps", steps},
+                        {"images", done},
+                        {"images_per_second", static_cast<double>(here) / seconds_since(start)},
+                        {"lr", step.lr},
+                        {"grad_norm", values.size() > names.size() ? Value(values.back()) : Value()},
+                        {"losses", losses}});
+    }
+  };
+
+  data::BatchLoader loader(request.store, data::in_batches(order, request.batch_size), augmenter(request),
+                           static_cast<std::size_t>(request.start_step), on_gpu(),
+                           [this](const auto& batch) { stage_->foresee(batch); });
+  const bool endless = request.complex_augmentation && request.variants == 0;
+  stage_->take_feature_counts();  // of an epoch that an error ended
+  stage_->take_graph_counts();
+  optimizer_.zero_grad();  // of a group that an error left half done
+  bool pending = false;    // gradients of a group that is not stepped yet
+  bool stopped = false;
+  LossQueue::Step learned;  // the last one with something to learn from
+  for (; step_ < steps; ++step_) {
+    stop_if_abandoned(control);
+    // A stop falls between groups: half a group's gradients are not part of the saved state.
+    if (!pending && control.cancelled()) {
+      stopped = true;
+      break;
+    }
+    auto batch = loader.next().value();
+    batch.recurs = !endless;
+    lr = learning_rate();
+    const LossQueue::Step step{step_, batch.indices, lr};
+    const auto scale = 1.0 / static_cast<double>(group_length(step_));
+    const DrawKey key{seed_, request.epoch};
+    auto losses = guarded(
+        place, step, [&] { return stage_->learn(batch, scale, key, control); }, [&] { drain(true); });
+    tell_notices(control);
+    pending = pending || losses.has_value();
+    if (losses) learned = step;
+    sums_.images += std::ssize(batch.indices);
+    const bool updates = pending && ((step_ + 1) % options_.accumulate == 0 || step_ + 1 == steps);
+    at::Tensor norm;
+    if (updates) norm = optim::clip_gradients(stage_->groups(), options_.grad_clip);
+    if (losses && updates) losses = at::cat({*losses, norm.to(losses->options()).view({1})});
+    // No losses carry the norm when the group's last batch is empty; waiting for the device is then the price of a safe step.
+    if (!losses && updates && !std::isfinite(norm.item<double>())) {
+      drain(true);  // the loss that went wrong first
+      fail_non_finite(place, learned, "grad_norm");
+    }
+    // A bad loss or gradient never reaches the parameters. The CPU looks; elsewhere that would wait for the device, so the
+    // update itself is told to change nothing, and the reason is thrown when the losses have landed.
+    if (losses && losses->is_cpu()) require_finite(place, {to_doubles(*losses), step});
+    if (updates) {
+      optimizer_.step(lr, losses && !losses->is_cpu() ? std::optional(any_not_finite(*losses)) : std::nullopt);
+      optimizer_.zero_grad();
+      ++updates_;
+      pending = false;
+    }
+    if (losses) queue.push(*losses, step);
+    drain(false);
+  }
+  drain(true);
+  return {{"stopped", stopped},
+          {"step", step_},
+          {"steps", steps},
+          {"images", sums_.images},
+          {"seconds", seconds_since(start)},
+          {"threads", at::get_num_threads()},
+          {"lr", lr},
+          {"losses", sums_.means(names)},
+          {"features", feature_counts()},
+          {"graphs", graph_counts()}};
+}
+
+void Trainer::require_finite(const Place& place, const LossQueue::Landed& landed) {
+  const auto& values = landed.values;
+  const auto bad = std::find_if_not(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
+  if (bad == values.end()) return;
+  const auto& names = stage_->loss_names();
+  const auto i = static_cast<std::size_t>(bad - values.begin());
+  fail_non_finite(place, landed.step, i < names.size() ? names[i] : "grad_norm");
+}
+
+// Tiles and random draws are functions of their numbers, so the batch can be had again.
+std::optional<NonFiniteOrigin> Trainer::find_origin(const Place& place, const LossQueue::Step& step) {
+  NonFiniteTrace trace(stage_->parameters());
+  try {
+    auto batch =
+        data::assemble(*place.request.store, step.indices, place.training ? augmenter(place.request) : data::Augmenter());
+    batch.recurs = false;
+    if (place.training) {
+      stage_->learn(batch, 1.0, {seed_, place.request.epoch}, place.control);
+    } else {
+      stage_->measure(batch, place.control);
+    }
+  } catch (const Error& error) {
+    if (error.code != "ERR_NON_FINITE_COST") throw;  // the matching stops at what is looked for here
+  }
+  optimizer_.zero_grad();
+  return trace.origin();
+}
+
+void Trainer::fail_non_finite(const Place& place, const LossQueue::Step& step, const std::string& what) {
+  const auto& store = *place.request.store;
+  List images;
+  std::string listed;
+  for (auto index : step.indices) {
+    const auto& source = store.source_name(store.sample(index).source);
+    images.push_back(source);
+    listed += (listed.empty() ? "" : ", ") + source;
+  }
+  const auto number = step.number + 1;
+  const auto epoch = place.training ? Value(place.request.epoch) : Value();
+  const auto when =
+      place.training ? "epoch " + std::to_string(place.request.epoch) + ", step " : std::string("validation batch ");
+  const auto origin = find_origin(place, step);
+  std::string began;
+  if (origin && origin->operation == "weights") {
+    began = " The weight " + origin->layer + " is not finite.";
+  } else if (origin) {
+    began = " It began in " + (origin->layer.empty() ? std::string("the input") : origin->layer) + ", " +
+            (origin->backward ? "in the gradient of " : "") + "operation " + origin->operation + ".";
+  }
+  throw Error("ERR_NON_FINITE_LOSS",
+              what + " is not finite in stage " + std::to_string(stage_->number()) + ", " + when + std::to_string(number) +
+                  " (images: " + listed + ")." + began +
+                  " The weights are as before this step, and the last saved state is kept. Lower learning_rate, set " +
+                  "grad_clip, use precision fp32, or look at these images.",
+              {{"loss", what},
+               {"stage", stage_->number()},
+               {"epoch", epoch},
+               {"step", number},
+               {"images", images},
+               {"layer", origin ? Value(origin->layer) : Value()},
+               {"operation", origin ? Value(origin->operation) : Value()},
+               {"backward", origin && origin->backward}});
+}
+
+template <class Compute, class Earlier>
+std::optional<at::Tensor> Trainer::guarded(const Place& place, const LossQueue::Step& step, Compute compute, Earlier earlier) {
+  try {
+    return compute();
+  } catch (const Error& error) {
+    if (error.code != "ERR_NON_FINITE_COST") throw;
+    earlier();
+    fail_non_finite(place, step, "the matching cost");
+  }
+}
+
+Dict Trainer::validate(const EpochRequest& request, Control& control) {
+  const auto start = std::chrono::steady_clock::now();
+  const Place place{request, /*training=*/false, control};
+  LossSums sums;
+  LossQueue queue;
+  const auto drain = [&](bool flush) {
+    while (const auto landed = queue.pop(flush)) {
+      require_finite(place, *landed);
+      sums.add(landed->values);
+    }
+  };
+  data::BatchLoader loader(request.store, data::in_batches(request.indices, request.batch_size), {}, 0, on_gpu(),
+                           [this](const auto& batch) { stage_->foresee(batch); });
+  stage_->take_feature_counts();
+  const auto steps = batches_of(request);
+  for (std::int64_t step = 0; step < steps; ++step) {
+    stop_if_abandoned(control);
+    if (control.cancelled()) throw Error("ERR_CANCELLED", "validation was cancelled");
+    const auto batch = loader.next().value();
+    const LossQueue::Step here{step, batch.indices};
+    const auto losses = guarded(
+        place, here, [&] { return stage_->measure(batch, control); }, [&] { drain(true); });
+    tell_notices(control);
+    if (losses) queue.push(*losses, here);
+    sums.images += std::ssize(batch.indices);
+    drain(false);
+  }
+  drain(true);
+  return {{"losses", sums.means(stage_->loss_names())},
+          {"images", sums.images},
+          {"seconds", seconds_since(start)},
+          {"features", feature_counts()}};
+}
+
+Dict Trainer::describe() const {
+  List trainable, groups;
+  std::int64_t parameters = 0;
+  for (const auto& [name, tensor] : stage_->trainable()) {
+    trainable.push_back(name);
+    parameters += tensor.numel();
+  }
+  for (const auto& group : stage_->groups()) {
+    std::int64_t numbers = 0;
+    for (const auto& tensor : group.parameters) numbers += tensor.numel();
+    groups.push_back(Dict{{"name", group.name}, {"lr", options_.learning_rate * group.lr_ratio}, {"parameters", numbers}});
+  }
+  return {{"trainable", trainable}, {"parameters", parameters}, {"groups", groups}};
+}
+
+}  // namespace cellsam::train
