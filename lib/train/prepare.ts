@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { weightsFile } from "../config/shippedWeights.js";
 import type { CheckedPair } from "../data/check.js";
-import { loadDataset } from "../data/dataset.js";
+import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type DuplicatePair, duplicateSets } from "../data/duplicates.js";
 import type { Splits } from "../data/split.js";
 import { resolveDevice } from "../engine/device.js";
@@ -39,11 +39,12 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
   await tree.check(options, { imgPath, maskPath, weights, splits: splitsFile, groups });
   const onProgress = (task: string) => (done: number, total: number) => record.emit({ type: "progress", task, done, total });
 
-  const { pairs, trainingOnly, notes } = await loadDataset(config, {
+  const dataset = await loadDataset(config, {
     onProgress: onProgress("check"),
     ...(signal && { signal }),
   });
-  for (const note of notes) record.warn(note);
+  const { pairs } = dataset;
+  for (const note of dataset.notes) record.warn(note);
   const key = await storeKey(pairs, config, packageVersion);
   const saved =
     resume && existsSync(tree.runState) ? await readRunState(tree.runState, tree.resume, config, packageVersion) : undefined;
@@ -61,11 +62,9 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
   if (saved) checkInputs(saved, { weightsHash, device, ...(await splitsOnDisk(tree.splits)) });
   let state = saved;
   if (!state) {
-    const look = { signal, onProgress: onProgress("duplicates") };
-    const duplicates = config.findDuplicates ? await duplicatesOf(pairs, config, look) : [];
-    const sources = pairs.map(({ stem }) => stem).filter((stem) => !trainingOnly.includes(stem));
-    const splits = await drawSplits(experiment, sources, trainingOnly, duplicates);
-    for (const note of leftOutNotes(splits, trainingOnly)) record.warn(note);
+    const duplicates = await duplicatesOf(pairs, config, { signal, onProgress: onProgress("duplicates") });
+    const splits = await drawSplits(experiment, dataset, duplicates);
+    for (const note of leftOutNotes(splits, dataset.trainingOnly)) record.warn(note);
     state = newRunState(config, packageVersion, { storeKey: key, weightsHash, device, splits }, duplicates);
   }
   const store = await tileStore(pairs, config, {
@@ -81,14 +80,17 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
   return { pairs, store, state, resumed: saved !== undefined };
 }
 
-function drawSplits(
-  { config, strategy }: Experiment,
-  sources: string[],
-  trainingOnly: string[],
-  duplicates: DuplicatePair[],
+/** The splits of a new run, and of a plan. @throws CellsamError ERR_SPLIT */
+export function drawSplits(
+  { config, strategy }: Pick<Experiment, "config" | "strategy">,
+  { pairs, trainingOnly }: Dataset,
+  duplicates: readonly DuplicatePair[],
 ): Promise<Splits[]> {
-  const known = { trainingOnly, ...(config.groupDuplicates && { duplicates: duplicateSets(duplicates) }) };
-  return preparedSplits(strategy, sources, known);
+  const sources = pairs.map(({ stem }) => stem).filter((stem) => !trainingOnly.includes(stem));
+  return preparedSplits(strategy, sources, {
+    trainingOnly,
+    duplicates: config.groupDuplicates ? duplicateSets(duplicates) : [],
+  });
 }
 
 async function hashOf(weights: string): Promise<string> {
