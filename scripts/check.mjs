@@ -1,11 +1,12 @@
 /**
- * `npm run check`: the rules of the house that no compiler knows. Includes and imports follow the arrows of the design, files
- * stay small, binding.node and the engine know nothing of each other's libraries, binaries remember no build machine.
+ * `npm run check`: the rules of the house that no compiler knows. Includes and imports follow the arrows of the design and never
+ * lead back to where they began, files stay small, binding.node and the engine know nothing of each other's libraries, binaries remember no build machine.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cycleProblems } from "./cycles.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const problems = [];
@@ -34,21 +35,22 @@ const nativeArrows = {
 
 /** Layers of lib/, lowest first: a file may import from its own room, and from rooms of lower layers. */
 const layers = [
-  ["errors", "fileHash", "lazily", "names", "processEnd", "replaceFile", "version"],
+  ["errors", "events", "fileHash", "lazily", "processEnd", "replaceFile", "version"],
+  ["spelling"],
   ["runtime"],
-  ["native"],
-  ["events", "losses", "evaluation"],
-  ["inference"],
-  ["commandSession"],
-  ["session"],
-  ["storeWriter"],
+  ["engine"],
   ["data"],
+  ["python/files"],
   ["config"],
   ["monitor", "report"],
   ["stats"],
   ["strategies"],
-  ["runners"],
+  ["predict"],
+  ["evaluation"],
+  ["train"],
+  ["plan"],
   ["search"],
+  ["python"],
   ["index"],
   ["entry"],
   ["cli"],
@@ -68,6 +70,7 @@ for (const file of files) {
   if (/^native\/.*\.(cc|h|cu)$/.test(file)) checkNative(file);
   if (/^lib\/.*\.ts$/.test(file)) checkLib(file);
 }
+problems.push(...cycleProblems(root, files));
 checkBinaries();
 checkRelease();
 
@@ -106,8 +109,8 @@ function checkLib(file) {
   const room = roomOf(file);
   const text = readFileSync(join(root, file), "utf8");
   if (layerOf(room) < 0) problems.push(`${file}: ${room} is in no layer of scripts/check.mjs`);
-  if (/binding\.node|node-gyp-build/.test(text.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "")) && file !== "lib/native.ts") {
-    problems.push(`${file}: only lib/native.ts may touch binding.node`);
+  if (/binding\.node|node-gyp-build/.test(text.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "")) && file !== "lib/engine/native.ts") {
+    problems.push(`${file}: only lib/engine/native.ts may touch binding.node`);
   }
   if (/process\.stdout|console\./.test(text) && room !== "cli") problems.push(`${file}: the library never writes to stdout`);
   for (const [, path] of text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)) {
@@ -118,8 +121,10 @@ function checkLib(file) {
   }
 }
 
+/** The room of a file of lib/, or the file itself where it has a layer of its own. */
 function roomOf(file) {
-  return file.split("/")[1].replace(/\.(ts|js)$/, "");
+  const path = file.slice("lib/".length).replace(/\.(ts|js)$/, "");
+  return layerOf(path) < 0 ? path.split("/")[0] : path;
 }
 
 /** RUNPATHs and unwanted dependencies of what was built, where readelf is at hand. */
