@@ -4,12 +4,10 @@
 #include <torch/nn/module.h>
 
 #include <string>
-#include <utility>
-#include <vector>
+
+#include "model/named_tensors.h"
 
 namespace cellsam::model {
-
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 // Every entry of the module's state dict in the order of PyTorch's own: parameters and persistent buffers. Shared tensors (the
 // prediction heads of CellFinder) appear under each of their names. The tensors are the module's own: copy into them to load.
