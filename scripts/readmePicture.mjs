@@ -44,7 +44,7 @@ function drawn(image, ...layers) {
   return canvas;
 }
 
-/** Canvases of one width below each other, with the gap that panels have. */
+/** Canvases of the same width below each other, with the gap between panels. */
 function stacked(rows) {
   const { width } = rows[0];
   const gap = Buffer.alloc(width * 3 * 8, 255);
