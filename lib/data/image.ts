@@ -24,7 +24,7 @@ export interface RawImage {
   alpha: boolean;
   /** Bits per sample below 8 (1, 2, 4); values are not stretched yet. */
   bits?: number;
-  /** Colour table of an indexed picture, 3 bytes (R, G, B) an entry; `data` holds the indices. */
+  /** Colour table of an indexed image, 3 bytes (R, G, B) per entry; `data` has the indices. */
   palette?: Uint8Array;
   /** TIFF photometric 0: stored values are inverted with respect to brightness. */
   whiteIsZero?: boolean;

@@ -10,7 +10,7 @@ interface EngineInfo {
 }
 
 /**
- * The device for "auto", "cpu", "cuda" or "cuda:N". `warn` is told of a GPU that cannot be used.
+ * The device for "auto", "cpu", "cuda" or "cuda:N". `warn` is called for a GPU that cannot be used.
  * @throws CellsamError ERR_CUDA_DRIVER_TOO_OLD when CUDA is asked for and the driver is older than this libtorch's CUDA.
  */
 export async function resolveDevice(device: string, warn: (message: string) => void): Promise<Device> {

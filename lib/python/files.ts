@@ -113,13 +113,14 @@ export function fromPythonFile(content: Raw, notice: Notice): Raw {
   return run;
 }
 
-interface Tell {
+/** What happens to a key: `give` makes it a setting of the run, `leave` reports that it has no effect. */
+interface Actions {
   give: (from: string, name: string, value: unknown) => void;
   leave: (from: string, key: string, value: unknown) => void;
   notice: Notice;
 }
 
-function fromStage(stage: 1 | 2, settings: Raw, { give, leave, notice }: Tell): Raw {
+function fromStage(stage: 1 | 2, settings: Raw, { give, leave, notice }: Actions): Raw {
   const group = `stage${stage}_config`;
   const { epochs, epochs_s1, epochs_s2, ...others } = settings;
   const result: Raw = {};
@@ -152,7 +153,7 @@ function fromStage(stage: 1 | 2, settings: Raw, { give, leave, notice }: Tell): 
   return result;
 }
 
-function fromDataset(group: string, settings: Raw, { give, leave, notice }: Tell): void {
+function fromDataset(group: string, settings: Raw, { give, leave, notice }: Actions): void {
   for (const [key, value] of Object.entries(settings)) {
     const from = `${group}.${key}`;
     const name = datasetToRun[key];
