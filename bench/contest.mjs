@@ -1,5 +1,5 @@
-// Measures the peer against the product on one piece of work: finds the best variant of each side, checks that both compute the same, and
-// measures them alternately.
+// Measures the peer against the product on one piece of work: finds the best variant of each side, checks that both compute the
+// same, and measures them alternately.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { agrees, median, ratioOf } from "./figures.mjs";
@@ -145,8 +145,8 @@ function checksOf(contest, expected, answered, peerVariant, productVariant) {
 const firstDifference = (checks) => checks.find(({ peer, product, tolerance }) => !agrees(peer, product, tolerance));
 
 /**
- * Runs every variant once after its warm-up and chooses the fastest of each side. The choice is kept in build/bench, since compiling peers takes
- * minutes; --select chooses again.
+ * Runs every variant once after its warm-up and chooses the fastest of each side. The choice is kept in build/bench, since
+ * compiling peers takes minutes; --select chooses again.
  */
 async function select(contest, folder, setup) {
   const file = join(setup.folder, "selection.json");

@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- --peer FOLDER`: every row of bench/rows, peer and product alternately. Writes
- * bench/results/DATE-DEVICE[-N-threads].json and the same as a Markdown table; rows that are measured again replace earlier ones of the day.
+ * bench/results/DATE-DEVICE[-N-threads].json and the same as a Markdown table; rows that are measured again replace earlier
+ * ones of the day.
  *
  *   --device cpu|cuda   default cpu
  *   --only NAME         a row by name, or the beginning of names; may be given more than once

@@ -1,4 +1,5 @@
-// Prepares what rows need: a Python with the peer's packages and the native bench program; and describes the machine for the results.
+// Prepares what rows need: a Python with the peer's packages and the native bench program; and describes the machine for the
+// results.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";

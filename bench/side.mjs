@@ -1,4 +1,5 @@
-// A process that does the work of one side. It gets requests and returns results as lines of JSON, so that two of them can run alternately.
+// A process that does the work of one side. It gets requests and returns results as lines of JSON, so that two of them can run
+// alternately.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";

@@ -7,9 +7,9 @@ import { readPe } from "./binaryPe.mjs";
 import { sorted } from "./binaryTool.mjs";
 
 /**
- * The oldest Linux systems that binaries may be made for: the versions of glibc, libstdc++ and libgcc there. 2.28 is the oldest that
- * libtorch supports (libtorch_cpu.so of 2.13 and 2.14 needs GLIBC_2.28, GLIBCXX_3.4.22, CXXABI_1.3.11) and Node.js 20 too; the
- * systems with it (Red Hat 8, Debian 10) have the libraries of GCC 8.
+ * The oldest Linux systems that binaries may be made for: the versions of glibc, libstdc++ and libgcc there. 2.28 is the oldest
+ * that libtorch supports (libtorch_cpu.so of 2.13 and 2.14 needs GLIBC_2.28, GLIBCXX_3.4.22, CXXABI_1.3.11) and Node.js 20 too;
+ * the systems with it (Red Hat 8, Debian 10) have the libraries of GCC 8.
  */
 export const oldestLinux = {
   2.28: { GLIBC: "2.28", GLIBCXX: "3.4.25", CXXABI: "1.3.11", GCC: "7.0.0" },
@@ -59,7 +59,8 @@ const systems = {
 
 /**
  * The problems of `folder`, which holds the prebuilt binaries of `platform` (<system>-<arch>). `torches`: minors that need an
- * engine; `cuda`: those that need a CUDA library; `oldest`: a key of `oldestLinux`; `checkout`: a folder whose path must not occur in them.
+ * engine; `cuda`: those that need a CUDA library; `oldest`: a key of `oldestLinux`; `checkout`: a folder whose path must not
+ * occur in them.
  */
 export function prebuildProblems(folder, platform, { torches, cuda = [], oldest = "2.28", checkout }) {
   const [system] = platform.split("-");

@@ -1,6 +1,7 @@
 /**
- * `npm run check`: rules that no compiler checks. Includes and imports follow the layers of the design and have no circles, files are small,
- * binding.node and the engine do not use each other's libraries, and binaries contain no paths of the build machine.
+ * `npm run check`: rules that no compiler checks. Includes and imports follow the layers of the design and have no circles,
+ * files are small, binding.node and the engine do not use each other's libraries, and binaries contain no paths of the build
+ * machine.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";

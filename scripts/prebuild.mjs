@@ -45,8 +45,8 @@ folders.forEach((folder, index) => {
 });
 if (options.built) takeLibraries(join(root, "build", "Release"));
 
-// prebuildify calls node-gyp only; the shim takes its place and calls cmake-js. prebuildify strips binding.node and the libraries beside it,
-// and moves them.
+// prebuildify calls node-gyp only; the shim takes its place and calls cmake-js. prebuildify strips binding.node and the
+// libraries beside it, and moves them.
 const shim = join(root, "scripts", "nodeGypShim.mjs");
 const prebuildify = promisify(createRequire(import.meta.url)("prebuildify"));
 await prebuildify({

@@ -1,6 +1,6 @@
 /**
- * Prepares a fresh clone: npm packages, libtorch with headers, both binaries. Each step prints what it does, is skipped when it is done already,
- * and names the system package that is missing.
+ * Prepares a fresh clone: npm packages, libtorch with headers, both binaries. Each step prints what it does, is skipped when it
+ * is done already, and names the system package that is missing.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
@@ -27,7 +27,10 @@ function has(command) {
   return spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
 }
 
-/** How npm is called: by its own script where npm started this process, since on Windows the npm of the path is a command file, which needs a shell. */
+/**
+ * How npm is called: by its own script where npm started this process, since on Windows the npm of the path is a command file,
+ * which needs a shell.
+ */
 export function npmCall(args, options = {}) {
   const script = process.env.npm_execpath ?? "";
   if (/npm-cli\.c?js$/.test(script)) return [process.execPath, [script, ...args], options];

@@ -1,7 +1,8 @@
 /**
- * `npm run release:check`: refuses a package that would fail on a user's machine. It checks for each platform that every binary is there, is
- * stripped, exports and needs only what it should, and runs on the oldest supported system; that the shipped weights are valid; and that the
- * package has the right files and no others. The binaries of all platforms can be checked on any system.
+ * `npm run release:check`: refuses a package that would fail on a user's machine. It checks for each platform that every binary
+ * is there, is stripped, exports and needs only what it should, and runs on the oldest supported system; that the shipped
+ * weights are valid; and that the package has the right files and no others. The binaries of all platforms can be checked on
+ * any system.
  *
  *   --platform NAME   linux-x64, ...; may be repeated; default: every platform that is released
  *   --torch A.B       a torch minor that needs an engine; may be repeated; default: all that are supported

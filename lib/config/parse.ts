@@ -1,6 +1,6 @@
 /**
- * Checks input and turns it into a configuration. All problems are reported in one error, each with its key, the allowed range and, for an
- * unknown key, the nearest known one.
+ * Checks input and turns it into a configuration. All problems are reported in one error, each with its key, the allowed range
+ * and, for an unknown key, the nearest known one.
  */
 import type { z } from "zod";
 import { CellsamError } from "../errors.js";

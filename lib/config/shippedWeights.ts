@@ -1,6 +1,6 @@
 /**
- * The weights that come with the package: `weights: cellsam-tiny` in place of a path. They set the defaults of the settings that they were
- * trained with. models/cellsam-tiny.md has their data, licence and scores.
+ * The weights that come with the package: `weights: cellsam-tiny` in place of a path. They set the defaults of the settings
+ * that they were trained with. models/cellsam-tiny.md has their data, licence and scores.
  */
 import { join } from "node:path";
 import type { z } from "zod";
@@ -31,7 +31,10 @@ function shippedOf(weights: unknown): Shipped | undefined {
   return typeof weights === "string" && Object.hasOwn(shipped, weights) ? shipped[weights] : undefined;
 }
 
-/** The file of a `weights` setting. The name of shipped weights is never a path; a file of that name in the working directory is ./name. */
+/**
+ * The file of a `weights` setting. The name of shipped weights is never a path; a file of that name in the working directory is
+ * ./name.
+ */
 export function weightsFile(weights: string): string {
   const own = shippedOf(weights);
   return own ? join(packageFolder, "models", own.file) : weights;

@@ -1,4 +1,6 @@
-/** Turns the configured device into the one to use. "auto" takes a GPU that works, and warns where there is one that does not. */
+/**
+ * Turns the configured device into the one to use. "auto" takes a GPU that works, and warns where there is one that does not.
+ */
 import { CellsamError } from "../errors.js";
 import { compareVersions } from "../runtime/setup.js";
 import { minimumCuda } from "../runtime/variants.js";

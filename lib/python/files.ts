@@ -1,6 +1,6 @@
 /**
- * Translates configuration files of the Python module: keys that have another name or place here, and keys that had no effect. `notice` is
- * called for what is left out; a key in no table stays, and is refused like any unknown key.
+ * Translates configuration files of the Python module: keys that have another name or place here, and keys that had no effect.
+ * `notice` is called for what is left out; a key in no table stays, and is refused like any unknown key.
  */
 import { CellsamError } from "../errors.js";
 import { camelCase, isPlain } from "../spelling.js";
@@ -75,7 +75,8 @@ function isPythonFile(file: Raw): boolean {
 }
 
 /**
- * The content of a file with the keys of the Python module replaced by those of this package, in snake_case. Other files are returned as they are.
+ * The content of a file with the keys of the Python module replaced by those of this package, in snake_case. Other files are
+ * returned as they are.
  * @throws CellsamError ERR_CONFIG for what is not possible here
  */
 export function fromPythonFile(content: Raw, notice: Notice): Raw {

@@ -1,6 +1,6 @@
 /**
- * `cellsam doctor`: what this installation found and whether it works, check by check, each failure with the command that
- * mends it. Native code runs in a child process, since a bad library can end a process. The child prints a line for each step that
+ * `cellsam doctor`: what this installation found and whether it works, check by check, each failure with the command that mends
+ * it. Native code runs in a child process, since a bad library can end a process. The child prints a line for each step that
  * succeeded, so the first line that is missing names the step that failed.
  */
 import { execFile } from "node:child_process";
