@@ -166,11 +166,11 @@ export function configClass<S extends z.ZodObject, M extends object = object>(
   title: string,
   schema: () => S,
   extra: M & ThisType<z.output<S>> = {} as M,
-  prepare: (input: unknown) => unknown = (input) => input,
+  prepare?: (config: unknown) => unknown,
 ): ConfigClass<S, M> {
   class CheckedConfig {
     constructor(input?: z.input<S>) {
-      const values = frozen(parseConfig(title, schema(), prepare(input ?? {}))) as RawConfig;
+      const values = frozen(parseConfig(title, schema(), input ?? {}, prepare)) as RawConfig;
       expose(this, schema(), { root: { title, schema: schema(), values }, path: [] });
     }
   }

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import type { z } from "zod";
-import { fromSnake, isPlain } from "../spelling.js";
+import { isPlain } from "../spelling.js";
 import { packageFolder } from "../version.js";
 import { mergeConfig, type RawConfig } from "./load.js";
 import { nearest } from "./nearest.js";
@@ -47,14 +47,12 @@ export function shippedSettings(weights: unknown): RawConfig {
 }
 
 /** The configuration of a training, with the defaults of its weights. */
-export function overShipped(input: unknown): unknown {
-  const config = fromSnake(input);
+export function overShipped(config: unknown): unknown {
   return isPlain(config) ? mergeConfig(shippedSettings(config.weights), config) : config;
 }
 
 /** The same for a prediction, in which the tile size is a setting of inference. */
-export function predictionOverShipped(input: unknown): unknown {
-  const config = fromSnake(input);
+export function predictionOverShipped(config: unknown): unknown {
   if (!isPlain(config)) return config;
   const { tileSize, inference, ...settings } = shippedSettings(config.weights);
   return mergeConfig({ ...settings, ...(isPlain(inference) && { inference: { ...inference, tileSize } }) }, config);
