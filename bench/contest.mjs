@@ -1,14 +1,14 @@
-// Peer against product on one piece of work: finds the best way of each side, checks that both compute the same, and lets them
-// take turns.
+// Measures the peer against the product on one piece of work: finds the best variant of each side, checks that both compute the
+// same, and measures them alternately.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { agrees, median, ratioOf } from "./figures.mjs";
 import { Side } from "./side.mjs";
 
-/** A repetition of less than this is repeated until it takes about as long. */
+/** Work that takes less time than this is repeated within one measurement. */
 const shortest = 0.3;
 
-/** What `run` answers is judged by: CPU seconds where one thread makes them comparable. */
+/** The time by which measurements are compared: CPU seconds where one thread makes them comparable. */
 export const primary = ({ device, threads }) => (device === "cpu" && threads === 1 ? "cpu" : "wall");
 
 export async function runContest(contest, setup) {
@@ -80,7 +80,7 @@ function result(contest, setup, { selection, checks, runs, counts, peaks }) {
   return row;
 }
 
-/** Draws weights and inputs once per size; they lie under build/bench for the next time. */
+/** Draws weights and inputs once per size; they are kept in build/bench for the next time. */
 export async function fixture(contest, setup) {
   const { key, steps } = contest.fixture;
   const folder = join(setup.folder, "fixtures", key);
@@ -126,14 +126,14 @@ export async function openSide(contest, { kind, row }, variant, folder, setup) {
   }
 }
 
-/** The check was a first repetition, and enough of a warm-up where one takes seconds. */
+/** The check was a first repetition, which is enough as a warm-up where one takes seconds. */
 async function repetitions(contest, side) {
   if (contest.slow) return 1;
   const { wall } = await side.ask({ op: "run", times: 1 });
   return Math.max(1, Math.min(1000, Math.ceil(shortest / wall)));
 }
 
-/** What both sides answered, side by side. */
+/** The results of both sides for comparison. */
 function checksOf(contest, expected, answered, peerVariant, productVariant) {
   const exact = [peerVariant, productVariant].every((variant) => (variant.precision ?? variant.dtype ?? "fp32") === "fp32");
   const tolerance = contest.tolerance ?? (exact ? 1e-4 : 2e-2);
@@ -145,8 +145,8 @@ function checksOf(contest, expected, answered, peerVariant, productVariant) {
 const firstDifference = (checks) => checks.find(({ peer, product, tolerance }) => !agrees(peer, product, tolerance));
 
 /**
- * One repetition of every way after its warm-up; the fastest of each side goes into the contest. Kept under build/bench, since
- * compiling peers takes minutes: --select tries again.
+ * Runs every variant once after its warm-up and chooses the fastest of each side. The choice is kept in build/bench, since
+ * compiling peers takes minutes; --select chooses again.
  */
 async function select(contest, folder, setup) {
   const file = join(setup.folder, "selection.json");
@@ -167,7 +167,7 @@ async function select(contest, folder, setup) {
     return done[0];
   };
   const peer = best(tried.peer);
-  // A way of the product that rounds too much is no candidate.
+  // A variant of the product that rounds too much is not a candidate.
   for (const entry of tried.product) {
     if (!peer.check || !entry.check) continue;
     const bad = firstDifference(checksOf(contest, peer.check, entry.check, peer.variant, entry.variant));
@@ -184,7 +184,7 @@ async function tryOnce(contest, side, variant, folder, setup) {
   try {
     opened = await openSide(contest, side, variant, folder, setup);
     const check = await opened.ask({ op: "check" });
-    // What takes seconds was timed while it was checked, unless that included compiling it.
+    // Work that takes seconds was timed during the check, unless that included compiling.
     const timed =
       contest.slow && !variant.compile ? check : await opened.ask({ op: "run", times: await repetitions(contest, opened) });
     const seconds = timed[primary(setup)];

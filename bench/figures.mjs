@@ -35,13 +35,13 @@ export function seconds(value) {
 
 const times = (value) => `${value >= 100 ? Math.round(value) : value.toPrecision(2 + (value >= 10))}x`;
 const gigabytes = (bytes) => (bytes / 2 ** 30).toPrecision(2);
-/** The settings of a way, those that are switched on by their names. */
+/** The settings of a variant; those that are true by their names only. */
 const variantName = (variant) =>
   Object.entries(variant)
     .map(([name, value]) => (value === true ? name : value))
     .join(" ") || "-";
 
-/** One line a contest. `results` as run.mjs writes them. */
+/** A table with one line per row of the bench. `results` as run.mjs writes them. */
 export function table(results) {
   const { device, threads, pairs } = results;
   const lines = [

@@ -1,4 +1,4 @@
-/** What can be wrong with the prebuilt binaries of a release: told from the files alone, on any system and without libtorch. */
+/** Checks the prebuilt binaries of a release by reading the files, on any system and without libtorch. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readElf } from "./binaryElf.mjs";
@@ -7,13 +7,13 @@ import { readPe } from "./binaryPe.mjs";
 import { sorted } from "./binaryTool.mjs";
 
 /**
- * The oldest Linux that binaries may be made for, by its glibc, with what libstdc++ and libgcc have there. 2.28 is as old as
- * libtorch goes (libtorch_cpu.so of 2.13 and 2.14 needs GLIBC_2.28, GLIBCXX_3.4.22, CXXABI_1.3.11) and Node.js 20 too; the
- * systems with it (Red Hat 8, Debian 10) have the libraries of GCC 8.
+ * The oldest Linux systems that binaries may be made for: the versions of glibc, libstdc++ and libgcc there. 2.28 is the oldest
+ * that libtorch supports (libtorch_cpu.so of 2.13 and 2.14 needs GLIBC_2.28, GLIBCXX_3.4.22, CXXABI_1.3.11) and Node.js 20 too;
+ * the systems with it (Red Hat 8, Debian 10) have the libraries of GCC 8.
  */
 export const oldestLinux = {
   2.28: { GLIBC: "2.28", GLIBCXX: "3.4.25", CXXABI: "1.3.11", GCC: "7.0.0" },
-  // Ubuntu 22.04, with the libraries of GCC 12: for a look at what a newer Linux builds.
+  // Ubuntu 22.04, with the libraries of GCC 12: to check what a newer Linux builds.
   2.35: { GLIBC: "2.35", GLIBCXX: "3.4.30", CXXABI: "1.3.13", GCC: "12.0.0" },
 };
 
@@ -26,7 +26,7 @@ const entries = {
   cuda: [], // its kernels register themselves when it is loaded
 };
 
-/** Libraries of libtorch and CUDA that each binary links; whatever else it uses it opens by path. */
+/** Libraries of libtorch and CUDA that each binary links; all others are opened by path. */
 const linked = {
   binding: [],
   engine: ["torch_cpu", "c10"],
@@ -50,7 +50,7 @@ const systems = {
   },
   win32: {
     read: readPe,
-    file: (name) => `lib${name}.dll`, // ours are named as elsewhere
+    file: (name) => `lib${name}.dll`, // the libraries of this package are named as on other systems
     known: (library, names) =>
       /^(kernel32|msvcp140(_\w+)?|vcruntime140(_1)?|api-ms-win-crt-[\w-]+)\.dll$/i.test(library) ||
       names.some((name) => library.toLowerCase() === `${name}.dll`),
@@ -59,7 +59,8 @@ const systems = {
 
 /**
  * The problems of `folder`, which holds the prebuilt binaries of `platform` (<system>-<arch>). `torches`: minors that need an
- * engine; `cuda`: those that need a CUDA library; `oldest`: a key of `oldestLinux`; `checkout`: a folder that nothing may name.
+ * engine; `cuda`: those that need a CUDA library; `oldest`: a key of `oldestLinux`; `checkout`: a folder whose path must not
+ * occur in them.
  */
 export function prebuildProblems(folder, platform, { torches, cuda = [], oldest = "2.28", checkout }) {
   const [system] = platform.split("-");
@@ -80,7 +81,7 @@ export function prebuildProblems(folder, platform, { torches, cuda = [], oldest 
   ];
 }
 
-/** The problems of one binary of `kind` ("binding", "engine", "cuda"), in words; none for one that may be released. */
+/** Sentences about the problems of one binary of `kind` ("binding", "engine", "cuda"); none for one that may be released. */
 export function binaryProblems(path, platform, kind, { oldest, checkout }) {
   const [system, arch] = platform.split("-");
   const { read, known } = systems[system];
@@ -93,7 +94,7 @@ export function binaryProblems(path, platform, kind, { oldest, checkout }) {
   const problems = [];
   if (binary.machine !== arch) problems.push(`is for ${binary.machine}, not ${arch}`);
   for (const library of binary.needed) if (!known(library, linked[kind])) problems.push(`needs ${library}`);
-  // In Electron the program has another name, so that only a hook of the delayed loading finds it.
+  // In Electron the program has another name, so it is found only by a hook of the delayed loading.
   for (const library of binary.late) {
     if (kind !== "binding" || library.toLowerCase() !== "node.exe") problems.push(`needs ${library} later on`);
   }
@@ -108,11 +109,11 @@ export function binaryProblems(path, platform, kind, { oldest, checkout }) {
     if (newest && sorted([version, newest]).at(-1) !== newest)
       problems.push(`needs ${library} ${version}, newer than ${newest}`);
   }
-  if (!binary.debug) problems.push(...namedFolders(path, checkout)); // debug information names every file
+  if (!binary.debug) problems.push(...namedFolders(path, checkout)); // debug information contains the path of every file
   return problems;
 }
 
-/** Asserts and torch's own checks carry the path of their source file, which is to be a relative one in what is shipped. */
+/** Asserts and torch's checks contain the path of their source file, which must be relative in a released binary. */
 function namedFolders(path, checkout) {
   const text = readFileSync(path, "latin1");
   const source = /(?<![\w.+-])(?:\/|[A-Za-z]:[\\/])(?:[\w.+ -]+[\\/])+[\w.+-]+\.(?:h|hpp|c|cc|cpp|cu)\b/.exec(text)?.[0];

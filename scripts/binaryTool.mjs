@@ -1,7 +1,7 @@
-/** How the release check asks the tools that read binaries. */
+/** Runs the tools with which the release check reads binaries. */
 import { execFileSync } from "node:child_process";
 
-/** What a tool prints; an error that names the package to install when there is no such tool. */
+/** The output of a tool. @throws Error that names the package to install when there is no such tool */
 export function read(tool, debianPackage, args) {
   try {
     return execFileSync(tool, args, { encoding: "utf8", maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "pipe"] });

@@ -1,6 +1,7 @@
 /**
- * `npm run check`: the rules of the house that no compiler knows. Includes and imports follow the arrows of the design and never
- * lead back to where they began, files stay small, binding.node and the engine know nothing of each other's libraries, binaries remember no build machine.
+ * `npm run check`: rules that no compiler checks. Includes and imports follow the layers of the design and have no circles,
+ * files are small, binding.node and the engine do not use each other's libraries, and binaries contain no paths of the build
+ * machine.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -57,7 +58,7 @@ const layers = [
 ];
 const layerOf = (room) => layers.findIndex((rooms) => rooms.includes(room));
 
-/** A file past this many lines needs a reason, which stands here. */
+/** A file of more lines needs a reason, which is given in `longFiles`. */
 const longest = 400;
 const longFiles = {};
 
@@ -127,7 +128,7 @@ function roomOf(file) {
   return layerOf(path) < 0 ? path.split("/")[0] : path;
 }
 
-/** RUNPATHs and unwanted dependencies of what was built, where readelf is at hand. */
+/** Checks RUNPATHs and dependencies of what was built, on Linux. */
 function checkBinaries() {
   const release = join(root, "build", "Release");
   if (process.platform !== "linux" || !existsSync(release)) return;
@@ -144,7 +145,7 @@ function checkBinaries() {
   }
 }
 
-/** The release builds an engine for every torch minor that the package supports, and for no other. */
+/** Checks that the release builds an engine for every torch minor that the package supports, and for no other. */
 function checkRelease() {
   const file = ".github/workflows/release.yml";
   const list = /supportedTorch = (\[[^\]]*\])/.exec(readFileSync(join(root, "lib", "runtime", "variants.ts"), "utf8"));

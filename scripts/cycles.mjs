@@ -1,4 +1,4 @@
-/** Circles among the files of lib/ and native/, for `npm run check`: what imports itself by a detour can be read from no end. */
+/** Finds circles of imports and includes among the files of lib/ and native/, for `npm run check`. */
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
@@ -10,7 +10,7 @@ export function cycleProblems(root, files) {
   return circles(imports).map((circle) => `${circle[0]}: imports itself: ${circle.join(" -> ")}`);
 }
 
-/** The files of `known` that `text` imports in any way (`import type` and `import()` too), or includes. */
+/** The files of `known` that `text` imports in any way, also by `import type` and `import()`, or includes. */
 export function targets(file, text, known) {
   const lib = file.startsWith("lib/");
   const pattern = lib ? /(?:from|import)\s*\(?\s*"(\.[^"]+)"/g : /^\s*#\s*include\s+"([^"]+)"/gm;
@@ -22,7 +22,7 @@ export function targets(file, text, known) {
   return [...new Set(found.filter((target) => target !== undefined))];
 }
 
-/** Circles of the graph, each as the way from a file back to itself: none if there is none, at least one if there are some. */
+/** Circles of the graph, each as the path from a file back to itself; at least one of them if there are several. */
 export function circles(imports) {
   const done = new Set();
   const way = [];

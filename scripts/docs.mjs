@@ -80,7 +80,7 @@ A list of values for each setting that is searched; an unset one keeps the confi
 ${tables(space)}`;
 }
 
-/** A table of the plain settings, then one for each group of settings. */
+/** A table of the settings that are values, then one for each group of settings. */
 function tables(schema, prefix = "") {
   const groups = [];
   const rows = [];
@@ -88,7 +88,7 @@ function tables(schema, prefix = "") {
     if (name === "$schema" || name === "environment") continue;
     const field = flat(given);
     if (field.properties) groups.push([`${prefix}${name}`, field]);
-    else rows.push(`| \`${name}\` | ${kind(field)} | ${value(field.default)} | ${cell(field.description ?? "")} |`);
+    else rows.push(`| \`${name}\` | ${kind(field)} | ${value(field.default)} | ${tableText(field.description ?? "")} |`);
   }
   const table = ["| setting | values | default | |", "|---|---|---|---|", ...rows, ""].join("\n");
   const sections = groups.map(
@@ -97,7 +97,7 @@ function tables(schema, prefix = "") {
   return [table, ...sections].join("\n");
 }
 
-/** One schema of a choice between a thing and nothing. */
+/** The schema of a nullable field without its null. */
 function flat(field) {
   const others = field.anyOf?.filter(({ type }) => type !== "null");
   return others?.length === 1 ? { ...others[0], ...field, nullable: true } : field;
@@ -123,6 +123,6 @@ function value(given) {
   return given === undefined ? "" : given === null ? "none" : `\`${JSON.stringify(given)}\``;
 }
 
-function cell(text) {
+function tableText(text) {
   return text.replaceAll("|", "\\|").replaceAll("\n", " ");
 }

@@ -1,6 +1,6 @@
 /**
- * `node scripts/readmePicture.mjs`: draws docs/images/nuclei.png, the README's picture, with the shipped weights: of the images of
- * examples/nuclei, by AP at IoU 0.5, the best, the one in the middle and the worst. Each row: image, truth, prediction.
+ * `node scripts/readmePicture.mjs`: draws docs/images/nuclei.png, the README's picture, with the shipped weights: of the images
+ * of examples/nuclei, by AP at IoU 0.5, the best, the one in the middle and the worst. Each row: image, truth, prediction.
  */
 import { join } from "node:path";
 import { root } from "./ready.mjs";
@@ -44,7 +44,7 @@ function drawn(image, ...layers) {
   return canvas;
 }
 
-/** Canvases of one width below each other, with the gap that panels have. */
+/** Canvases of the same width below each other, with the gap between panels. */
 function stacked(rows) {
   const { width } = rows[0];
   const gap = Buffer.alloc(width * 3 * 8, 255);

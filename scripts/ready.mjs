@@ -1,6 +1,6 @@
 /**
- * Everything that a fresh clone needs before it can run: npm packages, libtorch with headers, both binaries. Each step says
- * what it does, is skipped when it is done already, and names the system package when one is missing.
+ * Prepares a fresh clone: npm packages, libtorch with headers, both binaries. Each step prints what it does, is skipped when it
+ * is done already, and names the system package that is missing.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
@@ -27,7 +27,10 @@ function has(command) {
   return spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
 }
 
-/** How npm is called: by its own script where it started us, since what Windows has on its path is a command file, which takes a shell. */
+/**
+ * How npm is called: by its own script where npm started this process, since on Windows the npm of the path is a command file,
+ * which needs a shell.
+ */
 export function npmCall(args, options = {}) {
   const script = process.env.npm_execpath ?? "";
   if (/npm-cli\.c?js$/.test(script)) return [process.execPath, [script, ...args], options];
@@ -68,13 +71,13 @@ function packages() {
   run(...npmCall(["ci", "--no-audit", "--no-fund"]));
 }
 
-/** How many files are compiled at once: two of the engine's larger ones take about 3 GB of memory together. */
+/** Number of files that are compiled at the same time: two of the larger ones take about 3 GB of memory together. */
 export function buildJobs() {
   const memoryPerJob = 1.5 * 2 ** 30;
   return Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / memoryPerJob)));
 }
 
-/** The libtorch that the package itself would find; an empty string without one. Needs dist/. */
+/** The libtorch that the package finds; an empty string without one. Needs dist/. */
 export function foundLibtorch() {
   const script =
     "const { resolveLibtorch } = await import('./dist/runtime/resolve.js');" +
@@ -84,7 +87,7 @@ export function foundLibtorch() {
   return result.stdout.trim();
 }
 
-/** That one, else one that `cellsam setup` fetches; always with headers. */
+/** The libtorch that the package finds, else one that `cellsam setup` fetches; always with headers. */
 function libtorch() {
   let folder = foundLibtorch();
   if (!folder || !existsSync(join(folder, "include"))) {
@@ -99,7 +102,7 @@ function libtorch() {
 /** CPU minutes of a clean build, measured with GCC 12 on a 2-core virtual machine (AMD Zen 4). */
 const buildMinutes = { engine: 7, tests: 6 };
 
-/** Leaves out the work when sources and libtorch are the ones of the last build. */
+/** Skips the build when sources and libtorch are those of the last one. */
 function build(folder, tests) {
   const stamp = join(root, "build", "ready.json");
   const state = JSON.stringify({ folder, tests, sources: sourcesState() });
@@ -113,7 +116,7 @@ function build(folder, tests) {
   writeFileSync(stamp, state);
 }
 
-/** Names and times of all native sources, as a cheap fingerprint. */
+/** A fingerprint of all native sources by their names and times. */
 function sourcesState() {
   const files = ["CMakeLists.txt"];
   for (const folder of ["native", "test/native", "test/parity"]) {
@@ -124,7 +127,7 @@ function sourcesState() {
   return files.sort().map((file) => `${file}:${statSync(join(root, file)).mtimeMs}`);
 }
 
-/** Makes the checkout runnable; answers the libtorch folder. `tests`: also builds the native test programs. */
+/** Prepares the checkout and returns the libtorch folder. `tests`: also builds the native test programs. */
 export function ready({ tests = false } = {}) {
   requireSystem();
   packages();

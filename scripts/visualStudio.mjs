@@ -1,16 +1,16 @@
-/** What Windows needs to build: Visual Studio's compiler and its environment, which a command file of its own makes. */
+/** Visual Studio's environment, which a build on Windows needs; a command file of Visual Studio makes it. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-/** Brings compiler, clang-cl, CMake and Ninja. */
+/** Installs compiler, clang-cl, CMake and Ninja. */
 export const installVisualStudio =
   'winget install --exact --id Microsoft.VisualStudio.2022.BuildTools --override "--passive --wait --includeRecommended ' +
   '--add Microsoft.VisualStudio.Workload.VCTools --add Microsoft.VisualStudio.Component.VC.Llvm.Clang"';
 
 /**
- * Gives this process, and all that it starts, the environment of Visual Studio's own command prompt. Answers whether it has it; does nothing
- * on other systems.
+ * Gives this process, and all that it starts, the environment of Visual Studio's own command prompt. Returns whether that
+ * succeeded; does nothing on other systems.
  */
 export function enterVisualStudio() {
   if (process.platform !== "win32") return false;

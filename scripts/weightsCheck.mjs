@@ -1,9 +1,9 @@
-/** What can be wrong with a file of shipped weights, as its safetensors header tells it; no libtorch is needed. */
+/** Checks a file of shipped weights by its safetensors header, without libtorch. */
 import { readFileSync, statSync } from "node:fs";
 
 const largest = 6e6;
 
-/** The problems of the file at `path`, in words; none for weights that may be released. */
+/** Sentences about the problems of the file at `path`; none for weights that may be released. */
 export function weightsProblems(path) {
   let header;
   let data;

@@ -1,4 +1,4 @@
-/** Stores of more and more tiles of 16 x 16: opening and shuffling one, and reading all of it besides. */
+/** Stores of more and more tiles of 16 x 16: opening and shuffling one, and also reading all of it. */
 const curve = (name, order, title, reads) => ({
   order,
   name,

@@ -7,7 +7,10 @@ import { CellsamError } from "../errors.js";
 import { readJson } from "../files/json.js";
 import { fromSnake } from "../spelling.js";
 
-/** The configuration to predict with. `fold` counts from 1. @throws CellsamError ERR_CONFIG when the folder holds no experiment with a model */
+/**
+ * The configuration to predict with. `fold` counts from 1.
+ * @throws CellsamError ERR_CONFIG when the folder holds no experiment with a model
+ */
 export async function trainedConfig(folder: string, fold = 1): Promise<PredictInput> {
   const file = join(folder, "experiment_config.json");
   const models = join(folder, "models", `fold_${fold}`);
