@@ -13,7 +13,7 @@ import { root, run } from "./ready.mjs";
 const dist = join(root, "dist");
 const core = join(dist, "core.js");
 
-run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "."]);
+run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]);
 const modules = staticImports(join(dist, "entry.js"));
 const names = new Map();
 for (const file of modules) names.set(file, Object.keys(await import(pathToFileURL(file))));

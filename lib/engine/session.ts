@@ -117,6 +117,8 @@ export interface EpochReport extends ValidateReport {
   step: number;
   steps: number;
   lr: number;
+  /** How many threads this epoch computed with. */
+  threads: number;
   /** Of the work that a GPU repeats (`cudaGraphs` of stage 2): how often it was recorded, and how often repeated. */
   graphs: { recorded: number; replayed: number };
 }

@@ -14,7 +14,7 @@ beforeAll(async () => {
   environments.fake = { ...process.env, CELLSAM_ENGINE: fakeEngine() };
   // Long enough that no epoch ends before its process does.
   environments.real = { ...process.env, CELLSAM_STRESS_TRAIN: JSON.stringify(await realTraining(100_000)) };
-  if (!existsSync(join(root, "dist", "native.js"))) {
+  if (!existsSync(join(root, "dist", "engine", "native.js"))) {
     execFileSync(process.execPath, [join(root, "scripts", "compile.mjs")], { stdio: "inherit" });
   }
 });

@@ -1,6 +1,5 @@
 /** The arithmetic of `npm run bench`: what it says of numbers whose answer is known. No test looks at a clock. */
 import { expect, it } from "vitest";
-// @ts-expect-error plain JavaScript
 import { agrees, growth, median, ratioOf, seconds, table } from "../../bench/figures.mjs";
 
 it("gives the ratio of medians, and the range of the pairs in which both sides took turns", () => {

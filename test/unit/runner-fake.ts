@@ -8,12 +8,12 @@ import { basename } from "node:path";
 import type {
   LoadReport,
   openSession,
-  openStoreWriter,
   Session,
   SessionOptions,
   StageOptions,
   TrainEpochOptions,
 } from "../../lib/engine/session.js";
+import type { openStoreWriter } from "../../lib/engine/storeWriter.js";
 
 export class Killed extends Error {}
 

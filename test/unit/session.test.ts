@@ -11,6 +11,11 @@ beforeAll(() => {
   process.env.CELLSAM_ENGINE = fakeEngine();
 });
 
+/** What the session's class keeps to itself: the fake engine has commands that the real one lacks. */
+interface AnyCommand {
+  command<T = unknown>(name: string, args?: Record<string, unknown>, signal?: AbortSignal): Promise<T>;
+}
+
 async function errorOf(promise: Promise<unknown>): Promise<CellsamError> {
   const error = await promise.then(
     () => expect.unreachable("must reject"),
@@ -105,12 +110,13 @@ describe("errors", () => {
 });
 
 describe("session", () => {
-  let session: Session;
+  let session: Session & AnyCommand;
   const epoch = { store: "s", indices: Int32Array.of(1, 2), epoch: 0, batchSize: 1, augment: false };
   const train = (more: object): Promise<EpochReport> => session.trainEpoch({ ...epoch, ...more } as never);
 
   beforeAll(async () => {
-    session = await openSession({ size: "tiny", overrides: { imageSize: 128, encoderLayers: 1 }, seed: 7 });
+    const options = { size: "tiny", overrides: { imageSize: 128, encoderLayers: 1 }, seed: 7 };
+    session = (await openSession(options)) as Session & AnyCommand;
   });
   afterAll(async () => {
     await session.dispose();
