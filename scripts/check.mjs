@@ -35,15 +35,15 @@ const nativeArrows = {
 
 /** Layers of lib/, lowest first: a file may import from its own room, and from rooms of lower layers. */
 const layers = [
-  ["errors", "events", "fileHash", "lazily", "processEnd", "replaceFile", "version"],
-  ["spelling"],
+  ["errors", "events", "lazily", "processEnd", "version"],
+  ["files", "spelling"],
   ["runtime"],
   ["engine"],
   ["data"],
   ["python/files"],
   ["config"],
-  ["monitor", "report"],
   ["stats"],
+  ["monitor", "report"],
   ["strategies"],
   ["predict"],
   ["evaluation"],

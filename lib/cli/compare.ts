@@ -1,7 +1,7 @@
 /** `cellsam compare`: is experiment B better than experiment A, or is it chance? */
 import { Command } from "commander";
 import { compareExperiments } from "../entry.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 import { toSnake } from "../spelling.js";
 import type { Comparison } from "../stats/compare.js";
 

@@ -5,7 +5,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { driverInfo, engineCall } from "../engine/native.js";
+import { engineCommand } from "../engine/commands.js";
+import { driverInfo } from "../engine/native.js";
 import { type Device, openSession } from "../engine/session.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
 
@@ -14,13 +15,13 @@ const tell = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`)
 async function probe(): Promise<void> {
   tell({ driver: driverInfo() });
   if (!process.argv.includes("--load")) return;
-  const { torch, cpu_capability, cuda_kernels, devices } = engineCall<{
+  const { torch, cpuCapability, cudaKernels, devices } = engineCommand<{
     torch: string;
-    cpu_capability: string;
-    cuda_kernels: string[] | string;
+    cpuCapability: string;
+    cudaKernels: string[] | string;
     devices: { kind: string; name: string }[];
   }>("info");
-  tell({ info: { torch, cpuCapability: cpu_capability, cudaKernels: cuda_kernels, devices } });
+  tell({ info: { torch, cpuCapability, cudaKernels, devices } });
   const folder = mkdtempSync(join(tmpdir(), "cellsam-doctor-"));
   try {
     const store = await oneTile(join(folder, "tile"));

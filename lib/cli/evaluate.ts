@@ -9,9 +9,9 @@ import { CellsamError } from "../errors.js";
 import type { FolderEvaluation } from "../evaluation/folders.js";
 import type { Evaluation } from "../evaluation/model.js";
 import { type OptimizableMetric, optimizableMetric } from "../evaluation/thresholds.js";
-import { strictJson, writeJson } from "../monitor/json.js";
+import { strictJson, writeJson } from "../files/json.js";
 import { toSnake } from "../spelling.js";
-import { integerFlag, numberFlag } from "./flags.js";
+import { given, integerFlag, numberFlag } from "./flags.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
 import { Progress } from "./progress.js";
 import { summaryTable, thresholdTable } from "./table.js";
@@ -107,10 +107,6 @@ export function evaluateCommand(): Command {
     if (flags.json) process.stdout.write(`${strictJson(document)}\n`);
     else process.stdout.write(`${tables(evaluation)}\n`);
   });
-}
-
-function given<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
 }
 
 function tables(evaluation: FolderEvaluation | Evaluation): string {

@@ -1,7 +1,7 @@
 /** How a command ends: the exit code for every kind of error, and what the user reads about it. */
 import { CommanderError } from "commander";
 import { CellsamError } from "../errors.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 
 export const exitCodes = { ok: 0, failed: 1, input: 2, notSetUp: 3, stopped: 75 } as const;
 

@@ -17,3 +17,8 @@ export function integerFlag(text: string): number {
 export function repeated(text: string, before: string[] = []): string[] {
   return [...before, text];
 }
+
+/** The options that were given. */
+export function given<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
+}

@@ -1,7 +1,7 @@
 /** `cellsam plan`: checks configuration and data and says what a training would be, without training. */
 import { Command } from "commander";
 import { planExperiment } from "../entry.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 import type { Plan, SidePlan } from "../plan/plan.js";
 import { toSnake } from "../spelling.js";
 import { clock, Progress } from "./progress.js";

@@ -2,7 +2,7 @@
 import { Command, Option } from "commander";
 import { type LabelFormat, labelFormats } from "../data/write.js";
 import { predictFolder } from "../entry.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
 import { Progress } from "./progress.js";
 

@@ -1,6 +1,6 @@
 /** Shows the events of a run: a progress bar on a terminal, plain lines elsewhere, JSON lines for programs. */
 import type { EpochEvent, FoldEvent, NoticeEvent, StageEvent, StepEvent, TrainingEvent } from "../events.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 
 const barWidth = 24;
 /** Between two plain lines about steps of the same epoch. */

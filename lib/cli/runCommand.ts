@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { ExperimentInput } from "../config/experiment.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 import { toSnake } from "../spelling.js";
 import { ExperimentRunner } from "../train/experiment.js";
 import type { FoldResult } from "../train/results.js";

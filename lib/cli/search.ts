@@ -5,7 +5,7 @@ import { ExperimentConfig } from "../config/experiment.js";
 import { readConfigFile } from "../config/load.js";
 import { pruners, type SearchInput } from "../config/search.js";
 import { createDefaultParamSpace, type SpaceInput } from "../config/space.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 import type { SearchEvent, TrialEvent } from "../search/events.js";
 import { HyperparameterOptimizer } from "../search/optimizer.js";
 import type { SearchResult } from "../search/results.js";

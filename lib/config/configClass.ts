@@ -3,7 +3,7 @@
  * change. Every setting is an accessor on the object itself, so that an assignment is checked like the constructor's input.
  */
 import type { z } from "zod";
-import { writeAtomic } from "../data/write.js";
+import { writeAtomic } from "../files/writeAtomic.js";
 import { lazily } from "../lazily.js";
 import { isPlain, toSnake } from "../spelling.js";
 import { zod } from "./fields.js";

@@ -18,9 +18,6 @@ export const trainingFields = (defaults: { scheduler: (typeof schedulers)[number
     .default(defaults.scheduler)
     .describe(
       "How the learning rate changes: step lowers it to 0.9 of itself after 70 % of the epochs, plateau halves it when the validation loss stays.",
-    )
-    .describe(
-      "How the learning rate changes: step lowers it to 0.9 of itself after 70 % of the epochs, plateau halves it when the validation loss stays.",
     ),
   warmupFraction: ratioBelow(1).default(0).describe("Share of all steps over which the learning rate rises from 0."),
   gradClip: nonNegative().default(1).describe("Largest global gradient norm; 0 leaves gradients alone."),

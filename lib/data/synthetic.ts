@@ -3,10 +3,11 @@
  * and noise, and a label map that is right by construction. The same options give the same pixels.
  */
 import { join } from "node:path";
+import { writeAtomic } from "../files/writeAtomic.js";
 import { lazily } from "../lazily.js";
 import { connectedComponents } from "./labels.js";
 import { Random } from "./random.js";
-import { writeAtomic, writeLabels } from "./write.js";
+import { writeLabels } from "./write.js";
 
 const fastPng = lazily<typeof import("fast-png")>("fast-png");
 

@@ -1,6 +1,6 @@
 /** What inference answers, and the steps from one pass through the networks to label maps at any detection threshold. */
-import { fromBorder, toBorder } from "./names.js";
-import { engineCallAsync, type NdArray } from "./native.js";
+import { engineCommandAsync } from "./commands.js";
+import type { NdArray } from "./native.js";
 
 /** Instance i (row i of scores, boxes and ious) has the id i + 1 in `labels`. */
 export interface Prediction {
@@ -54,6 +54,11 @@ export interface ImageSweep {
   sharedPixels: Float64Array;
 }
 
+/** A sweep as the engine returns it. */
+type SweepColumns = {
+  [Name in keyof ImageSweep]: ImageSweep[Name] extends Float64Array ? NdArray<Float64Array> : ImageSweep[Name];
+};
+
 /** How candidates become a label map; lib/config/inference.ts says what each one does. */
 export interface AssembleOptions {
   overlap?: "score" | "official";
@@ -64,8 +69,8 @@ export interface AssembleOptions {
 }
 
 /** Of more options, those above. */
-function rules({ overlap, minArea, minVisible, largestPiece, removeBoundaries }: AssembleOptions): Record<string, unknown> {
-  return toBorder({ overlap, minArea, minVisible, largestPiece, removeBoundaries });
+function rules({ overlap, minArea, minVisible, largestPiece, removeBoundaries }: AssembleOptions): AssembleOptions {
+  return { overlap, minArea, minVisible, largestPiece, removeBoundaries };
 }
 
 /**
@@ -78,13 +83,7 @@ export async function assemblePrediction(
   options: AssembleOptions & { threshold?: number } = {},
 ): Promise<Prediction> {
   const { threshold } = options;
-  const given = threshold === undefined ? {} : { threshold };
-  const answer = await engineCallAsync("infer.assemble", {
-    candidates: toBorder(candidates),
-    options: rules(options),
-    ...given,
-  });
-  return fromBorder(answer) as Prediction;
+  return engineCommandAsync("infer.assemble", { candidates, options: rules(options), threshold });
 }
 
 /**
@@ -96,12 +95,10 @@ export async function sweepThresholds(
   truth: NdArray<Int32Array>,
   options: AssembleOptions = {},
 ): Promise<ImageSweep> {
-  const answer = await engineCallAsync("infer.sweep", { candidates: toBorder(candidates), options: rules(options), truth });
-  const { scores, predicted, truePositives, predictedPixels, sharedPixels, ...rest } = fromBorder(answer) as Record<
-    "scores" | "predicted" | "truePositives" | "predictedPixels" | "sharedPixels",
-    NdArray<Float64Array>
-  > &
-    Pick<ImageSweep, "truth" | "truthPixels" | "floor">;
+  const { scores, predicted, truePositives, predictedPixels, sharedPixels, ...rest } = await engineCommandAsync<SweepColumns>(
+    "infer.sweep",
+    { candidates, options: rules(options), truth },
+  );
   return {
     ...rest,
     scores: scores.data,

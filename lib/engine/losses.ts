@@ -2,7 +2,8 @@
  * The losses that the trainer uses, their gradients, hard example mining and the assignment solver, on plain typed arrays: to
  * check a number, to plot a loss, or to train with a loop of your own. The work is done by the engine, in the dtype given.
  */
-import { engineCall, type NdArray } from "./native.js";
+import { engineCommand } from "./commands.js";
+import type { NdArray } from "./native.js";
 
 export type FloatArray = Float32Array | Float64Array;
 
@@ -40,7 +41,7 @@ export interface LossValue {
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ or an option is out of range.
  */
 export function focalLoss(logits: Masks, target: MaskTargets, options: FocalOptions = {}): LossValue {
-  return engineCall("loss.focal", { logits, target, ...options });
+  return engineCommand("loss.focal", { logits, target, ...options });
 }
 
 /**
@@ -48,7 +49,7 @@ export function focalLoss(logits: Masks, target: MaskTargets, options: FocalOpti
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ or an option is out of range.
  */
 export function diceLoss(logits: Masks, target: MaskTargets, options: DiceOptions = {}): LossValue {
-  return engineCall("loss.dice", { logits, target, ...options });
+  return engineCommand("loss.dice", { logits, target, ...options });
 }
 
 /**
@@ -57,7 +58,7 @@ export function diceLoss(logits: Masks, target: MaskTargets, options: DiceOption
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ.
  */
 export function boundaryLoss(logits: Masks, target: MaskTargets, options: IgnoredPixels = {}): LossValue {
-  return engineCall("loss.boundary", { logits, target, ...options });
+  return engineCommand("loss.boundary", { logits, target, ...options });
 }
 
 export interface MaskLossOptions extends IgnoredPixels {
@@ -93,18 +94,7 @@ export interface MaskLossValue {
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ or an option is out of range.
  */
 export function maskLoss(logits: Masks, target: MaskTargets, options: MaskLossOptions = {}): MaskLossValue {
-  return engineCall("loss.mask", {
-    logits,
-    target,
-    focal_weight: options.focalWeight,
-    focal_alpha: options.focalAlpha,
-    focal_gamma: options.focalGamma,
-    dice_weight: options.diceWeight,
-    dice_smooth: options.diceSmooth,
-    boundary_weight: options.boundaryWeight,
-    use_boundary: options.useBoundary,
-    ignored: options.ignored,
-  });
+  return engineCommand("loss.mask", { logits, target, ...options });
 }
 
 /** The true cells of one image. */
@@ -147,16 +137,6 @@ export interface DetectionLossValue {
   boxesGradient: NdArray<FloatArray>;
 }
 
-interface NativeDetectionLoss {
-  total: number;
-  ce: number;
-  bbox: number;
-  giou: number;
-  class_error: number;
-  logits_gradient: NdArray<FloatArray>;
-  boxes_gradient: NdArray<FloatArray>;
-}
-
 /**
  * The stage-1 loss: queries are matched to cells at the least cost, then focal class loss, L1 and GIoU, divided by the number
  * of cells in the batch.
@@ -171,28 +151,7 @@ export function detectionLoss(
   targets: DetectionTargets[],
   options: DetectionLossOptions = {},
 ): DetectionLossValue {
-  const found = engineCall<NativeDetectionLoss>("loss.detection", {
-    logits,
-    boxes,
-    targets,
-    ce_weight: options.ceWeight,
-    bbox_weight: options.bboxWeight,
-    giou_weight: options.giouWeight,
-    focal_alpha: options.focalAlpha,
-    aux_loss: options.auxLoss,
-    cost_class: options.costClass,
-    cost_bbox: options.costBbox,
-    cost_giou: options.costGiou,
-  });
-  return {
-    total: found.total,
-    ce: found.ce,
-    bbox: found.bbox,
-    giou: found.giou,
-    classError: found.class_error,
-    logitsGradient: found.logits_gradient,
-    boxesGradient: found.boxes_gradient,
-  };
+  return engineCommand("loss.detection", { logits, boxes, targets, ...options });
 }
 
 export interface MiningOptions {
@@ -222,14 +181,7 @@ export interface MiningWeights {
  * @throws CellsamError ERR_INVALID_ARGUMENT when totals is not [N] or fraction is out of range.
  */
 export function miningWeights(totals: NdArray<FloatArray>, options: MiningOptions = {}): MiningWeights {
-  return engineCall("mining.weights", {
-    totals,
-    weighted: options.weighted,
-    fraction: options.fraction,
-    hard_weight: options.hardWeight,
-    hard_weight_min: options.hardWeightMin,
-    hard_weight_max: options.hardWeightMax,
-  });
+  return engineCommand("mining.weights", { totals, ...options });
 }
 
 export interface Assignment {
@@ -247,5 +199,5 @@ export interface Assignment {
  * and column in its detail, for NaN or -Infinity.
  */
 export function hungarian(cost: NdArray<FloatArray>): Assignment {
-  return engineCall("hungarian", { cost });
+  return engineCommand("hungarian", { cost });
 }

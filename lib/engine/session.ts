@@ -86,7 +86,7 @@ export interface TrainEpochOptions {
   store: string;
   /** Tile numbers, [n]; the engine shuffles them by seed, fold and epoch. */
   indices: Int32Array;
-  /** Folds train in orders of their own. Default 0. */
+  /** Counted from 1; each fold has an order of its own. Default 1. */
   fold?: number;
   epoch: number;
   startStep?: number;
@@ -274,8 +274,9 @@ class ModelSession extends CommandSession implements Session {
     await this.command("set_loss_weights", weights);
   }
 
-  trainEpoch({ signal, onStep, onNotice, ...options }: TrainEpochOptions): Promise<EpochReport> {
-    return this.send("train_epoch", options, signal, (event) => {
+  trainEpoch({ signal, onStep, onNotice, fold = 1, ...options }: TrainEpochOptions): Promise<EpochReport> {
+    // The engine derives its random numbers from folds counted from 0.
+    return this.send("train_epoch", { ...options, fold: fold - 1 }, signal, (event) => {
       const told = event as StepEvent | NoticeEvent;
       if (told.type === "step") onStep?.(told);
       else onNotice?.(told);

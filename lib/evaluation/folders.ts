@@ -10,7 +10,7 @@ import { pairLabels } from "../data/source.js";
 import type { openSession } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressEvent } from "../events.js";
-import { readJson } from "../monitor/json.js";
+import { readJson } from "../files/json.js";
 import { openDetector, type PredictedImage } from "../predict/folder.js";
 import { ofImage } from "../predict/imageError.js";
 import { type EvaluateModelOptions, type Evaluation, evaluateModel } from "./model.js";

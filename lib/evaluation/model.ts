@@ -9,8 +9,8 @@ import { pairImage, pairLabels, type SourceOptions } from "../data/source.js";
 import { assemblePrediction, type ImageSweep, type Prediction, sweepThresholds } from "../engine/inference.js";
 import type { Session } from "../engine/session.js";
 import type { TrainingEvent } from "../events.js";
-import { mean } from "../monitor/metricsTracker.js";
 import { ofImage } from "../predict/imageError.js";
+import { meanOrNull } from "../stats/summary.js";
 import { evaluatePair, type PairEvaluation, type Summary, summarize } from "./pairs.js";
 import { metricsAt, type OptimizableMetric, optimizeThresholds, type ThresholdMetrics } from "./thresholds.js";
 
@@ -106,7 +106,7 @@ export async function evaluateModel(
   }
   const images = measured.map(({ image }) => image);
   const promptIous = measured.flatMap((one) => one.promptIous);
-  const summary = { ...summarize(images.map(({ metrics }) => metrics)), meanPromptIou: mean(promptIous) };
+  const summary = { ...summarize(images.map(({ metrics }) => metrics)), meanPromptIou: meanOrNull(promptIous) };
   const sweeps = measured.map(({ sweep }) => sweep).filter((sweep) => sweep !== null);
   const evaluation: Evaluation = { summary, images };
   if (options.optimizeThreshold) {
@@ -146,7 +146,7 @@ async function measure(context: EvaluationContext, pair: Pair, options: Evaluate
   const prompted = await session.promptIou({ image, labels, ...inference, signal });
   const promptIous = [...prompted.ious.data];
   const metrics = await evaluatePair(labels, prediction.labels, { ...measures, scores: prediction.scores });
-  return { image: { image: pair.stem, metrics, meanPromptIou: mean(promptIous) }, promptIous, sweep };
+  return { image: { image: pair.stem, metrics, meanPromptIou: meanOrNull(promptIous) }, promptIous, sweep };
 }
 
 /** optimal_thresholds.json: by metric the best threshold, its score, and how many thresholds were compared. */

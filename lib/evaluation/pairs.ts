@@ -3,7 +3,8 @@
  * the engine's; this file adds up images. Both sides without cells count as a perfect answer (1), one side without as 0.
  */
 
-import { engineCall, engineCallAsync, type NdArray } from "../engine/native.js";
+import { engineCommand, engineCommandAsync } from "../engine/commands.js";
+import type { NdArray } from "../engine/native.js";
 import { type CocoImage, type CocoRates, cocoRates } from "./coco.js";
 import { addSums, boundaryRates, type DeepcellRates, deepcellRates, pixelRates, rate, type Sums } from "./sums.js";
 
@@ -76,18 +77,18 @@ interface MatchAnswer {
   truth: number;
   predicted: number;
   thresholds: NdArray<Float64Array>;
-  true_positives: NdArray<Int32Array>;
-  matched_iou_sum: NdArray<Float64Array>;
+  truePositives: NdArray<Int32Array>;
+  matchedIouSum: NdArray<Float64Array>;
   pairs: NdArray<Float64Array>;
   deepcell: number;
-  seg_sum: number;
+  segSum: number;
   pixels: Sums["pixels"];
-  boundary: { truth: number; predicted: number; truth_near: number; predicted_near: number };
+  boundary: Sums["boundary"];
   coco?: { scores: NdArray<Float64Array>; verdicts: NdArray<Uint8Array>; truth: NdArray<Float64Array> };
 }
 
 type CountsAnswer = Record<
-  "average_precision" | "precision" | "recall" | "f1" | "mean_matched_iou" | "panoptic_quality",
+  "averagePrecision" | "precision" | "recall" | "f1" | "meanMatchedIou" | "panopticQuality",
   NdArray<Float64Array>
 >;
 
@@ -117,22 +118,15 @@ export async function evaluatePair(
   options: EvaluationOptions = {},
 ): Promise<PairEvaluation> {
   const { scores, iouThreshold = 0.5, cutoff2 = 0.1, boundaryTolerance = 2 } = options;
-  const answer = await engineCallAsync<MatchAnswer>("metric.match", {
-    truth,
-    prediction,
-    thresholds,
-    iou_threshold: iouThreshold,
-    cutoff2,
-    boundary_tolerance: boundaryTolerance,
-    ...(scores && { scores }),
-  });
+  const measured = { truth, prediction, thresholds, iouThreshold, cutoff2, boundaryTolerance, scores };
+  const answer = await engineCommandAsync<MatchAnswer>("metric.match", measured);
   const countsAt: Record<string, MatchCounts> = {};
   for (const [i, name] of names.entries()) {
     countsAt[name] = counts(
       answer.truth,
       answer.predicted,
-      answer.true_positives.data[i] as number,
-      answer.matched_iou_sum.data[i] as number,
+      answer.truePositives.data[i] as number,
+      answer.matchedIouSum.data[i] as number,
     );
   }
   const { data } = answer.pairs;
@@ -141,15 +135,10 @@ export async function evaluatePair(
     predicted: data[3 * i + 1] as number,
     iou: data[3 * i + 2] as number,
   }));
-  const { pixels, boundary, seg_sum: seg, deepcell, coco } = answer;
+  const { pixels, boundary, segSum: seg, deepcell, coco } = answer;
   const sums: Sums = {
     pixels,
-    boundary: {
-      truth: boundary.truth,
-      predicted: boundary.predicted,
-      truthNear: boundary.truth_near,
-      predictedNear: boundary.predicted_near,
-    },
+    boundary,
     seg,
     matchedDice: matches.reduce((sum, { iou }) => sum + (2 * iou) / (1 + iou), 0),
     deepcell,
@@ -201,28 +190,28 @@ function rates(countsAt: Record<string, MatchCounts>, sums: Sums, cutoffs: [numb
     data: Float64Array.from(rows, (row) => row[field]),
     shape: [rows.length],
   });
-  const answer = engineCall<CountsAnswer>("metric.counts", {
+  const answer = engineCommand<CountsAnswer>("metric.counts", {
     truth: column("truth"),
     predicted: column("predicted"),
-    true_positives: column("truePositives"),
-    matched_iou_sum: column("matchedIouSum"),
+    truePositives: column("truePositives"),
+    matchedIouSum: column("matchedIouSum"),
   });
   const at = (threshold: string, rate: keyof CountsAnswer) => answer[rate].data[names.indexOf(threshold)] as number;
   const half = countsAt["0.50"] as MatchCounts;
   const empty = half.truth + half.predicted === 0;
   const [precision, recall, f1] = [at("0.50", "precision"), at("0.50", "recall"), at("0.50", "f1")];
-  const meanMatchedIou = at("0.50", "mean_matched_iou");
-  const ap = Object.fromEntries(names.map((name) => [name, at(name, "average_precision")]));
+  const meanMatchedIou = at("0.50", "meanMatchedIou");
+  const ap = Object.fromEntries(names.map((name) => [name, at(name, "averagePrecision")]));
   return {
     ap,
-    ap50: at("0.50", "average_precision"),
-    ap75: at("0.75", "average_precision"),
-    meanAp: names.reduce((sum, name) => sum + at(name, "average_precision"), 0) / names.length,
+    ap50: at("0.50", "averagePrecision"),
+    ap75: at("0.75", "averagePrecision"),
+    meanAp: names.reduce((sum, name) => sum + at(name, "averagePrecision"), 0) / names.length,
     precision,
     recall,
     f1,
     meanMatchedIou,
-    pq: at("0.50", "panoptic_quality"),
+    pq: at("0.50", "panopticQuality"),
     seg: rate(sums.seg, half.truth, empty),
     ...boundaryRates(sums.boundary),
     hungarian: { precision, recall, f1, jaccard: meanMatchedIou, dice: rate(sums.matchedDice, half.truePositives, empty) },

@@ -2,7 +2,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
 import type { TrainingEvent } from "../events.js";
-import { strictJson } from "./json.js";
+import { strictJson } from "../files/json.js";
 
 export class EventLog {
   readonly #path: string;

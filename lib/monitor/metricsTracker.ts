@@ -1,10 +1,11 @@
 /** Histories of a stage's metrics with their best values. One file per stage, written each epoch. */
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
-import { readJson, writeJson } from "./json.js";
+import { readJson, writeJson } from "../files/json.js";
+import { type Direction, directionOf } from "../stats/direction.js";
+import { deviation, meanOrNull } from "../stats/summary.js";
 
 export type Phase = string;
-export type Direction = "min" | "max";
 
 /** One metric in one phase. `null` stands for a value that was not finite. */
 interface Series {
@@ -34,11 +35,6 @@ export interface MetricsFile {
 }
 
 const defaultPhase = "train";
-
-/** Lower is better for losses and errors, higher for everything else; `directions` overrules. */
-export function directionOf(metric: string, directions: Readonly<Record<string, Direction>> = {}): Direction {
-  return directions[metric] ?? (/loss|error|cost/i.test(metric) ? "min" : "max");
-}
 
 export interface MetricsTrackerOptions {
   saveDir?: string;
@@ -82,7 +78,7 @@ export class MetricsTracker {
   }
 
   getMovingAverage(name: string, phase: Phase = defaultPhase): number | null {
-    return mean(finite(this.#series(name, phase)?.values.slice(-this.windowSize)));
+    return meanOrNull(finite(this.#series(name, phase)?.values.slice(-this.windowSize)));
   }
 
   /** The best value and its epoch, by the metric's direction; the earliest of equals. */
@@ -114,8 +110,8 @@ export class MetricsTracker {
         latest: series.values.at(-1) ?? null,
         best: best.value,
         best_epoch: best.epoch,
-        mean: mean(values),
-        std: sampleDeviation(values),
+        mean: meanOrNull(values),
+        std: values.length < 2 ? null : deviation(values),
         moving_avg: this.getMovingAverage(name, phase),
         count: series.values.length,
       };
@@ -182,15 +178,4 @@ export class MetricsTracker {
 
 function finite(values: readonly (number | null)[] = []): number[] {
   return values.filter((value) => value !== null);
-}
-
-export function mean(values: readonly number[]): number | null {
-  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-/** Standard deviation with ddof 1; null for fewer than two values. */
-export function sampleDeviation(values: readonly number[]): number | null {
-  const centre = mean(values);
-  if (centre === null || values.length < 2) return null;
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1));
 }

@@ -1,6 +1,6 @@
 /** Memory of the machine and of this process, in bytes: what the kernel can still give, not what happens to lie unused. */
-import { readFileSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
+import { textOrNull } from "../files/read.js";
 
 export interface SystemMemory {
   total: number;
@@ -8,14 +8,6 @@ export interface SystemMemory {
   used: number;
   /** Resident memory of this process. */
   process: number;
-}
-
-function read(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
 }
 
 /** A cgroup's limit and use, of version 2 or 1; null without a limit. */
@@ -30,11 +22,11 @@ function cgroup(root: string): { total: number; used: number } | null {
     ],
   ] as const;
   for (const [limit, usage, statistics, cache] of places) {
-    const total = Number(read(root + limit) ?? Number.NaN);
-    const current = Number(read(root + usage) ?? Number.NaN);
+    const total = Number(textOrNull(root + limit) ?? Number.NaN);
+    const current = Number(textOrNull(root + usage) ?? Number.NaN);
     if (!Number.isFinite(total) || !Number.isFinite(current)) continue;
     // Cached files are given back before anything is refused.
-    const cached = Number(new RegExp(`^${cache} (\\d+)`, "m").exec(read(root + statistics) ?? "")?.[1] ?? 0);
+    const cached = Number(new RegExp(`^${cache} (\\d+)`, "m").exec(textOrNull(root + statistics) ?? "")?.[1] ?? 0);
     return { total, used: Math.max(0, current - cached) };
   }
   return null;
@@ -42,7 +34,7 @@ function cgroup(root: string): { total: number; used: number } | null {
 
 /** MemAvailable on Linux, and the cgroup's limit where it is the smaller one. `root` is where /proc and /sys are looked for. */
 export function systemMemory(root = ""): SystemMemory {
-  const meminfo = read(`${root}/proc/meminfo`);
+  const meminfo = textOrNull(`${root}/proc/meminfo`);
   const field = (name: string) => {
     const kib = new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(meminfo ?? "")?.[1];
     return kib === undefined ? undefined : Number(kib) * 1024;

@@ -6,11 +6,13 @@ import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
-import type { Dataset } from "../data/dataset.js";
+import { type Dataset, loadDataset } from "../data/dataset.js";
 import { pairLabels } from "../data/source.js";
 import type { Splits } from "../data/split.js";
+import { configuredStrategy } from "../strategies/configured.js";
 import { leftOutNotes } from "../strategies/strategy.js";
-import { acrossSides, plannedData, plannedDuplicates, plannedSplits } from "./data.js";
+import { acrossIn, duplicatesOf } from "../train/duplicates.js";
+import { drawSplits } from "../train/prepare.js";
 import { featureBytes } from "./features.js";
 import type { Plan, SidePlan, Spread } from "./plan.js";
 import { probeTraining } from "./probe.js";
@@ -32,12 +34,15 @@ const queriesOf: Record<string, number> = { vit_b: 3500, vit_l: 3500, vit_h: 350
 export async function planExperiment(input: ExperimentInput, options: PlanOptions = {}): Promise<Plan> {
   const { probe: wanted = false, onProgress, signal } = options;
   const config = new ExperimentConfig(input);
-  const data = await plannedData(config, (done, total) => onProgress?.("check", done, total), signal);
+  const data = await loadDataset(config, {
+    onProgress: (done, total) => onProgress?.("check", done, total),
+    ...(signal && { signal }),
+  });
   const { pairs } = data;
   const warnings: string[] = [];
   const warn = (message: string) => warnings.push(message);
-  const same = await plannedDuplicates(config, data);
-  const splits = await plannedSplits(config, data, same);
+  const duplicates = await duplicatesOf(pairs, config, { signal });
+  const splits = await drawSplits({ config, strategy: configuredStrategy(config) }, data, duplicates);
   warnings.push(...leftOutNotes(splits, data.trainingOnly));
   const tiles: PlannedTiles[] = [];
   for (const [i, pair] of pairs.entries()) {
@@ -50,7 +55,10 @@ export async function planExperiment(input: ExperimentInput, options: PlanOption
   const plan: Plan = {
     ...counted(config, data, tiles),
     splits: splits.map((split) => sides(split, tiles)),
-    duplicates: { pairs: same, acrossSides: acrossSides(same, splits).length },
+    duplicates: {
+      pairs: duplicates,
+      acrossSides: duplicates.filter((pair) => acrossIn(pair, splits).length > 0).length,
+    },
     disk: {
       storeBytes: storeBytes(tiles, config.tileSize),
       freeBytes: await freeBytes(config.outputDir),

@@ -8,7 +8,7 @@ import type { CheckedPair } from "../data/check.js";
 import { resolveDevice } from "../engine/device.js";
 import { openSession, type Session } from "../engine/session.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
-import { GPUMonitor } from "../monitor/gpuMonitor.js";
+import { gpuMemory } from "../monitor/memory.js";
 import { openModel } from "../predict/model.js";
 import { tileStore } from "../train/tiles.js";
 
@@ -55,7 +55,6 @@ export async function probeTraining(
   const busy = process.platform === "win32" ? null : (loadavg()[0] as number) / availableParallelism();
   const device = await resolveDevice(config.device, warn);
   const folder = await mkdtemp(join(tmpdir(), "cellsam-probe-"));
-  const monitor = new GPUMonitor({ device, enableLogging: false });
   let session: Session | undefined;
   try {
     // The images with most cells need most memory.
@@ -100,8 +99,8 @@ export async function probeTraining(
       }
       await session.endStage();
     }
-    const gpu = monitor.getGpuMemoryInfo();
-    return { ...probe, processMb: process.resourceUsage().maxRSS / 1024, gpuMb: gpu?.maxReservedMb ?? null };
+    const processMb = process.resourceUsage().maxRSS / 1024;
+    return { ...probe, processMb, gpuMb: gpuMemory(device)?.maxReservedMb ?? null };
   } finally {
     await session?.dispose();
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });

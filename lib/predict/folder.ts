@@ -11,7 +11,7 @@ import { resolveDevice } from "../engine/device.js";
 import { openSession, type Prediction, type Session } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressEvent } from "../events.js";
-import { writeJson } from "../monitor/json.js";
+import { writeJson } from "../files/json.js";
 import { ofImage } from "./imageError.js";
 import { openModel } from "./model.js";
 

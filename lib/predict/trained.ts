@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { ExperimentConfig } from "../config/experiment.js";
 import { type PredictInput, predictSchema } from "../config/inference.js";
 import { CellsamError } from "../errors.js";
-import { readJson } from "../monitor/json.js";
+import { readJson } from "../files/json.js";
 import { fromSnake } from "../spelling.js";
 
 /** @throws CellsamError ERR_CONFIG when the folder holds no experiment with a model */

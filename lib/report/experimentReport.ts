@@ -2,7 +2,7 @@
 import { basename, join, resolve } from "node:path";
 import type sharp from "sharp";
 import { experimentSchema } from "../config/experiment.js";
-import { writeAtomic } from "../data/write.js";
+import { writeAtomic } from "../files/writeAtomic.js";
 import { lazily } from "../lazily.js";
 import { toSnake } from "../spelling.js";
 import { type Line, lineChart } from "./charts.js";

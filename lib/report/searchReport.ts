@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { writeAtomic } from "../data/write.js";
 import { CellsamError } from "../errors.js";
+import { writeAtomic } from "../files/writeAtomic.js";
 import { dotChart } from "./charts.js";
 import type { Json } from "./experimentFiles.js";
 import { bars, escapeHtml, figure, number, page, score, section, table } from "./html.js";

@@ -1,6 +1,6 @@
 /** Pictures of a training for the eye: what the model finds beside the truth, and how its losses fell. */
 import { join } from "node:path";
-import { writeAtomic } from "../data/write.js";
+import { writeAtomic } from "../files/writeAtomic.js";
 import type { Canvas } from "./canvas.js";
 import type { Values } from "./charts.js";
 import type { Boxes, VisualImage, VisualLabels } from "./trainingPictures.js";

@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
-import { fileHash } from "../fileHash.js";
+import { fileHash } from "../files/fileHash.js";
 import { endedBy } from "../processEnd.js";
 import { resolveEngine } from "./engine.js";
 import { besidesSetup, type Libtorch, resolveLibtorch } from "./resolve.js";

@@ -2,9 +2,9 @@
  * Which engine binary goes with a libtorch. libtorch's C++ ABI holds within one major.minor only, so there is one engine per
  * torch version and its file name says which: libcellsam_engine-2.13.so, with the ending that the system gives to libraries.
  */
-import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { CellsamError } from "../errors.js";
+import { namesIn } from "../files/read.js";
 import { besidesSetup, type Libtorch } from "./resolve.js";
 
 const enginePattern = /^libcellsam_engine-(\d+\.\d+)\.(?:so|dylib|dll)$/;
@@ -24,7 +24,7 @@ export function resolveEngine(packageRoot: string, libtorch: Libtorch): { path: 
   const wanted = libtorch.version.split(".").slice(0, 2).join(".");
   const built: string[] = [];
   for (const folder of engineFolders(packageRoot)) {
-    for (const file of list(folder)) {
+    for (const file of namesIn(folder)) {
       const torch = engineTorch(file);
       if (torch === wanted) return { path: join(folder, file), torch };
       if (torch) built.push(torch);
@@ -43,12 +43,4 @@ export function resolveEngine(packageRoot: string, libtorch: Libtorch): { path: 
       `Run \`npx cellsam setup\`${besidesSetup(libtorch)} for one that fits, or \`npm run build\` in a checkout to build for yours.`,
     { detail: { libtorch: libtorch.path, version: libtorch.version, built } },
   );
-}
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

@@ -1,10 +1,11 @@
 /**
  * Where libtorch is. Nothing is downloaded here and no network is touched: `cellsam setup` (setup.ts) fills the cache.
  */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { CellsamError } from "../errors.js";
+import { namesIn, textOrNull } from "../files/read.js";
 import { lazily } from "../lazily.js";
 import { pythonCommands } from "./python.js";
 
@@ -84,12 +85,12 @@ export function libraryName(name: string): string {
  * package) or include/torch/version.h; null when none of them is there.
  */
 export function libtorchVersion(folder: string): string | null {
-  const archive = read(join(folder, "build-version"));
+  const archive = textOrNull(join(folder, "build-version"));
   if (archive) return archive.trim();
-  const python = read(join(folder, "version.py"))?.match(/__version__\s*=\s*['"]([^'"]+)['"]/)?.[1];
+  const python = textOrNull(join(folder, "version.py"))?.match(/__version__\s*=\s*['"]([^'"]+)['"]/)?.[1];
   if (python) return python;
   for (const header of ["torch/headeronly/version.h", "torch/csrc/api/include/torch/version.h", "torch/version.h"]) {
-    const text = read(join(folder, "include", header));
+    const text = textOrNull(join(folder, "include", header));
     const part = (name: string) => text?.match(new RegExp(`#define TORCH_VERSION_${name} (\\d+)`))?.[1];
     if (part("MAJOR")) return `${part("MAJOR")}.${part("MINOR")}.${part("PATCH")}`;
   }
@@ -124,7 +125,7 @@ function describe(folder: string, source: LibtorchSource): Libtorch {
 /** The newest ready folder of the cache, those of the pinned version first. A folder without READY.json is half written. */
 function cachedLibtorch(cache: string): Libtorch | null {
   const found: Libtorch[] = [];
-  for (const name of safeList(cache)) {
+  for (const name of namesIn(cache)) {
     const folder = join(cache, name);
     const named = /^(\d+\.\d+\.\d+)-(\w+)$/.exec(name);
     if (!named || !existsSync(join(folder, "READY.json")) || !hasLibtorch(folder)) continue;
@@ -163,20 +164,4 @@ function notFound(looked: string[], named?: LibtorchSource): CellsamError {
     `No libtorch was found. ${first}: npx cellsam setup\nLooked at:\n${looked.map((line) => `  ${line}`).join("\n")}`,
     { detail: { looked, named: named ?? null, command: "npx cellsam setup" } },
   );
-}
-
-function read(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
-}
-
-function safeList(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

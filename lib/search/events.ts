@@ -1,4 +1,5 @@
 /** Progress of a search, for a `for await` loop. */
+import type { TrialEpoch } from "./messages.js";
 import type { Hyperparameters } from "./trials.js";
 
 export interface TrialEvent {
@@ -18,15 +19,10 @@ export interface TrialEvent {
   error?: { code: string; message: string };
 }
 
-export interface TrialEpochEvent {
+/** An epoch of a trial. */
+export interface TrialEpochEvent extends Omit<TrialEpoch, "type"> {
   type: "trialEpoch";
   trialId: number;
-  fold: number;
-  stage: 1 | 2;
-  epoch: number;
-  epochs: number;
-  /** Validation loss. */
-  loss: number | null;
 }
 
 export interface SearchNotice {

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
 import { CellsamError } from "../errors.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 import type { ProcessMark } from "../train/processMark.js";
 import type { TrialFailure } from "./messages.js";
 import type { FoldRecord } from "./metric.js";

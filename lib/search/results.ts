@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { SearchOptions } from "../config/search.js";
 import { CellsamError } from "../errors.js";
-import { readJson } from "../monitor/json.js";
+import { readJson } from "../files/json.js";
 import type { MetricsFile } from "../monitor/metricsTracker.js";
 import type { OutputTree } from "../train/outputTree.js";
 import { fewestTrials, type Importance, importanceOf } from "./importance.js";

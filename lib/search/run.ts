@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SearchOptions } from "../config/search.js";
-import { readJson } from "../monitor/json.js";
+import { readJson } from "../files/json.js";
 import type { Log } from "../monitor/log.js";
 import { OutputTree } from "../train/outputTree.js";
 import { isRunning } from "../train/processMark.js";

@@ -4,7 +4,7 @@ import type { ExperimentConfig } from "../config/experiment.js";
 import type { SearchOptions } from "../config/search.js";
 import { type HyperparameterSpace, parametersOf } from "../config/space.js";
 import { CellsamError } from "../errors.js";
-import { writeJson } from "../monitor/json.js";
+import { writeJson } from "../files/json.js";
 import { Log } from "../monitor/log.js";
 import { writeSearchReport } from "../report/searchReport.js";
 import { packageVersion } from "../version.js";

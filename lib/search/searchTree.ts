@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
-import { readJson, writeJson } from "../monitor/json.js";
+import { readJson, writeJson } from "../files/json.js";
 import { isRunning, markOf, type ProcessMark } from "../train/processMark.js";
 import { changedKeys } from "../train/resume.js";
 

@@ -52,13 +52,10 @@ function forward(event: TrainingEvent): void {
       break;
     }
     case "fold":
-      if (event.state === "end")
-        void report({
-          type: "fold",
-          fold: event.fold,
-          folds: event.folds,
-          metrics: toSnake(event.metrics ?? {}) as Record<string, number | null>,
-        });
+      if (event.state === "end") {
+        const { fold, folds, metrics = {} } = event;
+        void report({ type: "fold", fold, folds, metrics });
+      }
       break;
     case "stage":
       void report({ type: "training" });

@@ -1,5 +1,5 @@
 /** Compares two models by paired values: the same folds, or the same images. Says plainly when the evidence is not enough. */
-import { directionOf } from "../monitor/metricsTracker.js";
+import { directionOf } from "./direction.js";
 import type { Numbers } from "./folds.js";
 import { correctedT, effectSize, holm, pairedT, type TTest, type Wilcoxon, wilcoxon } from "./significance.js";
 import { type Description, describe } from "./summary.js";

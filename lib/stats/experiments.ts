@@ -3,11 +3,11 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
-import { readJson } from "../monitor/json.js";
-import { mean } from "../monitor/metricsTracker.js";
+import { readJson } from "../files/json.js";
 import { fromSnake } from "../spelling.js";
 import { type Comparison, comparePaired } from "./compare.js";
 import { type FoldMetrics, foldMetrics, type Numbers, numbersOf } from "./folds.js";
+import { mean, meanOrNull } from "./summary.js";
 
 interface StoredFold extends FoldMetrics {
   fold: number;
@@ -78,7 +78,7 @@ function averaged(rows: readonly Numbers[]): Numbers {
   return Object.fromEntries(
     names.map((name) => {
       const values = rows.map((row) => row[name] ?? null).filter((value) => value !== null);
-      return [name, mean(values)];
+      return [name, meanOrNull(values)];
     }),
   );
 }
@@ -98,7 +98,7 @@ function byFolds(a: Experiment, b: Experiment, notes: string[]): Comparison | nu
     return null;
   }
   const measured = both.map(([{ valImages, trainImages }]) => valImages / trainImages);
-  const valOverTrain = measured.reduce((sum, ratio) => sum + ratio, 0) / measured.length;
+  const valOverTrain = mean(measured);
   const numbers = (side: 0 | 1) => both.map((pair) => foldMetrics(pair[side]));
   return comparePaired(numbers(0), numbers(1), { unit: "fold", valOverTrain });
 }

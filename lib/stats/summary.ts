@@ -24,8 +24,14 @@ export interface Description {
 /** Resamples of a bootstrap. */
 export const resamples = 10_000;
 
+/** Of at least one value. */
 export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** null of no values. */
+export function meanOrNull(values: readonly number[]): number | null {
+  return values.length === 0 ? null : mean(values);
 }
 
 /** Sample standard deviation, ddof 1. Exactly 0 for values that differ by rounding only, from which no test may conclude anything. */

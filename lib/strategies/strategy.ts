@@ -3,8 +3,7 @@ import type { z } from "zod";
 import { drawFields } from "../config/strategy.js";
 import type { Groups, Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
-import { strictJson, writeJson } from "../monitor/json.js";
-import { aggregateMetrics, type FoldMetrics, foldMetrics, summaryLines } from "../stats/folds.js";
+import type { FoldMetrics } from "../stats/folds.js";
 
 export type { Splits } from "../data/split.js";
 
@@ -16,6 +15,8 @@ export interface Strategy {
   prepareSplits(sources: readonly string[], known?: KnownGroups): Splits[] | Promise<Splits[]>;
   /** Whether splits may have no validation images. */
   readonly mayLackValidation?: boolean;
+  /** Gets the results of the experiment that ran with this strategy. */
+  takeResults?(results: readonly StrategyResult[]): void;
 }
 
 /** What the runner knows beside the names of the images. */
@@ -39,12 +40,10 @@ export interface DrawnOptions {
 
 /** One training's result: anything with metrics, or with an error. */
 export interface StrategyResult extends FoldMetrics {
+  /** Counted from 1. */
   fold: number;
   error?: { code: string; message: string } | null;
 }
-
-/** Trains one split; `fold` counts from 1. */
-export type TrainFold<T> = (fold: number, split: Splits) => Promise<T>;
 
 /** The base of the strategies that draw their splits with a seed or read them from a file. */
 export abstract class DrawnStrategy implements Strategy {
@@ -55,7 +54,6 @@ export abstract class DrawnStrategy implements Strategy {
   readonly testGroups: readonly string[];
   readonly groups: string | Groups | null;
   readonly splits: string | null;
-  #results: StrategyResult[] = [];
 
   constructor(options: DrawnOptions = {}, own: readonly string[] = []) {
     const known = [...Object.keys(drawFields()), "randomSeed", ...own];
@@ -88,11 +86,6 @@ export abstract class DrawnStrategy implements Strategy {
     return withTrainingOnly(folds, trainingOnly, together);
   }
 
-  /** The Python module's name of `prepareSplits`. */
-  prepareDataSplits(sources: readonly string[]): Promise<Splits[]> {
-    return this.prepareSplits(sources);
-  }
-
   /** `testGroups` are named as in `groups`: near-duplicates can have joined several of the configured ones. */
   protected abstract draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[];
 
@@ -101,51 +94,6 @@ export abstract class DrawnStrategy implements Strategy {
     if (folds.length === 1) return folds;
     const message = `${this.splits} holds ${folds.length} splits; use it with the strategy k_fold or leave_one_group_out`;
     throw new CellsamError("ERR_SPLIT", message);
-  }
-
-  /**
-   * Calls `train` for each split in turn. With several splits one that fails is recorded with its error, and the others go on.
-   * @throws what `train` threw when no split succeeded
-   */
-  async executeTraining<T extends StrategyResult>(train: TrainFold<T>, splits: readonly Splits[]): Promise<StrategyResult[]> {
-    this.#results = [];
-    let first: unknown;
-    for (const [i, split] of splits.entries()) {
-      try {
-        this.#results.push(await train(i + 1, split));
-      } catch (error) {
-        first ??= error;
-        const { code = "ERR_UNEXPECTED", message = String(error) } = error as { code?: string; message?: string };
-        this.#results.push({ fold: i + 1, error: { code, message } });
-      }
-    }
-    if (this.#results.every(({ error }) => error)) throw first;
-    return this.getResults();
-  }
-
-  /** Of the last `executeTraining`, or of the experiment that ran with this strategy. */
-  getResults(): StrategyResult[] {
-    return [...this.#results];
-  }
-
-  /** The runner hands over what it trained. */
-  takeResults(results: readonly StrategyResult[]): void {
-    this.#results = [...results];
-  }
-
-  /** Writes {strategy, results}. */
-  saveResults(path: string): Promise<void> {
-    return writeJson(path, JSON.parse(strictJson({ strategy: this.name, results: this.#results })));
-  }
-
-  /** Mean, sample standard deviation, intervals and range of every metric over the results without an error. */
-  aggregateResults() {
-    return aggregateMetrics(this.#results.filter(({ error }) => !error).map(foldMetrics));
-  }
-
-  /** One line a metric, mean ± sample standard deviation. Without `write` to stderr, since stdout belongs to the program. */
-  printSummary(write: (text: string) => void = (text) => process.stderr.write(text)): void {
-    write(`${this.name}\n${summaryLines(this.aggregateResults()).join("\n")}\n`);
   }
 }
 

@@ -5,13 +5,15 @@ import type { CheckedPair } from "../data/check.js";
 import { type DuplicatePair, findDuplicates, type Thumbnail, thumbnail } from "../data/duplicates.js";
 import { pairImage } from "../data/source.js";
 import type { Splits } from "../data/split.js";
-import { fileHash } from "../fileHash.js";
+import { fileHash } from "../files/fileHash.js";
 
+/** Near-duplicates among the images; none where they are not to be looked for. @throws the signal's reason */
 export async function duplicatesOf(
   pairs: readonly CheckedPair[],
   config: ExperimentConfig,
   { signal, onProgress }: { signal?: AbortSignal | undefined; onProgress?: (done: number, total: number) => void } = {},
 ): Promise<DuplicatePair[]> {
+  if (!config.findDuplicates) return [];
   const thumbnails: Thumbnail[] = [];
   for (const [i, pair] of pairs.entries()) {
     signal?.throwIfAborted();
@@ -23,14 +25,15 @@ export async function duplicatesOf(
 
 /** near_duplicates.json: each pair with the folds in which it stands on two sides. */
 export function duplicateReport(pairs: readonly DuplicatePair[], splits: readonly Splits[], threshold: number) {
-  const rows = pairs.map((pair) => ({
-    ...pair,
-    acrossInFolds: splits.flatMap((split, i) => {
-      const [a, b] = [sideOf(split, pair.a), sideOf(split, pair.b)];
-      return a && b && a !== b ? [{ fold: i + 1, a, b }] : [];
-    }),
-  }));
-  return { threshold, pairs: rows };
+  return { threshold, pairs: pairs.map((pair) => ({ ...pair, acrossInFolds: acrossIn(pair, splits) })) };
+}
+
+/** The folds, from 1, in which the images of a pair stand on two sides, and on which. */
+export function acrossIn(pair: DuplicatePair, splits: readonly Splits[]) {
+  return splits.flatMap((split, i) => {
+    const [a, b] = [sideOf(split, pair.a), sideOf(split, pair.b)];
+    return a && b && a !== b ? [{ fold: i + 1, a, b }] : [];
+  });
 }
 
 /** A warning about pairs on two sides; null when there are none. */

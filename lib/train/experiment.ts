@@ -38,16 +38,9 @@ export class ExperimentRunner {
   async #execute(): Promise<FoldResult[]> {
     const channel = this.#channel;
     try {
-      const { ExperimentRun } = await import("./experimentRun.js");
-      const { config, tree } = this;
-      const emit = (event: TrainingEvent) => channel.push(event);
-      const results = await new ExperimentRun({
-        config,
-        tree,
-        options: this.#options,
-        strategy: this.#strategy,
-        emit,
-      }).execute();
+      const { runExperiment } = await import("./run.js");
+      const experiment = { config: this.config, tree: this.tree, options: this.#options, strategy: this.#strategy };
+      const results = await runExperiment(experiment, (event) => channel.push(event));
       channel.end();
       return results;
     } catch (error) {

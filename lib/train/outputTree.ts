@@ -1,4 +1,4 @@
-/** Where everything of an experiment lies: the tree that PYTHON_README.md promises, plus resume/ and splits.json. */
+/** Where everything of an experiment lies: the folders of the Python module (docs/migration.md), plus resume/ and splits.json. */
 import { existsSync, realpathSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";

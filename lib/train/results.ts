@@ -1,7 +1,7 @@
 /** What a run answers, and the result files. Keys are camelCase in memory and snake_case on disk, as Python's readers expect. */
 
 import type { Evaluation, ThresholdMetrics } from "../evaluation/model.js";
-import { writeJson } from "../monitor/json.js";
+import { writeJson } from "../files/json.js";
 import { toSnake } from "../spelling.js";
 import { type Comparison, comparePaired } from "../stats/compare.js";
 import { aggregateMetrics, foldMetrics, type Numbers, numbersOf } from "../stats/folds.js";

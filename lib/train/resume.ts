@@ -14,10 +14,10 @@ import type { Splits } from "../data/split.js";
 import type { Device } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import type { Evaluation } from "../evaluation/model.js";
-import type { BestCheckpoint } from "../monitor/checkpointManager.js";
+import { readJson, writeJson } from "../files/json.js";
 import type { EarlyStoppingState } from "../monitor/earlyStopping.js";
-import { readJson, writeJson } from "../monitor/json.js";
 import type { MetricsFile } from "../monitor/metricsTracker.js";
+import type { BestCheckpoint } from "./checkpoints.js";
 import type { FoldResult, StageResult } from "./results.js";
 
 /** A place within a stage. */

@@ -7,7 +7,7 @@ import { pairImage, pairLabels } from "../data/source.js";
 import type { MetricsFile } from "../monitor/metricsTracker.js";
 import { boxesOf } from "../report/canvas.js";
 import { type PictureOptions, TrainingVisualizer } from "../report/trainingVisualizer.js";
-import type { FoldContext } from "./foldContext.js";
+import type { FoldContext } from "./context.js";
 
 /** Writes stage{n}_training_curve.png and stage{n}_loss_components.png into the fold's visualizations. A picture that fails is a warning. */
 export async function drawCurves(

@@ -7,10 +7,11 @@ import { intensityOf } from "../config/data.js";
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { CheckedPair } from "../data/check.js";
 import { filesOf, pairImage, pairLabels } from "../data/source.js";
+import type { Splits } from "../data/split.js";
 import type { openStoreWriter } from "../engine/storeWriter.js";
 import { CellsamError } from "../errors.js";
-import { fileHash } from "../fileHash.js";
-import { readJson, writeJson } from "../monitor/json.js";
+import { fileHash } from "../files/fileHash.js";
+import { readJson, writeJson } from "../files/json.js";
 
 /** The tiles of one source image: `tiles` of them from number `first` on. */
 export interface SourceTiles {
@@ -126,6 +127,12 @@ export async function tileStore(
   } finally {
     await writer.dispose();
   }
+}
+
+/** The tiles of both sides of a split; none validate where everything trains. @throws CellsamError ERR_SPLIT when a side holds no cell */
+export function splitTiles(store: TileStore, { train, val }: Splits): { trainTiles: Int32Array; valTiles: Int32Array } {
+  const valTiles = val.length > 0 ? tilesOf(store, val, "validation") : new Int32Array();
+  return { trainTiles: tilesOf(store, train, "training"), valTiles };
 }
 
 /**

@@ -5,12 +5,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
 import { readGroups } from "../../lib/data/groups.js";
 import { checkFolds, readFolds, type Splits } from "../../lib/data/split.js";
-import { readJson } from "../../lib/monitor/json.js";
+import { readJson } from "../../lib/files/json.js";
+import {
+  FullDatasetStrategy,
+  KFoldStrategy,
+  LeaveOneGroupOutStrategy,
+  TrainValSplitStrategy,
+} from "../../lib/python/strategies.js";
 import { configuredStrategy } from "../../lib/strategies/configured.js";
-import { FullDatasetStrategy } from "../../lib/strategies/fullDataset.js";
-import { KFoldStrategy } from "../../lib/strategies/kFold.js";
-import { LeaveOneGroupOutStrategy } from "../../lib/strategies/leaveOneGroupOut.js";
-import { TrainValSplitStrategy } from "../../lib/strategies/trainValSplit.js";
 
 const sources = Array.from({ length: 23 }, (_, i) => `image_${String(i).padStart(2, "0")}`);
 /** Slides of 1 to 6 images. */

@@ -1,6 +1,6 @@
 /** Strict JSON on disk: no NaN or Infinity, and never half a file. */
 import { readFile } from "node:fs/promises";
-import { writeAtomic } from "../data/write.js";
+import { writeAtomic } from "./writeAtomic.js";
 
 /** JSON text in which every number that JSON cannot hold is null. */
 export function strictJson(value: unknown, indent = 2): string {

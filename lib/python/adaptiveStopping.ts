@@ -1,6 +1,6 @@
 /** Two more rules for stopping: one whose patience grows while progress is slow, and one that watches several metrics. */
 import { CellsamError } from "../errors.js";
-import { EarlyStopping, type EarlyStoppingOptions } from "./earlyStopping.js";
+import { EarlyStopping, type EarlyStoppingOptions } from "../monitor/earlyStopping.js";
 
 export interface AdaptiveOptions extends Omit<EarlyStoppingOptions, "patience"> {
   /** Default 15. */
