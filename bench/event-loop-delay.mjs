@@ -44,6 +44,7 @@ await session.dispose();
 rmSync(folder, { recursive: true });
 
 // The histogram holds the whole interval between two ticks of its 1 ms timer.
+/** @param {number} nanoseconds */
 const ms = (nanoseconds) => Math.round(nanoseconds / 1e4) / 100;
 console.log(
   JSON.stringify({
