@@ -2,6 +2,7 @@
  * Events of a training run and the channel that carries them to a `for await` loop. A slow reader must neither stop the
  * training nor fill the memory, so newer steps and progress take the place of unread ones; every other event is kept.
  */
+import type { Failure } from "./errors.js";
 
 /** One batch; `losses` holds `total_loss` and its weighted parts by name. With mining the hard prompts count more in them. */
 export interface StepEvent {
@@ -45,7 +46,7 @@ export interface FoldEvent {
   /** Of a finished fold: its flat numbers (f1, ap50, mean_ap, pq, mean_prompt_iou, best_f1 ...); null where there is none. */
   metrics?: Record<string, number | null>;
   /** Why a fold failed. */
-  error?: { code: string; message: string };
+  error?: Failure;
 }
 
 export interface StageEvent {

@@ -8,6 +8,7 @@ import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { binaryProblems } from "./check/binaries.mjs";
 import { cycleProblems } from "./check/cycles.mjs";
+import { errorCodeProblems } from "./check/errorCodes.mjs";
 import { releaseProblems } from "./check/release.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -41,7 +42,8 @@ const nativeArrows = {
 
 /** Layers of lib/, lowest first: a file may import from its own room, and from rooms of lower layers. */
 const layers = [
-  ["errors", "events", "lazily", "processEnd", "version"],
+  ["errors"],
+  ["events", "lazily", "processEnd", "version"],
   ["files", "spelling"],
   ["runtime"],
   ["engine"],
@@ -77,7 +79,12 @@ for (const file of files) {
   if (/^native\/.*\.(cc|h|cu)$/.test(file)) checkNative(file);
   if (/^lib\/.*\.ts$/.test(file)) checkLib(file);
 }
-problems.push(...cycleProblems(root, files), ...binaryProblems(root), ...releaseProblems(root));
+problems.push(
+  ...cycleProblems(root, files),
+  ...errorCodeProblems(root, files),
+  ...binaryProblems(root),
+  ...releaseProblems(root),
+);
 
 if (problems.length > 0) {
   console.error(problems.join("\n"));

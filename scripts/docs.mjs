@@ -1,12 +1,13 @@
 /**
- * `npm run docs`: writes the two documents that are made from the sources, docs/configuration.md from the configuration's
- * schemas and docs/api.md from the declarations. `npm run docs -- --check` fails when one of them is not what would be written.
+ * `npm run docs`: writes the documents that are made from the sources: docs/configuration.md from the configuration's
+ * schemas, docs/errors.md from the list of codes, docs/api.md from the declarations. `npm run docs -- --check` fails when one of them is not what would be written.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { configuration } from "./docs/configuration.mjs";
+import { errors } from "./docs/errors.mjs";
 import { root, run } from "./ready.mjs";
 
 const { values: options } = parseArgs({ options: { check: { type: "boolean" } } });
@@ -14,6 +15,7 @@ const { values: options } = parseArgs({ options: { check: { type: "boolean" } } 
 /** @type {string[]} */
 const stale = [];
 emit("docs/configuration.md", configuration());
+emit("docs/errors.md", errors());
 emit("docs/api.md", api());
 if (stale.length > 0) {
   console.error(`${stale.join(", ")}: not what the sources say; run \`npm run docs\``);

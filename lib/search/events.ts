@@ -1,4 +1,5 @@
 /** Progress of a search, for a `for await` loop. */
+import type { Failure } from "../errors.js";
 import type { TrialEpoch } from "./messages.js";
 import type { Hyperparameters } from "./trials.js";
 
@@ -16,7 +17,7 @@ export interface TrialEvent {
   /** Trials that have ended, in whatever way. */
   ended: number;
   seconds: number;
-  error?: { code: string; message: string };
+  error?: Failure;
 }
 
 /** An epoch of a trial. */

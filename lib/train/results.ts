@@ -1,5 +1,6 @@
 /** What a run answers, and the result files. Keys are camelCase in memory and snake_case on disk, as Python's readers expect. */
 
+import type { Failure } from "../errors.js";
 import type { Evaluation, ThresholdMetrics } from "../evaluation/model.js";
 import { writeJson } from "../files/json.js";
 import { toSnake } from "../spelling.js";
@@ -57,7 +58,7 @@ export interface FoldResult {
   preeval: Evaluation["summary"] | null;
   test: TestResult | null;
   /** Why the fold failed. */
-  error: { code: string; message: string } | null;
+  error: Failure | null;
 }
 
 /** The result of a fold that failed. */
