@@ -1,6 +1,7 @@
 /**
  * Events of a training run and the channel that carries them to a `for await` loop. A slow reader must neither stop the
- * training nor fill the memory, so newer steps and progress take the place of unread ones; every other event is kept.
+ * training nor fill the memory, so newer steps and progress take the place of unread ones; every other event is kept. The
+ * channel is the only place where an event is left out: callbacks and the files of a run get every one.
  */
 import type { Failure } from "./errors.js";
 

@@ -1,4 +1,7 @@
-/** logs/events.jsonl: the events of a run for programs, one JSON object a line, each with its time. */
+/**
+ * logs/events.jsonl: every event of a run for programs, one JSON object a line, each with its time. A task's progress is told by its end
+ * alone. What a resumed run does again is there twice.
+ */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
 import type { TrainingEvent } from "../events.js";
@@ -8,7 +11,7 @@ export class EventLog {
   readonly #path: string;
   readonly #every: number;
 
-  /** Of the steps, every `every`-th and an epoch's last are written. Appends; half a line that a kill left is removed first. */
+  /** Of the steps, every `every`-th and an epoch's last are written: all by default. Appends; half a line that a kill left is removed first. */
   constructor(path: string, { every = 1 }: { every?: number } = {}) {
     mkdirSync(dirname(path), { recursive: true });
     if (existsSync(path)) truncateSync(path, readFileSync(path).lastIndexOf("\n") + 1);

@@ -1,7 +1,7 @@
 // One way of ending while a job runs, in a process of its own: node child.mjs MODE. Prints "running" once the job has made its
 // first step. The job is a fake epoch; with CELLSAM_STRESS_TRAIN (JSON: {open, commands, train}) it is a real one.
 import { parentPort, Worker, workerData } from "node:worker_threads";
-import { engineCallAsync, openNative } from "../../dist/engine/native.js";
+import { engineCall, engineCallAsync, openNative } from "../../dist/engine/native.js";
 
 /** @type {import("./training.js").RealTraining | null} */
 const real = process.env.CELLSAM_STRESS_TRAIN ? JSON.parse(process.env.CELLSAM_STRESS_TRAIN) : null;
@@ -14,10 +14,11 @@ function realEpoch({ steps, ...train }) {
   return { ...train, indices: Int32Array.from({ length: steps }, (_, i) => i % 4) };
 }
 
-async function start() {
+/** `stepMs`: how long a step of the fake epoch takes. */
+async function start(stepMs = 2) {
   const session = await openNative(real?.open ?? { kind: "model" });
   for (const [command, args] of real?.commands ?? []) await session.call(command, args).promise;
-  const train = real ? realEpoch(real.train) : { steps: 100000, step_ms: 2 };
+  const train = real ? realEpoch(real.train) : { steps: 100000, step_ms: stepMs };
   let heard;
   /** @type {Promise<void>} */
   const first = new Promise((resolve) => {
@@ -59,8 +60,10 @@ if (parentPort) {
     await Promise.all(exits);
     console.log("clean");
   } else {
-    const session = await start();
+    const session = await start(mode === "held-up" ? 0 : 2);
+    if (mode === "held-up") engineCall("await_steps", { steps: 10_000 }); // no event can be heard, so the job waits
     console.log("running");
+    if (mode === "held-up") process.exit(0);
     if (mode === "exit") process.exit(0);
     if (mode === "throw")
       setImmediate(() => {

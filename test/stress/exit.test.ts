@@ -44,6 +44,13 @@ function end(mode: string, env: NodeJS.ProcessEnv | undefined): Promise<Ending> 
   });
 }
 
+test("an end cuts short the wait of a job that told more than was heard", async () => {
+  for (let i = 0; i < times; i++) {
+    const ending = await end("held-up", environments.fake);
+    expect(ending, ending.err).toMatchObject({ code: 0, signal: null, out: "running\n" });
+  }
+});
+
 describe.each(["fake", "real"])("%s engine", (engine) => {
   describe.each(endings)("%s", (mode, code, out) => {
     test(`${times} of ${times} end cleanly`, { timeout: times * 10_000 }, async () => {
