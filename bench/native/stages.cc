@@ -25,22 +25,22 @@ class Step final : public Row {
     read_weights(setting.folder, model_);
     model_->to(setting.device);
     Options read{Value(options), "stage"};
-    stage_ = open({model_, data::Generation::Plain, setting.device, setting.precision}, read);
+    stage_ = open({model_, data::Preprocessing::Plain, setting.device, setting.precision}, read);
     read.done();
     optimizer_.emplace(stage_->groups());
     // Where features are kept, they are computed here, before the row's peak of memory counts.
-    if (options.contains("feature_cache_dir")) stage_->measure(batch_, control_);
+    if (options.contains("feature_cache_dir")) stage_->evaluate_batch(batch_, control_);
   }
 
   Dict check() override {
-    const auto losses = stage_->learn(batch_, 1.0, {}, control_);
+    const auto losses = stage_->train_batch(batch_, 1.0, {}, control_);
     const auto norm = optim::clip_gradients(stage_->groups(), 0);
     optimizer_->zero_grad();
     return {{"value", losses.value()[0].item<double>()}, {"gradient", norm.item<double>()}};
   }
 
   void run() override {
-    stage_->learn(batch_, 1.0, {}, control_);
+    stage_->train_batch(batch_, 1.0, {}, control_);
     optim::clip_gradients(stage_->groups(), 1.0);
     optimizer_->step(1e-4);
     optimizer_->zero_grad();
@@ -58,7 +58,7 @@ data::Batch draw_tile_for(Options& parameters) {
   return draw_tile(parameters.integer("tile", 512), parameters.integer("cells", 64));
 }
 
-// What both stages need of a fixture: the tile, what the network takes of it, and what its trunk answers.
+// What both stages need of a fixture: the tile, what the network takes of it, and what its backbone answers.
 void write_stage_inputs(const std::string& folder, const data::Batch& tile, const at::Tensor& input,
                         const at::Tensor& features) {
   const auto boxes = tile.instances[0].boxes;
@@ -71,7 +71,7 @@ void write_stage_inputs(const std::string& folder, const data::Batch& tile, cons
                         {"features", features.contiguous()}});
 }
 
-void write_segmenter_fixture(const Setting& setting, Options& parameters) {
+void write_mask_fixture(const Setting& setting, Options& parameters) {
   at::NoGradGuard no_grad;
   const auto size = read_size(parameters);
   const auto tile = draw_tile_for(parameters);
@@ -79,8 +79,8 @@ void write_segmenter_fixture(const Setting& setting, Options& parameters) {
   parameters.flag("cached", true);
   auto model = draw_model(size);
   write_weights(setting.folder, model, "model.");
-  const auto input = data::encoder_input(tile.images, size.image_size, data::Generation::Plain);
-  write_stage_inputs(setting.folder, tile, input, model->model->image_encoder->trunk(input));  // [1,g,g,E]
+  const auto input = data::encoder_input(tile.images, size.image_size, data::Preprocessing::Plain);
+  write_stage_inputs(setting.folder, tile, input, model->model->image_encoder->backbone(input));  // [1,g,g,E]
 }
 
 // The row computes them when it is made.
@@ -88,13 +88,13 @@ void keep_features(const Setting& setting, Options& parameters, Dict& options) {
   if (parameters.flag("cached", true)) options["feature_cache_dir"] = setting.folder + "/features";
 }
 
-std::unique_ptr<Row> open_segmenter(const Setting& setting, Options& parameters) {
+std::unique_ptr<Row> open_mask(const Setting& setting, Options& parameters) {
   const auto size = read_size(parameters);
   for (const char* name : {"tile", "cells"}) parameters.integer(name, 0);
   Dict options;
   keep_features(setting, parameters, options);
   if (const auto chunk = parameters.integer("chunk", 0); chunk > 0) options["prompt_chunk"] = chunk;
-  return std::make_unique<Step>(setting, size, train::open_segmenter_stage, options);
+  return std::make_unique<Step>(setting, size, train::open_mask_stage, options);
 }
 
 void write_detector_fixture(const Setting& setting, Options& parameters) {
@@ -104,8 +104,8 @@ void write_detector_fixture(const Setting& setting, Options& parameters) {
   for (const char* name : {"cached", "trains_trunk"}) parameters.flag(name, false);
   auto model = draw_model(size);
   write_weights(setting.folder, model, "cellfinder.");
-  const auto input = data::detector_input(tile.images, size.image_size, data::Generation::Plain);
-  write_stage_inputs(setting.folder, tile, input, model->cellfinder->trunk(input));  // [1,E,g,g]
+  const auto input = data::detector_input(tile.images, size.image_size, data::Preprocessing::Plain);
+  write_stage_inputs(setting.folder, tile, input, model->cellfinder->backbone(input));  // [1,E,g,g]
 }
 
 std::unique_ptr<Row> open_detector(const Setting& setting, Options& parameters) {
@@ -119,7 +119,7 @@ std::unique_ptr<Row> open_detector(const Setting& setting, Options& parameters) 
 }  // namespace
 
 std::map<std::string, Maker> stage_rows() {
-  return {{"stage1", {write_detector_fixture, open_detector}}, {"stage2", {write_segmenter_fixture, open_segmenter}}};
+  return {{"stage1", {write_detector_fixture, open_detector}}, {"stage2", {write_mask_fixture, open_mask}}};
 }
 
 }  // namespace cellsam::bench

@@ -1,6 +1,6 @@
 /**
- * The child process of `cellsam doctor`: asks the driver, loads libtorch and the engine, and trains one step on every device.
- * One JSON line for each thing done; whatever fails ends it with the reason on stderr.
+ * The child process of `cellsam doctor`: reads the driver, loads libtorch and the engine, and trains one step on every device. It prints one
+ * JSON line for each step that succeeded; an error ends it with the reason on stderr.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,10 +10,10 @@ import { driverInfo } from "../engine/native.js";
 import { type Device, openSession } from "../engine/session.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
 
-const tell = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const print = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 async function probe(): Promise<void> {
-  tell({ driver: driverInfo() });
+  print({ driver: driverInfo() });
   if (!process.argv.includes("--load")) return;
   const { torch, cpuCapability, cudaKernels, devices } = engineCommand<{
     torch: string;
@@ -21,7 +21,7 @@ async function probe(): Promise<void> {
     cudaKernels: string[] | string;
     devices: { kind: string; name: string }[];
   }>("info");
-  tell({ info: { torch, cpuCapability, cudaKernels, devices } });
+  print({ info: { torch, cpuCapability, cudaKernels, devices } });
   const folder = mkdtempSync(join(tmpdir(), "cellsam-doctor-"));
   try {
     const store = await oneTile(join(folder, "tile"));
@@ -29,7 +29,7 @@ async function probe(): Promise<void> {
       const device = (kind === "cpu" ? "cpu" : name) as Device;
       const start = performance.now();
       await trainStep(store, device);
-      tell({ step: { device, seconds: (performance.now() - start) / 1000 } });
+      print({ step: { device, seconds: (performance.now() - start) / 1000 } });
     }
   } finally {
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });

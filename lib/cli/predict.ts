@@ -1,4 +1,4 @@
-/** `cellsam predict`: label images for a file or a folder of images. */
+/** `cellsam predict`: writes label images for an image or a folder of images. */
 import { Command, Option } from "commander";
 import { type LabelFormat, labelFormats } from "../data/write.js";
 import { predictFolder } from "../entry.js";

@@ -41,7 +41,7 @@ export function setupCommand(): Command {
     });
 }
 
-/** Null without a driver, and in a checkout whose binding is not built yet. */
+/** The CUDA version of the driver; null without a driver, and in a checkout that is not built yet. */
 function cudaOfDriver(): string | null {
   try {
     return driverInfo()?.cuda ?? null;

@@ -1,7 +1,7 @@
-/** What the checks of a data set collect. */
+/** What the checks of a data set report. */
 import type { ErrorCode } from "../errors.js";
 
-/** One thing that is wrong with a data set. They are collected, so that a user repairs a folder once and not file by file. */
+/** One problem of a data set. Problems are collected, so that a user can correct a folder at once and not file by file. */
 export interface Problem {
   code: ErrorCode;
   /** The file or folder. */

@@ -1,4 +1,4 @@
-/** Label maps and pictures to disk. */
+/** Writes label maps and RGB images. */
 import { basename, extname } from "node:path";
 import { CellsamError } from "../errors.js";
 import { writeAtomic } from "../files/writeAtomic.js";
@@ -57,7 +57,7 @@ export async function writeLabels(path: string, labels: { data: Int32Array; shap
   }
 }
 
-/** Writes an 8-bit RGB picture, `data` [H,W,3]. */
+/** Writes an 8-bit RGB image, `data` [H,W,3]. */
 export async function writeRgbPng(path: string, data: Uint8Array, height: number, width: number): Promise<void> {
   await writeAtomic(path, fastPng().encode({ width, height, channels: 3, depth: 8, data }));
 }

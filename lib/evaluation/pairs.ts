@@ -1,6 +1,6 @@
 /**
- * Instance metrics: predicted label maps against true ones, by one-to-one matching of cells on their IoU. Counting and rates are
- * the engine's; this file adds up images. Both sides without cells count as a perfect answer (1), one side without as 0.
+ * Instance metrics of predicted label maps against true ones, by one-to-one matching of cells on their IoU. The engine matches and counts;
+ * this file adds up images. Where neither side has cells the rates are 1, where one side has none they are 0.
  */
 
 import { engineCommand, engineCommandAsync } from "../engine/commands.js";
@@ -11,7 +11,7 @@ import { addSums, boundaryRates, type DeepcellRates, deepcellRates, pixelRates, 
 export type { CocoRates } from "./coco.js";
 export type { DeepcellRates, Sums } from "./sums.js";
 
-/** Cells of one or several images at one IoU threshold. */
+/** Numbers of cells of one or several images at one IoU threshold. */
 export interface MatchCounts {
   truth: number;
   predicted: number;
@@ -22,7 +22,7 @@ export interface MatchCounts {
   matchedIouSum: number;
 }
 
-/** Rates at an IoU threshold of 0.5, and the average precision TP / (TP + FP + FN) at 0.50, 0.55, .. 0.95. */
+/** Rates at an IoU threshold of 0.5, and the average precision TP / (TP + FP + FN) at 0.50, 0.55, ..., 0.95. */
 export interface Rates extends CocoRates {
   /** By threshold, "0.50" to "0.95". */
   ap: Record<string, number>;
@@ -54,13 +54,13 @@ export interface Rates extends CocoRates {
   counts: MatchCounts;
 }
 
-/** Kept out of JSON: what an image adds to the COCO curve is as long as its list of detections. */
+/** A symbol keeps it out of JSON: the contribution of an image to the COCO curve is as long as its list of detections. */
 const cocoPart = Symbol("coco");
 
 /** One image. */
 export interface PairEvaluation extends Rates {
   [cocoPart]: CocoImage | null;
-  /** What beside `countsAt` a summary is made from. */
+  /** What a summary is made from besides `countsAt`. */
   sums: Sums;
   /** The counts at each threshold of `ap`, from which a summary is made. */
   countsAt: Record<string, MatchCounts>;
@@ -68,12 +68,12 @@ export interface PairEvaluation extends Rates {
   matches: { truth: number; predicted: number; iou: number }[];
 }
 
-/** Several images: rates of their added counts, so that a crowded image weighs more than one with two cells. */
+/** Several images: rates of their added counts, so that every cell weighs the same. */
 export interface Summary extends Rates {
   images: number;
 }
 
-interface MatchAnswer {
+interface MatchResult {
   truth: number;
   predicted: number;
   thresholds: NdArray<Float64Array>;
@@ -87,7 +87,7 @@ interface MatchAnswer {
   coco?: { scores: NdArray<Float64Array>; verdicts: NdArray<Uint8Array>; truth: NdArray<Float64Array> };
 }
 
-type CountsAnswer = Record<
+type CountsResult = Record<
   "averagePrecision" | "precision" | "recall" | "f1" | "meanMatchedIou" | "panopticQuality",
   NdArray<Float64Array>
 >;
@@ -96,20 +96,20 @@ const thresholds = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95];
 const names = thresholds.map((threshold) => threshold.toFixed(2));
 
 export interface EvaluationOptions {
-  /** Of the predicted cells, row i is the id i + 1; without them there is no COCO AP. */
+  /** Scores of the predicted cells, [n], row i for the id i + 1; without them there is no COCO AP. */
   scores?: NdArray<Float64Array>;
-  /** DeepCell counts cells with an IoU above; its cutoff1 is 1 - this. Default 0.5. */
+  /** DeepCell's counts take a pair with a larger IoU as a match (cutoff1 = 1 - this). Default 0.5. */
   iouThreshold?: number;
-  /** DeepCell: the least IoU given to a pair of which one lies at least half in the other. Default 0.1. */
+  /** DeepCell's counts: the smallest IoU of a pair of which one lies at least half in the other. Default 0.1. */
   cutoff2?: number;
-  /** Pixels, Euclidean. Default 2. */
+  /** Of boundary precision and recall: Euclidean distance in pixels. Default 2. */
   boundaryTolerance?: number;
 }
 
 /**
- * Compares a predicted label map with the true one, both [H,W], 0 = background; ids carry no meaning beyond their image. Truth may
- * hold -1, "ignore": predictions at least half in it are left out, and its pixels count for no side. The matching runs on a thread
- * of its own: large maps take seconds, in which a signal must still be heard.
+ * Compares a predicted label map with the true one, both [H,W], 0 = background. The true map may hold -1 (ignored): predictions that lie
+ * at least half in such pixels are left out, and the pixels count for neither side. The matching runs on a thread of its own, since large
+ * maps take seconds.
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ, an id is negative, or scores do not fit
  */
 export async function evaluatePair(
@@ -119,23 +119,23 @@ export async function evaluatePair(
 ): Promise<PairEvaluation> {
   const { scores, iouThreshold = 0.5, cutoff2 = 0.1, boundaryTolerance = 2 } = options;
   const measured = { truth, prediction, thresholds, iouThreshold, cutoff2, boundaryTolerance, scores };
-  const answer = await engineCommandAsync<MatchAnswer>("metric.match", measured);
+  const found = await engineCommandAsync<MatchResult>("metric.match", measured);
   const countsAt: Record<string, MatchCounts> = {};
   for (const [i, name] of names.entries()) {
     countsAt[name] = counts(
-      answer.truth,
-      answer.predicted,
-      answer.truePositives.data[i] as number,
-      answer.matchedIouSum.data[i] as number,
+      found.truth,
+      found.predicted,
+      found.truePositives.data[i] as number,
+      found.matchedIouSum.data[i] as number,
     );
   }
-  const { data } = answer.pairs;
+  const { data } = found.pairs;
   const matches = Array.from({ length: data.length / 3 }, (_, i) => ({
     truth: data[3 * i] as number,
     predicted: data[3 * i + 1] as number,
     iou: data[3 * i + 2] as number,
   }));
-  const { pixels, boundary, segSum: seg, deepcell, coco } = answer;
+  const { pixels, boundary, segSum: seg, deepcell, coco } = found;
   const sums: Sums = {
     pixels,
     boundary,
@@ -149,8 +149,8 @@ export async function evaluatePair(
 }
 
 /**
- * The rates over all images together, from added counts; dice and jaccard are means over images. No images at all give the rates of
- * an empty image, 1.
+ * The rates over all images together, from added counts; dice and jaccard are means over images. Without images all rates are 1, as for
+ * an empty image.
  */
 export function summarize(pairs: readonly PairEvaluation[]): Summary {
   const total: Record<string, MatchCounts> = {};
@@ -190,13 +190,13 @@ function rates(countsAt: Record<string, MatchCounts>, sums: Sums, cutoffs: [numb
     data: Float64Array.from(rows, (row) => row[field]),
     shape: [rows.length],
   });
-  const answer = engineCommand<CountsAnswer>("metric.counts", {
+  const columns = engineCommand<CountsResult>("metric.counts", {
     truth: column("truth"),
     predicted: column("predicted"),
     truePositives: column("truePositives"),
     matchedIouSum: column("matchedIouSum"),
   });
-  const at = (threshold: string, rate: keyof CountsAnswer) => answer[rate].data[names.indexOf(threshold)] as number;
+  const at = (threshold: string, rate: keyof CountsResult) => columns[rate].data[names.indexOf(threshold)] as number;
   const half = countsAt["0.50"] as MatchCounts;
   const empty = half.truth + half.predicted === 0;
   const [precision, recall, f1] = [at("0.50", "precision"), at("0.50", "recall"), at("0.50", "f1")];

@@ -1,4 +1,4 @@
-/** Files that appear whole or not at all: each is written beside its place and then renamed. */
+/** Writes files that appear as a whole or not at all: each is written under a temporary name and then renamed. */
 import { mkdir, open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CellsamError } from "../errors.js";

@@ -1,6 +1,6 @@
 /**
- * logs/events.jsonl: every event of a run for programs, one JSON object a line, each with its time. A task's progress is told by its end
- * alone. What a resumed run does again is there twice.
+ * logs/events.jsonl: every event of a run for other programs, one JSON object per line, each with its time. Of a task's progress only the
+ * end is written. What a resumed run repeats is in the file twice.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
@@ -11,7 +11,10 @@ export class EventLog {
   readonly #path: string;
   readonly #every: number;
 
-  /** Of the steps, every `every`-th and an epoch's last are written: all by default. Appends; half a line that a kill left is removed first. */
+  /**
+   * Of the steps, every `every`-th and the last of an epoch are written; default all. Appends; an incomplete last line of a killed process
+   * is removed first.
+   */
   constructor(path: string, { every = 1 }: { every?: number } = {}) {
     mkdirSync(dirname(path), { recursive: true });
     if (existsSync(path)) truncateSync(path, readFileSync(path).lastIndexOf("\n") + 1);
@@ -26,7 +29,7 @@ export class EventLog {
   }
 }
 
-/** Whether a step is one of those that are written down. */
+/** Whether a step is one of those that are recorded. */
 export function isLogged({ step, steps }: { step: number; steps: number }, every: number): boolean {
   return step % every === 0 || step === steps;
 }

@@ -1,6 +1,6 @@
 /**
- * Memory of the GPU, of the machine and of this process, in MiB, and the log lines that tell it. Works without a GPU: its part is null
- * then. Free memory is what the device reports, so what other processes use and what torch keeps for later count as used.
+ * Memory of the GPU, of the machine and of this process, in MiB, and its log lines. Without a GPU its part is null. Free memory is what the
+ * device reports, so memory of other processes, and memory that torch holds in reserve, count as used.
  */
 import { deviceMemory, driverInfo } from "../engine/native.js";
 import { type SystemMemory, systemMemory } from "./systemMemory.js";
@@ -10,7 +10,7 @@ const mib = 2 ** 20;
 export interface GpuMemoryInfo {
   allocatedMb: number;
   reservedMb: number;
-  /** As the device reports it; null where neither torch nor the driver tells. */
+  /** As the device reports it; null where neither torch nor the driver reports it. */
   freeMb: number | null;
   totalMb: number;
   /** Used by all processes, of the total; null where free is. */
@@ -45,7 +45,7 @@ export interface MemorySources {
   readSystem?: () => SystemMemory;
 }
 
-/** null without a GPU, and for a device that is none. */
+/** Memory of a CUDA device; null for the CPU, and where there is no such device. */
 export function gpuMemory(device: string, { readDevice = readGpu }: MemorySources = {}): GpuMemoryInfo | null {
   if (!device.startsWith("cuda")) return null;
   const { torch, driver } = readDevice(device);

@@ -1,4 +1,4 @@
-/** Histories of a stage's metrics with their best values. One file per stage, written each epoch. */
+/** Histories of metrics with their best values. A run writes one file per stage, after every epoch. */
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { readJson, writeJson } from "../files/json.js";
@@ -7,7 +7,7 @@ import { deviation, meanOrNull } from "../stats/summary.js";
 
 export type Phase = string;
 
-/** One metric in one phase. `null` stands for a value that was not finite. */
+/** One metric in one phase, such as training; null stands for a value that was not finite. */
 interface Series {
   values: (number | null)[];
   epochs: number[];
@@ -38,9 +38,9 @@ const defaultPhase = "train";
 
 export interface MetricsTrackerOptions {
   saveDir?: string;
-  /** Values in a moving average. Default 10. */
+  /** How many values a moving average takes. Default 10. */
   windowSize?: number;
-  /** Which way is better, for metrics whose name does not tell. */
+  /** Whether lower or higher is better, for metrics where `directionOf` is wrong. */
   directions?: Record<string, Direction>;
 }
 
@@ -56,7 +56,7 @@ export class MetricsTracker {
     this.#directions = { ...directions };
   }
 
-  /** Appends one value per metric. `when` is the epoch, or epoch and phase; without an epoch the next number is taken, from 1. */
+  /** Appends one value per metric. `when` is the epoch, or epoch and phase. Default: the next epoch, from 1, and the phase "train". */
   update(metrics: Readonly<Record<string, number | null>>, when: number | { epoch?: number; phase?: Phase } = {}): void {
     const { epoch, phase = defaultPhase } = typeof when === "number" ? { epoch: when } : when;
     const series = this.#phases.get(phase) ?? new Map<string, Series>();
@@ -147,7 +147,7 @@ export class MetricsTracker {
     }
   }
 
-  /** Writes `filename` into saveDir and answers its path. */
+  /** Writes `filename` into saveDir and returns its path. @throws CellsamError ERR_INVALID_ARGUMENT without saveDir */
   async saveMetrics(filename = "metrics.json"): Promise<string> {
     const path = this.#path(filename);
     await writeJson(path, this);

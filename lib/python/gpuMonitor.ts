@@ -41,6 +41,7 @@ export interface SnapshotLabels {
   batchIdx?: number;
 }
 
+/** Reads the memory of a GPU, of the machine and of this process; works without a GPU. */
 export class GPUMonitor {
   readonly device: string;
   readonly #log: Log | undefined;
@@ -92,7 +93,7 @@ export class GPUMonitor {
     return memoryLines(prefix, this.logMemory({ label: prefix }));
   }
 
-  /** Gives memory that torch keeps for later back to the device. */
+  /** Returns memory that torch holds in reserve to the device. */
   clearGpuCache(): void {
     if (this.device.startsWith("cuda")) emptyDeviceCache(this.device);
   }

@@ -1,4 +1,4 @@
-/** The strategies under the Python module's names, with its methods: a strategy there also runs the folds and keeps their results. */
+/** The strategies with the methods of the Python module, whose strategies also run the folds and keep the results. */
 
 import type { Splits } from "../data/split.js";
 import { failureOf } from "../errors.js";

@@ -1,5 +1,5 @@
 /**
- * Where libtorch is. Nothing is downloaded here and no network is touched: `cellsam setup` (setup.ts) fills the cache.
+ * Finds libtorch on this machine. Nothing is downloaded here; `cellsam setup` (setup.ts) fills the cache.
  */
 import { existsSync, statSync } from "node:fs";
 import { homedir } from "node:os";
@@ -8,6 +8,7 @@ import { CellsamError } from "../errors.js";
 import { namesIn, textOrNull } from "../files/read.js";
 import { lazily } from "../lazily.js";
 import { pythonCommands } from "./python.js";
+import { libtorchVersionPinned } from "./variants.js";
 
 const childProcess = lazily<typeof import("node:child_process")>("node:child_process");
 
@@ -18,7 +19,7 @@ export interface Libtorch {
   path: string;
   /** Full version, e.g. "2.13.0". */
   version: string;
-  /** "cpu", "cu126", ... as far as the version string or the libraries tell. */
+  /** "cpu", "cu126", ... from the version string, or else from the libraries that are there. */
   variant: string;
   source: LibtorchSource;
 }
@@ -30,10 +31,13 @@ export interface ResolveOptions {
   env?: NodeJS.ProcessEnv;
 }
 
-/** The torch version that `cellsam setup` fetches and the cache prefers. */
-export const pinnedTorch = "2.13";
+/** major.minor of the torch that `cellsam setup` fetches; the cache prefers it. */
+const pinnedTorch = libtorchVersionPinned.replace(/\.\d+$/, "");
 
-/** Finds libtorch: option, CELLSAM_LIBTORCH, LIBTORCH, LIBTORCH_USE_PYTORCH=1, cache; else ERR_LIBTORCH_NOT_FOUND. */
+/**
+ * Finds libtorch: the option, CELLSAM_LIBTORCH, LIBTORCH, LIBTORCH_USE_PYTORCH=1, the cache.
+ * @throws CellsamError ERR_LIBTORCH_NOT_FOUND, ERR_LIBTORCH_VERSION
+ */
 export function resolveLibtorch(options: ResolveOptions = {}): Libtorch {
   const env = options.env ?? process.env;
   const looked: string[] = [];
@@ -53,7 +57,7 @@ export function resolveLibtorch(options: ResolveOptions = {}): Libtorch {
     } else {
       return describe(folder, source);
     }
-    // What the user named and got wrong is an error, never a reason to take another one in silence.
+    // A wrong path that the user gave is an error, never a reason to use another libtorch silently.
     throw notFound(looked, source);
   }
   const cache = join(cacheFolder(env), "libtorch");
@@ -63,7 +67,7 @@ export function resolveLibtorch(options: ResolveOptions = {}): Libtorch {
   throw notFound(looked);
 }
 
-/** ~/.cache/cellsam-train, or what CELLSAM_CACHE, XDG_CACHE_HOME or the platform says. */
+/** The folder of CELLSAM_CACHE, else that of the platform: ~/.cache/cellsam-train on Linux (or XDG_CACHE_HOME). */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   if (env.CELLSAM_CACHE) return resolve(env.CELLSAM_CACHE);
   const home = env.HOME || homedir();
@@ -74,7 +78,7 @@ export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   return join(xdg, "cellsam-train");
 }
 
-/** lib, .so and the like around a library's name, as this platform spells it. */
+/** The file name of a library on this platform, such as libtorch_cpu.so. */
 export function libraryName(name: string): string {
   if (process.platform === "win32") return `${name}.dll`;
   return `lib${name}.${process.platform === "darwin" ? "dylib" : "so"}`;
@@ -97,7 +101,7 @@ export function libtorchVersion(folder: string): string | null {
   return null;
 }
 
-/** What has to go with `npx cellsam setup` to get another libtorch: one that is named goes before the one in the cache. */
+/** What to do besides `npx cellsam setup` to use another libtorch: one that is named by an option or variable is preferred to the cache. */
 export function besidesSetup({ source }: Libtorch): string {
   if (source === "cache") return "";
   return source === "option" ? " and leave out the option libtorch" : ` and unset ${source}`;
@@ -112,7 +116,7 @@ function describe(folder: string, source: LibtorchSource): Libtorch {
   if (!version) {
     throw new CellsamError(
       "ERR_LIBTORCH_VERSION",
-      `The version of the libtorch in ${folder} cannot be told: it has no build-version, version.py or include/torch. ` +
+      `The version of the libtorch in ${folder} is not known: it has no build-version, version.py or include/torch. ` +
         "Name the whole libtorch folder, or run `npx cellsam setup`.",
       { detail: { path: folder, source } },
     );

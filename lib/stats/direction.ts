@@ -1,4 +1,4 @@
-/** Which way of a metric is better. */
+/** Whether a lower or a higher value of a metric is better. */
 
 export type Direction = "min" | "max";
 

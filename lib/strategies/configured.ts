@@ -1,4 +1,4 @@
-/** The strategy that a configuration names. */
+/** The strategy that a configuration names. A new one needs a line here. */
 import type { ExperimentConfig } from "../config/experiment.js";
 import { FullDatasetStrategy } from "./fullDataset.js";
 import { KFoldStrategy } from "./kFold.js";

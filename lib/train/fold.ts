@@ -80,7 +80,7 @@ function foldContext(fold: number, session: Session, run: RunContext): FoldConte
 }
 
 function pairsOf({ pairs }: RunContext, names: readonly string[]): CheckedPair[] {
-  return pairs.filter(({ stem }) => names.includes(stem));
+  return pairs.filter(({ source }) => names.includes(source));
 }
 
 function warnOf({ warn }: RunContext, message: string | null): void {
@@ -97,7 +97,7 @@ async function evaluateBefore(context: FoldContext): Promise<void> {
   log.info(logger, `before training: ${rates(summary)}`);
 }
 
-/** Measures the held-out images, if there are any; nothing is chosen by them, also no threshold. */
+/** Measures the held-out images, if there are any. Nothing is chosen by their scores, not even a threshold. */
 async function evaluateTest(
   context: FoldContext,
   tuned: Pick<FoldResult, "bestF1" | "bestDice" | "bestAp50">,

@@ -1,4 +1,4 @@
-/** The folds of a run, one after another: the output folder, each fold's training, the folds that fail, and the files about all of them. */
+/** Trains the folds of a run one after another, records those that fail, and writes the files about all of them. */
 import { existsSync } from "node:fs";
 import { arch, platform } from "node:process";
 import { stageOptions } from "../config/stageOptions.js";
@@ -35,7 +35,7 @@ export async function trainFolds(
   const open = options.openSession ?? openSession;
   const model = new FoldModel(async () => (await openModel(config, { device, open, warn: record.warn })).session);
   try {
-    // Whatever can be wrong with the model is found before an earlier experiment is removed.
+    // Errors of the model are found before an earlier experiment is removed.
     if (left.length > 0) await model.ready();
     signal?.throwIfAborted();
     if (!resumed) {
@@ -62,7 +62,7 @@ export async function trainFolds(
     const how = resumed ? "resumed" : "started";
     log.info(logger, `${how}: ${config.outputName}, ${pairs.length} images, device ${device}, version ${packageVersion}`);
     record.logMemory("Experiment Start");
-    for (const { stem, notes } of pairs) for (const note of notes) log.info("cellsam.data", `${stem}: ${note}`);
+    for (const { source, notes } of pairs) for (const note of notes) log.info("cellsam.data", `${source}: ${note}`);
     const { emit, warn } = record;
     const own = { config, tree, folds, strategy: strategy.name, pairs, store, state };
     const run: RunContext = { ...own, log, emit, warn, signal, lossWeights };
@@ -73,10 +73,10 @@ export async function trainFolds(
       try {
         await model.use((session) => trainFold(fold, session, run));
       } catch (error) {
-        // What stops a single training stays where it stopped, and can be resumed there.
+        // A run that is stopped, or has one fold, ends here and can be resumed.
         const stopped = signal?.aborted || (error as CellsamError).code === "ERR_DISPOSED";
         if (stopped || folds === 1) throw error;
-        // What goes wrong after the result was taken, as the model is given back, takes nothing from it.
+        // An error after the result was recorded, while the model is disposed of, does not change the result.
         if (state.results.some((result) => result.fold === fold))
           warn(`fold ${fold} is finished, but then: ${error instanceof Error ? error.message : String(error)}`);
         else await recordFailure(fold, error, run);
@@ -132,6 +132,6 @@ function conclude({ state: { results }, log, warn }: RunContext, seconds: number
   }
   const numbers = failed.map(({ fold }) => fold).join(", ");
   if (failed.length > 0)
-    warn(`finished, but ${failed.length} of ${results.length} folds failed: ${numbers}; --resume tries them again`);
+    warn(`finished, but ${failed.length} of ${results.length} folds failed: ${numbers}; --resume repeats them`);
   else log.info(logger, `finished in ${seconds.toFixed(1)} s`);
 }

@@ -1,6 +1,6 @@
 /**
- * What comes before the first fold: the data are checked, the images split and cut into tiles, and a run that goes on is compared with
- * the one that was stopped. Nothing is written into the output folder yet, except the log of a run that goes on.
+ * Prepares a run before its first fold: checks the data, splits the images, cuts them into tiles, and compares a resumed run with what was
+ * saved. Nothing is written into the output folder yet, except the log of a resumed run.
  */
 import { existsSync } from "node:fs";
 import { weightsFile } from "../config/shippedWeights.js";
@@ -26,7 +26,7 @@ export interface PreparedRun {
   pairs: CheckedPair[];
   store: TileStore;
   state: RunState;
-  /** Whether an earlier run goes on. */
+  /** Whether an earlier run continues. */
   resumed: boolean;
 }
 
@@ -52,7 +52,7 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
     checkInputs(saved, { storeKey: key });
     const succeeded = saved.results.filter(({ error }) => error === null);
     if (saved.status === "finished" && succeeded.length === saved.results.length) return { finished: saved.results };
-    // Resuming a finished run tries the folds again that failed.
+    // Resuming a finished run repeats the folds that failed.
     if (saved.status === "finished") Object.assign(saved, { status: "running", results: succeeded });
     record.open();
   }
@@ -86,7 +86,7 @@ export function drawSplits(
   { pairs, trainingOnly }: Dataset,
   duplicates: readonly DuplicatePair[],
 ): Promise<Splits[]> {
-  const sources = pairs.map(({ stem }) => stem).filter((stem) => !trainingOnly.includes(stem));
+  const sources = pairs.map(({ source }) => source).filter((source) => !trainingOnly.includes(source));
   return preparedSplits(strategy, sources, {
     trainingOnly,
     duplicates: config.groupDuplicates ? duplicateSets(duplicates) : [],

@@ -1,4 +1,4 @@
-/** The one run of an experiment: locks its name, prepares the data, trains the folds, and logs how it ended. */
+/** Runs an experiment: locks its name, prepares the data, trains the folds, and logs how it ended. */
 import { loadEngine } from "../engine/native.js";
 import type { TrainingEvent } from "../events.js";
 import type { Experiment } from "./context.js";
@@ -16,7 +16,7 @@ export async function runExperiment(experiment: Experiment, emit: (event: Traini
   let unlock: (() => Promise<void>) | undefined;
   try {
     signal?.throwIfAborted();
-    // A machine that is not set up, or a name that is taken, is told before the data are read.
+    // A missing libtorch, or a name that is taken, is reported before the data are read.
     if (!options.openSession) loadEngine();
     unlock = await lockExperiment(config.outputDir, config.outputName);
     const prepared = await prepareRun(experiment, record);

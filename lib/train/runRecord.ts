@@ -1,6 +1,6 @@
 /**
- * The one way on which a run tells what happens: every event goes to the caller, to logs/events.jsonl and to TensorBoard, and a notice
- * also to logs/experiment.log. What happens before there is an output folder is kept until `open`.
+ * Records the events of a run: each goes to the caller, to logs/events.jsonl and to TensorBoard, and a notice also to logs/experiment.log.
+ * Events that occur before there is an output folder are kept until `open`.
  */
 import { dirname, join } from "node:path";
 import type { ExperimentConfig } from "../config/experiment.js";
@@ -40,7 +40,7 @@ export class RunRecord {
     return this.#files?.log;
   }
 
-  /** Begins the files and writes into them what has happened so far; again is harmless. */
+  /** Opens the files and writes the events so far; does nothing when called again. */
   open(): Log {
     if (this.#files) return this.#files.log;
     const { debug, eventFreq, logFreq, tensorboard } = this.#config;
@@ -67,7 +67,7 @@ export class RunRecord {
     for (const line of memoryLines(label, memoryStats(this.#device))) this.log?.write(level, "cellsam.memory", line);
   }
 
-  /** At the end, also of a run that failed: gives the memory that torch keeps for later back to the device. */
+  /** To be called at the end, also of a run that failed: returns memory that torch holds in reserve to the device. */
   close(): void {
     if (!this.#files) return;
     this.logMemory("Experiment End");

@@ -70,7 +70,7 @@ class StageRun {
     const { stateFile, best, epoch, step } = this.#progress;
     if (stateFile) {
       await session.loadState(join(tree.resume, stateFile));
-      log.info(this.#logger, `goes on after epoch ${epoch}, batch ${step}`);
+      log.info(this.#logger, `continues after epoch ${epoch}, batch ${step}`);
     }
     if (best) await checkpoints.publish(best);
     else await checkpoints.retract(this.#stage);
@@ -80,7 +80,7 @@ class StageRun {
       log.info(this.#logger, `group ${group.name}: ${group.parameters} parameters, learning rate ${group.lr}`);
     if (config.augmentationVariants > 0) {
       const versions = `${config.augmentationVariants} versions of each tile`;
-      warn(`augmentation draws from ${versions}, not from ever new ones (augmentation_variants)`);
+      warn(`augmentation draws from ${versions}, and makes no new ones in later epochs (augmentation_variants)`);
     }
     emit({ type: "stage", stage: this.#stage, fold, state: "begin", trainable: parameters });
   }
@@ -95,7 +95,7 @@ class StageRun {
     const improved = validated !== null && (await this.#keepBest(epoch, loss));
     // Without validation the weights of the last epoch are the model.
     if (!validated && epoch === this.#epochs && Number.isFinite(loss)) await this.#saveBest(epoch, null);
-    // Early stopping ends the stage before the schedule hears of the epoch.
+    // An epoch that stops the stage early is not passed to the schedule.
     const stops = validated !== null && this.#stopping.update(loss, epoch);
     const plateau = stageConfig(config, this.#stage).scheduler === "plateau";
     if (!stops && plateau && Number.isFinite(loss)) await session.observe(loss);
@@ -140,7 +140,7 @@ class StageRun {
     return session.validate({ store: store.path, indices: valTiles, batchSize, signal, onNotice: emit });
   }
 
-  /** Where the signal ends `work`, all batches of the epoch are done, and what comes after them is repeated by the run that goes on. */
+  /** Where the signal ends `work`, saves that all batches of the epoch are done: a resumed run repeats what comes after them. */
   async #repeatable<T>(steps: number, work: Promise<T>): Promise<T> {
     return work.catch(async (error: unknown) => {
       if (this.#context.signal?.aborted) await this.#stop(steps);

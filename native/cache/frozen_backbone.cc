@@ -11,6 +11,7 @@
 #include "base/abandoned.h"
 #include "ops/epilogues.h"
 #include "ops/grid_attention.h"
+#include "weights/layout.h"
 #include "weights/sha256.h"
 
 namespace cellsam::cache {
@@ -29,11 +30,11 @@ at::ScalarType feature_type(const std::string& dtype, device::Precision precisio
   throw Error("ERR_INVALID_ARGUMENT", "feature_dtype must be auto, bf16 or fp32, not \"" + dtype + "\"");
 }
 
-// A batch that no loader made may come without prints.
-Print print_in(const data::Batch& batch, std::int64_t i) {
-  if (i < std::ssize(batch.prints)) return batch.prints[static_cast<std::size_t>(i)];
+// A batch that no loader made may come without hashes.
+ContentHash hash_of_image(const data::Batch& batch, std::int64_t i) {
+  if (i < std::ssize(batch.hashes)) return batch.hashes[static_cast<std::size_t>(i)];
   const auto image = batch.images[i].contiguous();
-  return print_of(image.data_ptr(), image.nbytes());
+  return content_hash(image.data_ptr(), image.nbytes());
 }
 
 }  // namespace
@@ -47,28 +48,29 @@ FeatureOptions read_feature_options(Options& options) {
   read.dtype = options.text("feature_dtype", read.dtype);
   read.version = options.text("feature_cache_version", "");
   if (read.disk_limit == 0) read.folder.clear();
-  feature_type(read.dtype, device::Precision::fp32);  // a wrong name is an error also where no trunk is frozen
+  feature_type(read.dtype, device::Precision::fp32);  // a wrong name is an error also where no backbone is frozen
   return read;
 }
 
-FrozenTrunk::FrozenTrunk(model::CellSam& model, const TrunkSetting& setting, FeatureOptions options)
+FrozenBackbone::FrozenBackbone(model::CellSam& model, const BackboneSetting& setting, FeatureOptions options)
     : model_(model), setting_(setting), options_(std::move(options)), dtype_(feature_type(options_.dtype, setting.precision)) {
-  const auto prefix = setting.trunk == Trunk::Body ? kBody : segmenter_prefix(model) + "image_encoder.";
+  const auto prefix = setting.backbone == Backbone::CellFinder ? std::string(weights::kCellFinderBackbone)
+                                                               : mask_model_prefix(model) + "image_encoder.";
   for (const auto& [name, tensor] : model->unique_parameters()) {
     if (name.starts_with(prefix) && !name.starts_with(prefix + "neck."))
       weights_.emplace_back(name.substr(prefix.size()), tensor);
   }
 }
 
-at::Tensor FrozenTrunk::operator()(const data::Batch& batch, const Control& control) {
+at::Tensor FrozenBackbone::operator()(const data::Batch& batch, const Control& control) {
   at::NoGradGuard no_grad;
   const auto file = this->file();
   const auto side = model_->size().grid(), width = model_->size().embed_dim;
   std::vector<at::Tensor> features;
   for (std::int64_t i = 0; i < batch.images.size(0); ++i) {
     stop_if_abandoned(control);
-    const auto print = print_in(batch, i);
-    if (const auto* kept = file ? file->find(print) : nullptr) {
+    const auto hash = hash_of_image(batch, i);
+    if (const auto* kept = file ? file->find(hash) : nullptr) {
       ++counts_.kept;
       // The map is read-only, and lives as long as a tensor that shows it. Nothing writes to the input of a layer.
       const auto shown = at::from_blob(
@@ -77,34 +79,34 @@ at::Tensor FrozenTrunk::operator()(const data::Batch& batch, const Control& cont
       continue;
     }
     ++counts_.computed;
-    features.push_back(run_trunk(model_, setting_, batch.images.narrow(0, i, 1)).squeeze(0).to(dtype_).contiguous());
-    if (file && batch.recurs) keep(*file, print, features.back());
+    features.push_back(run_backbone(model_, setting_, batch.images.narrow(0, i, 1)).squeeze(0).to(dtype_).contiguous());
+    if (file && batch.cacheable) keep(*file, hash, features.back());
   }
   const auto together = features.size() == 1 ? features[0].unsqueeze(0) : at::stack(features);
   return setting_.precision == device::Precision::fp32 ? together.to(at::kFloat) : together;
 }
 
-void FrozenTrunk::keep(FeatureFile& file, const Print& print, const at::Tensor& features) {
-  // What is not finite is computed again, so that the search for its origin finds it in the trunk.
+void FrozenBackbone::keep(FeatureFile& file, const ContentHash& hash, const at::Tensor& features) {
+  // What is not finite is computed again, so that the search for its origin finds it in the backbone.
   if (!std::isfinite(features.sum(at::kFloat).item<double>())) return;
   const auto host = features.cpu();
-  file.add(print, host.data_ptr());
+  file.add(hash, host.data_ptr());
 }
 
-void FrozenTrunk::foresee(const data::Batch& batch) {
+void FrozenBackbone::prefetch(const data::Batch& batch) {
   std::shared_ptr<FeatureFile> file;
   {
     std::lock_guard lock(mutex_);
     file = file_;
   }
   if (!file) return;
-  for (const auto& print : batch.prints) file->find(print);
+  for (const auto& hash : batch.hashes) file->find(hash);
 }
 
-std::vector<std::string> FrozenTrunk::take_notices() { return file_ ? file_->take_notices() : std::vector<std::string>(); }
+std::vector<std::string> FrozenBackbone::take_notices() { return file_ ? file_->take_notices() : std::vector<std::string>(); }
 
-// Weights may be loaded, or copied from the other trunk, while a stage is open.
-std::shared_ptr<FeatureFile> FrozenTrunk::file() {
+// Weights may be loaded, or copied from the other backbone, while a stage is open.
+std::shared_ptr<FeatureFile> FrozenBackbone::file() {
   if (options_.folder.empty()) return nullptr;
   const auto version = bits_version();
   if (file_ && version == opened_for_) return file_;
@@ -119,20 +121,20 @@ std::shared_ptr<FeatureFile> FrozenTrunk::file() {
 }
 
 // Grows with every change in place; sessions that share the cores may get another number of threads for their next command.
-std::int64_t FrozenTrunk::bits_version() const {
+std::int64_t FrozenBackbone::bits_version() const {
   std::int64_t version = static_cast<std::int64_t>(at::get_num_threads()) << 48;
   for (const auto& [name, tensor] : weights_) version += static_cast<std::int64_t>(tensor._version());
   return version;
 }
 
 // Everything that the bits of a feature depend on, but for the picture.
-std::string FrozenTrunk::key() const {
+std::string FrozenBackbone::key() const {
   const auto& size = model_->size();
   const bool cpu = setting_.device.is_cpu();
   std::ostringstream text;
   text << "features " << kKeyFormat << "\npackage " << options_.version << "\ntorch " << TORCH_VERSION  //
-       << "\ninput " << (setting_.trunk == Trunk::Body ? "detector" : "encoder")                        //
-       << ' ' << (setting_.generation == data::Generation::Adv ? "adv" : "plain")                       //
+       << "\ninput " << (setting_.backbone == Backbone::CellFinder ? "detector" : "encoder")            //
+       << ' ' << (setting_.preprocessing == data::Preprocessing::Adv ? "adv" : "plain")                 //
        << "\nsize " << size.image_size << ' ' << size.patch << ' ' << size.heads << ' ' << size.window << ' ';
   for (auto block : size.global_blocks) text << ' ' << block;
   text << "\nprecision " << (setting_.precision == device::Precision::bf16 ? "bf16" : "fp32")  //

@@ -1,4 +1,4 @@
-// Stage 1: trains CellFinder's head, its trunk or SAM's trunk with the DETR criterion.
+// Stage 1: trains CellFinder's head, its backbone or SAM's backbone with the DETR criterion.
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include "data/targets.h"
 #include "loss/detection.h"
 #include "train/stage.h"
+#include "weights/layout.h"
 
 namespace cellsam::train {
 namespace {
@@ -42,9 +43,10 @@ class DetectorStage final : public Stage {
     train_encoder_ = !freeze_backbone && on_encoder_;
 
     const auto features = cache::read_feature_options(options);
-    if (on_body_ && !train_body_) frozen_body_ = frozen_trunk(context_.model, context_.of(cache::Trunk::Body), features);
+    if (on_body_ && !train_body_)
+      frozen_body_ = add_frozen_backbone(context_.model, context_.setting_of(cache::Backbone::CellFinder), features);
     if (on_encoder_ && !train_encoder_)
-      frozen_encoder_ = frozen_trunk(context_.model, context_.of(cache::Trunk::Encoder), features);
+      frozen_encoder_ = add_frozen_backbone(context_.model, context_.setting_of(cache::Backbone::Sam), features);
 
     set_loss_weights(options);
     loss_.focal_alpha = options.number("focal_alpha", loss_.focal_alpha);
@@ -54,15 +56,15 @@ class DetectorStage final : public Stage {
     loss_.match_cost.giou_weight = options.number("set_cost_giou", loss_.match_cost.giou_weight);
     cache::set_checkpointing(context_.model, options.flag("activation_checkpointing", false));
 
-    const std::string trunk = cache::segmenter_prefix(context_.model) + "image_encoder.";
+    const std::string encoder = cache::mask_model_prefix(context_.model) + "image_encoder.";
     model::NamedTensors head, backbone;
     for (const auto& entry : context_.model->unique_parameters()) {
       const auto& name = entry.first;
-      if (name.starts_with(cache::kBody)) {
+      if (name.starts_with(weights::kCellFinderBackbone)) {
         if (train_body_) backbone.push_back(entry);
       } else if (name.starts_with(kHead)) {
         if (scope == "full" || is_prediction_layer(name)) head.push_back(entry);
-      } else if (train_encoder_ && name.starts_with(trunk) && !name.starts_with(trunk + "neck.")) {
+      } else if (train_encoder_ && name.starts_with(encoder) && !name.starts_with(encoder + "neck.")) {
         backbone.push_back(entry);
       }
     }
@@ -80,14 +82,15 @@ class DetectorStage final : public Stage {
     return names;
   }
 
-  std::optional<at::Tensor> learn(const data::Batch& batch, double scale, const DrawKey&, const Control& control) override {
+  std::optional<at::Tensor> train_batch(const data::Batch& batch, double scale, const DrawKey&,
+                                        const Control& control) override {
     auto loss = criterion(batch, control);
     stop_if_abandoned(control);
     (loss.total * scale).backward();
     return report(loss);
   }
 
-  std::optional<at::Tensor> measure(const data::Batch& batch, const Control& control) override {
+  std::optional<at::Tensor> evaluate_batch(const data::Batch& batch, const Control& control) override {
     at::NoGradGuard no_grad;
     return report(criterion(batch, control));
   }
@@ -97,14 +100,14 @@ class DetectorStage final : public Stage {
     return at::stack({loss.total.detach(), loss.ce.detach(), loss.bbox.detach(), loss.giou.detach()}).to(at::kFloat);
   }
 
-  // Over both trunks the head is shared and the losses add up.
+  // Over both backbones the head is shared and the losses add up.
   loss::DetectionLoss criterion(const data::Batch& batch, const Control& control) {
     const auto targets = targets_of(batch);
     loss::DetectionLoss sum;
-    if (on_body_) sum = score(features(frozen_body_, cache::Trunk::Body, batch, control), targets, control);
+    if (on_body_) sum = score(features(frozen_body_, cache::Backbone::CellFinder, batch, control), targets, control);
     if (on_encoder_) {
       stop_if_abandoned(control);
-      auto loss = score(features(frozen_encoder_, cache::Trunk::Encoder, batch, control), targets, control);
+      auto loss = score(features(frozen_encoder_, cache::Backbone::Sam, batch, control), targets, control);
       if (!on_body_) return loss;
       sum.total = sum.total + loss.total;
       sum.ce = sum.ce + loss.ce;
@@ -115,8 +118,10 @@ class DetectorStage final : public Stage {
   }
 
   // [B,g,g,E]
-  at::Tensor features(cache::FrozenTrunk* frozen, cache::Trunk trunk, const data::Batch& batch, const Control& control) {
-    return frozen != nullptr ? (*frozen)(batch, control) : cache::run_trunk(context_.model, context_.of(trunk), batch.images);
+  at::Tensor features(cache::FrozenBackbone* frozen, cache::Backbone backbone, const data::Batch& batch,
+                      const Control& control) {
+    return frozen != nullptr ? (*frozen)(batch, control)
+                             : cache::run_backbone(context_.model, context_.setting_of(backbone), batch.images);
   }
 
   loss::DetectionLoss score(const at::Tensor& features, const std::vector<loss::Targets>& targets, const Control& control) {
@@ -159,7 +164,7 @@ class DetectorStage final : public Stage {
   StageContext context_;
   loss::DetectionLossOptions loss_;
   bool on_body_ = true, on_encoder_ = false, train_body_ = true, train_encoder_ = false;
-  cache::FrozenTrunk *frozen_body_ = nullptr, *frozen_encoder_ = nullptr;  // null: not used, or it trains
+  cache::FrozenBackbone *frozen_body_ = nullptr, *frozen_encoder_ = nullptr;  // null: not used, or it trains
 };
 
 }  // namespace

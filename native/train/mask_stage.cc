@@ -18,7 +18,7 @@
 #include "train/prompt_chunks.h"
 #include "train/prompt_decoder.h"
 #include "train/prompt_graphs.h"
-#include "train/prompts.h"
+#include "train/prompt_sampling.h"
 #include "train/stage.h"
 
 namespace cellsam::train {
@@ -32,9 +32,9 @@ struct Prompted {
   std::int64_t count = 0;     // prompts of all images
 };
 
-class SegmenterStage final : public Stage {
+class MaskStage final : public Stage {
  public:
-  SegmenterStage(const StageContext& context, Options& options) : context_(context) {
+  MaskStage(const StageContext& context, Options& options) : context_(context) {
     mask_loss_.focal_gamma = options.number("focal_gamma", mask_loss_.focal_gamma);
     mask_loss_.focal_alpha = options.number("focal_alpha", mask_loss_.focal_alpha);
     mask_loss_.dice_smooth = options.number("dice_smooth", mask_loss_.dice_smooth);
@@ -51,23 +51,23 @@ class SegmenterStage final : public Stage {
     prompt_options_ = read_prompt_options(options);
     cache::set_checkpointing(context_.model, options.flag("activation_checkpointing", false));
     prompt_chunk_ = options.integer("prompt_chunk", 0);
-    shares_ = options.flag("factored_decoder", true);
+    factored_ = options.flag("factored_decoder", true);
     const bool by_graphs = options.flag("cuda_graphs", false);
 
     const bool neck_only = options.flag("train_neck_only", true);
-    const bool train_trunk = !options.flag("freeze_image_encoder", true) && !neck_only;
+    const bool train_backbone = !options.flag("freeze_image_encoder", true) && !neck_only;
     const bool train_prompts = !options.flag("freeze_prompt_encoder", true) && !neck_only;
     const bool train_decoder = !options.flag("freeze_mask_decoder", true) && !neck_only;
     const double backbone_lr_ratio = options.number("backbone_lr_ratio", 1.0);
 
-    const std::string prefix = cache::segmenter_prefix(context_.model);
-    model::NamedTensors neck, trunk, prompts, decoder;
+    const std::string prefix = cache::mask_model_prefix(context_.model);
+    model::NamedTensors neck, backbone, prompts, decoder;
     for (const auto& entry : context_.model->unique_parameters()) {
       const auto& name = entry.first;
       if (name.starts_with(prefix + "image_encoder.neck.")) {
         neck.push_back(entry);
       } else if (name.starts_with(prefix + "image_encoder.")) {
-        if (train_trunk) trunk.push_back(entry);
+        if (train_backbone) backbone.push_back(entry);
       } else if (name.starts_with(prefix + "prompt_encoder.")) {
         // Boxes reach only the corner embeddings and the no-mask embedding; the others would only decay.
         const bool used = name.ends_with("point_embeddings.2.weight") || name.ends_with("point_embeddings.3.weight") ||
@@ -78,11 +78,12 @@ class SegmenterStage final : public Stage {
       }
     }
     const auto features = cache::read_feature_options(options);
-    if (!train_trunk) frozen_trunk_ = frozen_trunk(context_.model, context_.of(cache::Trunk::Encoder), features);
+    if (!train_backbone)
+      frozen_backbone_ = add_frozen_backbone(context_.model, context_.setting_of(cache::Backbone::Sam), features);
     behind_junction_ = prompts;
     behind_junction_.insert(behind_junction_.end(), decoder.begin(), decoder.end());
     choose(context_.model,
-           {{"neck", neck}, {"trunk", trunk, backbone_lr_ratio}, {"prompt_encoder", prompts}, {"mask_decoder", decoder}},
+           {{"neck", neck}, {"trunk", backbone, backbone_lr_ratio}, {"prompt_encoder", prompts}, {"mask_decoder", decoder}},
            options.number("weight_decay", 1e-4));
     if (by_graphs) open_graphs();
   }
@@ -98,7 +99,7 @@ class SegmenterStage final : public Stage {
                   "iou_loss_weight cannot rise from 0 in an open stage, which does not train the IoU head");
     }
     iou_weight_ = iou;
-    if (graphs_) graphs_->forget();  // they hold the weights as numbers
+    if (graphs_) graphs_->clear();  // they hold the weights as numbers
   }
   device::GraphCounts take_graph_counts() override { return graphs_ ? graphs_->take_counts() : device::GraphCounts{}; }
   const std::vector<std::string>& loss_names() const override {
@@ -106,18 +107,19 @@ class SegmenterStage final : public Stage {
     return names;
   }
 
-  std::optional<at::Tensor> learn(const data::Batch& batch, double scale, const DrawKey& key, const Control& control) override {
+  std::optional<at::Tensor> train_batch(const data::Batch& batch, double scale, const DrawKey& key,
+                                        const Control& control) override {
     const auto prompted = on_device(batch, draw_prompts(batch, prompt_options_, key));
     const auto count = prompted.count;
     if (count == 0) return std::nullopt;
     const auto embeddings = encode(batch, control);
     // A trace has to see every operation.
-    if (graphs_ && !NonFiniteTrace::active()) return learn_by_graphs(prompted, embeddings, scale, control);
+    if (graphs_ && !NonFiniteTrace::active()) return train_with_graphs(prompted, embeddings, scale, control);
     // Chunks add their gradients in the decoder, and the encoder is run backward once: memory is bounded by one chunk.
     auto decoder = decoder_of(embeddings);
-    const auto weights = hard_example_weights(prompted, /*apart=*/false, control, [&](const std::vector<ImagePrompts>& chunk) {
-      return prompt_losses(prompted, chunk, decoder);
-    });
+    const auto weights =
+        hard_example_weights(prompted, /*per_image=*/false, control,
+                             [&](const std::vector<ImagePrompts>& chunk) { return prompt_losses(prompted, chunk, decoder); });
 
     at::Tensor sums;
     std::int64_t done = 0;
@@ -125,10 +127,10 @@ class SegmenterStage final : public Stage {
     const auto begin = [&] {
       sums = at::zeros(loss_count(), at::device(context_.device).dtype(at::kFloat));
       done = 0;
-      decoder.forget();
+      decoder.drop_gradients();
       restore_gradients(behind_junction_, before);
     };
-    for_each_chunk(prompted, /*apart=*/false, control, begin, [&](const std::vector<ImagePrompts>& chunk) {
+    for_each_chunk(prompted, /*per_image=*/false, control, begin, [&](const std::vector<ImagePrompts>& chunk) {
       const auto n = count_of(chunk);
       auto losses = prompt_losses(prompted, chunk, decoder);
       if (weights.defined()) losses = losses * weights.narrow(0, done, n).unsqueeze(1);
@@ -141,14 +143,14 @@ class SegmenterStage final : public Stage {
     return sums / static_cast<double>(count);
   }
 
-  std::optional<at::Tensor> measure(const data::Batch& batch, const Control& control) override {
+  std::optional<at::Tensor> evaluate_batch(const data::Batch& batch, const Control& control) override {
     at::NoGradGuard no_grad;
     const auto prompted = on_device(batch, all_prompts(batch, prompt_options_));
     if (prompted.count == 0) return std::nullopt;
     auto decoder = decoder_of(encode(batch, control));
     auto sums = at::zeros(loss_count(), at::device(context_.device).dtype(at::kFloat));
     for_each_chunk(
-        prompted, /*apart=*/false, control, [&] { sums.zero_(); },
+        prompted, /*per_image=*/false, control, [&] { sums.zero_(); },
         [&](const std::vector<ImagePrompts>& chunk) { sums += prompt_losses(prompted, chunk, decoder).sum(0); });
     return sums / static_cast<double>(prompted.count);
   }
@@ -164,23 +166,23 @@ class SegmenterStage final : public Stage {
   }
 
   at::Tensor encode(const data::Batch& batch, const Control& control) {
-    const auto features = frozen_trunk_ != nullptr
-                              ? (*frozen_trunk_)(batch, control)
-                              : cache::run_trunk(context_.model, context_.of(cache::Trunk::Encoder), batch.images);
+    const auto features = frozen_backbone_ != nullptr
+                              ? (*frozen_backbone_)(batch, control)
+                              : cache::run_backbone(context_.model, context_.setting_of(cache::Backbone::Sam), batch.images);
     stop_if_abandoned(control);
     device::Autocast autocast(context_.device, context_.precision);
-    return context_.model->segmenter()->image_encoder->neck(features).to(at::kFloat);
+    return context_.model->mask_model()->image_encoder->neck(features).to(at::kFloat);
   }
 
-  PromptDecoder decoder_of(at::Tensor embeddings, bool gathers = true) {
+  PromptDecoder decoder_of(at::Tensor embeddings, bool cuts_gradient = true) {
     device::Autocast autocast(context_.device, context_.precision);
-    return {context_.model->segmenter(), std::move(embeddings), shares_, gathers};
+    return {context_.model->mask_model(), std::move(embeddings), factored_, cuts_gradient};
   }
 
   void open_graphs() {
     const auto losses = [this](const PromptInputs& inputs) {
       const Prompted alone{{{0, inputs.boxes, inputs.ids}}, inputs.labels.unsqueeze(0), {inputs.ignores}};
-      auto decoder = decoder_of(inputs.embedding, /*gathers=*/false);
+      auto decoder = decoder_of(inputs.embedding, /*cuts_gradient=*/false);
       return prompt_losses(alone, alone.prompts, decoder);
     };
     std::vector<at::Tensor> trained;
@@ -195,13 +197,13 @@ class SegmenterStage final : public Stage {
     graphs_.emplace(losses, std::move(trained), std::move(recorder));
   }
 
-  // `learn` with an image's prompts as the unit of work, from the image's embedding on. What it asks of the device is copies
+  // `train_batch` with the prompts of one image at a time, from the image embedding on. All it asks of the device is copies
   // in, one graph, and sums.
-  at::Tensor learn_by_graphs(const Prompted& prompted, const at::Tensor& embeddings, double scale, const Control& control) {
-    auto& sam = *context_.model->segmenter();
+  at::Tensor train_with_graphs(const Prompted& prompted, const at::Tensor& embeddings, double scale, const Control& control) {
+    auto& sam = *context_.model->mask_model();
     auto weights_used = model::named_state(*sam.prompt_encoder);
     for (const auto& entry : model::named_state(*sam.mask_decoder)) weights_used.push_back(entry);
-    graphs_->follow(weights_used);
+    graphs_->clear_if_changed(weights_used);
 
     at::Tensor sums, gradient;
     {
@@ -214,12 +216,12 @@ class SegmenterStage final : public Stage {
                             weights,
                             prompted.ignores[static_cast<std::size_t>(image.image)]};
       };
-      const auto room_of = [&](std::int64_t n) { return prompt_room(n, chunks_->size()); };
+      const auto padded_count_of = [&](std::int64_t n) { return padded_prompt_count(n, chunks_->size()); };
       const auto share = scale / static_cast<double>(prompted.count);
       const auto even = at::full({prompted.count}, share, at::device(context_.device).dtype(at::kFloat));
-      auto weights = hard_example_weights(prompted, /*apart=*/true, control, [&](const std::vector<ImagePrompts>& chunk) {
+      auto weights = hard_example_weights(prompted, /*per_image=*/true, control, [&](const std::vector<ImagePrompts>& chunk) {
         const auto n = count_of(chunk);
-        return graphs_->losses(inputs_of(chunk[0], even.narrow(0, 0, n)), room_of(n));
+        return graphs_->forward(inputs_of(chunk[0], even.narrow(0, 0, n)), padded_count_of(n));
       });
       weights = weights.defined() ? weights * share : even;
 
@@ -231,13 +233,13 @@ class SegmenterStage final : public Stage {
         done = 0;
         restore_gradients(behind_junction_, before);
       };
-      for_each_chunk(prompted, /*apart=*/true, control, begin, [&](const std::vector<ImagePrompts>& chunk) {
+      for_each_chunk(prompted, /*per_image=*/true, control, begin, [&](const std::vector<ImagePrompts>& chunk) {
         const auto n = count_of(chunk);
-        const auto& learned = graphs_->learn(inputs_of(chunk[0], weights.narrow(0, done, n)), room_of(n));
+        const auto& result = graphs_->forward_backward(inputs_of(chunk[0], weights.narrow(0, done, n)), padded_count_of(n));
         done += n;
-        sums += learned.losses;
-        gradient.narrow(0, chunk[0].image, 1) += learned.embedding;
-        add_gradients(behind_junction_, learned.parameters);
+        sums += result.losses;
+        gradient.narrow(0, chunk[0].image, 1) += result.embedding;
+        add_gradients(behind_junction_, result.parameters);
       });
     }
     if (auto failure = graphs_->take_failure(); !failure.empty()) {
@@ -280,13 +282,13 @@ class SegmenterStage final : public Stage {
   }
 
   // Mining ranks the prompts of the whole batch, so their `losses` are needed before the first backward. Nothing without it.
-  at::Tensor hard_example_weights(const Prompted& prompted, bool apart, const Control& control,
+  at::Tensor hard_example_weights(const Prompted& prompted, bool per_image, const Control& control,
                                   const std::function<at::Tensor(const std::vector<ImagePrompts>&)>& losses) {
     if (!mining_.enabled) return {};
     at::NoGradGuard no_grad;
     std::vector<at::Tensor> totals;
     for_each_chunk(
-        prompted, apart, control, [&] { totals.clear(); },
+        prompted, per_image, control, [&] { totals.clear(); },
         [&](const std::vector<ImagePrompts>& chunk) { totals.push_back(losses(chunk).select(1, 0)); });
     return loss::mining_weights(at::cat(totals), mining_);
   }
@@ -303,10 +305,11 @@ class SegmenterStage final : public Stage {
   }
 
   template <class Begin, class Body>
-  void for_each_chunk(const Prompted& prompted, bool apart, const Control& control, Begin begin, Body body) {
+  void for_each_chunk(const Prompted& prompted, bool per_image, const Control& control, Begin begin, Body body) {
     const auto bytes = PromptDecoder::bytes_per_prompt(context_.model->size(), prompted.labels.size(1));
     if (!chunks_) chunks_.emplace(prompt_chunk_, context_.device, bytes);
-    chunks_->for_each(prompted.prompts, apart, control, begin, body, [&](std::string told) { notice(std::move(told)); });
+    chunks_->for_each(prompted.prompts, per_image, control, begin, body,
+                      [&](std::string message) { notice(std::move(message)); });
   }
 
   static std::vector<at::Tensor> gradients_of(const model::NamedTensors& parameters) {
@@ -344,10 +347,10 @@ class SegmenterStage final : public Stage {
   loss::MiningOptions mining_;
   PromptOptions prompt_options_;
   double iou_weight_ = 0;
-  bool fused_mask_loss_ = true;                 // off: with tensors of the tile's size, for comparison
-  cache::FrozenTrunk* frozen_trunk_ = nullptr;  // null: the trunk trains
+  bool fused_mask_loss_ = true;                       // off: with tensors of the tile's size, for comparison
+  cache::FrozenBackbone* frozen_backbone_ = nullptr;  // null: the backbone trains
   std::int64_t prompt_chunk_ = 0;
-  bool shares_ = true;
+  bool factored_ = true;
   std::optional<PromptChunks> chunks_;  // since the size of the tiles is known
   std::optional<PromptGraphs> graphs_;  // with cuda_graphs
   std::optional<device::SideStream> side_stream_;
@@ -356,8 +359,8 @@ class SegmenterStage final : public Stage {
 
 }  // namespace
 
-std::unique_ptr<Stage> open_segmenter_stage(const StageContext& context, Options& options) {
-  return std::make_unique<SegmenterStage>(context, options);
+std::unique_ptr<Stage> open_mask_stage(const StageContext& context, Options& options) {
+  return std::make_unique<MaskStage>(context, options);
 }
 
 }  // namespace cellsam::train

@@ -31,17 +31,17 @@ class Stage {
  public:
   virtual ~Stage() = default;
 
-  // Names of what `learn` and `measure` answer; the first is "total_loss", the others its weighted components.
+  // Names of what `train_batch` and `evaluate_batch` answer; the first is "total_loss", the others its weighted components.
   virtual const std::vector<std::string>& loss_names() const = 0;
 
   // Forward and backward of one batch. Adds scale * d(total)/d(parameter) to the gradients and answers the losses [k] on the
   // device, without a host sync. Empty when the batch holds nothing to learn from. When `control` is abandoned it throws
   // ERR_DISPOSED between two networks or prompt chunks, and leaves part of the gradients behind.
-  virtual std::optional<at::Tensor> learn(const data::Batch& batch, double scale, const DrawKey& key,
-                                          const Control& control) = 0;
+  virtual std::optional<at::Tensor> train_batch(const data::Batch& batch, double scale, const DrawKey& key,
+                                                const Control& control) = 0;
 
   // The same losses without gradients and without hard-example weights, for validation.
-  virtual std::optional<at::Tensor> measure(const data::Batch& batch, const Control& control) = 0;
+  virtual std::optional<at::Tensor> evaluate_batch(const data::Batch& batch, const Control& control) = 0;
 
   virtual int number() const = 0;  // 1 or 2
 
@@ -49,17 +49,17 @@ class Stage {
   // weight that is negative, or that would need parameters which the stage does not train.
   virtual void set_loss_weights(Options& options) = 0;
 
-  // What the last `learn` or `measure` has to tell people, once.
+  // What the last `train_batch` or `evaluate_batch` has to tell people, once.
   std::vector<std::string> take_notices();
 
-  // Of the frozen trunks, since the last call.
+  // Of the frozen backbones, since the last call.
   cache::FeatureCounts take_feature_counts();
 
   // Of the steps' work on a GPU, since the last call.
   virtual device::GraphCounts take_graph_counts() { return {}; }
 
-  // Prepares for a batch that `learn` or `measure` will get. On the thread that prepares batches.
-  void foresee(const data::Batch& batch);
+  // Prepares for a batch that `train_batch` or `evaluate_batch` will get. On the thread that prepares batches.
+  void prefetch(const data::Batch& batch);
 
   // Names and tensors that this stage changes, without shared duplicates, in the order of the groups.
   const model::NamedTensors& trainable() const { return trainable_; }
@@ -77,9 +77,9 @@ class Stage {
   // Makes `parts` the groups of the optimiser (empty ones are left out) and marks exactly their tensors as trainable.
   void choose(model::CellSam& model, std::vector<Part> parts, double weight_decay);
 
-  // A trunk that this stage uses and does not train. The stage keeps it.
-  cache::FrozenTrunk* frozen_trunk(model::CellSam& model, const cache::TrunkSetting& setting,
-                                   const cache::FeatureOptions& options);
+  // A backbone that this stage uses and does not train. The stage keeps it.
+  cache::FrozenBackbone* add_frozen_backbone(model::CellSam& model, const cache::BackboneSetting& setting,
+                                             const cache::FeatureOptions& options);
 
   // A loss weight; ERR_INVALID_ARGUMENT when it is negative or not finite.
   static double read_weight(Options& options, const char* name, double fallback);
@@ -88,7 +88,7 @@ class Stage {
 
  private:
   model::NamedTensors trainable_, parameters_;
-  std::vector<std::unique_ptr<cache::FrozenTrunk>> frozen_;
+  std::vector<std::unique_ptr<cache::FrozenBackbone>> frozen_;
   std::vector<std::string> notices_;
   std::vector<optim::Group> groups_;
 };
@@ -96,17 +96,17 @@ class Stage {
 // What a stage works on. The model outlives the stage.
 struct StageContext {
   model::CellSam& model;
-  data::Generation generation;  // which preprocessing the weights expect
+  data::Preprocessing preprocessing;  // which preprocessing the weights expect
   at::Device device;
   device::Precision precision;
 
-  cache::TrunkSetting of(cache::Trunk trunk) const { return {trunk, generation, device, precision}; }
+  cache::BackboneSetting setting_of(cache::Backbone backbone) const { return {backbone, preprocessing, device, precision}; }
 };
 
 // Stage 1: the detector. Reads stage1_type, head_scope, the loss and matching weights.
 std::unique_ptr<Stage> open_detector_stage(const StageContext& context, Options& options);
 
 // Stage 2: SAM's neck behind box prompts. Reads the mask loss, mining, freezing and prompt options.
-std::unique_ptr<Stage> open_segmenter_stage(const StageContext& context, Options& options);
+std::unique_ptr<Stage> open_mask_stage(const StageContext& context, Options& options);
 
 }  // namespace cellsam::train

@@ -60,7 +60,7 @@ class Plan {
  public:
   Plan(const TensorMap& source, const LoadOptions& options) : options_(options), layout_(detect_layout(source)) {
     report_.layout = layout_.name;
-    report_.generation = layout_.generation;
+    report_.preprocessing = layout_.preprocessing;
     for (const auto& [name, tensor] : source) {
       for (const auto& target : target_names(layout_, name)) add(target, {name, tensor.detach().cpu().contiguous()});
     }
@@ -153,7 +153,7 @@ class Plan {
 
   bool missing_matters(const std::string& name) const {
     if (starts_with_any(name, options_.allow_missing_prefixes)) return false;
-    return layout_.name != "sam" || !name.starts_with("cellfinder.") || name.starts_with(kBody);
+    return layout_.name != "sam" || !name.starts_with("cellfinder.") || name.starts_with(kCellFinderBackbone);
   }
 
   bool unexpected_matters(const std::string& source) const {

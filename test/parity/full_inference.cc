@@ -48,7 +48,7 @@ struct Variant {
 
 void check_detector(const Variant& variant, model::CellSam& model, const infer::PredictOptions& options) {
   const auto size = model->size().image_size;
-  const auto input = data::detector_input(variant.image().unsqueeze(0), size, options.generation);
+  const auto input = data::detector_input(variant.image().unsqueeze(0), size, options.preprocessing);
   const auto answer = model->cellfinder->forward(input);
   variant.check("pred_logits", answer.logits.back());
   variant.check("pred_boxes", answer.boxes.back());
@@ -62,17 +62,18 @@ void check_detector(const Variant& variant, model::CellSam& model, const infer::
   variant.check("boxes_model_frame", found.boxes * infer::model_scale(variant.image(), size));
 }
 
-void check_segmenter(const Variant& variant, model::CellSam& model, const infer::PredictOptions& options,
-                     const std::optional<at::Tensor>& user_boxes) {
+void check_mask_model(const Variant& variant, model::CellSam& model, const infer::PredictOptions& options,
+                      const std::optional<at::Tensor>& user_boxes) {
   const auto image = variant.image();
   const auto size = model->size().image_size;
-  auto& segmenter = model->segmenter();
-  const auto embedding = segmenter->image_encoder->forward(data::encoder_input(image.unsqueeze(0), size, options.generation));
+  auto& mask_model = model->mask_model();
+  const auto embedding =
+      mask_model->image_encoder->forward(data::encoder_input(image.unsqueeze(0), size, options.preprocessing));
   const auto boxes = user_boxes ? *user_boxes : infer::detect(model, image, options).boxes;
   const auto model_boxes = (boxes * infer::model_scale(image, size)).to(at::kFloat);
-  const auto prompts = segmenter->prompt_encoder->forward(std::nullopt, std::nullopt, model_boxes, std::nullopt);
-  const auto answer = segmenter->mask_decoder->forward(embedding, segmenter->prompt_encoder->dense_position(), prompts.sparse,
-                                                       prompts.dense, false);
+  const auto prompts = mask_model->prompt_encoder->forward(std::nullopt, std::nullopt, model_boxes, std::nullopt);
+  const auto answer = mask_model->mask_decoder->forward(embedding, mask_model->prompt_encoder->dense_position(), prompts.sparse,
+                                                        prompts.dense, false);
   variant.check("embedding", embedding);
   variant.check("sparse", prompts.sparse);
   variant.check("low_res", answer.logits);
@@ -99,16 +100,16 @@ void check_variant(const Variant& variant, model::CellSam& model) {
   at::NoGradGuard no_grad;
   infer::PredictOptions options;
   options.overlap = infer::OverlapRule::Official;
-  options.generation = variant.is("plain") ? data::Generation::Plain : data::Generation::Adv;
+  options.preprocessing = variant.is("plain") ? data::Preprocessing::Plain : data::Preprocessing::Adv;
   const auto tiles = variant.image().unsqueeze(0);
   const auto size = model->size().image_size;
-  variant.check("enc_input", data::encoder_input(tiles, size, options.generation)[0]);
-  variant.check("det_input", data::detector_input(tiles, size, options.generation)[0]);
+  variant.check("enc_input", data::encoder_input(tiles, size, options.preprocessing)[0]);
+  variant.check("det_input", data::detector_input(tiles, size, options.preprocessing)[0]);
 
   std::optional<at::Tensor> user_boxes;
   if (variant.is("userbox")) user_boxes = variant.io("user_boxes").to(at::kDouble);
   if (!user_boxes) check_detector(variant, model, options);
-  check_segmenter(variant, model, options, user_boxes);
+  check_mask_model(variant, model, options, user_boxes);
 
   options.prompt_chunk = 3;  // an uneven last chunk must not show
   const auto prediction = infer::predict(model, variant.image(), options, user_boxes);

@@ -6,7 +6,7 @@ import { parse } from "yaml";
 import { initCommand } from "../../lib/cli/init.js";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
 import { loadDataset } from "../../lib/data/dataset.js";
-import { pairLabels } from "../../lib/data/source.js";
+import { pairLabels } from "../../lib/data/pair.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { writeLabels, writeRgbPng } from "../../lib/data/write.js";
 import { loadEngine } from "../../lib/engine/native.js";
@@ -79,7 +79,7 @@ describe("a plan", () => {
     expect(plan.tiles.count).toBe(store.sources.reduce((sum, { tiles }) => sum + tiles, 0));
     for (const [i, pair] of pairs.entries()) {
       // The store counts the cells of which some tile holds something.
-      expect(planTiles(pair.stem, await pairLabels(pair, checked), checked).cells).toBe(store.sources[i]?.instances);
+      expect(planTiles(pair.source, await pairLabels(pair, checked), checked).cells).toBe(store.sources[i]?.instances);
     }
     expect(plan.cells.count).toBe(pairs.reduce((sum, { cells }) => sum + cells, 0));
     const { size } = await stat(store.path);
@@ -109,8 +109,8 @@ describe("a plan", () => {
     const plan = await planExperiment(config({ imgPath: join(own, "i"), maskPath: join(own, "m"), findDuplicates: false }));
     const warnings = plan.warnings.join("\n");
     expect(plan.tiles.perTile.max).toBe(576);
-    expect(warnings).toContain("a tile holds 576 cells, but the detector answers 100 boxes");
-    expect(warnings).toContain("half of the cells are smaller than 1.0 pixels");
+    expect(warnings).toContain("a tile holds 576 cells, but the detector returns 100 boxes");
+    expect(warnings).toContain("half of the cells measure less than 1.0 pixels");
     expect(warnings).toContain("1 images are grey and 2 are RGB");
     expect(warnings).toContain("fewer than 5 images validate");
   });

@@ -181,7 +181,7 @@ describe("a whole run", () => {
     const log = await readFile(join(out, "run/logs/experiment.log"), "utf8");
     for (const message of told) expect(log).toContain(`WARNING - ${message}`);
     const random = await notices(input(newOutput(), { ...one, size: "vit_b" }));
-    expect(random[0]).toContain("random numbers");
+    expect(random[0]).toContain("random weights");
     expect(await notices(input(newOutput(), { stages: [1], size: "tiny", stage1Config: { totalEpochs: 1 } }))).toEqual([]);
   });
 
@@ -509,7 +509,7 @@ describe("stopped and killed runs", () => {
       expect(engine.calls).toEqual([]);
     };
     await writeFile(weights, JSON.stringify({ weight: 4 }));
-    await refused(/weights file has another content/);
+    await refused(/content of the weights file has changed/);
     await writeFile(weights, JSON.stringify({ weight: 3 }));
     const splits = await readFile(tree.splits, "utf8");
     const { train, val, ...rest } = JSON.parse(splits);

@@ -201,7 +201,7 @@ describe("splits.json with folds", () => {
     await expect(readFolds(leaking, names)).rejects.toThrow(/fold 2 uses test images of another fold: c/);
     const splits = await write([fold(["a"], ["b"]), fold(["b"], ["a", "c"])]);
     const divided = new KFoldStrategy({ splits, groups: { a: "x", b: "y", c: "y" } });
-    await expect(divided.prepareSplits(names)).rejects.toThrow(/the group y stands in train and in val/);
+    await expect(divided.prepareSplits(names)).rejects.toThrow(/the group y is in train and in val/);
     const empty = await write([fold(["a"], []), fold(["b"], ["a"])]);
     await expect(readFolds(empty, names)).rejects.toThrow(/val is empty/);
   });

@@ -211,6 +211,6 @@ describe.runIf(windows)("folders", () => {
     for (const name of ["a.png", "a_masks.png"]) writeFileSync(join(folder, name), "");
     const { pairs, problems } = await discover({ imgPath: folder, maskPath: folder.toUpperCase() });
     expect(problems).toEqual([]);
-    expect(pairs).toMatchObject([{ stem: "a", mask: join(folder, "a_masks.png") }]);
+    expect(pairs).toMatchObject([{ source: "a", mask: join(folder, "a_masks.png") }]);
   });
 });
