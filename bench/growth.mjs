@@ -3,9 +3,16 @@
 import { fixture, openSide, primary } from "./contest.mjs";
 import { growth, median } from "./figures.mjs";
 
+/** @import { Curve, CurveResult, Setup } from "./types.js" */
+
 const repeats = 3;
 
+/**
+ * @param {Curve} curve
+ * @param {Setup} setup
+ */
 export async function runGrowth(curve, setup) {
+  /** @type {CurveResult[]} */
   const curves = [];
   for (const side of curve.sides) {
     const points = [];

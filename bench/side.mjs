@@ -5,6 +5,8 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
+/** @import { Answer, Request, SideKind, Tools } from "./types.js" */
+
 const here = import.meta.dirname;
 
 export class Side {
@@ -12,8 +14,12 @@ export class Side {
   #answers;
   #complaints = "";
 
-  /** `kind`: "peer" (Python), "native" (the bench program) or "package" (Node). */
+  /**
+   * @param {SideKind} kind
+   * @param {Tools} tools
+   */
   constructor(kind, { python, peer, libtorch, program, threads, device }) {
+    /** @type {Record<SideKind, [command: string, args: string[]]>} */
     const commands = {
       peer: [python, ["-u", join(here, "peer", "worker.py"), peer]],
       native: [program, []],
@@ -21,6 +27,7 @@ export class Side {
     };
     const [command, args] = commands[kind];
     const count = String(threads);
+    /** @type {NodeJS.ProcessEnv} */
     const env = { ...process.env, OMP_NUM_THREADS: count, MKL_NUM_THREADS: count, OMP_WAIT_POLICY: "passive" };
     if (kind === "native") env.LD_LIBRARY_PATH = join(libtorch, "lib");
     if (kind === "native" && device === "cuda") env.CELLSAM_BENCH_CUDA = cudaKernels();
@@ -38,6 +45,10 @@ export class Side {
     this.kind = kind;
   }
 
+  /**
+   * @param {Request} request
+   * @returns {Promise<Answer>}
+   */
   async ask(request) {
     this.#child.stdin.write(`${JSON.stringify(request)}\n`);
     const { value, done } = await this.#answers.next();

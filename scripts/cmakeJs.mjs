@@ -3,7 +3,11 @@ import { join } from "node:path";
 import { root, run } from "./ready.mjs";
 import { enterVisualStudio } from "./visualStudio.mjs";
 
-/** Builds everything into `out`/Release; `definitions` are CMake's. */
+/**
+ * Builds everything into `out`/Release; `definitions` are CMake's.
+ * @param {string} out
+ * @param {Record<string, string>} definitions
+ */
 export function buildNative(out, definitions) {
   const windows = process.platform === "win32";
   enterVisualStudio();

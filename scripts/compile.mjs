@@ -15,22 +15,36 @@ import { root, run } from "./ready.mjs";
 const dist = join(root, "dist");
 const core = join(dist, "core.js");
 
-run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "."]);
+run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]);
 const modules = staticImports(join(dist, "entry.js"));
+/** @type {Map<string, string[]>} */
 const names = new Map();
-for (const file of modules) names.set(file, Object.keys(await import(pathToFileURL(file))));
+for (const file of modules) names.set(file, Object.keys(await import(pathToFileURL(file).href)));
 writeFileSync(core, await joined());
 for (const file of modules) {
-  const list = names.get(file).map((name) => `${alias(file, name)} as ${name}`);
+  const list = exportsOf(file).map((name) => `${alias(file, name)} as ${name}`);
   writeFileSync(file, `export { ${list.join(", ")} } from ${JSON.stringify(from(dirname(file), core))};\n`);
 }
 
-/** The name in core.js of the export `name` of `module`. */
+/** @param {string} file */
+function exportsOf(file) {
+  return names.get(file) ?? [];
+}
+
+/**
+ * What `module` exports as `name`, among the exports of all.
+ * @param {string} module
+ * @param {string} name
+ */
 function alias(module, name) {
   return `${relative(dist, module).replace(/\.js$/, "").replace(/\W/g, "_")}$${name}`;
 }
 
-/** The specifier by which a file of `folder` imports `path`. */
+/**
+ * `path` as an import in a file of `folder` writes it.
+ * @param {string} folder
+ * @param {string} path
+ */
 function from(folder, path) {
   const way = relative(folder, path).split(sep).join("/");
   return way.startsWith(".") ? way : `./${way}`;
@@ -40,14 +54,15 @@ function from(folder, path) {
 async function joined() {
   const all = "all";
   const exported = modules.map((file) => {
-    const list = names.get(file).map((name) => `${name} as ${alias(file, name)}`);
+    const list = exportsOf(file).map((name) => `${name} as ${alias(file, name)}`);
     return `export { ${list.join(", ")} } from ${JSON.stringify(file)};`;
   });
+  /** @type {import("rolldown").Plugin} */
   const plugin = {
     name: all,
     resolveId(id, importer) {
       if (id === all || modules.includes(id)) return id;
-      const path = join(dirname(importer), id);
+      const path = join(dirname(importer ?? dist), id);
       if (id.startsWith(".") && modules.includes(path)) return path;
       return { id: id.startsWith(".") ? from(dist, path) : id, external: "absolute" };
     },
@@ -58,9 +73,13 @@ async function joined() {
   return output[0].code;
 }
 
-/** The modules that an import of `file` loads at once, `file` last. */
-function staticImports(file, seen = new Set()) {
-  for (const [, path] of readFileSync(file, "utf8").matchAll(/^(?:import|export)\s(?:[^;]*?\sfrom\s+)?"(\.[^"]+)";$/gm)) {
+/**
+ * The modules that importing `file` loads at once, itself last.
+ * @param {string} file
+ * @returns {string[]}
+ */
+function staticImports(file, /** @type {Set<string>} */ seen = new Set()) {
+  for (const [, path = ""] of readFileSync(file, "utf8").matchAll(/^(?:import|export)\s(?:[^;]*?\sfrom\s+)?"(\.[^"]+)";$/gm)) {
     const target = join(dirname(file), path);
     if (!seen.has(target)) staticImports(target, seen);
   }

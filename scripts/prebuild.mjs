@@ -60,6 +60,7 @@ await prebuildify({
 });
 console.log(`prebuilds/${process.platform}-${process.arch}: ${readdirSync(target).sort().join(", ")}`);
 
+/** @param {string} folder */
 function takeLibraries(folder) {
   for (const name of readdirSync(folder)) {
     if (/\.(so|dylib|dll)$/.test(name)) copyFileSync(join(folder, name), join(release, name));

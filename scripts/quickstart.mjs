@@ -20,18 +20,12 @@ const scores = {
   "mean AP, IoU 0.5 to 0.95": "mean_ap",
   "masks alone: mean IoU with true boxes": "mean_prompt_iou",
 };
-const row = (cells) =>
-  cells[0].padEnd(40) +
-  cells
-    .slice(1)
-    .map((cell) => cell.padStart(10))
-    .join("");
-const table = Object.entries(scores).map(([words, name]) =>
-  row([words, preeval[name].toFixed(3), evaluation[name].toFixed(3)]),
-);
+/** @type {(name: string, ...values: string[]) => string} */
+const row = (name, ...values) => [name.padEnd(40), ...values.map((value) => value.padStart(10))].join("");
+const table = Object.entries(scores).map(([words, name]) => row(words, preeval[name].toFixed(3), evaluation[name].toFixed(3)));
 const pictures = join(results, "fold_1", "visualizations");
 console.log(`
-${row([`on ${val_images} images that did not train`, "before", "after"])}
+${row(`on ${val_images} images that did not train`, "before", "after")}
 ${table.join("\n")}
 
 Pictures  ${readdirSync(pictures).filter((name) => name.endsWith(".png")).length} in ${pictures} (truth green, prediction red)

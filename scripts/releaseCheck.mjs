@@ -35,13 +35,14 @@ const platforms = options.platform ?? releasedPlatforms;
 for (const platform of platforms) {
   if (!releasedPlatforms.includes(platform)) fail(`--platform ${platform} is not one of ${releasedPlatforms.join(", ")}.`);
 }
-if (!oldestLinux[options.glibc]) fail(`--glibc ${options.glibc} is not one of ${Object.keys(oldestLinux).join(", ")}.`);
+const oldest = /** @type {import("./binaryCheck.mjs").OldestLinux} */ (options.glibc);
+if (!(oldest in oldestLinux)) fail(`--glibc ${options.glibc} is not one of ${Object.keys(oldestLinux).join(", ")}.`);
 const torches = options.torch ?? supportedTorch;
 const cuda = options["no-cuda"] ? [] : (options.cuda ?? torches);
 const problems = [];
 
 for (const platform of platforms) {
-  const wanted = { torches, cuda: platform === "linux-x64" ? cuda : [], oldest: options.glibc, checkout: root };
+  const wanted = { torches, cuda: platform === "linux-x64" ? cuda : [], oldest, checkout: root };
   problems.push(...prebuildProblems(join(root, "prebuilds", platform), platform, wanted).map((text) => `prebuilds/${text}`));
 }
 for (const name of shippedNames) {
@@ -72,8 +73,11 @@ function checkPackage() {
   for (const hook of ["preinstall", "install", "postinstall"]) {
     if (manifest.scripts[hook]) problems.push(`package.json has a script ${hook}: package managers block it`);
   }
-  const [pack] = JSON.parse(execFileSync(...npmCall(["pack", "--dry-run", "--json"], { cwd: root, encoding: "utf8" })));
-  const files = pack.files.map(({ path }) => path);
+  const [pack] = JSON.parse(
+    execFileSync(...npmCall(["pack", "--dry-run", "--json"], { cwd: root, encoding: /** @type {const} */ ("utf8") })),
+  );
+  /** @type {string[]} */
+  const files = pack.files.map((/** @type {{ path: string }} */ { path }) => path);
   const weightsFiles = shippedNames.flatMap((name) => [`models/${name}.safetensors`, `models/${name}.md`]);
   const unwanted = /(^|\/)(test|node_modules|build|output)\/|\.(cc|cu|h|tsbuildinfo)$|\.map$/;
   for (const file of files) if (unwanted.test(file)) problems.push(`the package holds ${file}`);
@@ -91,6 +95,6 @@ function checkPackage() {
   if (!/^export \{[^}]*\} from "\.\/core\.js";\n$/.test(readFileSync(join(root, "dist", "entry.js"), "utf8"))) {
     problems.push("dist/entry.js loads more than dist/core.js: run `npm run compile`");
   }
-  const mega = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+  const mega = (/** @type {number} */ bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
   console.log(`${pack.filename}: ${mega(pack.size)} packed, ${mega(pack.unpackedSize)} unpacked, ${files.length} files`);
 }

@@ -28,6 +28,7 @@ function python() {
   const executable = windows ? join(folder, "Scripts", "python.exe") : join(folder, "bin", "python");
   if (!existsSync(join(folder, "READY"))) {
     console.log("Installing the Python reference libraries for the tests into build/python");
+    /** @type {[command: string, args: string[]][]} */
     const steps = [
       [process.env.PYTHON ?? (windows ? "python" : "python3"), ["-m", "venv", folder]],
       [

@@ -9,8 +9,8 @@ export const installVisualStudio =
   '--add Microsoft.VisualStudio.Workload.VCTools --add Microsoft.VisualStudio.Component.VC.Llvm.Clang"';
 
 /**
- * Gives this process, and all that it starts, the environment of Visual Studio's own command prompt. Returns whether that
- * succeeded; does nothing on other systems.
+ * Gives this process, and all that it starts, the environment of Visual Studio's own command prompt. Returns whether it has it; does nothing
+ * on other systems.
  */
 export function enterVisualStudio() {
   if (process.platform !== "win32") return false;
@@ -23,6 +23,6 @@ export function enterVisualStudio() {
   if (found.status !== 0 || !existsSync(script)) return false;
   const line = `"chcp 65001 >nul & call "${script}" >nul && set"`;
   const told = spawnSync("cmd.exe", ["/d", "/s", "/c", line], { encoding: "utf8", windowsVerbatimArguments: true });
-  for (const [, name, value] of (told.stdout ?? "").matchAll(/^([^=\r\n]+)=(.*?)\r?$/gm)) process.env[name] = value;
+  for (const [, name = "", value] of (told.stdout ?? "").matchAll(/^([^=\r\n]+)=(.*?)\r?$/gm)) process.env[name] = value;
   return Boolean(process.env.VSCMD_VER);
 }

@@ -4,6 +4,9 @@ import { readImage, readLabels } from "../../dist/data/reader.js";
 import { openStoreWriter } from "../../dist/engine/storeWriter.js";
 import { pictures } from "./decode.mjs";
 
+/** @import { OpenRequest } from "../types.js" */
+
+/** @param {OpenRequest} request */
 export async function fixture({ folder }) {
   const writer = await openStoreWriter({ path: join(folder, "tiles.store"), tileSize: 512, normalize: false });
   for (const file of pictures(folder)) {

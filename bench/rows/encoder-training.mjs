@@ -4,6 +4,7 @@
  */
 import forward from "./encoder-forward.mjs";
 
+/** @type {import("../types.js").Contest} */
 export default {
   ...forward,
   order: 2,

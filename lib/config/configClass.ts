@@ -156,7 +156,14 @@ const methods = new Proxy(plainMethods, {
   },
 });
 
-type ConfigClass<S extends z.ZodType, M> = new (input?: z.input<S>) => z.output<S> & ConfigMethods & M;
+/** The fields of `S` that are groups of settings, which have the methods of a configuration too. */
+type GroupNames<S extends z.ZodObject> = {
+  [K in keyof S["shape"]]: S["shape"][K] extends z.ZodPrefault<z.ZodObject> | z.ZodDefault<z.ZodObject> ? K : never;
+}[keyof S["shape"]];
+
+type ConfigClass<S extends z.ZodObject, M> = new (
+  input?: z.input<S>,
+) => z.output<S> & { readonly [K in GroupNames<S>]: ConfigMethods } & ConfigMethods & M;
 
 /**
  * Makes a class whose instances are checked configurations, `new Stage1Config({ patience: 3 })`, with `extra` methods. `schema`

@@ -2,7 +2,7 @@
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, extname, join, relative, resolve } from "node:path";
-import type { CellsamError } from "../errors.js";
+import type { CellsamError, ErrorCode } from "../errors.js";
 import { listCocoImages } from "./decode.js";
 import type { Annotation } from "./image.js";
 import { compareBytes } from "./order.js";
@@ -289,7 +289,7 @@ function group(files: Found[], key: (file: Found) => string): Map<string, Found[
   return groups;
 }
 
-function report(out: Discovered, code: string, files: Found[], what: string, fix: string): void {
+function report(out: Discovered, code: ErrorCode, files: Found[], what: string, fix: string): void {
   const names = files.map(({ path }) => basename(path)).join(", ");
   for (const { path } of files) out.problems.push({ code, path, message: files.length > 1 ? `${names} ${what}` : what, fix });
 }

@@ -138,6 +138,8 @@ export interface EpochReport extends ValidateReport {
   steps: number;
   /** Learning rate of the last step. */
   lr: number;
+  /** Number of threads that the epoch computed with. */
+  threads: number;
   /** CUDA graphs (`cudaGraphs` of stage 2): how many were recorded, and how often they were replayed. */
   graphs: { recorded: number; replayed: number };
 }

@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SearchOptions } from "../config/search.js";
+import type { Failure } from "../errors.js";
 import { readJson } from "../files/json.js";
 import type { Log } from "../monitor/log.js";
 import { OutputTree } from "../train/outputTree.js";
@@ -225,7 +226,7 @@ class Pool {
     if (end.state === "failed")
       return { ...line, state: "failed", reached, error: end.error, ...(end.crashed && { crashed: true }) };
     if (this.#pruned.has(trial.trialId)) return { ...line, state: "pruned", reached };
-    const error = { code: "ERR_TRIAL_DIED", message: "the trial's process was stopped from outside" };
+    const error: Failure = { code: "ERR_TRIAL_DIED", message: "the trial's process was stopped from outside" };
     return { ...line, state: "failed", reached, error, crashed: true };
   }
 

@@ -4,7 +4,7 @@ import { arch, platform } from "node:process";
 import { stageOptions } from "../config/stageOptions.js";
 import type { Splits } from "../data/split.js";
 import { openSession, type Session } from "../engine/session.js";
-import { CellsamError } from "../errors.js";
+import { CellsamError, failureOf } from "../errors.js";
 import { writeJson } from "../files/json.js";
 import { openModel } from "../predict/model.js";
 import { writeExperimentReport } from "../report/experimentReport.js";
@@ -117,14 +117,13 @@ async function reportDuplicates({ config, tree, state, warn }: RunContext): Prom
 /** The result of a fold that failed; the others go on. */
 async function recordFailure(fold: number, error: unknown, { tree, strategy, state, log, emit }: RunContext): Promise<void> {
   const { train, val, test = [] } = state.splits[fold - 1] as Splits;
-  const code = error instanceof CellsamError ? error.code : "ERR_UNEXPECTED";
-  const message = error instanceof Error ? error.message : String(error);
-  log.error(logger, `fold ${fold} failed: ${error instanceof Error ? (error.stack ?? message) : message}`);
+  const failure = failureOf(error);
+  log.error(logger, `fold ${fold} failed: ${error instanceof Error ? (error.stack ?? failure.message) : failure.message}`);
   const counts = { trainImages: train.length, valImages: val.length, testImages: test.length };
-  state.results.push(failedResult({ fold, strategy, device: state.device, ...counts, error: { code, message } }));
+  state.results.push(failedResult({ fold, strategy, device: state.device, ...counts, error: failure }));
   beginFold(state, fold + 1);
   await writeRunState(tree.runState, state);
-  emit({ type: "fold", fold, folds: state.splits.length, state: "failed", error: { code, message } });
+  emit({ type: "fold", fold, folds: state.splits.length, state: "failed", error: failure });
 }
 
 /** Says how it went. @throws CellsamError ERR_ALL_FOLDS_FAILED */
