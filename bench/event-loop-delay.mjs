@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Random } from "../dist/data/random.js";
 import { drawField } from "../dist/data/synthetic.js";
-import { openSession } from "../dist/session.js";
-import { openStoreWriter } from "../dist/storeWriter.js";
+import { openSession } from "../dist/engine/session.js";
+import { openStoreWriter } from "../dist/engine/storeWriter.js";
 
 const seconds = Number(process.argv[2] ?? 20);
 const folder = mkdtempSync(join(tmpdir(), "cellsam-bench-"));

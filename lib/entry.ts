@@ -8,23 +8,23 @@ export { ExperimentConfig } from "./config/experiment.js";
 export { createDefaultParamSpace, HyperparameterSpace } from "./config/space.js";
 export { Stage1Config } from "./config/stage1.js";
 export { Stage2Config } from "./config/stage2.js";
+export * from "./engine/losses.js";
 export { CellsamError } from "./errors.js";
+export { evaluatePair, summarize } from "./evaluation/pairs.js";
 export { metricsAt, optimizeThresholds } from "./evaluation/thresholds.js";
-export { evaluatePair, summarize } from "./evaluation.js";
-export * from "./losses.js";
 export { AdaptiveEarlyStopping, MultiMetricEarlyStopping } from "./monitor/adaptiveStopping.js";
 export { CheckpointManager } from "./monitor/checkpointManager.js";
 export { EarlyStopping } from "./monitor/earlyStopping.js";
 export { GPUMonitor } from "./monitor/gpuMonitor.js";
 export { MetricsTracker } from "./monitor/metricsTracker.js";
 export { TrainingVisualizer } from "./report/trainingVisualizer.js";
-export { ExperimentRunner } from "./runners/experiment.js";
-export { train } from "./runners/train.js";
 export { HyperparameterOptimizer, runGridSearch, runRandomSearch } from "./search/optimizer.js";
 export { FullDatasetStrategy } from "./strategies/fullDataset.js";
 export { KFoldStrategy } from "./strategies/kFold.js";
 export { LeaveOneGroupOutStrategy } from "./strategies/leaveOneGroupOut.js";
 export { TrainValSplitStrategy } from "./strategies/trainValSplit.js";
+export { ExperimentRunner } from "./train/experiment.js";
+export { train } from "./train/train.js";
 
 /** The function that `load` answers, loaded by the first call. */
 function later<F extends (...args: never[]) => Promise<unknown>>(load: () => Promise<F>): F {
@@ -32,20 +32,20 @@ function later<F extends (...args: never[]) => Promise<unknown>>(load: () => Pro
 }
 
 export const generateSynthetic = later(async () => (await import("./data/synthetic.js")).generateSynthetic);
-export const assemblePrediction = later(async () => (await import("./inference.js")).assemblePrediction);
-export const sweepThresholds = later(async () => (await import("./inference.js")).sweepThresholds);
+export const assemblePrediction = later(async () => (await import("./engine/inference.js")).assemblePrediction);
+export const sweepThresholds = later(async () => (await import("./engine/inference.js")).sweepThresholds);
 export const writeExperimentReport = later(async () => (await import("./report/experimentReport.js")).writeExperimentReport);
 export const writeOverlay = later(async () => (await import("./report/overlay.js")).writeOverlay);
 export const writeSearchReport = later(async () => (await import("./report/searchReport.js")).writeSearchReport);
-export const evaluateFolders = later(async () => (await import("./runners/evaluate.js")).evaluateFolders);
-export const evaluateWeights = later(async () => (await import("./runners/evaluate.js")).evaluateWeights);
-export const finetune = later(async () => (await import("./runners/finetune.js")).finetune);
-export const planExperiment = later(async () => (await import("./runners/plan.js")).planExperiment);
-export const predictFolder = later(async () => (await import("./runners/predict.js")).predictFolder);
-export const openPredictor = later(async () => (await import("./runners/predictor.js")).openPredictor);
-export const openSession = later(async () => (await import("./session.js")).openSession);
+export const evaluateFolders = later(async () => (await import("./evaluation/folders.js")).evaluateFolders);
+export const evaluateWeights = later(async () => (await import("./evaluation/folders.js")).evaluateWeights);
+export const finetune = later(async () => (await import("./python/finetune.js")).finetune);
+export const planExperiment = later(async () => (await import("./plan/plan.js")).planExperiment);
+export const predictFolder = later(async () => (await import("./predict/folder.js")).predictFolder);
+export const openPredictor = later(async () => (await import("./predict/predictor.js")).openPredictor);
+export const openSession = later(async () => (await import("./engine/session.js")).openSession);
 export const compareExperiments = later(async () => (await import("./stats/experiments.js")).compareExperiments);
-export const openStoreWriter = later(async () => (await import("./storeWriter.js")).openStoreWriter);
+export const openStoreWriter = later(async () => (await import("./engine/storeWriter.js")).openStoreWriter);
 
 /** Does not compile when a name of index.ts is missing above, or is something else. Of EventChannel index.ts exports the type alone. */
 type Same<Here extends Omit<typeof index, "EventChannel">> = Here;

@@ -1,77 +1,20 @@
 /** The public names of the package. */
 
 export { ExperimentConfig, type ExperimentInput } from "./config/experiment.js";
-export type { FinetuneOptions } from "./config/finetuneKeywords.js";
 export type { InferenceConfig, PredictConfig, PredictInput } from "./config/inference.js";
 export { createDefaultParamSpace, HyperparameterSpace, type SpaceInput } from "./config/space.js";
 export { Stage1Config, type Stage1Input } from "./config/stage1.js";
 export { Stage2Config, type Stage2Input } from "./config/stage2.js";
 export { generateSynthetic, type SyntheticDataset, type SyntheticOptions } from "./data/synthetic.js";
-export { CellsamError, type ErrorCode } from "./errors.js";
 export {
+  type AssembleOptions,
+  assemblePrediction,
+  type Candidates,
   type ImageSweep,
-  metricsAt,
-  type OptimizableMetric,
-  type OptimizedThresholds,
-  optimizeThresholds,
-  type ThresholdMetrics,
-} from "./evaluation/thresholds.js";
-export {
-  type CocoRates,
-  type DeepcellRates,
-  type EvaluationOptions,
-  evaluatePair,
-  type MatchCounts,
-  type PairEvaluation,
-  type Rates,
-  type Summary,
-  summarize,
-} from "./evaluation.js";
-export type * from "./events.js";
-export { type AssembleOptions, assemblePrediction, type Candidates, sweepThresholds } from "./inference.js";
-export * from "./losses.js";
-export {
-  AdaptiveEarlyStopping,
-  type AdaptiveOptions,
-  MultiMetricEarlyStopping,
-  type StoppingRule,
-  type WatchedMetric,
-} from "./monitor/adaptiveStopping.js";
-export { type Checkpoint, CheckpointManager, type CheckpointManagerOptions } from "./monitor/checkpointManager.js";
-export type { EarlyStoppingOptions, EarlyStoppingState } from "./monitor/earlyStopping.js";
-export { EarlyStopping } from "./monitor/earlyStopping.js";
-export {
-  GPUMonitor,
-  type GPUMonitorOptions,
-  type GpuMemoryInfo,
-  type MemorySnapshot,
-  type SystemMemoryInfo,
-} from "./monitor/gpuMonitor.js";
-export { MetricsTracker, type MetricsTrackerOptions } from "./monitor/metricsTracker.js";
-export type { NdArray } from "./native.js";
-export { writeExperimentReport } from "./report/experimentReport.js";
-export { writeOverlay } from "./report/overlay.js";
-export { writeSearchReport } from "./report/searchReport.js";
-export { TrainingVisualizer, type TrainingVisualizerOptions } from "./report/trainingVisualizer.js";
-export {
-  type EvaluateOptions,
-  evaluateFolders,
-  evaluateWeights,
-  type FolderEvaluation,
-  type TruthOptions,
-} from "./runners/evaluate.js";
-export { ExperimentRunner, type RunnerOptions } from "./runners/experiment.js";
-export type { Evaluation, ImageEvaluation } from "./runners/finalEvaluation.js";
-export { finetune } from "./runners/finetune.js";
-export { type Plan, type PlanOptions, planExperiment } from "./runners/plan.js";
-export { type LabelFormat, type PredictedImage, type PredictFolderOptions, predictFolder } from "./runners/predict.js";
-export { openPredictor, type Predictor, type PredictorOptions, type PredictorSource } from "./runners/predictor.js";
-export type { FoldResult, StageResult } from "./runners/results.js";
-export { type Training, train } from "./runners/train.js";
-export type { SearchEvent, TrialEpochEvent, TrialEvent } from "./search/events.js";
-export { HyperparameterOptimizer, type OptimizerOptions, runGridSearch, runRandomSearch } from "./search/optimizer.js";
-export type { SearchResult, TrialRecord } from "./search/results.js";
-export type { Hyperparameters, Trial } from "./search/trials.js";
+  sweepThresholds,
+} from "./engine/inference.js";
+export * from "./engine/losses.js";
+export type { NdArray } from "./engine/native.js";
 export {
   type CandidatesOptions,
   type Device,
@@ -98,11 +41,73 @@ export {
   type TrainEpochOptions,
   type ValidateOptions,
   type ValidateReport,
-} from "./session.js";
+} from "./engine/session.js";
+export { openStoreWriter, type StoreImage, type StoreWriter, type StoreWriterOptions } from "./engine/storeWriter.js";
+export { CellsamError, type ErrorCode } from "./errors.js";
+export {
+  type EvaluateOptions,
+  evaluateFolders,
+  evaluateWeights,
+  type FolderEvaluation,
+  type TruthOptions,
+} from "./evaluation/folders.js";
+export type { Evaluation, ImageEvaluation } from "./evaluation/model.js";
+export {
+  type CocoRates,
+  type DeepcellRates,
+  type EvaluationOptions,
+  evaluatePair,
+  type MatchCounts,
+  type PairEvaluation,
+  type Rates,
+  type Summary,
+  summarize,
+} from "./evaluation/pairs.js";
+export {
+  metricsAt,
+  type OptimizableMetric,
+  type OptimizedThresholds,
+  optimizeThresholds,
+  type ThresholdMetrics,
+} from "./evaluation/thresholds.js";
+export type * from "./events.js";
+export {
+  AdaptiveEarlyStopping,
+  type AdaptiveOptions,
+  MultiMetricEarlyStopping,
+  type StoppingRule,
+  type WatchedMetric,
+} from "./monitor/adaptiveStopping.js";
+export { type Checkpoint, CheckpointManager, type CheckpointManagerOptions } from "./monitor/checkpointManager.js";
+export type { EarlyStoppingOptions, EarlyStoppingState } from "./monitor/earlyStopping.js";
+export { EarlyStopping } from "./monitor/earlyStopping.js";
+export {
+  GPUMonitor,
+  type GPUMonitorOptions,
+  type GpuMemoryInfo,
+  type MemorySnapshot,
+  type SystemMemoryInfo,
+} from "./monitor/gpuMonitor.js";
+export { MetricsTracker, type MetricsTrackerOptions } from "./monitor/metricsTracker.js";
+export { type Plan, type PlanOptions, planExperiment } from "./plan/plan.js";
+export { type LabelFormat, type PredictedImage, type PredictFolderOptions, predictFolder } from "./predict/folder.js";
+export { openPredictor, type Predictor, type PredictorOptions, type PredictorSource } from "./predict/predictor.js";
+export { finetune } from "./python/finetune.js";
+export type { FinetuneOptions } from "./python/finetuneKeywords.js";
+export { writeExperimentReport } from "./report/experimentReport.js";
+export { writeOverlay } from "./report/overlay.js";
+export { writeSearchReport } from "./report/searchReport.js";
+export { TrainingVisualizer, type TrainingVisualizerOptions } from "./report/trainingVisualizer.js";
+export type { SearchEvent, TrialEpochEvent, TrialEvent } from "./search/events.js";
+export { HyperparameterOptimizer, type OptimizerOptions, runGridSearch, runRandomSearch } from "./search/optimizer.js";
+export type { SearchResult, TrialRecord } from "./search/results.js";
+export type { Hyperparameters, Trial } from "./search/trials.js";
 export { compareExperiments, type ExperimentComparison } from "./stats/experiments.js";
-export { openStoreWriter, type StoreImage, type StoreWriter, type StoreWriterOptions } from "./storeWriter.js";
 export { FullDatasetStrategy } from "./strategies/fullDataset.js";
 export { type KFoldOptions, KFoldStrategy } from "./strategies/kFold.js";
 export { LeaveOneGroupOutStrategy } from "./strategies/leaveOneGroupOut.js";
 export type { DrawnOptions, Splits, Strategy } from "./strategies/strategy.js";
 export { type TrainValSplitOptions, TrainValSplitStrategy } from "./strategies/trainValSplit.js";
+export { ExperimentRunner, type RunnerOptions } from "./train/experiment.js";
+export type { FoldResult, StageResult } from "./train/results.js";
+export { type Training, train } from "./train/train.js";

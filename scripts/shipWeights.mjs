@@ -11,7 +11,7 @@ if (!experiment) {
   process.exit(2);
 }
 const { openSession } = await import("cellsam-train");
-const { trainedConfig } = await import("../dist/runners/trained.js");
+const { trainedConfig } = await import("../dist/predict/trained.js");
 const { weightsFile } = await import("../dist/config/shippedWeights.js");
 
 const { weights, size } = await trainedConfig(experiment);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { Random } from "../../dist/data/random.js";
 import { drawField } from "../../dist/data/synthetic.js";
-import { openStoreWriter } from "../../dist/storeWriter.js";
+import { openStoreWriter } from "../../dist/engine/storeWriter.js";
 
 const side = 128;
 

@@ -1,7 +1,7 @@
 // Makes the store of tiles that the native row `tiles` reads, from pictures that the peer has drawn.
 import { join } from "node:path";
 import { readImage, readLabels } from "../../dist/data/reader.js";
-import { openStoreWriter } from "../../dist/storeWriter.js";
+import { openStoreWriter } from "../../dist/engine/storeWriter.js";
 import { pictures } from "./decode.mjs";
 
 export async function fixture({ folder }) {

@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "../../dist/data/random.js";
-import { openSession } from "../../dist/session.js";
-import { openStoreWriter } from "../../dist/storeWriter.js";
+import { openSession } from "../../dist/engine/session.js";
+import { openStoreWriter } from "../../dist/engine/storeWriter.js";
 
 const side = 512;
 /** Enough for a check and every repetition: a tile is cold only once. */

@@ -1,8 +1,8 @@
 /** `cellsam compare`: is experiment B better than experiment A, or is it chance? */
 import { Command } from "commander";
-import { toSnake } from "../config/python.js";
 import { compareExperiments } from "../entry.js";
 import { strictJson } from "../monitor/json.js";
+import { toSnake } from "../spelling.js";
 import type { Comparison } from "../stats/compare.js";
 
 export function compareCommand(): Command {

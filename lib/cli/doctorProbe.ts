@@ -5,9 +5,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { driverInfo, engineCall } from "../native.js";
-import { type Device, openSession } from "../session.js";
-import { openStoreWriter } from "../storeWriter.js";
+import { driverInfo, engineCall } from "../engine/native.js";
+import { type Device, openSession } from "../engine/session.js";
+import { openStoreWriter } from "../engine/storeWriter.js";
 
 const tell = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
 

@@ -1,7 +1,7 @@
 /** `cellsam finetune`: the Python module's one call, keywords as key=value. */
 import { Command } from "commander";
-import { finetuneConfig } from "../config/finetuneKeywords.js";
 import { applySettings, type RawConfig } from "../config/load.js";
+import { finetuneConfig } from "../python/finetuneKeywords.js";
 import { addRunFlags, type RunFlags, runExperiment } from "./runCommand.js";
 
 export function finetuneCommand(): Command {

@@ -3,11 +3,11 @@ import { open } from "node:fs/promises";
 import { Command, Option } from "commander";
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { applySettings, mergeConfig, type RawConfig } from "../config/load.js";
-import { toSnake } from "../config/python.js";
 import { shippedSettings } from "../config/shippedWeights.js";
 import { type Chosen, configTemplate, nameOf, type Preset, presets } from "../config/template.js";
+import type { DataFacts } from "../data/facts.js";
 import { CellsamError } from "../errors.js";
-import type { DataFacts } from "../runners/dataFacts.js";
+import { toSnake } from "../spelling.js";
 import { repeated } from "./flags.js";
 
 interface InitFlags {
@@ -36,7 +36,7 @@ export function initCommand(): Command {
       const settings: RawConfig = {};
       applySettings(settings, set);
       const config = new ExperimentConfig({ ...paths, ...settings } as unknown as ExperimentInput);
-      const { dataFacts } = await import("../runners/dataFacts.js");
+      const { dataFacts } = await import("../data/facts.js");
       const found: DataFacts = images && masks ? await dataFacts(config) : { facts: [], binaryMasks: false };
       const chosen: Chosen = mergeConfig(
         {

@@ -29,7 +29,7 @@ export function addModelFlags(command: Command): Command {
 
 /** Experiment, file, flags and settings, each over the one before. */
 export async function modelConfig(flags: ModelFlags): Promise<PredictInput> {
-  const { trainedConfig } = await import("../runners/trained.js");
+  const { trainedConfig } = await import("../predict/trained.js");
   const trained: RawConfig = flags.experiment ? { ...(await trainedConfig(flags.experiment)) } : {};
   const config = flags.config ? mergeConfig(trained, await readConfigFile(flags.config)) : trained;
   for (const key of ["weights", "size", "device", "precision", "threads"] as const) {

@@ -1,9 +1,9 @@
 /** `cellsam plan`: checks configuration and data and says what a training would be, without training. */
 import { Command } from "commander";
-import { toSnake } from "../config/python.js";
 import { planExperiment } from "../entry.js";
 import { strictJson } from "../monitor/json.js";
-import type { Plan, SidePlan } from "../runners/plan.js";
+import type { Plan, SidePlan } from "../plan/plan.js";
+import { toSnake } from "../spelling.js";
 import { clock, Progress } from "./progress.js";
 import { stoppable } from "./stop.js";
 import { addConfigFlags, type ConfigFlags, trainConfig } from "./train.js";

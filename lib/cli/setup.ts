@@ -1,6 +1,6 @@
 /** `cellsam setup`: fetches libtorch once, for all projects of this user. */
 import { Command, Option } from "commander";
-import { driverInfo } from "../native.js";
+import { driverInfo } from "../engine/native.js";
 import { libtorchVersionPinned, type Variant, variants } from "../runtime/variants.js";
 
 interface SetupFlags {

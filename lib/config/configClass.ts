@@ -5,10 +5,10 @@
 import type { z } from "zod";
 import { writeAtomic } from "../data/write.js";
 import { lazily } from "../lazily.js";
+import { isPlain, toSnake } from "../spelling.js";
 import { zod } from "./fields.js";
 import { mergeConfig, type RawConfig, readConfigFile, setAt, stepsOf } from "./load.js";
 import { configError, knownKeys, parseConfig, unknownKey } from "./parse.js";
-import { isPlain, toSnake } from "./python.js";
 
 const yaml = lazily<typeof import("yaml")>("yaml");
 

@@ -1,8 +1,8 @@
 /** How boxes become labelled cells: the options of prediction and evaluation. */
 
 import type { z } from "zod";
+import type { InferenceOptions } from "../engine/session.js";
 import { once } from "../lazily.js";
-import type { InferenceOptions } from "../session.js";
 import { checkIntensity, type IntensityConfig, intensityFields, intensityOf } from "./data.js";
 import { choice, flag, integer, ratio, ratioBelow, zeroOrInteger, zod } from "./fields.js";
 import { modelFields } from "./model.js";

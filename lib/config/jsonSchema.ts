@@ -1,6 +1,6 @@
 /** JSON Schema of the configuration files, for editors: made from the same schemas that check them, in the files' snake_case. */
 
-import { snakeCase } from "../names.js";
+import { snakeCase } from "../spelling.js";
 import { experimentSchema } from "./experiment.js";
 import { zod } from "./fields.js";
 import { spaceSchema } from "./space.js";

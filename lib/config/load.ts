@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { CellsamError } from "../errors.js";
 import { lazily } from "../lazily.js";
-import { fromSnake, isPlain, opaque, toCamelEntry, toCamelName } from "./python.js";
-import { fromPythonFile } from "./pythonFiles.js";
+import { fromPythonFile } from "../python/files.js";
+import { fromSnake, isPlain, opaque, toCamelEntry, toCamelName } from "../spelling.js";
 
 const yaml = lazily<typeof import("yaml")>("yaml");
 

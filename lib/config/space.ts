@@ -5,9 +5,9 @@
 
 import type { z } from "zod";
 import { once } from "../lazily.js";
+import { fromSnake, toCamelName } from "../spelling.js";
 import { configClass } from "./configClass.js";
 import { choice, flag, integer, nonNegative, positive, zod } from "./fields.js";
-import { fromSnake, toCamelName } from "./python.js";
 import { stage1Types } from "./stage1.js";
 
 /** A list of the space: the setting that it searches, and the setting's short name in trial records. */

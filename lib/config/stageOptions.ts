@@ -1,5 +1,5 @@
 /** The one place where a stage's configuration becomes the options of the session's `beginStage`. */
-import type { StageOptions } from "../session.js";
+import type { StageOptions } from "../engine/session.js";
 import type { ExperimentConfig } from "./experiment.js";
 import { featureOptions } from "./features.js";
 import type { Stage1Config } from "./stage1.js";

@@ -1,9 +1,8 @@
 /** A commented configuration file: every setting with its description and default, those that are chosen filled in. */
 
 import { lazily } from "../lazily.js";
-import { snakeCase } from "../names.js";
+import { snakeCase, toSnake } from "../spelling.js";
 import { configSchema, type JsonSchema } from "./jsonSchema.js";
-import { toSnake } from "./python.js";
 import { shippedSettings } from "./shippedWeights.js";
 
 const yaml = lazily<typeof import("yaml")>("yaml");

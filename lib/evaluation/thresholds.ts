@@ -2,6 +2,7 @@
  * The best detection threshold for a metric, from one inference pass: every threshold that changes anything is compared, so there
  * is no local optimum. Where thresholds are equally good, the middle of the widest such interval is taken.
  */
+import type { ImageSweep } from "../engine/inference.js";
 import { CellsamError } from "../errors.js";
 import { pixelRates, rate } from "./sums.js";
 
@@ -30,22 +31,6 @@ export function optimizableMetric(name: string): OptimizableMetric {
   throw new CellsamError("ERR_INVALID_ARGUMENT", `no threshold can be tuned to "${name}"; choose ${optimizable.join(", ")}`, {
     detail: { metric: name },
   });
-}
-
-/** How one image's counts change as the threshold falls: row i holds from score i + 1 up to score i. */
-export interface ImageSweep {
-  /** True cells, and their pixels. */
-  truth: number;
-  truthPixels: number;
-  /** The lowest threshold that the rows describe. */
-  floor: number;
-  /** Falling, [k]. */
-  scores: Float64Array;
-  predicted: Float64Array;
-  /** At IoU 0.50, 0.55, .. 0.95, [k,10]. */
-  truePositives: Float64Array;
-  predictedPixels: Float64Array;
-  sharedPixels: Float64Array;
 }
 
 /** One interval of thresholds that all give the same. */

@@ -2,7 +2,7 @@
  * Memory of the GPU, of the machine and of this process, in MiB. Works without a GPU: its part is null then. Free memory is what
  * the device reports, so other processes and what torch keeps for later count as used.
  */
-import { deviceMemory, driverInfo, emptyDeviceCache, resetDevicePeak } from "../native.js";
+import { deviceMemory, driverInfo, emptyDeviceCache, resetDevicePeak } from "../engine/native.js";
 import type { Log } from "./log.js";
 import { type SystemMemory, systemMemory } from "./systemMemory.js";
 

@@ -2,9 +2,9 @@
 import { basename, join, resolve } from "node:path";
 import type sharp from "sharp";
 import { experimentSchema } from "../config/experiment.js";
-import { toSnake } from "../config/python.js";
 import { writeAtomic } from "../data/write.js";
 import { lazily } from "../lazily.js";
+import { toSnake } from "../spelling.js";
 import { type Line, lineChart } from "./charts.js";
 import { type ExperimentFiles, type Json, type Picture, readExperiment, type StageFiles } from "./experimentFiles.js";
 import { details, escapeHtml, figure, number, page, score, section, table } from "./html.js";

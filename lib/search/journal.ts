@@ -7,7 +7,7 @@ import { type FileHandle, mkdir, open, readFile, truncate } from "node:fs/promis
 import { dirname } from "node:path";
 import { CellsamError } from "../errors.js";
 import { strictJson } from "../monitor/json.js";
-import type { ProcessMark } from "../runners/processMark.js";
+import type { ProcessMark } from "../train/processMark.js";
 import type { TrialFailure } from "./messages.js";
 import type { FoldRecord } from "./metric.js";
 

@@ -1,5 +1,5 @@
 /** The number by which trials are ranked: found in a trial's results, averaged over its folds. */
-import { snakeCase } from "../names.js";
+import { snakeCase } from "../spelling.js";
 
 /** One fold as results/individual_results.json has it. */
 export type FoldRecord = Record<string, unknown>;

@@ -1,10 +1,10 @@
 /** The hyper-parameter search: trials from a space, ranked by one metric of their results. What runs them is loaded when it starts. */
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
-import { fromSnake, isPlain } from "../config/python.js";
 import { type SearchInput, type SearchOptions, searchOptions } from "../config/search.js";
 import { HyperparameterSpace, parametersOf, type SpaceInput } from "../config/space.js";
 import { CellsamError } from "../errors.js";
 import { EventChannel } from "../events.js";
+import { fromSnake, isPlain } from "../spelling.js";
 import type { SearchEvent } from "./events.js";
 import type { SearchResult } from "./results.js";
 import type { SearchPlan } from "./searchTree.js";

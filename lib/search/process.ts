@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { ExperimentInput } from "../config/experiment.js";
 import { endedBy } from "../processEnd.js";
-import { markOf, type ProcessMark } from "../runners/processMark.js";
+import { markOf, type ProcessMark } from "../train/processMark.js";
 import type { TrialFailure, TrialOrder, TrialReport } from "./messages.js";
 import type { FoldRecord } from "./metric.js";
 

@@ -5,7 +5,7 @@ import type { SearchOptions } from "../config/search.js";
 import { CellsamError } from "../errors.js";
 import { readJson } from "../monitor/json.js";
 import type { MetricsFile } from "../monitor/metricsTracker.js";
-import type { OutputTree } from "../runners/outputTree.js";
+import type { OutputTree } from "../train/outputTree.js";
 import { fewestTrials, type Importance, importanceOf } from "./importance.js";
 import type { EndLine, LossHistory, Reached } from "./journal.js";
 import { better, type FoldRecord } from "./metric.js";

@@ -4,8 +4,8 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { readJson, writeJson } from "../monitor/json.js";
-import { isRunning, markOf, type ProcessMark } from "../runners/processMark.js";
-import { changedKeys } from "../runners/resume.js";
+import { isRunning, markOf, type ProcessMark } from "../train/processMark.js";
+import { changedKeys } from "../train/resume.js";
 
 /** What a search is, written before its first trial. A resumed search must be the same one. */
 export interface SearchPlan {

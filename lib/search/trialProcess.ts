@@ -3,10 +3,10 @@
  * resumes what an earlier process left. When the search is gone, killed or not, it stops after the step, saves and ends.
  */
 import type { ExperimentInput } from "../config/experiment.js";
-import { toSnake } from "../config/python.js";
 import { CellsamError } from "../errors.js";
 import type { TrainingEvent } from "../events.js";
-import { ExperimentRunner } from "../runners/experiment.js";
+import { toSnake } from "../spelling.js";
+import { ExperimentRunner } from "../train/experiment.js";
 import type { TrialOrder, TrialReport } from "./messages.js";
 import type { FoldRecord } from "./metric.js";
 

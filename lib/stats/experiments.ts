@@ -1,11 +1,11 @@
 /** Reads the result files of two experiments and compares them: by folds where both had the same splits, by images where both measured the same ones. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { fromSnake } from "../config/python.js";
 import type { Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
 import { readJson } from "../monitor/json.js";
 import { mean } from "../monitor/metricsTracker.js";
+import { fromSnake } from "../spelling.js";
 import { type Comparison, comparePaired } from "./compare.js";
 import { type FoldMetrics, foldMetrics, type Numbers, numbersOf } from "./folds.js";
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { readJson } from "../../lib/monitor/json.js";
 import { TRUTH } from "../../lib/report/canvas.js";
-import { ExperimentRunner } from "../../lib/runners/experiment.js";
+import { ExperimentRunner } from "../../lib/train/experiment.js";
 
 let folder: string;
 let data: { imgPath: string; maskPath: string };

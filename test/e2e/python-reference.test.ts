@@ -11,10 +11,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeImage, decodeLabels } from "../../lib/data/decode.js";
 import { Random } from "../../lib/data/random.js";
 import { drawField, generateSynthetic } from "../../lib/data/synthetic.js";
+import { toBorder } from "../../lib/engine/names.js";
+import { engineCall } from "../../lib/engine/native.js";
+import { openSession, type Prediction, type Session } from "../../lib/engine/session.js";
 import { readJson } from "../../lib/monitor/json.js";
-import { toBorder } from "../../lib/names.js";
-import { engineCall } from "../../lib/native.js";
-import { openSession, type Prediction, type Session } from "../../lib/session.js";
 import { cellsam } from "./cellsam.js";
 
 const python = process.env.CELLSAM_PYTHON ?? "python3";

@@ -1,5 +1,5 @@
 /** Whether the tests of this folder can run, and where: they need a GPU, its driver and a CUDA build of libtorch. */
-import { driverInfo, engineCall } from "../../lib/native.js";
+import { driverInfo, engineCall } from "../../lib/engine/native.js";
 
 function whyNot(): string | null {
   const driver = driverInfo();

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { deviceMemory, emptyDeviceCache, engineCall } from "../../lib/native.js";
-import type { SessionOptions } from "../../lib/session.js";
+import { deviceMemory, emptyDeviceCache, engineCall } from "../../lib/engine/native.js";
+import type { SessionOptions } from "../../lib/engine/session.js";
 import {
   changes,
   ellipses,

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { engineCall } from "../../lib/native.js";
+import { engineCall } from "../../lib/engine/native.js";
 import { root } from "../programs.js";
 import { ellipses, storeOf } from "../unit/training-tiles.js";
 import { gpu } from "./gpu.js";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { engineCall } from "../../lib/native.js";
+import { engineCall } from "../../lib/engine/native.js";
 import { root } from "../programs.js";
 import { gpusOf } from "./fatbin.js";
 

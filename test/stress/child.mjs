@@ -1,7 +1,7 @@
 // One way of ending while a job runs, in a process of its own: node child.mjs MODE. Prints "running" once the job has made its
 // first step. The job is a fake epoch; with CELLSAM_STRESS_TRAIN (JSON: {open, commands, train}) it is a real one.
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { engineCallAsync, openNative } from "../../dist/native.js";
+import { engineCallAsync, openNative } from "../../dist/engine/native.js";
 
 const real = process.env.CELLSAM_STRESS_TRAIN ? JSON.parse(process.env.CELLSAM_STRESS_TRAIN) : null;
 

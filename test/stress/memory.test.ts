@@ -1,7 +1,7 @@
 // 200 times: open a model, train a step of each stage, close it. Resident memory stays flat and nothing is left alive.
 import { expect, test } from "vitest";
-import { engineCall, liveObjects } from "../../lib/native.js";
-import { openSession } from "../../lib/session.js";
+import { engineCall, liveObjects } from "../../lib/engine/native.js";
+import { openSession } from "../../lib/engine/session.js";
 import { realTraining } from "./training.js";
 
 const cycles = Number(process.env.CELLSAM_STRESS_CYCLES ?? 200);

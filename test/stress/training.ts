@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Random } from "../../lib/data/random.js";
 import { drawField } from "../../lib/data/synthetic.js";
-import { openStoreWriter } from "../../lib/storeWriter.js";
+import { openStoreWriter } from "../../lib/engine/storeWriter.js";
 
 const side = 64;
 const tiles = 4;

@@ -2,11 +2,11 @@
 import { describe, expect, it } from "vitest";
 import { intensityFields } from "../../lib/config/data.js";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
-import { finetuneConfig } from "../../lib/config/finetuneKeywords.js";
 import { predictOptions, predictSchema } from "../../lib/config/inference.js";
 import { parseConfig } from "../../lib/config/parse.js";
 import type { CellsamError } from "../../lib/errors.js";
-import { storeKey } from "../../lib/runners/tiles.js";
+import { finetuneConfig } from "../../lib/python/finetuneKeywords.js";
+import { storeKey } from "../../lib/train/tiles.js";
 
 const required = { imgPath: "images", maskPath: "masks", outputName: "run" };
 

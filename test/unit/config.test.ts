@@ -3,16 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
-import { finetuneConfig } from "../../lib/config/finetuneKeywords.js";
 import { predictOptions } from "../../lib/config/inference.js";
 import { applySettings, mergeConfig, readConfigFile } from "../../lib/config/load.js";
 import { editDistance, nearest } from "../../lib/config/nearest.js";
-import { fromSnake, toSnake } from "../../lib/config/python.js";
 import { Stage1Config } from "../../lib/config/stage1.js";
 import { Stage2Config } from "../../lib/config/stage2.js";
 import { stageOptions } from "../../lib/config/stageOptions.js";
 import { CellsamError } from "../../lib/errors.js";
-import { snakeCase } from "../../lib/names.js";
+import { finetuneConfig } from "../../lib/python/finetuneKeywords.js";
+import { fromSnake, snakeCase, toSnake } from "../../lib/spelling.js";
 
 const required = { imgPath: "i", maskPath: "m", outputName: "run" };
 

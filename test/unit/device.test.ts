@@ -1,6 +1,6 @@
 // The GPU driver against the CUDA of the libtorch that was found.
 import { describe, expect, it } from "vitest";
-import { requireDriver } from "../../lib/runners/device.js";
+import { requireDriver } from "../../lib/engine/device.js";
 
 const driver = (cuda: string) => ({ cuda, version: "550.54", devices: [] });
 

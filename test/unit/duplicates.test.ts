@@ -5,7 +5,7 @@ import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { decodeImage } from "../../lib/data/decode.js";
 import { duplicateSets, findDuplicates, type Thumbnail, thumbnail } from "../../lib/data/duplicates.js";
-import { duplicateReport, duplicateWarning } from "../../lib/runners/duplicates.js";
+import { duplicateReport, duplicateWarning } from "../../lib/train/duplicates.js";
 
 const images = join(import.meta.dirname, "../../../shared/data/dsb2018/images");
 const threshold = 0.9;

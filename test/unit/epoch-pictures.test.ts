@@ -8,15 +8,15 @@ import { Stage2Config } from "../../lib/config/stage2.js";
 import { fullestCrop } from "../../lib/data/crop.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { CellsamError } from "../../lib/errors.js";
-import { ExperimentRunner, type RunnerOptions } from "../../lib/runners/experiment.js";
+import { ExperimentRunner, type RunnerOptions } from "../../lib/train/experiment.js";
 import { FakeEngine } from "./runner-fake.js";
 
 // The real evaluation counts in the engine, which these tests do without.
-vi.mock("../../lib/evaluation.js", () => ({
+vi.mock("../../lib/evaluation/pairs.js", () => ({
   evaluatePair: async (truth: { shape: number[] }) => ({ f1: truth.shape[0] }),
   summarize: (pairs: unknown[]) => ({ images: pairs.length, f1: 0.5 }),
 }));
-vi.mock("../../lib/inference.js", () => ({
+vi.mock("../../lib/engine/inference.js", () => ({
   assemblePrediction: async () => ({ labels: { data: new Int32Array(80 * 80), shape: [80, 80] }, scores: new Float64Array() }),
   sweepThresholds: async () => ({ images: 1 }),
 }));

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Random } from "../../lib/data/random.js";
 import { writeLabels } from "../../lib/data/write.js";
-import { evaluatePair, type PairEvaluation, summarize } from "../../lib/evaluation.js";
-import type { NdArray } from "../../lib/native.js";
+import type { NdArray } from "../../lib/engine/native.js";
+import { evaluatePair, type PairEvaluation, summarize } from "../../lib/evaluation/pairs.js";
 
 const python = process.env.CELLSAM_PYTHON;
 if (!python) console.warn("SKIPPED: CELLSAM_PYTHON is not set, so no Python checks the metrics");

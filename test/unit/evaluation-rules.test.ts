@@ -9,13 +9,13 @@ import { type PredictInput, predictSchema } from "../../lib/config/inference.js"
 import { discover } from "../../lib/data/discover.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { writeLabels } from "../../lib/data/write.js";
+import type { NdArray } from "../../lib/engine/native.js";
+import type { Session } from "../../lib/engine/session.js";
 import { CellsamError } from "../../lib/errors.js";
-import { evaluatePair, summarize } from "../../lib/evaluation.js";
+import { evaluateFolders } from "../../lib/evaluation/folders.js";
+import { type EvaluateModelOptions, evaluateModel, optimalThresholds } from "../../lib/evaluation/model.js";
+import { evaluatePair, summarize } from "../../lib/evaluation/pairs.js";
 import { readJson, writeJson } from "../../lib/monitor/json.js";
-import type { NdArray } from "../../lib/native.js";
-import { evaluateFolders } from "../../lib/runners/evaluate.js";
-import { type EvaluateModelOptions, evaluateModel, optimalThresholds } from "../../lib/runners/finalEvaluation.js";
-import type { Session } from "../../lib/session.js";
 import { FakeEngine } from "./runner-fake.js";
 
 /** One row of pixels per string; a digit or letter is an id, "." is background, "-" is ignored. */

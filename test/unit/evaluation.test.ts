@@ -1,7 +1,7 @@
 /** Instance metrics through the package's own border, against numbers worked out by hand. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { evaluatePair, type PairEvaluation, summarize } from "../../lib/evaluation.js";
-import type { NdArray } from "../../lib/native.js";
+import type { NdArray } from "../../lib/engine/native.js";
+import { evaluatePair, type PairEvaluation, summarize } from "../../lib/evaluation/pairs.js";
 
 /** One row of pixels per string; a digit or letter is an id, "." is background. */
 function labels(...rows: string[]): NdArray<Int32Array> {

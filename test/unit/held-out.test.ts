@@ -7,8 +7,8 @@ import { expect, test } from "vitest";
 import { predictSchema } from "../../lib/config/inference.js";
 import { discover } from "../../lib/data/discover.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
-import { type EvaluationContext, evaluateModel } from "../../lib/runners/finalEvaluation.js";
-import { openSession } from "../../lib/session.js";
+import { openSession } from "../../lib/engine/session.js";
+import { type EvaluationContext, evaluateModel } from "../../lib/evaluation/model.js";
 
 test("D28: a threshold that has more detections above it than maxCandidates holds all the same", async () => {
   const folder = await mkdtemp(join(tmpdir(), "cellsam-held-"));

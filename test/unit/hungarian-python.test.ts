@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { Random } from "../../lib/data/random.js";
-import { hungarian } from "../../lib/losses.js";
+import { hungarian } from "../../lib/engine/losses.js";
 
 const python = process.env.CELLSAM_PYTHON;
 if (!python) console.warn("SKIPPED: CELLSAM_PYTHON is not set, so SciPy does not check the assignments");

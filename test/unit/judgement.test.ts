@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { emptyPredictions, worseThanBefore } from "../../lib/runners/judgement.js";
+import { emptyPredictions, worseThanBefore } from "../../lib/evaluation/judgement.js";
 
 describe("what an evaluation warns of", () => {
   it("nothing predicted where there are cells", () => {

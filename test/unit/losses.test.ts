@@ -9,8 +9,8 @@ import {
   hungarian,
   maskLoss,
   miningWeights,
-} from "../../lib/losses.js";
-import type { NdArray } from "../../lib/native.js";
+} from "../../lib/engine/losses.js";
+import type { NdArray } from "../../lib/engine/native.js";
 
 const f64 = (values: number[], ...shape: number[]): NdArray<Float64Array> => ({
   data: Float64Array.from(values),

@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it, test } from "vitest";
+import { deviceMemory, emptyDeviceCache, engineCall, loadEngine, resetDevicePeak } from "../../lib/engine/native.js";
 import { type DeviceReading, GPUMonitor } from "../../lib/monitor/gpuMonitor.js";
 import { Log } from "../../lib/monitor/log.js";
 import { systemMemory } from "../../lib/monitor/systemMemory.js";
-import { deviceMemory, emptyDeviceCache, engineCall, loadEngine, resetDevicePeak } from "../../lib/native.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-memory-"));
 afterAll(() => rmSync(folder, { recursive: true }));

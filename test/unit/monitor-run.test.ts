@@ -6,12 +6,12 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { ExperimentConfig, type ExperimentInput } from "../../lib/config/experiment.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import type { TrainingEvent } from "../../lib/events.js";
-import { ExperimentRunner, type RunnerOptions } from "../../lib/runners/experiment.js";
 import type { Strategy } from "../../lib/strategies/strategy.js";
+import { ExperimentRunner, type RunnerOptions } from "../../lib/train/experiment.js";
 import { FakeEngine, Killed } from "./runner-fake.js";
 
 const counted = { truth: 0, predicted: 0, f1: [] as number[] };
-vi.mock("../../lib/evaluation.js", () => ({
+vi.mock("../../lib/evaluation/pairs.js", () => ({
   evaluatePair: () => ({}),
   summarize: (pairs: unknown[]) => ({ images: pairs.length, counts: { ...counted }, f1: counted.f1.shift() ?? null }),
 }));

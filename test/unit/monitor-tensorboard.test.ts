@@ -10,7 +10,7 @@ import { crc32c, maskedCrc32c } from "../../lib/monitor/crc32c.js";
 import { EventLog } from "../../lib/monitor/eventLog.js";
 import { Log } from "../../lib/monitor/log.js";
 import { EventWriter } from "../../lib/monitor/tensorboard.js";
-import { RunMonitor } from "../../lib/runners/runMonitor.js";
+import { RunMonitor } from "../../lib/train/runMonitor.js";
 
 let folder = "";
 beforeAll(async () => {

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { CellsamError } from "../../lib/errors.js";
-import { evaluateWeights } from "../../lib/runners/evaluate.js";
-import { type PredictFolderOptions, predictFolder } from "../../lib/runners/predict.js";
+import { evaluateWeights } from "../../lib/evaluation/folders.js";
+import { type PredictFolderOptions, predictFolder } from "../../lib/predict/folder.js";
 import { FakeEngine } from "./runner-fake.js";
 
 let folder: string;

@@ -13,7 +13,7 @@ import type {
   SessionOptions,
   StageOptions,
   TrainEpochOptions,
-} from "../../lib/session.js";
+} from "../../lib/engine/session.js";
 
 export class Killed extends Error {}
 

@@ -7,18 +7,18 @@ import type { ExperimentInput } from "../../lib/config/experiment.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import type { TrainingEvent } from "../../lib/events.js";
 import { readJson } from "../../lib/monitor/json.js";
-import { ExperimentRunner, type RunnerOptions } from "../../lib/runners/experiment.js";
-import { lockExperiment } from "../../lib/runners/lock.js";
-import { markOf } from "../../lib/runners/processMark.js";
 import { KFoldStrategy } from "../../lib/strategies/kFold.js";
+import { ExperimentRunner, type RunnerOptions } from "../../lib/train/experiment.js";
+import { lockExperiment } from "../../lib/train/lock.js";
+import { markOf } from "../../lib/train/processMark.js";
 import { FakeEngine } from "./runner-fake.js";
 
 // The real evaluation counts in the engine, which these tests do without: the prompt IoU is the fake model's one number.
-vi.mock("../../lib/evaluation.js", () => ({
+vi.mock("../../lib/evaluation/pairs.js", () => ({
   evaluatePair: async (truth: { shape: number[] }) => ({ f1: truth.shape[0] }),
   summarize: (pairs: unknown[]) => ({ images: pairs.length, f1: 0.5 }),
 }));
-vi.mock("../../lib/inference.js", () => ({
+vi.mock("../../lib/engine/inference.js", () => ({
   assemblePrediction: async () => ({ labels: { data: new Int32Array(64 * 64), shape: [64, 64] }, scores: new Float64Array() }),
   sweepThresholds: async () => ({ images: 1 }),
 }));

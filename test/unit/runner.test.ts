@@ -8,13 +8,13 @@ import type { ExperimentInput } from "../../lib/config/experiment.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import type { TrainingEvent } from "../../lib/events.js";
 import { readJson } from "../../lib/monitor/json.js";
-import { ExperimentRunner, type RunnerOptions } from "../../lib/runners/experiment.js";
-import { changedKeys } from "../../lib/runners/resume.js";
 import type { Strategy } from "../../lib/strategies/strategy.js";
+import { ExperimentRunner, type RunnerOptions } from "../../lib/train/experiment.js";
+import { changedKeys } from "../../lib/train/resume.js";
 import { FakeEngine, Killed } from "./runner-fake.js";
 
 // The real evaluation counts in the engine, which these tests do without.
-vi.mock("../../lib/evaluation.js", () => ({
+vi.mock("../../lib/evaluation/pairs.js", () => ({
   evaluatePair: (truth: { shape: number[] }) => ({ pixels: truth.shape[0] }),
   summarize: (pairs: unknown[]) => ({ images: pairs.length, broken: Number.NaN }),
 }));

@@ -9,7 +9,6 @@ import { ExperimentConfig, type ExperimentInput } from "../../lib/config/experim
 import { searchOptions } from "../../lib/config/search.js";
 import { createDefaultParamSpace, HyperparameterSpace, type SpaceInput } from "../../lib/config/space.js";
 import { readJson } from "../../lib/monitor/json.js";
-import { markOf } from "../../lib/runners/processMark.js";
 import { AshaPruner } from "../../lib/search/asha.js";
 import type { SearchEvent } from "../../lib/search/events.js";
 import { FoldPruner, hopeless, studentT95 } from "../../lib/search/folds.js";
@@ -19,6 +18,7 @@ import { trialMetric } from "../../lib/search/metric.js";
 import { HyperparameterOptimizer, type OptimizerOptions } from "../../lib/search/optimizer.js";
 import type { SearchResult } from "../../lib/search/results.js";
 import { gridSize, gridTrials, randomTrials } from "../../lib/search/trials.js";
+import { markOf } from "../../lib/train/processMark.js";
 
 const program = fileURLToPath(new URL("./search-trial.mjs", import.meta.url));
 const base: ExperimentInput = { imgPath: "images", maskPath: "masks", outputName: "base", seed: 5 };

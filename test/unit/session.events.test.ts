@@ -1,7 +1,8 @@
 // The event channel between a run and its `for await` reader, and the mapping of names at the border.
 import { describe, expect, test } from "vitest";
+import { fromBorder, toBorder } from "../../lib/engine/names.js";
 import { EventChannel } from "../../lib/events.js";
-import { camelCase, fromBorder, snakeCase, toBorder } from "../../lib/names.js";
+import { camelCase, snakeCase } from "../../lib/spelling.js";
 
 const step = (n: number) => ({ type: "step", n });
 const epoch = (n: number) => ({ type: "epoch", n });

@@ -1,10 +1,10 @@
 // The binding and the typed session against a fake engine: conversions, errors, cancelling, progress, end of life.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { engineCall, engineCallAsync, liveObjects, type NdArray, openNative } from "../../lib/engine/native.js";
+import { type EpochReport, openSession, type Session } from "../../lib/engine/session.js";
+import { openStoreWriter } from "../../lib/engine/storeWriter.js";
 import { CellsamError } from "../../lib/errors.js";
 import type { StepEvent } from "../../lib/events.js";
-import { engineCall, engineCallAsync, liveObjects, type NdArray, openNative } from "../../lib/native.js";
-import { type EpochReport, openSession, type Session } from "../../lib/session.js";
-import { openStoreWriter } from "../../lib/storeWriter.js";
 import { fakeEngine } from "../stress/engine.js";
 
 beforeAll(() => {

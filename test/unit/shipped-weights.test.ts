@@ -4,14 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ExperimentConfig, type ExperimentInput } from "../../lib/config/experiment.js";
-import { finetuneConfig } from "../../lib/config/finetuneKeywords.js";
 import { predictConfig } from "../../lib/config/inference.js";
 import { shippedNames, weightsFile } from "../../lib/config/shippedWeights.js";
 import { decodeImage } from "../../lib/data/decode.js";
+import { openSession } from "../../lib/engine/session.js";
 import { CellsamError } from "../../lib/errors.js";
-import { evaluateWeights } from "../../lib/runners/evaluate.js";
-import { openPredictor } from "../../lib/runners/predictor.js";
-import { openSession } from "../../lib/session.js";
+import { evaluateWeights } from "../../lib/evaluation/folders.js";
+import { openPredictor } from "../../lib/predict/predictor.js";
+import { finetuneConfig } from "../../lib/python/finetuneKeywords.js";
 import { weightsProblems } from "../../scripts/weightsCheck.mjs";
 
 const weights = "cellsam-tiny";

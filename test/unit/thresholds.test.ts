@@ -1,17 +1,11 @@
 // The search for the best detection threshold, on the candidates of a real untrained model: whatever its weights say, one pass
 // must answer what a prediction at each threshold answers.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  type ImageSweep,
-  metricsAt,
-  optimizable,
-  optimizableMetric,
-  optimizeThresholds,
-} from "../../lib/evaluation/thresholds.js";
-import { evaluatePair, type PairEvaluation, summarize } from "../../lib/evaluation.js";
-import { assemblePrediction, type Candidates, sweepThresholds } from "../../lib/inference.js";
-import type { NdArray } from "../../lib/native.js";
-import type { InferenceOptions, Session } from "../../lib/session.js";
+import { assemblePrediction, type Candidates, type ImageSweep, sweepThresholds } from "../../lib/engine/inference.js";
+import type { NdArray } from "../../lib/engine/native.js";
+import type { InferenceOptions, Session } from "../../lib/engine/session.js";
+import { evaluatePair, type PairEvaluation, summarize } from "../../lib/evaluation/pairs.js";
+import { metricsAt, optimizable, optimizableMetric, optimizeThresholds } from "../../lib/evaluation/thresholds.js";
 import { ellipses, smallSession } from "./training-tiles.js";
 
 /** Two tiles side by side. */

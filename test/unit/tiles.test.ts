@@ -7,8 +7,8 @@ import { predictOptions } from "../../lib/config/inference.js";
 import { loadDataset } from "../../lib/data/dataset.js";
 import { pairImage } from "../../lib/data/source.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
-import { imageArray, storeKey, tileStore } from "../../lib/runners/tiles.js";
-import { openStoreWriter } from "../../lib/storeWriter.js";
+import { openStoreWriter } from "../../lib/engine/storeWriter.js";
+import { storeKey, tileStore } from "../../lib/train/tiles.js";
 import { side, smallSession } from "./training-tiles.js";
 
 let folder: string;
@@ -90,7 +90,7 @@ describe("stored tiles", () => {
       await using session = await smallSession();
       const asStored = predictOptions(configOf({ normalize: false }));
       for (const [i, pair] of pairs.entries()) {
-        const raw = imageArray(await pairImage(pair, config));
+        const raw = await pairImage(pair, config);
         const stored = { data: await tilePixels(store.path, i), shape: [3, side, side] };
         const limits = { floor: 0, maxCandidates: 20, tileSize: 0, iouThreshold: -100, minArea: 1, minVisible: 0 };
         const shown = await session.candidates({ image: raw, ...predictOptions(config), ...limits });

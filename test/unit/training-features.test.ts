@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { SessionOptions } from "../../lib/session.js";
+import type { SessionOptions } from "../../lib/engine/session.js";
 import { ellipses, moved, plainSgd, smallSession, storeOf } from "./training-tiles.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-features-"));

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openStoreWriter } from "../../lib/storeWriter.js";
+import { openStoreWriter } from "../../lib/engine/storeWriter.js";
 import { ellipses, plainSgd, side, smallSession, storeOf, type Tile, train } from "./training-tiles.js";
 
 let folder = "";

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { evaluatePair } from "../../lib/evaluation.js";
+import { evaluatePair } from "../../lib/evaluation/pairs.js";
 import { ellipses, smallSession, storeOf, train } from "./training-tiles.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-learning-"));

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Session } from "../../lib/session.js";
+import type { Session } from "../../lib/engine/session.js";
 import { ellipses, smallSession, storeOf, train } from "./training-tiles.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-resume-"));

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Session, StageOptions } from "../../lib/session.js";
+import type { Session, StageOptions } from "../../lib/engine/session.js";
 import { ellipses, moved, smallSession, storeOf, train, weightsOf } from "./training-tiles.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-scope-"));

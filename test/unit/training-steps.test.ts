@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Session, SessionOptions } from "../../lib/session.js";
+import type { Session, SessionOptions } from "../../lib/engine/session.js";
 import {
   changes,
   ellipses,

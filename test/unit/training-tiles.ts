@@ -4,10 +4,10 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { NdArray } from "../../lib/engine/native.js";
+import { type ImageArray, openSession, type Session, type SessionOptions } from "../../lib/engine/session.js";
+import { openStoreWriter } from "../../lib/engine/storeWriter.js";
 import type { NoticeEvent, StepEvent } from "../../lib/events.js";
-import type { NdArray } from "../../lib/native.js";
-import { type ImageArray, openSession, type Session, type SessionOptions } from "../../lib/session.js";
-import { openStoreWriter } from "../../lib/storeWriter.js";
 
 export const side = 64;
 

@@ -9,15 +9,15 @@ import { nameProblem } from "../../lib/config/fileName.js";
 import { readConfigFile } from "../../lib/config/load.js";
 import { discover } from "../../lib/data/discover.js";
 import { writeAtomic } from "../../lib/data/write.js";
+import { predictFolder } from "../../lib/predict/folder.js";
 import { endedBy } from "../../lib/processEnd.js";
 import { replaceFile } from "../../lib/replaceFile.js";
-import { OutputTree } from "../../lib/runners/outputTree.js";
-import { predictFolder } from "../../lib/runners/predict.js";
 import { diagnose } from "../../lib/runtime/doctor.js";
 import { engineTorch } from "../../lib/runtime/engine.js";
 import { isNoPython, pythonCommands } from "../../lib/runtime/python.js";
 import { keptAs } from "../../lib/runtime/unpack.js";
 import { archiveUrl } from "../../lib/runtime/variants.js";
+import { OutputTree } from "../../lib/train/outputTree.js";
 
 const windows = process.platform === "win32";
 let folder: string;

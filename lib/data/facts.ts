@@ -1,0 +1,54 @@
+/** What a look at folders of images and masks tells, in sentences, for the head of a new configuration. */
+
+import { CellsamError } from "../errors.js";
+import { type Dataset, type DatasetConfig, loadDataset } from "./dataset.js";
+import type { Problem } from "./problem.js";
+
+export interface DataFacts {
+  facts: string[];
+  /** The masks can only be read as foreground masks. */
+  binaryMasks: boolean;
+  /** That the data have problems, where they have. */
+  problem?: string;
+}
+
+/** The data are read as a run with these settings reads them. Broken data are a fact too: nothing is thrown for them. */
+export async function dataFacts(config: DatasetConfig): Promise<DataFacts> {
+  const check = async (binaryMasks: boolean): Promise<Dataset | Problem[]> => {
+    try {
+      return await loadDataset({ ...config, binaryMasks });
+    } catch (error) {
+      if (error instanceof CellsamError && error.code === "ERR_DATASET") return error.detail.problems as Problem[];
+      throw error;
+    }
+  };
+  const asLabels = await check(config.binaryMasks ?? false);
+  if (!Array.isArray(asLabels)) return { facts: described(asLabels), binaryMasks: config.binaryMasks ?? false };
+  const asForeground = await check(true);
+  if (!Array.isArray(asForeground)) {
+    return {
+      facts: [...described(asForeground), "The masks are foreground masks: each connected region is a cell."],
+      binaryMasks: true,
+    };
+  }
+  const few = asLabels.slice(0, 3).map(({ path, message }) => `${path}: ${message}.`);
+  const count = asLabels.length === 1 ? "one problem" : `${asLabels.length} problems`;
+  const problem = `The data have ${count}; \`cellsam plan\` lists all.`;
+  return { facts: [problem, ...few], binaryMasks: false, problem: [problem, ...few].join("\n  ") };
+}
+
+function described({ pairs, trainingOnly, notes }: Dataset): string[] {
+  const cells = pairs.reduce((sum, pair) => sum + pair.cells, 0);
+  const count = (value: (pair: (typeof pairs)[number]) => string) => {
+    const counts = new Map<string, number>();
+    for (const pair of pairs) counts.set(value(pair), (counts.get(value(pair)) ?? 0) + 1);
+    return [...counts].map(([name, n]) => `${n} ${name}`).join(", ");
+  };
+  const sides = pairs.flatMap(({ height, width }) => [height, width]);
+  return [
+    `${pairs.length} images with ${cells} cells: ${count(({ channels }) => (channels === 3 ? "RGB" : "grey"))}; ${count(({ dtype }) => dtype)}.`,
+    `Sides are ${Math.min(...sides)} to ${Math.max(...sides)} pixels.`,
+    ...(trainingOnly.length > 0 ? [`${trainingOnly.length} images of additional_datasets only train.`] : []),
+    ...notes.slice(0, 5).map((note) => `${note}.`),
+  ];
+}

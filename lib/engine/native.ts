@@ -1,0 +1,203 @@
+/**
+ * The only file that touches binding.node: it finds and loads it on first use, declares its shape, and turns native errors
+ * into CellsamErrors. Importing this file loads nothing.
+ */
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { CellsamError, toCellsamError } from "../errors.js";
+import { engineTorch, resolveEngine } from "../runtime/engine.js";
+import { type Libtorch, type ResolveOptions, resolveLibtorch } from "../runtime/resolve.js";
+import { installVisualCpp, missingVisualCpp } from "../runtime/visualCpp.js";
+import { fromBorder } from "./names.js";
+
+export type NumberArray = Uint8Array | Uint16Array | Int32Array | Float32Array | Float64Array;
+
+/**
+ * A dense, row-major array of numbers, at the border in both directions. Going in, the memory is used in place: do not write
+ * to it, or transfer its buffer, before the command has answered.
+ */
+export interface NdArray<T extends NumberArray = NumberArray> {
+  data: T;
+  shape: number[];
+}
+
+export interface DriverInfo {
+  /** The highest CUDA version that the driver supports, e.g. "12.8". */
+  cuda: string;
+  /** The driver's own version, e.g. "570.124.06"; null where the system does not tell. */
+  version: string | null;
+  /** Bytes; `free` is null where the system does not tell. */
+  devices: { name: string; memory: number; free: number | null; computeCapability: string }[];
+}
+
+/** Bytes that torch holds on a device; `free` as the device reports it. */
+export interface DeviceMemory {
+  allocated: number;
+  reserved: number;
+  maxAllocated: number;
+  maxReserved: number;
+  free: number;
+  total: number;
+}
+
+/** What the binding holds at this moment, in this process. All zero when nothing is in use. */
+export interface LiveObjects {
+  sessions: number;
+  jobs: number;
+  /** Typed arrays of JavaScript that native code is using. */
+  borrowed: number;
+  /** Typed arrays over native memory that JavaScript has not let go of. */
+  lent: number;
+}
+
+export interface NativeJob<T = unknown> {
+  promise: Promise<T>;
+  cancel(): void;
+}
+
+export interface NativeSession {
+  call(command: string, args: Record<string, unknown>, onEvent?: (event: unknown) => void, cancelled?: boolean): NativeJob;
+  dispose(): Promise<void>;
+}
+
+interface BindingSession {
+  open(options: Record<string, unknown>): NativeJob<null>;
+  call(command: string, args: Record<string, unknown>, onEvent?: (event: unknown) => void, cancelled?: boolean): NativeJob;
+  dispose(): Promise<null>;
+}
+
+interface Binding {
+  loadEngine(options: { engine: string; libtorch?: string; torch?: string }): void;
+  engineCall(command: string, args: Record<string, unknown>): unknown;
+  engineCallAsync(command: string, args: Record<string, unknown>): NativeJob;
+  Session: new () => BindingSession;
+  driver(): DriverInfo | null;
+  liveObjects(): LiveObjects;
+  shutdown(): void;
+}
+
+const packageRoot = fileURLToPath(new URL("../..", import.meta.url));
+let binding: Binding | undefined;
+let engine: { path: string; libtorch: Libtorch | null } | undefined;
+
+function loadBinding(): Binding {
+  if (binding) return binding;
+  const require = createRequire(import.meta.url);
+  const find = require("node-gyp-build") as (root: string) => Binding;
+  try {
+    binding = find(packageRoot);
+  } catch (cause) {
+    // Windows says only that it, or something that it needs, was not found.
+    const missing = process.platform === "win32" ? missingVisualCpp() : [];
+    const mend =
+      missing.length > 0
+        ? `${missing.join(", ")} of the Visual C++ runtime is missing. Type: ${installVisualCpp}`
+        : "Reinstall the package, or run `npm run build` in a checkout.";
+    throw new CellsamError(
+      "ERR_NATIVE_LOAD",
+      `binding.node could not be loaded for ${process.platform}-${process.arch}: ${(cause as Error).message.trim()}. ${mend}`,
+      { cause, detail: { root: packageRoot } },
+    );
+  }
+  // process.exit() tears the process down without running the environment's own hooks: running jobs must end before.
+  process.on("exit", () => binding?.shutdown());
+  return binding;
+}
+
+/**
+ * Loads libtorch and the engine, once per process; later calls return at once. CELLSAM_ENGINE names another engine file; one
+ * without a torch version in its name, such as the fake engine of the tests, needs no libtorch.
+ */
+export function loadEngine(options: ResolveOptions = {}): { path: string; libtorch: Libtorch | null } {
+  if (engine) return engine;
+  const native = loadBinding();
+  const own = process.env.CELLSAM_ENGINE;
+  const ownTorch = own && engineTorch(own);
+  if (own && !ownTorch) {
+    guarded(() => native.loadEngine({ engine: own }));
+    engine = { path: own, libtorch: null };
+    return engine;
+  }
+  const libtorch = resolveLibtorch(options);
+  const found = own && ownTorch ? { path: own, torch: ownTorch } : resolveEngine(packageRoot, libtorch);
+  guarded(() => native.loadEngine({ engine: found.path, libtorch: libtorch.path, torch: found.torch }));
+  engine = { path: found.path, libtorch };
+  return engine;
+}
+
+/** Runs an engine command on the calling thread: for short work only. */
+export function engineCall<T = unknown>(command: string, args: Record<string, unknown> = {}): T {
+  loadEngine();
+  return guarded(() => loadBinding().engineCall(command, args) as T);
+}
+
+/** Runs an engine command on a thread of its own. */
+export async function engineCallAsync<T = unknown>(command: string, args: Record<string, unknown> = {}): Promise<T> {
+  loadEngine();
+  return (await translated(guarded(() => loadBinding().engineCallAsync(command, args))).promise) as T;
+}
+
+/** Opens a native session; session.ts has the kinds and their commands. */
+export async function openNative(options: Record<string, unknown>): Promise<NativeSession> {
+  loadEngine();
+  const session = new (loadBinding().Session)();
+  try {
+    await translated(guarded(() => session.open(options))).promise;
+  } catch (error) {
+    await session.dispose();
+    throw error;
+  }
+  return {
+    call: (command, args, onEvent, cancelled) => translated(guarded(() => session.call(command, args, onEvent, cancelled))),
+    dispose: async () => {
+      await session.dispose();
+    },
+  };
+}
+
+/** The GPU driver as libcuda tells it, without libtorch; null when there is no driver or no GPU. */
+export function driverInfo(): DriverInfo | null {
+  return guarded(() => loadBinding().driver());
+}
+
+/** null for the CPU, without a loaded engine, and until torch has used the device: asking starts nothing. */
+export function deviceMemory(device: string): DeviceMemory | null {
+  if (!seesDevice(device)) return null;
+  return fromBorder(engineCall("device.memory", { device })) as DeviceMemory | null;
+}
+
+export function resetDevicePeak(device: string): void {
+  if (seesDevice(device)) engineCall("device.reset_peak", { device });
+}
+
+/** Gives memory that torch keeps for later back to the device. */
+export function emptyDeviceCache(device: string): void {
+  if (seesDevice(device)) engineCall("device.empty_cache", { device });
+}
+
+/** Whether the loaded engine knows the device; a machine without it, or with a CPU build of libtorch, is no error here. */
+function seesDevice(device: string): boolean {
+  if (!engine?.libtorch) return false;
+  const index = Number(device.slice("cuda:".length) || 0);
+  const { devices } = engineCall<{ devices: { kind: string }[] }>("info");
+  return devices.filter(({ kind }) => kind === "cuda").length > index;
+}
+
+export function liveObjects(): LiveObjects {
+  return loadBinding().liveObjects();
+}
+
+function guarded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw toCellsamError(error);
+  }
+}
+
+function translated<T>(job: NativeJob<T>): NativeJob<T> {
+  const promise = job.promise.catch((error: unknown) => {
+    throw toCellsamError(error);
+  });
+  return { promise, cancel: () => job.cancel() };
+}

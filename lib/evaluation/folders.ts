@@ -1,0 +1,122 @@
+/** Evaluates predictions against true masks: two folders of label images, or a model with images and masks. */
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type PredictInput, predictConfig } from "../config/inference.js";
+import { datasetError } from "../data/check.js";
+import { type DatasetConfig, discoverOptions, loadDataset } from "../data/dataset.js";
+import { decodeLabels } from "../data/decode.js";
+import { discover } from "../data/discover.js";
+import { pairLabels } from "../data/source.js";
+import type { openSession } from "../engine/session.js";
+import { CellsamError } from "../errors.js";
+import type { ProgressEvent } from "../events.js";
+import { readJson } from "../monitor/json.js";
+import { openDetector, type PredictedImage } from "../predict/folder.js";
+import { ofImage } from "../predict/imageError.js";
+import { type EvaluateModelOptions, type Evaluation, evaluateModel } from "./model.js";
+import { type EvaluationOptions, evaluatePair, type PairEvaluation, type Summary, summarize } from "./pairs.js";
+
+export interface EvaluateOptions {
+  /** The true masks are foreground masks, whose connected parts are the cells. */
+  binaryMasks?: boolean;
+  onProgress?: (event: ProgressEvent) => void;
+  onWarning?: (message: string) => void;
+  signal?: AbortSignal | undefined;
+  openSession?: typeof openSession;
+}
+
+/** How the true masks are read: the settings of a training that concern masks. */
+export type TruthOptions = Pick<DatasetConfig, "annotationFormat" | "ignoreLabel" | "categories" | "maxPixels">;
+
+export interface EvaluateFoldersOptions extends EvaluateOptions, TruthOptions, Omit<EvaluationOptions, "scores"> {}
+
+export interface EvaluateWeightsOptions
+  extends EvaluateOptions,
+    Pick<EvaluateModelOptions, "optimizeThreshold" | "keepGoing"> {}
+
+export interface FolderEvaluation {
+  summary: Summary;
+  images: { image: string; metrics: PairEvaluation }[];
+}
+
+/** The scores that `predictFolder` left beside its label images, row i for the id i + 1; none where they are incomplete. */
+async function scoresOf(labels: string, stem: string): Promise<EvaluationOptions["scores"]> {
+  const file = join(dirname(labels), "scores.json");
+  if (!existsSync(file)) return undefined;
+  const rows = await readJson<PredictedImage[]>(file);
+  const own = Array.isArray(rows) ? rows.find(({ image }) => image === stem)?.instances : undefined;
+  if (!own?.every(({ id, score }, i) => id === i + 1 && Number.isFinite(score))) return undefined;
+  return { data: Float64Array.from(own, ({ score }) => score), shape: [own.length] };
+}
+
+/**
+ * Compares the label images of two folders, paired by name. With the scores.json of `predictFolder` beside the predictions there is
+ * a COCO AP too.
+ * @throws CellsamError ERR_DATASET listing every file without a partner or of another size
+ */
+export async function evaluateFolders(
+  truthPath: string,
+  predictionPath: string,
+  options: EvaluateFoldersOptions = {},
+): Promise<FolderEvaluation> {
+  const { iouThreshold = 0.5, cutoff2 = 0.1, boundaryTolerance = 2, annotationFormat } = options;
+  const { binaryMasks = false, ignoreLabel = null, categories = null, maxPixels = null } = options;
+  const reading = { binaryMasks, ignoreLabel, categories, maxPixels };
+  const found = await discover({
+    imgPath: predictionPath,
+    maskPath: truthPath,
+    ...discoverOptions({ ...(annotationFormat && { annotationFormat }) }),
+  });
+  if (found.problems.length > 0) throw datasetError(found.problems);
+  const images: FolderEvaluation["images"] = [];
+  for (const [i, pair] of found.pairs.entries()) {
+    options.signal?.throwIfAborted();
+    const { stem, image, mask } = pair;
+    const prediction = await decodeLabels(image, maxPixels === null ? {} : { maxPixels });
+    const [height = 0, width = 0] = prediction.shape;
+    const truth = await pairLabels({ ...pair, height, width }, reading);
+    if (truth.shape.join() !== prediction.shape.join()) {
+      const message = `${stem}: the true mask has ${truth.shape.join(" x ")} pixels, the prediction ${prediction.shape.join(" x ")}`;
+      throw new CellsamError("ERR_DATASET", message, { detail: { image, mask } });
+    }
+    const scores = await scoresOf(image, stem);
+    const metrics = await evaluatePair(truth, prediction, {
+      iouThreshold,
+      cutoff2,
+      boundaryTolerance,
+      ...(scores && { scores }),
+    }).catch((cause: unknown) => {
+      throw ofImage({ stem, image }, cause);
+    });
+    images.push({ image: stem, metrics });
+    options.onProgress?.({ type: "progress", task: "evaluate", done: i + 1, total: found.pairs.length });
+  }
+  return { summary: summarize(images.map(({ metrics }) => metrics)), images };
+}
+
+/**
+ * Predicts the images with a model and compares with the true masks. With `optimizeThreshold` the best detection thresholds come
+ * along, from the same pass; tune them on validation images and report on others. @throws CellsamError ERR_DATASET, ERR_CONFIG
+ */
+export async function evaluateWeights(
+  imgPath: string,
+  maskPath: string,
+  input: PredictInput,
+  options: EvaluateWeightsOptions = {},
+): Promise<Evaluation> {
+  const { binaryMasks = false, signal, onProgress = () => undefined } = options;
+  const source = predictConfig(input);
+  const { pairs } = await loadDataset({ ...source, imgPath, maskPath, binaryMasks }, { ...(signal && { signal }) });
+  const { session, config } = await openDetector(input, options);
+  try {
+    const emit = (event: { type: string }) => {
+      if (event.type === "progress") onProgress(event as ProgressEvent);
+    };
+    return await evaluateModel({ session, config: { ...config, binaryMasks, tileSize: 0 }, emit, signal }, pairs, {
+      optimizeThreshold: options.optimizeThreshold ?? false,
+      keepGoing: options.keepGoing ?? false,
+    });
+  } finally {
+    await session.dispose();
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Measures a model on whole images, through the same prediction that users call: cells found (detector and masks together) and,
+ * separately, how good the masks are when the boxes are right.
+ */
+import type { IntensityConfig } from "../config/data.js";
+import { type EvaluationConfig, type InferenceConfig, predictOptions } from "../config/inference.js";
+import type { Pair } from "../data/discover.js";
+import { pairImage, pairLabels, type SourceOptions } from "../data/source.js";
+import { assemblePrediction, type ImageSweep, type Prediction, sweepThresholds } from "../engine/inference.js";
+import type { Session } from "../engine/session.js";
+import type { TrainingEvent } from "../events.js";
+import { mean } from "../monitor/metricsTracker.js";
+import { ofImage } from "../predict/imageError.js";
+import { evaluatePair, type PairEvaluation, type Summary, summarize } from "./pairs.js";
+import { metricsAt, type OptimizableMetric, optimizeThresholds, type ThresholdMetrics } from "./thresholds.js";
+
+export type { ThresholdMetrics } from "./thresholds.js";
+
+export interface ImageEvaluation {
+  image: string;
+  metrics: PairEvaluation;
+  /** Mean IoU of the masks prompted with the true boxes; null for an image without cells. */
+  meanPromptIou: number | null;
+}
+
+/** An image that could not be measured. It is part of no number. */
+export interface EvaluationFailure {
+  image: string;
+  code: string;
+  message: string;
+}
+
+export type BestThresholds = Record<"f1" | "dice" | "ap50", ThresholdMetrics> &
+  Partial<Record<OptimizableMetric, ThresholdMetrics>>;
+
+export interface Evaluation {
+  summary: Summary & {
+    /** Over all true cells of all images. */
+    meanPromptIou: number | null;
+  };
+  images: ImageEvaluation[];
+  /** Only with `optimizeThreshold`: the detection threshold that is best for each metric on these images. */
+  best?: BestThresholds;
+  /** Only with `optimizeThreshold`: how many thresholds were compared. */
+  searchedThresholds?: number;
+  /** Only with `thresholds`: the metrics at each of them. */
+  at?: Record<string, ThresholdMetrics>;
+  /** Only with `keepGoing`. */
+  failures?: EvaluationFailure[];
+}
+
+export interface EvaluateModelOptions {
+  /** Also looks for the best detection thresholds, in the same inference pass: for f1, dice, ap50 and what the list adds. */
+  optimizeThreshold?: boolean | readonly OptimizableMetric[];
+  /** Also measures at these detection thresholds, in the same pass: thresholds tuned on validation images, on test images. */
+  thresholds?: Record<string, number>;
+  /** Detection threshold to use as it is, in place of the configured rule. */
+  bboxThreshold?: number;
+  /** An image that fails is listed in `failures` instead of ending the evaluation. */
+  keepGoing?: boolean;
+}
+
+export interface EvaluationContext {
+  session: Session;
+  config: IntensityConfig &
+    Omit<SourceOptions, "binaryMasks"> & {
+      inference: InferenceConfig;
+      evaluation?: EvaluationConfig;
+      binaryMasks: boolean;
+      /** Side of the training tiles. */
+      tileSize: number;
+    };
+  emit: (event: TrainingEvent) => void;
+  signal?: AbortSignal | undefined;
+}
+
+interface Measured {
+  image: ImageEvaluation;
+  promptIous: number[];
+  sweep: ImageSweep | null;
+}
+
+/**
+ * Predicts and measures every image of `pairs`.
+ * @throws the signal's reason when it fires; any other fault as a CellsamError that names the image, never as an empty answer
+ */
+export async function evaluateModel(
+  context: EvaluationContext,
+  pairs: readonly Pair[],
+  options: EvaluateModelOptions = {},
+): Promise<Evaluation> {
+  const { emit, signal } = context;
+  const measured: Measured[] = [];
+  const failures: EvaluationFailure[] = [];
+  for (const [i, pair] of pairs.entries()) {
+    signal?.throwIfAborted();
+    try {
+      measured.push(await measure(context, pair, options));
+    } catch (cause) {
+      signal?.throwIfAborted();
+      const error = ofImage(pair, cause);
+      if (!options.keepGoing || error.code === "ERR_DISPOSED") throw error;
+      failures.push({ image: pair.stem, code: error.code, message: error.message });
+    }
+    emit({ type: "progress", task: "evaluate", done: i + 1, total: pairs.length });
+  }
+  const images = measured.map(({ image }) => image);
+  const promptIous = measured.flatMap((one) => one.promptIous);
+  const summary = { ...summarize(images.map(({ metrics }) => metrics)), meanPromptIou: mean(promptIous) };
+  const sweeps = measured.map(({ sweep }) => sweep).filter((sweep) => sweep !== null);
+  const evaluation: Evaluation = { summary, images };
+  if (options.optimizeThreshold) {
+    const more = options.optimizeThreshold === true ? [] : options.optimizeThreshold;
+    const { best, searched } = optimizeThresholds(sweeps, [...new Set(["f1", "dice", "ap50", ...more] as const)]);
+    Object.assign(evaluation, { best, searchedThresholds: searched });
+  }
+  if (options.thresholds) {
+    const rows = metricsAt(sweeps, Object.values(options.thresholds));
+    evaluation.at = Object.fromEntries(Object.keys(options.thresholds).map((name, i) => [name, rows[i] as ThresholdMetrics]));
+  }
+  return options.keepGoing ? { ...evaluation, failures } : evaluation;
+}
+
+async function measure(context: EvaluationContext, pair: Pair, options: EvaluateModelOptions): Promise<Measured> {
+  const { session, config, signal } = context;
+  const { bboxThreshold, optimizeThreshold = false, thresholds } = options;
+  const fixed = bboxThreshold === undefined ? {} : { bboxThreshold, adaptiveThreshold: false };
+  const inference = { ...predictOptions(config, config.tileSize), ...fixed };
+  const { thresholdFloor = 0.01, maxCandidates = 1000, ...measures } = config.evaluation ?? {};
+  const image = await pairImage(pair, config);
+  const labels = await pairLabels(pair, config);
+  let prediction: Prediction;
+  let sweep: ImageSweep | null = null;
+  if (optimizeThreshold !== false || thresholds) {
+    const given = Object.values(thresholds ?? {});
+    // Given thresholds need every detection above them, however many an image has; a search may start at the best ones.
+    const limits = optimizeThreshold
+      ? { floor: Math.min(thresholdFloor, ...given), maxCandidates }
+      : { floor: Math.min(1, ...given), maxCandidates: Number.MAX_SAFE_INTEGER };
+    const candidates = await session.candidates({ image, ...inference, ...limits, signal });
+    prediction = await assemblePrediction(candidates, inference);
+    sweep = await sweepThresholds(candidates, labels, inference);
+  } else {
+    prediction = await session.predict({ image, ...inference, signal });
+  }
+  const prompted = await session.promptIou({ image, labels, ...inference, signal });
+  const promptIous = [...prompted.ious.data];
+  const metrics = await evaluatePair(labels, prediction.labels, { ...measures, scores: prediction.scores });
+  return { image: { image: pair.stem, metrics, meanPromptIou: mean(promptIous) }, promptIous, sweep };
+}
+
+/** optimal_thresholds.json: by metric the best threshold, its score, and how many thresholds were compared. */
+export function optimalThresholds({ best, searchedThresholds = 0 }: Pick<Evaluation, "best" | "searchedThresholds">) {
+  const rows = Object.entries(best ?? {}) as [OptimizableMetric, ThresholdMetrics][];
+  return Object.fromEntries(
+    rows.map(([metric, row]) => [
+      metric,
+      {
+        threshold: row.threshold,
+        score: row[metric],
+        searchHistory: searchedThresholds,
+        metrics: row,
+        settings: { bboxThreshold: row.threshold, adaptiveThreshold: false },
+      },
+    ]),
+  );
+}

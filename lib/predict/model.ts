@@ -1,0 +1,38 @@
+/** Opens the configured network and loads its weights, for training and prediction alike. */
+import type { PredictConfig } from "../config/inference.js";
+import type { modelFields } from "../config/model.js";
+import { weightsFile } from "../config/shippedWeights.js";
+import type { Device, LoadReport, openSession, Session } from "../engine/session.js";
+import { CellsamError } from "../errors.js";
+
+export interface OpenModelOptions {
+  device: Device;
+  open: typeof openSession;
+  /** Hears whatever the model did not get from the weights. */
+  warn: (message: string) => void;
+}
+
+/** `report` is null where no weights are configured. @throws CellsamError ERR_CHECKPOINT_... for weights that do not fit */
+export async function openModel(
+  config: Pick<PredictConfig, keyof ReturnType<typeof modelFields>>,
+  { device, open, warn }: OpenModelOptions,
+): Promise<{ session: Session; report: LoadReport | null }> {
+  const { size, sizeOverrides, generation, precision, seed, threads, deterministic, weights } = config;
+  const session = await open({ size, overrides: sizeOverrides, generation, device, precision, seed, threads, deterministic });
+  if (!weights) {
+    if (size !== "tiny")
+      warn(`no weights are given, so ${size} starts from random numbers; set weights to a CellSAM or SAM file`);
+    return { session, report: null };
+  }
+  try {
+    const report = await session.load(weightsFile(weights));
+    for (const warning of report.warnings) warn(`weights ${weights}: ${warning}`);
+    return { session, report };
+  } catch (error) {
+    await session.dispose();
+    if (!(error instanceof CellsamError) || error.code !== "ERR_CHECKPOINT_MISMATCH") throw error;
+    // A file of weights does not tell its size; an experiment's configuration does.
+    const advice = `This was size ${size}, generation ${generation}; for weights of a run, take what its experiment_config.json says.`;
+    throw new CellsamError(error.code, `${weights}: ${error.message}. ${advice}`, { detail: error.detail, cause: error });
+  }
+}

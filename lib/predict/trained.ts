@@ -1,0 +1,23 @@
+/** The settings with which a finished experiment's model is to be used: the ones it was trained with. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { ExperimentConfig } from "../config/experiment.js";
+import { type PredictInput, predictSchema } from "../config/inference.js";
+import { CellsamError } from "../errors.js";
+import { readJson } from "../monitor/json.js";
+import { fromSnake } from "../spelling.js";
+
+/** @throws CellsamError ERR_CONFIG when the folder holds no experiment with a model */
+export async function trainedConfig(folder: string, fold = 1): Promise<PredictInput> {
+  const file = join(folder, "experiment_config.json");
+  const models = join(folder, "models", `fold_${fold}`);
+  const weights = [2, 1].map((stage) => join(models, `best_model_s${stage}.pth`)).find((path) => existsSync(path));
+  if (!existsSync(file) || !weights) {
+    throw new CellsamError("ERR_CONFIG", `${folder} is not an experiment with a trained model`, { detail: { folder } });
+  }
+  const trained = fromSnake(await readJson(file)) as ExperimentConfig;
+  const config = Object.fromEntries(
+    Object.keys(predictSchema().shape).map((key) => [key, trained[key as keyof ExperimentConfig]]),
+  ) as PredictInput;
+  return { ...config, weights, inference: { ...trained.inference, tileSize: trained.inference.tileSize ?? trained.tileSize } };
+}

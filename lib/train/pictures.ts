@@ -1,0 +1,52 @@
+/** Pictures of a finished fold: the validation images that the model did best and worst, for a look at what it does. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { predictOptions } from "../config/inference.js";
+import type { Pair } from "../data/discover.js";
+import { pairImage, pairLabels } from "../data/source.js";
+import type { EvaluationContext, ImageEvaluation } from "../evaluation/model.js";
+import { writeOverlay } from "../report/overlay.js";
+
+/** Images drawn from each end of the ranking. */
+const perEnd = 2;
+
+/**
+ * Writes best_1_NAME.png, best_2_..., worst_1_... into `folder`, ranked by AP at IoU 0.5; predicts those images again. A picture that
+ * cannot be drawn, for want of memory or disk space, is a warning.
+ */
+export async function drawExtremes(
+  context: EvaluationContext & { warn: (message: string) => void },
+  pairs: readonly Pair[],
+  evaluations: readonly ImageEvaluation[],
+  folder: string,
+): Promise<void> {
+  const { session, config, signal, warn } = context;
+  const ranked = [...evaluations].sort((a, b) => b.metrics.ap50 - a.metrics.ap50);
+  const best = ranked.slice(0, Math.min(perEnd, Math.ceil(ranked.length / 2)));
+  const worst = ranked.slice(Math.max(best.length, ranked.length - perEnd)).reverse();
+  const chosen = [
+    ...best.map(({ image }, i) => ({ stem: image, name: `best_${i + 1}_${image}.png` })),
+    ...worst.map(({ image }, i) => ({ stem: image, name: `worst_${i + 1}_${image}.png` })),
+  ];
+  const draw = async (pair: Pair, path: string) => {
+    const image = await pairImage(pair, config);
+    const truth = await pairLabels(pair, config);
+    const { labels } = await session.predict({
+      image,
+      ...predictOptions(config, config.tileSize),
+      signal,
+    });
+    const [height = 0, width = 0] = labels.shape;
+    await writeOverlay(path, image, truth, { data: labels.data, shape: [height, width] });
+  };
+  await mkdir(folder, { recursive: true });
+  for (const { stem, name } of chosen) {
+    const pair = pairs.find((candidate) => candidate.stem === stem) as Pair;
+    await draw(pair, join(folder, name)).catch((error: Error) => {
+      signal?.throwIfAborted();
+      // Without a code it is no fault of the machine or the data but of this program.
+      if (!("code" in error)) throw error;
+      warn(`${name} was not drawn: ${error.message}`);
+    });
+  }
+}

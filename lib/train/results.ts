@@ -1,0 +1,122 @@
+/** What a run answers, and the result files. Keys are camelCase in memory and snake_case on disk, as Python's readers expect. */
+
+import type { Evaluation, ThresholdMetrics } from "../evaluation/model.js";
+import { writeJson } from "../monitor/json.js";
+import { toSnake } from "../spelling.js";
+import { type Comparison, comparePaired } from "../stats/compare.js";
+import { aggregateMetrics, foldMetrics, type Numbers, numbersOf } from "../stats/folds.js";
+import type { OutputTree } from "./outputTree.js";
+
+export type History = Record<string, (number | null)[]>;
+
+export interface StageResult {
+  /** Counted from 1, as is finalEpoch; null without validation, where the last weights are the model. */
+  bestEpoch: number | null;
+  bestLoss: number | null;
+  finalEpoch: number;
+  /** Validation loss of the last epoch. */
+  finalLoss: number | null;
+  stoppedEarly: boolean;
+  trainHistory: History;
+  /** Empty without validation. */
+  valHistory: History;
+}
+
+/** The held-out images, with the detection thresholds that were tuned without them. */
+export interface TestResult {
+  images: number;
+  /** With the configured detection threshold. */
+  summary: Evaluation["summary"];
+  bestF1: ThresholdMetrics | null;
+  bestDice: ThresholdMetrics | null;
+  bestAp50: ThresholdMetrics | null;
+}
+
+export interface FoldResult {
+  /** Counted from 1. */
+  fold: number;
+  strategy: string;
+  stage1: StageResult | null;
+  stage2: StageResult | null;
+  totalEpochs: number;
+  /** null for a fold that failed. */
+  finalModelPath: string | null;
+  device: string;
+  trainImages: number;
+  valImages: number;
+  testImages: number;
+  /** "training" where nothing validates: such numbers flatter the model (resubstitution), and only a test says what it is worth. */
+  evaluatedOn: "validation" | "training";
+  /** Of the fold's model on those images; null for a fold that failed. */
+  evaluation: Evaluation["summary"] | null;
+  /** Metrics at the detection threshold that gives the highest F1, Dice or AP at IoU 0.5 on those images. */
+  bestF1: ThresholdMetrics | null;
+  bestDice: ThresholdMetrics | null;
+  bestAp50: ThresholdMetrics | null;
+  /** The same images before the training, with `preeval`. */
+  preeval: Evaluation["summary"] | null;
+  test: TestResult | null;
+  /** Why the fold failed. */
+  error: { code: string; message: string } | null;
+}
+
+/** The result of a fold that failed. */
+export function failedResult(
+  facts: Pick<FoldResult, "fold" | "strategy" | "device" | "trainImages" | "valImages" | "testImages" | "error">,
+): FoldResult {
+  const nothing = { evaluation: null, bestF1: null, bestDice: null, bestAp50: null, preeval: null, test: null };
+  const untrained = { stage1: null, stage2: null, totalEpochs: 0, finalModelPath: null };
+  return { ...facts, ...untrained, evaluatedOn: facts.valImages > 0 ? "validation" : "training", ...nothing };
+}
+
+/** Statistics over the folds that succeeded, and the comparison with the model before its training. */
+export function aggregateFolds(results: readonly FoldResult[]) {
+  const good = results.filter(({ error }) => error === null);
+  const on = good[0]?.evaluatedOn ?? "validation";
+  const groups: Record<string, (result: FoldResult) => object | null | undefined> = {
+    [on]: (result) => result.evaluation,
+    bestF1: (result) => result.bestF1,
+    bestDice: (result) => result.bestDice,
+    bestAp50: (result) => result.bestAp50,
+    preeval: (result) => result.preeval,
+    test: (result) => result.test?.summary,
+    testBestF1: (result) => result.test?.bestF1,
+    testBestDice: (result) => result.test?.bestDice,
+    testBestAp50: (result) => result.test?.bestAp50,
+  };
+  const present = Object.entries(groups).filter(([, pick]) => good.some((result) => pick(result)));
+  return {
+    numFolds: results.length,
+    foldIndices: good.map(({ fold }) => fold),
+    failedFolds: results.filter(({ error }) => error !== null).map(({ fold }) => fold),
+    evaluatedOn: on,
+    ...(on === "training" && { note: "measured on the training images (resubstitution): too good to be true of new images" }),
+    stdDdof: 1,
+    aggregatedMetrics: Object.fromEntries(
+      present.map(([group, pick]) => [group, aggregateMetrics(good.map((result) => numbersOf(pick(result))))]),
+    ),
+    significance: significance(good),
+    individualFoldResults: results.map((result) => ({ fold: result.fold, results: result })),
+  };
+}
+
+/** The trained models against the one that they started from, on the same validation images; null without `preeval`. */
+function significance(good: readonly FoldResult[]): (Comparison & { baseline: "preeval" }) | null {
+  const both = good.filter(({ preeval, evaluatedOn }) => preeval && evaluatedOn === "validation");
+  if (both.length === 0) return null;
+  const ratios = both.map(({ valImages, trainImages }) => valImages / trainImages);
+  const valOverTrain = ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
+  const before = both.map(({ preeval }) => numbersOf(preeval));
+  const after = both.map(({ evaluation }) => numbersOf(evaluation));
+  return { baseline: "preeval", ...comparePaired(before, after, { unit: "fold", valOverTrain }) };
+}
+
+/** The flat numbers of a fold, as its event tells them. */
+export function flatMetrics(result: FoldResult): Numbers {
+  return toSnake(foldMetrics(result)) as Numbers;
+}
+
+export async function writeResults(tree: OutputTree, results: readonly FoldResult[]): Promise<void> {
+  await writeJson(tree.individualResults, toSnake(results));
+  await writeJson(tree.aggregatedResults, toSnake(aggregateFolds(results)));
+}

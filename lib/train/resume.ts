@@ -1,0 +1,163 @@
+/**
+ * What a run must remember to go on after it was stopped or killed, and the order of writes that keeps it consistent.
+ *
+ * The session's state and the best weights lie in files with versioned names; run.json, replaced by a rename, names those that
+ * belong together and is written after them. Only then are older files removed. A kill between any two writes therefore
+ * leaves a run.json whose files all exist.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { ExperimentConfig } from "../config/experiment.js";
+import type { StageNumber } from "../config/stageOptions.js";
+import type { DuplicatePair } from "../data/duplicates.js";
+import type { Splits } from "../data/split.js";
+import type { Device } from "../engine/session.js";
+import { CellsamError } from "../errors.js";
+import type { Evaluation } from "../evaluation/model.js";
+import type { BestCheckpoint } from "../monitor/checkpointManager.js";
+import type { EarlyStoppingState } from "../monitor/earlyStopping.js";
+import { readJson, writeJson } from "../monitor/json.js";
+import type { MetricsFile } from "../monitor/metricsTracker.js";
+import type { FoldResult, StageResult } from "./results.js";
+
+/** A place within a stage. */
+export interface StageProgress {
+  stage: StageNumber;
+  /** Epochs of the stage that are finished, validation included. */
+  epoch: number;
+  /** Batches of the next epoch that are done. */
+  step: number;
+  /** The session's state in the resume folder; null before the first one. */
+  stateFile: string | null;
+  best: BestCheckpoint | null;
+  earlyStopping: EarlyStoppingState;
+  metrics: MetricsFile;
+}
+
+/** What a run depends on beside its configuration. */
+export interface RunInputs {
+  /** Identifies the data: content of all files and how they were cut into tiles. */
+  storeKey: string;
+  /** SHA-256 of the weights that the training starts from; null without. */
+  weightsHash: string | null;
+  /** The one in use, also where the configuration says "auto". */
+  device: Device;
+  /** One training each. */
+  splits: Splits[];
+}
+
+export interface RunState extends RunInputs {
+  format: 3;
+  package: string;
+  created: string;
+  status: "running" | "finished";
+  config: ExperimentConfig;
+  /** Counted from 1. */
+  fold: number;
+  /** The stage that is under way; null between stages. */
+  progress: StageProgress | null;
+  /** Finished stages of this fold, by number. */
+  stages: Partial<Record<StageNumber, StageResult>>;
+  /** Of the start model on this fold's validation images. */
+  preeval: Evaluation["summary"] | null;
+  /** Images that show the same. */
+  duplicates: DuplicatePair[];
+  /** Finished folds, and those that failed. */
+  results: FoldResult[];
+}
+
+export function newRunState(
+  config: ExperimentConfig,
+  version: string,
+  inputs: RunInputs,
+  duplicates: DuplicatePair[] = [],
+): RunState {
+  return {
+    format: 3,
+    package: version,
+    created: new Date().toISOString(),
+    status: "running",
+    config,
+    ...inputs,
+    fold: 1,
+    progress: null,
+    stages: {},
+    preeval: null,
+    duplicates,
+    results: [],
+  };
+}
+
+/** Settings that change neither the result nor its meaning. */
+const harmless = new Set(["debug", "saveEvery", "outputDir", "featureCache", "featureCacheGb", "featureCacheMemoryGb"]);
+
+/** Dotted names of the settings in which two configurations differ. */
+export function changedKeys(before: unknown, after: unknown, prefix = ""): string[] {
+  const isGroup = (value: unknown): value is Record<string, unknown> =>
+    typeof value === "object" && value !== null && !Array.isArray(value);
+  if (!isGroup(before) || !isGroup(after)) return JSON.stringify(before) === JSON.stringify(after) ? [] : [prefix];
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+  return keys
+    .filter((key) => prefix !== "" || !harmless.has(key))
+    .flatMap((key) => changedKeys(before[key], after[key], prefix ? `${prefix}.${key}` : key));
+}
+
+/**
+ * Reads run.json and checks that it belongs to this configuration and package.
+ * @throws CellsamError ERR_RESUME naming the changed keys, or what is missing
+ */
+export async function readRunState(
+  path: string,
+  resumeDir: string,
+  config: ExperimentConfig,
+  version: string,
+): Promise<RunState> {
+  const state = await readJson<RunState>(path);
+  const refuse = (message: string, detail: Record<string, unknown> = {}) =>
+    new CellsamError("ERR_RESUME", `cannot resume from ${path}: ${message}`, { detail: { path, ...detail } });
+  if (state.format !== 3) throw refuse(`its format ${String(state.format)} is not known to this version`);
+  if (state.package !== version)
+    throw refuse(`it was written by version ${state.package}, this is ${version}; install that version to go on`);
+  // A trip through JSON drops the undefined values that a fresh configuration may hold.
+  const keys = changedKeys(state.config, JSON.parse(JSON.stringify(config)));
+  if (keys.length > 0) {
+    throw refuse(
+      `the configuration has changed since: ${keys.join(", ")}. Restore these settings, or start anew with --overwrite`,
+      { keys },
+    );
+  }
+  for (const file of [state.progress?.stateFile, state.progress?.best?.file]) {
+    if (file && !existsSync(join(resumeDir, file))) throw refuse(`its file ${file} is missing`);
+  }
+  return state;
+}
+
+const changes: { [Input in keyof RunInputs]: (before: RunInputs[Input], now: RunInputs[Input]) => string } = {
+  storeKey: () => "images or masks have changed",
+  weightsHash: () => "the weights file has another content",
+  device: (before, now) => `device: it ran on ${before}, now it would on ${now}`,
+  splits: () => "splits.json has changed",
+};
+
+/**
+ * Compares what the run depends on with what is there now.
+ * @throws CellsamError ERR_RESUME naming everything that has changed
+ */
+export function checkInputs(state: RunInputs, now: Partial<RunInputs>): void {
+  const inputs = (Object.keys(now) as (keyof RunInputs)[]).filter(
+    (input) => JSON.stringify(state[input]) !== JSON.stringify(now[input]),
+  );
+  if (inputs.length === 0) return;
+  const told = inputs.map((input) => changes[input](state[input] as never, now[input] as never));
+  const message = `cannot resume, since the run was stopped: ${told.join("; ")}. Restore it, or start anew with --overwrite`;
+  throw new CellsamError("ERR_RESUME", message, { detail: { inputs } });
+}
+
+export function writeRunState(path: string, state: RunState): Promise<void> {
+  return writeJson(path, state);
+}
+
+/** Makes `fold` the one that is under way, at its beginning. */
+export function beginFold(state: RunState, fold: number): void {
+  Object.assign(state, { fold, progress: null, stages: {}, preeval: null });
+}
