@@ -2,6 +2,8 @@
  * The losses that the trainer uses, their gradients, hard example mining and the assignment solver, on plain typed arrays: to
  * check a number, to plot a loss, or to train with a loop of your own. The work is done by the engine, in the dtype given.
  */
+import { type MaskLossName, type MaskLossSettings, maskLosses } from "../settings/losses/table.js";
+import { snakeCase } from "../spelling.js";
 import { engineCall, type NdArray } from "./native.js";
 
 export type FloatArray = Float32Array | Float64Array;
@@ -40,7 +42,7 @@ export interface LossValue {
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ or an option is out of range.
  */
 export function focalLoss(logits: Masks, target: MaskTargets, options: FocalOptions = {}): LossValue {
-  return engineCall("loss.focal", { logits, target, ...options });
+  return singleLoss("focal", logits, target, options);
 }
 
 /**
@@ -48,7 +50,7 @@ export function focalLoss(logits: Masks, target: MaskTargets, options: FocalOpti
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ or an option is out of range.
  */
 export function diceLoss(logits: Masks, target: MaskTargets, options: DiceOptions = {}): LossValue {
-  return engineCall("loss.dice", { logits, target, ...options });
+  return singleLoss("dice", logits, target, options);
 }
 
 /**
@@ -57,54 +59,43 @@ export function diceLoss(logits: Masks, target: MaskTargets, options: DiceOption
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ.
  */
 export function boundaryLoss(logits: Masks, target: MaskTargets, options: IgnoredPixels = {}): LossValue {
-  return engineCall("loss.boundary", { logits, target, ...options });
+  return singleLoss("boundary", logits, target, options);
 }
 
-export interface MaskLossOptions extends IgnoredPixels {
-  /** Default 1; a term of weight 0 is not computed. */
-  focalWeight?: number;
-  /** Default 0.25. */
-  focalAlpha?: number;
-  /** Default 2. */
-  focalGamma?: number;
-  /** Default 1. */
-  diceWeight?: number;
-  /** Default 1. */
-  diceSmooth?: number;
-  /** Default 1. */
-  boundaryWeight?: number;
-  /** Default true; false drops the boundary term whatever its weight. */
-  useBoundary?: boolean;
+/** One loss without its weight. Its settings are named without the loss: `alpha` for `focalAlpha`. */
+function singleLoss(name: MaskLossName, logits: Masks, target: MaskTargets, options: IgnoredPixels): LossValue {
+  const { ignored, ...own } = options;
+  const named = Object.entries(own).map(([option, value]) => [`${name}_${snakeCase(option)}`, value]);
+  return engineCall(`loss.${name}`, { logits, target, ignored, ...Object.fromEntries(named) });
 }
 
-export interface MaskLossValue {
-  /** Weighted, one value per mask, [N]. */
-  focal: NdArray<Float64Array>;
-  dice: NdArray<Float64Array>;
-  boundary: NdArray<Float64Array>;
-  /** The sum of the three. */
+type OwnSettings = Omit<MaskLossSettings, `${MaskLossName}LossWeight`>;
+
+/**
+ * The weight of each loss, such as `focalWeight` (one of weight 0 is not computed), and the settings of the losses, such as `focalGamma`,
+ * `focalAlpha` and `diceSmooth`; ranges and defaults are those of stage 2. `useBoundary`: false leaves the boundary loss out, whatever its weight.
+ */
+export type MaskLossOptions = IgnoredPixels & { useBoundary?: boolean } & { [Name in `${MaskLossName}Weight`]?: number } & {
+  [Name in keyof OwnSettings]?: number;
+};
+
+/** The weighted losses by name, [N] with one value per mask, and: */
+export type MaskLossValue = Record<MaskLossName, NdArray<Float64Array>> & {
+  /** The sum of the losses, [N]. */
   total: NdArray<Float64Array>;
   /** Gradient of the sum of the totals, shape and dtype of the logits. */
   gradient: NdArray<FloatArray>;
-}
+};
 
 /**
- * The stage-2 loss per mask: focalWeight·focal + diceWeight·dice + boundaryWeight·boundary.
- * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ or an option is out of range.
+ * The stage-2 loss per mask, weighted: focalWeight·focal + diceWeight·dice + boundaryWeight·boundary + ... over all losses of the masks.
+ * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ, or an option is unknown or out of range.
  */
 export function maskLoss(logits: Masks, target: MaskTargets, options: MaskLossOptions = {}): MaskLossValue {
-  return engineCall("loss.mask", {
-    logits,
-    target,
-    focal_weight: options.focalWeight,
-    focal_alpha: options.focalAlpha,
-    focal_gamma: options.focalGamma,
-    dice_weight: options.diceWeight,
-    dice_smooth: options.diceSmooth,
-    boundary_weight: options.boundaryWeight,
-    use_boundary: options.useBoundary,
-    ignored: options.ignored,
-  });
+  const { ignored, useBoundary, ...others } = options;
+  const weights = new Map(maskLosses.map(({ name }) => [`${name}Weight`, `${name}_loss_weight`]));
+  const named = Object.entries(others).map(([option, value]) => [weights.get(option) ?? snakeCase(option), value]);
+  return engineCall("loss.mask", { logits, target, ignored, use_boundary_loss: useBoundary, ...Object.fromEntries(named) });
 }
 
 /** The true cells of one image. */
@@ -175,14 +166,14 @@ export function detectionLoss(
     logits,
     boxes,
     targets,
-    ce_weight: options.ceWeight,
-    bbox_weight: options.bboxWeight,
-    giou_weight: options.giouWeight,
+    ce_loss_weight: options.ceWeight,
+    bbox_loss_weight: options.bboxWeight,
+    giou_loss_weight: options.giouWeight,
     focal_alpha: options.focalAlpha,
     aux_loss: options.auxLoss,
-    cost_class: options.costClass,
-    cost_bbox: options.costBbox,
-    cost_giou: options.costGiou,
+    set_cost_class: options.costClass,
+    set_cost_bbox: options.costBbox,
+    set_cost_giou: options.costGiou,
   });
   return {
     total: found.total,
@@ -224,11 +215,11 @@ export interface MiningWeights {
 export function miningWeights(totals: NdArray<FloatArray>, options: MiningOptions = {}): MiningWeights {
   return engineCall("mining.weights", {
     totals,
-    weighted: options.weighted,
-    fraction: options.fraction,
-    hard_weight: options.hardWeight,
-    hard_weight_min: options.hardWeightMin,
-    hard_weight_max: options.hardWeightMax,
+    online_hard_negative_mining_weighted: options.weighted,
+    ohem_fraction: options.fraction,
+    ohem_hard_weight: options.hardWeight,
+    ohem_hard_weight_min: options.hardWeightMin,
+    ohem_hard_weight_max: options.hardWeightMax,
   });
 }
 

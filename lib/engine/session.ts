@@ -4,6 +4,8 @@
  */
 
 import type { NoticeEvent, StepEvent } from "../events.js";
+import type { DetectorLossName } from "../settings/losses/detector.js";
+import type { MaskLossName } from "../settings/losses/table.js";
 import { CommandSession } from "./commandSession.js";
 import type { Candidates, Prediction } from "./inference.js";
 import { toBorder } from "./names.js";
@@ -63,20 +65,11 @@ export interface StageOptions {
 }
 
 /** Weights of the losses of a stage, by the names of its settings; absent ones stay as they are. */
-export type LossWeights = Partial<
-  Record<
-    | "ceLossWeight"
-    | "bboxLossWeight"
-    | "giouLossWeight"
-    | "focalLossWeight"
-    | "diceLossWeight"
-    | "boundaryLossWeight"
-    | "iouLossWeight",
-    number
-  >
->;
+export type LossWeights = Partial<Record<`${DetectorLossName | MaskLossName | "iou"}LossWeight`, number>>;
 
 export interface StageReport {
+  /** Names of all options that the stage takes, in the engine's spelling. */
+  options: string[];
   trainable: string[];
   parameters: number;
   groups: { name: string; lr: number; parameters: number }[];
