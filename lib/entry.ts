@@ -1,8 +1,8 @@
 /**
- * What `import "cellsam-train"` runs: the names of index.ts, whose types it has. Everything that answers a promise is loaded by its first
- * call, and most programs call little of it. What answers at once is here from the start, and keeps its own dependencies for later.
+ * What `import "cellsam-train"` runs: the names of index.ts, whose types it has (test/unit/start.test.ts compares them). A function that
+ * returns a promise is loaded by its first call, since most programs call few of them. Everything else is loaded at once, and loads its
+ * own packages later (lazily.ts).
  */
-import type * as index from "./index.js";
 
 export { ExperimentConfig } from "./config/experiment.js";
 export { createDefaultParamSpace, HyperparameterSpace } from "./config/space.js";
@@ -26,7 +26,7 @@ export { TrainValSplitStrategy } from "./strategies/trainValSplit.js";
 export { ExperimentRunner } from "./train/experiment.js";
 export { train } from "./train/train.js";
 
-/** The function that `load` answers, loaded by the first call. */
+/** A function like the one that `load` resolves to; its first call loads it. */
 function later<F extends (...args: never[]) => Promise<unknown>>(load: () => Promise<F>): F {
   return (async (...args: Parameters<F>) => (await load())(...args)) as unknown as F;
 }
@@ -40,13 +40,9 @@ export const writeSearchReport = later(async () => (await import("./report/searc
 export const evaluateFolders = later(async () => (await import("./evaluation/folders.js")).evaluateFolders);
 export const evaluateWeights = later(async () => (await import("./evaluation/folders.js")).evaluateWeights);
 export const finetune = later(async () => (await import("./python/finetune.js")).finetune);
-export const planExperiment = later(async () => (await import("./plan/plan.js")).planExperiment);
+export const planExperiment = later(async () => (await import("./plan/experiment.js")).planExperiment);
 export const predictFolder = later(async () => (await import("./predict/folder.js")).predictFolder);
 export const openPredictor = later(async () => (await import("./predict/predictor.js")).openPredictor);
 export const openSession = later(async () => (await import("./engine/session.js")).openSession);
 export const compareExperiments = later(async () => (await import("./stats/experiments.js")).compareExperiments);
 export const openStoreWriter = later(async () => (await import("./engine/storeWriter.js")).openStoreWriter);
-
-/** Does not compile when a name of index.ts is missing above, or is something else. Of EventChannel index.ts exports the type alone. */
-type Same<Here extends Omit<typeof index, "EventChannel">> = Here;
-export type Entry = Same<typeof import("./entry.js")>;

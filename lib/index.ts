@@ -89,7 +89,8 @@ export {
   type SystemMemoryInfo,
 } from "./monitor/gpuMonitor.js";
 export { MetricsTracker, type MetricsTrackerOptions } from "./monitor/metricsTracker.js";
-export { type Plan, type PlanOptions, planExperiment } from "./plan/plan.js";
+export { type PlanOptions, planExperiment } from "./plan/experiment.js";
+export type { Plan } from "./plan/plan.js";
 export { type LabelFormat, type PredictedImage, type PredictFolderOptions, predictFolder } from "./predict/folder.js";
 export { openPredictor, type Predictor, type PredictorOptions, type PredictorSource } from "./predict/predictor.js";
 export { finetune } from "./python/finetune.js";
@@ -108,6 +109,7 @@ export { type KFoldOptions, KFoldStrategy } from "./strategies/kFold.js";
 export { LeaveOneGroupOutStrategy } from "./strategies/leaveOneGroupOut.js";
 export type { DrawnOptions, Splits, Strategy } from "./strategies/strategy.js";
 export { type TrainValSplitOptions, TrainValSplitStrategy } from "./strategies/trainValSplit.js";
-export { ExperimentRunner, type RunnerOptions } from "./train/experiment.js";
+export { ExperimentRunner } from "./train/experiment.js";
+export type { RunnerOptions } from "./train/options.js";
 export type { FoldResult, StageResult } from "./train/results.js";
 export { type Training, train } from "./train/train.js";

@@ -1,11 +1,12 @@
 /**
- * `npm run check`: the rules of the house that no compiler knows. Includes and imports follow the arrows of the design, files
- * stay small, binding.node and the engine know nothing of each other's libraries, binaries remember no build machine.
+ * `npm run check`: the rules of the house that no compiler knows. Includes and imports follow the arrows of the design and never
+ * lead back to where they began, files stay small, binding.node and the engine know nothing of each other's libraries, binaries remember no build machine.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cycleProblems } from "./cycles.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const problems = [];
@@ -69,6 +70,7 @@ for (const file of files) {
   if (/^native\/.*\.(cc|h|cu)$/.test(file)) checkNative(file);
   if (/^lib\/.*\.ts$/.test(file)) checkLib(file);
 }
+problems.push(...cycleProblems(root, files));
 checkBinaries();
 checkRelease();
 

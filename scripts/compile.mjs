@@ -1,7 +1,8 @@
 /**
- * `npm run compile`: TypeScript into dist/, and then what `import "cellsam-train"` loads at once into one file. To open a module costs Node a
- * third of a millisecond and each import in it a tenth, more than their content does. Of those modules re-exports stay behind, so that whoever
- * names one of them, like all that is loaded later, gets the same classes. What tsc alone writes works too, and starts more slowly.
+ * `npm run compile`: TypeScript into dist/, and then the modules that `import "cellsam-train"` loads at once into one file, dist/core.js. Each of
+ * those modules is then replaced by re-exports from core.js, so that what is loaded later gets the same classes. What tsc alone writes works
+ * too, and starts more slowly: opening a module costs Node 20 half a millisecond. `import` takes 12 ms as it is here, 36 ms without the join
+ * (62 modules), and 70 ms if nothing were put off (index.js in place of entry.js); medians of 21 on 2 cores, where Node alone starts in 60 ms.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";

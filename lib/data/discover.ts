@@ -5,6 +5,7 @@ import { basename, extname, join, relative, resolve } from "node:path";
 import type { CellsamError } from "../errors.js";
 import { listCocoImages } from "./decode.js";
 import type { Annotation } from "./image.js";
+import { compareBytes } from "./order.js";
 import type { Problem } from "./problem.js";
 import { EXTENSIONS } from "./reader.js";
 
@@ -98,8 +99,8 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
   }
   for (const [stem, rest] of masksByStem)
     report(out, "ERR_NO_IMAGE", rest, `has no image named ${stem}`, "add the image, or take the mask away");
-  out.pairs.sort((a, b) => Buffer.compare(Buffer.from(a.stem), Buffer.from(b.stem)));
-  out.problems.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
+  out.pairs.sort((a, b) => compareBytes(a.stem, b.stem));
+  out.problems.sort((a, b) => compareBytes(a.path, b.path));
   return out;
 }
 

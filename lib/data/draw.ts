@@ -3,6 +3,7 @@
  * order in which the sources come does not matter.
  */
 import { CellsamError } from "../errors.js";
+import { byBytes } from "./order.js";
 import { Random } from "./random.js";
 import type { Groups, Splits } from "./split.js";
 
@@ -72,11 +73,6 @@ export function leaveOneGroupOut(options: DrawOptions): Splits[] {
 export function fullDataset(options: DrawOptions): Splits {
   const { rest, members, test } = drawTest(options, 1);
   return { seed: options.seed, ...sides(rest, members, new Set()), ...test };
-}
-
-/** By UTF-8 bytes, as discover does. */
-export function byBytes(stems: Iterable<string>): string[] {
-  return [...stems].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
 /** The groups in drawn order without those of the test, and the members of each. At least `left` groups must remain. */

@@ -1,4 +1,5 @@
 /** One file from disk to pixels: which reader, which rules, and errors that name the file. Runs in a decode worker. */
+
 import { readFileSync, statSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
@@ -22,6 +23,7 @@ import {
   type RawImage,
 } from "./image.js";
 import { toLabels } from "./labels.js";
+import { byBytes } from "./order.js";
 import { toImage } from "./pixels.js";
 import { paint } from "./raster.js";
 
@@ -118,7 +120,7 @@ export async function objectFiles(folder: string): Promise<string[]> {
   const inner = entries.find((entry) => entry.name === "masks" && entry.isDirectory());
   if (inner) return objectFiles(join(folder, "masks"));
   const files = entries.filter(({ name }) => !name.startsWith(".") && MASK_EXTENSIONS.has(extname(name).toLowerCase()));
-  return files.map(({ name }) => join(folder, name)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  return byBytes(files.map(({ name }) => join(folder, name)));
 }
 
 const MASK_EXTENSIONS = new Set<string>(EXTENSIONS.filter((extension) => !/jpe?g/.test(extension)));

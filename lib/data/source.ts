@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { decodeImage, decodeLabels } from "./decode.js";
 import type { Pair } from "./discover.js";
 import type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
+import { byBytes } from "./order.js";
 
 /** The settings of lib/config/source.ts that decide what is read; null as absent. */
 export interface SourceOptions {
@@ -61,5 +62,5 @@ export async function filesOf(pair: Pair): Promise<string[]> {
   if (pair.annotation !== "object_folders") return [pair.image, pair.mask];
   const entries = await readdir(pair.mask, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  return [pair.image, ...files.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))];
+  return [pair.image, ...byBytes(files)];
 }

@@ -1,7 +1,7 @@
 /** Which source images train, which validate and which are held out. The unit is the source image (or a group of them), never the tile: tiles of one image overlap. */
 import { readFile } from "node:fs/promises";
 import { CellsamError } from "../errors.js";
-import { byBytes } from "./draw.js";
+import { byBytes } from "./order.js";
 
 /** Stems of the source images on each side, sorted. `test` is held out from training and from every choice of model or threshold. */
 export interface Splits {

@@ -2,7 +2,6 @@
 import type { ExperimentConfig } from "../config/experiment.js";
 import { type StageNumber, stageConfig } from "../config/stageOptions.js";
 import { pictures } from "./features.js";
-import type { SidePlan } from "./plan.js";
 import type { Probe } from "./probe.js";
 
 export interface TimeForecast {
@@ -14,7 +13,7 @@ export interface TimeForecast {
 
 export function forecast(
   config: ExperimentConfig,
-  splits: readonly { train: SidePlan; val: SidePlan }[],
+  splits: readonly { train: { tiles: number }; val: { tiles: number } }[],
   { stages }: Pick<Probe, "stages">,
 ): TimeForecast {
   const time: TimeForecast = { secondsPerEpoch: {}, totalSeconds: 0 };

@@ -1,6 +1,7 @@
 /** The Python module's one-call entry, with its own keywords. */
 
-import { ExperimentRunner, type RunnerOptions } from "../train/experiment.js";
+import { ExperimentRunner } from "../train/experiment.js";
+import type { RunnerOptions } from "../train/options.js";
 import type { FoldResult } from "../train/results.js";
 import { type FinetuneOptions, finetuneConfig } from "./finetuneKeywords.js";
 

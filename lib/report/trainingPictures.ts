@@ -16,9 +16,23 @@ import {
 import { withCaptions } from "./caption.js";
 import { type Line, lineChart, palette, type Values } from "./charts.js";
 import { chartPng } from "./rasterize.js";
-import type { Boxes, VisualImage, VisualLabels } from "./trainingVisualizer.js";
 
 export { writeCanvas } from "./overlay.js";
+
+/** Pixels of any range: [H,W], [H,W,C] or, when the first side is 1 or 3 and the last is not, [C,H,W]. */
+export interface VisualImage {
+  data: ArrayLike<number>;
+  shape: readonly number[];
+}
+
+/** [H,W]; 0 is background. */
+export interface VisualLabels {
+  data: Int32Array;
+  shape: readonly number[];
+}
+
+/** Numbers in rows of four. */
+export type Boxes = readonly (readonly number[])[];
 
 /** Both kinds of boxes [n,4] as cx, cy, w, h in shares of the image's sides. */
 export function boxPicture(image: VisualImage, predBoxes: Boxes, gtBoxes: Boxes): Promise<Canvas> {

@@ -3,24 +3,10 @@ import { join } from "node:path";
 import { writeAtomic } from "../data/write.js";
 import type { Canvas } from "./canvas.js";
 import type { Values } from "./charts.js";
+import type { Boxes, VisualImage, VisualLabels } from "./trainingPictures.js";
 
 /** Loaded by the first picture. */
 const drawing = () => import("./trainingPictures.js");
-
-/** Pixels of any range: [H,W], [H,W,C] or, when the first side is 1 or 3 and the last is not, [C,H,W]. */
-export interface VisualImage {
-  data: ArrayLike<number>;
-  shape: readonly number[];
-}
-
-/** [H,W]; 0 is background. */
-export interface VisualLabels {
-  data: Int32Array;
-  shape: readonly number[];
-}
-
-/** Numbers in rows of four. */
-export type Boxes = readonly (readonly number[])[];
 
 export interface PictureOptions {
   /** Counted from 1. Default 1. */

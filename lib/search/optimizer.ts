@@ -7,19 +7,9 @@ import { EventChannel } from "../events.js";
 import { fromSnake, isPlain } from "../spelling.js";
 import type { SearchEvent } from "./events.js";
 import type { SearchResult } from "./results.js";
+import type { SearchRunOptions } from "./searchRun.js";
 import type { SearchPlan } from "./searchTree.js";
 import { gridTrials, type Hyperparameters, randomTrials, type Trial, type TrialList, trialConfig } from "./trials.js";
-
-export interface SearchRunOptions {
-  /** Goes on with a stopped or killed search; starts anew where there is none. More random trials than before may be asked for. */
-  resume?: boolean;
-  /** Replaces an earlier search in the same folder. */
-  overwrite?: boolean;
-  /** Aborting lets all trials save, and rejects with the signal's reason. */
-  signal?: AbortSignal;
-  /** Program of a trial's process; the package's own by default. */
-  trialProgram?: string;
-}
 
 /** Accepts Python's snake_case names too. */
 export interface OptimizerOptions extends SearchInput, SearchRunOptions {

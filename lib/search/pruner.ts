@@ -1,7 +1,4 @@
 /** When a running trial is given up. A pruner hears how trials do and judges at checks, each judged once per trial. */
-import type { SearchOptions } from "../config/search.js";
-import { AshaPruner } from "./asha.js";
-import { FoldPruner } from "./folds.js";
 import type { TrialEpoch, TrialFold } from "./messages.js";
 
 export interface Judgement {
@@ -23,11 +20,4 @@ export interface Pruner {
   restore(trialId: number, judgement: Judgement): void;
   /** A trial ended with a result: its metric per fold. */
   completed(trialId: number, folds: readonly (number | null)[]): void;
-}
-
-/** Null without pruning. @throws CellsamError ERR_CONFIG where the rule cannot work */
-export function makePruner(options: SearchOptions, strategy: string, searched: readonly string[]): Pruner | null {
-  if (options.pruner === "asha") return new AshaPruner(options, searched);
-  if (options.pruner === "folds") return new FoldPruner(options, strategy);
-  return null;
 }

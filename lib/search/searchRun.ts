@@ -8,17 +8,27 @@ import { writeJson } from "../monitor/json.js";
 import { Log } from "../monitor/log.js";
 import { writeSearchReport } from "../report/searchReport.js";
 import { packageVersion } from "../version.js";
+import { configuredPruner } from "./configuredPruner.js";
 import type { SearchEvent } from "./events.js";
 import { Journal } from "./journal.js";
-import type { SearchRunOptions } from "./optimizer.js";
 import { trialEntry } from "./process.js";
-import { makePruner } from "./pruner.js";
 import { type SearchResult, searchResult } from "./results.js";
 import { runTrials } from "./run.js";
 import { type SearchPlan, SearchTree } from "./searchTree.js";
 import type { TrialList } from "./trials.js";
 
 const logger = "cellsam.search";
+
+export interface SearchRunOptions {
+  /** Goes on with a stopped or killed search; starts anew where there is none. More random trials than before may be asked for. */
+  resume?: boolean;
+  /** Replaces an earlier search in the same folder. */
+  overwrite?: boolean;
+  /** Aborting lets all trials save, and rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Program of a trial's process; the package's own by default. */
+  trialProgram?: string;
+}
 
 export interface Search extends SearchRunOptions {
   kind: SearchPlan["kind"];
@@ -34,7 +44,7 @@ export async function runSearch(search: Search, { trials, notes }: TrialList): P
   if (!trialProgram) throw new CellsamError("ERR_INTERNAL", "dist/search/trialProcess.js is missing; run `npm run build`");
   const parameters = parametersOf(paramSpace);
   const paths = parameters.map(({ path }) => path);
-  const pruner = makePruner(options, baseConfig.strategy, paths);
+  const pruner = configuredPruner(options, baseConfig.strategy, paths);
   const tree = new SearchTree(options.outputDir, baseConfig.outputName);
   await tree.claim();
   let journal: Journal | undefined;

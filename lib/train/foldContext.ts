@@ -1,15 +1,13 @@
 /** What the parts of a run share while one fold is trained. */
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { CheckedPair } from "../data/check.js";
-import type { LossWeights, Session } from "../engine/session.js";
+import type { Session } from "../engine/session.js";
 import type { TrainingEvent } from "../events.js";
 import type { CheckpointManager } from "../monitor/checkpointManager.js";
 import type { Log } from "../monitor/log.js";
+import type { LossWeightSchedule } from "./options.js";
 import type { OutputTree } from "./outputTree.js";
 import type { RunState } from "./resume.js";
-
-/** Other weights for the losses of an epoch; those that are absent stay. */
-export type LossWeightSchedule = (at: { stage: 1 | 2; fold: number; epoch: number; epochs: number }) => LossWeights;
 
 export interface FoldContext {
   config: ExperimentConfig;

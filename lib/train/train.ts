@@ -1,7 +1,8 @@
 /** One training for an embedding program: progress as an async iterator, results as a promise, and a way to stop. */
 import type { ExperimentInput } from "../config/experiment.js";
 import type { TrainingEvent } from "../events.js";
-import { ExperimentRunner, type RunnerOptions } from "./experiment.js";
+import { ExperimentRunner } from "./experiment.js";
+import type { RunnerOptions } from "./options.js";
 import type { FoldResult } from "./results.js";
 
 /** A training that runs. Leaving it with `await using` stops it. */

@@ -8,7 +8,8 @@ import { Stage2Config } from "../../lib/config/stage2.js";
 import { fullestCrop } from "../../lib/data/crop.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { CellsamError } from "../../lib/errors.js";
-import { ExperimentRunner, type RunnerOptions } from "../../lib/train/experiment.js";
+import { ExperimentRunner } from "../../lib/train/experiment.js";
+import type { RunnerOptions } from "../../lib/train/options.js";
 import { FakeEngine } from "./runner-fake.js";
 
 // The real evaluation counts in the engine, which these tests do without.

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { ExperimentConfig, type ExperimentInput } from "../../lib/config/experiment.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import type { EpochEvent } from "../../lib/events.js";
+import { planExperiment } from "../../lib/plan/experiment.js";
 import { featureBytes } from "../../lib/plan/features.js";
-import { planExperiment } from "../../lib/plan/plan.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-features-run-"));

@@ -7,7 +7,8 @@ import { ExperimentConfig, type ExperimentInput } from "../../lib/config/experim
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import type { TrainingEvent } from "../../lib/events.js";
 import type { Strategy } from "../../lib/strategies/strategy.js";
-import { ExperimentRunner, type RunnerOptions } from "../../lib/train/experiment.js";
+import { ExperimentRunner } from "../../lib/train/experiment.js";
+import type { RunnerOptions } from "../../lib/train/options.js";
 import { FakeEngine, Killed } from "./runner-fake.js";
 
 const counted = { truth: 0, predicted: 0, f1: [] as number[] };

@@ -11,7 +11,7 @@ import { writeLabels, writeRgbPng } from "../../lib/data/write.js";
 import { loadEngine } from "../../lib/engine/native.js";
 import { openStoreWriter } from "../../lib/engine/storeWriter.js";
 import { plannedData } from "../../lib/plan/data.js";
-import { planExperiment } from "../../lib/plan/plan.js";
+import { planExperiment } from "../../lib/plan/experiment.js";
 import type { StageProbe } from "../../lib/plan/probe.js";
 import { planTiles, tileStarts } from "../../lib/plan/tiles.js";
 import { forecast } from "../../lib/plan/time.js";

@@ -8,8 +8,9 @@ import { generateSynthetic } from "../../lib/data/synthetic.js";
 import type { TrainingEvent } from "../../lib/events.js";
 import { readJson } from "../../lib/monitor/json.js";
 import { KFoldStrategy } from "../../lib/strategies/kFold.js";
-import { ExperimentRunner, type RunnerOptions } from "../../lib/train/experiment.js";
+import { ExperimentRunner } from "../../lib/train/experiment.js";
 import { lockExperiment } from "../../lib/train/lock.js";
+import type { RunnerOptions } from "../../lib/train/options.js";
 import { markOf } from "../../lib/train/processMark.js";
 import { FakeEngine } from "./runner-fake.js";
 

@@ -9,7 +9,8 @@ import { generateSynthetic } from "../../lib/data/synthetic.js";
 import type { TrainingEvent } from "../../lib/events.js";
 import { readJson } from "../../lib/monitor/json.js";
 import type { Strategy } from "../../lib/strategies/strategy.js";
-import { ExperimentRunner, type RunnerOptions } from "../../lib/train/experiment.js";
+import { ExperimentRunner } from "../../lib/train/experiment.js";
+import type { RunnerOptions } from "../../lib/train/options.js";
 import { changedKeys } from "../../lib/train/resume.js";
 import { FakeEngine, Killed } from "./runner-fake.js";
 

@@ -1,0 +1,134 @@
+/**
+ * What a training will be, before anything is trained: the data are checked as a run checks them, tiles and cells are counted
+ * as a run cuts them, and with a probe a few real steps tell time and memory.
+ */
+import { existsSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
+import type { Dataset } from "../data/dataset.js";
+import { pairLabels } from "../data/source.js";
+import type { Splits } from "../data/split.js";
+import { leftOutNotes } from "../strategies/strategy.js";
+import { acrossSides, plannedData, plannedDuplicates, plannedSplits } from "./data.js";
+import { featureBytes } from "./features.js";
+import type { Plan, SidePlan, Spread } from "./plan.js";
+import { probeTraining } from "./probe.js";
+import { type PlannedTiles, planTiles, storeBytes } from "./tiles.js";
+import { forecast } from "./time.js";
+import { warningsOf } from "./warnings.js";
+
+export interface PlanOptions {
+  /** Also takes a few training steps. Needs libtorch. */
+  probe?: boolean;
+  onProgress?: (task: string, done: number, total: number) => void;
+  signal?: AbortSignal;
+}
+
+/** Of the released networks and of `tiny`; native/model/build.cc. */
+const queriesOf: Record<string, number> = { vit_b: 3500, vit_l: 3500, vit_h: 3500, tiny: 100 };
+
+/** @throws CellsamError ERR_CONFIG; ERR_DATASET with all problems of the data at once; ERR_SPLIT; the signal's reason */
+export async function planExperiment(input: ExperimentInput, options: PlanOptions = {}): Promise<Plan> {
+  const { probe: wanted = false, onProgress, signal } = options;
+  const config = new ExperimentConfig(input);
+  const data = await plannedData(config, (done, total) => onProgress?.("check", done, total), signal);
+  const { pairs } = data;
+  const warnings: string[] = [];
+  const warn = (message: string) => warnings.push(message);
+  const same = await plannedDuplicates(config, data);
+  const splits = await plannedSplits(config, data, same);
+  warnings.push(...leftOutNotes(splits, data.trainingOnly));
+  const tiles: PlannedTiles[] = [];
+  for (const [i, pair] of pairs.entries()) {
+    signal?.throwIfAborted();
+    tiles.push(planTiles(pair.stem, await pairLabels(pair, config), config));
+    onProgress?.("tiles", i + 1, pairs.length);
+  }
+  const probe = wanted ? await probeTraining(config, pairs, { warn, signal }) : null;
+  const overridden = Object.keys(config.sizeOverrides).some((key) => /^num_?queries$|^num_?patterns$/i.test(key));
+  const plan: Plan = {
+    ...counted(config, data, tiles),
+    splits: splits.map((split) => sides(split, tiles)),
+    duplicates: { pairs: same, acrossSides: acrossSides(same, splits).length },
+    disk: {
+      storeBytes: storeBytes(tiles, config.tileSize),
+      freeBytes: await freeBytes(config.outputDir),
+      featureBytes: null,
+      // Per fold: the best of each stage, and as much again with the optimiser's two moments for --resume.
+      modelBytes: probe && probe.parameters * 4 * (splits.length * config.stages.length + 3),
+    },
+    queries: probe?.queries || (overridden ? null : (queriesOf[config.size] ?? null)),
+    probe,
+    time: null,
+    warnings,
+  };
+  plan.disk.featureBytes = forecastFeatures(config, plan);
+  plan.time = probe && forecast(config, plan.splits, probe);
+  plan.warnings.push(...warningsOf(config, plan));
+  return plan;
+}
+
+/** Without a limit of its own, the cache takes a fifth of the free disk and 64 GB at most; native/cache/feature_folder.cc. */
+function forecastFeatures(config: ExperimentConfig, { tiles, splits, disk }: Plan): number | null {
+  const wanted = featureBytes(config, tiles.count, splits.length);
+  if (wanted === null || config.featureCacheGb !== null) return wanted;
+  return Math.min(wanted, 64e9, (disk.freeBytes ?? Number.POSITIVE_INFINITY) / 5);
+}
+
+function counted(config: ExperimentConfig, { pairs, notes }: Dataset, tiles: readonly PlannedTiles[]) {
+  const types: Record<string, number> = {};
+  for (const { dtype } of pairs) types[dtype] = (types[dtype] ?? 0) + 1;
+  const perTile = tiles.flatMap(({ cellsPerTile }) => cellsPerTile);
+  return {
+    images: {
+      count: pairs.length,
+      grey: pairs.filter(({ channels }) => channels === 1).length,
+      rgb: pairs.filter(({ channels }) => channels === 3).length,
+      types,
+      sides: spread(pairs.flatMap(({ height, width }) => [height, width])),
+      notes,
+    },
+    cells: {
+      count: tiles.reduce((sum, { cells }) => sum + cells, 0),
+      perImage: spread(tiles.map(({ cells }) => cells)),
+      diameter: spread(tiles.flatMap(({ diameters }) => diameters)),
+      cut: tiles.reduce((sum, { cut }) => sum + cut, 0),
+    },
+    tiles: {
+      size: config.tileSize,
+      count: perTile.length,
+      perTile: spread(perTile),
+      empty: perTile.filter((n) => n === 0).length,
+    },
+  };
+}
+
+function sides({ train, val, test }: Splits & { test?: readonly string[] | undefined }, tiles: readonly PlannedTiles[]) {
+  const side = (names: readonly string[] = []): SidePlan => {
+    const chosen = new Set(names);
+    const own = tiles.filter(({ source }) => chosen.has(source));
+    const sum = (value: (tile: PlannedTiles) => number) => own.reduce((total, tile) => total + value(tile), 0);
+    return { images: own.length, tiles: sum(({ cellsPerTile }) => cellsPerTile.length), cells: sum(({ cells }) => cells) };
+  };
+  return { train: side(train), val: side(val), test: side(test) };
+}
+
+function spread(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (i: number) => sorted[i] ?? 0;
+  const middle = (sorted.length - 1) / 2;
+  return { min: at(0), median: (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2, max: at(sorted.length - 1) };
+}
+
+/** Of the file system on which a folder is, or would be made. */
+async function freeBytes(folder: string): Promise<number | null> {
+  let path = resolve(folder);
+  while (!existsSync(path) && dirname(path) !== path) path = dirname(path);
+  try {
+    const { bavail, bsize } = await statfs(path);
+    return bavail * bsize;
+  } catch {
+    return null;
+  }
+}
