@@ -9,11 +9,13 @@ import { dirname, join, relative, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { rolldown } from "rolldown";
 import { root, run } from "./ready.mjs";
+import { writeSettings } from "./settings.mjs";
 
 const dist = join(root, "dist");
 const core = join(dist, "core.js");
 
 run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "."]);
+await writeSettings(root);
 const modules = staticImports(join(dist, "entry.js"));
 const names = new Map();
 for (const file of modules) names.set(file, Object.keys(await import(pathToFileURL(file))));
