@@ -21,10 +21,12 @@ export const libraryPath = [libtorch && join(libtorch, "lib"), process.env[libra
 
 export const programEnvironment: NodeJS.ProcessEnv = { ...process.env, OMP_NUM_THREADS: "1", [libraryVariable]: libraryPath };
 
-export function programPath(name: string): string {
-  const path = join(programs, windows ? `${name}.exe` : name);
+/** The programs of one binary are called by name (test/native/program.h); `weights` stands alone, since it replaces a function of libc. */
+export function programCall(name: string): [string, string] {
+  const binary = name === "weights" ? name : "programs";
+  const path = join(programs, windows ? `${binary}.exe` : binary);
   if (!existsSync(path)) throw new Error(`${path} is not built: run npm test, or npm run build -- --tests`);
-  return path;
+  return [path, name];
 }
 
 interface Finding {
@@ -37,7 +39,8 @@ interface Finding {
 /** Standard output; a program that did not end by itself, or with anything but 0 or 1, is an error. */
 export async function runProgram(name: string, args: string[] = []): Promise<string> {
   const options = { env: programEnvironment, maxBuffer: 64 << 20 };
-  return promisify(execFile)(programPath(name), args, options).then(
+  const [binary, program] = programCall(name);
+  return promisify(execFile)(binary, [program, ...args], options).then(
     ({ stdout }) => stdout,
     // 1 says that a check failed: which one stands in the output.
     (error: { code?: unknown; stdout?: string }) => {

@@ -1,8 +1,8 @@
 // SAM's image encoder: forward for inference, and forward with backward to every weight.
-#include "train/stage.h"
 #include "fixture.h"
 #include "optim/clip.h"
 #include "row.h"
+#include "train/stage.h"
 
 namespace cellsam::bench {
 namespace {

@@ -48,9 +48,9 @@ std::string to_json(const Value& value) {
 // CUDA's half of libtorch and our kernels, before the first tensor, as the package's loader does it. CELLSAM_BENCH_CUDA holds
 // the path of libcellsam_cuda, or "none" where it is not built; without it this process stays on the CPU.
 void load_cuda() {
-  const char* kernels::kernels = std::getenv("CELLSAM_BENCH_CUDA");
-  if (kernels::kernels == nullptr) return;
-  for (const std::string path : {"libtorch_cuda.so", kernels::kernels}) {
+  const char* kernels = std::getenv("CELLSAM_BENCH_CUDA");
+  if (kernels == nullptr) return;
+  for (const std::string path : {"libtorch_cuda.so", kernels}) {
     if (path != "none" && dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) std::fprintf(stderr, "%s\n", dlerror());
   }
 }

@@ -9,8 +9,8 @@
 #include <string>
 
 #include "base/options.h"
-#include "engine.h"
 #include "device/device.h"
+#include "engine.h"
 
 namespace cellsam::bench {
 

@@ -1,11 +1,11 @@
 // A training step of either stage on one tile: the stage's own `learn`, then clipping and the optimiser, as the trainer runs
 // them.
 #include "data/preprocess.h"
-#include "train/stage.h"
 #include "fixture.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
 #include "row.h"
+#include "train/stage.h"
 
 namespace cellsam::bench {
 namespace {

@@ -16,8 +16,8 @@ double tangent(double degrees) { return std::tan(degrees * std::numbers::pi / 18
 
 }  // namespace
 
-ops::Affine draw_affine(CounterRng& rng) {
-  ops::Affine affine;
+Affine draw_affine(CounterRng& rng) {
+  Affine affine;
   affine.scale_y = 1 + within(kScale, rng);
   affine.scale_x = 1 + within(kScale, rng);
   affine.shear_y = within(kShear, rng);
@@ -27,7 +27,7 @@ ops::Affine draw_affine(CounterRng& rng) {
   return affine;
 }
 
-Pixels apply(const ops::Affine& affine, const Pixels& pixels) {
+Pixels apply(const Affine& affine, const Pixels& pixels) {
   const auto height = static_cast<double>(pixels.labels.size(0)), width = static_cast<double>(pixels.labels.size(1));
   const double lean_y = tangent(affine.shear_y), lean_x = tangent(affine.shear_x);
   const double middle_y = (height - 1) / 2, middle_x = (width - 1) / 2;

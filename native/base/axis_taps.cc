@@ -8,7 +8,7 @@ namespace cellsam {
 namespace {
 
 // Output i is the sum of weights[i * taps + k] times input first[i] + k.
-struct kernels::Rows {
+struct Rows {
   std::int64_t taps;
   std::vector<std::int32_t> first;
   std::vector<double> weights;
@@ -18,11 +18,11 @@ struct kernels::Rows {
   const double* of(std::int64_t row) const { return weights.data() + row * taps; }
 };
 
-kernels::Rows empty_rows(std::int64_t taps, std::int64_t out) {
+Rows empty_rows(std::int64_t taps, std::int64_t out) {
   return {taps, std::vector<std::int32_t>(out, 0), std::vector<double>(out * taps, 0)};
 }
 
-kernels::Rows step(std::int64_t in, std::int64_t out) {
+Rows step(std::int64_t in, std::int64_t out) {
   auto rows = empty_rows(std::min<std::int64_t>(2, in), out);
   for (std::int64_t i = 0; i < out; ++i) {
     const double place =
@@ -38,7 +38,7 @@ kernels::Rows step(std::int64_t in, std::int64_t out) {
 }
 
 // `later` on the outputs of `earlier`.
-kernels::Rows product(const kernels::Rows& earlier, const kernels::Rows& later) {
+Rows product(const Rows& earlier, const Rows& later) {
   std::int64_t taps = 1;
   const auto begin = [&](std::int64_t i) { return earlier.first[later.first[i]]; };
   for (std::int64_t i = 0; i < later.size(); ++i) {
@@ -58,7 +58,7 @@ kernels::Rows product(const kernels::Rows& earlier, const kernels::Rows& later) 
 }
 
 // Without the zeros around each row, with as many taps as the longest one needs.
-kernels::Rows trimmed(const kernels::Rows& rows, std::int64_t in) {
+Rows trimmed(const Rows& rows, std::int64_t in) {
   std::vector<std::int64_t> begins(rows.size()), ends(rows.size());
   std::int64_t taps = 1;
   for (std::int64_t i = 0; i < rows.size(); ++i) {
@@ -77,7 +77,7 @@ kernels::Rows trimmed(const kernels::Rows& rows, std::int64_t in) {
   return result;
 }
 
-bool is_doubling(const kernels::Rows& rows, std::int64_t in) {
+bool is_doubling(const Rows& rows, std::int64_t in) {
   if (rows.size() != 2 * in || rows.taps != 2) return false;
   const auto plain = step(in, 2 * in);
   return rows.first == plain.first && rows.weights == plain.weights;

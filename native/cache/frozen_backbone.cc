@@ -136,7 +136,7 @@ std::string FrozenTrunk::key() const {
        << "\nsize " << size.image_size << ' ' << size.patch << ' ' << size.heads << ' ' << size.window << ' ';
   for (auto block : size.global_blocks) text << ' ' << block;
   text << "\nprecision " << (setting_.precision == device::Precision::bf16 ? "bf16" : "fp32")  //
-       << "\ndtype " << at::toString(dtype_)                                           //
+       << "\ndtype " << at::toString(dtype_)                                                   //
        << "\ndevice " << c10::DeviceTypeName(setting_.device.type(), /*lower_case=*/true);
   // Sums are cut into other parts by other instructions and by another number of threads.
   if (cpu) {

@@ -15,10 +15,10 @@
 #include <vector>
 
 #include "base/options.h"
+#include "cache/backbones.h"
+#include "cache/feature_file.h"
 #include "data/batch.h"
 #include "engine.h"
-#include "cache/feature_file.h"
-#include "cache/backbones.h"
 
 namespace cellsam::cache {
 

@@ -9,13 +9,13 @@ namespace cellsam::data {
 namespace {
 
 constexpr int kGrays = 1 << 14;  // grey levels inside the algorithm
-constexpr int kBins = 256;
-constexpr int kBinWidth = 1 + kGrays / kBins;            // 65: bins 253..255 stay empty, as in the reference
+constexpr int kGreyBins = 256;
+constexpr int kBinWidth = 1 + kGrays / kGreyBins;        // 65: bins 253..255 stay empty, as in the reference
 constexpr std::int64_t kRegion = 128;                    // side of a contextual region
 constexpr std::int64_t kClip = kRegion * kRegion / 100;  // clip limit 0.01, in counts, truncated
 
-using Histogram = std::array<std::int64_t, kBins>;
-using Mapping = std::array<std::int32_t, kBins>;
+using GreyHistogram = std::array<std::int64_t, kGreyBins>;
+using Mapping = std::array<std::int32_t, kGreyBins>;
 
 // Position of padded index `i` in a row of n values that is mirrored at its ends without repeating them.
 std::int64_t reflect(std::int64_t i, std::int64_t n) {
@@ -27,10 +27,10 @@ std::int64_t reflect(std::int64_t i, std::int64_t n) {
 
 // Cuts every bin to the limit and hands the excess out evenly; what is left goes out one count at a time, spread over the
 // bins with room. The order of the hand-outs decides single counts, so it follows the reference.
-void clip_counts(Histogram& counts) {
+void clip_counts(GreyHistogram& counts) {
   std::int64_t excess = 0;
   for (auto count : counts) excess += std::max<std::int64_t>(0, count - kClip);
-  const std::int64_t each = excess / kBins, upper = kClip - each;
+  const std::int64_t each = excess / kGreyBins, upper = kClip - each;
   for (auto& count : counts) {
     count = std::min(count, kClip);
     if (count < upper) {
@@ -45,10 +45,10 @@ void clip_counts(Histogram& counts) {
   auto has_room = [](std::int64_t count) { return count < kClip; };
   while (excess > 0) {
     const std::int64_t before = excess;
-    for (std::int64_t first = 0; first < kBins && excess > 0; ++first) {
+    for (std::int64_t first = 0; first < kGreyBins && excess > 0; ++first) {
       const std::int64_t room = std::count_if(counts.begin(), counts.end(), has_room);
       const std::int64_t step = std::max<std::int64_t>(1, room / excess);
-      for (std::int64_t bin = first; bin < kBins; bin += step) {
+      for (std::int64_t bin = first; bin < kGreyBins; bin += step) {
         if (!has_room(counts[bin])) continue;
         ++counts[bin];
         --excess;
@@ -58,11 +58,11 @@ void clip_counts(Histogram& counts) {
   }
 }
 
-Mapping grey_mapping(const Histogram& counts) {
+Mapping grey_mapping(const GreyHistogram& counts) {
   Mapping mapping;
   std::int64_t sum = 0;
   constexpr double scale = static_cast<double>(kGrays - 1) / (kRegion * kRegion);
-  for (int bin = 0; bin < kBins; ++bin) {
+  for (int bin = 0; bin < kGreyBins; ++bin) {
     sum += counts[bin];
     mapping[bin] = static_cast<std::int32_t>(std::min<double>(sum * scale, kGrays - 1));
   }
@@ -102,7 +102,7 @@ void equalize_adaptive(double* pixels, std::int64_t height, std::int64_t width) 
   std::vector<Mapping> mappings(regions_y * regions_x);
   for (std::int64_t region = 0; region < regions_y * regions_x; ++region) {
     const std::int64_t top = kRegion / 2 + region / regions_x * kRegion, left = kRegion / 2 + region % regions_x * kRegion;
-    Histogram counts{};
+    GreyHistogram counts{};
     for (std::int64_t y = top; y < top + kRegion; ++y) {
       for (std::int64_t x = left; x < left + kRegion; ++x) ++counts[bins[y * columns + x]];
     }

@@ -69,7 +69,7 @@ infer::Candidates read_candidates(const Value& value) {
   return candidates;
 }
 
-Value to_value(const infer::Sweep& sweep) {
+Value sweep_value(const infer::Sweep& sweep) {
   const auto steps = static_cast<std::int64_t>(sweep.steps.size());
   auto scores = at::empty({steps}, at::kDouble), predicted = at::empty({steps}, at::kDouble);
   auto true_positives = at::empty({steps, 10}, at::kDouble);
@@ -148,7 +148,7 @@ Value call_candidates(std::string_view command, const Value& arguments) {
   if (command == "infer.sweep") {
     const auto truth = to_tensor(options.require_array("truth"));
     options.done();
-    return to_value(infer::sweep(candidates, truth, predict_options));
+    return sweep_value(infer::sweep(candidates, truth, predict_options));
   }
   const auto threshold = options.has("threshold") ? std::optional(options.number("threshold", 0)) : std::nullopt;
   options.done();

@@ -5,11 +5,11 @@
 #include <atomic>
 
 #include "base/options.h"
-#include "engine.h"
-#include "engine/candidates.h"
 #include "device/cuda_library.h"
 #include "device/device.h"
 #include "device/device_memory.h"
+#include "engine.h"
+#include "engine/candidates.h"
 #include "engine/losses.h"
 #include "engine/metrics.h"
 #include "engine/session.h"
@@ -94,6 +94,6 @@ class TorchEngine final : public Engine {
 extern "C" CELLSAM_API cellsam::Engine* cellsam_engine(int abi) {
   static cellsam::engine::TorchEngine engine;
   if (abi != cellsam::kEngineAbi) return nullptr;
-  device::load_cuda_library();
+  cellsam::device::load_cuda_library();
   return &engine;
 }

@@ -1,8 +1,8 @@
 // Chooses the lane kernels that this processor can run.
 #include "kernels/attention_kernels.h"
 
-#include "kernels/isa.h"
 #include "base/switch.h"
+#include "kernels/isa.h"
 
 namespace cellsam::kernels::lanes {
 
@@ -14,7 +14,7 @@ const Kernels& avx512_bf16_kernels();
 
 namespace {
 
-Switch& ops::fused_attention() {
+Switch& fused_attention() {
   static Switch on("CELLSAM_FUSED_ATTENTION");
   return on;
 }
@@ -31,8 +31,8 @@ const Kernels* kernels(bool half) {
   return nullptr;
 }
 
-bool enabled() { return ops::fused_attention().on() && pauses == 0; }
-void set_enabled(bool enabled) { ops::fused_attention().set(enabled); }
+bool enabled() { return fused_attention().on() && pauses == 0; }
+void set_enabled(bool enabled) { fused_attention().set(enabled); }
 
 Pause::Pause() { ++pauses; }
 Pause::~Pause() { --pauses; }

@@ -56,8 +56,8 @@ struct Kernels {
   void (*dense_backward)(const DenseJob&, float* own);
 };
 
-// Those of the instruction set in use (kernels/isa.h), or null: then the caller keeps to ATen. `half`: operands are bfloat16 (sums
-// stay float32).
+// Those of the instruction set in use (kernels/isa.h), or null: then the caller keeps to ATen. `half`: operands are bfloat16
+// (sums stay float32).
 const Kernels* kernels(bool half);
 
 // Whether new work should go to the kernels; work that they began they also finish. The switch is for tests and benchmarks: on

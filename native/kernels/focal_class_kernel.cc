@@ -37,7 +37,7 @@ CELLSAM_INLINE Number one(Number logit, Number weight, Number scale, Number* gra
 
 namespace loops {
 
-CELLSAM_INLINE double ops::sum_of(const float* logits, const float* weight, std::int64_t count, float scale, float* gradient) {
+CELLSAM_INLINE double sum_of(const float* logits, const float* weight, std::int64_t count, float scale, float* gradient) {
   double total = 0;
   std::int64_t first = 0;
   std::array<float, kLanes> values;
@@ -53,7 +53,7 @@ CELLSAM_INLINE double ops::sum_of(const float* logits, const float* weight, std:
 
 }  // namespace loops
 
-CELLSAM_COPIES(double, ops::sum_of,
+CELLSAM_COPIES(double, sum_of,
                (const float* __restrict logits, const float* __restrict weight, std::int64_t count, float scale,
                 float* __restrict gradient),
                (logits, weight, count, scale, gradient))
@@ -61,7 +61,7 @@ CELLSAM_COPIES(double, ops::sum_of,
 }  // namespace
 
 double class_loss(const float* logits, const float* weight, std::int64_t count, double scale, float* gradient) {
-  return ops::sum_of(logits, weight, count, static_cast<float>(scale), gradient);
+  return sum_of(logits, weight, count, static_cast<float>(scale), gradient);
 }
 
 double class_loss(const double* logits, const double* weight, std::int64_t count, double scale, double* gradient) {

@@ -24,13 +24,13 @@ struct CellKernels {
   void (*add_map)(const HeadShape& shape, const float* q, const float* weights, float* map);
 
   // out[j,:] = softmax over g of scale[g] * own[j,g] + placed[j,g]
-  void (*ops::over_cells)(std::int64_t rows, std::int64_t cells, const float* own, const float* scale, const float* placed,
+  void (*over_cells)(std::int64_t rows, std::int64_t cells, const float* own, const float* scale, const float* placed,
                      float* out);
   // grad_scale grows.
   void (*over_cells_backward)(std::int64_t rows, std::int64_t cells, const float* own, const float* scale, const float* out,
                               const float* grad, float* grad_own, float* grad_scale, float* grad_placed);
   // out[h*tokens+i,g] = softmax over i of scale[g] * own + placed + level[h*tokens+i]
-  void (*ops::over_tokens)(std::int64_t heads, std::int64_t tokens, std::int64_t cells, const float* own, const float* scale,
+  void (*over_tokens)(std::int64_t heads, std::int64_t tokens, std::int64_t cells, const float* own, const float* scale,
                       const float* placed, const float* level, float* out);
   // grad_scale and grad_level grow.
   void (*over_tokens_backward)(std::int64_t heads, std::int64_t tokens, std::int64_t cells, const float* own,

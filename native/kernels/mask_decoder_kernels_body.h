@@ -111,7 +111,7 @@ void add_map(const HeadShape& shape, const float* q, const float* weights, float
 // e^x for x <= 0, also where it vanishes; NaN for NaN.
 inline Vec exp_below(Vec x) { return exp_negative(x < -87.0F ? all(-87.0F) : x); }
 
-void ops::over_cells(std::int64_t rows, std::int64_t cells, const float* own, const float* scale, const float* placed, float* out) {
+void over_cells(std::int64_t rows, std::int64_t cells, const float* own, const float* scale, const float* placed, float* out) {
   for (std::int64_t j = 0; j < rows; ++j, own += cells, placed += cells, out += cells) {
     Vec most = all(-3.0e38F);
     for (std::int64_t g = 0; g < cells; g += kCellStep) {
@@ -148,7 +148,7 @@ void over_cells_backward(std::int64_t rows, std::int64_t cells, const float* own
   }
 }
 
-void ops::over_tokens(std::int64_t heads, std::int64_t tokens, std::int64_t cells, const float* own, const float* scale,
+void over_tokens(std::int64_t heads, std::int64_t tokens, std::int64_t cells, const float* own, const float* scale,
                  const float* placed, const float* level, float* out) {
   for (std::int64_t h = 0; h < heads; ++h) {
     for (std::int64_t g = 0; g < cells; g += kCellStep) {
@@ -325,9 +325,9 @@ void half_pairs(std::int64_t rows, std::int64_t cells, const float* x, std::int6
 constexpr CellKernels kKernels{scores,
                                values,
                                add_map,
-                               ops::over_cells,
+                               over_cells,
                                over_cells_backward,
-                               ops::over_tokens,
+                               over_tokens,
                                over_tokens_backward,
                                scale_image,
                                scale_image_backward,

@@ -1,5 +1,5 @@
-// For files whose loops the compiler turns into vectors, with a copy for each instruction set (kernels/isa.h): the two operations
-// that a compiler has no vector form of. Such files are built with -O3 (see CMakeLists.txt).
+// For files whose loops the compiler turns into vectors, with a copy for each instruction set (kernels/isa.h): the two
+// operations that a compiler has no vector form of. Such files are built with -O3 (see CMakeLists.txt).
 #pragma once
 
 #include <cstdint>

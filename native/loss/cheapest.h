@@ -91,7 +91,8 @@ class CheapestColumns {
   void collect(List& list, const Number* costs, Number bound) {
     list.first = entries_.size();
     list.bound = bound;
-    const auto found = columns_within(costs, columns_, std::min(bound, std::numeric_limits<Number>::max()), found_.data());
+    const auto found =
+        kernels::columns_within(costs, columns_, std::min(bound, std::numeric_limits<Number>::max()), found_.data());
     for (std::int64_t i = 0; i < found; ++i) entries_.push_back({costs[found_[i]], found_[i]});
     list.size = entries_.size() - list.first;
     std::sort(entries_.begin() + static_cast<std::ptrdiff_t>(list.first), entries_.end());

@@ -114,9 +114,9 @@ DetectionLoss composed_loss(const at::Tensor& logits, const at::Tensor& boxes, c
   const auto chosen = boxes.reshape({-1, 4}).index_select(0, at_device[0]);  // [M,4]
   const auto matched = truth.index_select(0, at_device[2]);
 
-  auto kernels::class_loss = focal_elements(logits, positive, weights.focal_alpha, 2);
-  if (counted.defined()) kernels::class_loss = kernels::class_loss * upload(counted, logits.device()).to(kernels::class_loss.options());
-  const auto ce = kernels::class_loss.sum({1, 2, 3}) * weights.ce;  // [L]
+  auto class_loss = focal_elements(logits, positive, weights.focal_alpha, 2);
+  if (counted.defined()) class_loss = class_loss * upload(counted, logits.device()).to(class_loss.options());
+  const auto ce = class_loss.sum({1, 2, 3}) * weights.ce;  // [L]
   const auto bbox = (chosen - matched).abs().view({layers, -1}).sum(1) * weights.bbox;
   const auto giou = giou_loss(chosen, matched).view({layers, -1}).sum(1) * weights.giou;
   return {(ce + bbox + giou).sum(), ce[layers - 1].detach(), bbox[layers - 1].detach(), giou[layers - 1].detach()};

@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 #include <torch/nn/init.h>
 
+#include "model/local_init.h"
 #include "ops/epilogues.h"
 #include "ops/fused_attention.h"
-#include "model/local_init.h"
 
 namespace cellsam::model {
 namespace {

@@ -38,7 +38,7 @@ class ImageEncoderImpl : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& x);
 
   // Whether the blocks keep only their inputs and compute the rest again in backward: less memory, a third more work.
-  void cache::set_checkpointing(bool on);
+  void set_checkpointing(bool on);
 
  private:
   std::int64_t image_size_;

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <limits>
 
+#include "model/local_init.h"
 #include "ops/cuda_row_column.h"
 #include "ops/fused_attention.h"
-#include "model/local_init.h"
 
 namespace cellsam::model {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "model/build.h"
 #include "model/mlp.h"
-#include "ops/factored_image_tokens.h"
 #include "model/taps.h"
+#include "ops/factored_image_tokens.h"
 
 namespace cellsam::model {
 
@@ -66,7 +66,8 @@ class TwoWayTransformerImpl : public torch::nn::Module {
 
   // The same for prompts that share images: `images` with `counts` prompts each, in the order of tokens [N,t,C]. Answers the
   // tokens; the cells stay in `images`. Only for the two layers that SAM has, see `factors`.
-  at::Tensor forward(std::vector<ops::PromptedImage>& images, const std::vector<std::int64_t>& counts, const at::Tensor& tokens);
+  at::Tensor forward(std::vector<ops::PromptedImage>& images, const std::vector<std::int64_t>& counts,
+                     const at::Tensor& tokens);
   bool factors() const { return layers_->size() == 2; }
   ops::CellWeights cell_weights() const;  // all but `up`
 

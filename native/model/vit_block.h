@@ -8,9 +8,9 @@
 #include <torch/nn/pimpl.h>
 
 #include "model/build.h"
-#include "ops/frozen_linear.h"
 #include "model/mlp.h"
 #include "model/taps.h"
+#include "ops/frozen_linear.h"
 
 namespace cellsam::model {
 
@@ -34,7 +34,7 @@ class VitBlockImpl : public torch::nn::Module {
  public:
   VitBlockImpl(const ModelSize& size, std::int64_t index);
   at::Tensor forward(const at::Tensor& x, Taps* taps = nullptr);  // [B,g,g,E] -> [B,g,g,E]
-  void cache::set_checkpointing(bool on) { checkpointing_ = on; }        // keeps its input only; without taps
+  void set_checkpointing(bool on) { checkpointing_ = on; }        // keeps its input only; without taps
 
  private:
   at::Tensor compute(const at::Tensor& x, Taps* taps);

@@ -9,8 +9,8 @@
 #include <cstring>
 #include <type_traits>
 
-#include "ops/grid_attention_cpu.h"
 #include "kernels/score_rows.h"
+#include "ops/grid_attention_cpu.h"
 #include "ops/small_matmul.h"
 
 namespace cellsam::ops {

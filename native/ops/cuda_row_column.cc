@@ -40,11 +40,11 @@ const auto& backward_kernel() {
 bool serves(const Tensor& value, std::int64_t heads) {
   const auto type = value.scalar_type();
   const auto dim = value.size(3) / heads;
-  return lanes::enabled() && (type == at::kFloat || type == at::kBFloat16) && value.size(1) <= kMost &&
+  return kernels::lanes::enabled() && (type == at::kFloat || type == at::kBFloat16) && value.size(1) <= kMost &&
          value.size(2) <= kMost && dim <= kMost && dim % kMultiple == 0 && forward_kernel() && backward_kernel();
 }
 
-std::optional<Tensor> optional(const Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; }
+std::optional<Tensor> if_given(const Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; }
 
 // Saves its inputs alone, like the CPU's; backward computes the attention again.
 class CudaRowColumn : public torch::autograd::Function<CudaRowColumn> {
@@ -62,7 +62,7 @@ class CudaRowColumn : public torch::autograd::Function<CudaRowColumn> {
     const auto saved = context->get_saved_variables();
     const auto heads = context->saved_data["heads"].toInt();
     const auto [query_row, query_col, key_row, key_col, value] = backward_kernel()->call(
-        gradients[0], saved[0], saved[1], saved[2], saved[3], saved[4], heads, optional(saved[5]), optional(saved[6]));
+        gradients[0], saved[0], saved[1], saved[2], saved[3], saved[4], heads, if_given(saved[5]), if_given(saved[6]));
     return {query_row, query_col, key_row, key_col, value, Tensor(), Tensor(), Tensor()};
   }
 };

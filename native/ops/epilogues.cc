@@ -77,10 +77,10 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
         mutable_floats(moments, row)[0] = found.mean, mutable_floats(moments, row)[1] = found.scale;
         if (is_half(norm)) {
           kernels::normalize_row(from, n, found, weight.const_data_ptr<float>(), bias.const_data_ptr<float>(),
-                        mutable_halves(norm, row));
+                                 mutable_halves(norm, row));
         } else {
           kernels::normalize_row(from, n, found, weight.const_data_ptr<float>(), bias.const_data_ptr<float>(),
-                        mutable_floats(norm, row));
+                                 mutable_floats(norm, row));
         }
       }
     });
@@ -111,8 +111,8 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
         const float* of_norm = is_half(slope) ? wide.const_data_ptr<float>() : floats(slope, row);
         if (is_half(slope)) kernels::widen_row(halves(slope, row), n, mutable_floats(wide, 0));
         kernels::norm_slope_row(floats(x, row), of_norm, passed.defined() ? floats(passed, row) : nullptr, n,
-                       {floats(moments, row)[0], floats(moments, row)[1]}, weight.const_data_ptr<float>(),
-                       mutable_floats(x_slope, row), own, trains ? own + n : nullptr);
+                                {floats(moments, row)[0], floats(moments, row)[1]}, weight.const_data_ptr<float>(),
+                                mutable_floats(x_slope, row), own, trains ? own + n : nullptr);
         if (half) kernels::narrow_row(floats(x_slope, row), n, mutable_halves(delta_slope, row));
       }
     });

@@ -5,8 +5,6 @@
 namespace cellsam::ops {
 namespace {
 
-at::Tensor centred(const at::Tensor& rows) { return rows - rows.mean(-1, /*keepdim=*/true); }
-
 // The rows of a map that follows a norm, as rows that act on what the norm centres: x -> W diag(gain) (x - mean(x)).
 at::Tensor behind(const at::Tensor& weight, const Affine& norm) { return centred(weight * norm.weight); }
 

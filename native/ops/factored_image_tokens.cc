@@ -4,13 +4,11 @@
 
 #include <cmath>
 
-#include "ops/image_token_attention.h"
 #include "ops/head_product.h"
+#include "ops/image_token_attention.h"
 
 namespace cellsam::ops {
 namespace {
-
-at::Tensor centred(const at::Tensor& rows) { return rows - rows.mean(-1, /*keepdim=*/true); }
 
 at::Tensor joined(const at::Tensor& x) {  // [N,H,t,E] -> [N,t,H*E]
   return x.transpose(1, 2).reshape({x.size(0), x.size(2), -1});
@@ -22,6 +20,8 @@ at::Tensor shares(const at::Tensor& scores, std::int64_t heads) {
 }
 
 }  // namespace
+
+at::Tensor centred(const at::Tensor& rows) { return rows - rows.mean(-1, /*keepdim=*/true); }
 
 at::Tensor PromptedImage::split(const at::Tensor& x) const {
   return x.view({x.size(0), x.size(1), weights_.heads, -1}).transpose(1, 2);

@@ -87,4 +87,7 @@ class PromptedImage {
   at::Tensor a2_, d2_, r2_, d12_;
 };
 
+// Rows minus their mean over the last dimension: the linear half of layer normalisation.
+at::Tensor centred(const at::Tensor& rows);
+
 }  // namespace cellsam::ops

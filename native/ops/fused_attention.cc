@@ -23,7 +23,7 @@ at::Tensor in_rows(const at::Tensor& x) {
 }
 
 // Head `head` of batch item `item` of [B,n,E] or [B,H,W,E].
-lanes::Rows rows_of(const at::Tensor& x, std::int64_t item, std::int64_t head, std::int64_t dim) {
+kernels::lanes::Rows rows_of(const at::Tensor& x, std::int64_t item, std::int64_t head, std::int64_t dim) {
   const auto offset = item * x.stride(0) + head * dim;
   const auto stride = x.is_contiguous() ? x.size(-1) : x.stride(-2);  // an axis of one may have any stride
   return {static_cast<char*>(x.data_ptr()) + offset * x.element_size(), stride, x.scalar_type() == at::kBFloat16};
@@ -52,14 +52,14 @@ at::Tensor share(std::vector<Job>& jobs, std::int64_t each) {
 
 float scale_of(std::int64_t dim) { return static_cast<float>(1 / std::sqrt(static_cast<double>(dim))); }
 
-std::int64_t blocks_of(const lanes::Kernels& kernels::kernels, const at::Tensor& queries) {
-  return (queries.size(1) + kernels::kernels.block - 1) / kernels::kernels.block;
+std::int64_t blocks_of(const kernels::lanes::Kernels& kernels, const at::Tensor& queries) {
+  return (queries.size(1) + kernels.block - 1) / kernels.block;
 }
 
-const lanes::Kernels& kernels_for(const at::Tensor& value) {
-  const auto* kernels::kernels = lanes::kernels(value.scalar_type() == at::kBFloat16);
-  TORCH_CHECK(kernels::kernels != nullptr, "this processor has no kernels for fused attention");
-  return *kernels::kernels;
+const kernels::lanes::Kernels& kernels_for(const at::Tensor& value) {
+  const auto* kernels = kernels::lanes::kernels(value.scalar_type() == at::kBFloat16);
+  TORCH_CHECK(kernels != nullptr, "this processor has no kernels for fused attention");
+  return *kernels;
 }
 
 struct RowColumnTensors {
@@ -67,11 +67,12 @@ struct RowColumnTensors {
 };
 
 // The heads of one batch item. `out` is the output, or its gradient; `grads` are empty or those of the five inputs.
-std::vector<lanes::RowColumnJob> row_column_jobs(const RowColumnTensors& x, std::int64_t item, std::int64_t heads,
-                                                 const at::Tensor& out, const std::optional<at::Tensor>& columns,
-                                                 const std::optional<at::Tensor>& rows, const variable_list& grads = {}) {
+std::vector<kernels::lanes::RowColumnJob> row_column_jobs(const RowColumnTensors& x, std::int64_t item, std::int64_t heads,
+                                                          const at::Tensor& out, const std::optional<at::Tensor>& columns,
+                                                          const std::optional<at::Tensor>& rows,
+                                                          const variable_list& grads = {}) {
   const auto dim = x.value.size(3) / heads;
-  std::vector<lanes::RowColumnJob> jobs(static_cast<std::size_t>(heads));
+  std::vector<kernels::lanes::RowColumnJob> jobs(static_cast<std::size_t>(heads));
   for (std::int64_t head = 0; head < heads; ++head) {
     const auto part = [&](const at::Tensor& t) { return rows_of(t, item, head, dim); };
     auto& job = jobs[static_cast<std::size_t>(head)];
@@ -91,7 +92,7 @@ std::vector<lanes::RowColumnJob> row_column_jobs(const RowColumnTensors& x, std:
   return jobs;
 }
 
-std::optional<at::Tensor> optional(const at::Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; }
+std::optional<at::Tensor> if_defined(const at::Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; }
 
 class RowColumn : public torch::autograd::Function<RowColumn> {
  public:
@@ -102,13 +103,13 @@ class RowColumn : public torch::autograd::Function<RowColumn> {
     context->save_for_backward(
         {query_row, query_col, key_row, key_col, value, columns.value_or(at::Tensor()), rows.value_or(at::Tensor())});
     auto out = at::empty({query_row.size(0), query_row.size(1), value.size(3)}, value.options());
-    const auto& kernels::kernels = kernels_for(value);
+    const auto& kernels = kernels_for(value);
     for (std::int64_t item = 0; item < value.size(0); ++item) {
       auto jobs = row_column_jobs({query_row, query_col, key_row, key_col, value}, item, heads, out, columns, rows);
-      const auto own = kernels::kernels.row_column_own(jobs[0]);
-      const auto memory = share(jobs, kernels::kernels.row_column_shared(jobs[0], false));
-      for_all(jobs, 1, own, [&](const auto& job, std::int64_t, float* o) { kernels::kernels.row_column_pack(job, false, o); });
-      for_all(jobs, blocks_of(kernels::kernels, query_row), own, kernels::kernels.row_column_forward);
+      const auto own = kernels.row_column_own(jobs[0]);
+      const auto memory = share(jobs, kernels.row_column_shared(jobs[0], false));
+      for_all(jobs, 1, own, [&](const auto& job, std::int64_t, float* o) { kernels.row_column_pack(job, false, o); });
+      for_all(jobs, blocks_of(kernels, query_row), own, kernels.row_column_forward);
     }
     return out;
   }
@@ -120,14 +121,14 @@ class RowColumn : public torch::autograd::Function<RowColumn> {
     const auto out_grad = in_rows(gradients[0]);
     variable_list grads;
     for (std::size_t i = 0; i < 5; ++i) grads.push_back(at::empty(saved[i].sizes(), saved[i].options()));
-    const auto& kernels::kernels = kernels_for(x.value);
+    const auto& kernels = kernels_for(x.value);
     for (std::int64_t item = 0; item < x.value.size(0); ++item) {
-      auto jobs = row_column_jobs(x, item, heads, out_grad, optional(saved[5]), optional(saved[6]), grads);
-      const auto own = kernels::kernels.row_column_own(jobs[0]);
-      const auto memory = share(jobs, kernels::kernels.row_column_shared(jobs[0], true));
-      for_all(jobs, 1, own, [&](const auto& job, std::int64_t, float* o) { kernels::kernels.row_column_pack(job, true, o); });
-      for_all(jobs, blocks_of(kernels::kernels, x.query_row), own, kernels::kernels.row_column_queries);
-      for_all(jobs, x.value.size(2) + 1, own, kernels::kernels.row_column_cells);
+      auto jobs = row_column_jobs(x, item, heads, out_grad, if_defined(saved[5]), if_defined(saved[6]), grads);
+      const auto own = kernels.row_column_own(jobs[0]);
+      const auto memory = share(jobs, kernels.row_column_shared(jobs[0], true));
+      for_all(jobs, 1, own, [&](const auto& job, std::int64_t, float* o) { kernels.row_column_pack(job, true, o); });
+      for_all(jobs, blocks_of(kernels, x.query_row), own, kernels.row_column_queries);
+      for_all(jobs, x.value.size(2) + 1, own, kernels.row_column_cells);
     }
     grads.resize(8);
     return grads;
@@ -136,9 +137,10 @@ class RowColumn : public torch::autograd::Function<RowColumn> {
 
 // Saved: query, key, value, out, log_sum. `grads` are empty or those of out, query, key and value.
 // All batch items at once: backward has no more parts than that to spread over threads.
-std::vector<lanes::DenseJob> dense_jobs(const variable_list& saved, std::int64_t heads, const variable_list& grads = {}) {
+std::vector<kernels::lanes::DenseJob> dense_jobs(const variable_list& saved, std::int64_t heads,
+                                                 const variable_list& grads = {}) {
   const auto dim = saved[2].size(2) / heads;
-  std::vector<lanes::DenseJob> jobs(static_cast<std::size_t>(saved[2].size(0) * heads));
+  std::vector<kernels::lanes::DenseJob> jobs(static_cast<std::size_t>(saved[2].size(0) * heads));
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     const auto item = static_cast<std::int64_t>(i) / heads, head = static_cast<std::int64_t>(i) % heads;
     const auto part = [&](const at::Tensor& t) { return rows_of(t, item, head, dim); };
@@ -163,13 +165,13 @@ class Dense : public torch::autograd::Function<Dense> {
     context->saved_data["heads"] = heads;
     const variable_list saved{query, key, value, out, log_sum};
     context->save_for_backward(saved);
-    const auto& kernels::kernels = kernels_for(value);
+    const auto& kernels = kernels_for(value);
     auto jobs = dense_jobs(saved, heads);
     if (jobs.empty()) return out;
-    const auto own = kernels::kernels.dense_own(jobs[0]);
-    const auto memory = share(jobs, kernels::kernels.dense_shared(jobs[0], false));
-    for_all(jobs, 1, own, [&](const auto& job, std::int64_t, float* o) { kernels::kernels.dense_pack(job, false, o); });
-    for_all(jobs, blocks_of(kernels::kernels, query), own, kernels::kernels.dense_forward);
+    const auto own = kernels.dense_own(jobs[0]);
+    const auto memory = share(jobs, kernels.dense_shared(jobs[0], false));
+    for_all(jobs, 1, own, [&](const auto& job, std::int64_t, float* o) { kernels.dense_pack(job, false, o); });
+    for_all(jobs, blocks_of(kernels, query), own, kernels.dense_forward);
     return out;
   }
 
@@ -178,14 +180,14 @@ class Dense : public torch::autograd::Function<Dense> {
     const auto heads = context->saved_data["heads"].toInt();
     variable_list grads{in_rows(gradients[0])};
     for (std::size_t i = 0; i < 3; ++i) grads.push_back(at::empty(saved[i].sizes(), saved[i].options()));
-    const auto& kernels::kernels = kernels_for(saved[2]);
+    const auto& kernels = kernels_for(saved[2]);
     auto jobs = dense_jobs(saved, heads, grads);
     if (!jobs.empty()) {
-      const auto own = kernels::kernels.dense_own(jobs[0]);
-      const auto memory = share(jobs, kernels::kernels.dense_shared(jobs[0], true));
+      const auto own = kernels.dense_own(jobs[0]);
+      const auto memory = share(jobs, kernels.dense_shared(jobs[0], true));
       for_all(jobs, 1, own, [&](const auto& job, std::int64_t, float* o) {
-        kernels::kernels.dense_pack(job, true, o);
-        kernels::kernels.dense_backward(job, o);
+        kernels.dense_pack(job, true, o);
+        kernels.dense_backward(job, o);
       });
     }
     return {grads[1], grads[2], grads[3], at::Tensor()};
@@ -196,8 +198,8 @@ class Dense : public torch::autograd::Function<Dense> {
 
 bool can_fuse(const at::Tensor& x) {
   const auto type = x.scalar_type();
-  if (!lanes::enabled() || !x.device().is_cpu() || (type != at::kFloat && type != at::kBFloat16)) return false;
-  return lanes::kernels(type == at::kBFloat16) != nullptr;
+  if (!kernels::lanes::enabled() || !x.device().is_cpu() || (type != at::kFloat && type != at::kBFloat16)) return false;
+  return kernels::lanes::kernels(type == at::kBFloat16) != nullptr;
 }
 
 at::Tensor fused_row_column(const at::Tensor& query_row, const at::Tensor& query_col, const at::Tensor& key_row,

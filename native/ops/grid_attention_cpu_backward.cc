@@ -113,7 +113,8 @@ class Backward {
     std::fill(slope_h_ + 0, slope_h_ + side * n, 0.0F);
     std::fill(slope_w_ + 0, slope_w_ + side * n, 0.0F);
     for (std::int64_t top = 0; top < side; top += blocks_.rows) {
-      visit_keys(kernels::ScoreBlock{scores_, rel_h_ + top * n, rel_w_, blocks_.height(top), side, n, scale()}, top, lse, delta);
+      visit_keys(kernels::ScoreBlock{scores_, rel_h_ + top * n, rel_w_, blocks_.height(top), side, n, scale()}, top, lse,
+                 delta);
     }
     for (std::int64_t i = 0; i < width * n; ++i) query_slopes_[i] *= scale();
     visit_table(slope_h_, tables_turned_, table_slopes_, n, y);

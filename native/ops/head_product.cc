@@ -19,8 +19,8 @@ at::Tensor scores(const at::Tensor& q, const at::Tensor& map) {
   auto* to = out.data_ptr<float>();
   parallel_for(0, n * heads, 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = begin; i < end; ++i) {
-      kernels::cell_kernels().scores(shape, from + i * shape.tokens * shape.features, with + i % heads * shape.features * shape.cells,
-                            to + i * shape.tokens * shape.cells);
+      kernels::cell_kernels().scores(shape, from + i * shape.tokens * shape.features,
+                                     with + i % heads * shape.features * shape.cells, to + i * shape.tokens * shape.cells);
     }
   });
   return out;
@@ -34,8 +34,8 @@ at::Tensor values(const at::Tensor& weights, const at::Tensor& map) {
   auto* to = out.data_ptr<float>();
   parallel_for(0, n * heads, 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = begin; i < end; ++i) {
-      kernels::cell_kernels().values(shape, from + i * shape.tokens * shape.cells, with + i % heads * shape.features * shape.cells,
-                            to + i * shape.tokens * shape.features);
+      kernels::cell_kernels().values(shape, from + i * shape.tokens * shape.cells,
+                                     with + i % heads * shape.features * shape.cells, to + i * shape.tokens * shape.features);
     }
   });
   return out;
@@ -52,7 +52,7 @@ at::Tensor sum_map(const at::Tensor& q, const at::Tensor& weights) {
     for (auto head = begin; head < end; ++head) {
       for (std::int64_t i = head; i < n * heads; i += heads) {
         kernels::cell_kernels().add_map(shape, from + i * shape.tokens * shape.features, with + i * shape.tokens * shape.cells,
-                               to + head * shape.features * shape.cells);
+                                        to + head * shape.features * shape.cells);
       }
     }
   });
@@ -87,15 +87,16 @@ struct Values : torch::autograd::Function<Values> {
   }
 };
 
-bool has_kernels(const at::Tensor& a, const at::Tensor& map) {
-  return a.is_cpu() && a.scalar_type() == at::kFloat && map.scalar_type() == at::kFloat && map.size(2) % kernels::kCellStep == 0;
+bool has_head_kernels(const at::Tensor& a, const at::Tensor& map) {
+  return a.is_cpu() && a.scalar_type() == at::kFloat && map.scalar_type() == at::kFloat &&
+         map.size(2) % kernels::kCellStep == 0;
 }
 
 }  // namespace
 
 at::Tensor head_scores(const at::Tensor& q, const at::Tensor& map) {
   const auto n = q.size(0), heads = q.size(1), tokens = q.size(2), cells = map.size(2);
-  if (has_kernels(q, map)) return Scores::apply(q.contiguous(), map.contiguous()).view({n, heads * tokens, cells});
+  if (has_head_kernels(q, map)) return Scores::apply(q.contiguous(), map.contiguous()).view({n, heads * tokens, cells});
   const auto by_head = q.transpose(0, 1).reshape({heads, n * tokens, q.size(3)});
   return at::bmm(by_head, map).view({heads, n, tokens, cells}).transpose(0, 1).reshape({n, heads * tokens, cells});
 }
@@ -103,7 +104,7 @@ at::Tensor head_scores(const at::Tensor& q, const at::Tensor& map) {
 at::Tensor head_values(const at::Tensor& weights, const at::Tensor& map) {
   const auto n = weights.size(0), heads = map.size(0), tokens = weights.size(1) / heads, cells = map.size(2);
   const auto split = weights.reshape({n, heads, tokens, cells});
-  if (has_kernels(weights, map)) return Values::apply(split.contiguous(), map.contiguous());
+  if (has_head_kernels(weights, map)) return Values::apply(split.contiguous(), map.contiguous());
   const auto by_head = split.transpose(0, 1).reshape({heads, n * tokens, cells});
   return at::bmm(by_head, map.transpose(1, 2)).view({heads, n, tokens, map.size(1)}).transpose(0, 1);
 }

@@ -12,7 +12,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-bool has_kernels(const at::Tensor& own, const at::Tensor& scale, const at::Tensor& placed) {
+bool has_token_kernels(const at::Tensor& own, const at::Tensor& scale, const at::Tensor& placed) {
   return own.is_cpu() && own.scalar_type() == at::kFloat && scale.scalar_type() == at::kFloat &&
          placed.scalar_type() == at::kFloat && own.size(2) % kernels::kCellStep == 0;
 }
@@ -48,8 +48,8 @@ struct OverCells : torch::autograd::Function<OverCells> {
     const auto *a = saved[2].const_data_ptr<float>(), *d = grad.const_data_ptr<float>();
     auto *go = grad_own.data_ptr<float>(), *gs = grad_scale.data_ptr<float>(), *gp = grad_placed.data_ptr<float>();
     for_prompts(own, [&](std::int64_t, std::int64_t at, std::int64_t cell) {
-      kernels::cell_kernels().over_cells_backward(own.size(1), own.size(2), o + at, s + cell, a + at, d + at, go + at, gs + cell,
-                                         gp + at);
+      kernels::cell_kernels().over_cells_backward(own.size(1), own.size(2), o + at, s + cell, a + at, d + at, go + at,
+                                                  gs + cell, gp + at);
     });
     return {grad_own, grad_scale, grad_placed};
   }
@@ -63,8 +63,8 @@ struct OverTokens : torch::autograd::Function<OverTokens> {
     const auto* l = level.const_data_ptr<float>();
     auto* to = out.data_ptr<float>();
     for_prompts(own, [&](std::int64_t n, std::int64_t at, std::int64_t cell) {
-      kernels::cell_kernels().over_tokens(heads, own.size(1) / heads, own.size(2), o + at, s + cell, p + at, l + n * own.size(1),
-                                 to + at);
+      kernels::cell_kernels().over_tokens(heads, own.size(1) / heads, own.size(2), o + at, s + cell, p + at,
+                                          l + n * own.size(1), to + at);
     });
     context->save_for_backward({own, scale, out});
     context->saved_data["heads"] = heads;
@@ -83,8 +83,8 @@ struct OverTokens : torch::autograd::Function<OverTokens> {
     auto *go = grad_own.data_ptr<float>(), *gs = grad_scale.data_ptr<float>(), *gp = grad_placed.data_ptr<float>();
     auto* gl = grad_level.data_ptr<float>();
     for_prompts(own, [&](std::int64_t n, std::int64_t at, std::int64_t cell) {
-      kernels::cell_kernels().over_tokens_backward(heads, tokens, own.size(2), o + at, s + cell, a + at, d + at, go + at, gs + cell,
-                                          gp + at, gl + n * own.size(1));
+      kernels::cell_kernels().over_tokens_backward(heads, tokens, own.size(2), o + at, s + cell, a + at, d + at, go + at,
+                                                   gs + cell, gp + at, gl + n * own.size(1));
     });
     return {grad_own, grad_scale, grad_placed, grad_level, {}};
   }
@@ -108,13 +108,13 @@ struct Quadratic : torch::autograd::Function<Quadratic> {
 }  // namespace
 
 at::Tensor over_cells(const at::Tensor& own, const at::Tensor& scale, const at::Tensor& placed) {
-  if (!has_kernels(own, scale, placed)) return (scale * own + placed).softmax(-1);
+  if (!has_token_kernels(own, scale, placed)) return (scale * own + placed).softmax(-1);
   return OverCells::apply(own.contiguous(), scale.contiguous(), placed.contiguous());
 }
 
 at::Tensor over_tokens(const at::Tensor& own, const at::Tensor& scale, const at::Tensor& placed, const at::Tensor& level,
                        std::int64_t heads) {
-  if (has_kernels(own, scale, placed) && own.size(1) / heads <= kernels::kMostTokens) {
+  if (has_token_kernels(own, scale, placed) && own.size(1) / heads <= kernels::kMostTokens) {
     return OverTokens::apply(own.contiguous(), scale.contiguous(), placed.contiguous(), level.contiguous(), heads);
   }
   const auto scores = scale * own + placed + level;

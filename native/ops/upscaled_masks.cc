@@ -85,15 +85,15 @@ void decode_block(const Call& c, const HalfOperands* half, std::int64_t n, std::
                   float* pixels, std::int64_t stride, float* logits) {
   const at::AutoDispatchBelowADInplaceOrView no_graph;
   thread_local std::vector<float> memory;
-  const auto& kernels::kernels = kernels::cell_kernels();
+  const auto& kernels = kernels::cell_kernels();
   auto* hidden = scratch(memory, c.channels * count);
   thread_local std::vector<at::BFloat16> half_memory;
   const auto even = c.rank + c.rank % 2;
   auto* pairs = half == nullptr ? nullptr : scratch(half_memory, std::max(even, c.channels) * count);
-  kernels::kernels.scale_image(4 * c.channels, count, c.image + g, c.cells, c.scale + n * c.cells + g, c.level, x, stride);
+  kernels.scale_image(4 * c.channels, count, c.image + g, c.cells, c.scale + n * c.cells + g, c.level, x, stride);
   const auto* shares = c.shares + n * c.rank * c.cells + g;
   if (half != nullptr) {
-    kernels::kernels.half_pairs(c.rank, count, shares, c.cells, bits(pairs));
+    kernels.half_pairs(c.rank, count, shares, c.cells, bits(pairs));
     multiply(4 * c.channels, count, even, HalfOperands::data(half->rows_across) + n * 4 * c.channels * even, even, pairs, x,
              /*add=*/true, stride);
   } else {
@@ -102,17 +102,17 @@ void decode_block(const Call& c, const HalfOperands* half, std::int64_t n, std::
                 matrix(shares, c.rank, count, c.cells));
   }
   for (std::int64_t quarter = 0; quarter < 4; ++quarter) {
-    kernels::kernels.norm_gelu(c.channels, count, c.gain, c.norm_bias, kEps, x + quarter * c.channels * stride, stride, hidden);
+    kernels.norm_gelu(c.channels, count, c.gain, c.norm_bias, kEps, x + quarter * c.channels * stride, stride, hidden);
     auto* up = pixels + quarter * 4 * c.out * stride;
     if (half != nullptr) {
-      kernels::kernels.half_pairs(c.channels, count, hidden, count, bits(pairs));
+      kernels.half_pairs(c.channels, count, hidden, count, bits(pairs));
       multiply(4 * c.out, count, c.channels, HalfOperands::data(half->weight), c.channels, pairs, up, /*add=*/false, stride);
     } else {
       matrix(up, 4 * c.out, count, stride)
           .addmm_(matrix(c.weight, 4 * c.out, c.channels, c.channels), matrix(hidden, c.channels, count, count), /*beta=*/0);
     }
     for (std::int64_t part = 0; part < 4; ++part) {
-      kernels::kernels.gelu_dot(c.out, c.masks, count, c.bias, c.filters + n * c.masks * c.out, up + part * c.out * stride, stride,
+      kernels.gelu_dot(c.out, c.masks, count, c.bias, c.filters + n * c.masks * c.out, up + part * c.out * stride, stride,
                        logits + ((n * c.masks * 4 + quarter) * 4 + part) * c.cells + g, 16 * c.cells);
     }
   }
@@ -130,7 +130,7 @@ void backward_block(const Call& c, const HalfOperands* half, std::int64_t n, std
                     const Gradients& d) {
   const at::AutoDispatchBelowADInplaceOrView no_graph;
   thread_local std::vector<float> memory;
-  const auto& kernels::kernels = kernels::cell_kernels();
+  const auto& kernels = kernels::cell_kernels();
   auto* grad_x = scratch(memory, (5 * c.channels + 4 * c.out) * count);
   auto *grad_hidden = grad_x + 4 * c.channels * count, *grad_pixels = grad_hidden + c.channels * count;
   const auto* x = d.kept[static_cast<std::size_t>(n)].const_data_ptr<float>();
@@ -139,20 +139,20 @@ void backward_block(const Call& c, const HalfOperands* half, std::int64_t n, std
   auto* pairs = half == nullptr ? nullptr : scratch(half_memory, std::max(4 * c.out, 4 * c.channels) * count);
   for (std::int64_t quarter = 0; quarter < 4; ++quarter) {
     for (std::int64_t part = 0; part < 4; ++part) {
-      kernels::kernels.gelu_dot_backward(c.out, c.masks, count, c.bias, c.filters + n * c.masks * c.out,
+      kernels.gelu_dot_backward(c.out, c.masks, count, c.bias, c.filters + n * c.masks * c.out,
                                 pixels + (quarter * 4 + part) * c.out * c.cells + g, c.cells,
                                 d.logits + ((n * c.masks * 4 + quarter) * 4 + part) * c.cells + g, 16 * c.cells,
                                 grad_pixels + part * c.out * count, d.filters + n * c.masks * c.out);
     }
     if (half != nullptr) {
-      kernels::kernels.half_pairs(4 * c.out, count, grad_pixels, count, bits(pairs));
+      kernels.half_pairs(4 * c.out, count, grad_pixels, count, bits(pairs));
       multiply(c.channels, count, 4 * c.out, HalfOperands::data(half->weight_across), 4 * c.out, pairs, grad_hidden);
     } else {
       matrix(grad_hidden, c.channels, count, count)
           .addmm_(matrix(c.weight, 4 * c.out, c.channels, c.channels).t(), matrix(grad_pixels, 4 * c.out, count, count),
                   /*beta=*/0);
     }
-    kernels::kernels.norm_gelu_backward(c.channels, count, c.gain, c.norm_bias, kEps, x + quarter * c.channels * c.cells + g, c.cells,
+    kernels.norm_gelu_backward(c.channels, count, c.gain, c.norm_bias, kEps, x + quarter * c.channels * c.cells + g, c.cells,
                                grad_hidden, grad_x + quarter * c.channels * count, count);
   }
   const auto *rows = c.rows + n * c.rank * 4 * c.channels, *shares = c.shares + n * c.rank * c.cells + g;
@@ -160,19 +160,19 @@ void backward_block(const Call& c, const HalfOperands* half, std::int64_t n, std
   if (half != nullptr) {
     thread_local std::vector<at::BFloat16> left_memory;
     auto* left = scratch(left_memory, std::max(c.rank, 4 * c.channels) * count);
-    kernels::kernels.half_pairs(4 * c.channels, count, grad_x, count, bits(pairs));
+    kernels.half_pairs(4 * c.channels, count, grad_x, count, bits(pairs));
     multiply(c.rank, count, 4 * c.channels, HalfOperands::data(half->rows) + n * (c.rank + c.rank % 2) * 4 * c.channels,
              4 * c.channels, pairs, grad_shares, /*add=*/false, c.cells);
-    kernels::kernels.half_rows(4 * c.channels, count, grad_x, count, bits(left));
+    kernels.half_rows(4 * c.channels, count, grad_x, count, bits(left));
     pack_columns(left, 4 * c.channels, count, pairs);
-    kernels::kernels.half_rows(c.rank, count, shares, c.cells, bits(left));
+    kernels.half_rows(c.rank, count, shares, c.cells, bits(left));
     multiply(c.rank, 4 * c.channels, count, left, count, pairs, grad_rows, /*add=*/true);
   } else {
     const auto grad = matrix(grad_x, 4 * c.channels, count, count);
     matrix(grad_shares, c.rank, count, c.cells).addmm_(matrix(rows, c.rank, 4 * c.channels, 4 * c.channels), grad, /*beta=*/0);
     matrix(grad_rows, c.rank, 4 * c.channels, 4 * c.channels).addmm_(matrix(shares, c.rank, count, c.cells), grad.t());
   }
-  kernels::kernels.scale_image_backward(4 * c.channels, count, c.image + g, c.cells, c.scale + n * c.cells + g, grad_x, d.image + g,
+  kernels.scale_image_backward(4 * c.channels, count, c.image + g, c.cells, c.scale + n * c.cells + g, grad_x, d.image + g,
                                d.scale + n * c.cells + g);
 }
 

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <set>
 
-#include "data/targets.h"
 #include "base/abandoned.h"
-#include "train/stage.h"
 #include "cache/backbones.h"
+#include "data/targets.h"
 #include "loss/detection.h"
+#include "train/stage.h"
 
 namespace cellsam::train {
 namespace {
@@ -43,7 +43,8 @@ class DetectorStage final : public Stage {
 
     const auto features = cache::read_feature_options(options);
     if (on_body_ && !train_body_) frozen_body_ = frozen_trunk(context_.model, context_.of(cache::Trunk::Body), features);
-    if (on_encoder_ && !train_encoder_) frozen_encoder_ = frozen_trunk(context_.model, context_.of(cache::Trunk::Encoder), features);
+    if (on_encoder_ && !train_encoder_)
+      frozen_encoder_ = frozen_trunk(context_.model, context_.of(cache::Trunk::Encoder), features);
 
     set_loss_weights(options);
     loss_.focal_alpha = options.number("focal_alpha", loss_.focal_alpha);

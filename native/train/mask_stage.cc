@@ -8,18 +8,18 @@
 #include <cstring>
 #include <functional>
 
-#include "data/targets.h"
 #include "base/abandoned.h"
+#include "cache/backbones.h"
+#include "data/targets.h"
+#include "device/side_stream.h"
+#include "loss/mining.h"
+#include "loss/upsampled_mask_loss.h"
 #include "train/non_finite.h"
 #include "train/prompt_chunks.h"
 #include "train/prompt_decoder.h"
 #include "train/prompt_graphs.h"
 #include "train/prompts.h"
-#include "device/side_stream.h"
 #include "train/stage.h"
-#include "cache/backbones.h"
-#include "loss/mining.h"
-#include "loss/upsampled_mask_loss.h"
 
 namespace cellsam::train {
 namespace {
@@ -164,8 +164,9 @@ class SegmenterStage final : public Stage {
   }
 
   at::Tensor encode(const data::Batch& batch, const Control& control) {
-    const auto features = frozen_trunk_ != nullptr ? (*frozen_trunk_)(batch, control)
-                                                   : cache::run_trunk(context_.model, context_.of(cache::Trunk::Encoder), batch.images);
+    const auto features = frozen_trunk_ != nullptr
+                              ? (*frozen_trunk_)(batch, control)
+                              : cache::run_trunk(context_.model, context_.of(cache::Trunk::Encoder), batch.images);
     stop_if_abandoned(control);
     device::Autocast autocast(context_.device, context_.precision);
     return context_.model->segmenter()->image_encoder->neck(features).to(at::kFloat);
@@ -343,7 +344,7 @@ class SegmenterStage final : public Stage {
   loss::MiningOptions mining_;
   PromptOptions prompt_options_;
   double iou_weight_ = 0;
-  bool fused_mask_loss_ = true;          // off: with tensors of the tile's size, for comparison
+  bool fused_mask_loss_ = true;                 // off: with tensors of the tile's size, for comparison
   cache::FrozenTrunk* frozen_trunk_ = nullptr;  // null: the trunk trains
   std::int64_t prompt_chunk_ = 0;
   bool shares_ = true;

@@ -121,7 +121,7 @@ struct NonFiniteTrace::Watch {
 
   std::shared_ptr<Record> record;
   c10::DebugInfoGuard guard;
-  model::lanes::Pause torch_alone;
+  kernels::lanes::Pause torch_alone;
   at::CallbackHandle callback;
 };
 

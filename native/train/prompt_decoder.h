@@ -8,8 +8,8 @@
 #include <optional>
 #include <vector>
 
-#include "train/prompts.h"
 #include "model/cellsam.h"
+#include "train/prompts.h"
 
 namespace cellsam::train {
 

@@ -52,8 +52,8 @@ class PromptGraphs {
   void follow(const model::NamedTensors& weights);
   void forget();
 
-  std::string take_failure();  // why no more graphs are recorded, once; empty when they are
-  device::GraphCounts take_counts();   // since the last call
+  std::string take_failure();         // why no more graphs are recorded, once; empty when they are
+  device::GraphCounts take_counts();  // since the last call
 
  private:
   // Side and pixels to ignore of the labels, room, and whether gradients are wanted.

@@ -22,7 +22,8 @@ void Stage::choose(model::CellSam& model, std::vector<Part> parts, double weight
   }
 }
 
-cache::FrozenTrunk* Stage::frozen_trunk(model::CellSam& model, const cache::TrunkSetting& setting, const cache::FeatureOptions& options) {
+cache::FrozenTrunk* Stage::frozen_trunk(model::CellSam& model, const cache::TrunkSetting& setting,
+                                        const cache::FeatureOptions& options) {
   frozen_.push_back(std::make_unique<cache::FrozenTrunk>(model, setting, options));
   return frozen_.back().get();
 }

@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "base/options.h"
+#include "cache/frozen_backbone.h"
 #include "data/batch.h"
 #include "data/preprocess.h"
-#include "engine.h"
 #include "device/device.h"
-#include "cache/frozen_backbone.h"
 #include "device/step_graph.h"
+#include "engine.h"
 #include "model/cellsam.h"
 #include "optim/groups.h"
 
@@ -78,7 +78,8 @@ class Stage {
   void choose(model::CellSam& model, std::vector<Part> parts, double weight_decay);
 
   // A trunk that this stage uses and does not train. The stage keeps it.
-  cache::FrozenTrunk* frozen_trunk(model::CellSam& model, const cache::TrunkSetting& setting, const cache::FeatureOptions& options);
+  cache::FrozenTrunk* frozen_trunk(model::CellSam& model, const cache::TrunkSetting& setting,
+                                   const cache::FeatureOptions& options);
 
   // A loss weight; ERR_INVALID_ARGUMENT when it is negative or not finite.
   static double read_weight(Options& options, const char* name, double fallback);

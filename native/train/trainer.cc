@@ -6,8 +6,8 @@
 #include <chrono>
 #include <cmath>
 
-#include "base/abandoned.h"
 #include "augment/augment.h"
+#include "base/abandoned.h"
 #include "data/batch.h"
 #include "data/sampler.h"
 #include "optim/clip.h"

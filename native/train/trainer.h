@@ -9,11 +9,11 @@
 #include "base/options.h"
 #include "data/store.h"
 #include "engine.h"
+#include "optim/adamw.h"
+#include "optim/schedule.h"
 #include "train/loss_record.h"
 #include "train/non_finite.h"
 #include "train/stage.h"
-#include "optim/adamw.h"
-#include "optim/schedule.h"
 
 namespace cellsam::train {
 

@@ -37,7 +37,7 @@ std::vector<std::string> target_names(const Layout& layout, std::string_view ful
   constexpr std::string_view kEncoder = "image_encoder.";
   // CellFinder's body is SAM's trunk without the neck.
   if (name.starts_with(kEncoder) && !name.starts_with("image_encoder.neck.")) {
-    names.push_back(std::string(cache::kBody) + name.substr(kEncoder.size()));
+    names.push_back(std::string(kBody) + name.substr(kEncoder.size()));
   }
   return names;
 }

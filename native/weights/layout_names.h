@@ -10,7 +10,7 @@
 
 namespace cellsam::weights {
 
-constexpr std::string_view cache::kBody = "cellfinder.decode_head.backbone.body.";
+constexpr std::string_view kBody = "cellfinder.decode_head.backbone.body.";
 
 // The name without DataParallel's prefix.
 std::string_view without_module(std::string_view name);

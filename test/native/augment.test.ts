@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { libraryPath, libraryVariable, programPath } from "../programs.js";
+import { libraryPath, libraryVariable, programCall } from "../programs.js";
 
 const python = process.env.CELLSAM_PYTHON;
 if (!python) console.warn("SKIPPED: CELLSAM_PYTHON is not set, so augmentations are not compared with SciPy");
@@ -13,13 +13,13 @@ const setUp = `
 import json, os, subprocess, sys
 import numpy as np
 from scipy import ndimage
-program, path, libraries, case = sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
+program, path, libraries, case = sys.argv[1:3], sys.argv[3], sys.argv[4], json.loads(sys.argv[5])
 h, w = case["height"], case["width"]
 rng = np.random.default_rng(9)
 def call(mode, arrays, *words):
     with open(path, "wb") as file:
         for array in arrays: file.write(np.ascontiguousarray(array).tobytes())
-    return subprocess.run([program, mode, path, str(h), str(w), *map(str, words)], capture_output=True, check=True,
+    return subprocess.run([*program, mode, path, str(h), str(w), *map(str, words)], capture_output=True, check=True,
                           env={**os.environ, ${JSON.stringify(libraryVariable)}: libraries}).stdout
 def pixels():
     image = ndimage.gaussian_filter(rng.random((3, h, w)) * 255, (0, 1, 1)).astype(np.uint8)
@@ -73,7 +73,7 @@ describe.skipIf(!python)("complex augmentation", () => {
   function ask<T>(script: string, given: object): T {
     const folder = mkdtempSync(join(tmpdir(), "cellsam-"));
     try {
-      const args = [programPath("augment_warp"), join(folder, "in"), libraryPath, JSON.stringify(given)];
+      const args = [...programCall("augment_warp"), join(folder, "in"), libraryPath, JSON.stringify(given)];
       return JSON.parse(execFileSync(python as string, ["-c", script, ...args], { encoding: "utf8" })) as T;
     } finally {
       rmSync(folder, { recursive: true });

@@ -4,7 +4,6 @@
 //   affine FILE H W SCALE_Y SCALE_X SHEAR_Y SHEAR_X SHIFT_Y SHIFT_X   u8 [3,H,W] then i32 [H,W] -> the same, warped
 //   move FILE H W                               u8 [3,H,W], i32 [H,W], f32 down [H,W], f32 right [H,W] -> image and labels
 //   field FILE H W SEED                         -> f32 down and right of one drawn displacement (FILE is not read)
-// links: augment
 #include <ATen/ATen.h>
 
 #include <cmath>
@@ -15,9 +14,12 @@
 #include "augment/affine.h"
 #include "augment/brightness.h"
 #include "augment/elastic.h"
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::augment_warp_program {
+
 using augment::Level;
 using augment::Pixels;
 
@@ -239,7 +241,7 @@ void check_elastic(test::Checks& checks) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+TEST_PROGRAM(augment_warp) {
   if (argc > 4) return run(argc, argv);
   test::Checks checks("augment_warp");
   check_affine(checks);
@@ -249,3 +251,5 @@ int main(int argc, char** argv) {
   check_streams(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::augment_warp_program

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { libraryPath, libraryVariable, programPath } from "../programs.js";
+import { libraryPath, libraryVariable, programCall } from "../programs.js";
 
 const python = process.env.CELLSAM_PYTHON;
 if (!python) console.warn("SKIPPED: CELLSAM_PYTHON is not set, so CLAHE is not compared with scikit-image");
@@ -13,12 +13,12 @@ const script = `
 import os, subprocess, sys
 import numpy as np
 from skimage.exposure import equalize_adapthist
-program, path, h, w, libraries = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+program, path, h, w, libraries = sys.argv[1:3], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6]
 y, x = np.mgrid[:h, :w]
 image = np.random.default_rng(1).random((h, w)) * 0.2 + np.sin(x / 9) * np.cos(y / 13) ** 2 + (x > w // 2)
 image = (image - image.min()) / (image.max() - image.min())
 image.tofile(path)
-answer = subprocess.run([program, "equalize", path, str(h), str(w)], capture_output=True, check=True,
+answer = subprocess.run([*program, "equalize", path, str(h), str(w)], capture_output=True, check=True,
                         env={**os.environ, ${JSON.stringify(libraryVariable)}: libraries})
 ours = np.frombuffer(answer.stdout)
 print(np.abs(ours.reshape(h, w) - equalize_adapthist(image, kernel_size=128, clip_limit=0.01, nbins=256)).max())
@@ -33,7 +33,7 @@ describe.skipIf(!python)("equalize_adapthist", () => {
   ])("%i x %i", { timeout: 60_000 }, (height, width) => {
     const folder = mkdtempSync(join(tmpdir(), "cellsam-"));
     try {
-      const args = [programPath("data_image"), join(folder, "in"), String(height), String(width), libraryPath];
+      const args = [...programCall("data_image"), join(folder, "in"), String(height), String(width), libraryPath];
       const difference = Number(execFileSync(python as string, ["-c", script, ...args], { encoding: "utf8" }));
       expect(difference).toBeLessThan(1e-12);
     } finally {

@@ -1,6 +1,5 @@
 // The CUDA kernels of the mask losses, run as host loops over blocks and threads: losses and gradients against the float64
 // losses on a mask that was upsampled by torch.
-// links: kernels loss
 #include "cuda/mask_losses.h"
 
 #include <ATen/ATen.h>
@@ -15,8 +14,10 @@
 #include "loss/mask_loss.h"
 #include "loss/upsampled_mask_loss.h"
 #include "native/checks.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::cuda_mask_losses_program {
+
 using namespace cellsam::cuda;
 using at::Tensor;
 
@@ -82,7 +83,7 @@ struct Answer {
   Tensor losses, gradient;  // [N,kMaskAnswers], [N,h,w]
 };
 
-Answer kernels::kernels(const Case& c, const Scene& scene, bool gradient, bool backwards = false) {
+Answer kernels(const Case& c, const Scene& scene, bool gradient, bool backwards = false) {
   const auto rows = make_axis(c.low_height, c.canvas_height, c.height),
              columns = make_axis(c.low_width, c.canvas_width, c.width);
   MaskLossArguments a;
@@ -126,14 +127,14 @@ Answer reference(const Case& c, const Scene& scene) {
   return {at::stack({loss.focal, loss.dice, loss.boundary, iou}, 1).detach(), leaf.grad()};
 }
 
-void check_case(test::Checks& checks, const Case& c) {
+void check_case(Checks& checks, const Case& c) {
   const auto scene = scene_of(c);
-  const auto got = kernels::kernels(c, scene, true), plain = kernels::kernels(c, scene, false), wanted = reference(c, scene);
+  const auto got = kernels(c, scene, true), plain = kernels(c, scene, false), wanted = reference(c, scene);
   const std::string name = c.name;
   checks.near(name + ": losses", got.losses, wanted.losses, 1e-6);
   const auto scale = wanted.gradient.abs().amax({1, 2}, true).clamp_min(1e-30);
   checks.near(name + ": gradient, relative", got.gradient.to(at::kDouble) / scale, wanted.gradient / scale, 1e-6);
-  const auto turned = kernels::kernels(c, scene, true, /*backwards=*/true);
+  const auto turned = kernels(c, scene, true, /*backwards=*/true);
   checks.holds(name + ": the threads' order changes nothing",
                at::equal(turned.losses, got.losses) && at::equal(turned.gradient, got.gradient));
   // The tiles of a pass without gradient have smaller margins, so its sums run in another order.
@@ -152,12 +153,12 @@ std::tuple<Tensor, Tensor> mask_losses_on_host(const Tensor& logits, const Tenso
                                       .dice_smooth = weights[4],
                                       .boundary_weight = weights[5]};
   const Case c{"", logits.size(1), logits.size(2), canvas, canvas, labels.size(0), labels.size(1), options};
-  const auto answer = kernels::kernels(c, {logits, labels, ids}, gradient);
+  const auto answer = kernels(c, {logits, labels, ids}, gradient);
   return {answer.losses, answer.gradient};
 }
 
 // The way from the engine to the operator: its signature, the order of what it takes and gives.
-void check_operator(test::Checks& checks, const loss::MaskLossOptions& options) {
+void check_operator(Checks& checks, const loss::MaskLossOptions& options) {
   const auto scene = scene_of({"", 32, 32, 128, 128, 64, 64, {}, true});
   const auto leaf = scene.logits.clone().requires_grad_(true);
   const loss::UpsampledMasks masks{leaf, scene.labels, scene.ids, 128, -1, kMaskLogit};
@@ -176,12 +177,12 @@ void check_operator(test::Checks& checks, const loss::MaskLossOptions& options) 
 }
 
 // A logit that is not finite reaches every loss of its prompt, and no other prompt.
-void check_not_finite(test::Checks& checks, float logit) {
+void check_not_finite(Checks& checks, float logit) {
   const Case c{"", 32, 32, 128, 128, 64, 64};
   auto scene = scene_of(c);
   scene.labels.fill_(1);  // infinity is right everywhere for prompt 0, of id 1
   scene.logits[0][5][7] = logit;
-  const auto answer = kernels::kernels(c, scene, true);
+  const auto answer = kernels(c, scene, true);
   const auto losses = answer.losses.narrow(1, 0, kMaskIou);
   checks.holds(std::to_string(logit) + " makes every loss NaN", losses[0].isnan().all().item<bool>());
   checks.holds(
@@ -194,8 +195,8 @@ void check_not_finite(test::Checks& checks, float logit) {
 TORCH_LIBRARY_FRAGMENT(cellsam_cuda, library) { library.def(kMaskLossSchema); }
 TORCH_LIBRARY_IMPL(cellsam_cuda, CPU, library) { library.impl("mask_losses", TORCH_FN(mask_losses_on_host)); }
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(cuda_mask_losses) {
+  Checks checks("cuda_mask_losses");
   check_case(checks, {"twice the size by way of four times", 32, 32, 128, 128, 64, 64});
   check_case(checks, {"more tiles than one, uneven", 40, 40, 160, 160, 80, 80});
   check_case(checks, {"an odd ratio", 24, 24, 96, 96, 77, 77});
@@ -222,5 +223,7 @@ int main() {
   MaskLossArguments a;
   const auto wide = make_axis(4, 16, 2000);
   checks.holds("a ratio that no tile holds is refused", !plan_tiles(a, wide, wide, kSharedLimit));
-  return checks.finish("cuda_mask_losses");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::cuda_mask_losses_program

@@ -1,6 +1,5 @@
 // The CUDA kernels of row-column attention, run as host loops over blocks and threads: values and every gradient against the
 // definition in float64, and the way from the model to the operators.
-// links: kernels ops model
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
@@ -12,11 +11,13 @@
 
 #include "cuda/row_column_grad.h"
 #include "cuda/row_column_tensors.h"
-#include "ops/cuda_row_column.h"
 #include "kernels/attention_kernels.h"
 #include "native/checks.h"
+#include "native/program.h"
+#include "ops/cuda_row_column.h"
 
-namespace cellsam::test {
+namespace cellsam::test::cuda_row_column_program {
+
 namespace {
 
 using namespace cellsam::cuda;
@@ -152,7 +153,7 @@ Tensor definition(const Tensors& x, const Shape& s, const Hidden& hidden) {
       .reshape({s.items, s.queries, -1});
 }
 
-Tensor kernels::kernels(const Tensors& x, const Shape& s, const Hidden& hidden) {
+Tensor kernels(const Tensors& x, const Shape& s, const Hidden& hidden) {
   return ops::cuda_row_column(x[0], x[1], x[2], x[3], x[4], s.heads, hidden.columns, hidden.rows).value();
 }
 
@@ -182,9 +183,9 @@ void check_shape(Checks& checks, const Shape& s) {
     const auto name = std::to_string(s.queries) + " on " + std::to_string(s.height) + "x" + std::to_string(s.width) + " dim " +
                       std::to_string(s.dim) + "/" + std::to_string(s.heads) + (type == at::kFloat ? " float32" : " bfloat16");
     const auto wanted = answers(definition, exact, by.to(type).to(at::kDouble), s);
-    const auto got = answers(kernels::kernels, rounded, by.to(type), s);
+    const auto got = answers(kernels, rounded, by.to(type), s);
     backwards = true;
-    const auto turned = answers(kernels::kernels, rounded, by.to(type), s);
+    const auto turned = answers(kernels, rounded, by.to(type), s);
     backwards = false;
     static const char* const parts[] = {"value", "query_row", "query_col", "key_row", "key_col", "value gradient"};
     for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -211,15 +212,15 @@ void check_not_finite(Checks& checks) {
   Shape s{2, 70, 6, 5, 16, 2, false};
   Tensors x = {at::randn({2, 70, 16}) * 1e4, at::randn({2, 70, 16}), at::randn({2, 5, 16}), at::randn({2, 6, 16}),
                at::randn({2, 6, 5, 16})};
-  checks.holds("huge scores stay finite", kernels::kernels(x, s, {}).isfinite().all().item<bool>());
+  checks.holds("huge scores stay finite", kernels(x, s, {}).isfinite().all().item<bool>());
   x[1][0][66][3] = NAN;
-  const auto out = kernels::kernels(x, s, {});
+  const auto out = kernels(x, s, {});
   checks.holds("NaN of a query comes out", out[0][66].slice(0, 0, 8).isnan().all().item<bool>());
   out[0][66].zero_();
   checks.holds("and of that query alone", out.isfinite().all().item<bool>());
   Hidden hidden{std::nullopt, at::zeros({2, 6}, at::kBool)};
   hidden.rows->select(0, 1).fill_(true);
-  const auto blind = kernels::kernels({x[0], x[0], x[2], x[3], x[4]}, s, hidden);
+  const auto blind = kernels({x[0], x[0], x[2], x[3], x[4]}, s, hidden);
   checks.holds("nothing seen gives NaN, in that image alone",
                blind[1].isnan().all().item<bool>() && blind[0].isfinite().all().item<bool>());
 }
@@ -235,7 +236,7 @@ void check_views(Checks& checks) {
     leaves.push_back(view.detach().requires_grad_(true));
     exact.push_back(view.to(at::kDouble).detach().requires_grad_(true));
   }
-  const auto got = kernels::kernels(leaves, s, {}), wanted = definition(exact, s, {});
+  const auto got = kernels(leaves, s, {}), wanted = definition(exact, s, {});
   checks.near("views: value", got.detach().to(at::kDouble), wanted.detach(), 1e-5);
   got.sum().backward();
   wanted.sum().backward();
@@ -243,7 +244,7 @@ void check_views(Checks& checks) {
     checks.near("views: gradient " + std::to_string(i), leaves[i].grad().to(at::kDouble), exact[i].grad(), 1e-5);
   auto value = at::randn({1, 3, 4, 8}).requires_grad_(true);
   const auto none = at::empty({1, 0, 8});
-  const auto nothing = kernels::kernels({none, none, views[2], views[3], value}, {1, 0, 3, 4, 8, 2, false}, {});
+  const auto nothing = kernels({none, none, views[2], views[3], value}, {1, 0, 3, 4, 8, 2, false}, {});
   nothing.sum().backward();
   checks.holds("no query: nothing, and no gradient", nothing.numel() == 0 && value.grad().eq(0).all().item<bool>());
 }
@@ -252,7 +253,7 @@ void check_refusals(Checks& checks) {
   const auto taken = [](std::int64_t height, std::int64_t width, std::int64_t dim, at::ScalarType type = at::kFloat) {
     const auto query = at::zeros({1, 2, dim}, type);
     return ops::cuda_row_column(query, query, at::zeros({1, width, dim}, type), at::zeros({1, height, dim}, type),
-                                  at::zeros({1, height, width, dim}, type), 1, std::nullopt, std::nullopt)
+                                at::zeros({1, height, width, dim}, type), 1, std::nullopt, std::nullopt)
         .has_value();
   };
   checks.holds("the largest is taken", taken(64, 64, 64));
@@ -261,9 +262,9 @@ void check_refusals(Checks& checks) {
   checks.holds("larger heads are left to torch", !taken(64, 64, 68));
   checks.holds("heads that are no multiple of four are left to torch", !taken(4, 4, 6));
   checks.holds("float64 is left to torch", !taken(4, 4, 4, at::kDouble));
-  model::lanes::set_enabled(false);
+  kernels::lanes::set_enabled(false);
   checks.holds("switched off", !taken(4, 4, 4));
-  model::lanes::set_enabled(true);
+  kernels::lanes::set_enabled(true);
   RowColumnArguments largest;
   largest.dim = largest.across.keys = largest.down.keys = kRowMost;
   checks.holds("the largest block fits the shared memory of every GPU",
@@ -271,31 +272,32 @@ void check_refusals(Checks& checks) {
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
 TORCH_LIBRARY_FRAGMENT(cellsam_cuda, library) {
   library.def(cellsam::cuda::kRowColumnSchema);
   library.def(cellsam::cuda::kRowColumnBackwardSchema);
 }
 TORCH_LIBRARY_IMPL(cellsam_cuda, CPU, library) {
-  library.impl("row_column", TORCH_FN(cellsam::test::row_column));
-  library.impl("row_column_backward", TORCH_FN(cellsam::test::row_column_backward));
+  library.impl("row_column", TORCH_FN(row_column));
+  library.impl("row_column_backward", TORCH_FN(row_column_backward));
 }
 
-int main() {
+TEST_PROGRAM(cuda_row_column) {
   using namespace cellsam;
   at::manual_seed(7);
-  model::lanes::set_enabled(true);  // whatever the environment says
-  test::Checks checks;
-  test::check_shape(checks, {1, 100, 5, 9, 64, 8, false});
-  test::check_shape(checks, {2, 48, 16, 8, 32, 1, true});
-  test::check_shape(checks, {3, 97, 7, 12, 40, 2, true});
-  test::check_shape(checks, {1, 1, 1, 1, 16, 1, false});
-  test::check_shape(checks, {1, 131, 33, 64, 48, 1, false});
-  test::check_shape(checks, {2, 65, 64, 63, 128, 2, true});
-  test::check_rounding(checks);
-  test::check_not_finite(checks);
-  test::check_views(checks);
-  test::check_refusals(checks);
-  return checks.finish("cuda_row_column");
+  kernels::lanes::set_enabled(true);  // whatever the environment says
+  Checks checks("cuda_row_column");
+  check_shape(checks, {1, 100, 5, 9, 64, 8, false});
+  check_shape(checks, {2, 48, 16, 8, 32, 1, true});
+  check_shape(checks, {3, 97, 7, 12, 40, 2, true});
+  check_shape(checks, {1, 1, 1, 1, 16, 1, false});
+  check_shape(checks, {1, 131, 33, 64, 48, 1, false});
+  check_shape(checks, {2, 65, 64, 63, 128, 2, true});
+  check_rounding(checks);
+  check_not_finite(checks);
+  check_views(checks);
+  check_refusals(checks);
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::cuda_row_column_program

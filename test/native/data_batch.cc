@@ -1,5 +1,4 @@
 // Flips and turns against ATen's own, their random streams, and the loader's thread.
-// links: augment data
 #include <ATen/ATen.h>
 
 #include <cmath>
@@ -9,9 +8,11 @@
 #include "augment/flip_rotate.h"
 #include "data/batch.h"
 #include "data/sampler.h"
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::data_batch_program {
 
 namespace {
 
@@ -145,7 +146,7 @@ void check_loader(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(data_batch) {
   test::Checks checks("data_batch");
   // Sides below, at and above what the loops take at once, and what is left over at each edge.
   for (const auto side : {1, 5, 16, 64}) {
@@ -158,3 +159,5 @@ int main() {
   check_loader(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::data_batch_program

@@ -1,7 +1,6 @@
 // From source pixels to network inputs: the intensity rules, what is refused, CLAHE, statistics per image of a batch.
 // With the arguments `equalize FILE HEIGHT WIDTH` it equalises raw doubles and writes them to stdout instead, for a live
 // comparison with scikit-image.
-// links: data
 #include <ATen/ATen.h>
 
 #include <chrono>
@@ -12,9 +11,12 @@
 #include "data/clahe.h"
 #include "data/normalize.h"
 #include "data/preprocess.h"
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::data_image_program {
+
 using data::Generation;
 using data::GreyChannel;
 using data::Intensity;
@@ -148,7 +150,7 @@ void check_batches(test::Checks& checks) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+TEST_PROGRAM(data_image) {
   if (argc == 5 && std::string(argv[1]) == "equalize") return equalize_file(argv);
   test::Checks checks("data_image");
   check_intensity(checks);
@@ -157,3 +159,5 @@ int main(int argc, char** argv) {
   check_batches(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::data_image_program

@@ -1,14 +1,15 @@
 // The session of kind "store_writer", as TypeScript drives it.
-// links: kernels ops model loss augment data optim metric weights infer device cache train engine
 #include <ATen/ATen.h>
 
 #include "base/tensors.h"
 #include "data/store.h"
 #include "data/targets.h"
 #include "engine/store_writer.h"
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::data_session_program {
 
 namespace {
 
@@ -22,7 +23,7 @@ double number(const Value& answer, const std::string& name) { return *answer.as<
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(data_session) {
   test::Checks checks("data_session");
   const test::Folder folder;
   const auto path = folder.file("set.tiles");
@@ -92,3 +93,5 @@ int main() {
   checks.holds("settings", store.settings().at("tile_size") == "32" && store.settings().at("intensity") == "percentile");
   return checks.finish();
 }
+
+}  // namespace cellsam::test::data_session_program

@@ -1,7 +1,6 @@
 // Stains and channel rules: degenerate images, what is refused, order of the steps. With the arguments
 // `prepare u8|u16 FILE HEIGHT WIDTH CHANNELS name=value...` it prepares raw pixels with these options and writes the u8 [3,H,W]
 // answer to stdout, for a live comparison with scikit-image.
-// links: data
 #include <ATen/ATen.h>
 
 #include <fstream>
@@ -9,9 +8,11 @@
 #include "base/tensors.h"
 #include "data/normalize.h"
 #include "data/prepare_options.h"
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::data_stain_program {
 
 namespace {
 
@@ -125,7 +126,7 @@ void check_refused(test::Checks& checks) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+TEST_PROGRAM(data_stain) {
   if (argc > 6 && std::string(argv[1]) == "prepare") return prepare_file(argc, argv);
   test::Checks checks("data_stain");
   check_stains(checks);
@@ -133,3 +134,5 @@ int main(int argc, char** argv) {
   check_refused(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::data_stain_program

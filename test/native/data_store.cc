@@ -1,5 +1,4 @@
 // Tiling, targets, order of an epoch, and the tile store with damaged files.
-// links: data
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -13,9 +12,11 @@
 #include "data/store.h"
 #include "data/targets.h"
 #include "data/tile.h"
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::data_store_program {
 
 namespace {
 
@@ -214,7 +215,7 @@ void check_store(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(data_store) {
   test::Checks checks("data_store");
   check_tiling(checks);
   check_targets(checks);
@@ -222,3 +223,5 @@ int main() {
   check_store(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::data_store_program

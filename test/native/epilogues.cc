@@ -1,6 +1,5 @@
 // Residual sums, layer norms and GELU of a transformer block against torch's own operations in float64: values and the
 // gradients of all that goes in, in float32 and bfloat16, fused and not. Prints the lines that a parity program prints.
-// links: kernels ops model
 #include "ops/epilogues.h"
 
 #include <ATen/Parallel.h>
@@ -8,8 +7,10 @@
 
 #include "native/autocast.h"
 #include "native/checks.h"
+#include "native/program.h"
 
-namespace cellsam::test {
+namespace cellsam::test::epilogues_program {
+
 namespace {
 
 at::Tensor wide(const at::Tensor& x) { return x.detach().to(at::kDouble).requires_grad_(x.requires_grad()); }
@@ -73,8 +74,7 @@ void check_norms(Checks& checks, const std::string& label, std::int64_t width, a
       [](const auto& in) { return std::vector{ops::norm_of(in[0], *norm_with(in[1], in[2]))}; },
       [](const auto& in) { return std::vector{defined_norm(in[0], in[1], in[2])}; }, limit);
   compare(
-      checks, label + " sum_of", {inputs[0], inputs[1]},
-      [](const auto& in) { return std::vector{ops::sum_of(in[0], in[1])}; },
+      checks, label + " sum_of", {inputs[0], inputs[1]}, [](const auto& in) { return std::vector{ops::sum_of(in[0], in[1])}; },
       [](const auto& in) { return std::vector{in[0] + in[1]}; }, limit);
   const auto normed = ops::norm_of(inputs[0], *norm_with(inputs[2], inputs[3]));
   if (ops::fused_epilogues().on()) {
@@ -134,12 +134,11 @@ void check_frozen(Checks& checks) {
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main() {
+TEST_PROGRAM(epilogues) {
   using namespace cellsam;
   at::manual_seed(3);
-  test::Checks checks;
+  Checks checks("epilogues");
   for (const bool fused : {true, false}) {
     ops::fused_epilogues().set(fused);
     for (const auto width : {1, 6, 32, 47, 96}) {
@@ -147,14 +146,16 @@ int main() {
         for (const auto delta : {at::kFloat, at::kBFloat16}) {
           const auto label = std::string(fused ? "fused" : "torch") + (half ? " bf16" : " fp32") + " width " +
                              std::to_string(width) + " + " + c10::toString(delta);
-          if (width > 1) test::check_norms(checks, label, width, delta, half);
+          if (width > 1) check_norms(checks, label, width, delta, half);
         }
       }
     }
-    for (const bool half : {false, true}) test::check_gelu(checks, fused ? "fused" : "torch", half);
+    for (const bool half : {false, true}) check_gelu(checks, fused ? "fused" : "torch", half);
   }
   ops::fused_epilogues().set(true);
-  test::check_threads(checks);
-  test::check_frozen(checks);
-  return checks.finish("epilogues");
+  check_threads(checks);
+  check_frozen(checks);
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::epilogues_program

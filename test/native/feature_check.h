@@ -5,7 +5,8 @@
 #include <string>
 
 #include "cache/feature_file.h"
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
 
 namespace cellsam::test {
 
@@ -26,7 +27,7 @@ inline std::string payload(std::uint64_t i) {
 }
 
 inline cache::FeatureFile open_in(const std::string& folder, std::int64_t limit = kPlenty, const std::string& key = kKey,
-                           std::int64_t memory = 0) {
+                                  std::int64_t memory = 0) {
   return cache::FeatureFile(cache::FeatureFolder(folder, limit), key, kBytes, memory);
 }
 inline void add(cache::FeatureFile& file, std::uint64_t i) { file.add(print_number(i), payload(i).data()); }

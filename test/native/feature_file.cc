@@ -1,14 +1,15 @@
 // Kept features as a file: what several readers and writers share, damage of every kind, limits of disk and memory.
-// links: kernels ops model loss augment data optim metric weights infer device cache train engine
 #include "cache/feature_file.h"
 
 #include <chrono>
 #include <cstdlib>
 
 #include "native/feature_check.h"
+#include "native/program.h"
 #include "os/file.h"
 
-using namespace cellsam;
+namespace cellsam::test::feature_file_program {
+
 using namespace cellsam::test;
 
 namespace {
@@ -146,7 +147,7 @@ void check_limits(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(feature_file) {
   test::Checks checks("feature_file");
   check_sharing(checks);
   check_torn(checks);
@@ -154,3 +155,5 @@ int main() {
   check_limits(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::feature_file_program

@@ -1,6 +1,5 @@
 // Kept features between processes, by the means of POSIX: several that add at once, killed ones, a full disk, folders that
 // cannot be written.
-// links: kernels ops model loss augment data optim metric weights infer device cache train engine
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -9,8 +8,10 @@
 #include <csignal>
 
 #include "native/feature_check.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::feature_processes_program {
+
 using namespace cellsam::test;
 
 namespace {
@@ -129,7 +130,7 @@ void check_closed_folders(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(feature_processes) {
   test::Checks checks("feature_processes");
   check_processes(checks);
   check_killed(checks);
@@ -137,3 +138,5 @@ int main() {
   check_closed_folders(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::feature_processes_program

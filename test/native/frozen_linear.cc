@@ -1,16 +1,17 @@
 // A linear layer with frozen weights against its definition in float64: packed, cast or as it is, with and without GELU, before
 // and after its weights change. Prints the lines that a parity program prints.
-// links: kernels ops model
 #include "ops/frozen_linear.h"
 
 #include <torch/csrc/autograd/autograd.h>
 
-#include "ops/epilogues.h"
-#include "ops/packed_product.h"
 #include "native/autocast.h"
 #include "native/checks.h"
+#include "native/program.h"
+#include "ops/epilogues.h"
+#include "ops/packed_product.h"
 
-namespace cellsam::test {
+namespace cellsam::test::frozen_linear_program {
+
 namespace {
 
 at::Tensor by_definition(const torch::nn::LinearImpl& layer, const at::Tensor& x, bool gelu) {
@@ -66,18 +67,19 @@ void check_order(Checks& checks) {
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main() {
+TEST_PROGRAM(frozen_linear) {
   using namespace cellsam;
   at::manual_seed(11);
-  test::Checks checks;
+  Checks checks("frozen_linear");
   std::fprintf(stderr, "packs: %d\n", ops::can_pack(at::zeros({8, 8}), at::kFloat));
   for (const bool fused : {true, false}) {
     ops::fused_epilogues().set(fused);
-    for (const bool half : {false, true}) test::check_all(checks, fused ? "packed" : "plain", half);
+    for (const bool half : {false, true}) check_all(checks, fused ? "packed" : "plain", half);
   }
   ops::fused_epilogues().set(true);
-  test::check_order(checks);
-  return checks.finish("frozen_linear");
+  check_order(checks);
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::frozen_linear_program

@@ -1,17 +1,19 @@
 // Features of a frozen trunk against the trunk itself: every flip and turn of a tile, both trunks, both types of numbers.
-// links: kernels ops model loss augment data optim metric weights infer device cache train engine
 #include <ATen/ATen.h>
 
 #include <map>
 
 #include "augment/augment.h"
-#include "data/batch.h"
 #include "cache/frozen_backbone.h"
-#include "native/data_check.h"
+#include "data/batch.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 
-using namespace cellsam;
-using device::Precision;
+namespace cellsam::test::frozen_trunk_program {
+
 using cache::Trunk;
+using device::Precision;
 
 namespace {
 
@@ -55,7 +57,8 @@ at::Tensor direct(model::CellSam& model, cache::Trunk trunk, device::Precision p
   return model->model->image_encoder->trunk(data::encoder_input(image.unsqueeze(0), size, data::Generation::Plain))[0];
 }
 
-void check_turns(test::Checks& checks, cache::Trunk trunk, device::Precision precision, const std::string& dtype, const std::string& what) {
+void check_turns(test::Checks& checks, cache::Trunk trunk, device::Precision precision, const std::string& dtype,
+                 const std::string& what) {
   const test::Folder folder;
   auto model = small_model(1);
   const auto store = small_store(folder.file("set.tiles"), 48);
@@ -161,7 +164,7 @@ void check_keys(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(frozen_trunk) {
   test::Checks checks("frozen_trunk");
   at::set_num_threads(1);
   check_turns(checks, cache::Trunk::Encoder, device::Precision::fp32, "auto", "SAM's trunk");
@@ -171,3 +174,5 @@ int main() {
   check_keys(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::frozen_trunk_program

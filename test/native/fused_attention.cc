@@ -1,6 +1,5 @@
 // The fused attentions against their definitions in float64: values and every gradient, padded and odd shapes, both
 // precisions, one and two threads, every instruction set of this processor. Prints the lines that a parity program prints.
-// links: kernels ops model
 #include "ops/fused_attention.h"
 
 #include <ATen/ATen.h>
@@ -10,12 +9,14 @@
 #include <map>
 #include <vector>
 
+#include "kernels/attention_kernels.h"
 #include "kernels/isa.h"
 #include "model/cellsam.h"
-#include "kernels/attention_kernels.h"
 #include "native/checks.h"
+#include "native/program.h"
 
-namespace cellsam::test {
+namespace cellsam::test::fused_attention_program {
+
 namespace {
 
 void begin_autocast() {
@@ -214,9 +215,9 @@ void check_head(Checks& checks) {
   const auto fused = answer(one, features, 49, false);
   compare(checks, "two equal patterns", answer(two, features, 49, false), fused, 1e-5);
   const auto half = answer(one, features, 49, true);
-  model::lanes::set_enabled(false);
+  kernels::lanes::set_enabled(false);
   compare(checks, "kernels off", fused, answer(one, features, 49, false), 1e-5);
-  model::lanes::set_enabled(true);
+  kernels::lanes::set_enabled(true);
   compare(checks, "bfloat16", half, fused, 5e-2);
 }
 
@@ -224,39 +225,40 @@ void check_switch(Checks& checks) {
   const auto x = at::zeros({1, 1, 16});
   const auto half = x.to(at::kBFloat16);
   checks.holds("both precisions or none", ops::can_fuse(x) == ops::can_fuse(half));
-  model::lanes::set_enabled(false);
+  kernels::lanes::set_enabled(false);
   checks.holds("switched off", !ops::can_fuse(x));
-  model::lanes::set_enabled(true);
+  kernels::lanes::set_enabled(true);
   {
-    const model::lanes::Pause pause;
+    const kernels::lanes::Pause pause;
     checks.holds("paused", !ops::can_fuse(x));
   }
   checks.holds("no float64", !ops::can_fuse(x.to(at::kDouble)));
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main() {
+TEST_PROGRAM(fused_attention) {
   using namespace cellsam;
   at::manual_seed(7);
-  test::Checks checks;
-  test::check_switch(checks);
+  Checks checks("fused_attention");
+  check_switch(checks);
   for (const auto level : {kernels::Isa::avx512, kernels::Isa::avx2}) {
     kernels::use_isa(level);
     if (kernels::isa() != level || !ops::can_fuse(at::zeros({1}))) continue;  // this processor has no such kernels
-    test::check_row_column(checks, {1, 100, 5, 9, 64, 8, false});
-    test::check_row_column(checks, {2, 48, 16, 8, 32, 1, true});
-    test::check_row_column(checks, {3, 97, 7, 12, 40, 2, true});
-    test::check_row_column(checks, {1, 1, 1, 1, 16, 1, false});
-    test::check_row_column(checks, {1, 131, 33, 64, 48, 1, false});
-    test::check_dense(checks, 131, 131, 64, 8);
-    test::check_dense(checks, 48, 64, 32, 1);
-    test::check_dense(checks, 5, 200, 40, 2);
-    test::check_dense(checks, 100, 1, 48, 1);
-    test::check_views(checks);
-    test::check_extremes(checks);
-    test::check_head(checks);
+    check_row_column(checks, {1, 100, 5, 9, 64, 8, false});
+    check_row_column(checks, {2, 48, 16, 8, 32, 1, true});
+    check_row_column(checks, {3, 97, 7, 12, 40, 2, true});
+    check_row_column(checks, {1, 1, 1, 1, 16, 1, false});
+    check_row_column(checks, {1, 131, 33, 64, 48, 1, false});
+    check_dense(checks, 131, 131, 64, 8);
+    check_dense(checks, 48, 64, 32, 1);
+    check_dense(checks, 5, 200, 40, 2);
+    check_dense(checks, 100, 1, 48, 1);
+    check_views(checks);
+    check_extremes(checks);
+    check_head(checks);
   }
-  return checks.finish("fused_attention");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::fused_attention_program

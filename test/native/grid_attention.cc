@@ -1,7 +1,6 @@
 // The core of a SAM block against its definition in float64: explicit windows, explicit softmax with a bias tensor, values and
 // the gradients of all that goes in; our CPU kernel in float32 and bfloat16, and the formulation out of torch's operations.
 // Prints the lines that a parity program prints.
-// links: kernels ops model
 #include "ops/grid_attention.h"
 
 #include <ATen/Parallel.h>
@@ -9,10 +8,12 @@
 
 #include <cmath>
 
-#include "ops/grid_attention_cpu.h"
 #include "native/checks.h"
+#include "native/program.h"
+#include "ops/grid_attention_cpu.h"
 
-namespace cellsam::test {
+namespace cellsam::test::grid_attention_program {
+
 namespace {
 
 struct Inputs {
@@ -167,18 +168,19 @@ void check_extremes(Checks& checks) {
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main() {
+TEST_PROGRAM(grid_attention) {
   using namespace cellsam;
   at::manual_seed(5);
-  test::Checks checks;
+  Checks checks("grid_attention");
   const ops::GridShape shape{1, 8, 8, 1, 8};
   std::fprintf(stderr, "CPU kernel: float32 %d, bfloat16 %d\n", ops::can_attend_on_cpu(shape, at::kFloat),
                ops::can_attend_on_cpu(shape, at::kBFloat16));
-  test::check_values(checks);
-  test::check_padding(checks);
-  test::check_threads(checks);
-  test::check_extremes(checks);
-  return checks.finish("grid_attention");
+  check_values(checks);
+  check_padding(checks);
+  check_threads(checks);
+  check_extremes(checks);
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::grid_attention_program

@@ -1,6 +1,5 @@
 // The assignment solver against the exhaustive answer on small problems, against a plain search over all columns on large and
 // awkward ones with every instruction set, its errors, and a problem as large as training has.
-// links: kernels loss
 #include "loss/hungarian.h"
 
 #include <algorithm>
@@ -8,12 +7,13 @@
 #include <limits>
 #include <numeric>
 
-#include "kernels/isa.h"
 #include "base/rng.h"
+#include "kernels/isa.h"
 #include "native/assignment_reference.h"
 #include "native/checks.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::hungarian_program {
 
 namespace {
 
@@ -231,13 +231,15 @@ void check_large(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(hungarian) {
+  Checks checks("hungarian");
   check_small(checks);
   check_awkward<float>(checks, "float32");
   check_awkward<double>(checks, "float64");
   check_ties(checks);
   check_errors(checks);
   check_large(checks);
-  return checks.finish("hungarian");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::hungarian_program

@@ -1,5 +1,4 @@
 // Masks, overlap rules, box suppression and stitching, on synthetic cells whose answer is known.
-// links: kernels ops model data metric infer
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -14,8 +13,10 @@
 #include "infer/stitch.h"
 #include "metric/average_precision.h"
 #include "native/checks.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::infer_instances_program {
+
 using namespace cellsam::infer;
 
 namespace {
@@ -271,13 +272,15 @@ void options_are_strict(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(infer_instances) {
+  Checks checks("infer_instances");
   masks(checks);
   holes(checks);
   full_size(checks);
   overlaps(checks);
   stitching(checks);
   options_are_strict(checks);
-  return checks.finish("infer_instances");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::infer_instances_program

@@ -1,5 +1,4 @@
 // Inference of a small untrained model: what must hold whatever the weights say. Case 11 of test/parity compares the numbers.
-// links: kernels ops model data metric infer
 #include <ATen/ATen.h>
 
 #include <limits>
@@ -7,8 +6,10 @@
 #include "infer/box_mask_iou.h"
 #include "infer/predict.h"
 #include "native/checks.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::infer_predict_program {
+
 using namespace cellsam::infer;
 
 namespace {
@@ -44,8 +45,8 @@ void check_consistent(test::Checks& checks, const std::string& name, const Predi
 
 }  // namespace
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(infer_predict) {
+  Checks checks("infer_predict");
   auto model = small_model();
   at::manual_seed(5);
   const auto image = (at::rand({3, 50, 90}) * 255).to(at::kByte);
@@ -113,5 +114,7 @@ int main() {
   at::NoGradGuard no_grad;
   for (auto& parameter : model->cellfinder->parameters()) parameter.fill_(std::numeric_limits<float>::quiet_NaN());
   checks.throws("damaged weights", "ERR_NON_FINITE", [&] { predict(model, image, options); });
-  return checks.finish("infer_predict");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::infer_predict_program

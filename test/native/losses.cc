@@ -1,6 +1,5 @@
 // The mask losses, example mining and the detection loss: the reference vectors of the Python module, finite differences in
 // float64, and the properties that the Python module lacked (linear weights, one rule with and without mining).
-// links: kernels loss
 #include "loss/boundary.h"
 #include "loss/detection.h"
 #include "loss/dice.h"
@@ -9,8 +8,11 @@
 #include "loss/mask_loss.h"
 #include "loss/mining.h"
 #include "native/checks.h"
+#include "native/gradients.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::losses_program {
+
 using at::Tensor;
 
 namespace {
@@ -267,8 +269,8 @@ void check_ignored_queries(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(losses) {
+  Checks checks("losses");
   check_vectors(checks);
   check_mining(checks);
   check_gradients(checks);
@@ -276,5 +278,7 @@ int main() {
   check_detection(checks);
   check_ignored(checks);
   check_ignored_queries(checks);
-  return checks.finish("losses");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::losses_program

@@ -1,5 +1,4 @@
 // The mask decoder for prompts that share images against its plain formulation: masks, quality and every gradient.
-// links: kernels ops model
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
@@ -9,10 +8,11 @@
 #include <map>
 
 #include "model/cellsam.h"
-#include "ops/small_matmul.h"
 #include "native/checks.h"
+#include "native/program.h"
+#include "ops/small_matmul.h"
 
-using namespace cellsam;
+namespace cellsam::test::mask_decoder_sharing_program {
 
 namespace {
 
@@ -88,8 +88,8 @@ void compare(test::Checks& checks, const std::string& name, const Outcome& got, 
 
 }  // namespace
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(mask_decoder_sharing) {
+  Checks checks("mask_decoder_sharing");
   at::set_num_threads(1);
   auto setting = small_setting(at::kDouble);
   at::manual_seed(3);
@@ -142,5 +142,7 @@ int main() {
     checks.holds("bfloat16, the same bits again",
                  half.logits.equal(half_again.logits) && half.gradients.at("image").equal(half_again.gradients.at("image")));
   }
-  return checks.finish("mask_decoder_sharing");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::mask_decoder_sharing_program

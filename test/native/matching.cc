@@ -1,15 +1,17 @@
 // Matching: the float32 costs against float64 with every instruction set, its errors, layers matched on threads of their own
 // against the same without, and the detection loss's own gradients against automatic differentiation.
-// links: kernels loss
 #include <ATen/Parallel.h>
 
-#include "kernels/isa.h"
 #include "kernels/focal_class_kernel.h"
+#include "kernels/isa.h"
 #include "loss/detection.h"
 #include "loss/layer_matcher.h"
 #include "native/checks.h"
+#include "native/gradients.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::matching_program {
+
 using at::Tensor;
 
 namespace {
@@ -175,13 +177,13 @@ void check_class_loss(test::Checks& checks) {
     const auto narrow_weight = weight.to(at::kFloat);
     auto expected = at::empty_like(wide);
     const double sum = kernels::class_loss(wide.const_data_ptr<double>(), weight.const_data_ptr<double>(), count, 0.5,
-                                        expected.data_ptr<double>());
+                                           expected.data_ptr<double>());
     Tensor first;
     for (auto level : kLevels) {
       kernels::use_isa(level);
       auto gradient = at::empty_like(logits);
       const double got = kernels::class_loss(logits.const_data_ptr<float>(), narrow_weight.const_data_ptr<float>(), count, 0.5,
-                                          gradient.data_ptr<float>());
+                                             gradient.data_ptr<float>());
       checks.near("class loss in float32", got / sum, 1, 1e-6);
       const auto error = (gradient.to(at::kDouble) - expected).abs() / (expected.abs() + 1e-30);
       checks.near("its gradient, relative", error.max().item<double>(), 0, 1e-6);
@@ -251,13 +253,15 @@ void check_boxes(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(matching) {
   at::manual_seed(5);
-  test::Checks checks;
+  Checks checks("matching");
   check_costs(checks);
   check_non_finite(checks);
   check_threads(checks);
   check_class_loss(checks);
   check_boxes(checks);
-  return checks.finish("matching");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::matching_program

@@ -1,5 +1,4 @@
 // Instance matching and rates, against hand-computed numbers, brute force over all assignments, and properties.
-// links: metric
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -12,12 +11,13 @@
 #include "engine.h"
 #include "metric/average_precision.h"
 #include "native/checks.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::metric_match_program {
 
 namespace {
 
-test::Checks checks;
+Checks checks("metric_match");
 
 void expect(bool good, const std::string& what) { checks.holds(what, good); }
 
@@ -172,11 +172,13 @@ void bad_input() {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(metric_match) {
   hand_computed();
   empty_sides();
   many_cells();
   against_brute_force();
   bad_input();
-  return checks.finish("metric_match");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::metric_match_program

@@ -1,6 +1,5 @@
 // Rules of the models that no parity case shows: the SAM in use, sharing, checked sizes, initial weights, bfloat16 autocast.
 // Prints the lines that a parity program prints.
-// links: kernels ops model
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 
@@ -10,6 +9,9 @@
 
 #include "model/cellsam.h"
 #include "model/mlp.h"
+#include "native/program.h"
+
+namespace cellsam::test::model_rules_program {
 
 namespace cellsam {
 namespace {
@@ -229,7 +231,7 @@ void check_checkpointing(const model::ModelSize& tiny) {
 }  // namespace
 }  // namespace cellsam
 
-int main() {
+TEST_PROGRAM(model_rules) {
   using namespace cellsam;
   const auto tiny = model::model_size("tiny");
   check_sizes();
@@ -243,3 +245,5 @@ int main() {
   std::printf("{\"compared\":%d,\"failed\":%d}\n", compared, failed);
   return failed == 0 ? 0 : 1;
 }
+
+}  // namespace cellsam::test::model_rules_program

@@ -1,13 +1,15 @@
 // Prints the state dict of a model size in the format of test/fixtures/state_dict_vit_b.tsv: name, shape, dtype, tab-separated.
 // usage: model_state SIZE plain|adv
-// links: kernels ops model
 #include <cstdio>
 #include <map>
 #include <string>
 
 #include "model/cellsam.h"
+#include "native/program.h"
 
-int main(int argc, char** argv) {
+namespace cellsam::test::model_state_program {
+
+TEST_PROGRAM(model_state) {
   using namespace cellsam;
   const std::string generation = argc == 3 ? argv[2] : "";
   if (generation != "plain" && generation != "adv") {
@@ -28,3 +30,5 @@ int main(int argc, char** argv) {
     return 1;
   }
 }
+
+}  // namespace cellsam::test::model_state_program

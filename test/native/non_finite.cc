@@ -1,16 +1,17 @@
 // Where a computation stops being finite: the trace names layer, operation and direction, and is silent about healthy networks;
 // and an optimiser step that is told to be skipped changes nothing.
-// links: kernels ops model loss augment data optim metric weights infer device cache train engine
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <limits>
 
-#include "train/non_finite.h"
 #include "native/checks.h"
+#include "native/program.h"
 #include "optim/adamw.h"
+#include "train/non_finite.h"
 
-using namespace cellsam;
+namespace cellsam::test::non_finite_program {
+
 using train::NonFiniteTrace;
 
 namespace {
@@ -37,8 +38,8 @@ void step(model::CellSam& network) {
 
 }  // namespace
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(non_finite) {
+  Checks checks("non_finite");
   at::manual_seed(1);
   model::CellSam network(model::model_size("tiny"), false);
   const auto all = network->unique_parameters();
@@ -121,5 +122,7 @@ int main() {
     checks.holds(("a step that may be skipped and is not equals a plain one, method " + name).c_str(),
                  same(train({0.0F, 0.0F}), train({std::nullopt, std::nullopt})));
   }
-  return checks.finish("non_finite");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::non_finite_program

@@ -7,13 +7,16 @@
 #include <thread>
 #include <vector>
 
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 #include "os/atomic_file.h"
 #include "os/library.h"
 #include "os/mapping.h"
 #include "os/process.h"
 
-using namespace cellsam;
+namespace cellsam::test::os_program {
+
 using os::Access;
 using os::File;
 using os::Lock;
@@ -235,7 +238,7 @@ void check_process(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(os) {
   test::Checks checks("os");
   check_files(checks);
   check_locks(checks);
@@ -244,3 +247,5 @@ int main() {
   check_process(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::os_program

@@ -1,5 +1,4 @@
 // Stage 2 with an allocator that refuses: prompts are taken in smaller chunks, and the numbers stay what they were.
-// links: kernels ops model loss augment data optim metric weights infer device cache train engine
 #include <ATen/ATen.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/util/Exception.h>
@@ -10,9 +9,11 @@
 #include "base/tensors.h"
 #include "engine/session.h"
 #include "engine/store_writer.h"
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::out_of_memory_program {
 
 namespace {
 
@@ -62,7 +63,7 @@ std::unique_ptr<Session> small_session() {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(out_of_memory) {
   test::Checks checks("out_of_memory");
   static Limited allocator;
   c10::SetCPUAllocator(&allocator, /*priority=*/1);
@@ -158,3 +159,5 @@ int main() {
   checks.holds("too little for a single prompt is an error", failed);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::out_of_memory_program

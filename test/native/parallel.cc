@@ -10,9 +10,11 @@
 #include <thread>
 #include <vector>
 
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::parallel_program {
 
 namespace {
 
@@ -89,9 +91,11 @@ void check_rules(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(parallel) {
   test::Checks checks("parallel");
   check_threads(checks);
   check_rules(checks);
   return checks.finish();
 }
+
+}  // namespace cellsam::test::parallel_program

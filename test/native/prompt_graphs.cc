@@ -1,6 +1,5 @@
 // Stage 2 in the form that a CUDA graph can repeat: what padding, tensors that stay in place and the order of recording change
 // (nothing), and what happens when a recording fails. A stand-in records on the CPU; the recording on a GPU is test/gpu's.
-// links: kernels ops model loss augment data optim metric weights infer device cache train engine
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
@@ -8,11 +7,13 @@
 #include <algorithm>
 #include <set>
 
+#include "native/checks.h"
+#include "native/program.h"
 #include "train/prompt_graphs.h"
 #include "train/stage.h"
-#include "native/checks.h"
 
-using namespace cellsam;
+namespace cellsam::test::prompt_graphs_program {
+
 using train::PromptGraphs;
 using train::PromptInputs;
 
@@ -263,12 +264,14 @@ void check_stage(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(prompt_graphs) {
+  Checks checks("prompt_graphs");
   at::set_num_threads(1);
   check_rooms(checks);
   check_repeats(checks);
   check_failures(checks);
   check_stage(checks);
-  return checks.finish("prompt_graphs");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::prompt_graphs_program

@@ -1,5 +1,4 @@
 // The quantiles of an image's non-zero values against those of its sorted values, on pictures that ask for every branch.
-// links: data
 #include "data/quantiles.h"
 
 #include <ATen/ATen.h>
@@ -8,9 +7,11 @@
 #include <cmath>
 #include <vector>
 
-#include "native/data_check.h"
+#include "native/checks.h"
+#include "native/folder.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::quantiles_program {
 
 namespace {
 
@@ -39,7 +40,7 @@ void compare(test::Checks& checks, const std::string& name, const at::Tensor& im
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(quantiles) {
   test::Checks checks("quantiles");
   at::manual_seed(5);
   const auto random = at::rand({3, 61, 67});
@@ -60,3 +61,5 @@ int main() {
                std::isnan(data::nonzero_quantiles(at::cat({random, at::full({3, 61, 67}, NAN)}), 1.0)[1].item<float>()));
   return checks.finish();
 }
+
+}  // namespace cellsam::test::quantiles_program

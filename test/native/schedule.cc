@@ -1,12 +1,13 @@
 // Schedules, clipping and the optimisers' state, against numbers worked out by hand. AdamW's arithmetic is parity case 10.
-// links: optim
 #include "optim/schedule.h"
 
 #include "native/checks.h"
+#include "native/program.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
 
-using namespace cellsam;
+namespace cellsam::test::schedule_program {
+
 using optim::ScheduleType;
 
 namespace {
@@ -132,12 +133,14 @@ void check_state(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(schedule) {
+  Checks checks("schedule");
   check_schedule(checks);
   check_plateau(checks);
   check_clip(checks);
   check_methods(checks);
   check_state(checks);
-  return checks.finish("schedule");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::schedule_program

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { libraryPath, libraryVariable, programPath } from "../programs.js";
+import { libraryPath, libraryVariable, programCall } from "../programs.js";
 
 const python = process.env.CELLSAM_PYTHON;
 if (!python) console.warn("SKIPPED: CELLSAM_PYTHON is not set, so stains are not compared with scikit-image");
@@ -15,7 +15,7 @@ import json, os, subprocess, sys
 import numpy as np
 from skimage.color import rgb2hed
 from skimage.exposure import equalize_adapthist
-program, path, libraries, case = sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
+program, path, libraries, case = sys.argv[1:3], sys.argv[3], sys.argv[4], json.loads(sys.argv[5])
 h, w, kind = case["height"], case["width"], case["kind"]
 rng = np.random.default_rng(5)
 y, x = np.mgrid[:h, :w]
@@ -39,7 +39,7 @@ if case.get("deep"):   # 16 bit, by the declared rule first
     rgb = np.floor(eight + 0.5).astype(np.uint8)
 source.tofile(path)
 words = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in settings.items()]
-answer = subprocess.run([program, "prepare", "u16" if case.get("deep") else "u8", path, str(h), str(w), "3", *words],
+answer = subprocess.run([*program, "prepare", "u16" if case.get("deep") else "u8", path, str(h), str(w), "3", *words],
                         capture_output=True, check=True, env={**os.environ, ${JSON.stringify(libraryVariable)}: libraries})
 ours = np.frombuffer(answer.stdout, np.uint8).reshape(3, h, w).astype(int)
 
@@ -82,7 +82,7 @@ describe.skipIf(!python)("stainTransform equals rgb2hed and its remaining steps"
     const folder = mkdtempSync(join(tmpdir(), "cellsam-"));
     try {
       const settings = { stain_transform: true, normalize: false, ...given.settings };
-      const args = [programPath("data_stain"), join(folder, "in"), libraryPath];
+      const args = [...programCall("data_stain"), join(folder, "in"), libraryPath];
       const words = JSON.stringify({ height: 150, width: 210, ...given, settings });
       const answer = execFileSync(python as string, ["-c", script, ...args, words], { encoding: "utf8" });
       const [largest, share, levels] = JSON.parse(answer) as [number, number, number];

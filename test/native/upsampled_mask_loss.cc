@@ -1,6 +1,5 @@
 // The mask loss fused with its upsampling against the same mathematics in float64 tensors: values, gradients, IoU, every
 // instruction set that this CPU has, and what must not change them.
-// links: kernels loss
 #include "loss/upsampled_mask_loss.h"
 
 #include <ATen/Parallel.h>
@@ -9,8 +8,10 @@
 
 #include "kernels/isa.h"
 #include "native/checks.h"
+#include "native/program.h"
 
-using namespace cellsam;
+namespace cellsam::test::upsampled_mask_loss_program {
+
 using at::Tensor;
 
 namespace {
@@ -107,7 +108,8 @@ void compare(test::Checks& checks, const std::string& name, const Outcome& got, 
 }
 
 std::vector<std::pair<kernels::Isa, std::string>> levels() {
-  std::vector<std::pair<kernels::Isa, std::string>> found{{kernels::Isa::portable, "portable"}, {kernels::Isa::avx2, "AVX2"}, {kernels::Isa::avx512, "AVX-512"}};
+  std::vector<std::pair<kernels::Isa, std::string>> found{
+      {kernels::Isa::portable, "portable"}, {kernels::Isa::avx2, "AVX2"}, {kernels::Isa::avx512, "AVX-512"}};
   while (found.back().first > kernels::best_isa()) found.pop_back();
   return found;
 }
@@ -116,9 +118,9 @@ std::vector<std::pair<kernels::Isa, std::string>> levels() {
 void compare_levels(test::Checks& checks, const std::string& name, const loss::UpsampledMasks& masks,
                     const loss::MaskLossOptions& options = {}) {
   const auto expected = reference(masks, options);
-  for (const auto& [kernels::isa, level] : levels()) {
-    kernels::use_isa(kernels::isa);
-    compare(checks, level + ", " + name, run(masks, options, true), expected, 1e-6);
+  for (const auto& [level, label] : levels()) {
+    kernels::use_isa(level);
+    compare(checks, label + ", " + name, run(masks, options, true), expected, 1e-6);
   }
 }
 
@@ -262,18 +264,20 @@ void check_tensors(test::Checks& checks) {
 
 }  // namespace
 
-int main() {
-  test::Checks checks;
+TEST_PROGRAM(upsampled_mask_loss) {
+  Checks checks("upsampled_mask_loss");
   at::set_num_threads(1);
   check_sizes(checks);
   check_options(checks);
   check_sure_logits(checks);
-  for (const auto& [kernels::isa, name] : levels()) {
-    kernels::use_isa(kernels::isa);
+  for (const auto& [level, name] : levels()) {
+    kernels::use_isa(level);
     check_extremes(checks, name);
     check_same_bits(checks, name);
   }
   check_dtypes(checks);
   check_tensors(checks);
-  return checks.finish("upsampled_mask_loss");
+  return checks.finish();
 }
+
+}  // namespace cellsam::test::upsampled_mask_loss_program

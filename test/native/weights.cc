@@ -1,6 +1,5 @@
 // Checkpoints and state files: round trips of our own readers and writers, checksums against published vectors, atomicity,
 // and the errors that people will meet. What real Python makes of the files is tested by weights_python.py.
-// links: kernels weights
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -10,6 +9,7 @@
 #include <csignal>
 #include <set>
 
+#include "native/program.h"
 #include "weights/checkpoint.h"
 #include "weights/crc32.h"
 #include "weights/file.h"
@@ -20,7 +20,8 @@
 // Takes libc's place in this program, so that its children are like the runs of a container: all of one process id.
 extern "C" pid_t getpid() noexcept { return 7; }
 
-using namespace cellsam;
+namespace cellsam::test::weights_program {
+
 using namespace cellsam::weights;
 using namespace cellsam::weights::test;
 
@@ -199,9 +200,9 @@ void measure(const Scratch& scratch) {
 
 }  // namespace
 
-int main(int count, char**) {
+TEST_PROGRAM(weights) {
   const Scratch scratch;
-  if (count > 1) {
+  if (argc > 1) {
     measure(scratch);
     return 0;
   }
@@ -213,3 +214,5 @@ int main(int count, char**) {
   test_atomic(scratch);
   return finished("weights");
 }
+
+}  // namespace cellsam::test::weights_program

@@ -4,15 +4,14 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { libraryPath, libraryVariable, programPath } from "../programs.js";
+import { libraryPath, libraryVariable, programCall } from "../programs.js";
 
 const python = process.env.CELLSAM_PYTHON ?? "python3";
 const skipPython = process.env.CELLSAM_SKIP_PYTHON === "1";
 if (skipPython) console.warn("SKIPPED: CELLSAM_SKIP_PYTHON=1, so checkpoints are not exchanged with Python");
 
 function run(
-  command: string,
-  args: string[] = [],
+  [command, ...args]: [string, ...string[]],
   variables: Record<string, string> = { [libraryVariable]: libraryPath },
 ): string {
   const done = spawnSync(command, args, { encoding: "utf8", env: { ...process.env, OMP_NUM_THREADS: "1", ...variables } });
@@ -24,15 +23,15 @@ function run(
 
 describe("weights", () => {
   it("comes back bit by bit, atomically, with coded errors", () => {
-    expect(run(programPath("weights"))).toContain("all checks passed");
+    expect(run(programCall("weights"))).toContain("all checks passed");
   });
 
   it("maps every layout onto a model, or changes nothing", () => {
-    expect(run(programPath("weights_layout"))).toContain("all checks passed");
+    expect(run(programCall("weights_layout"))).toContain("all checks passed");
   });
 
   it("withstands 10 000 damaged and malicious files", { timeout: 400_000 }, () => {
-    const output = run(programPath("weights_mutations"));
+    const output = run(programCall("weights_mutations"));
     expect(output).toContain("all checks passed");
     expect(Number(/^(\d+) files/m.exec(output)?.[1])).toBeGreaterThanOrEqual(10_000);
   });
@@ -46,7 +45,7 @@ describe("weights", () => {
     }
     // Python's torch may be of another version: only the program that it starts may see our libtorch.
     const script = join(import.meta.dirname, "weights_python.py");
-    const output = run(python, [script, programPath("weights_python_bridge")], { BRIDGE_LIBRARY_PATH: libraryPath });
+    const output = run([python, script, ...programCall("weights_python_bridge")], { BRIDGE_LIBRARY_PATH: libraryPath });
     const compared = /(\d+) tensors equal bit by bit/.exec(output);
     expect(Number(compared?.[1])).toBeGreaterThan(400);
   });

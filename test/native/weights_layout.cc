@@ -1,11 +1,12 @@
 // Loading a checkpoint into a model: every layout, every way of not fitting, and that a refused checkpoint changes nothing.
-// links: kernels weights
 #include <algorithm>
 
+#include "native/program.h"
 #include "weights/layout.h"
 #include "weights_check.h"
 
-using namespace cellsam;
+namespace cellsam::test::weights_layout_program {
+
 using namespace cellsam::weights;
 using namespace cellsam::weights::test;
 
@@ -206,7 +207,7 @@ void test_report() {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(weights_layout) {
   test_layouts();
   test_sam();
   test_misfits();
@@ -215,3 +216,5 @@ int main() {
   test_report();
   return finished("weights_layout");
 }
+
+}  // namespace cellsam::test::weights_layout_program

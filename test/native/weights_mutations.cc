@@ -1,6 +1,5 @@
 // More than 10 000 damaged and malicious checkpoints, from a fixed seed. Every one gives a coded error or exactly the tensors
 // that were saved: no crash, no hang, no large allocation, no wrong number, and nothing is executed.
-// links: kernels weights
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -8,13 +7,15 @@
 #include <functional>
 
 #include "base/rng.h"
+#include "native/program.h"
 #include "weights/checkpoint.h"
 #include "weights/pth.h"
 #include "weights/safetensors.h"
 #include "weights_check.h"
 #include "weights_craft.h"
 
-using namespace cellsam;
+namespace cellsam::test::weights_mutations_program {
+
 using namespace cellsam::weights;
 using namespace cellsam::weights::test;
 
@@ -198,7 +199,7 @@ void craft(Trial& trial, const std::string& canary) {
 
 }  // namespace
 
-int main() {
+TEST_PROGRAM(weights_mutations) {
   ::alarm(300);  // a hang ends the program with a signal
   const Scratch scratch;
   Trial trial(scratch);
@@ -221,3 +222,5 @@ int main() {
               tally.equal, tally.other);
   return finished("weights_mutations");
 }
+
+}  // namespace cellsam::test::weights_mutations_program

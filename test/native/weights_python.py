@@ -1,6 +1,6 @@
 """Checkpoints between real Python torch and the native code, compared bit by bit in both directions.
 
-Usage: python weights_python.py BRIDGE, where BRIDGE is the program built from weights_python_bridge.cc.
+Usage: python weights_python.py BRIDGE..., the command that runs the program of weights_python_bridge.cc.
 """
 
 import collections
@@ -13,7 +13,7 @@ import tempfile
 
 import torch
 
-bridge = sys.argv[1]
+bridge = sys.argv[1:]
 environment = dict(os.environ)
 if "BRIDGE_LIBRARY_PATH" in os.environ:
     environment["LD_LIBRARY_PATH"] = os.environ["BRIDGE_LIBRARY_PATH"]

@@ -1,11 +1,11 @@
 // Case 10: 25 steps of AdamW with groups, clipping and the step schedule, on a small network and a quadratic, f32 and f64.
-// links: optim
 #include "optim/adamw.h"
+#include "native/program.h"
 #include "optim/clip.h"
 #include "optim/schedule.h"
 #include "parity/case.h"
 
-using namespace cellsam;
+namespace cellsam::test::adamw_program {
 
 namespace {
 
@@ -72,8 +72,10 @@ void check_run(test::Case& parity, const std::string& run, const Value& settings
 
 }  // namespace
 
-int main(int argc, char** argv) {
+TEST_PROGRAM(adamw) {
   return test::run_case(argc, argv, [](test::Case& parity) {
     for (const auto& [run, settings] : test::as<Dict>(test::field(parity.info(), "runs"))) check_run(parity, run, settings);
   });
 }
+
+}  // namespace cellsam::test::adamw_program

@@ -1,14 +1,15 @@
 // Parity case 06: the detector forward, inside and backward, a mixed-size batch with its padding mask, and the ranking,
 // with attention by the lane kernels and by ATen.
-// links: kernels ops model data metric infer
 #include "model/cellfinder.h"
 
 #include "infer/postprocess.h"
-#include "ops/epilogues.h"
 #include "kernels/attention_kernels.h"
+#include "native/program.h"
+#include "ops/epilogues.h"
 #include "parity/network.h"
 
-namespace cellsam::test {
+namespace cellsam::test::cellfinder_program {
+
 namespace {
 
 // The case numbers decoder layers from the first; its plain names are the last layer's.
@@ -98,13 +99,14 @@ void compare_once(Case& parity) {
 
 void compare(Case& parity) {
   for (const bool fused : {true, false}) {
-    model::lanes::set_enabled(fused);
+    kernels::lanes::set_enabled(fused);
     ops::fused_epilogues().set(fused);
     compare_once(parity);
   }
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main(int argc, char** argv) { return cellsam::test::run_case(argc, argv, cellsam::test::compare); }
+TEST_PROGRAM(cellfinder) { return run_case(argc, argv, compare); }
+
+}  // namespace cellsam::test::cellfinder_program

@@ -1,6 +1,5 @@
 // Case 11: a small CellSAM from prepared image to label map, with and without model_cp, with the user's boxes and without
 // normalisation. Every step is compared, each from our own answer to the step before.
-// links: kernels ops model data metric infer
 #include "infer/detect.h"
 #include "infer/postprocess.h"
 #include "infer/predict.h"
@@ -9,9 +8,11 @@
 #include <limits>
 #include <optional>
 
+#include "native/program.h"
 #include "parity/network.h"
 
-namespace cellsam::test {
+namespace cellsam::test::full_inference_program {
+
 namespace {
 
 // Pixels that may differ in a label map, as a share; case.json says it in words.
@@ -134,6 +135,7 @@ void inference_case(Case& parity) {
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main(int argc, char** argv) { return cellsam::test::run_case(argc, argv, cellsam::test::inference_case); }
+TEST_PROGRAM(full_inference) { return run_case(argc, argv, inference_case); }
+
+}  // namespace cellsam::test::full_inference_program

@@ -1,14 +1,15 @@
 // Parity case 01: the vision transformer and its neck, forward, inside and backward, and a non-square image padded into it;
 // with our attention kernel and without.
-// links: kernels ops model
 #include "model/image_encoder.h"
 
+#include "native/program.h"
 #include "ops/epilogues.h"
 #include "ops/grid_attention.h"
 #include "parity/network.h"
 #include "parity/pil_resize.h"
 
-namespace cellsam::test {
+namespace cellsam::test::image_encoder_program {
+
 namespace {
 
 // SAM's own preprocessing: normalise on the 0..255 scale, then pad with zeros to a square.
@@ -85,6 +86,7 @@ void compare(Case& parity) {
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main(int argc, char** argv) { return cellsam::test::run_case(argc, argv, cellsam::test::compare); }
+TEST_PROGRAM(image_encoder) { return run_case(argc, argv, compare); }
+
+}  // namespace cellsam::test::image_encoder_program

@@ -1,12 +1,13 @@
 // Case 12: scikit-learn's k-means on detection scores, the threshold that follows, and how many scores pass it.
-// links: kernels ops model data metric infer
 #include "infer/threshold.h"
 
 #include <algorithm>
 
+#include "native/program.h"
 #include "parity/case.h"
 
-namespace cellsam::test {
+namespace cellsam::test::kmeans_threshold_program {
+
 namespace {
 
 void threshold_case(Case& parity) {
@@ -29,6 +30,7 @@ void threshold_case(Case& parity) {
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main(int argc, char** argv) { return cellsam::test::run_case(argc, argv, cellsam::test::threshold_case); }
+TEST_PROGRAM(kmeans_threshold) { return run_case(argc, argv, threshold_case); }
+
+}  // namespace cellsam::test::kmeans_threshold_program

@@ -1,10 +1,11 @@
 // Parity case 03: the mask decoder for one mask and several, its transformer's layers, and all gradients in both precisions.
-// links: kernels ops model
 #include "model/mask_decoder.h"
 
+#include "native/program.h"
 #include "parity/network.h"
 
-namespace cellsam::test {
+namespace cellsam::test::mask_decoder_program {
+
 namespace {
 
 struct Inputs {
@@ -80,6 +81,7 @@ void compare(Case& parity) {
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main(int argc, char** argv) { return cellsam::test::run_case(argc, argv, cellsam::test::compare); }
+TEST_PROGRAM(mask_decoder) { return run_case(argc, argv, compare); }
+
+}  // namespace cellsam::test::mask_decoder_program

@@ -1,11 +1,11 @@
 // Case 07: the matching cost and the assignment, against the official matcher and SciPy.
-// links: kernels loss
 #include "loss/matcher.h"
 
 #include "loss/hungarian.h"
+#include "native/program.h"
 #include "parity/case.h"
 
-using namespace cellsam;
+namespace cellsam::test::matcher_program {
 
 namespace {
 
@@ -48,9 +48,11 @@ void check_raw(test::Case& parity, const Value& entry) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+TEST_PROGRAM(matcher) {
   return test::run_case(argc, argv, [](test::Case& parity) {
     for (const auto& problem : test::list(parity.info(), "problems")) check_problem(parity, problem);
     for (const auto& entry : test::list(parity.info(), "raw")) check_raw(parity, entry);
   });
 }
+
+}  // namespace cellsam::test::matcher_program

@@ -1,14 +1,15 @@
 // Case 04: mask logits to the original image, five geometries, and the gradient in float64.
-// links: kernels ops model data metric infer
 #include "infer/postprocess.h"
 
 #include <torch/csrc/autograd/autograd.h>
 
 #include <array>
 
+#include "native/program.h"
 #include "parity/case.h"
 
-namespace cellsam::test {
+namespace cellsam::test::postprocess_masks_program {
+
 namespace {
 
 at::Tensor resized(const Case& parity, const at::Tensor& low_res, const Value& spec) {
@@ -30,6 +31,7 @@ void postprocess_case(Case& parity) {
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main(int argc, char** argv) { return cellsam::test::run_case(argc, argv, cellsam::test::postprocess_case); }
+TEST_PROGRAM(postprocess_masks) { return run_case(argc, argv, postprocess_case); }
+
+}  // namespace cellsam::test::postprocess_masks_program

@@ -1,13 +1,14 @@
 // Case 05: three images from their bytes to the inputs of both networks, every step that the official code takes between.
-// links: data
 #include <algorithm>
 
 #include "base/tensors.h"
 #include "data/normalize.h"
 #include "data/preprocess.h"
+#include "native/program.h"
 #include "parity/case.h"
 
-using namespace cellsam;
+namespace cellsam::test::preprocess_program {
+
 using data::Generation;
 
 namespace {
@@ -112,7 +113,7 @@ void check_full_size(test::Case& parity, const std::string& name, const at::Tens
 
 }  // namespace
 
-int main(int argc, char** argv) {
+TEST_PROGRAM(preprocess) {
   return test::run_case(argc, argv, [](test::Case& parity) {
     for (const auto& name : parity.names("fmt.")) {
       if (name.substr(name.size() - 3) != ".in") continue;
@@ -129,3 +130,5 @@ int main(int argc, char** argv) {
     }
   });
 }
+
+}  // namespace cellsam::test::preprocess_program

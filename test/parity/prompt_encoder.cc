@@ -1,10 +1,11 @@
 // Parity case 02: every combination of points, boxes and masks, the dense positions, and gradients of three of them.
-// links: kernels ops model
 #include "model/prompt_encoder.h"
 
+#include "native/program.h"
 #include "parity/network.h"
 
-namespace cellsam::test {
+namespace cellsam::test::prompt_encoder_program {
+
 namespace {
 
 void compare(Case& parity) {
@@ -41,6 +42,7 @@ void compare(Case& parity) {
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main(int argc, char** argv) { return cellsam::test::run_case(argc, argv, cellsam::test::compare); }
+TEST_PROGRAM(prompt_encoder) { return run_case(argc, argv, compare); }
+
+}  // namespace cellsam::test::prompt_encoder_program

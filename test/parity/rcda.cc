@@ -1,12 +1,13 @@
 // Parity case 06b: row-column attention alone, on tall, wide and square maps, with and without padding,
 // by the lane kernels and by ATen.
-// links: kernels ops model
 #include "model/rcda.h"
 
 #include "kernels/attention_kernels.h"
+#include "native/program.h"
 #include "parity/network.h"
 
-namespace cellsam::test {
+namespace cellsam::test::rcda_program {
+
 namespace {
 
 void compare_once(Case& parity) {
@@ -41,12 +42,13 @@ void compare_once(Case& parity) {
 
 void compare(Case& parity) {
   for (const bool fused : {true, false}) {
-    model::lanes::set_enabled(fused);
+    kernels::lanes::set_enabled(fused);
     compare_once(parity);
   }
 }
 
 }  // namespace
-}  // namespace cellsam::test
 
-int main(int argc, char** argv) { return cellsam::test::run_case(argc, argv, cellsam::test::compare); }
+TEST_PROGRAM(rcda) { return run_case(argc, argv, compare); }
+
+}  // namespace cellsam::test::rcda_program

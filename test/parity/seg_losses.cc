@@ -1,11 +1,11 @@
 // Case 09: the three mask losses and their gradients, in float32 and float64, among them |logit| = 50.
-// links: kernels loss
 #include "loss/boundary.h"
 #include "loss/dice.h"
 #include "loss/focal.h"
+#include "native/program.h"
 #include "parity/case.h"
 
-using namespace cellsam;
+namespace cellsam::test::seg_losses_program {
 
 namespace {
 
@@ -24,7 +24,7 @@ void check_loss(test::Case& parity, const std::string& name, at::ScalarType dtyp
 
 }  // namespace
 
-int main(int argc, char** argv) {
+TEST_PROGRAM(seg_losses) {
   return test::run_case(argc, argv, [](test::Case& parity) {
     const auto& params = test::field(parity.info(), "params");
     const double alpha = test::number(params, "focal_alpha"), smooth = test::number(params, "dice_smooth");
@@ -46,3 +46,5 @@ int main(int argc, char** argv) {
     }
   });
 }
+
+}  // namespace cellsam::test::seg_losses_program

@@ -1,9 +1,9 @@
 // Case 08: the detection loss with its auxiliary layers and its gradients, in float32 and float64.
-// links: kernels loss
 #include "loss/detection.h"
+#include "native/program.h"
 #include "parity/case.h"
 
-using namespace cellsam;
+namespace cellsam::test::set_criterion_program {
 
 namespace {
 
@@ -81,7 +81,7 @@ void check_indices(test::Case& parity, const Value& entry) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+TEST_PROGRAM(set_criterion) {
   return test::run_case(argc, argv, [](test::Case& parity) {
     for (const auto& entry : test::list(parity.info(), "scenarios")) {
       check_indices(parity, entry);
@@ -91,3 +91,5 @@ int main(int argc, char** argv) {
     }
   });
 }
+
+}  // namespace cellsam::test::set_criterion_program

@@ -13,7 +13,7 @@ describe.skipIf(!windows)("on Windows", () => {
     ["os", 45],
     ["feature_file", 35],
   ])("%s holds in all of at least %i checks", async (program, atLeast) => {
-    const { code, out, err } = await underWine(`${program}.exe`);
+    const { code, out, err } = await underWine("programs.exe", [program]);
     const lines = out
       .trim()
       .split("\n")

@@ -49,10 +49,9 @@ export function makeWindows(): void {
   const binding = compile(sources("native/binding"), [...napi, ...addonApi, "-DBUILDING_NODE_EXTENSION"]);
   link([...os, ...binding, importLibrary(join(headers, "def"))], join(release, "binding.node"), ["-shared", "-s"]);
   link(compile(["test/stress/fake_engine.cc"]), engine, ["-shared", "-s"]);
-  const kept = compile(sources("native/engine", /^feature_f.*\.cc$/));
-  for (const name of ["os", "feature_file"]) {
-    link([...os, ...kept, ...compile([`test/native/${name}.cc`])], join(release, `${name}.exe`), ["-static"]);
-  }
+  const features = compile(sources("native/cache", /^feature_f.*\.cc$/));
+  const programs = compile(["main", "os", "feature_file"].map((name) => `test/native/${name}.cc`));
+  link([...os, ...features, ...programs], join(release, "programs.exe"), ["-static"]);
   for (const name of ["libstdc++-6.dll", "libgcc_s_seh-1.dll", "libwinpthread-1.dll"]) {
     copyFileSync(execFileSync(compiler, [`-print-file-name=${name}`], { encoding: "utf8" }).trim(), join(release, name));
   }
