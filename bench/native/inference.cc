@@ -77,7 +77,7 @@ void write_fixture(const Setting& setting, Options& parameters) {
   write_weights(setting.folder, model, "");
   const auto found = infer::detect(model, tile.images[0], options_with(0, 0.5));
   const auto threshold = (found.scores[cells - 1] + found.scores[cells]) / 2;
-  const auto encoder_input = data::encoder_input(tile.images, size.image_size, data::Generation::Plain);
+  const auto encoder_input = data::encoder_input(tile.images, size.image_size, data::Preprocessing::Plain);
   const auto side = tile.labels.size(1);
   const auto box = found.boxes[0] * (static_cast<double>(size.image_size) / static_cast<double>(side));
   const auto mask_threshold = mask_threshold_for(model, encoder_input, box, side, kCellShare);
@@ -86,7 +86,7 @@ void write_fixture(const Setting& setting, Options& parameters) {
                 {"threshold", threshold.view({1})},
                 {"mask_threshold", mask_threshold},
                 {"encoder_input", encoder_input},
-                {"detector_input", data::detector_input(tile.images, size.image_size, data::Generation::Plain)}});
+                {"detector_input", data::detector_input(tile.images, size.image_size, data::Preprocessing::Plain)}});
 }
 
 std::unique_ptr<Row> open(const Setting& setting, Options& parameters) {

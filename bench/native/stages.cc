@@ -25,22 +25,22 @@ class Step final : public Row {
     read_weights(setting.folder, model_);
     model_->to(setting.device);
     Options read{Value(options), "stage"};
-    stage_ = open({model_, data::Generation::Plain, setting.device, setting.precision}, read);
+    stage_ = open({model_, data::Preprocessing::Plain, setting.device, setting.precision}, read);
     read.done();
     optimizer_.emplace(stage_->groups());
     // Where features are kept, they are computed here, before the row's peak of memory counts.
-    if (options.contains("feature_cache_dir")) stage_->measure(batch_, control_);
+    if (options.contains("feature_cache_dir")) stage_->evaluate_batch(batch_, control_);
   }
 
   Dict check() override {
-    const auto losses = stage_->learn(batch_, 1.0, {}, control_);
+    const auto losses = stage_->train_batch(batch_, 1.0, {}, control_);
     const auto norm = optim::clip_gradients(stage_->groups(), 0);
     optimizer_->zero_grad();
     return {{"value", losses.value()[0].item<double>()}, {"gradient", norm.item<double>()}};
   }
 
   void run() override {
-    stage_->learn(batch_, 1.0, {}, control_);
+    stage_->train_batch(batch_, 1.0, {}, control_);
     optim::clip_gradients(stage_->groups(), 1.0);
     optimizer_->step(1e-4);
     optimizer_->zero_grad();
@@ -79,7 +79,7 @@ void write_segmenter_fixture(const Setting& setting, Options& parameters) {
   parameters.flag("cached", true);
   auto model = draw_model(size);
   write_weights(setting.folder, model, "model.");
-  const auto input = data::encoder_input(tile.images, size.image_size, data::Generation::Plain);
+  const auto input = data::encoder_input(tile.images, size.image_size, data::Preprocessing::Plain);
   write_stage_inputs(setting.folder, tile, input, model->model->image_encoder->trunk(input));  // [1,g,g,E]
 }
 
@@ -104,7 +104,7 @@ void write_detector_fixture(const Setting& setting, Options& parameters) {
   for (const char* name : {"cached", "trains_trunk"}) parameters.flag(name, false);
   auto model = draw_model(size);
   write_weights(setting.folder, model, "cellfinder.");
-  const auto input = data::detector_input(tile.images, size.image_size, data::Generation::Plain);
+  const auto input = data::detector_input(tile.images, size.image_size, data::Preprocessing::Plain);
   write_stage_inputs(setting.folder, tile, input, model->cellfinder->trunk(input));  // [1,E,g,g]
 }
 

@@ -34,7 +34,7 @@ class Tiles final : public Row {
     const auto order = data::epoch_order(indices_, 1, 0, ++epoch_);
     for (const auto& part : data::in_batches(order, batch_)) {
       const auto batch = data::assemble(*store_, part, augment::augmenter(1, epoch_));
-      if (network_ > 0) data::encoder_input(batch.images, network_, data::Generation::Plain);
+      if (network_ > 0) data::encoder_input(batch.images, network_, data::Preprocessing::Plain);
     }
   }
 

@@ -49,19 +49,19 @@ inline std::uint64_t checksum(const void* data, std::size_t bytes) {
 }
 
 // 128 bits by which a content is known again: among a million pictures, two that differ meet with a chance below 1e-7.
-struct Print {
+struct ContentHash {
   std::uint64_t high = 0, low = 0;
-  auto operator<=>(const Print&) const = default;
+  auto operator<=>(const ContentHash&) const = default;
 };
 
-inline Print print_of(const void* data, std::size_t bytes) {
+inline ContentHash content_hash(const void* data, std::size_t bytes) {
   const auto lanes = detail::sum_lanes(data, bytes);
-  Print print;
+  ContentHash hash;
   for (std::size_t i = 0; i < lanes.size(); ++i) {
-    print.high = detail::stir(print.high ^ lanes[i]);
-    print.low = detail::stir((print.low + lanes[i]) * detail::kOdd);
+    hash.high = detail::stir(hash.high ^ lanes[i]);
+    hash.low = detail::stir((hash.low + lanes[i]) * detail::kOdd);
   }
-  return print;
+  return hash;
 }
 
 }  // namespace cellsam

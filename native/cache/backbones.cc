@@ -12,7 +12,7 @@ at::Tensor run_trunk(model::CellSam& model, const TrunkSetting& setting, const a
   const auto images = upload(tiles, setting.device);
   const bool body = setting.trunk == Trunk::Body;
   const auto prepare = body ? data::detector_input : data::encoder_input;
-  const auto input = prepare(images, model->size().image_size, setting.generation);
+  const auto input = prepare(images, model->size().image_size, setting.preprocessing);
   device::Autocast autocast(setting.device, setting.precision);
   return (body ? model->cellfinder->decode_head->backbone->body : model->segmenter()->image_encoder)->trunk(input);
 }

@@ -21,7 +21,7 @@ enum class Trunk { Encoder, Body };  // SAM's, CellFinder's
 // What decides about a trunk's output beside its weights and the picture.
 struct TrunkSetting {
   Trunk trunk;
-  data::Generation generation;
+  data::Preprocessing preprocessing;
   at::Device device;
   device::Precision precision;
 };

@@ -25,7 +25,7 @@ struct Head {
 static_assert(sizeof(Head) == 64);
 
 struct Entry {
-  Print print;
+  ContentHash hash;
   std::int64_t place = 0;
   std::uint64_t payload = 0;  // checksum
   std::array<std::uint64_t, 3> reserved{};
@@ -155,18 +155,18 @@ void FeatureFile::read_entries(std::int64_t group, bool locked) {
       if (locked) damaged();
     } else {
       // The last one counts: it replaces what was found to be damaged.
-      auto& known = places_[entry.print];
+      auto& known = places_[entry.hash];
       if (known.number < place) known = {place, entry.payload};
     }
   }
   if (complete && group == settled_groups_) ++settled_groups_;
 }
 
-const void* FeatureFile::find(const Print& print) {
+const void* FeatureFile::find(const ContentHash& hash) {
   std::unique_lock lock(mutex_);
   if (!file_) return nullptr;
-  if (!places_.contains(print)) refresh(/*locked=*/false);
-  auto found = places_.find(print);
+  if (!places_.contains(hash)) refresh(/*locked=*/false);
+  auto found = places_.find(hash);
   if (found == places_.end()) return nullptr;
   const auto place = found->second;
   // Reading past the end of a file that was cut off would end the process.
@@ -178,7 +178,7 @@ const void* FeatureFile::find(const Print& print) {
     lock.lock();
     if (!intact) payload = nullptr;
   }
-  found = places_.find(print);
+  found = places_.find(hash);
   if (found == places_.end() || found->second.number != place.number) return payload;
   if (payload != nullptr) {
     found->second.verified = true;
@@ -218,7 +218,7 @@ void FeatureFile::hold(std::int64_t place) {
   }
 }
 
-void FeatureFile::add(const Print& print, const void* payload) {
+void FeatureFile::add(const ContentHash& hash, const void* payload) {
   std::lock_guard guard(mutex_);
   if (!adds_) return;
   std::error_code error;
@@ -228,13 +228,13 @@ void FeatureFile::add(const Print& print, const void* payload) {
     return;
   }
   refresh(/*locked=*/true);
-  if (places_.contains(print)) return;  // another process was faster
+  if (places_.contains(hash)) return;  // another process was faster
   if (!folder_.make_room(pitch_)) return stop_adding("the limit of " + gigabytes(folder_.limit()) + " is reached");
   const auto size = file_size();
   std::int64_t place = std::max(used_, size / group_bytes() * kEntries);  // the former is more for a file that was cut off
   while (offset_of(place) < size) ++place;
   Entry entry;
-  entry.print = print;
+  entry.hash = hash;
   entry.place = place;
   entry.payload = checksum(payload, static_cast<std::size_t>(bytes_));
   entry.checksum = own_checksum(entry);
@@ -246,7 +246,7 @@ void FeatureFile::add(const Print& print, const void* payload) {
     return stop_adding(error.message());
   }
   known_size_ = file_size();
-  places_[print] = {place, entry.payload};
+  places_[hash] = {place, entry.payload};
   used_ = place + 1;
 }
 

@@ -1,4 +1,4 @@
-// The outputs of one frozen trunk on disk, each under the print of the picture that it belongs to. Any number of processes read
+// The outputs of one frozen trunk on disk, each under the hash of the picture that it belongs to. Any number of processes read
 // and extend a file at the same time, and any of them may be killed at any moment.
 //
 // Layout (little endian): groups of one index block and 63 payloads. The block (4096 bytes) is a head and 63 entries; the head
@@ -33,10 +33,10 @@ class FeatureFile {
 
   // The payload of a picture, mapped read-only and as long as this object there, or null. Its checksum was verified when this
   // object first answered it.
-  const void* find(const Print& print);
+  const void* find(const ContentHash& hash);
 
   // Keeps a payload, unless it is there already or the disk or the limit do not allow it.
-  void add(const Print& print, const void* payload);
+  void add(const ContentHash& hash, const void* payload);
 
   // What people should know, each once.
   std::vector<std::string> take_notices();
@@ -68,7 +68,7 @@ class FeatureFile {
   bool adds_ = false, told_damage_ = false;
 
   std::mutex mutex_;
-  std::map<Print, Place> places_;
+  std::map<ContentHash, Place> places_;
   std::set<std::int64_t> damaged_places_;
   std::int64_t known_size_ = 0;                             // of the file, when its entries were last read
   std::int64_t used_ = 0;                                   // places up to the last one with an entry

@@ -29,11 +29,11 @@ at::ScalarType feature_type(const std::string& dtype, device::Precision precisio
   throw Error("ERR_INVALID_ARGUMENT", "feature_dtype must be auto, bf16 or fp32, not \"" + dtype + "\"");
 }
 
-// A batch that no loader made may come without prints.
-Print print_in(const data::Batch& batch, std::int64_t i) {
-  if (i < std::ssize(batch.prints)) return batch.prints[static_cast<std::size_t>(i)];
+// A batch that no loader made may come without hashes.
+ContentHash hash_of_image(const data::Batch& batch, std::int64_t i) {
+  if (i < std::ssize(batch.hashes)) return batch.hashes[static_cast<std::size_t>(i)];
   const auto image = batch.images[i].contiguous();
-  return print_of(image.data_ptr(), image.nbytes());
+  return content_hash(image.data_ptr(), image.nbytes());
 }
 
 }  // namespace
@@ -67,8 +67,8 @@ at::Tensor FrozenTrunk::operator()(const data::Batch& batch, const Control& cont
   std::vector<at::Tensor> features;
   for (std::int64_t i = 0; i < batch.images.size(0); ++i) {
     stop_if_abandoned(control);
-    const auto print = print_in(batch, i);
-    if (const auto* kept = file ? file->find(print) : nullptr) {
+    const auto hash = hash_of_image(batch, i);
+    if (const auto* kept = file ? file->find(hash) : nullptr) {
       ++counts_.kept;
       // The map is read-only, and lives as long as a tensor that shows it. Nothing writes to the input of a layer.
       const auto shown = at::from_blob(
@@ -78,27 +78,27 @@ at::Tensor FrozenTrunk::operator()(const data::Batch& batch, const Control& cont
     }
     ++counts_.computed;
     features.push_back(run_trunk(model_, setting_, batch.images.narrow(0, i, 1)).squeeze(0).to(dtype_).contiguous());
-    if (file && batch.recurs) keep(*file, print, features.back());
+    if (file && batch.cacheable) keep(*file, hash, features.back());
   }
   const auto together = features.size() == 1 ? features[0].unsqueeze(0) : at::stack(features);
   return setting_.precision == device::Precision::fp32 ? together.to(at::kFloat) : together;
 }
 
-void FrozenTrunk::keep(FeatureFile& file, const Print& print, const at::Tensor& features) {
+void FrozenTrunk::keep(FeatureFile& file, const ContentHash& hash, const at::Tensor& features) {
   // What is not finite is computed again, so that the search for its origin finds it in the trunk.
   if (!std::isfinite(features.sum(at::kFloat).item<double>())) return;
   const auto host = features.cpu();
-  file.add(print, host.data_ptr());
+  file.add(hash, host.data_ptr());
 }
 
-void FrozenTrunk::foresee(const data::Batch& batch) {
+void FrozenTrunk::prefetch(const data::Batch& batch) {
   std::shared_ptr<FeatureFile> file;
   {
     std::lock_guard lock(mutex_);
     file = file_;
   }
   if (!file) return;
-  for (const auto& print : batch.prints) file->find(print);
+  for (const auto& hash : batch.hashes) file->find(hash);
 }
 
 std::vector<std::string> FrozenTrunk::take_notices() { return file_ ? file_->take_notices() : std::vector<std::string>(); }
@@ -132,7 +132,7 @@ std::string FrozenTrunk::key() const {
   std::ostringstream text;
   text << "features " << kKeyFormat << "\npackage " << options_.version << "\ntorch " << TORCH_VERSION  //
        << "\ninput " << (setting_.trunk == Trunk::Body ? "detector" : "encoder")                        //
-       << ' ' << (setting_.generation == data::Generation::Adv ? "adv" : "plain")                       //
+       << ' ' << (setting_.preprocessing == data::Preprocessing::Adv ? "adv" : "plain")                 //
        << "\nsize " << size.image_size << ' ' << size.patch << ' ' << size.heads << ' ' << size.window << ' ';
   for (auto block : size.global_blocks) text << ' ' << block;
   text << "\nprecision " << (setting_.precision == device::Precision::bf16 ? "bf16" : "fp32")  //

@@ -48,7 +48,7 @@ class FrozenTrunk {
   at::Tensor operator()(const data::Batch& batch, const Control& control);
 
   // Reads what is kept of a batch, on the thread that prepares batches.
-  void foresee(const data::Batch& batch);
+  void prefetch(const data::Batch& batch);
 
   FeatureCounts take_counts() { return std::exchange(counts_, {}); }
   std::vector<std::string> take_notices();
@@ -57,7 +57,7 @@ class FrozenTrunk {
   std::shared_ptr<FeatureFile> file();
   std::string key() const;
   std::int64_t bits_version() const;
-  void keep(FeatureFile& file, const Print& print, const at::Tensor& features);
+  void keep(FeatureFile& file, const ContentHash& hash, const at::Tensor& features);
 
   model::CellSam& model_;
   TrunkSetting setting_;

@@ -26,7 +26,7 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
     // memcpy and not copy_: the loader's thread must not raise a second pool of OpenMP threads beside the trainer's.
     auto* const pixels = batch.images.select(0, i).data_ptr();
     std::memcpy(pixels, image.contiguous().data_ptr(), image.nbytes());
-    batch.prints.push_back(print_of(pixels, image.nbytes()));
+    batch.hashes.push_back(content_hash(pixels, image.nbytes()));
     const auto target = batch.labels.select(0, i);
     std::memcpy(target.data_ptr(), labels.contiguous().data_ptr(), labels.nbytes());
     batch.instances.push_back(find_instances(target));
@@ -35,13 +35,13 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
 }
 
 BatchLoader::BatchLoader(std::shared_ptr<const Store> store, std::vector<std::vector<std::int64_t>> batches, Augmenter augment,
-                         std::size_t first, bool pinned, std::function<void(const Batch&)> foresee)
+                         std::size_t first, bool pinned, std::function<void(const Batch&)> prefetch)
     : store_(std::move(store)),
       batches_(std::move(batches)),
       augment_(std::move(augment)),
       first_(first),
       pinned_(pinned),
-      foresee_(std::move(foresee)) {
+      prefetch_(std::move(prefetch)) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -77,7 +77,7 @@ void BatchLoader::run() {
         if (stop_) return;
       }
       auto batch = assemble(*store_, batches_[i], augment_, pinned_);
-      if (foresee_) foresee_(batch);
+      if (prefetch_) prefetch_(batch);
       {
         std::lock_guard lock(mutex_);
         ready_ = std::move(batch);

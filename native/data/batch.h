@@ -22,12 +22,12 @@
 namespace cellsam::data {
 
 struct Batch {
-  at::Tensor images;                  // u8 [B,3,T,T]
-  at::Tensor labels;                  // i32 [B,T,T]
-  std::vector<Instances> instances;   // B, from the (augmented) labels
-  std::vector<std::int64_t> indices;  // B, tiles of the store
-  std::vector<Print> prints = {};     // B, of the images as they are here
-  bool recurs = true;                 // these images come again, in another epoch or run; the augmentation may be endless
+  at::Tensor images;                     // u8 [B,3,T,T]
+  at::Tensor labels;                     // i32 [B,T,T]
+  std::vector<Instances> instances;      // B, from the (augmented) labels
+  std::vector<std::int64_t> indices;     // B, tiles of the store
+  std::vector<ContentHash> hashes = {};  // B, of the images as they are here
+  bool cacheable = true;                 // the same images come again in other epochs or runs; not so with endless augmentation
 };
 
 // Changes image [3,T,T] and labels [T,T] of tile number `sample` in the same way; `valid` is the top, left, height and width of
@@ -42,10 +42,10 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
 
 class BatchLoader {
  public:
-  // Serves `batches` (see in_batches) from number `first` on. `foresee` sees each of them on the loader's thread, while the
+  // Serves `batches` (see in_batches) from number `first` on. `prefetch` sees each of them on the loader's thread, while the
   // consumer is still at the one before.
   BatchLoader(std::shared_ptr<const Store> store, std::vector<std::vector<std::int64_t>> batches, Augmenter augment = {},
-              std::size_t first = 0, bool pinned = false, std::function<void(const Batch&)> foresee = {});
+              std::size_t first = 0, bool pinned = false, std::function<void(const Batch&)> prefetch = {});
   ~BatchLoader();  // stops and joins, also with batches left
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
@@ -61,7 +61,7 @@ class BatchLoader {
   Augmenter augment_;
   std::size_t first_;
   bool pinned_;
-  std::function<void(const Batch&)> foresee_;
+  std::function<void(const Batch&)> prefetch_;
 
   std::mutex mutex_;
   std::condition_variable changed_;

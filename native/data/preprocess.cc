@@ -42,24 +42,24 @@ at::Tensor fill_empty_channels(const at::Tensor& images) {
   return at::cat({red, green, blue}, 1);
 }
 
-at::Tensor encoder_from_resized(const at::Tensor& resized, Generation generation) {
+at::Tensor encoder_from_resized(const at::Tensor& resized, Preprocessing preprocessing) {
   auto images = rescale_percentile(resized);
-  if (generation == Generation::Adv) images = stretch_channels(imagenet_normalize(images));
+  if (preprocessing == Preprocessing::Adv) images = stretch_channels(imagenet_normalize(images));
   return (images - sam_mean(images) / 255) / (sam_std(images) / 255);
 }
 
-at::Tensor detector_from_resized(const at::Tensor& resized, Generation generation) {
+at::Tensor detector_from_resized(const at::Tensor& resized, Preprocessing preprocessing) {
   const auto bytes = (resized * 255).trunc();
   const auto images = (bytes - sam_mean(bytes)) / sam_std(bytes);
-  if (generation == Generation::Plain) return images;
+  if (preprocessing == Preprocessing::Plain) return images;
   return fill_empty_channels(stretch_channels(imagenet_normalize(images)));
 }
 
 }  // namespace
 
-Generation parse_generation(const std::string& text) {
-  if (text == "plain") return Generation::Plain;
-  if (text == "adv") return Generation::Adv;
+Preprocessing parse_preprocessing(const std::string& text) {
+  if (text == "plain") return Preprocessing::Plain;
+  if (text == "adv") return Preprocessing::Adv;
   throw Error("ERR_INVALID_ARGUMENT", "generation must be \"plain\" or \"adv\", got \"" + text + "\"");
 }
 
@@ -90,12 +90,12 @@ at::Tensor resize_longest_side(const at::Tensor& image, std::int64_t size) {
   return (resized + 0.5).clamp(0, 255).to(at::kByte).squeeze(0);
 }
 
-at::Tensor encoder_input(const at::Tensor& tiles, std::int64_t image_size, Generation generation) {
-  return encoder_from_resized(resize_tiles(tiles, image_size), generation);
+at::Tensor encoder_input(const at::Tensor& tiles, std::int64_t image_size, Preprocessing preprocessing) {
+  return encoder_from_resized(resize_tiles(tiles, image_size), preprocessing);
 }
 
-at::Tensor detector_input(const at::Tensor& tiles, std::int64_t image_size, Generation generation) {
-  return detector_from_resized(resize_tiles(tiles, image_size), generation);
+at::Tensor detector_input(const at::Tensor& tiles, std::int64_t image_size, Preprocessing preprocessing) {
+  return detector_from_resized(resize_tiles(tiles, image_size), preprocessing);
 }
 
 }  // namespace cellsam::data

@@ -10,10 +10,10 @@
 namespace cellsam::data {
 
 // Which weights the networks carry: the released ones without `model_cp` (Plain) or with it (Adv) expect different inputs.
-enum class Generation { Plain, Adv };
+enum class Preprocessing { Plain, Adv };
 
 // "plain" or "adv"; anything else throws ERR_INVALID_ARGUMENT.
-Generation parse_generation(const std::string& text);
+Preprocessing parse_preprocessing(const std::string& text);
 
 // Tiles [B,3,h,w], u8 (0..255) or float (0..1), to f32 0..1 [B,3,S,S]: bilinear, antialiased, aspect ratio not kept.
 at::Tensor resize_tiles(const at::Tensor& tiles, std::int64_t image_size);
@@ -27,9 +27,9 @@ at::Tensor rescale_percentile(const at::Tensor& images, double upper = 0.995);
 at::Tensor resize_longest_side(const at::Tensor& image, std::int64_t size);
 
 // f32 [B,3,S,S]: what SAM's encoder takes, from tiles as in resize_tiles.
-at::Tensor encoder_input(const at::Tensor& tiles, std::int64_t image_size, Generation generation);
+at::Tensor encoder_input(const at::Tensor& tiles, std::int64_t image_size, Preprocessing preprocessing);
 
 // f32 [B,3,S,S]: what CellFinder takes, from tiles as in resize_tiles.
-at::Tensor detector_input(const at::Tensor& tiles, std::int64_t image_size, Generation generation);
+at::Tensor detector_input(const at::Tensor& tiles, std::int64_t image_size, Preprocessing preprocessing);
 
 }  // namespace cellsam::data

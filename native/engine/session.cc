@@ -37,7 +37,7 @@ class ModelSession final : public Session {
     const auto name = options.require_text("size");
     const auto* overrides = options.value("overrides");
     const auto size = model::model_size(name, overrides != nullptr ? *overrides : Value());
-    const auto generation = data::parse_generation(options.text("generation", "plain"));
+    const auto preprocessing = data::parse_preprocessing(options.text("generation", "plain"));
     options.done();
     const device::CoreShare share(threads_);
     device::prepare_thread(share.threads(), deterministic_);
@@ -46,7 +46,7 @@ class ModelSession final : public Session {
       static std::mutex generator;
       std::lock_guard lock(generator);
       at::manual_seed(seed_);
-      model_ = model::CellSam(size, generation == data::Generation::Adv);
+      model_ = model::CellSam(size, preprocessing == data::Preprocessing::Adv);
     }
     model_->to(device_);
     model_->eval();
@@ -83,14 +83,14 @@ class ModelSession final : public Session {
   }
 
  private:
-  data::Generation generation() const { return model_->model_cp ? data::Generation::Adv : data::Generation::Plain; }
+  data::Preprocessing preprocessing() const { return model_->model_cp ? data::Preprocessing::Adv : data::Preprocessing::Plain; }
 
   Value load(Options& options, Control&) {
     const auto path = options.require_text("path");
     options.done();
     const auto source = weights::read_checkpoint(path);
     const auto layout = weights::detect_layout(source);
-    const bool copy = layout.generation == "adv", had_copy = static_cast<bool>(model_->model_cp);
+    const bool copy = layout.preprocessing == "adv", had_copy = static_cast<bool>(model_->model_cp);
     if (copy != had_copy && trainer_) throw Error("ERR_STATE", "end the stage before loading weights of another generation");
     if (copy) model_->adopt_copy();
     auto targets = model_->named_state();
@@ -146,7 +146,7 @@ class ModelSession final : public Session {
     const auto number = options.require_integer("stage");
     const auto trainer_options = train::read_trainer_options(options);
     trainer_.reset();  // opening a stage changes what is trainable, also when it fails
-    const train::StageContext context{model_, generation(), device_, precision_};
+    const train::StageContext context{model_, preprocessing(), device_, precision_};
     std::unique_ptr<train::Stage> stage;
     if (number == 1) {
       stage = train::open_detector_stage(context, options);
@@ -234,7 +234,7 @@ class ModelSession final : public Session {
     const auto* boxes = options.array("boxes");
     auto predict_options = infer::read_predict_options(options);
     options.done();
-    predict_options.generation = generation();
+    predict_options.preprocessing = preprocessing();
     at::NoGradGuard no_grad;
     device::Autocast autocast(device_, precision_);
     const auto given = boxes != nullptr ? std::optional(to_tensor(*boxes).to(at::kFloat)) : std::nullopt;
@@ -252,7 +252,7 @@ class ModelSession final : public Session {
     if (!(limits.floor >= 0 && limits.floor <= 1) || limits.most < 0) {
       throw Error("ERR_INVALID_ARGUMENT", "candidates: floor must lie in 0..1 and max_candidates must not be negative");
     }
-    predict_options.generation = generation();
+    predict_options.preprocessing = preprocessing();
     at::NoGradGuard no_grad;
     device::Autocast autocast(device_, precision_);
     return to_value(infer::find_candidates(model_, image, predict_options, limits, cancelled_by(control)));
@@ -263,7 +263,7 @@ class ModelSession final : public Session {
     const auto labels = to_tensor(options.require_array("labels")).to(at::kInt);
     auto predict_options = infer::read_predict_options(options);
     options.done();
-    predict_options.generation = generation();
+    predict_options.preprocessing = preprocessing();
     at::NoGradGuard no_grad;
     device::Autocast autocast(device_, precision_);
     const auto result = infer::box_mask_iou(model_, image, labels, predict_options, cancelled_by(control));

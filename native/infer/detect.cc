@@ -16,7 +16,7 @@ DetectedBoxes detect(model::CellSam& model, const at::Tensor& image, const Predi
   check_image(image);
   const auto size = model->size().image_size;
   const auto tile = image.unsqueeze(0).to(device_of(model));
-  const auto answer = model->cellfinder->forward(data::detector_input(tile, size, options.generation));
+  const auto answer = model->cellfinder->forward(data::detector_input(tile, size, options.preprocessing));
   const auto logits = answer.logits.back()[0].to(at::kFloat), boxes = answer.boxes.back()[0].to(at::kFloat);
   require_finite(logits, "detection scores");
   require_finite(boxes, "detection boxes");

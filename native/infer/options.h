@@ -31,11 +31,11 @@ struct PredictOptions {
   double tile_overlap = 0.25;      // of neighbouring tiles
 
   // Which inputs the weights expect. The owner of the weights sets it; it is no option of a caller.
-  data::Generation generation = data::Generation::Plain;
+  data::Preprocessing preprocessing = data::Preprocessing::Plain;
 };
 
-// Reads the fields above but `generation` by their names; `overlap` is "score" or "official". The caller calls options.done().
-// Throws ERR_INVALID_ARGUMENT for a value out of range.
+// Reads the fields above but `preprocessing` by their names; `overlap` is "score" or "official". The caller calls
+// options.done(). Throws ERR_INVALID_ARGUMENT for a value out of range.
 PredictOptions read_predict_options(Options& options);
 
 }  // namespace cellsam::infer

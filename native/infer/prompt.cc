@@ -22,7 +22,7 @@ Prompter::Prompter(model::CellSam& model, const at::Tensor& image, const Predict
   const auto tile = image.unsqueeze(0).to(device_of(model));
   auto& segmenter = model_->segmenter();
   scale_ = model_scale(image, size);
-  embedding_ = segmenter->image_encoder->forward(data::encoder_input(tile, size, options.generation));
+  embedding_ = segmenter->image_encoder->forward(data::encoder_input(tile, size, options.preprocessing));
   position_ = segmenter->prompt_encoder->dense_position();
   if (options.factored_decoder && segmenter->mask_decoder->shares()) {
     shared_ = segmenter->mask_decoder->share(embedding_, position_, segmenter->prompt_encoder->no_mask());

@@ -80,14 +80,15 @@ class DetectorStage final : public Stage {
     return names;
   }
 
-  std::optional<at::Tensor> learn(const data::Batch& batch, double scale, const DrawKey&, const Control& control) override {
+  std::optional<at::Tensor> train_batch(const data::Batch& batch, double scale, const DrawKey&,
+                                        const Control& control) override {
     auto loss = criterion(batch, control);
     stop_if_abandoned(control);
     (loss.total * scale).backward();
     return report(loss);
   }
 
-  std::optional<at::Tensor> measure(const data::Batch& batch, const Control& control) override {
+  std::optional<at::Tensor> evaluate_batch(const data::Batch& batch, const Control& control) override {
     at::NoGradGuard no_grad;
     return report(criterion(batch, control));
   }

@@ -106,13 +106,14 @@ class SegmenterStage final : public Stage {
     return names;
   }
 
-  std::optional<at::Tensor> learn(const data::Batch& batch, double scale, const DrawKey& key, const Control& control) override {
+  std::optional<at::Tensor> train_batch(const data::Batch& batch, double scale, const DrawKey& key,
+                                        const Control& control) override {
     const auto prompted = on_device(batch, draw_prompts(batch, prompt_options_, key));
     const auto count = prompted.count;
     if (count == 0) return std::nullopt;
     const auto embeddings = encode(batch, control);
     // A trace has to see every operation.
-    if (graphs_ && !NonFiniteTrace::active()) return learn_by_graphs(prompted, embeddings, scale, control);
+    if (graphs_ && !NonFiniteTrace::active()) return train_with_graphs(prompted, embeddings, scale, control);
     // Chunks add their gradients in the decoder, and the encoder is run backward once: memory is bounded by one chunk.
     auto decoder = decoder_of(embeddings);
     const auto weights = hard_example_weights(prompted, /*apart=*/false, control, [&](const std::vector<ImagePrompts>& chunk) {
@@ -141,7 +142,7 @@ class SegmenterStage final : public Stage {
     return sums / static_cast<double>(count);
   }
 
-  std::optional<at::Tensor> measure(const data::Batch& batch, const Control& control) override {
+  std::optional<at::Tensor> evaluate_batch(const data::Batch& batch, const Control& control) override {
     at::NoGradGuard no_grad;
     const auto prompted = on_device(batch, all_prompts(batch, prompt_options_));
     if (prompted.count == 0) return std::nullopt;
@@ -195,9 +196,9 @@ class SegmenterStage final : public Stage {
     graphs_.emplace(losses, std::move(trained), std::move(recorder));
   }
 
-  // `learn` with an image's prompts as the unit of work, from the image's embedding on. What it asks of the device is copies
+  // `train_batch` with the prompts of one image at a time, from the image embedding on. All it asks of the device is copies
   // in, one graph, and sums.
-  at::Tensor learn_by_graphs(const Prompted& prompted, const at::Tensor& embeddings, double scale, const Control& control) {
+  at::Tensor train_with_graphs(const Prompted& prompted, const at::Tensor& embeddings, double scale, const Control& control) {
     auto& sam = *context_.model->segmenter();
     auto weights_used = model::named_state(*sam.prompt_encoder);
     for (const auto& entry : model::named_state(*sam.mask_decoder)) weights_used.push_back(entry);
@@ -219,7 +220,7 @@ class SegmenterStage final : public Stage {
       const auto even = at::full({prompted.count}, share, at::device(context_.device).dtype(at::kFloat));
       auto weights = hard_example_weights(prompted, /*apart=*/true, control, [&](const std::vector<ImagePrompts>& chunk) {
         const auto n = count_of(chunk);
-        return graphs_->losses(inputs_of(chunk[0], even.narrow(0, 0, n)), room_of(n));
+        return graphs_->forward(inputs_of(chunk[0], even.narrow(0, 0, n)), room_of(n));
       });
       weights = weights.defined() ? weights * share : even;
 
@@ -233,11 +234,11 @@ class SegmenterStage final : public Stage {
       };
       for_each_chunk(prompted, /*apart=*/true, control, begin, [&](const std::vector<ImagePrompts>& chunk) {
         const auto n = count_of(chunk);
-        const auto& learned = graphs_->learn(inputs_of(chunk[0], weights.narrow(0, done, n)), room_of(n));
+        const auto& result = graphs_->forward_backward(inputs_of(chunk[0], weights.narrow(0, done, n)), room_of(n));
         done += n;
-        sums += learned.losses;
-        gradient.narrow(0, chunk[0].image, 1) += learned.embedding;
-        add_gradients(behind_junction_, learned.parameters);
+        sums += result.losses;
+        gradient.narrow(0, chunk[0].image, 1) += result.embedding;
+        add_gradients(behind_junction_, result.parameters);
       });
     }
     if (auto failure = graphs_->take_failure(); !failure.empty()) {

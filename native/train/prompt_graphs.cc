@@ -49,18 +49,18 @@ void fill(const PromptInputs& to, const PromptInputs& from) {
 PromptGraphs::PromptGraphs(Losses losses, std::vector<at::Tensor> trained, std::unique_ptr<device::StepRecorder> recorder)
     : losses_(std::move(losses)), trained_(std::move(trained)), recorder_(std::move(recorder)) {}
 
-const PromptGraphs::Learned& PromptGraphs::learn(const PromptInputs& inputs, std::int64_t room) {
-  return run(inputs, room, /*learns=*/true).learned;
+const PromptGraphs::LossesAndGradients& PromptGraphs::forward_backward(const PromptInputs& inputs, std::int64_t room) {
+  return run(inputs, room, /*with_gradients=*/true).result;
 }
 
-at::Tensor PromptGraphs::losses(const PromptInputs& inputs, std::int64_t room) {
+at::Tensor PromptGraphs::forward(const PromptInputs& inputs, std::int64_t room) {
   // A copy: the next replay may write where this one did.
-  return run(inputs, room, /*learns=*/false).losses.narrow(0, 0, inputs.ids.size(0)).clone();
+  return run(inputs, room, /*with_gradients=*/false).losses.narrow(0, 0, inputs.ids.size(0)).clone();
 }
 
-PromptGraphs::Entry& PromptGraphs::run(const PromptInputs& inputs, std::int64_t room, bool learns) {
+PromptGraphs::Entry& PromptGraphs::run(const PromptInputs& inputs, std::int64_t room, bool with_gradients) {
   try {
-    const Key key{inputs.labels.size(0), inputs.ignores, room, learns};
+    const Key key{inputs.labels.size(0), inputs.ignores, room, with_gradients};
     if (entries_.size() >= kMostGraphs && !entries_.contains(key)) forget();
     auto& entry = entries_[key];
     {
@@ -69,12 +69,12 @@ PromptGraphs::Entry& PromptGraphs::run(const PromptInputs& inputs, std::int64_t 
       fill(entry.inputs, inputs);
     }
     const auto here = std::this_thread::get_id();
-    if (!entry.graph && recorder_ && entry.warm == here) record(entry, learns);
+    if (!entry.graph && recorder_ && entry.warm == here) record(entry, with_gradients);
     if (entry.graph) {
       entry.graph->replay();
       ++counts_.replayed;
     } else {
-      work(entry, learns);
+      work(entry, with_gradients);
       entry.warm = here;
     }
     return entry;
@@ -84,9 +84,9 @@ PromptGraphs::Entry& PromptGraphs::run(const PromptInputs& inputs, std::int64_t 
   }
 }
 
-void PromptGraphs::record(Entry& entry, bool learns) {
+void PromptGraphs::record(Entry& entry, bool with_gradients) {
   try {
-    entry.graph = recorder_->record([this, &entry, learns] { work(entry, learns); });
+    entry.graph = recorder_->record([this, &entry, with_gradients] { work(entry, with_gradients); });
     ++counts_.recorded;
   } catch (const c10::Error& error) {
     if (device::is_out_of_memory(error)) throw;
@@ -96,10 +96,10 @@ void PromptGraphs::record(Entry& entry, bool learns) {
   }
 }
 
-void PromptGraphs::work(Entry& entry, bool learns) {
-  const at::AutoGradMode with_gradients(learns);
+void PromptGraphs::work(Entry& entry, bool with_gradients) {
+  const at::AutoGradMode grad_mode(with_gradients);
   auto inputs = entry.inputs;
-  if (!learns) {
+  if (!with_gradients) {
     entry.losses = losses_(inputs);
     return;
   }
@@ -110,9 +110,9 @@ void PromptGraphs::work(Entry& entry, bool learns) {
   // Not backward(): the gradients of parameters come and go between replays, and a graph needs a place that stays.
   auto gradients = torch::autograd::grad({sums[0]}, wanted, /*grad_outputs=*/{}, /*retain_graph=*/std::nullopt,
                                          /*create_graph=*/false, /*allow_unused=*/true);
-  entry.learned.losses = sums.detach();
-  entry.learned.embedding = std::move(gradients[0]);
-  entry.learned.parameters.assign(std::make_move_iterator(gradients.begin() + 1), std::make_move_iterator(gradients.end()));
+  entry.result.losses = sums.detach();
+  entry.result.embedding = std::move(gradients[0]);
+  entry.result.parameters.assign(std::make_move_iterator(gradients.begin() + 1), std::make_move_iterator(gradients.end()));
 }
 
 void PromptGraphs::follow(const model::NamedTensors& weights) {

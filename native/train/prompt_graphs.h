@@ -34,7 +34,7 @@ class PromptGraphs {
   // from. It must ask nothing of the device and take no numbers but those of its argument and of the model from the host.
   using Losses = std::function<at::Tensor(const PromptInputs&)>;
 
-  struct Learned {
+  struct LossesAndGradients {
     at::Tensor losses;                   // [k]: the sums over the prompts of weight * loss
     at::Tensor embedding;                // gradient of the first of them, [1,C,g,g]
     std::vector<at::Tensor> parameters;  // its gradients in the trained parameters; undefined where it does not depend on one
@@ -44,8 +44,8 @@ class PromptGraphs {
   PromptGraphs(Losses losses, std::vector<at::Tensor> trained, std::unique_ptr<device::StepRecorder> recorder);
 
   // `room`: how many prompts to pad to. The answer holds until the next call of either. An error of the device leaves no graph.
-  const Learned& learn(const PromptInputs& inputs, std::int64_t room);
-  at::Tensor losses(const PromptInputs& inputs, std::int64_t room);  // [n,k], without gradients
+  const LossesAndGradients& forward_backward(const PromptInputs& inputs, std::int64_t room);
+  at::Tensor forward(const PromptInputs& inputs, std::int64_t room);  // [n,k], without gradients
 
   // Graphs hold on to the weights that they were recorded with: forgets them all when one of these tensors lies elsewhere now,
   // or when one that does not train was written to, of which there may be a copy in another type.
@@ -61,15 +61,15 @@ class PromptGraphs {
 
   struct Entry {
     PromptInputs inputs;  // all that changes from one use to the next is copied here
-    Learned learned;
+    LossesAndGradients result;
     at::Tensor losses;
     std::thread::id warm;  // where it has run without a graph: libraries prepare themselves for each thread
     std::unique_ptr<device::StepGraph> graph;
   };
 
-  Entry& run(const PromptInputs& inputs, std::int64_t room, bool learns);
-  void work(Entry& entry, bool learns);
-  void record(Entry& entry, bool learns);
+  Entry& run(const PromptInputs& inputs, std::int64_t room, bool with_gradients);
+  void work(Entry& entry, bool with_gradients);
+  void record(Entry& entry, bool with_gradients);
 
   Losses losses_;
   std::vector<at::Tensor> trained_;

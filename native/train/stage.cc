@@ -46,8 +46,8 @@ cache::FeatureCounts Stage::take_feature_counts() {
   return sum;
 }
 
-void Stage::foresee(const data::Batch& batch) {
-  for (const auto& trunk : frozen_) trunk->foresee(batch);
+void Stage::prefetch(const data::Batch& batch) {
+  for (const auto& trunk : frozen_) trunk->prefetch(batch);
 }
 
 double Stage::read_weight(Options& options, const char* name, double fallback) {

@@ -31,17 +31,17 @@ class Stage {
  public:
   virtual ~Stage() = default;
 
-  // Names of what `learn` and `measure` answer; the first is "total_loss", the others its weighted components.
+  // Names of what `train_batch` and `evaluate_batch` answer; the first is "total_loss", the others its weighted components.
   virtual const std::vector<std::string>& loss_names() const = 0;
 
   // Forward and backward of one batch. Adds scale * d(total)/d(parameter) to the gradients and answers the losses [k] on the
   // device, without a host sync. Empty when the batch holds nothing to learn from. When `control` is abandoned it throws
   // ERR_DISPOSED between two networks or prompt chunks, and leaves part of the gradients behind.
-  virtual std::optional<at::Tensor> learn(const data::Batch& batch, double scale, const DrawKey& key,
-                                          const Control& control) = 0;
+  virtual std::optional<at::Tensor> train_batch(const data::Batch& batch, double scale, const DrawKey& key,
+                                                const Control& control) = 0;
 
   // The same losses without gradients and without hard-example weights, for validation.
-  virtual std::optional<at::Tensor> measure(const data::Batch& batch, const Control& control) = 0;
+  virtual std::optional<at::Tensor> evaluate_batch(const data::Batch& batch, const Control& control) = 0;
 
   virtual int number() const = 0;  // 1 or 2
 
@@ -49,7 +49,7 @@ class Stage {
   // weight that is negative, or that would need parameters which the stage does not train.
   virtual void set_loss_weights(Options& options) = 0;
 
-  // What the last `learn` or `measure` has to tell people, once.
+  // What the last `train_batch` or `evaluate_batch` has to tell people, once.
   std::vector<std::string> take_notices();
 
   // Of the frozen trunks, since the last call.
@@ -58,8 +58,8 @@ class Stage {
   // Of the steps' work on a GPU, since the last call.
   virtual device::GraphCounts take_graph_counts() { return {}; }
 
-  // Prepares for a batch that `learn` or `measure` will get. On the thread that prepares batches.
-  void foresee(const data::Batch& batch);
+  // Prepares for a batch that `train_batch` or `evaluate_batch` will get. On the thread that prepares batches.
+  void prefetch(const data::Batch& batch);
 
   // Names and tensors that this stage changes, without shared duplicates, in the order of the groups.
   const model::NamedTensors& trainable() const { return trainable_; }
@@ -96,11 +96,11 @@ class Stage {
 // What a stage works on. The model outlives the stage.
 struct StageContext {
   model::CellSam& model;
-  data::Generation generation;  // which preprocessing the weights expect
+  data::Preprocessing preprocessing;  // which preprocessing the weights expect
   at::Device device;
   device::Precision precision;
 
-  cache::TrunkSetting of(cache::Trunk trunk) const { return {trunk, generation, device, precision}; }
+  cache::TrunkSetting of(cache::Trunk trunk) const { return {trunk, preprocessing, device, precision}; }
 };
 
 // Stage 1: the detector. Reads stage1_type, head_scope, the loss and matching weights.

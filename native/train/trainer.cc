@@ -73,7 +73,7 @@ data::Augmenter Trainer::augmenter(const EpochRequest& request) const {
   return augment::pooled_augmenter(seed_, epoch, static_cast<std::uint64_t>(request.variants), augment::Level::Complex);
 }
 
-void Trainer::tell_notices(Control& control) {
+void Trainer::emit_notices(Control& control) {
   for (const auto& message : stage_->take_notices()) {
     control.emit(Dict{{"type", "notice"}, {"level", "warning"}, {"message", message}});
   }
@@ -132,14 +132,14 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
 
   data::BatchLoader loader(request.store, data::in_batches(order, request.batch_size), augmenter(request),
                            static_cast<std::size_t>(request.start_step), on_gpu(),
-                           [this](const auto& batch) { stage_->foresee(batch); });
+                           [this](const auto& batch) { stage_->prefetch(batch); });
   const bool endless = request.complex_augmentation && request.variants == 0;
   stage_->take_feature_counts();  // of an epoch that an error ended
   stage_->take_graph_counts();
   optimizer_.zero_grad();  // of a group that an error left half done
   bool pending = false;    // gradients of a group that is not stepped yet
   bool stopped = false;
-  LossQueue::Step learned;  // the last one with something to learn from
+  LossQueue::Step last_with_losses;  // whose losses would show a bad gradient
   for (; step_ < steps; ++step_) {
     stop_if_abandoned(control);
     // A stop falls between groups: half a group's gradients are not part of the saved state.
@@ -148,16 +148,16 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
       break;
     }
     auto batch = loader.next().value();
-    batch.recurs = !endless;
+    batch.cacheable = !endless;
     lr = learning_rate();
     const LossQueue::Step step{step_, batch.indices, lr};
     const auto scale = 1.0 / static_cast<double>(group_length(step_));
     const DrawKey key{seed_, request.epoch};
     auto losses = guarded(
-        place, step, [&] { return stage_->learn(batch, scale, key, control); }, [&] { drain(true); });
-    tell_notices(control);
+        place, step, [&] { return stage_->train_batch(batch, scale, key, control); }, [&] { drain(true); });
+    emit_notices(control);
     pending = pending || losses.has_value();
-    if (losses) learned = step;
+    if (losses) last_with_losses = step;
     sums_.images += std::ssize(batch.indices);
     const bool updates = pending && ((step_ + 1) % options_.accumulate == 0 || step_ + 1 == steps);
     at::Tensor norm;
@@ -166,7 +166,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
     // No losses carry the norm when the group's last batch is empty; waiting for the device is then the price of a safe step.
     if (!losses && updates && !std::isfinite(norm.item<double>())) {
       drain(true);  // the loss that went wrong first
-      fail_non_finite(place, learned, "grad_norm");
+      fail_non_finite(place, last_with_losses, "grad_norm");
     }
     // A bad loss or gradient never reaches the parameters. The CPU looks; elsewhere that would wait for the device, so the
     // update itself is told to change nothing, and the reason is thrown when the losses have landed.
@@ -208,11 +208,11 @@ std::optional<NonFiniteOrigin> Trainer::find_origin(const Place& place, const Lo
   try {
     auto batch =
         data::assemble(*place.request.store, step.indices, place.training ? augmenter(place.request) : data::Augmenter());
-    batch.recurs = false;
+    batch.cacheable = false;
     if (place.training) {
-      stage_->learn(batch, 1.0, {seed_, place.request.epoch}, place.control);
+      stage_->train_batch(batch, 1.0, {seed_, place.request.epoch}, place.control);
     } else {
-      stage_->measure(batch, place.control);
+      stage_->evaluate_batch(batch, place.control);
     }
   } catch (const Error& error) {
     if (error.code != "ERR_NON_FINITE_COST") throw;  // the matching stops at what is looked for here
@@ -280,7 +280,7 @@ Dict Trainer::validate(const EpochRequest& request, Control& control) {
     }
   };
   data::BatchLoader loader(request.store, data::in_batches(request.indices, request.batch_size), {}, 0, on_gpu(),
-                           [this](const auto& batch) { stage_->foresee(batch); });
+                           [this](const auto& batch) { stage_->prefetch(batch); });
   stage_->take_feature_counts();
   const auto steps = batches_of(request);
   for (std::int64_t step = 0; step < steps; ++step) {
@@ -289,8 +289,8 @@ Dict Trainer::validate(const EpochRequest& request, Control& control) {
     const auto batch = loader.next().value();
     const LossQueue::Step here{step, batch.indices};
     const auto losses = guarded(
-        place, here, [&] { return stage_->measure(batch, control); }, [&] { drain(true); });
-    tell_notices(control);
+        place, here, [&] { return stage_->evaluate_batch(batch, control); }, [&] { drain(true); });
+    emit_notices(control);
     if (losses) queue.push(*losses, here);
     sums.images += std::ssize(batch.indices);
     drain(false);

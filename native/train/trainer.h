@@ -84,11 +84,11 @@ class Trainer {
   std::optional<NonFiniteOrigin> find_origin(const Place& place, const LossQueue::Step& step);
   bool on_gpu() const;
   data::Augmenter augmenter(const EpochRequest& request) const;
-  void tell_notices(Control& control);
+  void emit_notices(Control& control);
   Dict feature_counts();
   Dict graph_counts();
-  // Runs `compute` (learn or measure of the stage). The matching of stage 1 meets bad numbers before any loss does; `earlier`
-  // first looks at the losses that are still on their way, as an earlier step may be the one to blame.
+  // Runs `compute` (train_batch or evaluate_batch of the stage). The matching of stage 1 meets bad numbers before any loss
+  // does; `earlier` first looks at the losses that are still on their way, as an earlier step may be the one to blame.
   template <class Compute, class Earlier>
   std::optional<at::Tensor> guarded(const Place& place, const LossQueue::Step& step, Compute compute, Earlier earlier);
 

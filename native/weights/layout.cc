@@ -72,7 +72,7 @@ Dict to_dict(const LoadReport& report) {
   }
   Dict dict;
   dict["layout"] = report.layout;
-  dict["generation"] = report.generation;
+  dict["generation"] = report.preprocessing;
   dict["loaded"] = report.loaded;
   dict["missing"] = list(report.missing);
   dict["unexpected"] = list(report.unexpected);

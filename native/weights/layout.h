@@ -13,8 +13,8 @@
 namespace cellsam::weights {
 
 struct Layout {
-  std::string name;        // "cellsam", "cellsam_adv" (with model_cp.*), "sam" (plain segment-anything)
-  std::string generation;  // "plain" | "adv"; "plain" for SAM
+  std::string name;           // "cellsam", "cellsam_adv" (with model_cp.*), "sam" (plain segment-anything)
+  std::string preprocessing;  // "plain" | "adv"; "plain" for SAM
 };
 
 // Throws ERR_CHECKPOINT_FORMAT, which lists the first names, when it is none of them. A `module.` prefix (DataParallel) is
@@ -29,7 +29,7 @@ struct Mismatch {
 
 struct LoadReport {
   std::string layout;
-  std::string generation;
+  std::string preprocessing;
   std::int64_t loaded = 0;              // targets that were filled
   std::vector<std::string> missing;     // targets that the checkpoint has nothing for
   std::vector<std::string> unexpected;  // names of the checkpoint that no target took
@@ -50,7 +50,7 @@ struct LoadOptions {
 // Copies a checkpoint into `targets` (names of the official state dict; parameters and buffers, on any device). Floating
 // dtypes are converted to the target's. What matters and makes it throw ERR_CHECKPOINT_MISMATCH (first names in the message,
 // all in the detail): a missing target, a wrong shape or kind of number, a left-over name under model., model_cp. or
-// cellfinder. (a deeper network or another generation). Of a plain SAM checkpoint the trunk also goes to CellFinder's body
+// cellfinder. (a deeper network, or one with a second SAM). Of a plain SAM checkpoint the trunk also goes to CellFinder's body
 // and everything to model_cp. where the targets have one; the detector's head is missing from it, which is allowed.
 // class_embed.N and bbox_embed.N are names of one tensor each: the highest N wins, differing copies give a warning.
 // ERR_CHECKPOINT_NOT_FINITE names the first tensor with NaN or infinity (also by overflow in conversion).

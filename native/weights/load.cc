@@ -60,7 +60,7 @@ class Plan {
  public:
   Plan(const TensorMap& source, const LoadOptions& options) : options_(options), layout_(detect_layout(source)) {
     report_.layout = layout_.name;
-    report_.generation = layout_.generation;
+    report_.preprocessing = layout_.preprocessing;
     for (const auto& [name, tensor] : source) {
       for (const auto& target : target_names(layout_, name)) add(target, {name, tensor.detach().cpu().contiguous()});
     }

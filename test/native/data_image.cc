@@ -17,9 +17,9 @@
 
 namespace cellsam::test::data_image_program {
 
-using data::Generation;
 using data::GreyChannel;
 using data::Intensity;
+using data::Preprocessing;
 
 namespace {
 
@@ -122,23 +122,24 @@ void check_batches(test::Checks& checks) {
   tiles.select(0, 1).select(0, 0).zero_();              // empty red
   tiles.select(0, 2).zero_();                           // an all-black image
   tiles.select(0, 3).fill_(0).select(0, 2).fill_(200);  // blue alone, one value
-  for (auto generation : {Generation::Plain, Generation::Adv}) {
-    const auto encoder = data::encoder_input(tiles, 64, generation), detector = data::detector_input(tiles, 64, generation);
+  for (auto preprocessing : {Preprocessing::Plain, Preprocessing::Adv}) {
+    const auto encoder = data::encoder_input(tiles, 64, preprocessing),
+               detector = data::detector_input(tiles, 64, preprocessing);
     for (std::int64_t i = 0; i < 4; ++i) {
       const auto alone = tiles.slice(0, i, i + 1);
-      const std::string name = "image " + std::to_string(i) + (generation == Generation::Adv ? " adv" : " plain");
-      checks.holds(name + " encoder", encoder[i].equal(data::encoder_input(alone, 64, generation)[0]));
-      checks.holds(name + " detector", detector[i].equal(data::detector_input(alone, 64, generation)[0]));
+      const std::string name = "image " + std::to_string(i) + (preprocessing == Preprocessing::Adv ? " adv" : " plain");
+      checks.holds(name + " encoder", encoder[i].equal(data::encoder_input(alone, 64, preprocessing)[0]));
+      checks.holds(name + " detector", detector[i].equal(data::detector_input(alone, 64, preprocessing)[0]));
       checks.holds(name + " is finite", encoder[i].isfinite().all().item<bool>() && detector[i].isfinite().all().item<bool>());
     }
   }
   const auto black = at::zeros({1, 3, 32, 32}, at::kByte);
   checks.holds("black stays zero", data::rescale_percentile(data::resize_tiles(black, 16)).eq(0).all().item<bool>());
-  const auto adv = data::detector_input(tiles, 64, Generation::Adv);
+  const auto adv = data::detector_input(tiles, 64, Preprocessing::Adv);
   checks.holds("detector adv is 0..1", adv.min().item<double>() >= 0 && adv.max().item<double>() <= 1);
   auto blue = at::zeros({1, 3, 32, 32}, at::kByte);
   blue.select(1, 2).copy_(at::randint(256, {1, 32, 32}, at::kByte));
-  const auto copied = data::detector_input(blue, 32, Generation::Adv)[0];
+  const auto copied = data::detector_input(blue, 32, Preprocessing::Adv)[0];
   checks.holds("blue is copied to an empty green",
                copied[1].equal(copied[2]) && copied[2].max().item<double>() > 0.9 && copied[0].eq(0).all().item<bool>());
   // By hand: non-zero values 1..200 of 200; quantile 0.995 lies at 1 + 0.995 * 199 = 199.005.

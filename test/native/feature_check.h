@@ -17,7 +17,7 @@ inline constexpr std::int64_t kBytes = 10'000, kPitch = 12'288, kBlock = 4096;
 inline constexpr std::int64_t kPlenty = 1 << 30;
 inline const std::string kKey = "0123456789abcdef0123456789abcdef", kOther = "fedcba9876543210fedcba9876543210";
 
-inline Print print_number(std::uint64_t i) { return print_of(&i, sizeof i); }
+inline ContentHash hash_of_number(std::uint64_t i) { return content_hash(&i, sizeof i); }
 
 // The only right content for a number.
 inline std::string payload(std::uint64_t i) {
@@ -30,11 +30,11 @@ inline cache::FeatureFile open_in(const std::string& folder, std::int64_t limit 
                                   std::int64_t memory = 0) {
   return cache::FeatureFile(cache::FeatureFolder(folder, limit), key, kBytes, memory);
 }
-inline void add(cache::FeatureFile& file, std::uint64_t i) { file.add(print_number(i), payload(i).data()); }
+inline void add(cache::FeatureFile& file, std::uint64_t i) { file.add(hash_of_number(i), payload(i).data()); }
 
 enum class Found { no, right, wrong };
 inline Found find(cache::FeatureFile& file, std::uint64_t i) {
-  const auto* found = file.find(print_number(i));
+  const auto* found = file.find(hash_of_number(i));
   if (found == nullptr) return Found::no;
   return std::memcmp(found, payload(i).data(), kBytes) == 0 ? Found::right : Found::wrong;
 }

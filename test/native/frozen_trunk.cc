@@ -51,10 +51,10 @@ at::Tensor direct(model::CellSam& model, cache::Trunk trunk, device::Precision p
   const auto size = model->size().image_size;
   device::Autocast autocast(at::kCPU, precision);
   if (trunk == cache::Trunk::Body) {
-    const auto input = data::detector_input(image.unsqueeze(0), size, data::Generation::Plain);
+    const auto input = data::detector_input(image.unsqueeze(0), size, data::Preprocessing::Plain);
     return model->cellfinder->trunk(input).permute({0, 2, 3, 1})[0];
   }
-  return model->model->image_encoder->trunk(data::encoder_input(image.unsqueeze(0), size, data::Generation::Plain))[0];
+  return model->model->image_encoder->trunk(data::encoder_input(image.unsqueeze(0), size, data::Preprocessing::Plain))[0];
 }
 
 void check_turns(test::Checks& checks, cache::Trunk trunk, device::Precision precision, const std::string& dtype,
@@ -66,7 +66,7 @@ void check_turns(test::Checks& checks, cache::Trunk trunk, device::Precision pre
   options.folder = folder.file("features");
   options.disk_limit = 1 << 30;
   options.dtype = dtype;
-  const cache::TrunkSetting setting{trunk, data::Generation::Plain, at::kCPU, precision};
+  const cache::TrunkSetting setting{trunk, data::Preprocessing::Plain, at::kCPU, precision};
   cache::FrozenTrunk kept(model, setting, options);
   options.folder.clear();
   cache::FrozenTrunk computed(model, setting, options);
@@ -77,7 +77,7 @@ void check_turns(test::Checks& checks, cache::Trunk trunk, device::Precision pre
   std::int64_t pictures = 0;
   for (std::uint64_t epoch = 0; epoch < 100; ++epoch) {
     const auto batch = data::assemble(*store, {0, 1, 2}, augment::augmenter(3, epoch));
-    kept.foresee(batch);
+    kept.prefetch(batch);
     const auto features = kept(batch, control);
     same = same && features.equal(computed(batch, control));
     no_graph = no_graph && !features.requires_grad();
@@ -100,7 +100,7 @@ void check_turns(test::Checks& checks, cache::Trunk trunk, device::Precision pre
   checks.holds(what + ": validation finds what training kept", kept.take_counts().computed == 0);
   // Epoch 2 is the first that does more to this tile than turning it.
   auto endless = data::assemble(*store, {0}, augment::augmenter(3, 2, augment::Level::Complex));
-  endless.recurs = false;
+  endless.cacheable = false;
   kept(endless, control);
   kept(endless, control);
   checks.holds(what + ": pictures that do not come again are not kept", kept.take_counts().computed == 2);
@@ -115,7 +115,7 @@ void check_keys(test::Checks& checks) {
   cache::FeatureOptions options;
   options.folder = folder.file("features");
   options.disk_limit = 1 << 30;
-  const cache::TrunkSetting setting{cache::Trunk::Encoder, data::Generation::Plain, at::kCPU, device::Precision::fp32};
+  const cache::TrunkSetting setting{cache::Trunk::Encoder, data::Preprocessing::Plain, at::kCPU, device::Precision::fp32};
   const auto computed = [&](model::CellSam model, const cache::TrunkSetting& how, const cache::FeatureOptions& where) {
     cache::FrozenTrunk trunk(model, how, where);
     trunk(batch, control);
@@ -128,7 +128,7 @@ void check_keys(test::Checks& checks) {
   how.trunk = cache::Trunk::Body;
   checks.holds("other trunk", computed(small_model(1), how, options) == 2);
   how = setting;
-  how.generation = data::Generation::Adv;
+  how.preprocessing = data::Preprocessing::Adv;
   checks.holds("other preparation", computed(small_model(1), how, options) == 2);
   how = setting;
   how.precision = device::Precision::bf16;

@@ -11,13 +11,13 @@ namespace cellsam::test::model_state_program {
 
 TEST_PROGRAM(model_state) {
   using namespace cellsam;
-  const std::string generation = argc == 3 ? argv[2] : "";
-  if (generation != "plain" && generation != "adv") {
+  const std::string kind = argc == 3 ? argv[2] : "";
+  if (kind != "plain" && kind != "adv") {
     std::fprintf(stderr, "usage: model_state SIZE plain|adv\n");
     return 2;
   }
   try {
-    const model::CellSam net(model::model_size(argv[1]), generation == "adv");
+    const model::CellSam net(model::model_size(argv[1]), kind == "adv");
     const std::map<at::ScalarType, std::string> names = {{at::kFloat, "float32"}, {at::kDouble, "float64"}};
     for (const auto& [name, tensor] : net->named_state()) {
       std::string shape;

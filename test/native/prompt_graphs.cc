@@ -60,7 +60,7 @@ train::PromptInputs inputs_of(std::int64_t n, int seed, bool ignores = false) {
 // The same without any of it.
 void compare(test::Checks& checks, const std::string& name, train::PromptGraphs& graphs, Function& function,
              const train::PromptInputs& inputs, std::int64_t room) {
-  const auto& learned = graphs.learn(inputs, room);
+  const auto& result = graphs.forward_backward(inputs, room);
   auto plain = inputs;
   plain.embedding = inputs.embedding.clone().requires_grad_(true);
   auto reference = function;
@@ -68,11 +68,11 @@ void compare(test::Checks& checks, const std::string& name, train::PromptGraphs&
   const auto losses = reference(plain);
   const auto sums = (losses * inputs.weights.unsqueeze(1)).sum(0);
   sums[0].backward();
-  checks.near(name + ": losses", learned.losses, sums.detach(), 1e-10);
-  checks.near(name + ": gradient of the embedding", learned.embedding, plain.embedding.grad(), 1e-10);
-  checks.near(name + ": gradient of the parameter", learned.parameters.at(0), reference.parameter.grad(), 1e-10);
-  checks.holds(name + ": nothing else has one", !learned.parameters.at(1).defined() && !function.parameter.grad().defined());
-  checks.near(name + ": without gradients", graphs.losses(inputs, room), losses.detach(), 1e-10);
+  checks.near(name + ": losses", result.losses, sums.detach(), 1e-10);
+  checks.near(name + ": gradient of the embedding", result.embedding, plain.embedding.grad(), 1e-10);
+  checks.near(name + ": gradient of the parameter", result.parameters.at(0), reference.parameter.grad(), 1e-10);
+  checks.holds(name + ": nothing else has one", !result.parameters.at(1).defined() && !function.parameter.grad().defined());
+  checks.near(name + ": without gradients", graphs.forward(inputs, room), losses.detach(), 1e-10);
 }
 
 void check_repeats(test::Checks& checks) {
@@ -118,7 +118,7 @@ void check_repeats(test::Checks& checks) {
   compare(checks, "weights lie elsewhere", graphs, function, inputs_of(4, 15), 4);
   checks.holds("weights lie elsewhere: no graph is left", graphs.take_counts().replayed == 0);
 
-  std::thread([&] { graphs.learn(inputs_of(2, 1), 4); }).join();
+  std::thread([&] { graphs.forward_backward(inputs_of(2, 1), 4); }).join();
   checks.holds("a thread that has not run it yet does not record it", graphs.take_counts().recorded == 0);
 }
 
@@ -129,18 +129,18 @@ void check_failures(test::Checks& checks) {
   auto& recorder = *stand_in;
   const auto call = [&](const train::PromptInputs& in) { return function(in); };
   train::PromptGraphs graphs(call, {function.parameter, function.unused}, std::move(stand_in));
-  for (int use = 0; use < 2; ++use) graphs.learn(inputs_of(2, use), 2);
+  for (int use = 0; use < 2; ++use) graphs.forward_backward(inputs_of(2, use), 2);
   recorder.out_of_memory = true;
-  graphs.losses(inputs_of(2, 3), 2);
+  graphs.forward(inputs_of(2, 3), 2);
   bool thrown = false;
   try {
-    graphs.losses(inputs_of(2, 3), 2);
+    graphs.forward(inputs_of(2, 3), 2);
   } catch (const c10::OutOfMemoryError&) {
     thrown = true;
   }
   recorder.out_of_memory = false;
   graphs.take_counts();
-  graphs.learn(inputs_of(2, 4), 2);
+  graphs.forward_backward(inputs_of(2, 4), 2);
   checks.holds("out of memory is the caller's, and leaves no graph", thrown && graphs.take_counts().replayed == 0);
   checks.holds("and is no reason to stop recording", graphs.take_failure().empty());
   graphs.forget();
@@ -198,14 +198,14 @@ struct Outcome {
 };
 
 // Two batches of one group: the second meets the gradients of the first.
-Outcome learn(const Dict& more, const std::vector<std::vector<std::int64_t>>& batches, bool ignores) {
+Outcome train_batches(const Dict& more, const std::vector<std::vector<std::int64_t>>& batches, bool ignores) {
   const Dict sizes{{"image_size", 64},    {"patch", 8},         {"embed_dim", 32},   {"depth", 2},       {"heads", 2},
                    {"prompt_dim", 32},    {"decoder_heads", 2}, {"decoder_mlp", 64}, {"iou_hidden", 32}, {"detector_dim", 32},
                    {"detector_heads", 2}, {"detector_ffn", 64}, {"num_queries", 16}};
   at::manual_seed(1);
   model::CellSam model(model::model_size("tiny", sizes), /*adversarial_copy=*/false);
   Options options(more, "begin_stage");
-  const train::StageContext context{model, data::Generation::Plain, at::kCPU, device::Precision::fp32};
+  const train::StageContext context{model, data::Preprocessing::Plain, at::kCPU, device::Precision::fp32};
   const auto stage = train::open_segmenter_stage(context, options);
   options.done();
   at::manual_seed(2);
@@ -213,7 +213,7 @@ Outcome learn(const Dict& more, const std::vector<std::vector<std::int64_t>>& ba
   Outcome outcome;
   std::vector<at::Tensor> losses, gradients;
   for (const auto& cells : batches) {
-    const auto found = stage->learn(batch_of(cells, ignores), 0.5, {7, 1}, control);
+    const auto found = stage->train_batch(batch_of(cells, ignores), 0.5, {7, 1}, control);
     if (found) losses.push_back(*found);
   }
   for (const auto& [name, parameter] : stage->trainable()) {
@@ -250,12 +250,12 @@ void check_stage(test::Checks& checks) {
     for (const auto& [what, options, ignores] : cases) {
       const auto name = what + (factored ? "" : ", plain decoder");
       const auto plain = merged(options, {{"factored_decoder", factored}}), graphs = merged(plain, {{"cuda_graphs", true}});
-      const auto expected = learn(plain, batches, ignores), got = learn(graphs, batches, ignores);
+      const auto expected = train_batches(plain, batches, ignores), got = train_batches(graphs, batches, ignores);
       checks.holds(name + ": a batch without prompts is none", expected.losses.size(0) == 2 && got.losses.size(0) == 2);
       checks.near(name + ": losses", got.losses, expected.losses, 1e-6 * expected.losses.abs().max().item<double>());
       const auto distance = (got.gradients - expected.gradients).norm() / expected.gradients.norm();
       checks.near(name + ": gradients", distance.item<double>(), 0, 1e-6);
-      const auto other = learn(graphs, {{3, 0, 17, 1}, {1, 4}}, ignores);
+      const auto other = train_batches(graphs, {{3, 0, 17, 1}, {1, 4}}, ignores);
       checks.holds(name + ": other prompts have others",
                    ((other.gradients - expected.gradients).norm() / expected.gradients.norm()).item<double>() > 1e-2);
     }

@@ -70,7 +70,8 @@ void test_layouts() {
       auto model = model_like(source);
       const auto report = load_into(prefixed(source, prefix), model);
       check(same_bits(source, model), "CellSAM loads, prefix '" + prefix + "'");
-      check(report.layout == (copy ? "cellsam_adv" : "cellsam") && report.generation == (copy ? "adv" : "plain"), "its layout");
+      check(report.layout == (copy ? "cellsam_adv" : "cellsam") && report.preprocessing == (copy ? "adv" : "plain"),
+            "its layout");
       check(report.loaded == static_cast<std::int64_t>(source.size()), "all are counted");
       check(report.missing.empty() && report.unexpected.empty() && report.warnings.empty(), "and nothing is reported");
     }

@@ -48,7 +48,7 @@ struct Variant {
 
 void check_detector(const Variant& variant, model::CellSam& model, const infer::PredictOptions& options) {
   const auto size = model->size().image_size;
-  const auto input = data::detector_input(variant.image().unsqueeze(0), size, options.generation);
+  const auto input = data::detector_input(variant.image().unsqueeze(0), size, options.preprocessing);
   const auto answer = model->cellfinder->forward(input);
   variant.check("pred_logits", answer.logits.back());
   variant.check("pred_boxes", answer.boxes.back());
@@ -67,7 +67,8 @@ void check_segmenter(const Variant& variant, model::CellSam& model, const infer:
   const auto image = variant.image();
   const auto size = model->size().image_size;
   auto& segmenter = model->segmenter();
-  const auto embedding = segmenter->image_encoder->forward(data::encoder_input(image.unsqueeze(0), size, options.generation));
+  const auto embedding =
+      segmenter->image_encoder->forward(data::encoder_input(image.unsqueeze(0), size, options.preprocessing));
   const auto boxes = user_boxes ? *user_boxes : infer::detect(model, image, options).boxes;
   const auto model_boxes = (boxes * infer::model_scale(image, size)).to(at::kFloat);
   const auto prompts = segmenter->prompt_encoder->forward(std::nullopt, std::nullopt, model_boxes, std::nullopt);
@@ -99,11 +100,11 @@ void check_variant(const Variant& variant, model::CellSam& model) {
   at::NoGradGuard no_grad;
   infer::PredictOptions options;
   options.overlap = infer::OverlapRule::Official;
-  options.generation = variant.is("plain") ? data::Generation::Plain : data::Generation::Adv;
+  options.preprocessing = variant.is("plain") ? data::Preprocessing::Plain : data::Preprocessing::Adv;
   const auto tiles = variant.image().unsqueeze(0);
   const auto size = model->size().image_size;
-  variant.check("enc_input", data::encoder_input(tiles, size, options.generation)[0]);
-  variant.check("det_input", data::detector_input(tiles, size, options.generation)[0]);
+  variant.check("enc_input", data::encoder_input(tiles, size, options.preprocessing)[0]);
+  variant.check("det_input", data::detector_input(tiles, size, options.preprocessing)[0]);
 
   std::optional<at::Tensor> user_boxes;
   if (variant.is("userbox")) user_boxes = variant.io("user_boxes").to(at::kDouble);

@@ -9,7 +9,7 @@
 
 namespace cellsam::test::preprocess_program {
 
-using data::Generation;
+using data::Preprocessing;
 
 namespace {
 
@@ -65,9 +65,9 @@ void check_image(test::Case& parity, const std::string& image, std::int64_t size
   const auto change = truncated.to(at::kInt) - parity.io(image + ".det.u8_hwc").permute({2, 0, 1}).to(at::kInt);
   parity.report(image + ".det.u8_hwc worst", change.abs().max().item<int>(), 1);
   parity.report(image + ".det.u8_hwc flipped", change.ne(0).to(at::kDouble).mean().item<double>(), 0.005);
-  const auto plain = data::detector_input(tiles, size, Generation::Plain);
+  const auto plain = data::detector_input(tiles, size, Preprocessing::Plain);
   check_detector(parity, image + ".det.input_plain", plain[0], change.ne(0));
-  check_detector(parity, image + ".det.input_adv", data::detector_input(tiles, size, Generation::Adv)[0], change.ne(0));
+  check_detector(parity, image + ".det.input_adv", data::detector_input(tiles, size, Preprocessing::Adv)[0], change.ne(0));
   // The official percentile option, off in its pipeline, exercises rescale_percentile on negative values too.
   if (parity.has(image + ".det.input_plain_percentile")) {
     const auto rescaled = data::rescale_percentile(plain) * 2 - 1;
@@ -84,12 +84,12 @@ void check_image(test::Case& parity, const std::string& image, std::int64_t size
   parity.check(image + ".enc.percentiles_0_99.5", (resized[0].clamp(low[0], low[1]) - low[0]) / (low[1] - low[0]), rescaled,
                encoder);
   if (parity.has(image + ".enc.prep2_plain")) parity.check(image + ".enc.prep2_plain", rescaled, encoder);
-  const auto adv = data::encoder_input(tiles, size, Generation::Adv)[0];
+  const auto adv = data::encoder_input(tiles, size, Preprocessing::Adv)[0];
   const auto mean = at::tensor({123.675, 116.28, 103.53}, at::kFloat).view({3, 1, 1}) / 255;
   const auto deviation = at::tensor({58.395, 57.12, 57.375}, at::kFloat).view({3, 1, 1}) / 255;
   parity.check(image + ".enc.prep2_adv", adv * deviation + mean, encoder);
   parity.check(image + ".enc.input_adv", adv, encoder);
-  parity.check(image + ".enc.input_plain", data::encoder_input(tiles, size, Generation::Plain)[0], encoder);
+  parity.check(image + ".enc.input_plain", data::encoder_input(tiles, size, Preprocessing::Plain)[0], encoder);
 
   // SAM's own resize of the bytes.
   const auto longest = data::resize_longest_side(bytes.permute({2, 0, 1}), size);
@@ -124,9 +124,9 @@ TEST_PROGRAM(preprocess) {
     for (std::size_t i = 0; i < images; ++i) check_image(parity, "img" + std::to_string(i), parity.config("img_size"));
 
     const auto tiles = parity.io("img2.chw_f32").unsqueeze(0);
-    for (auto [generation, suffix] : {std::pair(Generation::Plain, "_plain"), std::pair(Generation::Adv, "_adv")}) {
-      check_full_size(parity, std::string("enc") + suffix, data::encoder_input(tiles, 1024, generation)[0], 1e-4 * (1 + 3));
-      check_full_size(parity, std::string("det") + suffix, data::detector_input(tiles, 1024, generation)[0], 0.0175);
+    for (auto [preprocessing, suffix] : {std::pair(Preprocessing::Plain, "_plain"), std::pair(Preprocessing::Adv, "_adv")}) {
+      check_full_size(parity, std::string("enc") + suffix, data::encoder_input(tiles, 1024, preprocessing)[0], 1e-4 * (1 + 3));
+      check_full_size(parity, std::string("det") + suffix, data::detector_input(tiles, 1024, preprocessing)[0], 0.0175);
     }
   });
 }
