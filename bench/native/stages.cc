@@ -94,7 +94,7 @@ std::unique_ptr<Row> open_segmenter(const Setting& setting, Options& parameters)
   Dict options;
   keep_features(setting, parameters, options);
   if (const auto chunk = parameters.integer("chunk", 0); chunk > 0) options["prompt_chunk"] = chunk;
-  return std::make_unique<Step>(setting, size, train::open_segmenter_stage, options);
+  return std::make_unique<Step>(setting, size, train::open_mask_stage, options);
 }
 
 void write_detector_fixture(const Setting& setting, Options& parameters) {

@@ -10,19 +10,23 @@ const stains = ["inversion", "eosin", "dab", "onlyNuclei", "gamma"] as const;
 
 /** How pixel values are read. Training and prediction must agree on these, so both take them from here. */
 export const intensityFields = () => ({
-  normalize: setting(pixels.normalize)
-    .describe("Per channel percentile clipping and local contrast equalisation, as CellSAM's own inference does."),
-  intensity: setting(pixels.intensity)
-    .describe("How 16-bit and float images become 8-bit: by percentiles of the image or by the full range of the type."),
-  greyChannel: setting(pixels.greyChannel)
-    .describe("Where a grey image goes: the blue channel, as CellSAM expects, or all three."),
+  normalize: setting(pixels.normalize).describe(
+    "Per channel percentile clipping and local contrast equalisation, as CellSAM's own inference does.",
+  ),
+  intensity: setting(pixels.intensity).describe(
+    "How 16-bit and float images become 8-bit: by percentiles of the image or by the full range of the type.",
+  ),
+  greyChannel: setting(pixels.greyChannel).describe(
+    "Where a grey image goes: the blue channel, as CellSAM expects, or all three.",
+  ),
   nuclearChannel: setting(pixels.nuclearChannel).describe(
     "The channel of RGB images that shows nuclei: it becomes green, wholeCellChannel blue, as CellSAM expects. One of the two alone is a grey image.",
   ),
   wholeCellChannel: setting(pixels.wholeCellChannel).describe("The channel of RGB images that shows membrane or cytoplasm."),
   rgbTransform: setting(pixels.rgbTransform).describe("Only the blue channel of RGB images stays; a grey image goes to blue."),
-  stainTransform: setting(pixels.stainTransform)
-    .describe("Bright-field RGB becomes amounts of stain: haematoxylin (nuclei) in green, eosin and DAB in blue."),
+  stainTransform: setting(pixels.stainTransform).describe(
+    "Bright-field RGB becomes amounts of stain: haematoxylin (nuclei) in green, eosin and DAB in blue.",
+  ),
   inversion: setting(pixels.inversion).describe("Much stain is dark, as in the source."),
   eosin: setting(pixels.eosin).describe("Share of eosin in the blue channel."),
   dab: setting(pixels.dab).describe("Share of DAB in the blue channel."),
@@ -65,7 +69,9 @@ export function checkIntensity(config: IntensityConfig, context: z.RefinementCtx
 export const tileFields = () => ({
   tileSize: setting(tiling.tileSize).describe("Side of the square training tiles, in pixels."),
   tileOverlap: setting(tiling.overlap).describe("Share of a tile that it has in common with the next one."),
-  minFragmentArea: setting(tiling.minFragmentArea).describe("Pixels below which a piece of a cell cut by a tile's edge is dropped."),
+  minFragmentArea: setting(tiling.minFragmentArea).describe(
+    "Pixels below which a piece of a cell cut by a tile's edge is dropped.",
+  ),
 });
 
 export const dataFields = () => ({
@@ -75,10 +81,10 @@ export const dataFields = () => ({
   ...intensityFields(),
   ...tileFields(),
   augmentation: setting(epoch.augment).describe("Flips and quarter turns of training tiles."),
-  complexAugmentation: setting(epoch.complexAugmentation)
-    .describe("Besides: scaling, shearing, shifting, elastic deformation, brightness and contrast."),
-  augmentationVariants: setting(epoch.augmentationVariants)
-    .describe(
-      "Versions of each tile under complexAugmentation, of which every epoch draws one; 0: new ones in every epoch. Features of a frozen backbone can be kept of a number of versions only, which show less variety.",
-    ),
+  complexAugmentation: setting(epoch.complexAugmentation).describe(
+    "Besides: scaling, shearing, shifting, elastic deformation, brightness and contrast.",
+  ),
+  augmentationVariants: setting(epoch.augmentationVariants).describe(
+    "Versions of each tile under complexAugmentation, of which every epoch draws one; 0: new ones in every epoch. Features of a frozen backbone can be kept of a number of versions only, which show less variety.",
+  ),
 });

@@ -4,8 +4,8 @@
  */
 
 import type { z } from "zod";
-import { packageVersion } from "../version.js";
 import { features } from "../settings/groups.js";
+import { packageVersion } from "../version.js";
 import { flag, setting } from "./fields.js";
 
 export const featureFields = () => ({
@@ -21,8 +21,8 @@ export const featureFields = () => ({
     "Most memory in which features that were read stay, in GB; null: as much as the system has to spare.",
   ),
   featureDtype: setting(features.featureDtype).describe(
-      "Type of numbers of a frozen backbone's features, kept or not. auto: that of precision, which rounds nothing that the network would not round; bf16 with precision fp32 halves the disk space and rounds.",
-    ),
+    "Type of numbers of a frozen backbone's features, kept or not. auto: that of precision, which rounds nothing that the network would not round; bf16 with precision fp32 halves the disk space and rounds.",
+  ),
 });
 
 type FeatureConfig = z.output<z.ZodObject<ReturnType<typeof featureFields>>> & { outputDir: string };

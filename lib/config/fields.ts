@@ -4,8 +4,8 @@ import type { z } from "zod";
 import { lazily } from "../lazily.js";
 import {
   type ChoiceSetting,
-  expected,
   type DescribedNumber,
+  expected,
   type FlagSetting,
   inRange,
   type Range,

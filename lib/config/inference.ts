@@ -16,9 +16,7 @@ export const inferenceFields = () => ({
   adaptiveThreshold: setting(inference.adaptiveThreshold).describe(
     "CellSAM's own rule: moves the threshold towards the gap between high and low scores.",
   ),
-  nmsIou: setting(inference.nmsIou).describe(
-    "Boxes that overlap a better one by more than this IoU are dropped; 1 keeps all.",
-  ),
+  nmsIou: setting(inference.nmsIou).describe("Boxes that overlap a better one by more than this IoU are dropped; 1 keeps all."),
   iouThreshold: setting(inference.iouThreshold).describe(
     "Smallest IoU that the mask decoder predicts for its own mask; below 0 keeps all.",
   ),
@@ -58,9 +56,7 @@ export const evaluationSchema = once(() =>
     cutoff2: setting(comparison.cutoff2).describe(
       "DeepCell's cutoff2: the least IoU of a pair of which one lies at least half in the other.",
     ),
-    boundaryTolerance: setting(comparison.boundaryTolerance).describe(
-      "Pixels between boundary pixels that count as the same.",
-    ),
+    boundaryTolerance: setting(comparison.boundaryTolerance).describe("Pixels between boundary pixels that count as the same."),
     thresholdFloor: setting(candidates.floor).describe(
       "The lowest detection score that the search for the best threshold looks at.",
     ),

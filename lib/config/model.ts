@@ -11,8 +11,9 @@ export const modelFields = () => ({
     .record(zod().string(), zod().union([zod().number(), zod().boolean(), zod().string(), zod().array(zod().number())]))
     .default({})
     .describe("Fields of the size table to change, in the table's own spelling, e.g. { image_size: 128 }."),
-  generation: setting(session.generation)
-    .describe('How images are prepared: "plain" (CellSAM 1.0 weights) or "adv" (1.2 weights).'),
+  generation: setting(session.generation).describe(
+    'How images are prepared: "plain" (CellSAM 1.0 weights) or "adv" (1.2 weights).',
+  ),
   weights: path()
     .nullable()
     .default(null)
@@ -23,8 +24,7 @@ export const modelFields = () => ({
     .default("auto")
     .describe("auto (a GPU that works, else the CPU), cpu, cuda or cuda:N."),
   precision: setting(session.precision).describe("Type of numbers in which the network computes."),
-  seed: setting(session.seed)
-    .describe("Seed of everything that is drawn but the splits."),
+  seed: setting(session.seed).describe("Seed of everything that is drawn but the splits."),
   threads: setting(session.threads).describe("Compute threads; 0: all cores."),
   deterministic: setting(session.deterministic).describe("Uses only operations that give the same bits every time."),
 });

@@ -37,7 +37,11 @@ const whole = (record: string, path: string, about: string): Searched<z.ZodNumbe
 type Numbers<Names extends string> = Record<Names, Searched<z.ZodNumber, true>>;
 
 /** A list for the weight of each loss. */
-function weights<Name extends string>(names: readonly Name[], stage: string, described: Record<string, { description: string }>) {
+function weights<Name extends string>(
+  names: readonly Name[],
+  stage: string,
+  described: Record<string, { description: string }>,
+) {
   const lists = names.map((name) => {
     const about = (described[`${name}LossWeight`] as { description: string }).description.replace("Weight", "Weights");
     return [`${name}LossWeights`, real(nonNegative(), `${name}_weight`, `${stage}.${name}LossWeight`, about)];
@@ -101,12 +105,16 @@ const range = (onlyWhole: boolean) =>
 
 function lists(): Lists {
   const entries = Object.entries<Searched>(fields());
-  return Object.fromEntries(entries.map(([name, { value, about }]) => [name, listOf(value).describe(about)])) as unknown as Lists;
+  return Object.fromEntries(
+    entries.map(([name, { value, about }]) => [name, listOf(value).describe(about)]),
+  ) as unknown as Lists;
 }
 
 function ranges(): Ranges {
   const drawn = Object.entries<Searched>(fields()).filter(([, field]) => field.drawn);
-  return Object.fromEntries(drawn.map(([name, field]) => [name, range(field.whole).describe(field.about)])) as unknown as Ranges;
+  return Object.fromEntries(
+    drawn.map(([name, field]) => [name, range(field.whole).describe(field.about)]),
+  ) as unknown as Ranges;
 }
 
 const setting = once(() =>

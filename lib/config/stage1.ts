@@ -25,9 +25,7 @@ export const stage1Schema = once(() =>
       setCostClass: setting(stage1.setCostClass).describe("Weight of the class in the matching of boxes to cells."),
       setCostBbox: setting(stage1.setCostBbox).describe("Weight of the L1 distance in the matching."),
       setCostGiou: setting(stage1.setCostGiou).describe("Weight of the GIoU in the matching."),
-      backboneLrRatio: setting(training.backboneLrRatio).describe(
-        "Learning rate of the backbone as a share of the head's.",
-      ),
+      backboneLrRatio: setting(training.backboneLrRatio).describe("Learning rate of the backbone as a share of the head's."),
       freezeBackbone: setting(stage1.freezeBackbone).describe("Trains the head alone."),
       transferWeights: flag()
         .default(false)

@@ -40,9 +40,7 @@ export const stage2Schema = once(() =>
       maxPrompts: setting(stage2.maxPrompts).describe(
         "Most cells of an image that become prompts in one step, drawn anew each epoch; null: all.",
       ),
-      boxJitter: setting(stage2.boxJitter).describe(
-        "Random shift of each prompt box corner, as a share of the box's size.",
-      ),
+      boxJitter: setting(stage2.boxJitter).describe("Random shift of each prompt box corner, as a share of the box's size."),
       backgroundPrompt: setting(stage2.backgroundPrompt).describe(
         "An image without cells gives one prompt, the whole image with an empty target.",
       ),

@@ -1,6 +1,7 @@
 /** The settings of a training loop that both stages share: how long, how fast, when to stop. */
-import type { ChoiceSetting } from "../settings/kinds.js";
+
 import { training } from "../settings/groups.js";
+import type { ChoiceSetting } from "../settings/kinds.js";
 import { integer, nonNegative, setting } from "./fields.js";
 
 /** `scheduler` is the stage's own, since the stages differ in its default. Defaults are those of the Python module. */
@@ -16,9 +17,7 @@ export const trainingFields = <const S extends ChoiceSetting>(scheduler: S) => (
   scheduler: setting(scheduler).describe(
     "How the learning rate changes: step lowers it to 0.9 of itself after 70 % of the epochs, plateau halves it when the validation loss stays.",
   ),
-  warmupFraction: setting(training.warmupFraction).describe(
-    "Share of all steps over which the learning rate rises from 0.",
-  ),
+  warmupFraction: setting(training.warmupFraction).describe("Share of all steps over which the learning rate rises from 0."),
   gradClip: setting(training.gradClip).describe("Largest global gradient norm; 0 leaves gradients alone."),
   accumulate: setting(training.accumulate).describe("Batches whose gradients are summed into one optimiser step."),
   activationCheckpointing: setting(training.activationCheckpointing).describe(

@@ -3,8 +3,8 @@ import type { ExperimentConfig } from "../config/experiment.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type DuplicatePair, duplicateSets } from "../data/duplicates.js";
 import type { Splits } from "../data/split.js";
-import { configuredStrategy } from "../strategies/configured.js";
 import { preparedSplits } from "../strategies/strategy.js";
+import { configuredStrategy } from "../strategies/table.js";
 import { duplicatesOf } from "../train/duplicates.js";
 
 /** @throws CellsamError ERR_DATASET with everything that is wrong; the signal's reason */

@@ -1,6 +1,4 @@
 /** What a training strategy is: it turns the list of source images into one or more splits, one training each. */
-import type { z } from "zod";
-import { drawFields } from "../config/strategy.js";
 import type { Groups, Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
 import { strictJson, writeJson } from "../monitor/json.js";
@@ -37,6 +35,8 @@ export interface DrawnOptions {
   splits?: string | null;
 }
 
+const drawOptions = ["testRatio", "testGroups", "groups", "splits", "randomSeed"] satisfies (keyof DrawnOptions)[];
+
 /** One training's result: anything with metrics, or with an error. */
 export interface StrategyResult extends FoldMetrics {
   fold: number;
@@ -58,7 +58,7 @@ export abstract class DrawnStrategy implements Strategy {
   #results: StrategyResult[] = [];
 
   constructor(options: DrawnOptions = {}, own: readonly string[] = []) {
-    const known = [...Object.keys(drawFields()), "randomSeed", ...own];
+    const known = [...drawOptions, ...own];
     const unknown = Object.keys(options).filter((key) => !known.includes(key));
     if (unknown.length > 0) {
       const message = `${new.target.name}: unknown option ${unknown.join(", ")}; known are ${known.join(", ")}`;
@@ -148,8 +148,6 @@ export abstract class DrawnStrategy implements Strategy {
     write(`${this.name}\n${summaryLines(this.aggregateResults()).join("\n")}\n`);
   }
 }
-
-export type DrawSettings = z.output<z.ZodObject<ReturnType<typeof drawFields>>>;
 
 /**
  * The splits of any strategy, checked, with the images that only train on the training side.

@@ -41,4 +41,11 @@ Pixels apply(const Affine& affine, const Pixels& pixels) {
   });
 }
 
+Step affine_step() {
+  return {"affine", Level::Complex, [](const Pixels& pixels, CounterRng& rng) {
+            constexpr double kChance = 0.75;
+            return rng.uniform() < kChance ? apply(draw_affine(rng), pixels) : pixels;
+          }};
+}
+
 }  // namespace cellsam::augment

@@ -38,4 +38,11 @@ Pixels apply(const Brightness& brightness, const Pixels& pixels) {
   return changed;
 }
 
+Step brightness_step() {
+  return {"brightness", Level::Complex, [](const Pixels& pixels, CounterRng& rng) {
+            constexpr double kChance = 0.6;
+            return rng.uniform() < kChance ? apply(draw_brightness(rng), pixels) : pixels;
+          }};
+}
+
 }  // namespace cellsam::augment

@@ -81,4 +81,12 @@ Pixels apply(const Displacement& displacement, const Pixels& pixels) {
   });
 }
 
+Step elastic_step() {
+  return {"elastic", Level::Complex, [](const Pixels& pixels, CounterRng& rng) {
+            constexpr double kChance = 0.4;
+            if (rng.uniform() >= kChance) return pixels;
+            return apply(draw_displacement(pixels.labels.size(0), pixels.labels.size(1), rng), pixels);
+          }};
+}
+
 }  // namespace cellsam::augment

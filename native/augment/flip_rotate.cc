@@ -62,4 +62,9 @@ Pixels apply(const Augmentation& augmentation, const Pixels& pixels) {
   return turned;
 }
 
+Step flip_rotate_step() {
+  return {"flip_rotate", Level::Simple,
+          [](const Pixels& pixels, CounterRng& rng) { return apply(draw_flip_rotate(rng), pixels); }};
+}
+
 }  // namespace cellsam::augment

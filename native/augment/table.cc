@@ -1,34 +1,26 @@
-// The list of augmentations, and the one place that knows how their random streams are keyed.
+// The table of augmentations, and the one place that knows how their random streams are keyed.
 #include <ATen/ATen.h>
 
-#include "augment/affine.h"
 #include "augment/augment.h"
-#include "augment/brightness.h"
-#include "augment/elastic.h"
-#include "augment/flip_rotate.h"
+
+// Every augmentation by its name, in the order in which they are applied. A new one comes last: the number of a step is part of
+// the key of its random stream.
+#define CELLSAM_AUGMENTATIONS(STEP) \
+  STEP(flip_rotate)                 \
+  STEP(affine)                      \
+  STEP(elastic)                     \
+  STEP(brightness)
 
 namespace cellsam::augment {
+
+#define CELLSAM_DECLARE_STEP(NAME) Step NAME##_step();
+CELLSAM_AUGMENTATIONS(CELLSAM_DECLARE_STEP)
+#undef CELLSAM_DECLARE_STEP
+
 namespace {
 
 // Keeps these streams apart from others (the sampler's) of the same seed and epoch.
 constexpr std::uint64_t kStream = 0xa06, kPoolStream = 0xa07;
-
-constexpr double kAffineChance = 0.75, kElasticChance = 0.4, kBrightnessChance = 0.6;
-
-Pixels flip_rotate(const Pixels& pixels, CounterRng& rng) { return apply(draw_flip_rotate(rng), pixels); }
-
-Pixels affine(const Pixels& pixels, CounterRng& rng) {
-  return rng.uniform() < kAffineChance ? apply(draw_affine(rng), pixels) : pixels;
-}
-
-Pixels elastic(const Pixels& pixels, CounterRng& rng) {
-  if (rng.uniform() >= kElasticChance) return pixels;
-  return apply(draw_displacement(pixels.labels.size(0), pixels.labels.size(1), rng), pixels);
-}
-
-Pixels brightness(const Pixels& pixels, CounterRng& rng) {
-  return rng.uniform() < kBrightnessChance ? apply(draw_brightness(rng), pixels) : pixels;
-}
 
 at::Tensor valid_pixels(const at::Tensor& labels, const ValidPart& part) {
   const auto [top, left, height, width] = part;
@@ -44,10 +36,9 @@ at::Tensor valid_pixels(const at::Tensor& labels, const ValidPart& part) {
 }  // namespace
 
 const std::vector<Step>& steps() {
-  static const std::vector<Step> table = {{"flip_rotate", Level::Simple, flip_rotate},
-                                          {"affine", Level::Complex, affine},
-                                          {"elastic", Level::Complex, elastic},
-                                          {"brightness", Level::Complex, brightness}};
+#define CELLSAM_LIST_STEP(NAME) NAME##_step(),
+  static const std::vector<Step> table = {CELLSAM_AUGMENTATIONS(CELLSAM_LIST_STEP)};
+#undef CELLSAM_LIST_STEP
   return table;
 }
 

@@ -71,9 +71,7 @@ bool Options::has(std::string_view name) const {
   return found != dict_.end() && !found->second.is_null();
 }
 
-bool Options::flag(std::string_view name, bool fallback) {
-  return read(setting::Flag{name, "true or false"}, fallback);
-}
+bool Options::flag(std::string_view name, bool fallback) { return read(setting::Flag{name, "true or false"}, fallback); }
 
 double Options::number(std::string_view name, double fallback) {
   return read(setting::Number{name, "a finite number", {}}, fallback);
@@ -132,8 +130,7 @@ void Options::done() const {
 }
 
 void Options::fail(std::string_view name, std::string_view expected) const {
-  throw Error("ERR_INVALID_ARGUMENT",
-              where_ + ": option " + std::string(name) + " must be " + std::string(expected));
+  throw Error("ERR_INVALID_ARGUMENT", where_ + ": option " + std::string(name) + " must be " + std::string(expected));
 }
 
 }  // namespace cellsam

@@ -1,4 +1,5 @@
-// Strict reading of a `Dict` that came from TypeScript: wrong types, values out of range and unknown names are errors, never ignored.
+// Strict reading of a `Dict` that came from TypeScript: wrong types, values out of range and unknown names are errors, never
+// ignored.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// What a setting is: an option that users of the package set too. Its name, range and default are written once, in lib/settings/,
-// and come here as constants in the generated headers settings/GROUP.h, such as setting::inference::nms_iou.
+// What a setting is: an option that users of the package set too. Its name, range and default are written once, in
+// lib/settings/, and come here as constants in the generated headers settings/GROUP.h, such as setting::inference::nms_iou.
 #pragma once
 
 #include <cstdint>

@@ -19,15 +19,16 @@
 #include "cache/feature_file.h"
 #include "data/batch.h"
 #include "engine.h"
+#include "settings/features.h"
 
 namespace cellsam::cache {
 
 struct FeatureOptions {
-  std::string folder;             // empty: nothing is kept
-  std::int64_t disk_limit = -1;   // bytes of the folder; negative: see FeatureFolder
-  std::int64_t memory_limit = 0;  // bytes of mapped features; 0: as the system likes
-  std::string dtype = "auto";     // "fp32", "bf16", or "auto": as the session computes
-  std::string version;            // of the package: another one may compute other bits
+  std::string folder;                                                 // empty: nothing is kept
+  std::int64_t disk_limit = -1;                                       // bytes of the folder; negative: see FeatureFolder
+  std::int64_t memory_limit = 0;                                      // bytes of mapped features; 0: as the system likes
+  std::string dtype{setting::features::feature_dtype.default_value};  // "fp32", "bf16", or "auto": as the session computes
+  std::string version;                                                // of the package: another one may compute other bits
 };
 // Reads feature_cache_dir, feature_cache_gb, feature_cache_memory_gb, feature_dtype and feature_cache_version.
 FeatureOptions read_feature_options(Options& options);

@@ -4,18 +4,17 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "settings/pixels.h"
+
 namespace cellsam::data {
 
 struct StainOptions {
-  bool inversion = false;    // 1 - amount: stained is dark, as in the source
-  double eosin = 0;          // share of eosin in the blue channel, >= 0
-  double dab = 1;            // share of DAB in the blue channel, >= 0
-  bool only_nuclei = false;  // the blue channel stays zero
-  double gamma = 2.1;        // exponent of both channels, > 0; above 1 darkens faint stains
+  bool inversion = setting::pixels::inversion.default_value;      // 1 - amount: stained is dark, as in the source
+  double eosin = setting::pixels::eosin.default_value;            // share of eosin in the blue channel
+  double dab = setting::pixels::dab.default_value;                // share of DAB in the blue channel
+  bool only_nuclei = setting::pixels::only_nuclei.default_value;  // the blue channel stays zero
+  double gamma = setting::pixels::gamma.default_value;            // exponent of both channels; above 1 darkens faint stains
 };
-
-// Throws ERR_INVALID_ARGUMENT unless eosin, dab >= 0 and gamma > 0.
-void check_stain_options(const StainOptions& options);
 
 // f64 [H,W,3] RGB in 0..255, rounded to whole levels first -> f64 [H,W,3] of whole levels 0..255; the argument is left alone.
 // The amounts (H, E, D) are max(0, (ln max(rgb / 255, 1e-6) / ln 1e-6) · M), M the inverse of the rows H (.65 .70 .29),

@@ -7,12 +7,15 @@
 #include <cstdint>
 #include <vector>
 
+#include "settings/tiling.h"
+
 namespace cellsam::data {
 
 struct TileOptions {
-  std::int64_t tile_size = 512;        // pixels, T
-  double overlap = 0.25;               // of neighbouring tiles, 0 <= overlap < 1; stride = T * (1 - overlap)
-  std::int64_t min_fragment_area = 0;  // pixels; smaller pieces of an instance that the tile's edge cut are removed
+  std::int64_t tile_size = setting::tiling::tile_size.default_value;  // pixels, T
+  double overlap = setting::tiling::overlap.default_value;  // of neighbouring tiles, below 1; stride = T * (1 - overlap)
+  // Pixels; smaller pieces of an instance that the tile's edge cut are removed.
+  std::int64_t min_fragment_area = setting::tiling::min_fragment_area.default_value;
 };
 
 // Part of a tile, in its own pixels, that lies on the source image; the rest is padding.

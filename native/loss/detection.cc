@@ -131,6 +131,19 @@ DetectionLoss known_loss(const at::Tensor& logits, const at::Tensor& boxes, cons
 
 }  // namespace
 
+void DetectionLossOptions::read_weights(Options& options) {
+  for (const auto& term : kDetectorTerms) this->*term.weight = options.read(term.setting, this->*term.weight);
+}
+
+void DetectionLossOptions::read(Options& options) {
+  read_weights(options);
+  focal_alpha = options.read(setting::stage1::focal_alpha, focal_alpha);
+  aux_loss = options.read(setting::stage1::aux_loss, aux_loss);
+  match_cost.class_weight = options.read(setting::stage1::set_cost_class, match_cost.class_weight);
+  match_cost.bbox_weight = options.read(setting::stage1::set_cost_bbox, match_cost.bbox_weight);
+  match_cost.giou_weight = options.read(setting::stage1::set_cost_giou, match_cost.giou_weight);
+}
+
 DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& boxes,
                              const std::vector<Targets>& targets, const DetectionLossOptions& options) {
   LayerMatcher matcher(targets, options.match_cost);

@@ -206,7 +206,7 @@ Outcome train_batches(const Dict& more, const std::vector<std::vector<std::int64
   model::CellSam model(model::model_size("tiny", sizes), /*adversarial_copy=*/false);
   Options options(more, "begin_stage");
   const train::StageContext context{model, data::Preprocessing::Plain, at::kCPU, device::Precision::fp32};
-  const auto stage = train::open_segmenter_stage(context, options);
+  const auto stage = train::open_mask_stage(context, options);
   options.done();
   at::manual_seed(2);
   const Quiet control;

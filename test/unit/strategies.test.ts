@@ -6,10 +6,10 @@ import { ExperimentConfig } from "../../lib/config/experiment.js";
 import { readGroups } from "../../lib/data/groups.js";
 import { checkFolds, readFolds, type Splits } from "../../lib/data/split.js";
 import { readJson } from "../../lib/monitor/json.js";
-import { configuredStrategy } from "../../lib/strategies/configured.js";
 import { FullDatasetStrategy } from "../../lib/strategies/fullDataset.js";
 import { KFoldStrategy } from "../../lib/strategies/kFold.js";
 import { LeaveOneGroupOutStrategy } from "../../lib/strategies/leaveOneGroupOut.js";
+import { configuredStrategy } from "../../lib/strategies/table.js";
 import { TrainValSplitStrategy } from "../../lib/strategies/trainValSplit.js";
 
 const sources = Array.from({ length: 23 }, (_, i) => `image_${String(i).padStart(2, "0")}`);

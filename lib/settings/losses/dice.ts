@@ -5,7 +5,9 @@ export const dice = maskLoss("dice", {
   weight: 1,
   settings: {
     diceSmooth: {
-      type: "number", exclusiveMinimum: 0, default: 1,
+      type: "number",
+      exclusiveMinimum: 0,
+      default: 1,
       description: "Smoothing term of the dice loss.",
     },
   },
