@@ -28,6 +28,7 @@ const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() /
 process.env.CMAKE_BUILD_PARALLEL_LEVEL ??= String(jobs);
 
 run(process.execPath, ["scripts/compile.mjs"]);
+if (options.tests) run(process.execPath, ["test/extending/tree.mjs"], { stdio: ["ignore", "ignore", "inherit"] });
 const libtorch = options.binding ? "" : (options.libtorch ?? foundLibtorch());
 if (!libtorch && !options.binding)
   fail("No libtorch was found: name one with --libtorch, or run `npx cellsam setup --headers`.");

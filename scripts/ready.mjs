@@ -103,9 +103,9 @@ function build(folder, tests) {
 /** Names and times of all native sources, as a cheap fingerprint. */
 function sourcesState() {
   const files = ["CMakeLists.txt"];
-  for (const folder of ["native", "test/native", "test/parity"]) {
+  for (const folder of ["native", "build/generated", "test/native", "test/parity"]) {
     for (const name of readdirSync(join(root, folder), { recursive: true })) {
-      if (/\.(cc|h|cu)$/.test(name)) files.push(join(folder, name));
+      if (/\.(cc|h|inc|cu)$/.test(name)) files.push(join(folder, name));
     }
   }
   return files.sort().map((file) => `${file}:${statSync(join(root, file)).mtimeMs}`);

@@ -4,6 +4,8 @@
  */
 
 import type { NoticeEvent, StepEvent } from "../events.js";
+import type { inference, pixels } from "../settings/groups.js";
+import type { Values } from "../settings/kinds.js";
 import type { DetectorLossName } from "../settings/losses/detector.js";
 import type { MaskLossName } from "../settings/losses/table.js";
 import { CommandSession } from "./commandSession.js";
@@ -134,40 +136,11 @@ export interface StateReport {
   step: number;
 }
 
-/** How pixels are read; lib/config/data.ts says what each one does. Absent: the engine's default. */
-export interface PixelOptions {
-  normalize?: boolean;
-  intensity?: "percentile" | "full";
-  greyChannel?: "blue" | "all";
-  nuclearChannel?: "red" | "green" | "blue" | null;
-  wholeCellChannel?: "red" | "green" | "blue" | null;
-  rgbTransform?: boolean;
-  stainTransform?: boolean;
-  /** From here on: read with stainTransform only. */
-  inversion?: boolean;
-  eosin?: number;
-  dab?: number;
-  onlyNuclei?: boolean;
-  gamma?: number;
-}
+/** How pixels are read; lib/config/data.ts says what each one does. Absent: the default of the configuration. */
+export type PixelOptions = Partial<Values<typeof pixels>>;
 
-/** How pixels are read and how boxes become cells; lib/config/inference.ts says what each one does. Absent: the engine's default. */
-export interface InferenceOptions extends PixelOptions {
-  bboxThreshold?: number;
-  adaptiveThreshold?: boolean;
-  nmsIou?: number;
-  iouThreshold?: number;
-  maskThreshold?: number;
-  minArea?: number;
-  overlap?: "score" | "official";
-  minVisible?: number;
-  largestPiece?: boolean;
-  removeBoundaries?: boolean;
-  promptChunk?: number;
-  /** Pixels; 0: the whole image at once. */
-  tileSize?: number;
-  tileOverlap?: number;
-}
+/** How pixels are read and how boxes become cells; lib/config/inference.ts says what each one does. Absent: the default of the configuration. */
+export type InferenceOptions = PixelOptions & Partial<Values<typeof inference>>;
 
 export interface PredictOptions extends InferenceOptions {
   /** [H,W] or [H,W,C]. */

@@ -44,6 +44,9 @@ export type ValueOf<S extends Setting> =
   | (S extends ChoiceSetting ? S["choices"][number] : S extends FlagSetting ? boolean : number)
   | (null extends S["default"] ? null : never);
 
+/** What a group of settings holds. */
+export type Values<Group extends Settings> = { -readonly [Name in keyof Group]: ValueOf<Group[Name]> };
+
 /** All of several groups of settings together, such as those of every loss. */
 export type Together<Groups> = (Groups extends unknown ? (group: Groups) => void : never) extends (all: infer All) => void
   ? All

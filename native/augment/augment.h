@@ -1,6 +1,6 @@
 // The contract of augmentation. What happens to a tile is drawn by a pure function of (seed, epoch, sample) and then applied
 // to image and labels together, so any order and any number of threads give the same pixels. An augmentation is a file NAME.cc
-// that defines NAME_step(), and a line in table.cc.
+// that defines NAME_step(), and a line in augmentations.inc.
 #pragma once
 
 #include <ATen/core/Tensor.h>

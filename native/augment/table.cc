@@ -3,19 +3,11 @@
 
 #include "augment/augment.h"
 
-// Every augmentation by its name, in the order in which they are applied. A new one comes last: the number of a step is part of
-// the key of its random stream.
-#define CELLSAM_AUGMENTATIONS(STEP) \
-  STEP(flip_rotate)                 \
-  STEP(affine)                      \
-  STEP(elastic)                     \
-  STEP(brightness)
-
 namespace cellsam::augment {
 
-#define CELLSAM_DECLARE_STEP(NAME) Step NAME##_step();
-CELLSAM_AUGMENTATIONS(CELLSAM_DECLARE_STEP)
-#undef CELLSAM_DECLARE_STEP
+#define STEP(NAME) Step NAME##_step();
+#include "augment/augmentations.inc"
+#undef STEP
 
 namespace {
 
@@ -36,9 +28,11 @@ at::Tensor valid_pixels(const at::Tensor& labels, const ValidPart& part) {
 }  // namespace
 
 const std::vector<Step>& steps() {
-#define CELLSAM_LIST_STEP(NAME) NAME##_step(),
-  static const std::vector<Step> table = {CELLSAM_AUGMENTATIONS(CELLSAM_LIST_STEP)};
-#undef CELLSAM_LIST_STEP
+#define STEP(NAME) NAME##_step(),
+  static const std::vector<Step> table = {
+#include "augment/augmentations.inc"
+  };
+#undef STEP
   return table;
 }
 

@@ -3,22 +3,18 @@
 #include <algorithm>
 #include <stdexcept>
 
-// Every loss of the masks, by its name.
-#define CELLSAM_MASK_LOSSES(LOSS) \
-  LOSS(focal)                     \
-  LOSS(dice)                      \
-  LOSS(boundary)
-
 namespace cellsam::loss {
 
-#define CELLSAM_DECLARE_LOSS(NAME) MaskLossKind NAME##_loss();
-CELLSAM_MASK_LOSSES(CELLSAM_DECLARE_LOSS)
-#undef CELLSAM_DECLARE_LOSS
+#define LOSS(NAME) MaskLossKind NAME##_loss();
+#include "loss/mask_losses.inc"
+#undef LOSS
 
 const std::vector<MaskLossKind>& mask_losses() {
-#define CELLSAM_LIST_LOSS(NAME) NAME##_loss(),
-  static const std::vector<MaskLossKind> table = {CELLSAM_MASK_LOSSES(CELLSAM_LIST_LOSS)};
-#undef CELLSAM_LIST_LOSS
+#define LOSS(NAME) NAME##_loss(),
+  static const std::vector<MaskLossKind> table = {
+#include "loss/mask_losses.inc"
+  };
+#undef LOSS
   return table;
 }
 

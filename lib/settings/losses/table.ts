@@ -1,12 +1,18 @@
-/** The losses of the masks, in the order of native/loss/mask_loss_table.cc. docs/extending.md says how one is added. */
+/** The losses of the masks, in the order of native/loss/mask_losses.inc. docs/extending.md says how one is added. */
 import type { AllKeys, Together } from "../kinds.js";
 import { boundary } from "./boundary.js";
 import { dice } from "./dice.js";
 import { focal } from "./focal.js";
 
-export const maskLosses = [focal, dice, boundary] as const;
+const table = {
+  focal,
+  dice,
+  boundary,
+};
 
-type Losses = (typeof maskLosses)[number];
+type Losses = (typeof table)[keyof typeof table];
+
+export const maskLosses: readonly Losses[] = Object.values(table);
 
 export type MaskLossName = Losses["name"];
 /** The settings of all losses, by name. */
