@@ -7,10 +7,9 @@
  *   --tests             also builds the native test programs into build/test
  *   --bench             also builds the product's side of `npm run bench` into build/bench
  */
-import { availableParallelism, freemem } from "node:os";
 import { parseArgs } from "node:util";
 import { buildNative } from "./cmakeJs.mjs";
-import { fail, foundLibtorch, run } from "./ready.mjs";
+import { buildJobs, fail, foundLibtorch, run } from "./ready.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -22,10 +21,7 @@ const { values: options } = parseArgs({
   },
 });
 
-// Two of the engine's larger files compiled at once take about 3 GB.
-const memoryPerJob = 1.5 * 2 ** 30;
-const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / memoryPerJob)));
-process.env.CMAKE_BUILD_PARALLEL_LEVEL ??= String(jobs);
+process.env.CMAKE_BUILD_PARALLEL_LEVEL ??= String(buildJobs());
 
 run(process.execPath, ["scripts/compile.mjs"]);
 if (options.tests) run(process.execPath, ["test/extending/tree.mjs"], { stdio: ["ignore", "ignore", "inherit"] });

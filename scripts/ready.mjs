@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { availableParallelism, freemem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { enterVisualStudio, installVisualStudio } from "./visualStudio.mjs";
@@ -63,8 +64,14 @@ function packages() {
   const installed = join(root, "node_modules", ".package-lock.json");
   const lock = join(root, "package-lock.json");
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
-  console.log("Installing npm packages");
+  console.log("Installing npm packages: about half a minute");
   run(...npmCall(["ci", "--no-audit", "--no-fund"]));
+}
+
+/** How many files are compiled at once: two of the engine's larger ones take about 3 GB of memory together. */
+export function buildJobs() {
+  const memoryPerJob = 1.5 * 2 ** 30;
+  return Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / memoryPerJob)));
 }
 
 /** The libtorch that the package itself would find; an empty string without one. Needs dist/. */
@@ -82,19 +89,25 @@ function libtorch() {
   let folder = foundLibtorch();
   if (!folder || !existsSync(join(folder, "include"))) {
     if (folder && process.env.CELLSAM_LIBTORCH) fail(`${folder} has no include/: name a libtorch with headers.`);
-    console.log("Fetching libtorch");
+    console.log("Fetching libtorch: about 200 MB, once for all projects of this user");
     run(process.execPath, ["dist/cli/main.js", "setup", "--variant", "cpu", "--headers"]);
     folder = foundLibtorch();
   }
   return folder;
 }
 
+/** CPU minutes of a clean build, measured with GCC 12 on a 2-core virtual machine (AMD Zen 4). */
+const buildMinutes = { engine: 7, tests: 6 };
+
 /** Leaves out the work when sources and libtorch are the ones of the last build. */
 function build(folder, tests) {
   const stamp = join(root, "build", "ready.json");
   const state = JSON.stringify({ folder, tests, sources: sourcesState() });
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === state) return;
-  console.log("Building the native binaries (some minutes the first time)");
+  const jobs = buildJobs();
+  const minutes = Math.ceil((buildMinutes.engine + (tests ? buildMinutes.tests : 0)) / jobs);
+  const first = existsSync(stamp) ? "what has changed" : `about ${minutes} minutes the first time`;
+  console.log(`Compiling the engine${tests ? " and the native tests" : ""} with ${jobs} jobs: ${first}`);
   run(process.execPath, ["scripts/build.mjs", "--libtorch", folder, ...(tests ? ["--tests"] : [])]);
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, state);

@@ -5,18 +5,15 @@
 #include <torch/nn/pimpl.h>
 
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "model/build.h"
 #include "model/cellfinder.h"
 #include "model/image_encoder.h"
 #include "model/mask_decoder.h"
+#include "model/named_tensors.h"
 #include "model/prompt_encoder.h"
 
 namespace cellsam::model {
-
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 // Every entry of a module's state dict in the official order and naming: parameters and persistent buffers, with the shared
 // heads of CellFinder under each of their names. The tensors are the module's own: copy into them to load.

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "model/cellsam.h"
+#include "model/named_tensors.h"
 
 namespace cellsam::train {
 
