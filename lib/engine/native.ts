@@ -3,11 +3,11 @@
  * into CellsamErrors. Importing this file loads nothing.
  */
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
 import { CellsamError, toCellsamError } from "../errors.js";
 import { engineTorch, resolveEngine } from "../runtime/engine.js";
 import { type Libtorch, type ResolveOptions, resolveLibtorch } from "../runtime/resolve.js";
 import { installVisualCpp, missingVisualCpp } from "../runtime/visualCpp.js";
+import { packageFolder } from "../version.js";
 import { fromBorder } from "./names.js";
 
 export type NumberArray = Uint8Array | Uint16Array | Int32Array | Float32Array | Float64Array;
@@ -76,7 +76,6 @@ interface Binding {
   shutdown(): void;
 }
 
-const packageRoot = fileURLToPath(new URL("../..", import.meta.url));
 let binding: Binding | undefined;
 let engine: { path: string; libtorch: Libtorch | null } | undefined;
 
@@ -85,7 +84,7 @@ function loadBinding(): Binding {
   const require = createRequire(import.meta.url);
   const find = require("node-gyp-build") as (root: string) => Binding;
   try {
-    binding = find(packageRoot);
+    binding = find(packageFolder);
   } catch (cause) {
     // Windows says only that it, or something that it needs, was not found.
     const missing = process.platform === "win32" ? missingVisualCpp() : [];
@@ -96,7 +95,7 @@ function loadBinding(): Binding {
     throw new CellsamError(
       "ERR_NATIVE_LOAD",
       `binding.node could not be loaded for ${process.platform}-${process.arch}: ${(cause as Error).message.trim()}. ${mend}`,
-      { cause, detail: { root: packageRoot } },
+      { cause, detail: { root: packageFolder } },
     );
   }
   // process.exit() tears the process down without running the environment's own hooks: running jobs must end before.
@@ -119,7 +118,7 @@ export function loadEngine(options: ResolveOptions = {}): { path: string; libtor
     return engine;
   }
   const libtorch = resolveLibtorch(options);
-  const found = own && ownTorch ? { path: own, torch: ownTorch } : resolveEngine(packageRoot, libtorch);
+  const found = own && ownTorch ? { path: own, torch: ownTorch } : resolveEngine(packageFolder, libtorch);
   guarded(() => native.loadEngine({ engine: found.path, libtorch: libtorch.path, torch: found.torch }));
   engine = { path: found.path, libtorch };
   return engine;

@@ -76,11 +76,11 @@ Value mask(Options& options) {
   chosen.read(options);
   options.done();
   const auto found = loss::mask_loss(masks.logits, masks.target, chosen, masks.ignored);
-  Dict answer{{"total", numbers(found.total)}, {"gradient", gradient_of(found.total.sum(), masks.leaf)}};
+  Dict result{{"total", numbers(found.total)}, {"gradient", gradient_of(found.total.sum(), masks.leaf)}};
   for (std::size_t i = 0; i < loss::mask_losses().size(); ++i) {
-    answer[std::string(loss::mask_losses()[i].name)] = numbers(found.terms.select(1, static_cast<std::int64_t>(i)));
+    result[std::string(loss::mask_losses()[i].name)] = numbers(found.terms.select(1, static_cast<std::int64_t>(i)));
   }
-  return answer;
+  return result;
 }
 
 std::vector<loss::Targets> read_targets(Options& options) {
@@ -112,12 +112,12 @@ Value detection(Options& options) {
     throw Error("ERR_INVALID_ARGUMENT", "loss.detection: logits must be [L,B,Q,C] and boxes [L,B,Q,4]");
   }
   const auto found = loss::detection_loss(logits.unbind(0), boxes.unbind(0), targets, chosen);
-  Dict answer{{"total", found.total.item<double>()},
+  Dict result{{"total", found.total.item<double>()},
               {"class_error", found.class_error},
               {"logits_gradient", gradient_of(found.total, logits)},
               {"boxes_gradient", gradient_of(found.total, boxes)}};
-  for (const auto& term : loss::kDetectorTerms) answer[std::string(term.name)] = (found.*term.value).item<double>();
-  return answer;
+  for (const auto& term : loss::kDetectorTerms) result[std::string(term.name)] = (found.*term.value).item<double>();
+  return result;
 }
 
 Value mining(Options& options) {

@@ -87,7 +87,8 @@ describe("a loss", () => {
 
   it("trains stage 2 where it is the only one with a weight, though the fused losses are on, and stands in the metrics", async () => {
     const stage = {
-      ...{ totalEpochs: 6, learningRate: 2e-3, tverskyLossWeight: 2, fusedMaskLoss: true },
+      ...{ totalEpochs: 12, learningRate: 3e-3, trainNeckOnly: false, freezeMaskDecoder: false },
+      ...{ tverskyLossWeight: 2, fusedMaskLoss: true },
       ...{ focalLossWeight: 0, diceLossWeight: 0, boundaryLossWeight: 0 },
     };
     const config = {
@@ -103,13 +104,15 @@ describe("a loss", () => {
       expect.arrayContaining(["total_loss", ...names.map((name) => `${name}_loss`), "tversky_loss", "iou_loss"]),
     );
     for (const side of [history.train, history.val]) {
-      expect(side.tversky_loss).toHaveLength(6);
-      expect(side.total_loss).toEqual(side.tversky_loss);
-      expect(side.focal_loss).toEqual(Array(6).fill(0));
+      expect(side.tversky_loss).toHaveLength(12);
+      side.total_loss?.forEach((total, epoch) => {
+        expect(total).toBeCloseTo(side.tversky_loss?.[epoch] as number, 5);
+      });
+      expect(side.focal_loss).toEqual(Array(12).fill(0));
     }
     const [first, last] = [history.train.tversky_loss?.[0] as number, history.train.tversky_loss?.at(-1) as number];
     expect(last).toBeGreaterThan(0);
-    expect(last).toBeLessThan(0.95 * first);
+    expect(last).toBeLessThan(0.9 * first);
 
     const [split] = [await readJson<{ train: string[]; val: string[] }>(join(folder, "run/splits.json"))].flat();
     expect(split).toMatchObject({ train: data.stems.slice(0, 3), val: data.stems.slice(3) });
@@ -158,20 +161,22 @@ it("an augmentation takes part in the complex ones, and changes no other", async
       import { existsSync } from "node:fs";
       const store = ${JSON.stringify(store)};
       if (!existsSync(store)) {
-        await using writer = await openStoreWriter({ path: store, tileSize: 64, normalize: false });
+        const writer = await openStoreWriter({ path: store, tileSize: 64, normalize: false });
         for (let i = 0; i < 4; i++) {
           const image = { data: Uint8Array.from({ length: 64 * 64 * 3 }, (_, at) => 40 + ((at * (7 + i)) % 150)), shape: [64, 64, 3] };
           const labels = { data: Int32Array.from({ length: 64 * 64 }, (_, at) => (at % 64 < 20 ? 1 : at > 3000 ? 2 : 0)), shape: [64, 64] };
           await writer.add({ image, labels, source: String(i) });
         }
         await writer.finish();
+        await writer.dispose();
       }
-      await using session = await openSession({ size: "tiny", threads: 1, overrides: { imageSize: 64 } });
+      const session = await openSession({ size: "tiny", threads: 1, overrides: { imageSize: 64 } });
       await session.beginStage({ stage: 2, epochs: 1, stepsPerEpoch: 4, learningRate: 1e-12 });
       const losses = [];
       const onStep = (event) => losses.push(event.losses.total_loss);
       const indices = Int32Array.of(0, 1, 2, 3);
       await session.trainEpoch({ store, indices, epoch: 1, batchSize: 1, augment: true, complexAugmentation: ${complex}, onStep });
+      await session.dispose();
       console.log(JSON.stringify(losses));`,
       where,
     );
