@@ -1,24 +1,26 @@
 /**
- * Events of a training run and the channel that carries them to a `for await` loop. A slow reader must neither stop the
- * training nor fill the memory, so newer steps and progress take the place of unread ones; every other event is kept.
+ * Events of a training run, and the channel that carries them to a `for await` loop. A slow reader must neither stop the training nor
+ * fill the memory, so a newer step or progress event replaces an unread one; every other event is kept.
  */
 
-/** One batch; `losses` holds `total_loss` and its weighted parts by name. With mining the hard prompts count more in them. */
+/** One batch. `losses` holds `total_loss` and its weighted parts by name; with hard example mining the hard prompts count more in them. */
 export interface StepEvent {
   type: "step";
   stage: 1 | 2;
   epoch: number;
-  /** Steps finished in this epoch, from 1. */
+  /** Steps finished in this epoch, of `steps`. */
   step: number;
   steps: number;
+  /** Tiles of this epoch that were trained so far. */
   images: number;
   imagesPerSecond: number;
   lr: number;
+  /** Global norm of the gradient before clipping; null for a batch without a step of the optimiser (`accumulate`). */
   gradNorm: number | null;
   losses: Record<string, number>;
 }
 
-/** One finished epoch, after its validation. `improved` says whether it is the best so far. */
+/** One finished epoch, after its validation. `improved`: it is the best so far. */
 export interface EpochEvent {
   type: "epoch";
   stage: 1 | 2;
@@ -27,11 +29,12 @@ export interface EpochEvent {
   epochs: number;
   lr: number;
   seconds: number;
-  /** Means over the batches that counted; null when none did. */
+  /** Means over the batches that had the loss; null where none had it. */
   train: Record<string, number | null>;
+  /** null where nothing validates. */
   validation: Record<string, number | null> | null;
   improved: boolean;
-  /** Outputs of frozen trunks in training and validation: those kept from before, and those that had to be computed. */
+  /** Outputs of frozen backbones in training and validation: how many were read from the cache, and how many were computed. */
   features: { kept: number; computed: number };
 }
 
@@ -42,7 +45,7 @@ export interface FoldEvent {
   fold: number;
   folds: number;
   state: "begin" | "end" | "failed";
-  /** Of a finished fold: its flat numbers (f1, ap50, mean_ap, pq, mean_prompt_iou, best_f1 ...); null where there is none. */
+  /** Scores of a finished fold (f1, ap50, mean_ap, pq, mean_prompt_iou, best_f1, ...); null for a score that is not defined. */
   metrics?: Record<string, number | null>;
   /** Why a fold failed. */
   error?: { code: string; message: string };
@@ -68,7 +71,7 @@ export interface CheckpointEvent {
 
 export interface ProgressEvent {
   type: "progress";
-  /** What is being done: "check", "store", "evaluate" or "predict". */
+  /** "check", "duplicates", "store", "evaluate" or "predict". */
   task: string;
   done: number;
   total: number;
@@ -84,9 +87,8 @@ export interface NoticeEvent {
 export type TrainingEvent = StepEvent | EpochEvent | FoldEvent | StageEvent | CheckpointEvent | ProgressEvent | NoticeEvent;
 
 /**
- * A queue with one reader. `push` never blocks: while the newest unread event is a step or progress, the next event of that
- * type takes its place; behind any other event it queues.
- * The reader gets what was pushed before `end` or `fail`, then the end or the error.
+ * A queue with one reader. `push` never blocks: where the newest unread event is a step or progress, the next event of the same type
+ * replaces it; otherwise it is queued. The reader gets what was pushed before `end` or `fail`, then the end or the error.
  */
 export class EventChannel<T extends { type: string } = TrainingEvent> implements AsyncIterable<T> {
   readonly #pending: T[] = [];
@@ -117,17 +119,17 @@ export class EventChannel<T extends { type: string } = TrainingEvent> implements
     this.#close({ value: error });
   }
 
-  /** How many events wait for the reader. */
+  /** How many events are unread. */
   get size(): number {
     return this.#pending.length;
   }
 
   [Symbol.asyncIterator](): AsyncIterator<T> {
-    if (this.#reading) throw new TypeError("the events of a run have one reader; share them from there");
+    if (this.#reading) throw new TypeError("the events of a run have one reader; distribute them from there");
     this.#reading = true;
     return {
       next: () => this.#next(),
-      // A reader that leaves its loop early no longer holds up anything: later events are dropped.
+      // After a reader left its loop early, later events are dropped.
       return: async () => {
         this.end();
         this.#pending.length = 0;
@@ -145,7 +147,7 @@ export class EventChannel<T extends { type: string } = TrainingEvent> implements
       return Promise.reject(error);
     }
     if (this.#closed) return Promise.resolve({ done: true, value: undefined });
-    if (this.#waiting) return Promise.reject(new TypeError("next() was called again before it answered"));
+    if (this.#waiting) return Promise.reject(new TypeError("next() was called again before its promise settled"));
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
     });
@@ -162,7 +164,7 @@ export class EventChannel<T extends { type: string } = TrainingEvent> implements
   }
 }
 
-/** Only progress that the next one makes obsolete may be dropped. */
+/** Only events that the next one makes obsolete may be dropped. */
 function replaceable(event: { type: string }): boolean {
   return event.type === "step" || event.type === "progress";
 }

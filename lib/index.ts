@@ -71,30 +71,31 @@ export {
   type ThresholdMetrics,
 } from "./evaluation/thresholds.js";
 export type * from "./events.js";
+export type { EarlyStoppingOptions, EarlyStoppingState } from "./monitor/earlyStopping.js";
+export { EarlyStopping } from "./monitor/earlyStopping.js";
+export { MetricsTracker, type MetricsTrackerOptions } from "./monitor/metricsTracker.js";
+export { type PlanOptions, planExperiment } from "./plan/experiment.js";
+export type { Plan } from "./plan/plan.js";
+export { type LabelFormat, type PredictedImage, type PredictFolderOptions, predictFolder } from "./predict/folder.js";
+export { openPredictor, type Predictor, type PredictorOptions, type PredictorSource } from "./predict/predictor.js";
 export {
   AdaptiveEarlyStopping,
   type AdaptiveOptions,
   MultiMetricEarlyStopping,
   type StoppingRule,
   type WatchedMetric,
-} from "./monitor/adaptiveStopping.js";
-export { type Checkpoint, CheckpointManager, type CheckpointManagerOptions } from "./monitor/checkpointManager.js";
-export type { EarlyStoppingOptions, EarlyStoppingState } from "./monitor/earlyStopping.js";
-export { EarlyStopping } from "./monitor/earlyStopping.js";
+} from "./python/adaptiveStopping.js";
+export { type Checkpoint, CheckpointManager, type CheckpointManagerOptions } from "./python/checkpointManager.js";
+export { finetune } from "./python/finetune.js";
+export type { FinetuneOptions } from "./python/finetuneKeywords.js";
 export {
   GPUMonitor,
   type GPUMonitorOptions,
   type GpuMemoryInfo,
   type MemorySnapshot,
   type SystemMemoryInfo,
-} from "./monitor/gpuMonitor.js";
-export { MetricsTracker, type MetricsTrackerOptions } from "./monitor/metricsTracker.js";
-export { type PlanOptions, planExperiment } from "./plan/experiment.js";
-export type { Plan } from "./plan/plan.js";
-export { type LabelFormat, type PredictedImage, type PredictFolderOptions, predictFolder } from "./predict/folder.js";
-export { openPredictor, type Predictor, type PredictorOptions, type PredictorSource } from "./predict/predictor.js";
-export { finetune } from "./python/finetune.js";
-export type { FinetuneOptions } from "./python/finetuneKeywords.js";
+} from "./python/gpuMonitor.js";
+export { FullDatasetStrategy, KFoldStrategy, LeaveOneGroupOutStrategy, TrainValSplitStrategy } from "./python/strategies.js";
 export { writeExperimentReport } from "./report/experimentReport.js";
 export { writeOverlay } from "./report/overlay.js";
 export { writeSearchReport } from "./report/searchReport.js";
@@ -104,11 +105,9 @@ export { HyperparameterOptimizer, type OptimizerOptions, runGridSearch, runRando
 export type { SearchResult, TrialRecord } from "./search/results.js";
 export type { Hyperparameters, Trial } from "./search/trials.js";
 export { compareExperiments, type ExperimentComparison } from "./stats/experiments.js";
-export { FullDatasetStrategy } from "./strategies/fullDataset.js";
-export { type KFoldOptions, KFoldStrategy } from "./strategies/kFold.js";
-export { LeaveOneGroupOutStrategy } from "./strategies/leaveOneGroupOut.js";
+export type { KFoldOptions } from "./strategies/kFold.js";
 export type { DrawnOptions, Splits, Strategy } from "./strategies/strategy.js";
-export { type TrainValSplitOptions, TrainValSplitStrategy } from "./strategies/trainValSplit.js";
+export type { TrainValSplitOptions } from "./strategies/trainValSplit.js";
 export { ExperimentRunner } from "./train/experiment.js";
 export type { RunnerOptions } from "./train/options.js";
 export type { FoldResult, StageResult } from "./train/results.js";

@@ -1,12 +1,12 @@
 /**
- * Work that only a part of the library needs, put off until that part first runs: importing the library must cost a program nothing
- * for schemas, charts, TIFF files or downloads. test/unit/start.test.ts says what an import may load.
+ * Defers work and packages until they are first needed: importing the library must not cost a program the time to load schemas, charts,
+ * TIFF readers or HTTP. test/unit/start.test.ts lists what an import may load.
  */
 import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
 
-/** A function that answers what its first call has made. */
+/** A function that calls `make` once and returns its result every time. */
 export function once<Value>(make: () => Value): () => Value {
   let made: { value: Value } | undefined;
   return () => {
@@ -15,7 +15,7 @@ export function once<Value>(make: () => Value): () => Value {
   };
 }
 
-/** A function that answers the package, or the part of Node; its first call loads it. */
+/** A function that returns a package or a module of Node; its first call loads it. */
 export function lazily<Package>(name: string): () => Package {
   return once(() => require(name) as Package);
 }

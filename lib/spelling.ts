@@ -1,10 +1,10 @@
-/** Bridges to the Python module's spelling: snake_case keys of YAML and JSON files, names that changed, and back. */
+/** Renames keys between camelCase, as TypeScript has them, and snake_case, as files and Python have them. */
 import { CellsamError } from "./errors.js";
 
-/** Names of the Python module whose camelCase form is not ours. */
+/** Names of the Python module that are called otherwise here. */
 const renamed: Record<string, string> = { random_seed: "seed" };
 
-/** Keys whose values are not configuration of ours: they keep their spelling and are one value, not a group of settings. */
+/** Settings whose value is a mapping with names of its own: it counts as one value, and its keys keep their spelling. */
 export const opaque = new Set(["sizeOverrides"]);
 
 export function snakeCase(name: string): string {
@@ -15,21 +15,23 @@ export function camelCase(name: string): string {
   return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
+/** The name of a setting whose key may be in either spelling, or the Python module's. */
 export function toCamelName(name: string): string {
   return renamed[name] ?? camelCase(name);
 }
 
-/** The name and value that an entry stands for: `use_scheduler` becomes the scheduler that it switches on. */
+/** The name and value of an entry, whatever its spelling: `use_scheduler` becomes the scheduler that it switches on. */
 export function toCamelEntry(key: string, value: unknown): [name: string, value: unknown] {
   if (key === "use_scheduler" && typeof value === "boolean") return ["scheduler", value ? "plateau" : "none"];
   return [toCamelName(key), value];
 }
 
+/** Whether `value` is an object that is neither a list nor a typed array. */
 export function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 }
 
-/** Renames snake_case keys to camelCase, at every depth. Undefined values are unset. */
+/** Renames snake_case keys to camelCase, at every depth, and drops undefined values. @throws CellsamError ERR_CONFIG for a key in two spellings */
 export function fromSnake(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(fromSnake);
   if (!isPlain(value)) return value;
@@ -43,7 +45,7 @@ export function fromSnake(value: unknown): unknown {
   return result;
 }
 
-/** Renames camelCase keys to snake_case, at every depth: the spelling of the result files. */
+/** Renames camelCase keys to snake_case, at every depth, as result files have them. */
 export function toSnake(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(toSnake);
   if (!isPlain(value)) return value;

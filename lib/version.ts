@@ -1,4 +1,4 @@
-/** The package's own folder, and its version as result and resume files record it. */
+/** The folder of the package, and its version as result and resume files record it. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

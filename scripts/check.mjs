@@ -35,16 +35,15 @@ const nativeArrows = {
 
 /** Layers of lib/, lowest first: a file may import from its own room, and from rooms of lower layers. */
 const layers = [
-  ["errors", "events", "fileHash", "lazily", "processEnd", "replaceFile", "version"],
-  ["spelling", "settings"],
+  ["errors", "events", "lazily", "processEnd", "version"],
+  ["files", "spelling", "settings"],
   ["runtime"],
   ["engine"],
   ["data"],
-  ["python/files", "monitor"],
-  ["stats"],
+  ["python/files", "stats"],
   ["strategies"],
   ["config"],
-  ["report"],
+  ["monitor", "report"],
   ["predict"],
   ["evaluation"],
   ["train"],

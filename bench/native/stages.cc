@@ -58,7 +58,7 @@ data::Batch draw_tile_for(Options& parameters) {
   return draw_tile(parameters.integer("tile", 512), parameters.integer("cells", 64));
 }
 
-// What both stages need of a fixture: the tile, what the network takes of it, and what its trunk answers.
+// What both stages need of a fixture: the tile, what the network takes of it, and what its backbone answers.
 void write_stage_inputs(const std::string& folder, const data::Batch& tile, const at::Tensor& input,
                         const at::Tensor& features) {
   const auto boxes = tile.instances[0].boxes;
@@ -71,7 +71,7 @@ void write_stage_inputs(const std::string& folder, const data::Batch& tile, cons
                         {"features", features.contiguous()}});
 }
 
-void write_segmenter_fixture(const Setting& setting, Options& parameters) {
+void write_mask_fixture(const Setting& setting, Options& parameters) {
   at::NoGradGuard no_grad;
   const auto size = read_size(parameters);
   const auto tile = draw_tile_for(parameters);
@@ -80,7 +80,7 @@ void write_segmenter_fixture(const Setting& setting, Options& parameters) {
   auto model = draw_model(size);
   write_weights(setting.folder, model, "model.");
   const auto input = data::encoder_input(tile.images, size.image_size, data::Preprocessing::Plain);
-  write_stage_inputs(setting.folder, tile, input, model->model->image_encoder->trunk(input));  // [1,g,g,E]
+  write_stage_inputs(setting.folder, tile, input, model->model->image_encoder->backbone(input));  // [1,g,g,E]
 }
 
 // The row computes them when it is made.
@@ -88,7 +88,7 @@ void keep_features(const Setting& setting, Options& parameters, Dict& options) {
   if (parameters.flag("cached", true)) options["feature_cache_dir"] = setting.folder + "/features";
 }
 
-std::unique_ptr<Row> open_segmenter(const Setting& setting, Options& parameters) {
+std::unique_ptr<Row> open_mask(const Setting& setting, Options& parameters) {
   const auto size = read_size(parameters);
   for (const char* name : {"tile", "cells"}) parameters.integer(name, 0);
   Dict options;
@@ -105,7 +105,7 @@ void write_detector_fixture(const Setting& setting, Options& parameters) {
   auto model = draw_model(size);
   write_weights(setting.folder, model, "cellfinder.");
   const auto input = data::detector_input(tile.images, size.image_size, data::Preprocessing::Plain);
-  write_stage_inputs(setting.folder, tile, input, model->cellfinder->trunk(input));  // [1,E,g,g]
+  write_stage_inputs(setting.folder, tile, input, model->cellfinder->backbone(input));  // [1,E,g,g]
 }
 
 std::unique_ptr<Row> open_detector(const Setting& setting, Options& parameters) {
@@ -119,7 +119,7 @@ std::unique_ptr<Row> open_detector(const Setting& setting, Options& parameters) 
 }  // namespace
 
 std::map<std::string, Maker> stage_rows() {
-  return {{"stage1", {write_detector_fixture, open_detector}}, {"stage2", {write_segmenter_fixture, open_segmenter}}};
+  return {{"stage1", {write_detector_fixture, open_detector}}, {"stage2", {write_mask_fixture, open_mask}}};
 }
 
 }  // namespace cellsam::bench

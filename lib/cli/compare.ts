@@ -1,7 +1,7 @@
-/** `cellsam compare`: is experiment B better than experiment A, or is it chance? */
+/** `cellsam compare`: tests whether experiment B is better than experiment A. */
 import { Command } from "commander";
 import { compareExperiments } from "../entry.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 import { toSnake } from "../spelling.js";
 import type { Comparison } from "../stats/compare.js";
 
@@ -23,7 +23,7 @@ export function compareCommand(): Command {
     });
 }
 
-/** One line a metric: mean difference, its interval, p values and the verdict about B. */
+/** One line per metric: mean difference, its interval, p values and the verdict about B. */
 function table({ unit, n, metrics, notes }: Comparison): string {
   const number = (value: number | null | undefined) => (typeof value === "number" ? value.toFixed(4) : "-");
   const head = ["metric", "difference", "95 % interval", "p", "p (Holm)", "d_z", "B is"];
@@ -33,8 +33,8 @@ function table({ unit, n, metrics, notes }: Comparison): string {
     return [name, number(difference.mean), range, number(p), number(pHolm), number(cohensDz), verdict];
   });
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => (row[column] as string).length)));
-  const line = (row: string[]) => `  ${row.map((cell, i) => cell.padEnd(widths[i] as number)).join("  ")}`.trimEnd();
-  // One number over all cells, as a run prints it, can differ the other way: there, images with many cells weigh more.
+  const line = (row: string[]) => `  ${row.map((text, i) => text.padEnd(widths[i] as number)).join("  ")}`.trimEnd();
+  // The score over all cells that a run prints can differ in the other direction, since images with many cells weigh more in it.
   return [`${n} ${unit}s, each with the same weight`, line(head), ...rows.map(line), ...notes.map((note) => `  ${note}`)].join(
     "\n",
   );

@@ -1,4 +1,4 @@
-/** `cellsam doctor`: says what was found and what to do. Exit code 3 when something is missing. */
+/** `cellsam doctor`: prints what was found and what to do. Exit code 3 when something is missing. */
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";

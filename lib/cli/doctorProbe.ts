@@ -1,26 +1,27 @@
 /**
- * The child process of `cellsam doctor`: asks the driver, loads libtorch and the engine, and trains one step on every device.
- * One JSON line for each thing done; whatever fails ends it with the reason on stderr.
+ * The child process of `cellsam doctor`: reads the driver, loads libtorch and the engine, and trains one step on every device. It prints one
+ * JSON line for each step that succeeded; an error ends it with the reason on stderr.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { driverInfo, engineCall } from "../engine/native.js";
+import { engineCommand } from "../engine/commands.js";
+import { driverInfo } from "../engine/native.js";
 import { type Device, openSession } from "../engine/session.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
 
-const tell = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const print = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 async function probe(): Promise<void> {
-  tell({ driver: driverInfo() });
+  print({ driver: driverInfo() });
   if (!process.argv.includes("--load")) return;
-  const { torch, cpu_capability, cuda_kernels, devices } = engineCall<{
+  const { torch, cpuCapability, cudaKernels, devices } = engineCommand<{
     torch: string;
-    cpu_capability: string;
-    cuda_kernels: string[] | string;
+    cpuCapability: string;
+    cudaKernels: string[] | string;
     devices: { kind: string; name: string }[];
   }>("info");
-  tell({ info: { torch, cpuCapability: cpu_capability, cudaKernels: cuda_kernels, devices } });
+  print({ info: { torch, cpuCapability, cudaKernels, devices } });
   const folder = mkdtempSync(join(tmpdir(), "cellsam-doctor-"));
   try {
     const store = await oneTile(join(folder, "tile"));
@@ -28,7 +29,7 @@ async function probe(): Promise<void> {
       const device = (kind === "cpu" ? "cpu" : name) as Device;
       const start = performance.now();
       await trainStep(store, device);
-      tell({ step: { device, seconds: (performance.now() - start) / 1000 } });
+      print({ step: { device, seconds: (performance.now() - start) / 1000 } });
     }
   } finally {
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });

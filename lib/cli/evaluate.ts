@@ -1,4 +1,4 @@
-/** `cellsam evaluate`: predictions, or a model on images, against true masks. */
+/** `cellsam evaluate`: compares predictions, or the predictions of a model, with true masks. */
 import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import { truthSchema } from "../config/inference.js";
@@ -9,9 +9,9 @@ import { CellsamError } from "../errors.js";
 import type { FolderEvaluation } from "../evaluation/folders.js";
 import type { Evaluation } from "../evaluation/model.js";
 import { type OptimizableMetric, optimizableMetric } from "../evaluation/thresholds.js";
-import { strictJson, writeJson } from "../monitor/json.js";
+import { strictJson, writeJson } from "../files/json.js";
 import { toSnake } from "../spelling.js";
-import { integerFlag, numberFlag } from "./flags.js";
+import { given, integerFlag, numberFlag } from "./flags.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
 import { Progress } from "./progress.js";
 import { summaryTable, thresholdTable } from "./table.js";
@@ -41,7 +41,7 @@ function metricFlag(text: string, before: OptimizableMetric[] = []): Optimizable
 
 export function evaluateCommand(): Command {
   const command = new Command("evaluate")
-    .description("compare predictions, or a model's answers, with true masks")
+    .description("compare predictions, given or made by a model, with true masks")
     .requiredOption("--masks <path>", "true label masks")
     .option("--predictions <path>", "predicted label images")
     .option("--images <path>", "images for a model to predict, with --experiment or --weights")
@@ -50,7 +50,7 @@ export function evaluateCommand(): Command {
     .option("-o, --out <file>", "write the metrics, per image and over all, as JSON")
     .option("--overwrite", "replace the --out file if it exists")
     .option("--optimize-threshold <metric>", "also find the best detection threshold: f1, dice or ap50; repeatable", metricFlag)
-    .option("--iou-threshold <number>", "IoU above which DeepCell's counts take a cell as found (0.5)", numberFlag)
+    .option("--iou-threshold <number>", "IoU above which a cell is found in DeepCell's counts (0.5)", numberFlag)
     .option("--boundary-tolerance <pixels>", "of the boundary F1 (2)", numberFlag)
     .option("--keep-going", "list images that fail instead of stopping at the first")
     .option("--json", "print one JSON document on stdout")
@@ -68,7 +68,7 @@ export function evaluateCommand(): Command {
     if (predictions && (flags.optimizeThreshold || flags.keepGoing)) {
       throw new CellsamError(
         "ERR_CONFIG",
-        "--optimize-threshold and --keep-going need --images and a model: label images hold one threshold",
+        "--optimize-threshold and --keep-going need --images and a model: label images are made at one threshold",
       );
     }
     const model = (["experiment", "config", "weights", "size", "device", "precision"] as const).filter(
@@ -107,10 +107,6 @@ export function evaluateCommand(): Command {
     if (flags.json) process.stdout.write(`${strictJson(document)}\n`);
     else process.stdout.write(`${tables(evaluation)}\n`);
   });
-}
-
-function given<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
 }
 
 function tables(evaluation: FolderEvaluation | Evaluation): string {

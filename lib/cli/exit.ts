@@ -1,12 +1,12 @@
-/** How a command ends: the exit code for every kind of error, and what the user reads about it. */
+/** How a command ends: the exit code for every kind of error, and its message. */
 import { CommanderError } from "commander";
 import { CellsamError } from "../errors.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 
 export const exitCodes = { ok: 0, failed: 1, input: 2, notSetUp: 3, stopped: 75 } as const;
 
 const notSetUp = /^ERR_(LIBTORCH_\w+|CUDA_\w+|NATIVE_LOAD|SETUP|DOWNLOAD|ARCHIVE|CHECKSUM)$/;
-/** What the user can put right in the files and flags of this call. */
+/** Errors that the user can correct in the files and flags of the call. */
 const call =
   /^ERR_(CONFIG|INVALID_\w+|DEVICE_UNAVAILABLE|OUTPUT_EXISTS|LOCKED|SEARCH_SIZE|SEARCH_RUNNING|NOTHING_TO_RESUME|RESUME)$/;
 const data =
@@ -20,12 +20,12 @@ export function exitCodeOf(error: unknown): number {
   return call.test(error.code) || data.test(error.code) ? exitCodes.input : exitCodes.failed;
 }
 
-/** Tells the user on stderr, and with `json` a program on stdout. A stack only when `debug` is on. */
+/** Prints the error on stderr, and with `json` also on stdout; with `debug` with its stack. */
 export function reportError(
   error: unknown,
   { json = false, debug = false }: { json?: boolean | undefined; debug?: boolean | undefined },
 ): void {
-  if (error instanceof CommanderError) return; // commander has told already
+  if (error instanceof CommanderError) return; // commander has printed it already
   const known = error instanceof CellsamError;
   const code = known ? error.code : "ERR_UNEXPECTED";
   const message = error instanceof Error ? error.message : String(error);

@@ -1,4 +1,4 @@
-/** `cellsam finetune`: the Python module's one call, keywords as key=value. */
+/** `cellsam finetune`: the Python module's `finetune`, with its keywords as key=value. */
 import { Command } from "commander";
 import { applySettings, type RawConfig } from "../config/load.js";
 import { finetuneConfig } from "../python/finetuneKeywords.js";

@@ -1,4 +1,4 @@
-/** Readers of flag values. A wrong value is a usage error that names the flag. */
+/** Parsers of flag values. A wrong value is a usage error that names the flag. */
 import { InvalidArgumentError } from "commander";
 
 export function numberFlag(text: string): number {
@@ -13,7 +13,12 @@ export function integerFlag(text: string): number {
   return value;
 }
 
-/** Collects the values of a flag that may be given several times. */
+/** Collects the values of a repeatable flag. */
 export function repeated(text: string, before: string[] = []): string[] {
   return [...before, text];
+}
+
+/** The options that were given. */
+export function given<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
 }

@@ -1,4 +1,4 @@
-/** `cellsam init`: writes a commented configuration file, filled in from the data where they are given. */
+/** `cellsam init`: writes a commented configuration file, with facts about the data where they are given. */
 import { open } from "node:fs/promises";
 import { Command, Option } from "commander";
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-/** The command line: a table of commands, and one place where every error becomes a message and an exit code. */
+/** The command line: the table of commands, and the one place where errors become messages and exit codes. */
 import { Command } from "commander";
 import { packageVersion } from "../version.js";
 import { exitCodeOf, reportError } from "./exit.js";
 
-/** Loaded when they are wanted: `doctor` has no use for what trains. */
+/** A command is loaded when it is used: `doctor` does not need what trains. */
 const commands: Record<string, () => Promise<Command>> = {
   train: async () => (await import("./train.js")).trainCommand(),
   finetune: async () => (await import("./finetune.js")).finetuneCommand(),
@@ -25,7 +25,7 @@ const program = new Command("cellsam")
   .version(packageVersion)
   .exitOverride()
   .showHelpAfterError("(--help lists commands and options)");
-// The overall help, and the hint at a mistyped command, need them all.
+// The general help, and the hint for a mistyped command, need all of them.
 const named = process.argv[2] ?? "";
 const wanted = Object.hasOwn(commands, named) ? [named] : named === "--version" ? [] : Object.keys(commands);
 for (const name of wanted) {
@@ -33,7 +33,7 @@ for (const name of wanted) {
   if (command) program.addCommand(command.copyInheritedSettings(program));
 }
 
-// A reader that closes the pipe early, as `head` does, is not an error.
+// It is not an error when the reader of a pipe closes it early, as `head` does.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });

@@ -1,4 +1,4 @@
-/** The flags of `predict` and `evaluate` that say which model to use and how. */
+/** The flags of `predict` and `evaluate` that choose the model and its settings. */
 import type { Command } from "commander";
 import type { PredictInput } from "../config/inference.js";
 import { applySettings, mergeConfig, type RawConfig, readConfigFile, setAt } from "../config/load.js";
@@ -27,7 +27,7 @@ export function addModelFlags(command: Command): Command {
     .option("-s, --set <key=value>", "any other setting, e.g. inference.bboxThreshold=0.3; repeatable", repeated);
 }
 
-/** Experiment, file, flags and settings, each over the one before. */
+/** The configuration of experiment, file, flags and settings; each takes precedence over the ones before. */
 export async function modelConfig(flags: ModelFlags): Promise<PredictInput> {
   const { trainedConfig } = await import("../predict/trained.js");
   const trained: RawConfig = flags.experiment ? { ...(await trainedConfig(flags.experiment)) } : {};

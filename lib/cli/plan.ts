@@ -1,7 +1,7 @@
-/** `cellsam plan`: checks configuration and data and says what a training would be, without training. */
+/** `cellsam plan`: checks configuration and data and forecasts a training. */
 import { Command } from "commander";
 import { planExperiment } from "../entry.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 import type { Plan, SidePlan } from "../plan/plan.js";
 import { toSnake } from "../spelling.js";
 import { clock, Progress } from "./progress.js";
@@ -38,7 +38,7 @@ function described({ images, cells, tiles, splits, disk, queries, probe, time, w
   const lines = [
     `images  ${images.count}: ${images.grey} grey, ${images.rgb} RGB, ${Object.keys(images.types).join(", ")}; sides ${images.sides.min} to ${images.sides.max} pixels`,
     `cells   ${cells.count}: ${cells.perImage.min} to ${cells.perImage.max} an image, median ${decimal(cells.diameter.median)} pixels across; ${cells.cut} whole in no tile`,
-    `tiles   ${tiles.count} of ${tiles.size} pixels: ${tiles.perTile.min} to ${tiles.perTile.max} cells, ${tiles.empty} without; the detector answers ${queries ?? "?"} boxes`,
+    `tiles   ${tiles.count} of ${tiles.size} pixels: ${tiles.perTile.min} to ${tiles.perTile.max} cells, ${tiles.empty} without; the detector returns ${queries ?? "?"} boxes`,
     ...splits.map(({ train, val, test }, i) =>
       [
         `split ${i + 1}`,

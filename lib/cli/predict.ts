@@ -1,8 +1,8 @@
-/** `cellsam predict`: label images for a file or a folder of images. */
+/** `cellsam predict`: writes label images for an image or a folder of images. */
 import { Command, Option } from "commander";
 import { type LabelFormat, labelFormats } from "../data/write.js";
 import { predictFolder } from "../entry.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
 import { Progress } from "./progress.js";
 

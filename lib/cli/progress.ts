@@ -1,16 +1,16 @@
 /** Shows the events of a run: a progress bar on a terminal, plain lines elsewhere, JSON lines for programs. */
 import type { EpochEvent, FoldEvent, NoticeEvent, StageEvent, StepEvent, TrainingEvent } from "../events.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 
 const barWidth = 24;
-/** Between two plain lines about steps of the same epoch. */
+/** Shortest time between two plain lines about steps of an epoch. */
 const quietMs = 30_000;
 
 export interface ProgressOptions {
   json?: boolean | undefined;
-  /** Epochs of each stage, for the time left. */
+  /** Epochs of each stage, for the remaining time. */
   epochs: Record<1 | 2, number>;
-  /** Where bar and lines go; process.stderr by default, so that stdout holds results only. */
+  /** Where bar and lines are written. Default: process.stderr, so that stdout has results only. */
   stream?: { isTTY?: boolean; columns?: number; write(text: string): unknown };
 }
 
@@ -21,7 +21,7 @@ export function clock(seconds: number): string {
   return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
 }
 
-/** Seconds until the stage has done all of its epochs, if early stopping does not end it before. */
+/** Seconds until all epochs of the stage are done, if early stopping does not end it before. */
 export function secondsLeft({ epoch, step, steps, images, imagesPerSecond }: StepEvent, epochs: number): number {
   const imagesPerEpoch = (images / step) * steps;
   return ((epochs - epoch) * imagesPerEpoch + imagesPerEpoch - images) / imagesPerSecond;
@@ -49,7 +49,7 @@ export class Progress {
     else if (event.type !== "checkpoint" && !(event.type === "fold" && event.folds === 1)) this.#line(sentence(event));
   }
 
-  /** Takes the bar off the terminal. */
+  /** Removes the bar from the terminal. */
   finish(): void {
     if (this.#barShown) this.#stream.write("\r\x1b[K");
     this.#barShown = false;
@@ -69,7 +69,7 @@ export class Progress {
     this.#lastLine = Date.now();
   }
 
-  /** Progress that the next one replaces: on a terminal in place, elsewhere a line now and then. */
+  /** Shows progress that the next one replaces: in the same line of a terminal, elsewhere as a line now and then. */
   #transient(text: string): void {
     if (this.#stream.isTTY) {
       this.#stream.write(`\r\x1b[K${text.slice(0, (this.#stream.columns ?? 80) - 1)}`);
@@ -80,12 +80,12 @@ export class Progress {
   }
 }
 
-/** What is worth a line of its own. */
+/** The line for an event that is not replaced by the next one. */
 function sentence(event: EpochEvent | FoldEvent | StageEvent | NoticeEvent): string {
   if (event.type === "fold") return foldSentence(event);
   if (event.type === "notice") return `${event.level}: ${event.message}`;
   if (event.type === "stage") {
-    if (event.state === "begin") return `stage ${event.stage}: ${event.trainable} numbers train`;
+    if (event.state === "begin") return `stage ${event.stage}: trains ${event.trainable} parameters`;
     return `stage ${event.stage}: done${event.stoppedEarly ? ", stopped early" : ""}`;
   }
   const { stage, epoch, epochs, train, validation, improved, lr, seconds } = event;

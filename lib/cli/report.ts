@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { writeExperimentReport, writeSearchReport } from "../entry.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 
 export function reportCommand(): Command {
   return new Command("report")

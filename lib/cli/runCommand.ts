@@ -1,9 +1,9 @@
-/** What `train` and `finetune` share: the flags of a run, and running it with signals, progress and results. */
+/** The flags of a run, and a run with signals, progress and results, for `train` and `finetune`. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { ExperimentInput } from "../config/experiment.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 import { toSnake } from "../spelling.js";
 import { ExperimentRunner } from "../train/experiment.js";
 import type { FoldResult } from "../train/results.js";
@@ -20,7 +20,7 @@ export interface RunFlags {
 
 export function addRunFlags(command: Command): Command {
   return command
-    .option("--resume", "go on with a stopped or killed run")
+    .option("--resume", "continue a stopped or killed run")
     .option("--overwrite", "replace an earlier experiment of the same name")
     .option("--json", "print events and the result as JSON lines on stdout")
     .option("--debug", "log every step; print the stack of errors");

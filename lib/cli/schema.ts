@@ -1,7 +1,7 @@
 /** `cellsam schema`: the JSON Schema of the configuration files, for editors. */
 import { Argument, Command } from "commander";
 import { configSchema, type SchemaName, schemaNames } from "../config/jsonSchema.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 
 export function schemaCommand(): Command {
   return new Command("schema")

@@ -1,15 +1,15 @@
-/** `cellsam search`: a configuration, a space, many trials; and, if asked for, one last training with the best of them. */
+/** `cellsam search`: trains many trials of a space and, on request, a last run with the best settings. */
 import { join } from "node:path";
 import { Command, type Command as CommandType, Option } from "commander";
 import { ExperimentConfig } from "../config/experiment.js";
 import { readConfigFile } from "../config/load.js";
 import { pruners, type SearchInput } from "../config/search.js";
 import { createDefaultParamSpace, type SpaceInput } from "../config/space.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 import type { SearchEvent, TrialEvent } from "../search/events.js";
 import { HyperparameterOptimizer } from "../search/optimizer.js";
 import type { SearchResult } from "../search/results.js";
-import { integerFlag } from "./flags.js";
+import { given, integerFlag } from "./flags.js";
 import { clock } from "./progress.js";
 import { addRunFlags, type RunFlags, runExperiment } from "./runCommand.js";
 import { stoppable } from "./stop.js";
@@ -41,10 +41,10 @@ export function searchCommand(): CommandType {
     .addOption(
       new Option("--mode <mode>", "whether the highest or the lowest wins (default: min for losses)").choices(["max", "min"]),
     )
-    .addOption(new Option("--pruner <rule>", "end hopeless trials after epochs (asha) or folds").choices([...pruners]))
-    .option("--eta <n>", "of asha: one of eta trials goes on (default: 3)", integerFlag)
+    .addOption(new Option("--pruner <rule>", "end unpromising trials after epochs (asha) or folds").choices([...pruners]))
+    .option("--eta <n>", "of asha: one of eta trials continues (default: 3)", integerFlag)
     .option("--min-epochs <n>", "of asha: epochs before the first decision (default: 1)", integerFlag)
-    .option("--devices <list>", "devices to hand out in turn, e.g. cuda:0,cuda:1")
+    .option("--devices <list>", "devices that are assigned to trials in turn, e.g. cuda:0,cuda:1")
     .option("--max-trials <n>", "refuse larger searches (default: 256)", integerFlag)
     .option("--search-dir <path>", "folder of the search (default: <output-dir>/<name>_search)")
     .option("--final <strategy>", "afterwards train the best configuration with this strategy, e.g. k_fold");
@@ -59,7 +59,7 @@ async function search(flags: SearchFlags): Promise<void> {
   const outputDir = flags.searchDir ?? join(base.outputDir, `${base.outputName}_search`);
   const { resume = false, overwrite = false, json } = flags;
   const options = searchInput(flags, outputDir);
-  // What the last training would refuse is told before the first trial.
+  // A setting that the last run would refuse is reported before the first trial.
   const finalName = `${base.outputName}_final`;
   const finalConfig = { strategy: flags.final as never, outputDir, outputName: finalName };
   if (flags.final) new ExperimentConfig({ ...base, ...finalConfig });
@@ -80,7 +80,7 @@ async function search(flags: SearchFlags): Promise<void> {
 function searchInput(flags: SearchFlags, outputDir: string): SearchInput {
   const { maxParallel, mode, pruner, eta, minEpochs, maxTrials, devices, metric } = flags;
   const [key = "", ...group] = metric.split(".").toReversed();
-  const given = {
+  const options = {
     maxParallel,
     mode,
     pruner,
@@ -89,8 +89,7 @@ function searchInput(flags: SearchFlags, outputDir: string): SearchInput {
     maxTrials,
     devices: devices?.split(",").map((name) => name.trim()),
   };
-  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return { outputDir, metricName: group.toReversed().join("."), metricKey: key, ...set };
+  return { outputDir, metricName: group.toReversed().join("."), metricKey: key, ...given(options) };
 }
 
 function show(event: SearchEvent, json: boolean | undefined, started: number): void {
@@ -126,7 +125,7 @@ function printSearch(result: SearchResult, root: string, json: boolean | undefin
   ];
   for (const trial of top)
     lines.push(`  ${trial.metric_value.toFixed(4)}  trial ${trial.trial_id}  ${settings(trial.hyperparameters)}`);
-  if (importance?.length) lines.push("share of the differences that each setting explains alone (p: could be chance):");
+  if (importance?.length) lines.push("share of the variance that each setting explains alone (p: probability by chance):");
   for (const { parameter, adjusted_share, p_value } of importance ?? [])
     lines.push(`  ${(100 * adjusted_share).toFixed(0).padStart(3)} %  ${parameter}  (p ${p_value.toFixed(3)})`);
   process.stdout.write(`${lines.join("\n")}\nresults: ${root}\n`);

@@ -1,17 +1,13 @@
 /** `cellsam setup`: fetches libtorch once, for all projects of this user. */
 import { Command, Option } from "commander";
 import { driverInfo } from "../engine/native.js";
+import type { SetupOptions } from "../runtime/setup.js";
 import { libtorchVersionPinned, type Variant, variants } from "../runtime/variants.js";
 
-interface SetupFlags {
+type SetupFlags = Pick<SetupOptions, "torch" | "from" | "sha256" | "headers" | "force"> & {
   variant: Variant | "auto";
-  torch?: string;
-  from?: string;
-  sha256?: string;
-  headers?: boolean;
-  force?: boolean;
   json?: boolean;
-}
+};
 
 export function setupCommand(): Command {
   return new Command("setup")
@@ -29,17 +25,14 @@ export function setupCommand(): Command {
     .option("--json", "print the result as JSON")
     .action(async (flags: SetupFlags) => {
       const { chooseVariant, setupLibtorch } = await import("../runtime/setup.js");
-      const variant = flags.variant === "auto" ? chooseVariant(cudaOfDriver()) : flags.variant;
+      const { variant: named, json, ...options } = flags;
+      const variant = named === "auto" ? chooseVariant(cudaOfDriver()) : named;
       const result = await setupLibtorch({
+        ...options,
         variant,
-        ...(flags.torch === undefined ? {} : { torch: flags.torch }),
-        ...(flags.from === undefined ? {} : { from: flags.from }),
-        ...(flags.sha256 === undefined ? {} : { sha256: flags.sha256 }),
-        ...(flags.headers === undefined ? {} : { headers: flags.headers }),
-        ...(flags.force === undefined ? {} : { force: flags.force }),
         onProgress: (text) => process.stderr.write(`${text}\n`),
       });
-      if (flags.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+      if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
       else
         process.stdout.write(
           `libtorch ${result.version} (${result.variant}), ${Math.round(result.bytes / 1e6)} MB: ${result.path}` +
@@ -48,7 +41,7 @@ export function setupCommand(): Command {
     });
 }
 
-/** Null without a driver, and in a checkout whose binding is not built yet. */
+/** The CUDA version of the driver; null without a driver, and in a checkout that is not built yet. */
 function cudaOfDriver(): string | null {
   try {
     return driverInfo()?.cuda ?? null;

@@ -1,11 +1,11 @@
-/** `cellsam train`: a configuration file, flags over it, one experiment. */
+/** `cellsam train`: trains the experiment of a configuration file and flags. */
 import { Command } from "commander";
 import type { ExperimentInput } from "../config/experiment.js";
 import { applySettings, mergeConfig, readConfigFile, readPythonFiles, setAt } from "../config/load.js";
 import { integerFlag, numberFlag, repeated } from "./flags.js";
 import { addRunFlags, type RunFlags, runExperiment } from "./runCommand.js";
 
-/** Flag values by commander's name, and the setting each one stands for. */
+/** The setting of each flag, by commander's name of the flag. */
 const settings: Record<string, string> = {
   images: "imgPath",
   masks: "maskPath",
@@ -40,13 +40,13 @@ export function trainCommand(): Command {
   });
 }
 
-/** The flags that say what to train, and how. */
+/** Adds the flags that make up a configuration. */
 export function addConfigFlags(command: Command): Command {
   return command
     .option("-c, --config <file>", "configuration, YAML or JSON, in camelCase or Python's snake_case")
-    .option("--stage1-config <file>", "the Python project's settings of stage 1, YAML or JSON")
-    .option("--stage2-config <file>", "the Python project's settings of stage 2")
-    .option("--dataset-config <file>", "the Python project's settings of the data set")
+    .option("--stage1-config <file>", "the Python module's settings of stage 1, YAML or JSON")
+    .option("--stage2-config <file>", "the Python module's settings of stage 2")
+    .option("--dataset-config <file>", "the Python module's settings of the data set")
     .option("--images <path>", "folder of images")
     .option("--masks <path>", "folder of label masks")
     .option("--name <name>", "name of the experiment")
@@ -55,7 +55,7 @@ export function addConfigFlags(command: Command): Command {
     .option("--weights <file>", "weights to start from, .pth or .safetensors, or cellsam-tiny (default: from scratch)")
     .option("--device <device>", "auto, cpu, cuda or cuda:N")
     .option("--precision <precision>", "fp32 or bf16")
-    .option("--seed <n>", "seed of everything but the split", integerFlag)
+    .option("--seed <n>", "seed of all random numbers except those of the splits", integerFlag)
     .option("--threads <n>", "compute threads, 0 for all cores", integerFlag)
     .option("--batch-size <n>", "tiles in a step", integerFlag)
     .option("--epochs1 <n>", "epochs of stage 1", integerFlag)
@@ -63,7 +63,7 @@ export function addConfigFlags(command: Command): Command {
     .option("--lr1 <rate>", "learning rate of stage 1", numberFlag)
     .option("--lr2 <rate>", "learning rate of stage 2", numberFlag)
     .option("--augmentation", "flips and quarter turns")
-    .option("--complex-augmentation", "besides, with --augmentation: affine, elastic, brightness")
+    .option("--complex-augmentation", "with --augmentation: also affine, elastic, brightness")
     .option("--stain-transform", "bright-field RGB becomes amounts of haematoxylin, eosin and DAB")
     .option("--gamma <n>", "exponent of the amounts of stain (default: 2.1)", numberFlag)
     .option("--strategy <name>", "k_fold (default), train_val_split, full_dataset or leave_one_group_out")
@@ -84,7 +84,7 @@ export interface ConfigFlags extends Record<string, unknown> {
 
 const warn = (message: string) => process.stderr.write(`warning: ${message}\n`);
 
-/** The configuration that the Python project's files, the file, flags and settings give, each over the ones before. */
+/** The configuration of the Python module's files, the file, flags and settings; each takes precedence over the ones before. */
 export async function trainConfig(flags: ConfigFlags): Promise<ExperimentInput> {
   const python = flags.stage1Config || flags.stage2Config || flags.datasetConfig ? await readPythonFiles(flags, warn) : {};
   const config = flags.config ? mergeConfig(python, await readConfigFile(flags.config, warn)) : python;

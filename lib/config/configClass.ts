@@ -1,9 +1,9 @@
 /**
- * Configuration objects: plain to read (`config.batchSize`), to spread, to clone and to write as JSON, and checked whenever they
- * change. Every setting is an accessor on the object itself, so that an assignment is checked like the constructor's input.
+ * Configuration objects: they can be read (`config.batchSize`), spread, cloned and written as JSON like plain objects, and are checked
+ * whenever they change. Every setting is an accessor of the object, so that an assignment is checked like the constructor's input.
  */
 import type { z } from "zod";
-import { writeAtomic } from "../data/write.js";
+import { writeAtomic } from "../files/writeAtomic.js";
 import { lazily } from "../lazily.js";
 import { isPlain, toSnake } from "../spelling.js";
 import { zod } from "./fields.js";
@@ -12,44 +12,45 @@ import { configError, knownKeys, parseConfig, unknownKey } from "./parse.js";
 
 const yaml = lazily<typeof import("yaml")>("yaml");
 
-/** What every configuration object can do. Paths are dotted and take either spelling: `stage1_config.patience`. */
+/** Methods of every configuration object. Paths are dotted, in either spelling: `stage1_config.patience`. */
 export interface ConfigMethods {
   /** The value at `path`. For an unknown path `fallback`, or an error where none is given. @throws CellsamError ERR_CONFIG */
   get(path: string, fallback?: unknown): unknown;
   /** Changes the value at `path` and checks the whole configuration again. A refused change leaves it as it was. @throws CellsamError ERR_CONFIG */
   set(path: string, value: unknown): void;
-  /** Lays a YAML or JSON file over this configuration, group by group. `notice` hears what a Python file holds without effect. @throws CellsamError ERR_CONFIG */
+  /** Lays a YAML or JSON file over this configuration, group by group. `notice` is called for keys of a file of the Python module that have no effect. @throws CellsamError ERR_CONFIG */
   loadFromFile(path: string, notice?: (message: string) => void): Promise<void>;
   /** Writes .yaml, .yml or .json with snake_case keys. @throws CellsamError ERR_CONFIG, ERR_FILE */
   saveToFile(path: string): Promise<void>;
-  /** Pure JSON with the snake_case keys of the files; the constructor takes it back. */
+  /** A plain object with the snake_case keys of the files; the constructor accepts it. */
   toDict(): Record<string, unknown>;
 }
 
-/** One configuration as a whole: `values` is replaced, never changed in place. */
+/** A whole configuration. `values` is replaced, never modified. */
 interface Root {
   title: string;
   schema: z.ZodType;
   values: RawConfig;
 }
 
-interface Place {
+/** Which part of a configuration an object is: all of it, or a group of settings. */
+interface ConfigPart {
   root: Root;
-  /** Where in the root this group of settings is. */
+  /** The keys that lead to the group. */
   path: readonly string[];
 }
 
-const places = new WeakMap<object, Place>();
-/** Methods of the class made for a schema, which groups of that schema inside other configurations have too. */
+const parts = new WeakMap<object, ConfigPart>();
+/** The methods of each class, by schema: a group with that schema in another configuration has them too. */
 const classes: { schema: () => z.ZodObject; prototype: object }[] = [];
 
-function placeOf(object: object): Place {
-  const place = places.get(object);
-  if (!place) throw new TypeError("this is not a configuration");
-  return place;
+function partOf(object: object): ConfigPart {
+  const part = parts.get(object);
+  if (!part) throw new TypeError("this is not a configuration");
+  return part;
 }
 
-function valueAt({ root, path }: Place): unknown {
+function valueAt({ root, path }: ConfigPart): unknown {
   return path.reduce<unknown>((value, step) => (value as RawConfig)[step], root.values);
 }
 
@@ -57,31 +58,31 @@ function change(root: Root, edit: (values: RawConfig) => RawConfig): void {
   root.values = frozen(parseConfig(root.title, root.schema, edit(structuredClone(root.values)))) as RawConfig;
 }
 
-/** Lists and opaque values are handed out as they are, so nothing may change them behind the checks. */
+/** Lists and opaque values are returned without a copy, so they are frozen: a change would not be checked. */
 function frozen(value: unknown): unknown {
   if (typeof value === "object" && value !== null) for (const entry of Object.values(Object.freeze(value))) frozen(entry);
   return value;
 }
 
-/** The settings of a field that is a group of them, always there. */
+/** The schema of a field that is a group of settings and always present. */
 function groupOf(field: unknown): z.ZodObject | undefined {
   let inner = field;
   while (inner instanceof zod().ZodDefault || inner instanceof zod().ZodPrefault) inner = inner.unwrap();
   return inner instanceof zod().ZodObject ? inner : undefined;
 }
 
-/** Gives `object` an accessor for every setting of `schema`, and for groups an object of their own. */
-function expose(object: object, schema: z.ZodObject, place: Place): void {
-  places.set(object, place);
+/** Gives `object` an accessor for every setting of `schema`; a group is an object of its own. */
+function expose(object: object, schema: z.ZodObject, part: ConfigPart): void {
+  parts.set(object, part);
   for (const [key, field] of Object.entries(schema.shape)) {
-    const path = [...place.path, key];
+    const path = [...part.path, key];
     const inner = groupOf(field);
     const group = inner && Object.create(methodsOf(inner));
-    if (inner) expose(group, inner, { root: place.root, path });
+    if (inner) expose(group, inner, { root: part.root, path });
     Object.defineProperty(object, key, {
       enumerable: true,
-      get: () => group ?? valueAt({ root: place.root, path }),
-      set: (value: unknown) => change(place.root, (values) => put(values, path, value)),
+      get: () => group ?? valueAt({ root: part.root, path }),
+      set: (value: unknown) => change(part.root, (values) => put(values, path, value)),
     });
   }
   Object.preventExtensions(object);
@@ -104,7 +105,7 @@ const plainMethods: ConfigMethods & ThisType<object> = {
       const known = isPlain(value) && Object.hasOwn(value, step);
       if (!known && fallback !== undefined) return fallback;
       if (!known) {
-        const { root, path: above } = placeOf(this);
+        const { root, path: above } = partOf(this);
         const keys = knownKeys(root.schema, [...above, ...seen]);
         throw configError(root.title, [{ key: path, message: unknownKey(step, keys) }]);
       }
@@ -114,16 +115,16 @@ const plainMethods: ConfigMethods & ThisType<object> = {
     return value;
   },
   set(path, value) {
-    const { root, path: above } = placeOf(this);
+    const { root, path: above } = partOf(this);
     change(root, (values) => put(values, [...above, path], value));
   },
   async loadFromFile(path, notice) {
-    const place = placeOf(this);
-    const over = place.path.reduceRight<RawConfig>((inner, step) => ({ [step]: inner }), await readConfigFile(path, notice));
-    change(place.root, (values) => mergeConfig(values, over));
+    const part = partOf(this);
+    const over = part.path.reduceRight<RawConfig>((inner, step) => ({ [step]: inner }), await readConfigFile(path, notice));
+    change(part.root, (values) => mergeConfig(values, over));
   },
   async saveToFile(path) {
-    const { root } = placeOf(this);
+    const { root } = partOf(this);
     const json = path.toLowerCase().endsWith(".json");
     if (!json && !/\.ya?ml$/i.test(path)) {
       throw configError(root.title, [{ key: path, message: "must end in .yaml, .yml or .json" }]);
@@ -136,10 +137,10 @@ const plainMethods: ConfigMethods & ThisType<object> = {
   },
 };
 
-/** The methods, and a guard: an assignment to a name that no setting has ends up here, at the end of the prototype chain. */
+/** The methods, with a guard at the end of the prototype chain that refuses an assignment to an unknown setting. */
 const methods = new Proxy(plainMethods, {
   set(_methods, key, _value, object) {
-    const { root, path } = placeOf(object);
+    const { root, path } = partOf(object);
     const name = String(key);
     throw configError(root.title, [
       { key: [...path, name].join("."), message: unknownKey(name, knownKeys(root.schema, path)) },
@@ -150,8 +151,8 @@ const methods = new Proxy(plainMethods, {
 type ConfigClass<S extends z.ZodType, M> = new (input?: z.input<S>) => z.output<S> & ConfigMethods & M;
 
 /**
- * A class whose instances are checked configurations, `new Stage1Config({ patience: 3 })`, with `extra` methods of its own. Making it
- * does not build `schema`. `prepare` completes the input with defaults that depend on it.
+ * Makes a class whose instances are checked configurations, `new Stage1Config({ patience: 3 })`, with `extra` methods. `schema` is built by
+ * the first instance. `prepare` adds defaults that depend on the input.
  */
 export function configClass<S extends z.ZodObject, M extends object = object>(
   title: string,

@@ -1,4 +1,4 @@
-/** JSON Schema of the configuration files, for editors: made from the same schemas that check them, in the files' snake_case. */
+/** JSON Schema of the configuration files, for editors: made from the schemas that check them, with the snake_case names of files. */
 
 import { snakeCase } from "../spelling.js";
 import { experimentSchema } from "./experiment.js";
@@ -12,14 +12,14 @@ export const schemaNames = ["experiment", "space"] as const;
 export type SchemaName = (typeof schemaNames)[number];
 
 const titles = {
-  experiment: "A training run of cellsam-train. Every key may be written in camelCase too; editors know the snake_case form.",
+  experiment: "A training run of cellsam-train. Keys may be written in camelCase too; this schema has the snake_case form.",
   space: "The settings that a hyper-parameter search of cellsam-train varies; an unset one keeps the run's own value.",
 };
 
-/** What files may hold beside the settings. */
+/** Keys that files may have besides the settings. */
 const beside = {
   $schema: { type: "string", description: "This schema, for editors." },
-  environment: { type: "object", description: "Written by a run: where and with what it was trained. Not a setting." },
+  environment: { type: "object", description: "Written by a run: version, device and system. Not a setting." },
 };
 
 /** The schema of a kind of file (draft 7). */
@@ -32,7 +32,7 @@ export function configSchema(name: SchemaName): JsonSchema {
   return { $schema, title: titles[name], ...snake, properties: { ...beside, ...snake.properties } };
 }
 
-/** Settings in snake_case: the names in `properties` and `required`, at every depth. */
+/** The schema with settings in snake_case: the names in `properties` and `required`, at every depth. */
 function renamed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(renamed);
   if (typeof value !== "object" || value === null) return value;

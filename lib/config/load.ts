@@ -10,7 +10,7 @@ const yaml = lazily<typeof import("yaml")>("yaml");
 
 export type RawConfig = Record<string, unknown>;
 
-/** Text in UTF-8, or in UTF-16 with the mark that Windows puts in front. @throws TypeError for other bytes */
+/** Decodes UTF-8, or UTF-16 with a byte order mark as Windows writes it. @throws TypeError for other bytes */
 export function decodeText(bytes: Uint8Array): string {
   const [first, second] = bytes;
   const encoding = first === 0xff && second === 0xfe ? "utf-16le" : first === 0xfe && second === 0xff ? "utf-16be" : "utf-8";
@@ -18,15 +18,16 @@ export function decodeText(bytes: Uint8Array): string {
 }
 
 /**
- * The content of a .yaml, .yml or .json file with its keys in camelCase; not yet checked. `environment`, in which
- * experiment_config.json tells where it was trained, is no setting and is left out: that file configures a run like any other. Files of the Python project are taken too; `notice`
- * hears what of them has no effect here.
+ * The content of a .yaml, .yml or .json file with its keys in camelCase, not yet checked. `environment` of an experiment_config.json is not a
+ * setting and is left out, so that the file can configure another run. Files of the Python module are accepted too; `notice` is called for
+ * what in them has no effect here.
+ * @throws CellsamError ERR_CONFIG
  */
 export async function readConfigFile(path: string, notice: (message: string) => void = () => undefined): Promise<RawConfig> {
   return configOf(await readContent(path), (message) => notice(`${path}: ${message}`));
 }
 
-/** One configuration out of the Python project's three files. */
+/** One configuration from the three files of the Python module. @throws CellsamError ERR_CONFIG */
 export async function readPythonFiles(
   files: { stage1Config?: string | undefined; stage2Config?: string | undefined; datasetConfig?: string | undefined },
   notice: (message: string) => void = () => undefined,
@@ -50,8 +51,8 @@ async function readContent(path: string): Promise<RawConfig> {
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
     const reason = cause instanceof TypeError ? "it is neither UTF-8 nor UTF-16 text" : (cause as Error).message;
-    const told = missing ? `there is no file ${resolve(path)}` : reason;
-    throw new CellsamError("ERR_CONFIG", `cannot read the configuration ${path}: ${told}`, { detail: { path }, cause });
+    const why = missing ? `there is no file ${resolve(path)}` : reason;
+    throw new CellsamError("ERR_CONFIG", `cannot read the configuration ${path}: ${why}`, { detail: { path }, cause });
   }
   let content: unknown;
   try {
@@ -66,12 +67,12 @@ async function readContent(path: string): Promise<RawConfig> {
   return content as RawConfig;
 }
 
-/** What to do where a path of Windows stands in double quotes, as "C:\data": the parsers see escapes that do not exist. */
+/** Advice for a Windows path in double quotes, as "C:\data", in which the parsers see invalid escapes. */
 function backslashHint(text: string): string {
   return /"[^"\n]*\\[^"\n]*"/.test(text) ? "\nIn double quotes a backslash begins an escape: write paths with / instead." : "";
 }
 
-/** `over` laid over `base`, group by group: what `over` does not name stays as it is in `base`. */
+/** `base` with the settings of `over`, group by group: a setting that `over` does not have keeps its value in `base`. */
 export function mergeConfig(base: RawConfig, over: RawConfig): RawConfig {
   const merged = { ...base };
   for (const [key, value] of Object.entries(over)) {
@@ -86,7 +87,7 @@ export function stepsOf(path: string): string[] {
   return path.split(".").map(toCamelName);
 }
 
-/** Sets the value at a dotted path, in either spelling, creating the objects on the way. */
+/** Sets the value at a dotted path, in either spelling, and creates missing groups. @throws CellsamError ERR_CONFIG */
 export function setAt(config: RawConfig, path: string, value: unknown): void {
   const steps = path.split(".");
   const [name, entry] = toCamelEntry(steps.pop() as string, value);
@@ -102,7 +103,7 @@ export function setAt(config: RawConfig, path: string, value: unknown): void {
   inner[name] = entry;
 }
 
-/** Applies settings such as `stage1_config.learning_rate=1e-3`; values are read as YAML scalars or lists. */
+/** Applies settings such as `stage1_config.learning_rate=1e-3`; values are YAML scalars or lists. @throws CellsamError ERR_CONFIG */
 export function applySettings(config: RawConfig, settings: readonly string[]): void {
   for (const setting of settings) {
     const at = setting.indexOf("=");

@@ -1,4 +1,4 @@
-/** Finds the known name closest to a mistyped one, so that an error can say what was probably meant. */
+/** Finds the known name closest to a mistyped one, for error messages. */
 
 /** Levenshtein distance of two strings: the number of inserted, removed or replaced characters. */
 export function editDistance(a: string, b: string): number {
@@ -14,7 +14,7 @@ export function editDistance(a: string, b: string): number {
   return row[b.length] as number;
 }
 
-/** The name nearest to `typed`, or undefined when none is closer than half of its length. Case and underscores do not count. */
+/** The name nearest to `typed`, or undefined when none is closer than half of its length. Case and underscores are ignored. */
 export function nearest(typed: string, names: Iterable<string>): string | undefined {
   const plain = (name: string) => name.toLowerCase().replaceAll("_", "");
   let best: string | undefined;

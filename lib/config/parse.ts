@@ -1,6 +1,6 @@
 /**
- * Turns unknown input into a checked configuration. All problems are reported at once, each with its key, the allowed range and,
- * for an unknown key, the nearest known one.
+ * Checks input and turns it into a configuration. All problems are reported in one error, each with its key, the allowed range and, for an
+ * unknown key, the nearest known one.
  */
 import type { z } from "zod";
 import { CellsamError } from "../errors.js";
@@ -35,7 +35,7 @@ export function knownKeys(schema: z.ZodType, path: readonly PropertyKey[] = []):
   return inner instanceof zod().ZodObject ? Object.keys(inner.shape) : [];
 }
 
-/** What to say about a key that is none of `known`. */
+/** The message for a key that is none of `known`. */
 export function unknownKey(key: string, known: string[]): string {
   const meant = nearest(key, known);
   if (!meant)
@@ -43,10 +43,10 @@ export function unknownKey(key: string, known: string[]): string {
       ? "unknown key; `cellsam schema` lists the known ones"
       : `unknown key; known are ${known.join(", ")}`;
   const snake = snakeCase(meant);
-  return `unknown key; did you mean ${meant}${snake === meant ? "" : ` (${snake} in Python's spelling)`}?`;
+  return `unknown key; did you mean ${meant}${snake === meant ? "" : ` (${snake} in files)`}?`;
 }
 
-/** What to say about a key that is none of `known`, but nearer to keys of other groups, as total_epochs beside stage1_config. */
+/** The message for a key that is none of `known`, but near to a key of another group, as total_epochs beside stage1_config. */
 function elsewhere(schema: z.ZodType, key: string, known: string[]): string | undefined {
   const groups = knownKeys(schema).filter((group) => knownKeys(schema, [group]).length > 0);
   const all = new Set([...known, ...knownKeys(schema), ...groups.flatMap((group) => knownKeys(schema, [group]))]);
@@ -69,12 +69,12 @@ function problemsOf(schema: z.ZodType, error: z.ZodError): ConfigProblem[] {
     const missing = issue.code === "invalid_type" && issue.input === undefined;
     const key = issue.path.join(".");
     const snake = snakeCase(key);
-    const told = snake === key ? "is missing" : `is missing (${snake} in files)`;
-    return [{ key, message: missing ? `${told}, ${issue.message}` : issue.message }];
+    const missingText = snake === key ? "is missing" : `is missing (${snake} in files)`;
+    return [{ key, message: missing ? `${missingText}, ${issue.message}` : issue.message }];
   });
 }
 
-/** An ERR_CONFIG error that lists `problems`, one a line. */
+/** An ERR_CONFIG error that lists `problems`, one per line. */
 export function configError(title: string, problems: ConfigProblem[]): CellsamError {
   const lines = problems.map(({ key, message }) => (key ? `${key}: ${message}` : message));
   return new CellsamError("ERR_CONFIG", lines.length === 1 ? `${title}: ${lines[0]}` : `${title}:\n  ${lines.join("\n  ")}`, {
@@ -83,7 +83,7 @@ export function configError(title: string, problems: ConfigProblem[]): CellsamEr
 }
 
 /**
- * Checks `input` (camelCase or Python's snake_case keys) against `schema` and fills the defaults in.
+ * Checks `input` (camelCase or snake_case keys) against `schema` and fills in the defaults.
  * @throws CellsamError ERR_CONFIG with every problem in `detail.problems`
  */
 export function parseConfig<S extends z.ZodType>(title: string, schema: S, input: unknown): z.output<S> {

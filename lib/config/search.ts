@@ -1,4 +1,4 @@
-/** How a hyper-parameter search is run: what is measured, how many trials at once, and which trials are ended early. */
+/** Settings of a hyper-parameter search: the metric, the number of trials at a time, and which trials end early. */
 
 import type { z } from "zod";
 import { once } from "../lazily.js";
@@ -7,7 +7,7 @@ import { parseConfig } from "./parse.js";
 
 export const pruners = ["none", "asha", "folds"] as const;
 
-/** Settings of a pruner, which mean nothing without it. */
+/** Settings of a pruner, which have no effect without it. */
 const prunerDefaults = { eta: ["asha", 3], minEpochs: ["asha", 1], minFolds: ["folds", 2] } as const;
 
 const name = () =>
@@ -18,7 +18,7 @@ const name = () =>
 export const searchSchema = once(() =>
   zod()
     .strictObject({
-      /** Folder of the search: its own files, one experiment per trial, and the tiles that all trials share. */
+      /** Folder of the search: its files, one experiment per trial, and the tiles that all trials share. */
       outputDir: path(),
       /** Trials that run at the same time, each in a process of its own. */
       maxParallel: integer(1, 256).default(1),
@@ -27,19 +27,19 @@ export const searchSchema = once(() =>
       metricKey: name().default("f1"),
       /** Whether the highest or the lowest value wins; unset: "min" for losses, else "max". */
       mode: choice(["max", "min"]).optional(),
-      /** Of random search; unset: the base configuration's. */
+      /** Seed of random search; unset: that of the base configuration. */
       seed: integer(0, 2 ** 32 - 1).optional(),
       /** More trials than this are refused. */
       maxTrials: integer(1).default(256),
-      /** Ends hopeless trials early: "asha" after epochs, "folds" after folds. */
+      /** Rule by which trials end early: "asha" after epochs, "folds" after folds. */
       pruner: choice(pruners).default("none"),
-      /** Of asha: of `eta` trials that reach a rung one goes on, and rungs are `eta` times apart. */
+      /** Of asha: one of `eta` trials that reach a rung continues, and the epochs of rungs grow by the factor `eta`. */
       eta: integer(2).default(prunerDefaults.eta[1]),
       /** Of asha: epochs of a stage before its first rung. */
       minEpochs: integer(1).default(prunerDefaults.minEpochs[1]),
-      /** Of folds: folds that a trial finishes before it can be ended. */
+      /** Of folds: the number of folds that a trial finishes before it can end early. */
       minFolds: integer(2).default(prunerDefaults.minFolds[1]),
-      /** Devices to hand out in turn, e.g. ["cuda:0", "cuda:1"]; empty: the base configuration's for all. */
+      /** Devices that are assigned to trials in turn, e.g. ["cuda:0", "cuda:1"]; empty: that of the base configuration. */
       devices: zod()
         .array(
           zod()
@@ -50,7 +50,7 @@ export const searchSchema = once(() =>
           },
         )
         .default([]),
-      /** Best trials listed in the results. */
+      /** Number of the best trials that the results list. */
       topK: integer(1).default(10),
     })
     .superRefine((options, context) => {

@@ -1,6 +1,6 @@
 /**
- * The weights that come with the package: `weights: cellsam-tiny` in place of a path. The settings that they were trained with
- * come along as defaults. models/cellsam-tiny.md tells data, licence and scores.
+ * The weights that come with the package: `weights: cellsam-tiny` in place of a path. They set the defaults of the settings that they were
+ * trained with. models/cellsam-tiny.md has their data, licence and scores.
  */
 import { join } from "node:path";
 import type { z } from "zod";
@@ -11,7 +11,7 @@ import { nearest } from "./nearest.js";
 
 interface Shipped {
   file: string;
-  /** The one size that the weights fit. */
+  /** The size of network that the weights fit. */
   size: string;
   /** How images are read and cut, and how boxes become cells. */
   settings: { normalize: boolean; greyChannel: string; tileSize: number; inference: { nmsIou: number } };
@@ -31,7 +31,7 @@ function shippedOf(weights: unknown): Shipped | undefined {
   return typeof weights === "string" && Object.hasOwn(shipped, weights) ? shipped[weights] : undefined;
 }
 
-/** The file that a `weights` setting means. A shipped name is never a path, whatever the working directory holds: that is ./name. */
+/** The file of a `weights` setting. The name of shipped weights is never a path; a file of that name in the working directory is ./name. */
 export function weightsFile(weights: string): string {
   const own = shippedOf(weights);
   return own ? join(packageFolder, "models", own.file) : weights;
@@ -43,13 +43,13 @@ export function shippedSettings(weights: unknown): RawConfig {
   return own ? { size: own.size, ...structuredClone(own.settings) } : {};
 }
 
-/** The configuration of a training laid over what comes with its weights. */
+/** The configuration of a training, with the defaults of its weights. */
 export function overShipped(input: unknown): unknown {
   const config = fromSnake(input);
   return isPlain(config) ? mergeConfig(shippedSettings(config.weights), config) : config;
 }
 
-/** The same for a prediction, where the side of tiles is a setting of inference. */
+/** The same for a prediction, in which the tile size is a setting of inference. */
 export function predictionOverShipped(input: unknown): unknown {
   const config = fromSnake(input);
   if (!isPlain(config)) return config;
@@ -57,12 +57,12 @@ export function predictionOverShipped(input: unknown): unknown {
   return mergeConfig({ ...settings, ...(isPlain(inference) && { inference: { ...inference, tileSize } }) }, config);
 }
 
-/** For `superRefine` of every schema that holds the settings of the model. */
+/** Checks `weights` and `size`: for `superRefine` of every schema with the settings of the model. */
 export function checkShipped({ weights, size }: { weights: string | null; size: string }, context: z.RefinementCtx): void {
   const own = shippedOf(weights);
   const meant = weights && !own && !/[./\\]/.test(weights) ? nearest(weights, shippedNames) : undefined;
   if (meant) {
-    const message = `${weights} are no weights of the package: did you mean ${meant}? A file of that name is ./${weights}`;
+    const message = `${weights} is not the name of weights in the package: did you mean ${meant}? A file of that name is ./${weights}`;
     context.addIssue({ code: "custom", path: ["weights"], message });
   }
   if (!own || own.size === size) return;

@@ -1,4 +1,4 @@
-/** How image files and annotations are read: which page, channels and slice of an image, which kind of annotation, which further data sets. */
+/** Settings of reading image files and annotations: page, channels and slice, the kind of annotation, additional data sets. */
 
 import { choice, integer, path, zod } from "./fields.js";
 
@@ -16,7 +16,7 @@ const extensions = () =>
     .nullable()
     .default(null);
 
-/** What of a file is the image. Training and prediction must agree on these. */
+/** Which part of a file is the image. Training and prediction must agree on these. */
 export const readFields = () => ({
   page: integer(0).nullable().default(null).describe("Page of a TIFF of several pages, from 0."),
   channels: zod()
@@ -34,7 +34,7 @@ export const readFields = () => ({
   frame: integer(0).nullable().default(null).describe("Time point of a series, from 0."),
 });
 
-/** What of an annotation is a cell. */
+/** Which objects of an annotation are cells. */
 export const labelFields = () => ({
   annotationFormat: choice(["auto", "label_images", "cellpose", "coco", "geojson", "object_folders"])
     .default("auto")

@@ -1,4 +1,4 @@
-/** Which images train, which validate and which are held out as a test: the strategy, how its splits are drawn, or the file that names them. */
+/** Settings of the splits into training, validation and test images: the strategy, how it draws, or the file to use. */
 import type { z } from "zod";
 import { type StrategyName, strategies } from "../strategies/table.js";
 import { choice, flag, fraction, integer, openRatio, path, ratioBelow, zod } from "./fields.js";
@@ -19,7 +19,7 @@ export const strategyFields = () => ({
     .describe("Seed of the draw of splits."),
   testRatio: ratioBelow(1)
     .default(splitDefaults.testRatio)
-    .describe("Share of the images that is held out as a test: it never trains, and nothing is chosen by it."),
+    .describe("Share of the images that is held out as a test: they never train, and no model or threshold is chosen by them."),
   testGroups: zod()
     .array(zod().string({ error: "must be the name of a group" }), { error: "must be a list of groups" })
     .default([])
@@ -34,11 +34,13 @@ export const strategyFields = () => ({
     .describe("A splits.json to use in place of a draw: one split, or a list with one for each fold."),
   findDuplicates: flag()
     .default(true)
-    .describe("Looks for images that show the same, and warns where they stand on two sides of a split."),
+    .describe("Looks for near-duplicate images, and warns where they are on two sides of a split."),
   groupDuplicates: flag()
     .default(splitDefaults.groupDuplicates)
-    .describe("Keeps such images on one side, as if they were a group."),
-  duplicateThreshold: fraction().default(0.9).describe("Correlation of two thumbnails from which on images count as the same."),
+    .describe("Keeps near-duplicates on one side of a split, as if they were a group."),
+  duplicateThreshold: fraction()
+    .default(0.9)
+    .describe("Correlation of two thumbnails from which on images are near-duplicates."),
 });
 
 type StrategySettings = z.output<z.ZodObject<ReturnType<typeof strategyFields>>>;
@@ -53,7 +55,7 @@ export function strategyProblems(config: StrategySettings): { key: string; messa
   if (config.testGroups.length > 0) {
     if (config.splits !== null) problems.push({ key: "testGroups", message: "has no effect with `splits`" });
     if (config.groups === null) problems.push({ key: "testGroups", message: "needs `groups`, the file that names the groups" });
-    if (config.testRatio > 0) problems.push({ key: "testGroups", message: "stands in place of testRatio; set one of them" });
+    if (config.testRatio > 0) problems.push({ key: "testGroups", message: "replaces testRatio; set one of them" });
   }
   if (config.strategy === "leave_one_group_out" && config.groups === null && config.splits === null)
     problems.push({ key: "groups", message: "is needed by the strategy leave_one_group_out" });

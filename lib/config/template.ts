@@ -1,5 +1,4 @@
-/** A commented configuration file: every setting with its description and default, those that are chosen filled in. */
-
+/** Writes a commented configuration file: every setting with its description and default, and with chosen values filled in. */
 import { lazily } from "../lazily.js";
 import { snakeCase, toSnake } from "../spelling.js";
 import { configSchema, type JsonSchema } from "./jsonSchema.js";
@@ -7,14 +6,14 @@ import { shippedSettings } from "./shippedWeights.js";
 
 const yaml = lazily<typeof import("yaml")>("yaml");
 
-/** Settings by their snake_case names, groups as objects. */
+/** Settings by their snake_case names; groups are objects. */
 export type Chosen = Record<string, unknown>;
 
 const width = 110;
 
 /**
- * YAML text. Chosen settings are written, all others stand as comments with their defaults, so that taking away a `#` changes
- * nothing yet. `facts` come first, as comments.
+ * YAML text. Chosen settings are written; all others are comments with their defaults, so that removing a `#` changes nothing yet. `facts` come
+ * first, as comments.
  */
 export function configTemplate(chosen: Chosen, facts: readonly string[] = []): string {
   const schema = configSchema("experiment");
@@ -43,7 +42,7 @@ function group(schema: JsonSchema, chosen: Chosen, indent: string): string[] {
   });
 }
 
-/** Description, and what is allowed. */
+/** The description of a setting, and its allowed values. */
 function explained(field: JsonSchema): string {
   const options = [field, ...((field.anyOf ?? []) as JsonSchema[])];
   const names = options.flatMap((option) => (option.enum ?? []) as string[]);
@@ -67,7 +66,7 @@ function comment(text: string): string[] {
   return lines;
 }
 
-/** Starting points. Keys and values are those of the files. */
+/** Presets of `cellsam init`, with keys and values as in files. */
 export const presets = {
   tiny: {
     strategy: "train_val_split",
@@ -107,7 +106,7 @@ export const presets = {
 } as const satisfies Record<string, Chosen>;
 export type Preset = keyof typeof presets;
 
-/** A name of a folder that a path suggests, e.g. for the experiment. */
+/** A name for the experiment, from the last part of a path. */
 export function nameOf(path: string): string {
   return (
     snakeCase(

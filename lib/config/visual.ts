@@ -1,9 +1,9 @@
-/** Which epochs of a stage are drawn, and how many pictures. Drawing costs a prediction for every picture. */
+/** Settings of the pictures of a stage: in which epochs, and how many. Each picture costs a prediction. */
 import { flag, integer } from "./fields.js";
 
 const condition = "Only with debug set to true, and never with save_visualizations set to false.";
 
-/** The flag of a stage under its own name, with what it draws. */
+/** The flag that switches the pictures of a stage on; `what` is what they show. */
 export const drawingFlag = (what: string) =>
   flag().default(true).describe(`Draws ${what} of some validation images (without validation, training images). ${condition}`);
 
@@ -14,7 +14,7 @@ export const drawingFields = (frequency: number) => ({
   maxVisualizationsPerEpoch: integer(0).default(4).describe("Most pictures of an epoch, one an image; 0 draws none."),
 });
 
-/** Whether the stage's own settings ask for pictures of this epoch, counted from 1. */
+/** Whether the settings of a stage choose this epoch, counted from 1, for pictures. */
 export function asksForPictures(
   settings: { visualizationFrequency: number } & ({ visualizePredictions: boolean } | { visualizeMasks: boolean }),
   epoch: number,

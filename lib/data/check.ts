@@ -1,11 +1,11 @@
-/** The check before training: every file is decoded once, and everything that is wrong comes out in one error. */
+/** The check before training: every file is decoded once, and all problems are reported in one error. */
 import { CellsamError } from "../errors.js";
 import type { Pair } from "./discover.js";
+import { pairImage, pairLabels, type ReadingOptions } from "./pair.js";
 import type { Problem } from "./problem.js";
-import { pairImage, pairLabels, type SourceOptions } from "./source.js";
 
-export interface CheckOptions extends SourceOptions {
-  /** Problems that were found before (by discover); they are reported together with those found here. */
+export interface CheckOptions extends ReadingOptions {
+  /** Problems that were found before (by `discover`), to be reported together with those found here. */
   problems?: readonly Problem[];
   /** Files decoded at a time. Default 2. */
   concurrency?: number;
@@ -20,6 +20,7 @@ export interface CheckedPair extends Pair {
   dtype: "uint8" | "uint16" | "float32";
   /** Number of cells in the mask; 0 for an empty field or without a mask. */
   cells: number;
+  /** Decisions made while reading, one sentence each. */
   notes: string[];
 }
 
@@ -34,7 +35,7 @@ const FIXES: Record<string, string> = {
   ERR_IMAGE_UNSUPPORTED: "change the settings that read it, or convert the file",
   ERR_IMAGE_TOO_LARGE: "cut the image into fields, or raise max_pixels",
   ERR_IMAGE_VALUES: "change the settings that read it, or convert the image",
-  ERR_LABEL_VALUES: "change the settings that read it, or mend the mask",
+  ERR_LABEL_VALUES: "change the settings that read it, or correct the mask",
   ERR_ANNOTATION: "repair the annotation",
 };
 
@@ -78,7 +79,7 @@ async function checkPair(pair: Pair, options: CheckOptions, problems: Problem[])
       return await decode;
     } catch (error) {
       const { code, detail, message } = error as CellsamError;
-      if (code === "ERR_INTERNAL") throw error; // not the file's fault
+      if (code === "ERR_INTERNAL") throw error; // not a problem of the file
       const reason = (detail as { reason?: string } | undefined)?.reason ?? message;
       problems.push({ code: code ?? "ERR_IMAGE_BROKEN", path, message: reason, fix: FIXES[code] ?? "check the file" });
       return undefined;

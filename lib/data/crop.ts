@@ -15,13 +15,13 @@ function cut<T extends NdImage["data"] | Int32Array>(
   return result;
 }
 
-/** Where parts of `side` pixels begin so that they cover `length`; the last one ends with it. */
+/** The positions at which parts of `side` pixels begin so that they cover `length`; the last one ends at its end. */
 function starts(length: number, side: number): number[] {
   const count = Math.max(1, Math.ceil(length / side));
   return Array.from({ length: count }, (_, i) => Math.max(0, Math.min(i * side, length - side)));
 }
 
-/** Of the parts of at most `side` x `side` pixels that cover the image, the one with the most cell pixels; of equals the first. */
+/** The part of at most `side` x `side` pixels with the most cell pixels; the first of equal ones. */
 export function fullestCrop(image: NdImage, labels: LabelMap, side: number): { image: NdImage; labels: LabelMap } {
   const [rows, columns] = labels.shape;
   const [height, width] = [Math.min(side, rows), Math.min(side, columns)];
@@ -35,13 +35,13 @@ export function fullestCrop(image: NdImage, labels: LabelMap, side: number): { i
       if (cells > best.cells) best = { x, y, cells };
     }
   }
-  const place = { ...best, width, height };
-  const data = cut(labels.data, labels.shape, place);
+  const area = { ...best, width, height };
+  const data = cut(labels.data, labels.shape, area);
   const ids = new Set(data);
   const count = ids.size - Number(ids.has(0)) - Number(ids.has(-1));
   const shape = [height, width, ...image.shape.slice(2)] as NdImage["shape"];
   return {
-    image: { ...image, data: cut(image.data, image.shape, place), shape },
+    image: { ...image, data: cut(image.data, image.shape, area), shape },
     labels: { ...labels, data, shape: [height, width], count },
   };
 }

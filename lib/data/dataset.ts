@@ -1,11 +1,11 @@
-/** The data of an experiment: its own folders and the additional ones, whose images train and never validate. */
+/** The data of an experiment: its folders, and additional folders whose images train and never validate. */
 import { basename, dirname } from "node:path";
 import { type CheckedPair, type CheckOptions, checkDataset } from "./check.js";
 import { type DiscoverOptions, discover, type Pair } from "./discover.js";
+import type { ReadingOptions } from "./pair.js";
 import type { Problem } from "./problem.js";
-import type { SourceOptions } from "./source.js";
 
-export interface DatasetConfig extends SourceOptions {
+export interface DatasetConfig extends ReadingOptions {
   imgPath: string;
   maskPath: string;
   annotationFormat?: DiscoverOptions["annotationFormat"];
@@ -16,13 +16,13 @@ export interface DatasetConfig extends SourceOptions {
 
 export interface Dataset {
   pairs: CheckedPair[];
-  /** Stems of the additional data sets: they belong on the training side of every split. */
+  /** Names of the images of additional data sets: they are on the training side of every split. */
   trainingOnly: string[];
-  /** What was decided while reading, each once, with the number of images it concerns. */
+  /** Decisions made while reading, each once, with the number of images that it concerns. */
   notes: string[];
 }
 
-/** How a configuration says that folders are paired. */
+/** How the folders of a configuration are paired. */
 export function discoverOptions(config: Omit<DatasetConfig, "imgPath" | "maskPath">): Omit<DiscoverOptions, "imgPath"> {
   const { annotationFormat, imageExtensions, maskExtensions } = config;
   return {
@@ -33,7 +33,7 @@ export function discoverOptions(config: Omit<DatasetConfig, "imgPath" | "maskPat
 }
 
 /**
- * Finds and checks every pair. A stem of an additional data set that is taken gets the name of its folder in front.
+ * Finds and checks every pair. Where an image of an additional data set has the name of an earlier one, its folder's name is put in front.
  *
  * @throws CellsamError ERR_DATASET with everything that is wrong in any of the data sets
  */
@@ -49,10 +49,10 @@ export async function loadDataset(
     const found = await discover({ imgPath, maskPath, ...discoverOptions(config) });
     problems.push(...found.problems);
     for (const pair of found.pairs) {
-      const stem = freeStem(pair.stem, imgPath, taken);
-      taken.add(stem);
-      pairs.push({ ...pair, stem });
-      if (i > 0) trainingOnly.push(stem);
+      const source = freeName(pair.source, imgPath, taken);
+      taken.add(source);
+      pairs.push({ ...pair, source });
+      if (i > 0) trainingOnly.push(source);
     }
   }
   const checked = await checkDataset(pairs, { ...config, ...options, problems });
@@ -62,11 +62,11 @@ export async function loadDataset(
   return { pairs: checked.pairs, trainingOnly, notes };
 }
 
-function freeStem(stem: string, imgPath: string, taken: ReadonlySet<string>): string {
-  if (!taken.has(stem)) return stem;
-  // A folder is mostly called "images": the one above it tells data sets apart.
+function freeName(source: string, imgPath: string, taken: ReadonlySet<string>): string {
+  if (!taken.has(source)) return source;
+  // The folder itself is mostly called "images"; the one above it distinguishes data sets.
   const prefix = `${basename(dirname(imgPath))}_${basename(imgPath)}`;
-  let name = `${prefix}_${stem}`;
-  for (let i = 2; taken.has(name); i++) name = `${prefix}_${i}_${stem}`;
+  let name = `${prefix}_${source}`;
+  for (let i = 2; taken.has(name); i++) name = `${prefix}_${i}_${source}`;
   return name;
 }

@@ -1,5 +1,5 @@
 /**
- * Decoding off the event loop: two worker threads, started at the first file and ended after a quiet second. A worker that dies fails only
+ * Decodes files on two worker threads, which start with the first file and end after a second without work. A worker that dies fails only
  * the file that it was reading.
  */
 import { existsSync } from "node:fs";
@@ -14,7 +14,7 @@ export type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js"
 const THREADS = 2;
 const QUIET_MS = 1000;
 const ENTRY = new URL("./decodeWorker.js", import.meta.url);
-// The sources run uncompiled under the test runner, where no worker entry exists: decoding then happens in the calling thread.
+// Under the test runner the sources are not compiled and there is no worker file: decoding then runs on the calling thread.
 const threaded = existsSync(fileURLToPath(ENTRY));
 
 export interface Request {
@@ -23,13 +23,13 @@ export interface Request {
   options: LabelOptions;
 }
 
-/** `ready` comes once, first: everything that decoding needs could be loaded. */
+/** `ready` is the first message: the thread has loaded all that decoding needs. */
 export type Reply =
   | { ready: true }
   | { ok: true; value: NdImage | LabelMap | CocoEntry[] }
   | { ok: false; code: ErrorCode; message: string; detail: Record<string, unknown> };
 
-/** One image that a COCO file speaks of. */
+/** One image that a COCO file lists. */
 export interface CocoEntry {
   /** Name without folders and extension, as images are paired. */
   stem: string;
@@ -60,7 +60,7 @@ const threads = new Set<Thread>();
  * channels and stacks by `options`), .npy, .npz.
  *
  * @returns pixels [H,W] or [H,W,3] as uint8, uint16 or float32, unscaled
- * @throws CellsamError ERR_FILE, ERR_IMAGE_BROKEN, ERR_IMAGE_UNSUPPORTED, ERR_IMAGE_TOO_LARGE or ERR_IMAGE_VALUES, naming the file;
+ * @throws CellsamError ERR_FILE, ERR_IMAGE_BROKEN, ERR_IMAGE_UNSUPPORTED, ERR_IMAGE_TOO_LARGE or ERR_IMAGE_VALUES, with the file's path in front;
  *   ERR_INTERNAL when no image can be decoded at all
  */
 export function decodeImage(path: string, options: DecodeOptions = {}): Promise<NdImage> {
@@ -76,7 +76,7 @@ export function decodeLabels(path: string, options: LabelOptions = {}): Promise<
   return threaded ? submit<LabelMap>({ kind: "labels", path, options }) : readLabels(path, options);
 }
 
-/** The images that a COCO file speaks of. @throws CellsamError ERR_ANNOTATION, ERR_FILE */
+/** The images that a COCO file lists. @throws CellsamError ERR_ANNOTATION, ERR_FILE */
 export function listCocoImages(path: string): Promise<CocoEntry[]> {
   return threaded ? submit<CocoEntry[]>({ kind: "coco", path, options: {} }) : listCoco(path);
 }
@@ -134,7 +134,7 @@ function next(thread: Thread): void {
   thread.job = queue.shift();
   if (thread.job) {
     thread.worker.ref();
-    // Sent to a starting thread when it says that it is ready: an error before that is never the file's.
+    // A starting thread gets its job when it is ready: an error before that is not caused by the file.
     if (thread.ready) thread.worker.postMessage(thread.job.request);
     return;
   }

@@ -1,4 +1,4 @@
-/** The thread in which files are decoded; decode.ts starts it and speaks to it. Pixels are moved to the caller, not copied. */
+/** The thread on which files are decoded; decode.ts starts it and sends it jobs. Pixels are transferred to the caller, not copied. */
 import { parentPort } from "node:worker_threads";
 import { CellsamError } from "../errors.js";
 import type { Reply, Request } from "./decode.js";
@@ -11,7 +11,7 @@ parentPort?.on("message", async ({ kind, path, options }: Request) => {
       return;
     }
     const value = kind === "image" ? await readImage(path, options) : await readLabels(path, options);
-    // A view into Node's shared buffer pool cannot be moved: it would take other files' bytes with it.
+    // A view into Node's shared buffer pool cannot be transferred: the bytes of other files would go with it.
     if (value.data.byteLength !== value.data.buffer.byteLength) value.data = value.data.slice();
     parentPort?.postMessage({ ok: true, value } satisfies Reply, [value.data.buffer as ArrayBuffer]);
   } catch (error) {

@@ -1,4 +1,4 @@
-/** Which image belongs to which mask: pairing by file name, with every file that cannot be paired listed instead of skipped. */
+/** Pairs images and masks by file name. Files that cannot be paired are listed as problems, never skipped silently. */
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, extname, join, relative, resolve } from "node:path";
@@ -10,8 +10,9 @@ import type { Problem } from "./problem.js";
 import { EXTENSIONS } from "./reader.js";
 
 export interface Pair {
-  /** File name without extension (and without ".ome"), Unicode-composed. */
-  stem: string;
+  /** Name of the source image: its file name without extension (and without ".ome"), Unicode-composed. */
+  source: string;
+  /** Path of the image. */
   image: string;
   /** Absent when no mask path was given. A file, or a folder of one file per object. */
   mask?: string;
@@ -29,22 +30,22 @@ export interface DiscoverOptions {
   /** Extensions that count as images and as masks, with the dot, any case. Default: all that can be read. */
   imageExtensions?: readonly string[];
   maskExtensions?: readonly string[];
-  /** Kind of the annotations; the others in the folder are ignored then. Default "auto": whatever is there, one kind only. */
+  /** Kind of the annotations; other kinds in the folder are then ignored. Default "auto": the kind that is there, if there is only one. */
   annotationFormat?: "auto" | Annotation;
 }
 
 export interface Discovered {
-  /** Sorted by the UTF-8 bytes of the stem: the same on every machine and in every locale. */
+  /** Sorted by the UTF-8 bytes of their names: in the same order on every machine and in every locale. */
   pairs: Pair[];
   problems: Problem[];
-  /** Files of other types, and subfolders, that play no part. */
+  /** Files of other types, and subfolders, that are not used. */
   ignored: string[];
 }
 
 /** A mask is named as its image, or as its image plus one of these. */
 export const MASK_SUFFIXES = ["_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg"] as const;
 
-/** Picture and annotation types that are known but not read: a file of these was meant to be data, so it is a problem and not ignored. */
+/** Image types that are not read: a file of these was meant to be data, so it is a problem and not ignored. */
 const NOT_READ = new Set([".gif", ".webp", ".czi", ".lif", ".nd2", ".ndpi", ".svs", ".zarr"]);
 
 interface Found {
@@ -58,7 +59,7 @@ interface Found {
 export async function discover(options: DiscoverOptions): Promise<Discovered> {
   const out: Discovered = { pairs: [], problems: [], ignored: [] };
   const { imgPath, maskPath } = options;
-  // Of two spellings of one folder on Windows, C:\Data and c:\data, nothing leads from one to the other.
+  // On Windows relative() is empty also for two spellings of one folder, C:\Data and c:\data.
   const shared = maskPath !== undefined && relative(imgPath, maskPath) === "";
   let images = await list(imgPath, options.imageExtensions ?? EXTENSIONS, out);
   const maskExtensions = (options.maskExtensions ?? EXTENSIONS).filter((extension) => !/jpe?g/i.test(extension));
@@ -95,16 +96,16 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     const [image] = found;
     const [mask] = own;
     if (found.length !== 1 || own.length > 1 || !image || (maskPath !== undefined && !mask)) continue;
-    out.pairs.push({ stem, image: image.path, ...(mask && maskOf(mask)) });
+    out.pairs.push({ source: stem, image: image.path, ...(mask && maskOf(mask)) });
   }
   for (const [stem, rest] of masksByStem)
-    report(out, "ERR_NO_IMAGE", rest, `has no image named ${stem}`, "add the image, or take the mask away");
-  out.pairs.sort((a, b) => compareBytes(a.stem, b.stem));
+    report(out, "ERR_NO_IMAGE", rest, `has no image named ${stem}`, "add the image, or remove the mask");
+  out.pairs.sort((a, b) => compareBytes(a.source, b.source));
   out.problems.sort((a, b) => compareBytes(a.path, b.path));
   return out;
 }
 
-/** Whether a side is missing or empty. That is said once, and not again for every file of the other side. */
+/** Whether one side is missing or empty. That is reported once, and not for every file of the other side. */
 function nothingToPair({ imgPath, maskPath }: DiscoverOptions, images: Found[], masks: Found[], out: Discovered): boolean {
   const noMasks = maskPath !== undefined && masks.length === 0 && !out.ignored.some(isJpeg);
   if (images.length > 0 && !noMasks) return false;
@@ -122,10 +123,10 @@ function isJpeg(path: string): boolean {
   return /\.jpe?g$/i.test(path);
 }
 
-/** What to say of an image without a mask; a JPEG of its name was meant to be one. */
+/** Message and advice for an image without a mask; a JPEG of its name was meant to be one. */
 function withoutMask(stem: string, lossy: string | undefined): [string, string] {
-  if (lossy) return [`has no mask but ${lossy}, and JPEG does not keep the numbers of cells`, "save the mask as PNG or TIFF"];
-  return ["has no mask", `add a mask named ${stem}, or ${stem}_masks, or take the image away`];
+  if (lossy) return [`has no mask but ${lossy}, and JPEG does not preserve label ids`, "save the mask as PNG or TIFF"];
+  return ["has no mask", `add a mask named ${stem}, or ${stem}_masks, or remove the image`];
 }
 
 function maskOf({ path, annotation, item }: Found): Pick<Pair, "mask" | "annotation" | "item"> {
@@ -136,7 +137,7 @@ function maskOf({ path, annotation, item }: Found): Pick<Pair, "mask" | "annotat
   };
 }
 
-/** Cellpose writes a_seg.npy beside a.png: where both are in a folder of images, the former is no image. */
+/** Cellpose writes a_seg.npy beside a.png: where both are in a folder of images, a_seg.npy is not an image. */
 function isSeg(path: string): boolean {
   return /_seg\.np[yz]$/i.test(path);
 }
@@ -146,8 +147,8 @@ function kindOf({ path, annotation }: Found): Annotation {
 }
 
 /**
- * What a mask path holds: label images, GeoJSON, COCO JSON, folders of objects. Without `out` (images and masks in one folder) the label
- * images were listed before.
+ * The annotations of a mask path: label images, GeoJSON, COCO JSON, folders of objects. Without `out` (images and masks in one folder) the
+ * label images were listed before.
  */
 async function annotationsIn(
   path: string,
@@ -179,11 +180,11 @@ async function annotationsIn(
   return [...found, ...special];
 }
 
-/** Leaves the masks of one kind; several kinds in one folder are a problem unless one of them was asked for. */
+/** The masks of one kind; several kinds in one folder are a problem unless the configuration chooses one. */
 function oneKind(masks: Found[], wanted: "auto" | Annotation, path: string, out: Discovered): Found[] {
   const kinds = [...new Set(masks.map(kindOf))];
   if (wanted === "auto") {
-    // A .npy of labels may be named a_seg as well as a_masks: both are read from what they hold.
+    // A .npy of labels may be named a_seg or a_masks: its content decides how it is read.
     const mixed = kinds.filter((kind) => kind !== "cellpose" || !kinds.includes("label_images"));
     if (mixed.length > 1) {
       const message = `holds annotations of several kinds (${kinds.join(", ")})`;
@@ -240,8 +241,8 @@ async function list(path: string, extensions: readonly string[], out: Discovered
       out.problems.push({
         code: "ERR_PATH",
         path: full,
-        message: "is a folder with the name of a picture",
-        fix: "rename it or take it away",
+        message: "is a folder with the name of an image",
+        fix: "rename it or remove it",
       });
     } else if (allowed.has(extension)) {
       found.push({ stem: stemOf(entry.name), path: full });
@@ -259,7 +260,7 @@ async function list(path: string, extensions: readonly string[], out: Discovered
   return found;
 }
 
-/** macOS stores names decomposed, others composed: the same name must pair across both. */
+/** File name without extension. macOS stores names in decomposed Unicode, others composed; they must pair. */
 function stemOf(path: string): string {
   const name = basename(path);
   return name

@@ -1,6 +1,6 @@
 /**
- * Seeded draws of splits. What is drawn are groups: all images of one slide or patient, or a single image that belongs to none. The
- * order in which the sources come does not matter.
+ * Seeded draws of splits. The unit of a draw is the group: all images of one slide or patient, or a single image without a group. The order
+ * of `sources` does not matter.
  */
 import { CellsamError } from "../errors.js";
 import { byBytes } from "./order.js";
@@ -10,7 +10,7 @@ import type { Groups, Splits } from "./split.js";
 export interface DrawOptions {
   sources: readonly string[];
   seed: number;
-  /** A group is never divided. Sources that are not named are groups of their own. */
+  /** A group is never divided. A source that is not listed is a group of its own. */
   groups?: Groups;
   /** Share of all sources that is held out as a test, in [0, 1). Default 0: none. */
   testRatio?: number;
@@ -38,8 +38,8 @@ export function trainValSplit(options: DrawOptions & { valRatio: number }): Spli
 }
 
 /**
- * k folds that divide the sources: each validates exactly once. Groups are dealt out largest first to the fold that has the fewest
- * images so far, so that folds are as even as groups allow; groups of the same size in an order drawn with `seed`.
+ * k folds in which each source validates exactly once. Groups are assigned largest first, each to the fold with the fewest images so far, so
+ * that folds are as even as groups allow; groups of the same size are assigned in an order drawn with `seed`.
  *
  * @throws CellsamError ERR_SPLIT when there are fewer groups than folds
  */
@@ -69,7 +69,7 @@ export function leaveOneGroupOut(options: DrawOptions): Splits[] {
   }));
 }
 
-/** Everything trains but what is held out. */
+/** All images train, except the test. */
 export function fullDataset(options: DrawOptions): Splits {
   const { rest, members, test } = drawTest(options, 1);
   return { seed: options.seed, ...sides(rest, members, new Set()), ...test };
@@ -79,21 +79,21 @@ export function fullDataset(options: DrawOptions): Splits {
 function drawTest({ sources, seed, groups = {}, testRatio = 0, testGroups = [] }: DrawOptions, left: number, what?: string) {
   if (!(testRatio >= 0 && testRatio < 1)) throw refuse(`test_ratio must be at least 0 and below 1, got ${testRatio}`);
   const known = distinct(sources);
-  const strangers = Object.keys(groups).filter((stem) => !known.has(stem));
+  const strangers = Object.keys(groups).filter((source) => !known.has(source));
   if (strangers.length > 0) throw refuse(`groups name sources that do not exist: ${strangers.join(", ")}`);
   const members = new Map<string, string[]>();
-  for (const stem of byBytes(known)) {
-    // The prefix keeps a source without a group apart from a group of the same name.
-    const key = Object.hasOwn(groups, stem) ? `group ${groups[stem]}` : `source ${stem}`;
-    members.set(key, [...(members.get(key) ?? []), stem]);
+  for (const source of byBytes(known)) {
+    // The prefix distinguishes a source without a group from a group of the same name.
+    const key = Object.hasOwn(groups, source) ? `group ${groups[source]}` : `source ${source}`;
+    members.set(key, [...(members.get(key) ?? []), source]);
   }
   const order = new Random(seed).shuffle([...members.keys()]);
   const named = testGroups.map((group) => `group ${group}`);
   const missing = named.filter((key) => !members.has(key));
   if (missing.length > 0) throw refuse(`test_groups: there is no ${missing.join(", ")}`);
   const wanted = testRatio > 0 ? Math.max(1, Math.round(known.size * testRatio)) : 0;
-  const stems = named.length > 0 ? named.flatMap((key) => members.get(key) ?? []) : take(order, members, wanted, left);
-  const held = new Set(stems);
+  const chosen = named.length > 0 ? named.flatMap((key) => members.get(key) ?? []) : take(order, members, wanted, left);
+  const held = new Set(chosen);
   const rest = order.filter((key) => !held.has(members.get(key)?.[0] ?? ""));
   const unit = Object.keys(groups).length > 0 ? "groups" : "images";
   if (rest.length < left || (wanted > 0 && held.size === 0)) {
@@ -114,13 +114,13 @@ function take(order: readonly string[], members: Map<string, string[]>, wanted: 
 }
 
 function sides(rest: readonly string[], members: Map<string, string[]>, val: ReadonlySet<string>) {
-  const stems = rest.flatMap((key) => members.get(key) ?? []);
-  return { train: byBytes(stems.filter((stem) => !val.has(stem))), val: byBytes(val) };
+  const sources = rest.flatMap((key) => members.get(key) ?? []);
+  return { train: byBytes(sources.filter((source) => !val.has(source))), val: byBytes(val) };
 }
 
-function distinct(stems: readonly string[]): Set<string> {
-  const set = new Set(stems);
-  if (set.size !== stems.length)
-    throw refuse(`sources holds duplicates: ${stems.filter((stem, i) => stems.indexOf(stem) !== i).join(", ")}`);
+function distinct(sources: readonly string[]): Set<string> {
+  const set = new Set(sources);
+  if (set.size !== sources.length)
+    throw refuse(`sources holds duplicates: ${sources.filter((source, i) => sources.indexOf(source) !== i).join(", ")}`);
   return set;
 }

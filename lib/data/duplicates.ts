@@ -1,62 +1,62 @@
 /**
- * Finds images that show the same, however they were copied: identical files, other formats, other sizes, noise, brightness or
- * contrast, flips and quarter turns. Two such images on two sides of a split make a model look better than it is.
+ * Finds near-duplicates: images with the same content in identical files, other formats, other sizes, with noise, other brightness or
+ * contrast, flipped or turned by quarters. Two such images on two sides of a split make a model look better than it is.
  *
- * Each image becomes a thumbnail of 32 x 32 grey values without its mean. The coarse 8 x 8 part of it, in all eight flips and turns,
- * serves as a perceptual hash that rules out nearly all pairs; the normalised correlation of the thumbnails confirms the rest.
+ * Each image is reduced to a thumbnail of 32 x 32 grey values with mean 0. Its coarse version of 8 x 8, in all eight flips and turns, is a
+ * perceptual hash that rules out nearly all pairs; the normalised correlation of the thumbnails decides on the rest.
  */
 import type { NdImage } from "./image.js";
 
 const side = 32;
 const coarseSide = 8;
-/** Pairs whose coarse correlation is lower are not looked at more closely. */
+/** Pairs whose coarse correlation is lower are not compared further. */
 const coarseAtLeast = 0.7;
 
 export interface Thumbnail {
-  stem: string;
-  /** Content of the file; equal for identical files. */
+  source: string;
+  /** Hash of the file's content. */
   hash: string;
   /** [32,32], mean 0, length 1; all 0 for an image of one value. */
   fine: Float32Array;
-  /** [8,8] the same way. */
+  /** [8,8], likewise. */
   coarse: Float32Array;
 }
 
 export interface DuplicatePair {
   a: string;
   b: string;
-  /** Identical files, or the same picture otherwise stored. */
+  /** Identical files, or the same content stored differently. */
   kind: "identical" | "near";
   /** Normalised correlation of the thumbnails, at most 1. */
   similarity: number;
 }
 
 /** `image` is [H,W] or [H,W,C] of any type; channels are averaged. */
-export function thumbnail(stem: string, hash: string, { data, shape }: NdImage): Thumbnail {
+export function thumbnail(source: string, hash: string, { data, shape }: NdImage): Thumbnail {
   const [height = 0, width = 0, channels = 1] = shape;
   const sums = new Float64Array(side * side);
   const counts = new Float64Array(side * side);
-  // Small images: every cell of the thumbnail takes at least its nearest pixel.
+  // In small images every bin of the thumbnail takes at least its nearest pixel.
   const stepY = Math.max(height, side);
   const stepX = Math.max(width, side);
   for (let y = 0; y < stepY; y++) {
     const row = Math.floor((y * height) / stepY);
-    const cellRow = Math.floor((y * side) / stepY) * side;
+    const binRow = Math.floor((y * side) / stepY) * side;
     for (let x = 0; x < stepX; x++) {
       const at = (row * width + Math.floor((x * width) / stepX)) * channels;
-      const cell = cellRow + Math.floor((x * side) / stepX);
-      for (let c = 0; c < channels; c++) sums[cell] = (sums[cell] as number) + Number(data[at + c]);
-      counts[cell] = (counts[cell] as number) + channels;
+      const bin = binRow + Math.floor((x * side) / stepX);
+      for (let c = 0; c < channels; c++) sums[bin] = (sums[bin] as number) + Number(data[at + c]);
+      counts[bin] = (counts[bin] as number) + channels;
     }
   }
   const grey = Float32Array.from(sums, (sum, i) => sum / (counts[i] as number));
   const coarse = new Float32Array(coarseSide * coarseSide);
   const scale = side / coarseSide;
   for (let i = 0; i < grey.length; i++) {
-    const cell = Math.floor(Math.floor(i / side) / scale) * coarseSide + Math.floor((i % side) / scale);
-    coarse[cell] = (coarse[cell] as number) + (grey[i] as number);
+    const bin = Math.floor(Math.floor(i / side) / scale) * coarseSide + Math.floor((i % side) / scale);
+    coarse[bin] = (coarse[bin] as number) + (grey[i] as number);
   }
-  return { stem, hash, fine: normalised(grey), coarse: normalised(coarse) };
+  return { source, hash, fine: normalised(grey), coarse: normalised(coarse) };
 }
 
 /** Pairs of images whose correlation, in any flip or turn, reaches `threshold`; identical files first, then by similarity. */
@@ -67,7 +67,7 @@ export function findDuplicates(thumbnails: readonly Thumbnail[], threshold: numb
     let fine: Float32Array[] | undefined;
     for (const a of thumbnails.slice(0, i)) {
       if (a.hash === b.hash) {
-        pairs.push({ a: a.stem, b: b.stem, kind: "identical", similarity: 1 });
+        pairs.push({ a: a.source, b: b.source, kind: "identical", similarity: 1 });
         continue;
       }
       const promising = turned.flatMap((variant, v) => (correlation(a.coarse, variant) >= coarseAtLeast ? [v] : []));
@@ -75,18 +75,18 @@ export function findDuplicates(thumbnails: readonly Thumbnail[], threshold: numb
       fine ??= variants(b.fine, side);
       const all = fine;
       const similarity = Math.max(...promising.map((v) => correlation(a.fine, all[v] as Float32Array)));
-      if (similarity >= threshold) pairs.push({ a: a.stem, b: b.stem, kind: "near", similarity: Math.min(1, similarity) });
+      if (similarity >= threshold) pairs.push({ a: a.source, b: b.source, kind: "near", similarity: Math.min(1, similarity) });
     }
   }
   return pairs.sort((p, q) => q.similarity - p.similarity || (p.a < q.a ? -1 : 1));
 }
 
-/** Images that belong together because a chain of pairs connects them. */
+/** Sets of images that are connected by a chain of pairs. */
 export function duplicateSets(pairs: readonly DuplicatePair[]): string[][] {
   const sets = new Map<string, Set<string>>();
   for (const { a, b } of pairs) {
     const merged = new Set([a, b, ...(sets.get(a) ?? []), ...(sets.get(b) ?? [])]);
-    for (const stem of merged) sets.set(stem, merged);
+    for (const source of merged) sets.set(source, merged);
   }
   return [...new Set(sets.values())].map((set) => [...set].sort());
 }

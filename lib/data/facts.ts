@@ -1,4 +1,4 @@
-/** What a look at folders of images and masks tells, in sentences, for the head of a new configuration. */
+/** Facts about folders of images and masks, as sentences for the head of a new configuration. */
 
 import { CellsamError } from "../errors.js";
 import { type Dataset, type DatasetConfig, loadDataset } from "./dataset.js";
@@ -6,13 +6,13 @@ import type { Problem } from "./problem.js";
 
 export interface DataFacts {
   facts: string[];
-  /** The masks can only be read as foreground masks. */
+  /** Whether the masks can only be read as foreground masks. */
   binaryMasks: boolean;
-  /** That the data have problems, where they have. */
+  /** A summary of the problems, where there are some. */
   problem?: string;
 }
 
-/** The data are read as a run with these settings reads them. Broken data are a fact too: nothing is thrown for them. */
+/** Reads the data as a run with these settings does. Broken data are reported in `problem`, not thrown. */
 export async function dataFacts(config: DatasetConfig): Promise<DataFacts> {
   const check = async (binaryMasks: boolean): Promise<Dataset | Problem[]> => {
     try {

@@ -1,6 +1,6 @@
 /**
- * Reads which images belong together (a slide, a patient, a field of view) from a table or a mapping. Images of one group are never
- * divided between training, validation and test.
+ * Reads from a table or mapping which images belong to one group (a slide, a patient, a field of view). A group is never divided between
+ * training, validation and test.
  */
 import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
@@ -16,10 +16,10 @@ function refuse(path: string, message: string, detail: Record<string, unknown> =
 }
 
 /**
- * A .csv, .tsv or .txt table (image, group; with a header that has a column `group`, the image in the first column and the group in
- * that one), or a .json, .yaml or .yml mapping, image to group or group to list of images. Images are named with or without their
- * extension. Images of `more` may have a group, those of `sources` must. Rows of other images are ignored: the table may describe
- * more than this data set.
+ * Returns the group of each image. The file is a .csv, .tsv or .txt table (image, group; with a header that has a column `group`, the image
+ * is in the first column and the group in that one), or a .json, .yaml or .yml mapping from image to group, or from group to a list of
+ * images. Images are named with or without extension. Images of `sources` must have a group, those of `more` may. Other images are ignored,
+ * since the table may describe more than this data set.
  *
  * @throws CellsamError ERR_SPLIT for a file that cannot be read, images in two groups, and images without a group
  */
@@ -34,15 +34,15 @@ export async function readGroups(path: string, sources: readonly string[], more:
   const known = new Set([...sources, ...more]);
   const groups: Record<string, string> = Object.create(null);
   for (const [name, group] of rows) {
-    const stem = [name, name.slice(0, name.length - extname(name).length)]
+    const source = [name, name.slice(0, name.length - extname(name).length)]
       .map((candidate) => candidate.normalize("NFC"))
       .find((candidate) => known.has(candidate));
-    if (stem === undefined) continue;
-    const other = groups[stem];
-    if (other !== undefined && other !== group) throw refuse(path, `puts ${stem} into two groups, ${other} and ${group}`);
-    groups[stem] = group;
+    if (source === undefined) continue;
+    const other = groups[source];
+    if (other !== undefined && other !== group) throw refuse(path, `puts ${source} into two groups, ${other} and ${group}`);
+    groups[source] = group;
   }
-  const missing = sources.filter((stem) => groups[stem] === undefined);
+  const missing = sources.filter((source) => groups[source] === undefined);
   if (missing.length > 0) {
     const some = missing.slice(0, 10).join(", ");
     throw refuse(path, `names no group for ${missing.length} of ${sources.length} images: ${some}`, { missing });

@@ -1,6 +1,6 @@
 /**
- * The shapes in which pixels travel through lib/data: what a format reader returns, and what the rest of the package gets. A reader reports
- * what the file stores; the rules that turn it into an image or a label map are in pixels.ts and labels.ts.
+ * The types of pixels in lib/data: what a format reader returns, and what the rest of the package gets. A reader returns what the file
+ * stores; the rules that turn it into an image or a label map are in pixels.ts and labels.ts.
  */
 
 /** Pixels as a file stores them. 64-bit integers arrive as Float64Array (exact up to 2^53, larger values are refused by the reader). */
@@ -14,7 +14,7 @@ export type Samples =
   | Float32Array
   | Float64Array;
 
-/** What a format reader returns: stored values, C order, with the facts that are needed to understand them. */
+/** What a format reader returns: stored values in C order, and what is needed to interpret them. */
 export interface RawImage {
   data: Samples;
   /** "bool", "uint8", "int64", "float32" ... : the type in the file, which `data` may widen. */
@@ -28,7 +28,7 @@ export interface RawImage {
   palette?: Uint8Array;
   /** TIFF photometric 0: stored values are inverted with respect to brightness. */
   whiteIsZero?: boolean;
-  /** The channels are those that were asked for, in that order. */
+  /** The channels are already the ones that the options choose, in that order. */
   selected?: boolean;
   notes: string[];
 }
@@ -38,11 +38,11 @@ export interface NdImage {
   data: Uint8Array | Uint16Array | Float32Array;
   dtype: "uint8" | "uint16" | "float32";
   shape: [number, number] | [number, number, number];
-  /** What was decided on the way (alpha dropped, channels moved, ...), one sentence each. */
+  /** Decisions made while reading (alpha dropped, channels moved, ...), one sentence each. */
   notes: string[];
 }
 
-/** A label map [H,W]: 0 is background, -1 an ignore region (neither cell nor background), every other value is one cell. Ids are kept as the file has them. */
+/** A label map [H,W]: 0 is background, -1 an ignore region (neither cell nor background), every other value is one cell. Ids are those of the file. */
 export interface LabelMap {
   data: Int32Array;
   shape: [number, number];
@@ -58,7 +58,7 @@ export interface DecodeOptions {
   page?: number;
   /**
    * Channels to take, from 0: one makes a grey image, two are [nuclei, whole cell] and become green and blue, three become red, green, blue.
-   * Pages of a TIFF that says nothing about them count as channels then.
+   * Pages of a TIFF without a description of its axes are then taken as channels.
    */
   channels?: readonly number[];
   /** Slice of a z stack, from 0, or "max" for the largest value over all slices. */
@@ -74,15 +74,15 @@ export interface LabelOptions extends DecodeOptions {
   ignoreLabel?: number;
   /** How the file is to be read. Default: a label image. */
   annotation?: Annotation;
-  /** Which image of an annotation file for many (COCO): its file_name. */
+  /** In an annotation file for many images (COCO): the file_name of the image. */
   item?: string;
-  /** Names of COCO categories that are cells; all when left out. */
+  /** Names of the COCO categories that are cells. Default: all. */
   categories?: readonly string[];
-  /** [height, width] of the image, for annotations that do not say it (GeoJSON). */
+  /** [height, width] of the image, for annotations that do not contain it (GeoJSON). */
   size?: readonly [number, number];
 }
 
-/** The kinds of annotation: a label image (also Cellpose's), COCO JSON, GeoJSON, a folder with one mask an object. */
+/** The kinds of annotation: a label image (also Cellpose's), COCO JSON, GeoJSON, a folder with one mask per object. */
 export type Annotation = "label_images" | "cellpose" | "coco" | "geojson" | "object_folders";
 
 export const DEFAULT_MAX_PIXELS = 16384 * 16384;

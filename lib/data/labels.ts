@@ -1,4 +1,4 @@
-/** From stored samples to a label map: whole non-negative ids stay as they are, and what is not a label map is refused instead of guessed. */
+/** Turns stored samples into a label map. Whole non-negative ids are kept; what is not a label map is refused, never guessed. */
 import { CellsamError } from "../errors.js";
 import type { LabelMap, RawImage, Samples } from "./image.js";
 
@@ -7,9 +7,10 @@ function refuse(message: string): CellsamError {
 }
 
 /**
- * Rules: ids must be whole numbers from 0 to 2^31 - 1; indexed pictures give their indices; RGB masks are read only when the channels are
- * equal; a bool mask, or one whose only values are 0 and 255, is foreground and not a label map, so it needs `binaryMasks`. A map whose only
- * id is 1 (or anything but 255) is one cell and is never split. `ignoreLabel` (which may be negative) becomes -1.
+ * Rules: ids are whole numbers from 0 to 2^31 - 1; of indexed images the indices are the ids; RGB masks are read only when their channels
+ * are equal; a bool mask, or one whose only values are 0 and 255, is a foreground mask and needs `binaryMasks`. A map whose only id is 1 (or
+ * any other but 255) is one cell and is never split. `ignoreLabel` (which may be negative) becomes -1.
+ * @throws CellsamError ERR_LABEL_VALUES
  */
 export function toLabels(raw: RawImage, binaryMasks = false, ignoreLabel?: number): LabelMap {
   const notes = [...raw.notes];
@@ -45,11 +46,11 @@ export function toLabels(raw: RawImage, binaryMasks = false, ignoreLabel?: numbe
   return { data: ids, shape: [height, width], count: found.size, notes };
 }
 
-/** `ignoreLabel` becomes -1; what is no id is refused. */
+/** `ignoreLabel` becomes -1; values that are no id are refused. */
 function toIds(data: Samples, width: number, ignoreLabel: number | undefined): Int32Array {
   const ids = new Int32Array(data.length);
   if (data instanceof Uint8Array || data instanceof Uint16Array) {
-    ids.set(data); // nothing in them can be refused
+    ids.set(data); // every value of these types is an id
     if (ignoreLabel !== undefined && ignoreLabel >= 0) {
       for (let i = 0; i < ids.length; i++) if (ids[i] === ignoreLabel) ids[i] = -1;
     }
@@ -70,14 +71,14 @@ function toIds(data: Samples, width: number, ignoreLabel: number | undefined): I
   return ids;
 }
 
-/** From so many ids on, and with so many changes of id between labelled neighbours in a row, a mask is taken for a photograph. */
+/** A mask with at least so many ids, and more than `mostChanges` changes of id between labelled neighbours in a row, is taken for a photograph. */
 const fewestIds = 20;
-/** Cells would be less than 4 pixels wide on average. Real label maps lie below 0.02, photographs above 0.3 (DSB 2018). */
+/** Cells would be less than 4 pixels wide on average. Label maps of DSB 2018 are below 0.02, its photographs above 0.3. */
 const mostChanges = 0.25;
 
 /**
- * The ids other than 0, and the share of the neighbours in a row, both in a cell, whose ids differ. Labels come in runs, and only where one
- * ends is there anything to do.
+ * The ids other than 0, and the share of neighbours in a row, both in a cell, whose ids differ. Label maps consist of runs of equal ids, so
+ * only the ends of runs are looked at.
  */
 function survey(ids: Int32Array, width: number): { found: Set<number>; changeShare: number } {
   const found = new Set<number>();
@@ -116,7 +117,7 @@ function flatten(raw: RawImage, notes: string[]): { data: Samples; height: numbe
     const first = raw.data[i * c] ?? 0;
     for (let k = 1; k < colours; k++) {
       if (raw.data[i * c + k] !== first)
-        throw refuse("it is a coloured picture of a mask; save the label ids themselves (16-bit PNG, TIFF or .npy)");
+        throw refuse("it is a coloured rendering of a mask; save the label ids themselves (16-bit PNG, TIFF or .npy)");
     }
     out[i] = first;
   }

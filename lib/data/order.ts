@@ -1,4 +1,4 @@
-/** One order for names of files on every system and in every language: by the bytes of their UTF-8. */
+/** An order of file names that is the same on every system and in every locale: by their UTF-8 bytes. */
 
 export function compareBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));

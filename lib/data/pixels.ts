@@ -1,12 +1,12 @@
 /**
- * From stored samples to an image: which channels are kept, what the value range must be. Nothing is scaled here except samples
- * below 8 bit; the one rule that brings 16-bit and float images to 0..255 belongs to the engine's preprocessing.
+ * Turns stored samples into an image: chooses channels and checks the range of values. Only samples below 8 bit are scaled here; how 16-bit
+ * and float images become 0..255 is part of the engine's preprocessing.
  */
 import { CellsamError } from "../errors.js";
 import type { NdImage, RawImage, Samples } from "./image.js";
 
 /** What to set when an image has channels of unknown meaning. */
-const SAY = "`channels: [1]` for one, `channels: [0, 1]` for [nuclei, whole cell], or three for RGB";
+const CHANNELS_HELP = "`channels: [1]` for one, `channels: [0, 1]` for [nuclei, whole cell], or three for RGB";
 
 function refuse(message: string): CellsamError {
   return new CellsamError("ERR_IMAGE_VALUES", message);
@@ -45,30 +45,30 @@ export function toImage(raw: RawImage, wanted?: readonly number[]): NdImage {
         : "an alpha channel that varies was dropped",
     );
   } else if (channels === 4) {
-    if (!isOpaque(current, raw.dtype)) throw refuse(`it has 4 channels; say which to take: ${SAY}`);
+    if (!isOpaque(current, raw.dtype)) throw refuse(`it has 4 channels; say which to take: ${CHANNELS_HELP}`);
     kept = 3;
     notes.push("a constant alpha channel was dropped");
   }
-  if (kept === 2) throw refuse(`it has 2 channels; say which to take: ${SAY}`);
+  if (kept === 2) throw refuse(`it has 2 channels; say which to take: ${CHANNELS_HELP}`);
   if (kept !== 1 && kept !== 3)
     throw refuse(
-      `it has ${channels} channels (shape ${raw.shape.join(" x ")}); an image has 1 or 3, say which to take: ${SAY}`,
+      `it has ${channels} channels (shape ${raw.shape.join(" x ")}); an image has 1 or 3, say which to take: ${CHANNELS_HELP}`,
     );
   if (kept !== channels) current = takeChannels(current, channels, kept);
   const data = narrow(current, raw.dtype);
   return { data, dtype: dtypeOf(data), shape: kept === 1 ? [height, width] : [height, width, kept], notes };
 }
 
-/** Shape [C,H,W] beyond doubt: few first, and not a thin picture with channels last. Where channels are asked for, "few" is any smaller number. */
-function isChannelsFirst([a = 0, b = 0, c = 0]: number[], asked: boolean): boolean {
-  return asked ? a < c && a < b : a <= 4 && b > a && c > a && c > 4;
+/** Whether the shape is [C,H,W]: at most 4 first, and not a thin image with channels last. Where channels are chosen, any number smaller than both sides will do. */
+function isChannelsFirst([a = 0, b = 0, c = 0]: number[], chosen: boolean): boolean {
+  return chosen ? a < c && a < b : a <= 4 && b > a && c > a && c > 4;
 }
 
 function dtypeOf(data: NdImage["data"]): NdImage["dtype"] {
   return data instanceof Uint8Array ? "uint8" : data instanceof Uint16Array ? "uint16" : "float32";
 }
 
-/** The `wanted` of `channels` (stored `step` apart): one alone, two in green and blue with an empty red, three as they are. */
+/** The `wanted` of `channels` (pixels are `step` samples apart): one becomes grey, two become green and blue with an empty red, three are RGB. */
 function compose(data: Samples, channels: number, step: number, wanted: readonly number[]): Samples {
   const missing = wanted.find((channel) => channel >= channels);
   if (missing !== undefined) throw refuse(`channel ${missing} was asked for, it has ${channels} (counted from 0)`);

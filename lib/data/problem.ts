@@ -1,4 +1,4 @@
-/** One thing that is wrong with a data set. They are collected, so that a user repairs a folder once and not file by file. */
+/** One problem of a data set. Problems are collected, so that a user can correct a folder at once and not file by file. */
 export interface Problem {
   code: string;
   /** The file or folder. */

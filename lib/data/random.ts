@@ -1,11 +1,11 @@
-/** Seeded random numbers for decisions made in TypeScript (splits, the synthetic set). Tensor-side randomness is the engine's own. */
+/** Seeded random numbers for what TypeScript draws (splits, trials, the synthetic data). The engine has random numbers of its own. */
 export class Random {
   private state: number;
   private spare: number | undefined;
 
   constructor(seed: number) {
     if (!Number.isSafeInteger(seed) || seed < 0) throw new RangeError(`seed must be a whole number from 0, got ${seed}`);
-    // Both halves of the seed count, and neighbouring seeds start far apart.
+    // Both halves of the seed matter, and neighbouring seeds start far apart.
     this.state = (Math.imul(seed >>> 0, 0x9e3779b1) ^ Math.imul(Math.floor(seed / 2 ** 32) + 0x7f4a7c15, 0x85ebca6b)) >>> 0;
   }
 

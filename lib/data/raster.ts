@@ -1,6 +1,6 @@
 /**
- * Outlines to pixels. A pixel belongs to a shape when its centre lies inside: with corners on whole numbers, as in GeoJSON and COCO, pixel
- * (row r, column c) has its centre at x = c + 0.5, y = r + 0.5. A centre on an edge counts for the side right of or below the edge.
+ * Rasterises outlines. A pixel belongs to a shape when its centre lies inside. Corners of pixels are at whole numbers, as in GeoJSON and
+ * COCO, so the centre of pixel (row r, column c) is x = c + 0.5, y = r + 0.5. A centre on an edge belongs to the side right of or below it.
  */
 import type { LabelMap } from "./image.js";
 
@@ -11,20 +11,20 @@ export type Polygon = readonly Ring[];
 
 /** One object: its polygons together, or runs of pixels. Ignore regions are neither cell nor background. */
 export interface Shape {
-  /** What the file calls it, for messages. */
+  /** Its name in messages. */
   name: string;
   ignore: boolean;
-  /** Calls `run(row, from, to)` for every horizontal run of its pixels, columns from..to-1, inside the picture. */
+  /** Calls `run(row, from, to)` for every horizontal run of its pixels, columns from..to-1, inside the image. */
   fill: (run: (row: number, from: number, to: number) => void) => void;
 }
 
-/** Fills a polygon [x right, y down] in a picture of height x width. Calls `run(row, from, to)` with columns from..to-1. */
+/** Fills a polygon [x right, y down] in an image of height x width. Calls `run(row, from, to)` with columns from..to-1. */
 export function fillPolygon(
   polygon: Polygon,
   [height, width]: readonly [number, number],
   run: (row: number, from: number, to: number) => void,
 ): void {
-  // Edges by the rows whose centres they cross, so that a row looks at its own edges only.
+  // For each row the x at which edges cross its centre line.
   const crossings: number[][] = [];
   let top = height;
   for (const ring of polygon) {
@@ -58,8 +58,8 @@ export function fillPolygon(
 }
 
 /**
- * Paints shapes into a label map: ids 1..N in the order given, later ones on top; ignore regions (-1) first, so that cells lie over them.
- * Cells of which no pixel is left are named in `notes`; their ids stay unused.
+ * Paints shapes into a label map: ids 1..N in the given order, later ones on top; ignore regions (-1) first, so that cells cover them. Cells
+ * of which no pixel is left are listed in `notes`; their ids remain unused.
  */
 export function paint(shapes: readonly Shape[], shape: readonly [number, number], notes: string[] = []): LabelMap {
   const [height, width] = shape;

@@ -1,4 +1,4 @@
-/** One file from disk to pixels: which reader, which rules, and errors that name the file. Runs in a decode worker. */
+/** Reads one file: chooses the format reader, applies the rules, and names the file in errors. Runs in a decode worker. */
 
 import { readFileSync, statSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
@@ -46,7 +46,7 @@ const readers: Record<string, Reader> = {
 /** Extensions that are read, lower case. */
 export const EXTENSIONS: readonly string[] = Object.keys(readers);
 
-/** The stored samples of a file, before any rule. `kind` chooses the array of a .npz, and whether Cellpose's dict may stand in a .npy. */
+/** The stored samples of a file, before any rule. `kind` chooses the array of a .npz, and whether a .npy may hold Cellpose's dict. */
 export async function readRaw(path: string, options: DecodeOptions = {}, kind: Kind = "image"): Promise<RawImage> {
   const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
   const bytes = await bytesOf(path, maxPixels);
@@ -56,21 +56,23 @@ export async function readRaw(path: string, options: DecodeOptions = {}, kind: K
   return read(bytes, maxPixels, options, kind);
 }
 
-/** Read at once: this thread has nothing else to do, and a promise of a file costs as much as half of its decoding. */
+/** Reads synchronously: this thread has nothing else to do, and an asynchronous read costs half as much time as decoding a small file. */
 async function bytesOf(path: string, maxPixels: number): Promise<Buffer> {
   const info = statSync(path);
   if (!info.isFile()) throw new CellsamError("ERR_FILE", "it is not a file");
   if (info.size === 0) throw broken("it is empty (0 bytes)");
-  // 16 bytes a pixel and some header are the most that a sound file of the allowed size can take.
+  // A valid file of the allowed size has at most 16 bytes a pixel and a header.
   if (info.size > maxPixels * 16 + 2 ** 26)
     throw new CellsamError("ERR_IMAGE_TOO_LARGE", `it has ${info.size} bytes, more than max_pixels allows`);
   return readFileSync(path);
 }
 
+/** @throws CellsamError as decodeImage */
 export async function readImage(path: string, options: DecodeOptions = {}): Promise<NdImage> {
   return named(path, async () => toImage(await readRaw(path, options), options.channels));
 }
 
+/** @throws CellsamError as decodeLabels */
 export async function readLabels(path: string, options: LabelOptions = {}): Promise<LabelMap> {
   return named(path, async () => {
     const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
@@ -89,12 +91,12 @@ export async function readLabels(path: string, options: LabelOptions = {}): Prom
   });
 }
 
-/** A mask is one page of one channel: `page`, `channels` and the like speak of images only. */
+/** A mask is one page of one channel: `page`, `channels` and the like are for images only. */
 function maskOptions({ maxPixels }: LabelOptions): DecodeOptions {
   return maxPixels === undefined ? {} : { maxPixels };
 }
 
-/** The images that a COCO file speaks of, with the names by which they are paired. */
+/** The images that a COCO file lists, with the names by which they are paired. */
 export async function listCoco(path: string): Promise<{ stem: string; fileName: string; height: number; width: number }[]> {
   return named(path, async () => {
     const { images } = await cocoOf(path, DEFAULT_MAX_PIXELS);
@@ -131,7 +133,7 @@ async function readObjects(folder: string, options: LabelOptions): Promise<Label
   for (const [i, path] of files.entries()) {
     const { data, shape } = await named(path, async () => {
       const raw = await readRaw(path, maskOptions(options), "labels");
-      // 0/255 masks are what is meant here, so the question whether they are label maps does not arise.
+      // Masks of 0 and 255 are expected here, so they are not refused as binary masks.
       return toLabels({ ...raw, dtype: "uint8", data: raw.data.map((value) => (value === 0 ? 0 : 1)) });
     });
     const [height, width] = shape;

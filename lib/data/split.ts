@@ -1,9 +1,12 @@
-/** Which source images train, which validate and which are held out. The unit is the source image (or a group of them), never the tile: tiles of one image overlap. */
+/**
+ * Which source images train, validate and are held out. The unit of a split is the source image, or a group of them, and never the tile,
+ * since tiles of one image overlap.
+ */
 import { readFile } from "node:fs/promises";
 import { CellsamError } from "../errors.js";
 import { byBytes } from "./order.js";
 
-/** Stems of the source images on each side, sorted. `test` is held out from training and from every choice of model or threshold. */
+/** Names of the source images on each side, sorted. `test` is held out from training and from every choice of a model or threshold. */
 export interface Splits {
   seed: number;
   train: string[];
@@ -18,11 +21,11 @@ export interface Splits {
 export type Groups = Readonly<Record<string, string>>;
 
 export interface CheckOptions {
-  /** A split without validation images is in order. Default false. */
+  /** A split may have no validation images. Default false. */
   mayLackValidation?: boolean;
-  /** No group may stand on two sides. */
+  /** No group may be on two sides. */
   groups?: Groups;
-  /** Images beside the sources that may stand in `train` and nowhere else. */
+  /** Images besides the sources that may be in `train` and nowhere else. */
   trainingOnly?: readonly string[];
 }
 
@@ -33,7 +36,7 @@ function refuse(message: string): CellsamError {
 /**
  * Checks a split against the sources that exist; every source, and every group, belongs to at most one side.
  *
- * @throws CellsamError ERR_SPLIT naming unknown stems, stems or groups on two sides, or the empty side
+ * @throws CellsamError ERR_SPLIT for unknown names, names or groups on two sides, or an empty side
  */
 export function checkSplits(
   splits: Splits,
@@ -42,36 +45,36 @@ export function checkSplits(
 ): void {
   const known = new Set([...sources, ...trainingOnly]);
   const sides = Object.entries({ train: splits.train, val: splits.val, test: splits.test ?? [] });
-  const place = new Map<string, string>();
-  const groupPlace = new Map<string, string>();
-  for (const [side, stems] of sides) {
-    const unknown = stems.filter((stem) => !known.has(stem));
+  const sideOf = new Map<string, string>();
+  const groupSides = new Map<string, string>();
+  for (const [side, names] of sides) {
+    const unknown = names.filter((source) => !known.has(source));
     if (unknown.length > 0) throw refuse(`splits: ${side} names images that do not exist: ${unknown.join(", ")}`);
-    const misplaced = side === "train" ? [] : trainingOnly.filter((stem) => stems.includes(stem));
+    const misplaced = side === "train" ? [] : trainingOnly.filter((source) => names.includes(source));
     if (misplaced.length > 0) {
       const why =
         "images of additional_datasets, which only train; put their files into img_path and mask_path to use them there";
       throw refuse(`splits: ${side} names ${why}: ${misplaced.join(", ")}`);
     }
-    if (stems.length === 0 && side === "train") throw refuse("splits: train is empty");
-    if (stems.length === 0 && side === "val" && !mayLackValidation)
+    if (names.length === 0 && side === "train") throw refuse("splits: train is empty");
+    if (names.length === 0 && side === "val" && !mayLackValidation)
       throw refuse("splits: val is empty; only the strategy full_dataset trains without validation images");
-    for (const stem of stems) {
-      const other = place.get(stem);
-      if (other) throw refuse(`splits: ${stem} stands in ${other} and in ${side}`);
-      place.set(stem, side);
-      const group = Object.hasOwn(groups, stem) ? groups[stem] : undefined;
+    for (const source of names) {
+      const other = sideOf.get(source);
+      if (other) throw refuse(`splits: ${source} is in ${other} and in ${side}`);
+      sideOf.set(source, side);
+      const group = Object.hasOwn(groups, source) ? groups[source] : undefined;
       if (group === undefined) continue;
-      const groupSide = groupPlace.get(group) ?? side;
-      if (groupSide !== side) throw refuse(`splits: the group ${group} stands in ${groupSide} and in ${side}`);
-      groupPlace.set(group, side);
+      const groupSide = groupSides.get(group) ?? side;
+      if (groupSide !== side) throw refuse(`splits: the group ${group} is in ${groupSide} and in ${side}`);
+      groupSides.set(group, side);
     }
   }
 }
 
 /**
- * Checks the splits of an experiment, each for itself and all together: what one of them holds out for the test, none trains on or
- * validates with.
+ * Checks the splits of an experiment, each by itself and all together: no split may train on or validate with an image that another one
+ * holds out as a test.
  *
  * @throws CellsamError ERR_SPLIT
  */
@@ -80,22 +83,22 @@ export function checkFolds(folds: readonly Splits[], sources: readonly string[],
   for (const split of folds) checkSplits(split, sources, options);
   const test = new Set(folds.flatMap((split) => split.test ?? []));
   for (const [i, { train, val }] of folds.entries()) {
-    const leaked = [...train, ...val].filter((stem) => test.has(stem));
+    const leaked = [...train, ...val].filter((source) => test.has(source));
     if (leaked.length > 0) throw refuse(`splits: fold ${i + 1} uses test images of another fold: ${leaked.join(", ")}`);
   }
 }
 
 /**
- * Splits in which `trainingOnly` train too, whether a split names them or not. An image of a group of which something validates or
- * tests is left out of that split: the result would look better than it is.
+ * Splits in which the images of `trainingOnly` train too. Where an image of the same group validates or tests, they are left out of that
+ * split, since the result would look better than it is.
  */
 export function withTrainingOnly(splits: readonly Splits[], trainingOnly: readonly string[], groups: Groups = {}): Splits[] {
-  const groupOf = (stem: string) => (Object.hasOwn(groups, stem) ? groups[stem] : undefined);
+  const groupOf = (source: string) => (Object.hasOwn(groups, source) ? groups[source] : undefined);
   return splits.map((split) => {
     const held = new Set([...split.val, ...(split.test ?? [])].map(groupOf).filter((group) => group !== undefined));
-    const own = split.train.filter((stem) => !trainingOnly.includes(stem));
-    const free = trainingOnly.filter((stem) => {
-      const group = groupOf(stem);
+    const own = split.train.filter((source) => !trainingOnly.includes(source));
+    const free = trainingOnly.filter((source) => {
+      const group = groupOf(source);
       return group === undefined || !held.has(group);
     });
     return { ...split, train: [...own, ...free] };
@@ -129,20 +132,20 @@ export async function readSplits(path: string, sources: readonly string[], optio
   return split as Splits;
 }
 
-function parseSplit(json: unknown, place: string): Splits {
+function parseSplit(json: unknown, where: string): Splits {
   if (typeof json !== "object" || json === null || Array.isArray(json))
-    throw refuse(`${place} must hold an object {seed, train, val, test?}`);
+    throw refuse(`${where} must hold an object {seed, train, val, test?}`);
   const { seed = 0, train, val, test, note, ...rest } = json as Record<string, unknown>;
-  if (Object.keys(rest).length > 0) throw refuse(`${place} has unknown keys: ${Object.keys(rest).join(", ")}`);
-  const stems = (name: string, value: unknown): string[] => {
-    if (!Array.isArray(value) || value.some((stem) => typeof stem !== "string"))
-      throw refuse(`${place}: ${name} must be a list of image names`);
-    return byBytes(value.map((stem: string) => stem.normalize("NFC")));
+  if (Object.keys(rest).length > 0) throw refuse(`${where} has unknown keys: ${Object.keys(rest).join(", ")}`);
+  const names = (key: string, value: unknown): string[] => {
+    if (!Array.isArray(value) || value.some((source) => typeof source !== "string"))
+      throw refuse(`${where}: ${key} must be a list of image names`);
+    return byBytes(value.map((source: string) => source.normalize("NFC")));
   };
-  if (typeof seed !== "number" || !Number.isSafeInteger(seed)) throw refuse(`${place}: seed must be a whole number`);
-  const splits: Splits = { seed, train: stems("train", train), val: stems("val", val) };
-  if (test !== undefined) splits.test = stems("test", test);
-  if (note !== undefined && typeof note !== "string") throw refuse(`${place}: note must be text`);
+  if (typeof seed !== "number" || !Number.isSafeInteger(seed)) throw refuse(`${where}: seed must be a whole number`);
+  const splits: Splits = { seed, train: names("train", train), val: names("val", val) };
+  if (test !== undefined) splits.test = names("test", test);
+  if (note !== undefined && typeof note !== "string") throw refuse(`${where}: note must be text`);
   if (note !== undefined) splits.note = note;
   return splits;
 }

@@ -1,17 +1,18 @@
 /**
- * A small made-up data set for the quick start and for tests: fluorescence-like nuclei in clumps that touch, with texture, uneven light, blur
- * and noise, and a label map that is right by construction. The same options give the same pixels.
+ * A small synthetic data set for tests and examples: images like fluorescence of nuclei in touching clumps, with texture, uneven light, blur
+ * and noise, and label maps that are correct by construction. The same options give the same pixels.
  */
 import { join } from "node:path";
+import { writeAtomic } from "../files/writeAtomic.js";
 import { lazily } from "../lazily.js";
 import { connectedComponents } from "./labels.js";
 import { Random } from "./random.js";
-import { writeAtomic, writeLabels } from "./write.js";
+import { writeLabels } from "./write.js";
 
 const fastPng = lazily<typeof import("fast-png")>("fast-png");
 
 export interface SyntheticOptions {
-  /** Where images/ and masks/ are made. */
+  /** The folder in which images/ and masks/ are made. */
   directory: string;
   /** Number of images, at least 1. */
   images: number;
@@ -23,12 +24,13 @@ export interface SyntheticOptions {
 export interface SyntheticDataset {
   imgPath: string;
   maskPath: string;
+  /** Names of the images without extension. */
   stems: string[];
   /** Cells over all images. */
   cells: number;
 }
 
-/** A field of cells: light [H,W] in 0..255 and ids [H,W]. */
+/** A field of cells: intensities [H,W] from 0 to 255 and ids [H,W]. */
 export interface SyntheticField {
   pixels: Uint8Array;
   labels: Int32Array;
@@ -45,7 +47,7 @@ interface Cell {
   waves: { order: number; amplitude: number; phase: number }[];
 }
 
-/** Draws and writes the data set: images/synthetic_000.png (8-bit grey) and masks/synthetic_000.png (16-bit ids). */
+/** Draws and writes the data set: images/synthetic_000.png (8-bit grey) and masks/synthetic_000.png (16-bit ids). @throws RangeError */
 export async function generateSynthetic({ directory, images, size = 128, seed }: SyntheticOptions): Promise<SyntheticDataset> {
   if (!Number.isInteger(images) || images < 1) throw new RangeError(`images must be a whole number from 1, got ${images}`);
   if (!Number.isInteger(size) || size < 64 || size > 1024)
@@ -55,15 +57,15 @@ export async function generateSynthetic({ directory, images, size = 128, seed }:
   const digits = Math.max(3, String(images - 1).length);
   let writing: Promise<void>[] = [];
   for (let i = 0; i < images; i++) {
-    // Each image has a generator of its own: image 7 is the same in a set of 8 and in a set of 800.
+    // Each image has its own generator: image 7 is the same in a set of 8 and in a set of 800.
     const field = drawField(new Random(random.integer(0, 2 ** 31)), size);
     const stem = `synthetic_${String(i).padStart(digits, "0")}`;
-    const picture = fastPng().encode({ width: size, height: size, channels: 1, depth: 8, data: field.pixels });
-    writing.push(writeAtomic(join(out.imgPath, `${stem}.png`), picture));
+    const png = fastPng().encode({ width: size, height: size, channels: 1, depth: 8, data: field.pixels });
+    writing.push(writeAtomic(join(out.imgPath, `${stem}.png`), png));
     writing.push(writeLabels(join(out.maskPath, `${stem}.png`), { data: field.labels, shape: [size, size] }));
     out.stems.push(stem);
     out.cells += field.count;
-    // Files are flushed to disk side by side, sixteen images at a time: one by one that would take longer than drawing them.
+    // Sixteen images are written at the same time: one by one, flushing to disk would take longer than drawing.
     if (i % 16 === 15 || i === images - 1) {
       await Promise.all(writing);
       writing = [];
@@ -81,7 +83,7 @@ export function drawField(random: Random, size: number): SyntheticField {
   return { pixels: expose(random, blur(light, size, random.uniform(0.7, 1.2)), size), labels, count };
 }
 
-/** Puts cells down until `wanted` are there: seeds of clumps anywhere, further cells against one that exists. */
+/** Adds cells until there are `wanted`: some anywhere, as the first of a clump, the others touching one that exists. */
 function placeCells(random: Random, size: number, wanted: number) {
   const labels = new Int32Array(size * size);
   // Distance to the centre over distance to the outline, of the cell that owns the pixel; 0 at the centre, 1 at the edge.
@@ -124,8 +126,8 @@ function outline(cell: Cell, direction: number): number {
 }
 
 /**
- * Adds the cell to both maps; when any cell would lose too much or fall apart, or the new one lies outside the field, they stay as they were.
- * `areas[id]` is the area of the whole outline, visible or not.
+ * Adds the cell to both maps and returns true, or leaves them as they are where a cell would lose too much area or be divided, or the new one
+ * lies outside the field. `areas[id]` is the area of the whole outline, visible or not.
  */
 function claim(cell: Cell, id: number, size: number, labels: Int32Array, radius: Float32Array, areas: number[]): boolean {
   const taken: { at: number; label: number; radius: number }[] = [];
@@ -138,7 +140,7 @@ function claim(cell: Cell, id: number, size: number, labels: Int32Array, radius:
       full++;
       if (x < 0 || y < 0 || x >= size || y >= size) continue;
       const at = y * size + x;
-      // Where two cells overlap the border runs where both are equally deep, as between nuclei that press on each other.
+      // Where two cells overlap, the border is where both are equally deep, as between nuclei that press on each other.
       if (distance < (radius[at] ?? 0)) taken.push({ at, label: labels[at] ?? 0, radius: distance });
     }
   }
@@ -181,7 +183,7 @@ function areaOf(labels: Int32Array, id: number): number {
   return sum;
 }
 
-/** Light before the optics: uneven background, and per cell a brightness, a dome, and a grainy texture. */
+/** Intensity before the optics: uneven background, and for each cell a brightness, a dome-shaped profile and a grainy texture. */
 function lightOf(random: Random, size: number, labels: Int32Array, radius: Float32Array, count: number): Float32Array {
   const coarse = blur(noise(random, size), size, size / 6);
   const fine = blur(noise(random, size), size, 1.6);
@@ -211,7 +213,7 @@ function expose(random: Random, light: Float32Array, size: number): Uint8Array {
   const out = new Uint8Array(size * size);
   for (let i = 0; i < out.length; i++) {
     const value = light[i] ?? 0;
-    // The normal approximation of Poisson noise: there are at least several photons everywhere.
+    // The normal approximation of Poisson noise, since there are several photons everywhere.
     const noisy = value + random.normal() * Math.sqrt(value / photons) + random.normal() * read;
     out[i] = Math.max(0, Math.min(255, Math.round(noisy * 230)));
   }
@@ -222,7 +224,7 @@ function noise(random: Random, size: number): Float32Array {
   return Float32Array.from({ length: size * size }, () => random.normal());
 }
 
-/** Brings a map to mean 0 and deviation 1, in place. */
+/** Scales a map to mean 0 and deviation 1, in place. */
 function normalise(map: Float32Array): void {
   const mean = map.reduce((sum, value) => sum + value, 0) / map.length;
   const deviation = Math.sqrt(map.reduce((sum, value) => sum + (value - mean) ** 2, 0) / map.length) || 1;

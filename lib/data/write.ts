@@ -1,39 +1,14 @@
-/** Label maps and pictures to disk. Every file appears whole or not at all: it is written beside its place and then renamed. */
-import { mkdir, open, rm } from "node:fs/promises";
-import { basename, dirname, extname, join } from "node:path";
+/** Writes label maps and RGB images. */
+import { basename, extname } from "node:path";
 import { CellsamError } from "../errors.js";
+import { writeAtomic } from "../files/writeAtomic.js";
 import { lazily } from "../lazily.js";
-import { replaceFile } from "../replaceFile.js";
 
-const crypto = lazily<typeof import("node:crypto")>("node:crypto");
 const fastPng = lazily<typeof import("fast-png")>("fast-png");
 
 /** What `writeLabels` writes. */
 export const labelFormats = ["tiff", "png", "npy"] as const;
 export type LabelFormat = (typeof labelFormats)[number];
-
-/** Writes a file atomically, making its folder when needed. */
-export async function writeAtomic(path: string, bytes: Uint8Array | string): Promise<void> {
-  // A short name of its own: the target's name may already be at the limit of 255 bytes.
-  const temporary = join(dirname(path), `.${crypto().randomUUID()}.tmp`);
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    const file = await open(temporary, "wx");
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await replaceFile(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {});
-    throw new CellsamError("ERR_FILE", `${path} could not be written (${(error as Error).message})`, {
-      detail: { path },
-      cause: error,
-    });
-  }
-}
 
 /**
  * Writes a label map [H,W]; the extension chooses the format: .png 16 bit; .tif or .tiff 16 bit, or 32 bit when an id passes 65535; .npy int32.
@@ -82,7 +57,7 @@ export async function writeLabels(path: string, labels: { data: Int32Array; shap
   }
 }
 
-/** Writes an 8-bit RGB picture, `data` [H,W,3]. */
+/** Writes an 8-bit RGB image, `data` [H,W,3]. */
 export async function writeRgbPng(path: string, data: Uint8Array, height: number, width: number): Promise<void> {
   await writeAtomic(path, fastPng().encode({ width, height, channels: 3, depth: 8, data }));
 }

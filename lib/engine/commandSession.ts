@@ -1,8 +1,9 @@
-/** What both kinds of native session share: sending commands, signals and the end of life. */
+/** What both kinds of native session have in common: sending commands, cancelling them by a signal, and disposal. */
 import { CellsamError } from "../errors.js";
 import { fromBorder, toBorder } from "./names.js";
 import type { NativeJob, NativeSession } from "./native.js";
 
+/** Commands of one session run one after another, in the order in which they were sent. */
 export class CommandSession {
   readonly #native: NativeSession;
   #closing: Promise<void> | undefined;
@@ -28,7 +29,7 @@ export class CommandSession {
     return this.dispose();
   }
 
-  /** Runs one command; an abort asks it to stop and then rejects with the signal's reason. */
+  /** Runs one command. An abort asks it to stop, and the promise then rejects with the signal's reason. */
   protected async command<T = unknown>(
     name: string,
     args: Record<string, unknown> = {},
@@ -37,16 +38,16 @@ export class CommandSession {
   ): Promise<T> {
     signal?.throwIfAborted();
     try {
-      const answer = await this.send<T>(name, args, signal, onEvent);
+      const result = await this.send<T>(name, args, signal, onEvent);
       signal?.throwIfAborted();
-      return answer;
+      return result;
     } catch (error) {
       signal?.throwIfAborted();
       throw error;
     }
   }
 
-  /** Runs one command whose answer to an abort is an ordinary result. */
+  /** Runs one command that returns an ordinary result also when it was aborted. */
   protected async send<T>(
     name: string,
     args: Record<string, unknown>,
@@ -54,13 +55,13 @@ export class CommandSession {
     onEvent?: (event: unknown) => void,
   ): Promise<T> {
     if (this.disposed) throw new CellsamError("ERR_DISPOSED", `${name}: the session was disposed of; open a new one`);
-    const hear = onEvent && ((event: unknown) => onEvent(fromBorder(event)));
-    const job: NativeJob = this.#native.call(name, toBorder(args), hear, signal?.aborted);
+    const listener = onEvent && ((event: unknown) => onEvent(fromBorder(event)));
+    const job: NativeJob = this.#native.call(name, toBorder(args), listener, signal?.aborted);
     const cancel = () => job.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
     try {
-      const answer = await job.promise;
-      return (name === "digest" ? answer : fromBorder(answer)) as T; // the keys of a digest are names of tensors
+      const result = await job.promise;
+      return (name === "digest" ? result : fromBorder(result)) as T; // the keys of a digest are names of tensors
     } finally {
       signal?.removeEventListener("abort", cancel);
     }

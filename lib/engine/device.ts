@@ -1,4 +1,4 @@
-/** Turns the configured device into the one to use. "auto" takes a GPU that works, and says so loudly when it could not. */
+/** Turns the configured device into the one to use. "auto" takes a GPU that works, and warns where there is one that does not. */
 import { CellsamError } from "../errors.js";
 import { compareVersions } from "../runtime/setup.js";
 import { minimumCuda } from "../runtime/variants.js";
@@ -10,7 +10,7 @@ interface EngineInfo {
 }
 
 /**
- * The device for "auto", "cpu", "cuda" or "cuda:N".
+ * The device for "auto", "cpu", "cuda" or "cuda:N". `warn` is told of a GPU that cannot be used.
  * @throws CellsamError ERR_CUDA_DRIVER_TOO_OLD when CUDA is asked for and the driver is older than this libtorch's CUDA.
  */
 export async function resolveDevice(device: string, warn: (message: string) => void): Promise<Device> {
@@ -32,7 +32,7 @@ export async function resolveDevice(device: string, warn: (message: string) => v
   return "cpu";
 }
 
-/** Without a driver, and with a libtorch for the CPU, the engine has the better words. */
+/** Without a driver, and with a libtorch for the CPU, the engine's own error message is better, so nothing is thrown here. */
 export function requireDriver(driver: DriverInfo | null, variant: string | undefined): void {
   const needs = minimumCuda[variant as keyof typeof minimumCuda];
   if (!driver || !needs || compareVersions(driver.cuda, needs) >= 0) return;

@@ -1,6 +1,6 @@
-/** What inference answers, and the steps from one pass through the networks to label maps at any detection threshold. */
-import { fromBorder, toBorder } from "./names.js";
-import { engineCallAsync, type NdArray } from "./native.js";
+/** Results of inference, and the steps from one pass through the networks to label maps at any detection threshold. */
+import { engineCommandAsync } from "./commands.js";
+import type { NdArray } from "./native.js";
 
 /** Instance i (row i of scores, boxes and ious) has the id i + 1 in `labels`. */
 export interface Prediction {
@@ -15,46 +15,52 @@ export interface Prediction {
   count: number;
 }
 
-/** Every cell that some detection threshold down to a floor would find in one image. Nothing but these arrays: it can be stored. */
+/** Every cell that some detection threshold down to a floor would find in one image. It consists of these arrays alone, and can be stored. */
 export interface Candidates {
   height: number;
   width: number;
   /** x, y, width, height of each tile, [t,4]; one without tiling. */
   tiles: NdArray<Int32Array>;
-  /** The detection threshold that the options make of each tile's scores, [t]. */
+  /** The detection threshold that follows from the options and each tile's scores, [t]. */
   thresholds: NdArray<Float64Array>;
-  /** Every detection of the tile with a score above is here, [t]. */
+  /** Every detection of the tile with a score above this is included, [t]. */
   floors: NdArray<Float64Array>;
   /** The tile of each candidate, [n]. */
   tile: NdArray<Int32Array>;
-  /** [n]; falling within a tile. */
+  /** [n]; within a tile in descending order. */
   scores: NdArray<Float64Array>;
   /** The mask decoder's estimate of its own IoU, [n]. */
   ious: NdArray<Float64Array>;
   /** xyxy in pixels, [n,4]. */
   boxes: NdArray<Float64Array>;
-  /** Of each mask, [n], in `runs`: row y, columns x to end (excluded), [r,3]. */
+  /** How many rows of `runs` belong to each mask, [n]. */
   runCounts: NdArray<Int32Array>;
+  /** Run-length encoded masks: row y, columns x to end (excluded), [r,3]. */
   runs: NdArray<Int32Array>;
 }
 
-/** How one image's counts change as the threshold falls: row i holds from score i + 1 up to score i. */
+/** How the counts of one image change as the threshold falls: row i is valid from score i + 1 up to score i. */
 export interface ImageSweep {
-  /** True cells, and their pixels. */
+  /** Number of true cells, and of their pixels. */
   truth: number;
   truthPixels: number;
   /** The lowest threshold that the rows describe. */
   floor: number;
-  /** Falling, [k]. */
+  /** In descending order, [k]. */
   scores: Float64Array;
   predicted: Float64Array;
-  /** At IoU 0.50, 0.55, .. 0.95, [k,10]. */
+  /** At IoU 0.50, 0.55, ..., 0.95, [k,10]. */
   truePositives: Float64Array;
   predictedPixels: Float64Array;
   sharedPixels: Float64Array;
 }
 
-/** How candidates become a label map; lib/config/inference.ts says what each one does. */
+/** A sweep as the engine returns it. */
+type SweepColumns = {
+  [Name in keyof ImageSweep]: ImageSweep[Name] extends Float64Array ? NdArray<Float64Array> : ImageSweep[Name];
+};
+
+/** How candidates become a label map; docs/configuration.md explains each option. */
 export interface AssembleOptions {
   overlap?: "score" | "official";
   minArea?: number;
@@ -63,14 +69,14 @@ export interface AssembleOptions {
   removeBoundaries?: boolean;
 }
 
-/** Of more options, those above. */
-function rules({ overlap, minArea, minVisible, largestPiece, removeBoundaries }: AssembleOptions): Record<string, unknown> {
-  return toBorder({ overlap, minArea, minVisible, largestPiece, removeBoundaries });
+/** Only the options above, of an object that may have more. */
+function rules({ overlap, minArea, minVisible, largestPiece, removeBoundaries }: AssembleOptions): AssembleOptions {
+  return { overlap, minArea, minVisible, largestPiece, removeBoundaries };
 }
 
 /**
- * The label map of `candidates` at a detection threshold: what `predict` answers with that `bboxThreshold` and `adaptiveThreshold:
- * false`. Without `threshold`: what `predict` answers with the options that the candidates were found with.
+ * The label map of `candidates` at a detection threshold: what `predict` returns with that `bboxThreshold` and `adaptiveThreshold: false`.
+ * Without `threshold`: what `predict` returns with the options that the candidates were found with.
  * @throws CellsamError ERR_INVALID_ARGUMENT for a threshold below the candidates' floors
  */
 export async function assemblePrediction(
@@ -78,17 +84,12 @@ export async function assemblePrediction(
   options: AssembleOptions & { threshold?: number } = {},
 ): Promise<Prediction> {
   const { threshold } = options;
-  const given = threshold === undefined ? {} : { threshold };
-  const answer = await engineCallAsync("infer.assemble", {
-    candidates: toBorder(candidates),
-    options: rules(options),
-    ...given,
-  });
-  return fromBorder(answer) as Prediction;
+  return engineCommandAsync("infer.assemble", { candidates, options: rules(options), threshold });
 }
 
 /**
- * Compares what `candidates` give at every distinct score with the truth [H,W] (-1 = ignored), without a label map for each.
+ * Compares the cells that `candidates` give at every distinct score with the true label map [H,W] (0 background, -1 ignored), without
+ * making a label map for each.
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ
  */
 export async function sweepThresholds(
@@ -96,12 +97,10 @@ export async function sweepThresholds(
   truth: NdArray<Int32Array>,
   options: AssembleOptions = {},
 ): Promise<ImageSweep> {
-  const answer = await engineCallAsync("infer.sweep", { candidates: toBorder(candidates), options: rules(options), truth });
-  const { scores, predicted, truePositives, predictedPixels, sharedPixels, ...rest } = fromBorder(answer) as Record<
-    "scores" | "predicted" | "truePositives" | "predictedPixels" | "sharedPixels",
-    NdArray<Float64Array>
-  > &
-    Pick<ImageSweep, "truth" | "truthPixels" | "floor">;
+  const { scores, predicted, truePositives, predictedPixels, sharedPixels, ...rest } = await engineCommandAsync<SweepColumns>(
+    "infer.sweep",
+    { candidates, options: rules(options), truth },
+  );
   return {
     ...rest,
     scores: scores.data,

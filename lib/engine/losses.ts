@@ -3,8 +3,8 @@
  * check a number, to plot a loss, or to train with a loop of your own. The work is done by the engine, in the dtype given.
  */
 import { type MaskLossName, type MaskLossSettings, maskLosses } from "../settings/losses/table.js";
-import { snakeCase } from "../spelling.js";
-import { engineCall, type NdArray } from "./native.js";
+import { engineCommand } from "./commands.js";
+import type { NdArray } from "./native.js";
 
 export type FloatArray = Float32Array | Float64Array;
 
@@ -65,8 +65,13 @@ export function boundaryLoss(logits: Masks, target: MaskTargets, options: Ignore
 /** One loss without its weight. Its settings are named without the loss: `alpha` for `focalAlpha`. */
 function singleLoss(name: MaskLossName, logits: Masks, target: MaskTargets, options: IgnoredPixels): LossValue {
   const { ignored, ...own } = options;
-  const named = Object.entries(own).map(([option, value]) => [`${name}_${snakeCase(option)}`, value]);
-  return engineCall(`loss.${name}`, { logits, target, ignored, ...Object.fromEntries(named) });
+  const settings = Object.fromEntries(Object.keys(own).map((option) => [option, `${name}_${option}`]));
+  return engineCommand(`loss.${name}`, { logits, target, ignored, ...named(own, settings) });
+}
+
+/** Options under the names of the settings that they are. Others keep their names, and the engine refuses them. */
+function named(options: object, settings: Record<string, string>): object {
+  return Object.fromEntries(Object.entries(options).map(([option, value]) => [settings[option] ?? option, value]));
 }
 
 type OwnSettings = Omit<MaskLossSettings, `${MaskLossName}LossWeight`>;
@@ -92,10 +97,9 @@ export type MaskLossValue = Record<MaskLossName, NdArray<Float64Array>> & {
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ, or an option is unknown or out of range.
  */
 export function maskLoss(logits: Masks, target: MaskTargets, options: MaskLossOptions = {}): MaskLossValue {
-  const { ignored, useBoundary, ...others } = options;
-  const weights = new Map(maskLosses.map(({ name }) => [`${name}Weight`, `${name}_loss_weight`]));
-  const named = Object.entries(others).map(([option, value]) => [weights.get(option) ?? snakeCase(option), value]);
-  return engineCall("loss.mask", { logits, target, ignored, use_boundary_loss: useBoundary, ...Object.fromEntries(named) });
+  const weights = maskLosses.map(({ name }) => [`${name}Weight`, `${name}LossWeight`]);
+  const settings = { ...Object.fromEntries(weights), useBoundary: "useBoundaryLoss" };
+  return engineCommand("loss.mask", { logits, target, ...named(options, settings) });
 }
 
 /** The true cells of one image. */
@@ -138,16 +142,6 @@ export interface DetectionLossValue {
   boxesGradient: NdArray<FloatArray>;
 }
 
-interface NativeDetectionLoss {
-  total: number;
-  ce: number;
-  bbox: number;
-  giou: number;
-  class_error: number;
-  logits_gradient: NdArray<FloatArray>;
-  boxes_gradient: NdArray<FloatArray>;
-}
-
 /**
  * The stage-1 loss: queries are matched to cells at the least cost, then focal class loss, L1 and GIoU, divided by the number
  * of cells in the batch.
@@ -162,28 +156,15 @@ export function detectionLoss(
   targets: DetectionTargets[],
   options: DetectionLossOptions = {},
 ): DetectionLossValue {
-  const found = engineCall<NativeDetectionLoss>("loss.detection", {
-    logits,
-    boxes,
-    targets,
-    ce_loss_weight: options.ceWeight,
-    bbox_loss_weight: options.bboxWeight,
-    giou_loss_weight: options.giouWeight,
-    focal_alpha: options.focalAlpha,
-    aux_loss: options.auxLoss,
-    set_cost_class: options.costClass,
-    set_cost_bbox: options.costBbox,
-    set_cost_giou: options.costGiou,
-  });
-  return {
-    total: found.total,
-    ce: found.ce,
-    bbox: found.bbox,
-    giou: found.giou,
-    classError: found.class_error,
-    logitsGradient: found.logits_gradient,
-    boxesGradient: found.boxes_gradient,
+  const settings = {
+    ceWeight: "ceLossWeight",
+    bboxWeight: "bboxLossWeight",
+    giouWeight: "giouLossWeight",
+    costClass: "setCostClass",
+    costBbox: "setCostBbox",
+    costGiou: "setCostGiou",
   };
+  return engineCommand("loss.detection", { logits, boxes, targets, ...named(options, settings) });
 }
 
 export interface MiningOptions {
@@ -213,14 +194,14 @@ export interface MiningWeights {
  * @throws CellsamError ERR_INVALID_ARGUMENT when totals is not [N] or fraction is out of range.
  */
 export function miningWeights(totals: NdArray<FloatArray>, options: MiningOptions = {}): MiningWeights {
-  return engineCall("mining.weights", {
-    totals,
-    online_hard_negative_mining_weighted: options.weighted,
-    ohem_fraction: options.fraction,
-    ohem_hard_weight: options.hardWeight,
-    ohem_hard_weight_min: options.hardWeightMin,
-    ohem_hard_weight_max: options.hardWeightMax,
-  });
+  const settings = {
+    weighted: "onlineHardNegativeMiningWeighted",
+    fraction: "ohemFraction",
+    hardWeight: "ohemHardWeight",
+    hardWeightMin: "ohemHardWeightMin",
+    hardWeightMax: "ohemHardWeightMax",
+  };
+  return engineCommand("mining.weights", { totals, ...named(options, settings) });
 }
 
 export interface Assignment {
@@ -238,5 +219,5 @@ export interface Assignment {
  * and column in its detail, for NaN or -Infinity.
  */
 export function hungarian(cost: NdArray<FloatArray>): Assignment {
-  return engineCall("hungarian", { cost });
+  return engineCommand("hungarian", { cost });
 }

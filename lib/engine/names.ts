@@ -1,20 +1,20 @@
 /**
- * camelCase of TypeScript <-> snake_case of the border. Only names of options and of answers are mapped; keys that are data
- * (names of losses, names of tensors) pass through untouched.
+ * Renames keys between the camelCase of TypeScript and the snake_case of the engine. Only names of options and of fields of results are
+ * renamed; keys that are data, such as names of losses, stay as they are.
  */
 import { camelCase, snakeCase } from "../spelling.js";
 
-/** Answers whose keys are data: the value under these names is not looked into. */
+/** Fields whose value has keys that are data: nothing is renamed inside. */
 const dataKeys = new Set(["losses", "detail"]);
 
-/** `options` with snake_case names, at all depths. Absent (undefined) options are left out. */
+/** `options` with snake_case names, at all depths. Undefined options are left out. */
 export function toBorder(options: object): Record<string, unknown> {
   return mapKeys(options, snakeCase) as Record<string, unknown>;
 }
 
-/** An answer of the engine with camelCase names. */
-export function fromBorder(answer: unknown): unknown {
-  return mapKeys(answer, camelCase);
+/** A result or event of the engine with camelCase names, at all depths. */
+export function fromBorder(result: unknown): unknown {
+  return mapKeys(result, camelCase);
 }
 
 function mapKeys(value: unknown, rename: (name: string) => string): unknown {

@@ -1,6 +1,6 @@
 /**
- * The only file that touches binding.node: it finds and loads it on first use, declares its shape, and turns native errors
- * into CellsamErrors. Importing this file loads nothing.
+ * The only file that touches binding.node: finds and loads it on first use, declares its types, and turns native errors into
+ * CellsamErrors. Importing this file loads nothing.
  */
 import { createRequire } from "node:module";
 import { CellsamError, toCellsamError } from "../errors.js";
@@ -13,8 +13,8 @@ import { fromBorder } from "./names.js";
 export type NumberArray = Uint8Array | Uint16Array | Int32Array | Float32Array | Float64Array;
 
 /**
- * A dense, row-major array of numbers, at the border in both directions. Going in, the memory is used in place: do not write
- * to it, or transfer its buffer, before the command has answered.
+ * A dense, row-major array of numbers, as argument and as result. The memory of an argument is used in place: do not write to it, and do
+ * not transfer its buffer, before the command has ended.
  */
 export interface NdArray<T extends NumberArray = NumberArray> {
   data: T;
@@ -24,13 +24,13 @@ export interface NdArray<T extends NumberArray = NumberArray> {
 export interface DriverInfo {
   /** The highest CUDA version that the driver supports, e.g. "12.8". */
   cuda: string;
-  /** The driver's own version, e.g. "570.124.06"; null where the system does not tell. */
+  /** The driver's own version, e.g. "570.124.06"; null where the system does not report it. */
   version: string | null;
-  /** Bytes; `free` is null where the system does not tell. */
+  /** Memory in bytes; `free` is null where the system does not report it. */
   devices: { name: string; memory: number; free: number | null; computeCapability: string }[];
 }
 
-/** Bytes that torch holds on a device; `free` as the device reports it. */
+/** Bytes that torch holds on a device; `free` and `total` as the device reports them. */
 export interface DeviceMemory {
   allocated: number;
   reserved: number;
@@ -40,13 +40,13 @@ export interface DeviceMemory {
   total: number;
 }
 
-/** What the binding holds at this moment, in this process. All zero when nothing is in use. */
+/** Objects that the binding holds at this moment in this process. All are zero when nothing is in use. */
 export interface LiveObjects {
   sessions: number;
   jobs: number;
-  /** Typed arrays of JavaScript that native code is using. */
+  /** Typed arrays of JavaScript that native code uses. */
   borrowed: number;
-  /** Typed arrays over native memory that JavaScript has not let go of. */
+  /** Typed arrays over native memory that JavaScript still references. */
   lent: number;
 }
 
@@ -86,15 +86,15 @@ function loadBinding(): Binding {
   try {
     binding = find(packageFolder);
   } catch (cause) {
-    // Windows says only that it, or something that it needs, was not found.
+    // Windows reports only that the library, or one that it needs, was not found.
     const missing = process.platform === "win32" ? missingVisualCpp() : [];
-    const mend =
+    const advice =
       missing.length > 0
         ? `${missing.join(", ")} of the Visual C++ runtime is missing. Type: ${installVisualCpp}`
         : "Reinstall the package, or run `npm run build` in a checkout.";
     throw new CellsamError(
       "ERR_NATIVE_LOAD",
-      `binding.node could not be loaded for ${process.platform}-${process.arch}: ${(cause as Error).message.trim()}. ${mend}`,
+      `binding.node could not be loaded for ${process.platform}-${process.arch}: ${(cause as Error).message.trim()}. ${advice}`,
       { cause, detail: { root: packageFolder } },
     );
   }
@@ -104,8 +104,9 @@ function loadBinding(): Binding {
 }
 
 /**
- * Loads libtorch and the engine, once per process; later calls return at once. CELLSAM_ENGINE names another engine file; one
- * without a torch version in its name, such as the fake engine of the tests, needs no libtorch.
+ * Loads libtorch and the engine, once per process; later calls return at once. CELLSAM_ENGINE names another engine file; one without a
+ * torch version in its name, such as the fake engine of the tests, needs no libtorch.
+ * @throws CellsamError ERR_NATIVE_LOAD, ERR_LIBTORCH_NOT_FOUND, ERR_LIBTORCH_VERSION
  */
 export function loadEngine(options: ResolveOptions = {}): { path: string; libtorch: Libtorch | null } {
   if (engine) return engine;
@@ -154,27 +155,28 @@ export async function openNative(options: Record<string, unknown>): Promise<Nati
   };
 }
 
-/** The GPU driver as libcuda tells it, without libtorch; null when there is no driver or no GPU. */
+/** The GPU driver as libcuda reports it, without libtorch; null when there is no driver or no GPU. */
 export function driverInfo(): DriverInfo | null {
   return guarded(() => loadBinding().driver());
 }
 
-/** null for the CPU, without a loaded engine, and until torch has used the device: asking starts nothing. */
+/** Memory of a CUDA device; null for the CPU, without a loaded engine, and until torch has used the device. Initialises nothing. */
 export function deviceMemory(device: string): DeviceMemory | null {
   if (!seesDevice(device)) return null;
   return fromBorder(engineCall("device.memory", { device })) as DeviceMemory | null;
 }
 
+/** Starts torch's peak counters again from the memory in use. */
 export function resetDevicePeak(device: string): void {
   if (seesDevice(device)) engineCall("device.reset_peak", { device });
 }
 
-/** Gives memory that torch keeps for later back to the device. */
+/** Returns memory that torch holds in reserve to the device. */
 export function emptyDeviceCache(device: string): void {
   if (seesDevice(device)) engineCall("device.empty_cache", { device });
 }
 
-/** Whether the loaded engine knows the device; a machine without it, or with a CPU build of libtorch, is no error here. */
+/** Whether the loaded engine has the device. A machine without it, or a CPU build of libtorch, is no error here. */
 function seesDevice(device: string): boolean {
   if (!engine?.libtorch) return false;
   const index = Number(device.slice("cuda:".length) || 0);

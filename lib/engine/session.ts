@@ -1,8 +1,7 @@
 /**
- * The typed face of the engine's sessions: one model with its optimiser. Commands of a session run one after another on its own
- * thread and never block the event loop. Names are camelCase here and snake_case at the border; the mapping is in names.ts.
+ * The typed interface of the engine's model sessions. A session is one model with its optimiser; its commands run one after another on a
+ * thread of its own and never block the event loop.
  */
-
 import type { NoticeEvent, StepEvent } from "../events.js";
 import type { inference, pixels } from "../settings/groups.js";
 import type { Values } from "../settings/kinds.js";
@@ -17,31 +16,42 @@ export type { Candidates, Prediction } from "./inference.js";
 
 export type Device = "cpu" | "cuda" | `cuda:${number}`;
 export type ImageArray = NdArray<Uint8Array | Uint16Array | Float32Array>;
-/** Means over the batches that counted, `total_loss` and its weighted parts by name; null when no batch did. */
+/** Means over the batches that had the loss, `total_loss` and its weighted parts by name; null where no batch had it. */
 export type Losses = Record<string, number | null>;
 
 export interface SessionOptions {
+  /** "vit_b", "vit_l", "vit_h" or "tiny". */
   size: string;
-  /** Fields of the size table that differ from `size`, in camelCase. */
+  /** Fields of the size table that differ from those of `size`, in camelCase. */
   overrides?: Record<string, unknown>;
+  /** The preprocessing that the weights expect; see LoadReport. Default "plain". */
   generation?: "plain" | "adv";
+  /** Default "cpu". */
   device?: Device;
+  /** Default "fp32". */
   precision?: "fp32" | "bf16";
+  /** Of the random weights and of all draws. Default 42. */
   seed?: number;
-  /** 0: all cores, of which commands of several sessions that run at the same time take equal parts. */
+  /** Compute threads. 0, the default: all cores, shared equally by the commands of several sessions that run at the same time. */
   threads?: number;
+  /** Only operations that give the same result every time. Default false. */
   deterministic?: boolean;
 }
 
 export interface LoadReport {
+  /** "cellsam", "cellsam_adv" (with `model_cp`) or "sam" (a checkpoint of segment-anything). */
   layout: string;
+  /** The preprocessing that the weights expect: "adv" for checkpoints with `model_cp`, else "plain". */
   generation: "plain" | "adv";
+  /** Number of tensors. */
   loaded: number;
+  /** Names of tensors that the model has and the file lacks. */
   missing: string[];
+  /** Names of tensors that the file has and the model lacks. */
   unexpected: string[];
-  /** Tensors of another shape or kind of number than the model's, each described like "float32 [768]". */
+  /** Tensors of another shape or type than the model's, each described like "float32 [768]". */
   mismatched: { name: string; expected: string; found: string }[];
-  /** For people: what was left out or was ambiguous. */
+  /** Sentences about what was left out or was ambiguous. */
   warnings: string[];
 }
 
@@ -58,7 +68,7 @@ export interface ParameterInfo {
   trainable: boolean;
 }
 
-/** Everything of the stage's config that the engine needs (Stage1Config or Stage2Config without the visual keys). */
+/** A stage of training; `option` is any setting of Stage1Config or Stage2Config that the engine reads. */
 export interface StageOptions {
   stage: 1 | 2;
   epochs: number;
@@ -73,46 +83,54 @@ export interface StageReport {
   /** Names of all options that the stage takes, in the engine's spelling. */
   options: string[];
   trainable: string[];
+  /** How many numbers they hold. */
   parameters: number;
   groups: { name: string; lr: number; parameters: number }[];
 }
 
 export interface TrainEpochOptions {
+  /** Path of a store. */
   store: string;
-  /** Tile numbers, [n]; the engine shuffles them by seed, fold and epoch. */
+  /** Tile numbers [n]; the engine shuffles them by seed, fold and epoch. */
   indices: Int32Array;
-  /** Folds train in orders of their own. Default 0. */
+  /** Counted from 1; each fold has an order of its own. Default 1. */
   fold?: number;
+  /** Counted from 1. */
   epoch: number;
+  /** Steps of the epoch that are done already. Default 0. */
   startStep?: number;
   batchSize: number;
   /** Flips and quarter turns. */
   augment: boolean;
-  /** Besides: affine and elastic deformation, brightness. Only with `augment`. Default false. */
+  /** Also affine and elastic deformation, brightness and contrast. Only with `augment`. Default false. */
   complexAugmentation?: boolean;
   /** Versions of each tile under complex augmentation; 0, the default: new ones in every epoch. */
   augmentationVariants?: number;
   signal?: AbortSignal | undefined;
   onStep?: ((event: StepEvent) => void) | undefined;
-  /** What the engine had to do otherwise than asked, such as smaller prompt chunks for want of memory. */
+  /** Reports what the engine does differently than asked, such as smaller prompt chunks because memory is short. */
   onNotice?: ((event: NoticeEvent) => void) | undefined;
 }
 
-/** `features` counts outputs of frozen trunks: those kept from before, and those that had to be computed. */
+/** Result of `validate`. */
 export interface ValidateReport {
   losses: Losses;
+  /** Tiles. */
   images: number;
   seconds: number;
+  /** Outputs of frozen backbones: how many were read from the cache, and how many had to be computed. */
   features: { kept: number; computed: number };
 }
 
 export interface EpochReport extends ValidateReport {
-  /** True when the signal ended the epoch early; `step` is then where to go on with `startStep`. */
+  /** True when the signal ended the epoch early; `step` is then the `startStep` with which it continues. */
   stopped: boolean;
+  /** Steps done, of `steps`. */
   step: number;
   steps: number;
+  /** Learning rate of the last step. */
   lr: number;
-  /** Of the work that a GPU repeats (`cudaGraphs` of stage 2): how often it was recorded, and how often repeated. */
+  /** CUDA graphs (`cudaGraphs` of stage 2): how many were recorded, and how often they were replayed. */
   graphs: { recorded: number; replayed: number };
 }
 
@@ -145,7 +163,7 @@ export type InferenceOptions = PixelOptions & Partial<Values<typeof inference>>;
 export interface PredictOptions extends InferenceOptions {
   /** [H,W] or [H,W,C]. */
   image: ImageArray;
-  /** Prompts in pixels, xyxy, [n,4]; without them the detector finds its own. */
+  /** Prompts, xyxy in pixels, [n,4]; without them the detector finds the boxes. */
   boxes?: NdArray<Float32Array | Float64Array>;
   signal?: AbortSignal | undefined;
 }
@@ -155,7 +173,7 @@ export interface CandidatesOptions extends InferenceOptions {
   image: ImageArray;
   /** Smallest detection score. Default 0.01. */
   floor?: number;
-  /** Of a tile, best first; those above the configured threshold stay in any case. Default 1000. */
+  /** Per tile, best first; those above the configured threshold are always kept. Default 1000. */
   maxCandidates?: number;
   signal?: AbortSignal | undefined;
 }
@@ -175,38 +193,41 @@ export interface PromptIou {
 }
 
 export interface Session extends AsyncDisposable, Disposable {
+  /** Loads weights (.pth, .safetensors). A file that does not fit changes nothing. @throws CellsamError ERR_CHECKPOINT_... */
   load(path: string): Promise<LoadReport>;
-  /** `dtype`: "fp32" (default), or "fp16" for half the size. */
+  /** Writes the weights. `format` defaults to "pth"; `dtype` to "fp32", "fp16" halves the size. */
   save(path: string, options?: { format?: "pth" | "safetensors"; dtype?: "fp32" | "fp16" }): Promise<SaveReport>;
-  /** 16 hex digits per tensor, for "has it moved?" questions. */
+  /** A hash of each tensor, 16 hex digits by name: tells whether training has changed it. */
   digest(): Promise<Record<string, string>>;
   parameters(): Promise<ParameterInfo[]>;
+  /** Begins a stage with a fresh optimiser. @throws CellsamError ERR_INVALID_ARGUMENT */
   beginStage(options: StageOptions): Promise<StageReport>;
-  /** Other weights for the open stage's losses, from the next epoch on. An IoU loss cannot be switched on this way. */
+  /** Changes weights of the open stage's losses from the next epoch on. An IoU loss cannot be switched on this way. */
   setLossWeights(weights: LossWeights): Promise<void>;
-  /** Resolves with `stopped: true` after the current step when the signal fires. */
+  /** Trains one epoch. When the signal fires, resolves with `stopped: true` after the current step. */
   trainEpoch(options: TrainEpochOptions): Promise<EpochReport>;
-  /** Rejects with the signal's reason when it fires. */
+  /** Computes the losses without training or augmentation. Rejects with the signal's reason when it fires. */
   validate(options: ValidateOptions): Promise<ValidateReport>;
-  /** Tells a plateau schedule the epoch's validation loss. */
+  /** Passes an epoch's validation loss to a plateau schedule. */
   observe(loss: number): Promise<{ lr: number }>;
+  /** Saves model, optimiser and schedule, so that `loadState` continues exactly here. */
   saveState(path: string): Promise<SavedState>;
   loadState(path: string): Promise<StateReport>;
-  /** Copies one trunk over the other; by default the detector's into the segmenter's image encoder. */
+  /** Copies one backbone over the other; by default the detector's into SAM's image encoder. */
   transferWeights(to?: "image_encoder" | "cellfinder"): Promise<void>;
   endStage(): Promise<void>;
-  /** Rejects with the signal's reason when it fires. */
+  /** Segments one image. Rejects with the signal's reason when it fires. */
   predict(options: PredictOptions): Promise<Prediction>;
-  /** All that some detection threshold would find, in one pass; see assemblePrediction and sweepThresholds. */
+  /** All cells that some detection threshold would find, in one pass; see assemblePrediction and sweepThresholds. */
   candidates(options: CandidatesOptions): Promise<Candidates>;
   /** IoU of each cell's mask when its true box is the prompt. Rejects with the signal's reason when it fires. */
   promptIou(options: PromptIouOptions): Promise<PromptIou>;
-  /** Stops the running command, rejects it and the queued ones with ERR_DISPOSED, frees the model. May be called again. */
+  /** Stops the running command, rejects it and the queued ones with ERR_DISPOSED, and frees the model. May be called repeatedly. */
   dispose(): Promise<void>;
   readonly disposed: boolean;
 }
 
-/** Builds a model on its own thread. */
+/** Builds a model, with random weights, on a thread of its own. @throws CellsamError ERR_INVALID_ARGUMENT, ERR_DEVICE_UNAVAILABLE, and those of loading libtorch */
 export async function openSession(options: SessionOptions): Promise<Session> {
   const { overrides, ...rest } = options;
   const native = await openNative({ kind: "model", ...toBorder(rest), ...(overrides && { overrides: toBorder(overrides) }) });
@@ -238,11 +259,12 @@ class ModelSession extends CommandSession implements Session {
     await this.command("set_loss_weights", weights);
   }
 
-  trainEpoch({ signal, onStep, onNotice, ...options }: TrainEpochOptions): Promise<EpochReport> {
-    return this.send("train_epoch", options, signal, (event) => {
-      const told = event as StepEvent | NoticeEvent;
-      if (told.type === "step") onStep?.(told);
-      else onNotice?.(told);
+  trainEpoch({ signal, onStep, onNotice, fold = 1, ...options }: TrainEpochOptions): Promise<EpochReport> {
+    // The engine derives its random numbers from folds counted from 0.
+    return this.send("train_epoch", { ...options, fold: fold - 1 }, signal, (event) => {
+      const known = event as StepEvent | NoticeEvent;
+      if (known.type === "step") onStep?.(known);
+      else onNotice?.(known);
     });
   }
 
@@ -254,6 +276,7 @@ class ModelSession extends CommandSession implements Session {
     return this.command("observe", { loss });
   }
 
+  /** Saves model, optimiser and schedule, so that `loadState` continues exactly here. */
   saveState(path: string): Promise<SavedState> {
     return this.command("save_state", { path });
   }

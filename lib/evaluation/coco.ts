@@ -1,20 +1,20 @@
 /**
- * COCO's average precision of instance masks, from the verdicts on each detection that the engine gives for one image. As in COCO:
- * IoU 0.50:0.05:0.95, precision made monotone and read at 101 recalls, areas below 32 x 32 and above 96 x 96 pixels as small and
- * large. Unlike there, no image is capped at 100 detections: a field of cells holds more.
+ * COCO's average precision of instance masks, from the engine's verdict on each detection of an image. As in COCO: IoU 0.50:0.05:0.95,
+ * precision made monotone and read at 101 recalls, areas below 32 x 32 pixels are small and above 96 x 96 large. Unlike in COCO, an image
+ * is not limited to 100 detections, since a field of cells has more.
  */
 
-/** What one image adds. */
+/** The contribution of one image. */
 export interface CocoImage {
-  /** Best first, [d]. */
+  /** Scores of the d detections, best first, [d]. */
   scores: Float64Array;
-  /** [4 size classes, 10 thresholds, d]: 0 false, 1 true, 2 ignored. */
+  /** [4 size classes, 10 IoU thresholds, d]: 0 false, 1 true, 2 ignored. */
   verdicts: Uint8Array;
-  /** True cells of all sizes, small, medium and large ones. */
+  /** Number of true cells of all sizes, of small, medium and large ones, [4]. */
   truth: Float64Array;
 }
 
-/** Null where no true cell is of that size, or where predictions carry no scores. */
+/** null where there is no true cell of that size, or where predictions have no scores. */
 export interface CocoRates {
   cocoAp: number | null;
   cocoAp50: number | null;
@@ -27,7 +27,7 @@ export interface CocoRates {
 const thresholds = 10;
 const recalls = Array.from({ length: 101 }, (_, i) => (i === 100 ? 1 : i * 0.01));
 
-/** Null images: their predictions have no scores. */
+/** The rates over all images; null stands for an image whose predictions have no scores. */
 export function cocoRates(images: readonly (CocoImage | null)[]): CocoRates {
   const known = images.filter((image) => image !== null);
   const complete = known.length === images.length;

@@ -1,4 +1,4 @@
-/** Evaluates predictions against true masks: two folders of label images, or a model with images and masks. */
+/** Evaluates predictions against true masks: given as a second folder of label images, or made by a model from images. */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type PredictInput, predictConfig } from "../config/inference.js";
@@ -6,11 +6,11 @@ import { datasetError } from "../data/check.js";
 import { type DatasetConfig, discoverOptions, loadDataset } from "../data/dataset.js";
 import { decodeLabels } from "../data/decode.js";
 import { discover } from "../data/discover.js";
-import { pairLabels } from "../data/source.js";
+import { pairLabels } from "../data/pair.js";
 import type { openSession } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressEvent } from "../events.js";
-import { readJson } from "../monitor/json.js";
+import { readJson } from "../files/json.js";
 import { openDetector, type PredictedImage } from "../predict/folder.js";
 import { ofImage } from "../predict/imageError.js";
 import { type EvaluateModelOptions, type Evaluation, evaluateModel } from "./model.js";
@@ -25,7 +25,7 @@ export interface EvaluateOptions {
   openSession?: typeof openSession;
 }
 
-/** How the true masks are read: the settings of a training that concern masks. */
+/** How the true masks are read: the settings of a training about masks. */
 export type TruthOptions = Pick<DatasetConfig, "annotationFormat" | "ignoreLabel" | "categories" | "maxPixels">;
 
 export interface EvaluateFoldersOptions extends EvaluateOptions, TruthOptions, Omit<EvaluationOptions, "scores"> {}
@@ -36,22 +36,23 @@ export interface EvaluateWeightsOptions
 
 export interface FolderEvaluation {
   summary: Summary;
+  /** `image` is the name without extension. */
   images: { image: string; metrics: PairEvaluation }[];
 }
 
-/** The scores that `predictFolder` left beside its label images, row i for the id i + 1; none where they are incomplete. */
-async function scoresOf(labels: string, stem: string): Promise<EvaluationOptions["scores"]> {
+/** The scores that `predictFolder` wrote beside its label images, row i for the id i + 1; undefined where they are incomplete. */
+async function scoresOf(labels: string, source: string): Promise<EvaluationOptions["scores"]> {
   const file = join(dirname(labels), "scores.json");
   if (!existsSync(file)) return undefined;
   const rows = await readJson<PredictedImage[]>(file);
-  const own = Array.isArray(rows) ? rows.find(({ image }) => image === stem)?.instances : undefined;
+  const own = Array.isArray(rows) ? rows.find(({ image }) => image === source)?.instances : undefined;
   if (!own?.every(({ id, score }, i) => id === i + 1 && Number.isFinite(score))) return undefined;
   return { data: Float64Array.from(own, ({ score }) => score), shape: [own.length] };
 }
 
 /**
- * Compares the label images of two folders, paired by name. With the scores.json of `predictFolder` beside the predictions there is
- * a COCO AP too.
+ * Compares the label images of two folders, paired by name. COCO AP needs the scores.json that `predictFolder` writes beside its
+ * predictions.
  * @throws CellsamError ERR_DATASET listing every file without a partner or of another size
  */
 export async function evaluateFolders(
@@ -71,32 +72,33 @@ export async function evaluateFolders(
   const images: FolderEvaluation["images"] = [];
   for (const [i, pair] of found.pairs.entries()) {
     options.signal?.throwIfAborted();
-    const { stem, image, mask } = pair;
+    const { source, image, mask } = pair;
     const prediction = await decodeLabels(image, maxPixels === null ? {} : { maxPixels });
     const [height = 0, width = 0] = prediction.shape;
     const truth = await pairLabels({ ...pair, height, width }, reading);
     if (truth.shape.join() !== prediction.shape.join()) {
-      const message = `${stem}: the true mask has ${truth.shape.join(" x ")} pixels, the prediction ${prediction.shape.join(" x ")}`;
+      const message = `${source}: the true mask has ${truth.shape.join(" x ")} pixels, the prediction ${prediction.shape.join(" x ")}`;
       throw new CellsamError("ERR_DATASET", message, { detail: { image, mask } });
     }
-    const scores = await scoresOf(image, stem);
+    const scores = await scoresOf(image, source);
     const metrics = await evaluatePair(truth, prediction, {
       iouThreshold,
       cutoff2,
       boundaryTolerance,
       ...(scores && { scores }),
     }).catch((cause: unknown) => {
-      throw ofImage({ stem, image }, cause);
+      throw ofImage({ source, image }, cause);
     });
-    images.push({ image: stem, metrics });
+    images.push({ image: source, metrics });
     options.onProgress?.({ type: "progress", task: "evaluate", done: i + 1, total: found.pairs.length });
   }
   return { summary: summarize(images.map(({ metrics }) => metrics)), images };
 }
 
 /**
- * Predicts the images with a model and compares with the true masks. With `optimizeThreshold` the best detection thresholds come
- * along, from the same pass; tune them on validation images and report on others. @throws CellsamError ERR_DATASET, ERR_CONFIG
+ * Predicts the images with a model and compares with the true masks. `optimizeThreshold` also returns the best detection thresholds,
+ * from the same pass; tune them on validation images and report on others.
+ * @throws CellsamError ERR_DATASET, ERR_CONFIG, ERR_CHECKPOINT_MISMATCH; the signal's reason
  */
 export async function evaluateWeights(
   imgPath: string,
@@ -105,8 +107,8 @@ export async function evaluateWeights(
   options: EvaluateWeightsOptions = {},
 ): Promise<Evaluation> {
   const { binaryMasks = false, signal, onProgress = () => undefined } = options;
-  const source = predictConfig(input);
-  const { pairs } = await loadDataset({ ...source, imgPath, maskPath, binaryMasks }, { ...(signal && { signal }) });
+  const reading = predictConfig(input);
+  const { pairs } = await loadDataset({ ...reading, imgPath, maskPath, binaryMasks }, { ...(signal && { signal }) });
   const { session, config } = await openDetector(input, options);
   try {
     const emit = (event: { type: string }) => {

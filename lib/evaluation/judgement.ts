@@ -1,10 +1,10 @@
-/** What an evaluation's numbers warn of: a model that answers nothing, and one that training has made worse. */
+/** Warnings that follow from the scores of an evaluation: of a model that finds nothing, and of one that training has made worse. */
 
 interface Judged {
   counts?: { truth: number; predicted: number };
 }
 
-/** The metrics by which two models are compared, higher is better, with the words for people. */
+/** The metrics by which two models are compared, higher is better, and how messages call them. */
 const compared = {
   ap50: "AP at .5",
   meanAp: "mean AP",
@@ -22,10 +22,10 @@ export function emptyPredictions({ counts }: Judged, what: string): string | nul
 /** A warning that names every metric that is lower after the training, with both numbers; null when none is. */
 export function worseThanBefore(before: object, after: object, where: string): string | null {
   const value = (summary: object, name: string) => (summary as Record<string, unknown>)[name];
-  const worse = Object.entries(compared).flatMap(([name, words]) => {
+  const worse = Object.entries(compared).flatMap(([name, label]) => {
     const [was, is] = [value(before, name), value(after, name)];
     return typeof was === "number" && typeof is === "number" && is < was
-      ? [`${words} ${was.toFixed(4)} -> ${is.toFixed(4)}`]
+      ? [`${label} ${was.toFixed(4)} -> ${is.toFixed(4)}`]
       : [];
   });
   if (worse.length === 0) return null;

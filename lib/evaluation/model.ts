@@ -1,29 +1,30 @@
 /**
- * Measures a model on whole images, through the same prediction that users call: cells found (detector and masks together) and,
- * separately, how good the masks are when the boxes are right.
+ * Measures a model on whole images with the prediction that users call: the cells found (detector and masks together), and separately
+ * how good the masks are when the prompts are the true boxes.
  */
 import type { IntensityConfig } from "../config/data.js";
 import { type EvaluationConfig, type InferenceConfig, predictOptions } from "../config/inference.js";
 import type { Pair } from "../data/discover.js";
-import { pairImage, pairLabels, type SourceOptions } from "../data/source.js";
+import { pairImage, pairLabels, type ReadingOptions } from "../data/pair.js";
 import { assemblePrediction, type ImageSweep, type Prediction, sweepThresholds } from "../engine/inference.js";
 import type { Session } from "../engine/session.js";
 import type { TrainingEvent } from "../events.js";
-import { mean } from "../monitor/metricsTracker.js";
 import { ofImage } from "../predict/imageError.js";
+import { meanOrNull } from "../stats/summary.js";
 import { evaluatePair, type PairEvaluation, type Summary, summarize } from "./pairs.js";
 import { metricsAt, type OptimizableMetric, optimizeThresholds, type ThresholdMetrics } from "./thresholds.js";
 
 export type { ThresholdMetrics } from "./thresholds.js";
 
 export interface ImageEvaluation {
+  /** Name without extension. */
   image: string;
   metrics: PairEvaluation;
   /** Mean IoU of the masks prompted with the true boxes; null for an image without cells. */
   meanPromptIou: number | null;
 }
 
-/** An image that could not be measured. It is part of no number. */
+/** An image that could not be measured. It is in none of the scores. */
 export interface EvaluationFailure {
   image: string;
   code: string;
@@ -50,20 +51,20 @@ export interface Evaluation {
 }
 
 export interface EvaluateModelOptions {
-  /** Also looks for the best detection thresholds, in the same inference pass: for f1, dice, ap50 and what the list adds. */
+  /** Also finds the best detection thresholds, in the same inference pass: for f1, dice, ap50 and the metrics of the list. */
   optimizeThreshold?: boolean | readonly OptimizableMetric[];
-  /** Also measures at these detection thresholds, in the same pass: thresholds tuned on validation images, on test images. */
+  /** Also measures at these detection thresholds, in the same pass, such as thresholds tuned on other images. */
   thresholds?: Record<string, number>;
-  /** Detection threshold to use as it is, in place of the configured rule. */
+  /** A fixed detection threshold in place of the configured rule. */
   bboxThreshold?: number;
-  /** An image that fails is listed in `failures` instead of ending the evaluation. */
+  /** An image that fails is listed in `failures` and does not end the evaluation. */
   keepGoing?: boolean;
 }
 
 export interface EvaluationContext {
   session: Session;
   config: IntensityConfig &
-    Omit<SourceOptions, "binaryMasks"> & {
+    Omit<ReadingOptions, "binaryMasks"> & {
       inference: InferenceConfig;
       evaluation?: EvaluationConfig;
       binaryMasks: boolean;
@@ -82,7 +83,7 @@ interface Measured {
 
 /**
  * Predicts and measures every image of `pairs`.
- * @throws the signal's reason when it fires; any other fault as a CellsamError that names the image, never as an empty answer
+ * @throws the signal's reason when it fires; any other fault as a CellsamError that names the image
  */
 export async function evaluateModel(
   context: EvaluationContext,
@@ -100,13 +101,13 @@ export async function evaluateModel(
       signal?.throwIfAborted();
       const error = ofImage(pair, cause);
       if (!options.keepGoing || error.code === "ERR_DISPOSED") throw error;
-      failures.push({ image: pair.stem, code: error.code, message: error.message });
+      failures.push({ image: pair.source, code: error.code, message: error.message });
     }
     emit({ type: "progress", task: "evaluate", done: i + 1, total: pairs.length });
   }
   const images = measured.map(({ image }) => image);
   const promptIous = measured.flatMap((one) => one.promptIous);
-  const summary = { ...summarize(images.map(({ metrics }) => metrics)), meanPromptIou: mean(promptIous) };
+  const summary = { ...summarize(images.map(({ metrics }) => metrics)), meanPromptIou: meanOrNull(promptIous) };
   const sweeps = measured.map(({ sweep }) => sweep).filter((sweep) => sweep !== null);
   const evaluation: Evaluation = { summary, images };
   if (options.optimizeThreshold) {
@@ -133,7 +134,7 @@ async function measure(context: EvaluationContext, pair: Pair, options: Evaluate
   let sweep: ImageSweep | null = null;
   if (optimizeThreshold !== false || thresholds) {
     const given = Object.values(thresholds ?? {});
-    // Given thresholds need every detection above them, however many an image has; a search may start at the best ones.
+    // Given thresholds need every detection above them, however many there are; a search may be limited to the best ones.
     const limits = optimizeThreshold
       ? { floor: Math.min(thresholdFloor, ...given), maxCandidates }
       : { floor: Math.min(1, ...given), maxCandidates: Number.MAX_SAFE_INTEGER };
@@ -146,7 +147,7 @@ async function measure(context: EvaluationContext, pair: Pair, options: Evaluate
   const prompted = await session.promptIou({ image, labels, ...inference, signal });
   const promptIous = [...prompted.ious.data];
   const metrics = await evaluatePair(labels, prediction.labels, { ...measures, scores: prediction.scores });
-  return { image: { image: pair.stem, metrics, meanPromptIou: mean(promptIous) }, promptIous, sweep };
+  return { image: { image: pair.source, metrics, meanPromptIou: meanOrNull(promptIous) }, promptIous, sweep };
 }
 
 /** optimal_thresholds.json: by metric the best threshold, its score, and how many thresholds were compared. */

@@ -1,9 +1,10 @@
 /**
- * Instance metrics: predicted label maps against true ones, by one-to-one matching of cells on their IoU. Counting and rates are
- * the engine's; this file adds up images. Both sides without cells count as a perfect answer (1), one side without as 0.
+ * Instance metrics of predicted label maps against true ones, by one-to-one matching of cells on their IoU. The engine matches and counts;
+ * this file adds up images. Where neither side has cells the rates are 1, where one side has none they are 0.
  */
 
-import { engineCall, engineCallAsync, type NdArray } from "../engine/native.js";
+import { engineCommand, engineCommandAsync } from "../engine/commands.js";
+import type { NdArray } from "../engine/native.js";
 import { comparison as standard } from "../settings/groups.js";
 import { type CocoImage, type CocoRates, cocoRates } from "./coco.js";
 import { addSums, boundaryRates, type DeepcellRates, deepcellRates, pixelRates, rate, type Sums } from "./sums.js";
@@ -11,7 +12,7 @@ import { addSums, boundaryRates, type DeepcellRates, deepcellRates, pixelRates, 
 export type { CocoRates } from "./coco.js";
 export type { DeepcellRates, Sums } from "./sums.js";
 
-/** Cells of one or several images at one IoU threshold. */
+/** Numbers of cells of one or several images at one IoU threshold. */
 export interface MatchCounts {
   truth: number;
   predicted: number;
@@ -22,7 +23,7 @@ export interface MatchCounts {
   matchedIouSum: number;
 }
 
-/** Rates at an IoU threshold of 0.5, and the average precision TP / (TP + FP + FN) at 0.50, 0.55, .. 0.95. */
+/** Rates at an IoU threshold of 0.5, and the average precision TP / (TP + FP + FN) at 0.50, 0.55, ..., 0.95. */
 export interface Rates extends CocoRates {
   /** By threshold, "0.50" to "0.95". */
   ap: Record<string, number>;
@@ -54,13 +55,13 @@ export interface Rates extends CocoRates {
   counts: MatchCounts;
 }
 
-/** Kept out of JSON: what an image adds to the COCO curve is as long as its list of detections. */
+/** A symbol keeps it out of JSON: the contribution of an image to the COCO curve is as long as its list of detections. */
 const cocoPart = Symbol("coco");
 
 /** One image. */
 export interface PairEvaluation extends Rates {
   [cocoPart]: CocoImage | null;
-  /** What beside `countsAt` a summary is made from. */
+  /** What a summary is made from besides `countsAt`. */
   sums: Sums;
   /** The counts at each threshold of `ap`, from which a summary is made. */
   countsAt: Record<string, MatchCounts>;
@@ -68,27 +69,27 @@ export interface PairEvaluation extends Rates {
   matches: { truth: number; predicted: number; iou: number }[];
 }
 
-/** Several images: rates of their added counts, so that a crowded image weighs more than one with two cells. */
+/** Several images: rates of their added counts, so that every cell weighs the same. */
 export interface Summary extends Rates {
   images: number;
 }
 
-interface MatchAnswer {
+interface MatchResult {
   truth: number;
   predicted: number;
   thresholds: NdArray<Float64Array>;
-  true_positives: NdArray<Int32Array>;
-  matched_iou_sum: NdArray<Float64Array>;
+  truePositives: NdArray<Int32Array>;
+  matchedIouSum: NdArray<Float64Array>;
   pairs: NdArray<Float64Array>;
   deepcell: number;
-  seg_sum: number;
+  segSum: number;
   pixels: Sums["pixels"];
-  boundary: { truth: number; predicted: number; truth_near: number; predicted_near: number };
+  boundary: Sums["boundary"];
   coco?: { scores: NdArray<Float64Array>; verdicts: NdArray<Uint8Array>; truth: NdArray<Float64Array> };
 }
 
-type CountsAnswer = Record<
-  "average_precision" | "precision" | "recall" | "f1" | "mean_matched_iou" | "panoptic_quality",
+type CountsResult = Record<
+  "averagePrecision" | "precision" | "recall" | "f1" | "meanMatchedIou" | "panopticQuality",
   NdArray<Float64Array>
 >;
 
@@ -96,20 +97,20 @@ const thresholds = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95];
 const names = thresholds.map((threshold) => threshold.toFixed(2));
 
 export interface EvaluationOptions {
-  /** Of the predicted cells, row i is the id i + 1; without them there is no COCO AP. */
+  /** Scores of the predicted cells, [n], row i for the id i + 1; without them there is no COCO AP. */
   scores?: NdArray<Float64Array>;
-  /** DeepCell counts cells with an IoU above; its cutoff1 is 1 - this. Default 0.5. */
+  /** DeepCell's counts take a pair with a larger IoU as a match (cutoff1 = 1 - this). Default 0.5. */
   iouThreshold?: number;
-  /** DeepCell: the least IoU given to a pair of which one lies at least half in the other. Default 0.1. */
+  /** DeepCell's counts: the smallest IoU of a pair of which one lies at least half in the other. Default 0.1. */
   cutoff2?: number;
-  /** Pixels, Euclidean. Default 2. */
+  /** Of boundary precision and recall: Euclidean distance in pixels. Default 2. */
   boundaryTolerance?: number;
 }
 
 /**
- * Compares a predicted label map with the true one, both [H,W], 0 = background; ids carry no meaning beyond their image. Truth may
- * hold -1, "ignore": predictions at least half in it are left out, and its pixels count for no side. The matching runs on a thread
- * of its own: large maps take seconds, in which a signal must still be heard.
+ * Compares a predicted label map with the true one, both [H,W], 0 = background. The true map may hold -1 (ignored): predictions that lie
+ * at least half in such pixels are left out, and the pixels count for neither side. The matching runs on a thread of its own, since large
+ * maps take seconds.
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ, an id is negative, or scores do not fit
  */
 export async function evaluatePair(
@@ -119,39 +120,27 @@ export async function evaluatePair(
 ): Promise<PairEvaluation> {
   const { scores, iouThreshold = standard.iouThreshold.default, cutoff2 = standard.cutoff2.default } = options;
   const { boundaryTolerance = standard.boundaryTolerance.default } = options;
-  const answer = await engineCallAsync<MatchAnswer>("metric.match", {
-    truth,
-    prediction,
-    thresholds,
-    iou_threshold: iouThreshold,
-    cutoff2,
-    boundary_tolerance: boundaryTolerance,
-    ...(scores && { scores }),
-  });
+  const measured = { truth, prediction, thresholds, iouThreshold, cutoff2, boundaryTolerance, scores };
+  const found = await engineCommandAsync<MatchResult>("metric.match", measured);
   const countsAt: Record<string, MatchCounts> = {};
   for (const [i, name] of names.entries()) {
     countsAt[name] = counts(
-      answer.truth,
-      answer.predicted,
-      answer.true_positives.data[i] as number,
-      answer.matched_iou_sum.data[i] as number,
+      found.truth,
+      found.predicted,
+      found.truePositives.data[i] as number,
+      found.matchedIouSum.data[i] as number,
     );
   }
-  const { data } = answer.pairs;
+  const { data } = found.pairs;
   const matches = Array.from({ length: data.length / 3 }, (_, i) => ({
     truth: data[3 * i] as number,
     predicted: data[3 * i + 1] as number,
     iou: data[3 * i + 2] as number,
   }));
-  const { pixels, boundary, seg_sum: seg, deepcell, coco } = answer;
+  const { pixels, boundary, segSum: seg, deepcell, coco } = found;
   const sums: Sums = {
     pixels,
-    boundary: {
-      truth: boundary.truth,
-      predicted: boundary.predicted,
-      truthNear: boundary.truth_near,
-      predictedNear: boundary.predicted_near,
-    },
+    boundary,
     seg,
     matchedDice: matches.reduce((sum, { iou }) => sum + (2 * iou) / (1 + iou), 0),
     deepcell,
@@ -162,8 +151,8 @@ export async function evaluatePair(
 }
 
 /**
- * The rates over all images together, from added counts; dice and jaccard are means over images. No images at all give the rates of
- * an empty image, 1.
+ * The rates over all images together, from added counts; dice and jaccard are means over images. Without images all rates are 1, as for
+ * an empty image.
  */
 export function summarize(pairs: readonly PairEvaluation[]): Summary {
   const total: Record<string, MatchCounts> = {};
@@ -203,28 +192,28 @@ function rates(countsAt: Record<string, MatchCounts>, sums: Sums, cutoffs: [numb
     data: Float64Array.from(rows, (row) => row[field]),
     shape: [rows.length],
   });
-  const answer = engineCall<CountsAnswer>("metric.counts", {
+  const columns = engineCommand<CountsResult>("metric.counts", {
     truth: column("truth"),
     predicted: column("predicted"),
-    true_positives: column("truePositives"),
-    matched_iou_sum: column("matchedIouSum"),
+    truePositives: column("truePositives"),
+    matchedIouSum: column("matchedIouSum"),
   });
-  const at = (threshold: string, rate: keyof CountsAnswer) => answer[rate].data[names.indexOf(threshold)] as number;
+  const at = (threshold: string, rate: keyof CountsResult) => columns[rate].data[names.indexOf(threshold)] as number;
   const half = countsAt["0.50"] as MatchCounts;
   const empty = half.truth + half.predicted === 0;
   const [precision, recall, f1] = [at("0.50", "precision"), at("0.50", "recall"), at("0.50", "f1")];
-  const meanMatchedIou = at("0.50", "mean_matched_iou");
-  const ap = Object.fromEntries(names.map((name) => [name, at(name, "average_precision")]));
+  const meanMatchedIou = at("0.50", "meanMatchedIou");
+  const ap = Object.fromEntries(names.map((name) => [name, at(name, "averagePrecision")]));
   return {
     ap,
-    ap50: at("0.50", "average_precision"),
-    ap75: at("0.75", "average_precision"),
-    meanAp: names.reduce((sum, name) => sum + at(name, "average_precision"), 0) / names.length,
+    ap50: at("0.50", "averagePrecision"),
+    ap75: at("0.75", "averagePrecision"),
+    meanAp: names.reduce((sum, name) => sum + at(name, "averagePrecision"), 0) / names.length,
     precision,
     recall,
     f1,
     meanMatchedIou,
-    pq: at("0.50", "panoptic_quality"),
+    pq: at("0.50", "panopticQuality"),
     seg: rate(sums.seg, half.truth, empty),
     ...boundaryRates(sums.boundary),
     hungarian: { precision, recall, f1, jaccard: meanMatchedIou, dice: rate(sums.matchedDice, half.truePositives, empty) },

@@ -1,6 +1,6 @@
-/** What the measures beside the one-to-one matching need of an image, added up over images, and the rates from it. */
+/** Sums that the scores besides the one-to-one matching need, added up over images, and the rates that follow. */
 
-/** Numbers of one image; they add. */
+/** Pixels of one or several images. */
 export interface PixelSums {
   truth: number;
   predicted: number;
@@ -10,7 +10,7 @@ export interface PixelSums {
 export interface BoundarySums {
   truth: number;
   predicted: number;
-  /** Of them, those with a boundary pixel of the other side within the tolerance. */
+  /** How many of them have a boundary pixel of the other side within the tolerance. */
   truthNear: number;
   predictedNear: number;
 }
@@ -28,7 +28,7 @@ export interface Sums {
   deepcell: number;
 }
 
-/** The house rule: nothing on both sides is perfect, something on one side alone is worth nothing. */
+/** numerator / denominator; 1 where both sides are empty, 0 where one of them is. */
 export function rate(numerator: number, denominator: number, bothEmpty: boolean): number {
   if (bothEmpty) return 1;
   return denominator > 0 ? numerator / denominator : 0;
@@ -47,9 +47,9 @@ export function boundaryRates({ truth, predicted, truthNear, predictedNear }: Bo
   return { boundaryPrecision, boundaryRecall, boundaryF1: rate(2 * boundaryPrecision * boundaryRecall, both, empty) };
 }
 
-/** Counts and rates in DeepCell's sense. */
+/** Counts and rates as DeepCell defines them. */
 export interface DeepcellRates {
-  /** 1 - IoU threshold: a pair counts if 1 - IoU is below. */
+  /** 1 - IoU threshold: a pair is a match if 1 - IoU is below. */
   cutoff1: number;
   cutoff2: number;
   truePositives: number;

@@ -1,12 +1,12 @@
 /**
- * The best detection threshold for a metric, from one inference pass: every threshold that changes anything is compared, so there
- * is no local optimum. Where thresholds are equally good, the middle of the widest such interval is taken.
+ * Finds the best detection threshold for a metric from one inference pass. Every threshold at which the result changes is compared, so the
+ * optimum is global. Where an interval of thresholds is equally good, the middle of the widest one is returned.
  */
 import type { ImageSweep } from "../engine/inference.js";
 import { CellsamError } from "../errors.js";
 import { pixelRates, rate } from "./sums.js";
 
-/** What a detection threshold gives over all images. `ap`, `ap50`, `ap75` are TP / (TP + FP + FN); dice and jaccard are of pixels. */
+/** Scores over all images at one detection threshold. `ap`, `ap50`, `ap75` are TP / (TP + FP + FN) of cells; dice and jaccard are of pixels. */
 export interface ThresholdMetrics {
   /** The `bboxThreshold` that gives these numbers, with `adaptiveThreshold: false`. */
   threshold: number;
@@ -15,7 +15,7 @@ export interface ThresholdMetrics {
   f1: number;
   dice: number;
   jaccard: number;
-  /** Mean over the IoU thresholds 0.50, 0.55, .. 0.95. COCO's AP has no best threshold: it only grows as the threshold falls. */
+  /** Mean over the IoU thresholds 0.50, 0.55, ..., 0.95. (COCO's AP would have no best threshold: it only grows as the threshold falls.) */
   ap: number;
   ap50: number;
   ap75: number;
@@ -33,7 +33,7 @@ export function optimizableMetric(name: string): OptimizableMetric {
   });
 }
 
-/** One interval of thresholds that all give the same. */
+/** One interval of thresholds that all give the same result. */
 interface Row {
   from: number;
   to: number;
@@ -42,7 +42,7 @@ interface Row {
 
 const ious = 10;
 
-/** All intervals, by falling threshold. */
+/** All intervals, by descending threshold. */
 function rowsOf(sweeps: readonly ImageSweep[]): Row[] {
   const floor = Math.max(0, ...sweeps.map((sweep) => sweep.floor));
   const events = sweeps
@@ -99,7 +99,7 @@ function rowsOf(sweeps: readonly ImageSweep[]): Row[] {
   return rows;
 }
 
-/** The fewest digits that stay in the middle half of the interval. */
+/** The middle of an interval, rounded to the fewest digits that stay in its middle half. */
 function middle({ from, to }: { from: number; to: number }): number {
   const centre = (from + to) / 2;
   for (let digits = 1; digits <= 6; digits++) {
@@ -141,12 +141,12 @@ function at(rows: readonly Row[], threshold: number): ThresholdMetrics {
 
 export interface OptimizedThresholds<M extends string = OptimizableMetric> {
   best: Record<M, ThresholdMetrics>;
-  /** Intervals of thresholds that were compared. */
+  /** Number of intervals of thresholds that were compared. */
   searched: number;
 }
 
 /**
- * Sweeps all distinct scores of all images together.
+ * The best threshold for each metric over all images together.
  * @param sweeps of every image, see `sweepThresholds`
  * @throws CellsamError ERR_INVALID_ARGUMENT for an unknown metric
  */

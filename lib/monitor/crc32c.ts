@@ -1,4 +1,4 @@
-/** CRC-32C (Castagnoli) and its masked form, by which the records of TensorFlow's event files are checked. */
+/** CRC-32C (Castagnoli) and its masked form, the checksums of the records in TensorFlow's event files. */
 
 const table = Uint32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte;
@@ -12,7 +12,7 @@ export function crc32c(bytes: Uint8Array): number {
   return (crc ^ 0xffffffff) >>> 0;
 }
 
-/** Rotated by 15 bits and shifted by a constant, so that a CRC over data with CRCs in it stays a good check. */
+/** The CRC rotated by 15 bits plus a constant, so that a CRC over data that contain CRCs remains a good check. */
 export function maskedCrc32c(bytes: Uint8Array): number {
   const crc = crc32c(bytes);
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;

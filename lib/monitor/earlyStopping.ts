@@ -1,11 +1,12 @@
-/** Decides when a stage has stopped improving. */
+/** Stops a training whose score has not improved for a number of epochs. */
 import { CellsamError } from "../errors.js";
 
 export interface EarlyStoppingOptions {
   /** Scores without improvement before stopping; 0 stops at the first one. Default 15. */
   patience?: number;
-  /** Default 0. */
+  /** By how much a score must be better to count as an improvement; the sign does not matter. Default 0. */
   minDelta?: number;
+  /** Whether lower or higher is better. Default "min". */
   mode?: "min" | "max";
 }
 
@@ -17,7 +18,7 @@ export interface EarlyStoppingState {
 }
 
 export class EarlyStopping {
-  /** Grows in an AdaptiveEarlyStopping. */
+  /** AdaptiveEarlyStopping increases it. */
   protected patience: number;
   protected readonly basePatience: number;
   readonly minDelta: number;
@@ -27,6 +28,7 @@ export class EarlyStopping {
   #stoppedEpoch: number | null = null;
   #stop = false;
 
+  /** @throws CellsamError ERR_CONFIG */
   constructor({ patience = 15, minDelta = 0, mode = "min" }: EarlyStoppingOptions = {}) {
     if (mode !== "min" && mode !== "max")
       throw new CellsamError("ERR_CONFIG", `EarlyStopping: mode must be min or max, not ${mode}`);
@@ -38,7 +40,7 @@ export class EarlyStopping {
     this.mode = mode;
   }
 
-  /** Takes one score. A score that is not finite never becomes the best and counts as no improvement. Answers shouldStop. */
+  /** Takes one score and returns whether to stop. A score that is not finite is never the best, and counts as no improvement. */
   update(score: number, epoch?: number): boolean {
     if (this.improves(score)) {
       this.#best = score;
@@ -60,7 +62,7 @@ export class EarlyStopping {
     return this.mode === "min" ? score < this.#best - this.minDelta : score > this.#best + this.minDelta;
   }
 
-  /** With a score, updates first. */
+  /** Whether to stop; with a score, after `update`. */
   shouldStop(score?: number, epoch?: number): boolean {
     return score === undefined ? this.#stop : this.update(score, epoch);
   }

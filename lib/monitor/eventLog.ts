@@ -1,14 +1,14 @@
-/** logs/events.jsonl: the events of a run for programs, one JSON object a line, each with its time. */
+/** logs/events.jsonl: the events of a run for other programs, one JSON object per line, each with its time. */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
 import type { TrainingEvent } from "../events.js";
-import { strictJson } from "./json.js";
+import { strictJson } from "../files/json.js";
 
 export class EventLog {
   readonly #path: string;
   readonly #every: number;
 
-  /** Of the steps, every `every`-th and an epoch's last are written. Appends; half a line that a kill left is removed first. */
+  /** Of the steps, every `every`-th and the last of an epoch are written. Appends; an incomplete last line of a killed process is removed first. */
   constructor(path: string, { every = 1 }: { every?: number } = {}) {
     mkdirSync(dirname(path), { recursive: true });
     if (existsSync(path)) truncateSync(path, readFileSync(path).lastIndexOf("\n") + 1);
@@ -23,7 +23,7 @@ export class EventLog {
   }
 }
 
-/** Whether a step is one of those that are written down. */
+/** Whether a step is one of those that are recorded. */
 export function isLogged({ step, steps }: { step: number; steps: number }, every: number): boolean {
   return step % every === 0 || step === steps;
 }

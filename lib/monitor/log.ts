@@ -1,4 +1,4 @@
-/** The experiment's log file: one line per message, `time - logger name - LEVEL - message`. */
+/** The log file of an experiment: one line per message, `time - logger name - LEVEL - message`, as Python's logging writes it. */
 import { appendFileSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 
@@ -23,7 +23,7 @@ export class Log {
     this.#level = level;
   }
 
-  /** Appends a line. Synchronous, so that the last words before a crash are in the file. Line breaks are indented. */
+  /** Appends a line, synchronously, so that the last messages before a crash are in the file. Further lines of a message are indented. */
   write(level: Level, logger: string, message: string): void {
     if (order.indexOf(level) < order.indexOf(this.#level)) return;
     appendFileSync(this.#path, `${timestamp(new Date())} - ${logger} - ${level} - ${message.replaceAll("\n", "\n  ")}\n`);

@@ -1,12 +1,13 @@
-/** Histories of a stage's metrics with their best values. One file per stage, written each epoch. */
+/** Histories of metrics with their best values. A run writes one file per stage, after every epoch. */
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
-import { readJson, writeJson } from "./json.js";
+import { readJson, writeJson } from "../files/json.js";
+import { type Direction, directionOf } from "../stats/direction.js";
+import { deviation, meanOrNull } from "../stats/summary.js";
 
 export type Phase = string;
-export type Direction = "min" | "max";
 
-/** One metric in one phase. `null` stands for a value that was not finite. */
+/** One metric in one phase, such as training; null stands for a value that was not finite. */
 interface Series {
   values: (number | null)[];
   epochs: number[];
@@ -35,16 +36,11 @@ export interface MetricsFile {
 
 const defaultPhase = "train";
 
-/** Lower is better for losses and errors, higher for everything else; `directions` overrules. */
-export function directionOf(metric: string, directions: Readonly<Record<string, Direction>> = {}): Direction {
-  return directions[metric] ?? (/loss|error|cost/i.test(metric) ? "min" : "max");
-}
-
 export interface MetricsTrackerOptions {
   saveDir?: string;
-  /** Values in a moving average. Default 10. */
+  /** How many values a moving average takes. Default 10. */
   windowSize?: number;
-  /** Which way is better, for metrics whose name does not tell. */
+  /** Whether lower or higher is better, for metrics where `directionOf` is wrong. */
   directions?: Record<string, Direction>;
 }
 
@@ -60,7 +56,7 @@ export class MetricsTracker {
     this.#directions = { ...directions };
   }
 
-  /** Appends one value per metric. `when` is the epoch, or epoch and phase; without an epoch the next number is taken, from 1. */
+  /** Appends one value per metric. `when` is the epoch, or epoch and phase. Default: the next epoch, from 1, and the phase "train". */
   update(metrics: Readonly<Record<string, number | null>>, when: number | { epoch?: number; phase?: Phase } = {}): void {
     const { epoch, phase = defaultPhase } = typeof when === "number" ? { epoch: when } : when;
     const series = this.#phases.get(phase) ?? new Map<string, Series>();
@@ -82,7 +78,7 @@ export class MetricsTracker {
   }
 
   getMovingAverage(name: string, phase: Phase = defaultPhase): number | null {
-    return mean(finite(this.#series(name, phase)?.values.slice(-this.windowSize)));
+    return meanOrNull(finite(this.#series(name, phase)?.values.slice(-this.windowSize)));
   }
 
   /** The best value and its epoch, by the metric's direction; the earliest of equals. */
@@ -114,8 +110,8 @@ export class MetricsTracker {
         latest: series.values.at(-1) ?? null,
         best: best.value,
         best_epoch: best.epoch,
-        mean: mean(values),
-        std: sampleDeviation(values),
+        mean: meanOrNull(values),
+        std: values.length < 2 ? null : deviation(values),
         moving_avg: this.getMovingAverage(name, phase),
         count: series.values.length,
       };
@@ -151,7 +147,7 @@ export class MetricsTracker {
     }
   }
 
-  /** Writes `filename` into saveDir and answers its path. */
+  /** Writes `filename` into saveDir and returns its path. @throws CellsamError ERR_INVALID_ARGUMENT without saveDir */
   async saveMetrics(filename = "metrics.json"): Promise<string> {
     const path = this.#path(filename);
     await writeJson(path, this);
@@ -182,15 +178,4 @@ export class MetricsTracker {
 
 function finite(values: readonly (number | null)[] = []): number[] {
   return values.filter((value) => value !== null);
-}
-
-export function mean(values: readonly number[]): number | null {
-  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-/** Standard deviation with ddof 1; null for fewer than two values. */
-export function sampleDeviation(values: readonly number[]): number | null {
-  const centre = mean(values);
-  if (centre === null || values.length < 2) return null;
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1));
 }

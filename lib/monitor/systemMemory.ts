@@ -1,6 +1,6 @@
-/** Memory of the machine and of this process, in bytes: what the kernel can still give, not what happens to lie unused. */
-import { readFileSync } from "node:fs";
+/** Memory of the machine and of this process, in bytes. Available is what the kernel can still provide, which is more than what is unused. */
 import { freemem, totalmem } from "node:os";
+import { textOrNull } from "../files/read.js";
 
 export interface SystemMemory {
   total: number;
@@ -10,17 +10,9 @@ export interface SystemMemory {
   process: number;
 }
 
-function read(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
-}
-
-/** A cgroup's limit and use, of version 2 or 1; null without a limit. */
+/** Limit and use of a cgroup (version 2 or 1); null without a limit. */
 function cgroup(root: string): { total: number; used: number } | null {
-  const places = [
+  const versions = [
     ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat", "inactive_file"],
     [
       "/sys/fs/cgroup/memory/memory.limit_in_bytes",
@@ -29,20 +21,20 @@ function cgroup(root: string): { total: number; used: number } | null {
       "total_inactive_file",
     ],
   ] as const;
-  for (const [limit, usage, statistics, cache] of places) {
-    const total = Number(read(root + limit) ?? Number.NaN);
-    const current = Number(read(root + usage) ?? Number.NaN);
+  for (const [limit, usage, statistics, cache] of versions) {
+    const total = Number(textOrNull(root + limit) ?? Number.NaN);
+    const current = Number(textOrNull(root + usage) ?? Number.NaN);
     if (!Number.isFinite(total) || !Number.isFinite(current)) continue;
-    // Cached files are given back before anything is refused.
-    const cached = Number(new RegExp(`^${cache} (\\d+)`, "m").exec(read(root + statistics) ?? "")?.[1] ?? 0);
+    // The kernel frees cached files before it refuses memory.
+    const cached = Number(new RegExp(`^${cache} (\\d+)`, "m").exec(textOrNull(root + statistics) ?? "")?.[1] ?? 0);
     return { total, used: Math.max(0, current - cached) };
   }
   return null;
 }
 
-/** MemAvailable on Linux, and the cgroup's limit where it is the smaller one. `root` is where /proc and /sys are looked for. */
+/** MemAvailable on Linux, or what the cgroup's limit leaves where that is less. `root` holds /proc and /sys. */
 export function systemMemory(root = ""): SystemMemory {
-  const meminfo = read(`${root}/proc/meminfo`);
+  const meminfo = textOrNull(`${root}/proc/meminfo`);
   const field = (name: string) => {
     const kib = new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(meminfo ?? "")?.[1];
     return kib === undefined ? undefined : Number(kib) * 1024;

@@ -1,6 +1,6 @@
 /**
- * Event files that TensorBoard reads: scalars by tag and step. The four protobuf messages that scalars need (Event, Summary,
- * Summary.Value, SessionLog; tensorflow/core/util/event.proto and framework/summary.proto) are written here by hand.
+ * Event files that TensorBoard reads: scalars by tag and step. Scalars need four protobuf messages (Event, Summary, Summary.Value,
+ * SessionLog; tensorflow/core/util/event.proto and framework/summary.proto), which are encoded here.
  */
 import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -49,13 +49,13 @@ function record(data: Buffer): Buffer {
 
 let files = 0;
 
-/** One run in TensorBoard's sense: a folder with its event files. The file is made with the first scalar. */
+/** One run in TensorBoard's sense: a folder with event files. The file is created with the first scalar. */
 export class EventWriter {
   readonly folder: string;
   readonly #restartAt: number | undefined;
   #path: string | undefined;
 
-  /** With `restartAt`, TensorBoard forgets what earlier files of the folder tell of that step and later ones: a resumed run repeats them. */
+  /** From step `restartAt` on TensorBoard ignores earlier files of the folder: a resumed run repeats those steps. */
   constructor(folder: string, { restartAt }: { restartAt?: number | undefined } = {}) {
     this.folder = folder;
     this.#restartAt = restartAt;

@@ -1,16 +1,18 @@
 /**
- * What a training will be, before anything is trained: the data are checked as a run checks them, tiles and cells are counted
- * as a run cuts them, and with a probe a few real steps tell time and memory.
+ * Forecasts a training: checks the data as a run does, counts tiles and cells as a run cuts them, and with a probe measures time and memory of
+ * a few real steps.
  */
 import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
-import type { Dataset } from "../data/dataset.js";
-import { pairLabels } from "../data/source.js";
+import { type Dataset, loadDataset } from "../data/dataset.js";
+import { pairLabels } from "../data/pair.js";
 import type { Splits } from "../data/split.js";
+import { configuredStrategy } from "../strategies/table.js";
 import { leftOutNotes } from "../strategies/strategy.js";
-import { acrossSides, plannedData, plannedDuplicates, plannedSplits } from "./data.js";
+import { acrossIn, duplicatesOf } from "../train/duplicates.js";
+import { drawSplits } from "../train/prepare.js";
 import { featureBytes } from "./features.js";
 import type { Plan, SidePlan, Spread } from "./plan.js";
 import { probeTraining } from "./probe.js";
@@ -19,30 +21,33 @@ import { forecast } from "./time.js";
 import { warningsOf } from "./warnings.js";
 
 export interface PlanOptions {
-  /** Also takes a few training steps. Needs libtorch. */
+  /** Also runs a few training steps, which needs libtorch. Default false. */
   probe?: boolean;
   onProgress?: (task: string, done: number, total: number) => void;
   signal?: AbortSignal;
 }
 
-/** Of the released networks and of `tiny`; native/model/build.cc. */
+/** Number of queries of the released networks and of `tiny`; native/model/build.cc. */
 const queriesOf: Record<string, number> = { vit_b: 3500, vit_l: 3500, vit_h: 3500, tiny: 100 };
 
-/** @throws CellsamError ERR_CONFIG; ERR_DATASET with all problems of the data at once; ERR_SPLIT; the signal's reason */
+/** Forecasts the training of a configuration; writes nothing. @throws CellsamError ERR_CONFIG; ERR_DATASET with all problems of the data at once; ERR_SPLIT; the signal's reason */
 export async function planExperiment(input: ExperimentInput, options: PlanOptions = {}): Promise<Plan> {
   const { probe: wanted = false, onProgress, signal } = options;
   const config = new ExperimentConfig(input);
-  const data = await plannedData(config, (done, total) => onProgress?.("check", done, total), signal);
+  const data = await loadDataset(config, {
+    onProgress: (done, total) => onProgress?.("check", done, total),
+    ...(signal && { signal }),
+  });
   const { pairs } = data;
   const warnings: string[] = [];
   const warn = (message: string) => warnings.push(message);
-  const same = await plannedDuplicates(config, data);
-  const splits = await plannedSplits(config, data, same);
+  const duplicates = await duplicatesOf(pairs, config, { signal });
+  const splits = await drawSplits({ config, strategy: configuredStrategy(config) }, data, duplicates);
   warnings.push(...leftOutNotes(splits, data.trainingOnly));
   const tiles: PlannedTiles[] = [];
   for (const [i, pair] of pairs.entries()) {
     signal?.throwIfAborted();
-    tiles.push(planTiles(pair.stem, await pairLabels(pair, config), config));
+    tiles.push(planTiles(pair.source, await pairLabels(pair, config), config));
     onProgress?.("tiles", i + 1, pairs.length);
   }
   const probe = wanted ? await probeTraining(config, pairs, { warn, signal }) : null;
@@ -50,12 +55,15 @@ export async function planExperiment(input: ExperimentInput, options: PlanOption
   const plan: Plan = {
     ...counted(config, data, tiles),
     splits: splits.map((split) => sides(split, tiles)),
-    duplicates: { pairs: same, acrossSides: acrossSides(same, splits).length },
+    duplicates: {
+      pairs: duplicates,
+      acrossSides: duplicates.filter((pair) => acrossIn(pair, splits).length > 0).length,
+    },
     disk: {
       storeBytes: storeBytes(tiles, config.tileSize),
       freeBytes: await freeBytes(config.outputDir),
       featureBytes: null,
-      // Per fold: the best of each stage, and as much again with the optimiser's two moments for --resume.
+      // For each fold the best weights of each stage, and once the state for --resume, with the optimiser's two moments.
       modelBytes: probe && probe.parameters * 4 * (splits.length * config.stages.length + 3),
     },
     queries: probe?.queries || (overridden ? null : (queriesOf[config.size] ?? null)),
@@ -69,7 +77,7 @@ export async function planExperiment(input: ExperimentInput, options: PlanOption
   return plan;
 }
 
-/** Without a limit of its own, the cache takes a fifth of the free disk and 64 GB at most; native/cache/feature_folder.cc. */
+/** Without a configured limit, the cache takes a fifth of the free disk and 64 GB at most; native/cache/feature_folder.cc. */
 function forecastFeatures(config: ExperimentConfig, { tiles, splits, disk }: Plan): number | null {
   const wanted = featureBytes(config, tiles.count, splits.length);
   if (wanted === null || config.featureCacheGb !== null) return wanted;
@@ -121,7 +129,7 @@ function spread(values: readonly number[]): Spread {
   return { min: at(0), median: (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2, max: at(sorted.length - 1) };
 }
 
-/** Of the file system on which a folder is, or would be made. */
+/** Free bytes of the file system of a folder that may not exist yet; null where the system does not report it. */
 async function freeBytes(folder: string): Promise<number | null> {
   let path = resolve(folder);
   while (!existsSync(path) && dirname(path) !== path) path = dirname(path);

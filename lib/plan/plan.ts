@@ -1,4 +1,4 @@
-/** What a plan says of a training before anything is trained. */
+/** The content of a plan: what is known of a training before it starts. */
 import type { DuplicatePair } from "../data/duplicates.js";
 import type { Probe } from "./probe.js";
 import type { TimeForecast } from "./time.js";
@@ -22,11 +22,11 @@ export interface Plan {
     count: number;
     grey: number;
     rgb: number;
-    /** How many images have which type of number. */
+    /** Number of images by type of their pixels. */
     types: Record<string, number>;
     /** Sides in pixels. */
     sides: Spread;
-    /** What was decided while reading. */
+    /** Decisions made while reading. */
     notes: string[];
   };
   cells: {
@@ -34,19 +34,19 @@ export interface Plan {
     perImage: Spread;
     /** Square root of the area, in pixels. */
     diameter: Spread;
-    /** Cells that no tile holds whole. */
+    /** Cells that are whole in no tile. */
     cut: number;
   };
   tiles: { size: number; count: number; perTile: Spread; empty: number };
   splits: { train: SidePlan; val: SidePlan; test: SidePlan }[];
-  /** Images that show the same, and those of them that stand on two sides of a split. */
+  /** Pairs of near-duplicates, and how many of them are on two sides of a split. */
   duplicates: { pairs: DuplicatePair[]; acrossSides: number };
-  /** Free is null where the system does not tell; features are the most that frozen trunks' can come to, null where that is not known. */
+  /** `freeBytes` is null where the system does not report it; `featureBytes` is the most that features of frozen backbones can take, null where it is not known. */
   disk: { storeBytes: number; freeBytes: number | null; modelBytes: number | null; featureBytes: number | null };
-  /** Boxes that the detector can answer for a tile; only a probe knows them where `sizeOverrides` change them. */
+  /** Number of boxes that the detector returns for a tile; null where `sizeOverrides` change it and there is no probe. */
   queries: number | null;
   probe: Probe | null;
-  /** From the probe. */
+  /** null without a probe. */
   time: TimeForecast | null;
   warnings: string[];
 }

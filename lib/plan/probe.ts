@@ -1,4 +1,4 @@
-/** A few real training steps on a few tiles in a temporary folder: the time and memory that the whole training will need. */
+/** Runs a few real training steps on a few tiles in a temporary folder, to measure the time and memory of a training. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,30 +8,30 @@ import type { CheckedPair } from "../data/check.js";
 import { resolveDevice } from "../engine/device.js";
 import { openSession, type Session } from "../engine/session.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
-import { GPUMonitor } from "../monitor/gpuMonitor.js";
+import { gpuMemory } from "../monitor/memory.js";
 import { openModel } from "../predict/model.js";
 import { tileStore } from "../train/tiles.js";
 
 export interface TileTimes {
-  /** Of one tile, in a step that was not the first; the shortest of several measurements. */
+  /** Time of one tile in a step that was not the first; the shortest of several measurements. */
   secondsPerTile: number;
   secondsPerValidationTile: number;
 }
 
 export interface StageProbe extends TileTimes {
   trainable: number;
-  /** The same where the features of a frozen trunk are there already; null where no trunk is frozen, or nothing is kept. */
+  /** The same when the features of a frozen backbone are cached; null where no backbone is frozen, or features are not cached. */
   kept: TileTimes | null;
 }
 
 export interface Probe {
   device: string;
-  /** Part of the processors that other programs used in the minute before, 1 for all of them; null where the system does not tell. */
+  /** Share of the processors that other programs used in the minute before, 1 for all; null where the system does not report it. */
   busy: number | null;
   parameters: number;
   queries: number;
   stages: Partial<Record<StageNumber, StageProbe>>;
-  /** Most memory that was in use, in MiB: of this process, and of the GPU where there is one. */
+  /** Peak memory in MiB: of this process, and of the GPU where there is one. */
   processMb: number;
   gpuMb: number | null;
 }
@@ -41,10 +41,10 @@ export interface ProbeOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Steps after the first, which also pays for what is set up once. */
+/** Measured steps after the first, which also sets things up. */
 const steps = 3;
 
-/** Short steps are measured again, since another program's moment in between would count as ours. */
+/** Short steps are measured repeatedly, so that a moment in which another program was busy does not count. */
 const repeatWithinMs = 2000;
 
 export async function probeTraining(
@@ -55,10 +55,9 @@ export async function probeTraining(
   const busy = process.platform === "win32" ? null : (loadavg()[0] as number) / availableParallelism();
   const device = await resolveDevice(config.device, warn);
   const folder = await mkdtemp(join(tmpdir(), "cellsam-probe-"));
-  const monitor = new GPUMonitor({ device, enableLogging: false });
   let session: Session | undefined;
   try {
-    // The images with most cells need most memory.
+    // The images with the most cells need the most memory.
     const few = [...pairs].sort((a, b) => b.cells - a.cells).slice(0, 2);
     const store = await tileStore(few, config, { cacheDir: folder, key: "probe", openStoreWriter, signal });
     const tiles = store.sources.reduce((sum, source) => sum + source.tiles, 0);
@@ -96,12 +95,12 @@ export async function probeTraining(
       if (frozen && config.featureCache) {
         await begin({ outputDir: folder });
         await measure();
-        probe.stages[stage].kept = (await measure()).times; // the same epoch shows the same pictures
+        probe.stages[stage].kept = (await measure()).times; // the same epoch has the same augmented tiles
       }
       await session.endStage();
     }
-    const gpu = monitor.getGpuMemoryInfo();
-    return { ...probe, processMb: process.resourceUsage().maxRSS / 1024, gpuMb: gpu?.maxReservedMb ?? null };
+    const processMb = process.resourceUsage().maxRSS / 1024;
+    return { ...probe, processMb, gpuMb: gpuMemory(device)?.maxReservedMb ?? null };
   } finally {
     await session?.dispose();
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });

@@ -1,4 +1,4 @@
-/** The tiles that training will cut out of a data set, counted without the engine: how many, with how many cells, how large on disk. */
+/** Counts the tiles of a data set without the engine: how many there are, with how many cells, and how large they are on disk. */
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { LabelMap } from "../data/image.js";
 
@@ -10,13 +10,13 @@ export interface PlannedTiles {
   cells: number;
   /** Cells in each tile, row by row. */
   cellsPerTile: number[];
-  /** Cells that no tile holds whole. */
+  /** Cells that are whole in no tile. */
   cut: number;
   /** Square roots of the cells' areas, in pixels. */
   diameters: number[];
 }
 
-/** Where the tiles of one axis begin; the rule of native/data/tile.cc. */
+/** The positions at which tiles begin along one axis, as in native/data/tile.cc. */
 export function tileStarts(length: number, { tileSize, tileOverlap }: Omit<TileSettings, "minFragmentArea">): number[] {
   const stride = Math.max(1, Math.round(tileSize * (1 - tileOverlap)));
   const missing = length <= tileSize ? tileSize - length : (stride - ((length - tileSize) % stride)) % stride;
@@ -48,7 +48,7 @@ export function planTiles(source: string, labels: LabelMap, settings: TileSettin
   return { source, cells: whole.size, cellsPerTile, cut: whole.size - uncut.size, diameters };
 }
 
-/** Pixels of each cell in a part of the map; background and ignored pixels are no cells. */
+/** Area in pixels of each cell in a part of the map. */
 function areas({ data, shape }: LabelMap, top: number, left: number, bottom: number, right: number): Map<number, number> {
   const found = new Map<number, number>();
   for (let y = top; y < bottom; y++) {
@@ -63,8 +63,8 @@ function areas({ data, shape }: LabelMap, top: number, left: number, bottom: num
 }
 
 /**
- * Bytes of the store file, but for the few hundred in which it notes its settings: 7 bytes a pixel (RGB and a 32-bit label),
- * each tile rounded up to 64, and 64 more in the index; native/data/store_format.h.
+ * Bytes of the store file without the few hundred of its settings: 7 bytes a pixel (RGB and a 32-bit label), each tile rounded up to 64, and 64
+ * more in the index; native/data/store_format.h.
  */
 export function storeBytes(tiles: readonly PlannedTiles[], tileSize: number): number {
   const pitch = Math.ceil((7 * tileSize * tileSize) / 64) * 64 + 64;

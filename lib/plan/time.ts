@@ -1,13 +1,13 @@
-/** From the time of one tile to the time of a whole training. */
+/** Forecasts the time of a whole training from the time of one tile. */
 import type { ExperimentConfig } from "../config/experiment.js";
 import { type StageNumber, stageConfig } from "../config/stageOptions.js";
-import { pictures } from "./features.js";
+import { versionsOf } from "./features.js";
 import type { Probe } from "./probe.js";
 
 export interface TimeForecast {
-  /** Of the first split, training and validation, while the features of a frozen trunk are still computed. */
+  /** Training and validation of the first split, while the features of a frozen backbone are not cached yet. */
   secondsPerEpoch: Partial<Record<StageNumber, number>>;
-  /** If every stage runs all of its epochs; early stopping can only shorten it. Evaluation and pictures are not in it. */
+  /** If every stage runs all of its epochs; early stopping can only shorten it. Without evaluation and pictures. */
   totalSeconds: number;
 }
 
@@ -24,8 +24,8 @@ export function forecast(
       splits.map(({ train, val }) => train.tiles * each.secondsPerTile + val.tiles * each.secondsPerValidationTile);
     const sum = (numbers: number[]) => numbers.reduce((all, seconds) => all + seconds, 0);
     const { totalEpochs } = stageConfig(config, stage);
-    // Each version of a tile is computed once. Other folds may then find it too, so this is the most.
-    const fresh = measured.kept ? Math.min(totalEpochs, pictures(config)) : totalEpochs;
+    // Features of each version of a tile are computed once. Other folds may find them in the cache, so this is an upper bound.
+    const fresh = measured.kept ? Math.min(totalEpochs, versionsOf(config)) : totalEpochs;
     time.secondsPerEpoch[stage] = epochs(measured)[0] ?? 0;
     time.totalSeconds += sum(epochs(measured)) * fresh + sum(epochs(measured.kept ?? measured)) * (totalEpochs - fresh);
   }

@@ -1,9 +1,9 @@
-/** What in a plan will probably disappoint, each with what to do. */
+/** Warnings about a plan, each with what to do. */
 import type { ExperimentConfig } from "../config/experiment.js";
 import { systemMemory } from "../monitor/systemMemory.js";
 import type { Plan } from "./plan.js";
 
-/** Pixels below which the network can hardly tell a cell: about its patch of 16 pixels on the canvas of 1024. */
+/** Diameter in pixels below which the network can hardly resolve a cell: a patch is 16 pixels of the input of 1024. */
 const smallest = 8;
 
 export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
@@ -11,14 +11,14 @@ export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
   const found: (string | false)[] = [
     queries !== null &&
       tiles.perTile.max > queries &&
-      `a tile holds ${tiles.perTile.max} cells, but the detector answers ${queries} boxes: use a smaller tile_size`,
+      `a tile holds ${tiles.perTile.max} cells, but the detector returns ${queries} boxes: use a smaller tile_size`,
     queries !== null &&
       tiles.perTile.max <= queries &&
       tiles.perTile.max * 3 > queries &&
       `a tile holds ${tiles.perTile.max} cells, near the ${queries} boxes of the detector: a smaller tile_size is safer`,
     cells.diameter.median > 0 &&
       cells.diameter.median < smallest &&
-      `half of the cells are smaller than ${cells.diameter.median.toFixed(1)} pixels across: enlarge the images`,
+      `half of the cells measure less than ${cells.diameter.median.toFixed(1)} pixels across: enlarge the images`,
     cells.diameter.max > tiles.size / 2 &&
       `the largest cell is ${cells.diameter.max.toFixed(0)} pixels across, more than half of a tile: use a larger tile_size, such as ${tiles.size * 2}`,
     cells.count > 0 &&
@@ -34,19 +34,19 @@ export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
       disk.storeBytes + (disk.modelBytes ?? 0) > disk.freeBytes &&
       `the tiles and models need ${gigabytes(disk.storeBytes + (disk.modelBytes ?? 0))}, ${config.outputDir} has ${gigabytes(disk.freeBytes)} left`,
     duplicates.acrossSides > 0 &&
-      `${duplicates.acrossSides} pairs of images show the same and stand on two sides of a split: set group_duplicates: true`,
+      `${duplicates.acrossSides} pairs of near-duplicate images are on two sides of a split: set group_duplicates: true`,
     splits.some(({ val }) => val.images > 0 && val.images < 5) &&
       "fewer than 5 images validate: their scores will be very uncertain",
     splits.some(({ train }) => train.cells === 0) && "a training side holds no cell",
     config.weights === null &&
       config.size !== "tiny" &&
-      `no weights are given, so ${config.size} would start from random numbers`,
+      `no weights are given, so ${config.size} would start with random weights`,
     probe !== null &&
       probe.processMb * 2 ** 20 > systemMemory().total &&
       `the probe used ${probe.processMb.toFixed(0)} MiB, about all that this machine has`,
     probe?.busy != null &&
       probe.busy > 0.5 &&
-      `other programs use more than half of this machine's processors: the time is that of a machine as busy as now${config.threads === 1 || probe.device !== "cpu" ? "" : ", where fewer threads are often much faster: try --threads 1"}`,
+      `other programs use more than half of this machine's processors: the forecast assumes that it stays as busy${config.threads === 1 || probe.device !== "cpu" ? "" : ", where fewer threads are often much faster: try --threads 1"}`,
   ];
   return found.filter((message) => message !== false);
 }

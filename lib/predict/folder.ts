@@ -1,17 +1,17 @@
-/** Predicts a file or a folder of images with given weights and writes one label image each. */
+/** Predicts an image or a folder of images with given weights, and writes a label image for each. */
 import { existsSync, realpathSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type PredictConfig, type PredictInput, predictConfig, predictOptions } from "../config/inference.js";
 import { checkDataset } from "../data/check.js";
 import { discover } from "../data/discover.js";
-import { pairImage } from "../data/source.js";
+import { pairImage } from "../data/pair.js";
 import { type LabelFormat, writeLabels } from "../data/write.js";
 import { resolveDevice } from "../engine/device.js";
 import { openSession, type Prediction, type Session } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressEvent } from "../events.js";
-import { writeJson } from "../monitor/json.js";
+import { writeJson } from "../files/json.js";
 import { ofImage } from "./imageError.js";
 import { openModel } from "./model.js";
 
@@ -24,6 +24,7 @@ export interface PredictFolderOptions {
   outputDir: string;
   /** 16 bit, or 32 bit when there are more than 65535 cells (tiff and npy). Default "tiff". */
   format?: LabelFormat;
+  /** Replaces files that exist. Default false. */
   overwrite?: boolean;
   onProgress?: (event: ProgressEvent) => void;
   onWarning?: (message: string) => void;
@@ -32,14 +33,17 @@ export interface PredictFolderOptions {
 }
 
 export interface PredictedImage {
+  /** Name without extension. */
   image: string;
+  /** Path of the label image. */
   labels: string;
+  /** How many cells were found. */
   cells: number;
-  /** One row per cell; its id in the label image is `id`. */
+  /** One entry per cell: its id in the label image, the detection score, the model's own estimate of the mask's IoU, the box as xyxy in pixels. */
   instances: { id: number; score: number; iou: number; box: number[] }[];
 }
 
-/** Opens a model that finds cells by itself. @throws CellsamError ERR_CONFIG without weights, ERR_CHECKPOINT_MISMATCH without a detector */
+/** Opens a model with a trained detector. @throws CellsamError ERR_CONFIG without weights, ERR_CHECKPOINT_MISMATCH without a detector */
 export async function openDetector(
   input: PredictInput,
   { onWarning = () => undefined, ...options }: Pick<PredictFolderOptions, "openSession" | "onWarning"> = {},
@@ -56,7 +60,7 @@ export async function openDetector(
     open: options.openSession ?? openSession,
     warn: onWarning,
   });
-  // A SAM checkpoint loads, since training may start from it, but its detector would be random numbers.
+  // A SAM checkpoint loads, since training may start from it, but its detector would be random.
   const missing = report?.missing.filter((name) => name.startsWith("cellfinder.")) ?? [];
   if (missing.length > 0) {
     await session.dispose();
@@ -66,16 +70,16 @@ export async function openDetector(
   return { session, config };
 }
 
-/** A path as it is stored: where case plays no part, a.TIF is the file that a.tif would replace. */
+/** The path as the file system stores it: where case does not matter, a.TIF is the file that a.tif would replace. */
 function real(path: string): string {
   try {
     return realpathSync.native(path);
   } catch {
-    return realpathSync(path); // some virtual drives of Windows know no other
+    return realpathSync(path); // some virtual drives of Windows do not support the native call
   }
 }
 
-/** Refuses targets that are among the images, and without `overwrite` any that exist. */
+/** Refuses targets that are input images, and without `overwrite` targets that exist. */
 function checkTargets(targets: readonly string[], images: readonly string[], overwrite: boolean): void {
   const inputs = new Set(images.map(real));
   const taken = targets.filter((path) => existsSync(path));
@@ -101,8 +105,8 @@ function instancesOf({ count, scores, ious, boxes }: Prediction): PredictedImage
 }
 
 /**
- * Labels every image under `imgPath` (a file or a folder).
- * @returns what was found, also written to scores.json beside the label images
+ * Segments every image of `imgPath` (a file or a folder).
+ * @returns the cells of each image, also written to scores.json beside the label images
  * @throws CellsamError ERR_DATASET for files that cannot be read, ERR_OUTPUT_EXISTS, ERR_CONFIG when an image would be overwritten,
  * ERR_CHECKPOINT_MISMATCH for weights without a detector
  */
@@ -112,9 +116,9 @@ export async function predictFolder(
   options: PredictFolderOptions,
 ): Promise<PredictedImage[]> {
   const { outputDir, format = "tiff", signal, onProgress } = options;
-  const source = predictConfig(input);
+  const reading = predictConfig(input);
   const found = await discover({ imgPath });
-  const targets = found.pairs.map(({ stem }) => join(outputDir, `${stem}${extensions[format]}`));
+  const targets = found.pairs.map(({ source }) => join(outputDir, `${source}${extensions[format]}`));
   const scores = join(outputDir, "scores.json");
   checkTargets(
     [...targets, scores],
@@ -123,7 +127,7 @@ export async function predictFolder(
   );
   // Every image is read before the first is predicted, so that a broken one does not leave half a folder.
   await checkDataset(found.pairs, {
-    ...source,
+    ...reading,
     problems: found.problems,
     onProgress: (done, total) => onProgress?.({ type: "progress", task: "check", done, total }),
     ...(signal && { signal }),
@@ -132,18 +136,18 @@ export async function predictFolder(
   try {
     await mkdir(outputDir, { recursive: true });
     const images: PredictedImage[] = [];
-    for (const [i, { stem, image }] of found.pairs.entries()) {
+    for (const [i, { source, image }] of found.pairs.entries()) {
       signal?.throwIfAborted();
       const prediction = await session
         .predict({ image: await pairImage({ image }, config), ...predictOptions(config), signal })
         .catch((cause: unknown) => {
           signal?.throwIfAborted();
-          throw ofImage({ stem, image }, cause);
+          throw ofImage({ source, image }, cause);
         });
       const labels = targets[i] as string;
       const [height, width] = prediction.labels.shape as [number, number];
       await writeLabels(labels, { data: prediction.labels.data, shape: [height, width] });
-      images.push({ image: stem, labels, cells: prediction.count, instances: instancesOf(prediction) });
+      images.push({ image: source, labels, cells: prediction.count, instances: instancesOf(prediction) });
       onProgress?.({ type: "progress", task: "predict", done: i + 1, total: found.pairs.length });
     }
     await writeJson(scores, images);

@@ -1,4 +1,4 @@
-/** Opens the configured network and loads its weights, for training and prediction alike. */
+/** Opens the configured network and loads its weights, for training and for prediction. */
 import type { PredictConfig } from "../config/inference.js";
 import type { modelFields } from "../config/model.js";
 import { weightsFile } from "../config/shippedWeights.js";
@@ -8,7 +8,7 @@ import { CellsamError } from "../errors.js";
 export interface OpenModelOptions {
   device: Device;
   open: typeof openSession;
-  /** Hears whatever the model did not get from the weights. */
+  /** Called with a sentence for everything that the model did not get from the weights. */
   warn: (message: string) => void;
 }
 
@@ -21,7 +21,7 @@ export async function openModel(
   const session = await open({ size, overrides: sizeOverrides, generation, device, precision, seed, threads, deterministic });
   if (!weights) {
     if (size !== "tiny")
-      warn(`no weights are given, so ${size} starts from random numbers; set weights to a CellSAM or SAM file`);
+      warn(`no weights are given, so ${size} starts with random weights; set weights to a CellSAM or SAM file`);
     return { session, report: null };
   }
   try {
@@ -31,8 +31,8 @@ export async function openModel(
   } catch (error) {
     await session.dispose();
     if (!(error instanceof CellsamError) || error.code !== "ERR_CHECKPOINT_MISMATCH") throw error;
-    // A file of weights does not tell its size; an experiment's configuration does.
-    const advice = `This was size ${size}, generation ${generation}; for weights of a run, take what its experiment_config.json says.`;
+    // A file of weights does not state the size of its network; the configuration of an experiment does.
+    const advice = `The model was of size ${size}, generation ${generation}; for weights of a run, use the values in its experiment_config.json.`;
     throw new CellsamError(error.code, `${weights}: ${error.message}. ${advice}`, { detail: error.detail, cause: error });
   }
 }

@@ -1,12 +1,12 @@
-/** A trained model that stays open, for programs that segment images from memory: a server, a viewer. */
+/** A trained model that stays open, for programs that segment images from memory, such as a server or a viewer. */
 import { type PredictInput, predictOptions } from "../config/inference.js";
 import type { ImageArray, openSession, Prediction } from "../engine/session.js";
 import { openDetector } from "./folder.js";
 import { trainedConfig } from "./trained.js";
 
 /**
- * The folder of a finished experiment, with the settings that it was trained with but for `precision` where that is given, or
- * weights with settings of one's own.
+ * The folder of a finished experiment, used with the settings that it was trained with (`precision` may be changed), or weights and
+ * settings. `fold` counts from 1, the default.
  */
 export type PredictorSource = { experiment: string; fold?: number; precision?: PredictInput["precision"] } | PredictInput;
 
@@ -19,14 +19,14 @@ export interface PredictorOptions {
 export interface Predictor extends AsyncDisposable, Disposable {
   /**
    * Finds the cells of an image [H,W] or [H,W,C].
-   * @param options.boxes prompts in pixels, xyxy, [n,4]; the detector is not asked then
-   * @throws the signal's reason when it fires, CellsamError ERR_INVALID_ARGUMENT for an image of another kind
+   * @param options.boxes prompts, xyxy in pixels, [n,4] row by row; they replace the detector's
+   * @throws the signal's reason when it fires, CellsamError ERR_INVALID_ARGUMENT for an image of another shape or type
    */
   predict(image: ImageArray, options?: { boxes?: Float32Array; signal?: AbortSignal }): Promise<Prediction>;
   dispose(): Promise<void>;
 }
 
-/** @throws CellsamError ERR_CONFIG without weights, ERR_CHECKPOINT_MISMATCH without a detector in them */
+/** Opens a model for prediction. @throws CellsamError ERR_CONFIG without weights, ERR_CHECKPOINT_MISMATCH for weights without a detector */
 export async function openPredictor(source: PredictorSource, options: PredictorOptions = {}): Promise<Predictor> {
   let input: PredictInput = source;
   if ("experiment" in source) {

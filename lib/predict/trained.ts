@@ -1,13 +1,13 @@
-/** The settings with which a finished experiment's model is to be used: the ones it was trained with. */
+/** The model of a finished experiment, with the settings that it was trained with. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ExperimentConfig } from "../config/experiment.js";
 import { type PredictInput, predictSchema } from "../config/inference.js";
 import { CellsamError } from "../errors.js";
-import { readJson } from "../monitor/json.js";
+import { readJson } from "../files/json.js";
 import { fromSnake } from "../spelling.js";
 
-/** @throws CellsamError ERR_CONFIG when the folder holds no experiment with a model */
+/** The configuration to predict with. `fold` counts from 1. @throws CellsamError ERR_CONFIG when the folder holds no experiment with a model */
 export async function trainedConfig(folder: string, fold = 1): Promise<PredictInput> {
   const file = join(folder, "experiment_config.json");
   const models = join(folder, "models", `fold_${fold}`);

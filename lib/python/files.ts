@@ -1,6 +1,6 @@
 /**
- * The Python project's configuration files: which of their keys are ours under another name or in another place, and which
- * had no effect. What is left out is told to `notice`; what is in no table stays, and is refused like any unknown key.
+ * Translates configuration files of the Python module: keys that have another name or place here, and keys that had no effect. `notice` is
+ * called for what is left out; a key in no table stays, and is refused like any unknown key.
  */
 import { CellsamError } from "../errors.js";
 import { camelCase, isPlain } from "../spelling.js";
@@ -8,7 +8,7 @@ import { camelCase, isPlain } from "../spelling.js";
 type Raw = Record<string, unknown>;
 type Notice = (message: string) => void;
 
-/** Keys of a stage that are settings of the whole run here: our name. */
+/** Keys of a stage that are settings of the whole run here, with their names here. */
 const stageToRun: Record<string, string> = {
   training_strategy: "strategy",
   batch_size: "batch_size",
@@ -25,7 +25,7 @@ const stageToRun: Record<string, string> = {
   random_seed: "seed",
 };
 
-/** Keys of the data set's group and of `transform` that are settings of the run here. */
+/** Keys of `dataset_config` and of `transform` that are settings of the run here. */
 const datasetToRun: Record<string, string> = {
   img_path: "img_path",
   mask_path: "mask_path",
@@ -47,7 +47,7 @@ const datasetToRun: Record<string, string> = {
 };
 
 const loader = "images are read and batched by the engine's own threads (`threads`)";
-/** Keys without effect here, and why. */
+/** Keys without effect here, with the reason. */
 const inert: Record<string, string> = {
   num_workers: loader,
   pin_memory: loader,
@@ -61,39 +61,39 @@ const inert: Record<string, string> = {
   test: "`test_ratio` holds images out as a test",
   transform: "it holds no plain values",
 };
-/** Values of inert keys that ask for nothing else than what happens anyway. */
-const asIs = (value: unknown) => value === null || value === false;
+/** Values of inert keys that agree with what happens anyway. */
+const agrees = (value: unknown) => value === null || value === false;
 
 const stainKeys = ["inversion", "eosin", "dab", "only_nuclei", "gamma"];
 const stages = [2, 1] as const;
 
-/** Does this file hold what only the Python project writes? */
-function isPythons(file: Raw): boolean {
+/** Whether a file has keys that only files of the Python module have. */
+function isPythonFile(file: Raw): boolean {
   const stage = (key: string) => (isPlain(file[key]) ? Object.keys(file[key]) : []);
   const marks = ["epochs_s1", "epochs_s2", "epochs", "backbone_type", "training_strategy"];
   return "dataset_config" in file || [...stage("stage1_config"), ...stage("stage2_config")].some((key) => marks.includes(key));
 }
 
 /**
- * The content of a file with the Python project's keys replaced by ours, still in its own spelling. Any other file comes back as it is.
- * @throws CellsamError ERR_CONFIG for what cannot be had here
+ * The content of a file with the keys of the Python module replaced by those of this package, in snake_case. Other files are returned as they are.
+ * @throws CellsamError ERR_CONFIG for what is not possible here
  */
 export function fromPythonFile(content: Raw, notice: Notice): Raw {
-  if (!isPythons(content)) return content;
+  if (!isPythonFile(content)) return content;
   const { dataset_config: dataset, transform, ...rest } = content;
   const run: Raw = { ...rest };
   const give = (from: string, name: string, value: unknown) => {
-    // Files of ours name the same setting in either spelling.
+    // The same setting may also be in the file under its name here, in either spelling.
     const given = [name, camelCase(name)].find((key) => Object.hasOwn(run, key));
     if (given === undefined) run[name] = value;
     else if (JSON.stringify(run[given]) !== JSON.stringify(value)) {
-      notice(`${from} is ${JSON.stringify(value)}, but ${given} is ${JSON.stringify(run[given])}, which counts`);
+      notice(`${from} is ${JSON.stringify(value)}, but ${given} is ${JSON.stringify(run[given])}, which is used`);
     }
   };
   const leave = (from: string, key: string, value: unknown) => {
-    if (!asIs(value)) notice(`${from} is left out: ${inert[key]}`);
+    if (!agrees(value)) notice(`${from} is left out: ${inert[key]}`);
   };
-  // The Python project's command took the strategy from stage 2.
+  // The command of the Python module takes the strategy from stage 2, so that stage is translated first.
   for (const stage of stages) {
     const group = `stage${stage}_config`;
     if (isPlain(run[group])) run[group] = fromStage(stage, run[group], { give, leave, notice });
@@ -127,7 +127,7 @@ function fromStage(stage: 1 | 2, settings: Raw, { give, leave, notice }: Tell): 
   const total = own ?? epochs;
   if (total !== undefined && others.total_epochs === undefined) result.total_epochs = total;
   if (own !== undefined && epochs !== undefined && epochs !== own) {
-    notice(`${group}.epochs is left out: epochs_s${stage} says how long the stage is`);
+    notice(`${group}.epochs is left out: epochs_s${stage} is the length of the stage`);
   }
   if ((stage === 1 ? epochs_s2 : epochs_s1) !== undefined) {
     notice(`${group}.epochs_s${3 - stage} is left out: the other stage has its own`);
@@ -147,7 +147,7 @@ function fromStage(stage: 1 | 2, settings: Raw, { give, leave, notice }: Tell): 
   }
   const weights = ["focal_loss_weight", "dice_loss_weight", "boundary_loss_weight"].filter((key) => (result[key] ?? 1) !== 1);
   if (stage === 2 && weights.some((key) => result[key] !== 0)) {
-    notice(`${group}: ${weights.join(", ")} had the effect of their squares in Python; here a weight acts as written`);
+    notice(`${group}: ${weights.join(", ")} acted squared in Python; here a weight acts as written`);
   }
   return result;
 }
@@ -167,7 +167,7 @@ function fromDataset(group: string, settings: Raw, { give, leave, notice }: Tell
   }
 }
 
-/** Takes out what had no effect in Python, where our settings would refuse the combination. */
+/** Removes settings that have no effect in Python, and whose combination is an error here. */
 function withoutEffect(run: Raw, notice: Notice): void {
   if (run.stain_transform !== true) {
     const stains = stainKeys.filter((key) => Object.hasOwn(run, key));
@@ -180,7 +180,7 @@ function withoutEffect(run: Raw, notice: Notice): void {
   }
 }
 
-/** The list counts only with the switch, as the Python project meant it. */
+/** `additional_datasets` is used only with `multiple_datasets`, as the Python module means it. */
 function severalDatasets(run: Raw, notice: Notice): void {
   const { multiple_datasets, additional_datasets } = run;
   const more = Array.isArray(additional_datasets) && additional_datasets.length > 0;

@@ -1,11 +1,11 @@
-/** The Python module's one-call entry, with its own keywords. */
+/** The Python module's `finetune`, with its keywords. */
 
 import { ExperimentRunner } from "../train/experiment.js";
 import type { RunnerOptions } from "../train/options.js";
 import type { FoldResult } from "../train/results.js";
 import { type FinetuneOptions, finetuneConfig } from "./finetuneKeywords.js";
 
-/** Trains with the Python module's keywords; answers one result per split. */
+/** Trains an experiment as the Python module's `finetune` does and returns one result per split. @throws CellsamError ERR_CONFIG, and what ExperimentRunner.run rejects with */
 export async function finetune(
   imgPath: string,
   maskPath: string,

@@ -1,4 +1,4 @@
-/** The keywords of the Python module's finetune(), and the configuration that a call with them means. */
+/** The keywords of the Python module's finetune(), and the configuration that they stand for. */
 import { type ExperimentInput, experimentSchema } from "../config/experiment.js";
 import { nearest } from "../config/nearest.js";
 import { type ConfigProblem, configError } from "../config/parse.js";
@@ -23,16 +23,16 @@ const stageKeywords: Record<string, readonly ["stage1Config" | "stage2Config", s
   onlineHardNegativeMiningWeighted: ["stage2Config", "onlineHardNegativeMiningWeighted"],
 };
 
-/** In the order in which the Python module looked at them. */
+/** In the order in which the Python module evaluates them. */
 const strategyFlags = { useFullDataset: "full_dataset", trainValTraining: "train_val_split", kFoldTraining: "k_fold" } as const;
 type StrategyFlag = keyof typeof strategyFlags;
 const isStrategyFlag = (key: string): key is StrategyFlag => Object.hasOwn(strategyFlags, key);
 
-/** Keywords of the Python module, in camelCase or snake_case, and any key of ExperimentConfig. */
+/** Keywords of the Python module and settings of ExperimentConfig, in camelCase or snake_case. */
 export type FinetuneOptions = Record<string, unknown>;
 
 /**
- * The configuration that a call of `finetune` means. An explicit `strategy` beats the strategy flags.
+ * The configuration that a call of `finetune` stands for. An explicit `strategy` takes precedence over the strategy flags.
  * @throws CellsamError ERR_CONFIG for unknown keywords and for flags that contradict each other
  */
 export function finetuneConfig(
@@ -51,9 +51,9 @@ export function finetuneConfig(
   const problems: ConfigProblem[] = [];
   const flags: StrategyFlag[] = [];
   for (const [key, value] of Object.entries(keywords)) {
-    const place = stageKeywords[key];
-    if (place) {
-      const [stage, name] = place;
+    const setting = stageKeywords[key];
+    if (setting) {
+      const [stage, name] = setting;
       const group = stages[stage] as Record<string, unknown>;
       if (Object.hasOwn(group, name)) problems.push({ key, message: `${stage}.${name} is given twice` });
       group[name] = value;
@@ -61,7 +61,7 @@ export function finetuneConfig(
       if (typeof value !== "boolean") problems.push({ key, message: "must be true or false" });
       else if (value) flags.push(key);
     } else if (key === "multipleDatasets") {
-      // Python's switch for additionalDatasets: true asks for some, false for none.
+      // The Python module's switch for additionalDatasets.
       const some = Array.isArray(keywords.additionalDatasets) && keywords.additionalDatasets.length > 0;
       if (value !== some)
         problems.push({ key, message: `is ${value}, but additionalDatasets ${some ? "lists some" : "lists none"}` });

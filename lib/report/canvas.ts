@@ -1,12 +1,12 @@
-/** An RGB picture under construction, and what is drawn on it: images at their true range, outlines and boxes. */
+/** Draws on an RGB canvas: images, outlines of cells and boxes. */
 
-/** Pixels [H,W] or [H,W,3]; any range, shown from the 0.1st to the 99.9th percentile. */
+/** Pixels [H,W] or [H,W,3] of any range, displayed from the 0.1st to the 99.9th percentile. */
 export interface OverlayImage {
   data: ArrayLike<number>;
   shape: readonly number[];
 }
 
-/** Ids [H,W]; 0 is background, below it a region to ignore. */
+/** Ids [H,W]; 0 is background, negative values are regions to ignore. */
 export interface OverlayLabels {
   data: Int32Array;
   shape: readonly [number, number];
@@ -17,7 +17,7 @@ export const TRUTH: Colour = [60, 255, 90];
 export const PREDICTION: Colour = [255, 70, 60];
 export const PROMPT: Colour = [0, 225, 255];
 
-/** [height,width,3]. */
+/** RGB pixels [height,width,3]. */
 export interface Canvas {
   data: Uint8Array;
   width: number;
@@ -33,7 +33,7 @@ export function panels(count: number, width: number, height: number): { canvas: 
   return { canvas, lefts: Array.from({ length: count }, (_, i) => i * (width + GAP)) };
 }
 
-/** The frame of a box [x0,y0,x1,y1] in pixels of the canvas, cut at the panel's edges. */
+/** Draws the frame of a box [x0,y0,x1,y1], in pixels of the canvas, clipped to the panel. */
 export function drawFrame(
   canvas: Canvas,
   [x0, y0, x1, y1]: readonly number[],
@@ -50,7 +50,7 @@ export function drawFrame(
   fill(canvas, Math.max(l, r - line), t, r, b, colour);
 }
 
-/** Three bytes a pixel. One range for all channels keeps colours as they are. */
+/** RGB bytes of an image. All channels are scaled by one range, so that colours do not change. */
 export function toDisplay({ data, shape }: OverlayImage): Uint8Array {
   const [height = 0, width = 0, channels = 1] = shape;
   const step = Math.max(1, Math.floor(data.length / 65536));
@@ -65,6 +65,7 @@ export function toDisplay({ data, shape }: OverlayImage): Uint8Array {
   return out;
 }
 
+/** Draws RGB bytes, enlarged by `scale`, into a panel. */
 export function drawImage(
   canvas: Canvas,
   left: number,
@@ -81,7 +82,7 @@ export function drawImage(
   }
 }
 
-/** The edge pixels of each cell, drawn inside it, so that cells that touch show two lines. */
+/** Draws the edge pixels of each cell inside it, so that touching cells have two lines. */
 export function drawContours(
   canvas: Canvas,
   left: number,
@@ -105,7 +106,7 @@ export function drawContours(
   }
 }
 
-/** The half-open box x0, y0, x1, y1 of each cell, in pixels, in the order in which they appear. */
+/** The half-open box x0, y0, x1, y1 of each cell, in pixels, in the order in which the cells appear. */
 export function boxesOf({ data, shape: [, width] }: OverlayLabels): [number, number, number, number][] {
   const boxes = new Map<number, [number, number, number, number]>();
   data.forEach((id, i) => {
@@ -117,7 +118,7 @@ export function boxesOf({ data, shape: [, width] }: OverlayLabels): [number, num
   return [...boxes.values()];
 }
 
-/** Half-open boxes of the labels as thin lines, in a darker shade of the colour. */
+/** Draws the boxes of the cells as thin lines in a darker shade of the colour. */
 export function drawBoxes(canvas: Canvas, left: number, labels: OverlayLabels, scale: number, colour: Colour): void {
   const dark: Colour = [colour[0] * 0.6, colour[1] * 0.6, colour[2] * 0.6];
   for (const box of boxesOf(labels)) {
@@ -129,6 +130,7 @@ export function drawBoxes(canvas: Canvas, left: number, labels: OverlayLabels, s
   }
 }
 
+/** Fills the half-open rectangle. */
 export function fill(canvas: Canvas, x0: number, y0: number, x1: number, y1: number, colour: Colour): void {
   for (let y = y0; y < y1; y++) for (let x = x0; x < x1; x++) canvas.data.set(colour, (y * canvas.width + x) * 3);
 }

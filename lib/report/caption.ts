@@ -1,4 +1,4 @@
-/** A line of words below each panel of a picture, so that a picture says what it shows. */
+/** Captions below the panels of a picture. */
 import type { Canvas, Colour } from "./canvas.js";
 import { escapeXml } from "./charts.js";
 import { svgPixels, textWidth } from "./rasterize.js";
@@ -6,10 +6,10 @@ import { svgPixels, textWidth } from "./rasterize.js";
 export interface Caption {
   /** Pixels from the canvas's left edge. */
   left: number;
-  /** Longer words are set smaller. */
+  /** Width of the panel; a longer text is set smaller. */
   width: number;
-  words: string;
-  /** Of a square before the words. */
+  text: string;
+  /** Colour of a square before the text. */
   colour?: Colour;
 }
 
@@ -17,18 +17,18 @@ const height = 27;
 const size = 15;
 const margin = 6;
 
-/** The picture with its captions below; the picture's own pixels stay where they are. */
+/** A taller canvas: the picture, and its captions below. */
 export async function withCaptions(canvas: Canvas, captions: readonly Caption[]): Promise<Canvas> {
   const parts = await Promise.all(
-    captions.map(async ({ left, width, words, colour }) => {
+    captions.map(async ({ left, width, text, colour }) => {
       const square = colour ? size + margin : 0;
-      const room = width - 2 * margin - square;
-      const fitted = size * Math.min(1, room / (await textWidth(words, size)));
+      const available = width - 2 * margin - square;
+      const fitted = size * Math.min(1, available / (await textWidth(text, size)));
       const top = (height - size) / 2;
       const mark = colour
         ? `<rect x="${left + margin}" y="${top}" width="${size}" height="${size}" fill="rgb(${colour.join()})"/>`
         : "";
-      return `${mark}<text x="${left + margin + square}" y="${top + 0.8 * size}" font-size="${fitted}">${escapeXml(words)}</text>`;
+      return `${mark}<text x="${left + margin + square}" y="${top + 0.8 * size}" font-size="${fitted}">${escapeXml(text)}</text>`;
     }),
   );
   const { width } = canvas;

@@ -1,10 +1,10 @@
-/** Charts as SVG text: values over epochs. Text and axes take the colour of the page around them. */
+/** Charts as SVG text. Text and axes take the colour of the surrounding page. */
 import { lazily } from "../lazily.js";
 
 const dom = lazily<typeof import("linkedom")>("linkedom");
 const plot = lazily<typeof import("@observablehq/plot")>("@observablehq/plot");
 
-/** Okabe and Ito's palette, told apart by colour-blind readers too, without its yellow, which is faint on white. */
+/** Okabe and Ito's palette for colour-blind readers, without its yellow, which is faint on white. */
 export const palette = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F"] as const;
 
 export type Values = readonly (number | null)[];
@@ -13,7 +13,7 @@ export interface Line {
   name: string;
   /** One value per epoch, from epoch 1; null leaves a gap. */
   values: Values;
-  /** Drawn thin and dashed, as the training side is beside validation. */
+  /** Drawn thin and dashed, as training losses are. */
   dashed?: boolean;
   /** Lines of one group share a colour. Default: the name. */
   group?: string;
@@ -33,7 +33,7 @@ export interface LineChart {
 const rowHeight = 16;
 const letterWidth = 6.2;
 
-/** Values over epochs with a legend below. `log` leaves out what is not above 0, and asks for a logarithmic axis where values span enough. */
+/** A chart of values over epochs with a legend below. `log` omits values that are not positive, and makes the axis logarithmic where the values span enough. */
 export function lineChart({ lines, title, y = "loss", log = false, width = 420, height = 260 }: LineChart): string {
   const groups = [...new Set(lines.map((line) => line.group ?? line.name))];
   const colour = (line: Line) => palette[groups.indexOf(line.group ?? line.name) % palette.length] as string;
@@ -90,7 +90,7 @@ export function lineChart({ lines, title, y = "loss", log = false, width = 420, 
   });
 }
 
-/** Numbers over a few values of a setting, one dot each; the values stand side by side in their order of size. */
+/** A chart of numbers over the values of a setting, one dot each; the values are ordered by size. */
 export function dotChart(
   dots: readonly { x: string; y: number }[],
   { x, y, width = 320, height = 220 }: { x: string; y: string; width?: number; height?: number },
@@ -98,7 +98,7 @@ export function dotChart(
   const { document } = dom().parseHTML("<html><body></body></html>");
   const numbers = dots.map((dot) => dot.y);
   const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
-  const room = (high - low || Math.abs(high) || 1) * 0.08;
+  const padding = (high - low || Math.abs(high) || 1) * 0.08;
   const domain = [...new Set(dots.map((dot) => dot.x))].sort((a, b) => Number(a) - Number(b) || (a < b ? -1 : 1));
   const svg = plot().plot({
     document: document as unknown as never,
@@ -110,7 +110,7 @@ export function dotChart(
     marginRight: 12,
     marginBottom: 40,
     x: { type: "point", label: x, labelArrow: "none", domain, padding: 0.5 },
-    y: { label: null, domain: [low - room, high + room], grid: true, ticks: 5 },
+    y: { label: null, domain: [low - padding, high + padding], grid: true, ticks: 5 },
     marks: [plot().dot(dots, { x: "x", y: "y", fill: palette[0], fillOpacity: 0.75, r: 4 })],
   });
   return finish(svg, { rows: [], width, height, label: y, labelY: 14, hasDot: false });
@@ -122,7 +122,7 @@ function epochTicks(longest: number): number[] {
   return step === 1 ? ticks : [1, ...ticks];
 }
 
-/** 1, 2 and 5 of each decade, of many decades only the 1. With fewer than two in the range a linear axis reads better. */
+/** Ticks at 1, 2 and 5 of each decade; only at 1 where there are many decades. With fewer than two of them, the axis is linear. */
 function logTicks(low: number, high: number): number[] {
   const decades = Array.from({ length: 80 }, (_, i) => i - 40);
   const steps = high / low > 1e3 ? [1] : [1, 2, 5];
@@ -152,7 +152,7 @@ function legendRows(items: readonly LegendItem[], width: number): (LegendItem & 
   return items.length > 0 ? rows : [];
 }
 
-/** Adds title and legend, which Plot would put into HTML around the SVG. */
+/** Adds title and legend to the SVG; Plot would put them into HTML around it. */
 function finish(
   svg: { outerHTML: string },
   {
@@ -175,8 +175,8 @@ function finish(
 ): string {
   const note = hasDot ? rowHeight : 0;
   const full = height + rows.length * rowHeight + note + (rows.length > 0 ? 6 : 0);
-  const text = (x: number, y: number, words: string, more = "") =>
-    `<text x="${x}" y="${y}" text-anchor="start"${more}>${escapeXml(words)}</text>`;
+  const text = (x: number, y: number, content: string, more = "") =>
+    `<text x="${x}" y="${y}" text-anchor="start"${more}>${escapeXml(content)}</text>`;
   const parts = rows.flatMap((row, r) =>
     row.map(({ name, colour, dashed, x }) => {
       const y = height + 4 + r * rowHeight;

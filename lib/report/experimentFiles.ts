@@ -1,4 +1,4 @@
-/** What the folder of an experiment holds, finished or not: every file that is not there yet is simply absent. */
+/** Reads the files of an experiment, finished or not; files that do not exist yet are treated as empty. */
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -24,9 +24,9 @@ export interface ExperimentFiles {
   config: Json;
   results: Json[];
   aggregated: Json;
-  /** Before training, one entry a fold. */
+  /** Scores before training, one entry per fold. */
   preeval: Json[];
-  /** Pairs of images that show the same. */
+  /** Pairs of near-duplicates. */
   duplicates: Json[];
   images: Json[];
   splits: Json[];
@@ -70,7 +70,7 @@ async function json<T>(path: string): Promise<T | undefined> {
   }
 }
 
-/** metrics/stageN_metrics.json of a single training, metrics/fold_K/ of several. */
+/** Reads metrics/stageN_metrics.json of a single training, or those in metrics/fold_K/ of several. */
 async function stages(folder: string): Promise<StageFiles[]> {
   const found: StageFiles[] = [];
   for (const { fold, path } of [{ fold: 1, path: folder }, ...(await folds(folder))]) {

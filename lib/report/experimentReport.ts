@@ -1,8 +1,8 @@
-/** results/report.html of an experiment: one page that needs no other file, made from what the run has written so far. */
+/** results/report.html of an experiment: one self-contained page, made from the files that the run has written so far. */
 import { basename, join, resolve } from "node:path";
 import type sharp from "sharp";
 import { experimentSchema } from "../config/experiment.js";
-import { writeAtomic } from "../data/write.js";
+import { writeAtomic } from "../files/writeAtomic.js";
 import { lazily } from "../lazily.js";
 import { toSnake } from "../spelling.js";
 import { type Line, lineChart } from "./charts.js";
@@ -11,7 +11,7 @@ import { details, escapeHtml, figure, number, page, score, section, table } from
 
 const imaging = lazily<typeof sharp>("sharp");
 
-/** Pictures in a report, and the width of each in pixels: together they stay below some megabytes. */
+/** Number of pictures in a report, and the width of each in pixels, so that a report has a few megabytes at most. */
 const mostPictures = 12;
 const pictureWidth = 1200;
 const stageNames = { 1: "boxes", 2: "masks" } as const;
@@ -24,7 +24,7 @@ const scores: Record<string, string> = {
   mean_prompt_iou: "mask IoU, true boxes as prompts",
 };
 
-/** Writes FOLDER/results/report.html and answers its path. @throws CellsamError ERR_CONFIG when the folder holds no experiment */
+/** Writes FOLDER/results/report.html and returns its path. @throws CellsamError ERR_CONFIG when the folder holds no experiment */
 export async function writeExperimentReport(folder: string): Promise<string> {
   const path = join(folder, "results", "report.html");
   await writeAtomic(path, await experimentReport(folder));
@@ -59,7 +59,7 @@ function sentence({ config, results, splits }: ExperimentFiles): string {
   const stages = (config.stages as number[] | undefined) ?? [1, 2];
   const what = stages.map((stage) => stageNames[stage as 1 | 2]).join(" and ");
   const folds = splits.length > 1 ? ` in ${splits.length} folds` : "";
-  const start = config.weights ? `starting from ${basename(String(config.weights))}` : "from random numbers";
+  const start = config.weights ? `starting from ${basename(String(config.weights))}` : "starting from random weights";
   const state =
     results.length >= Math.max(1, splits.length) ? "" : " The run is not finished: this is what it has written so far.";
   return `CellSAM (${config.size ?? "?"}) trained for ${what}, ${start}, with the strategy ${config.strategy ?? "?"}${folds}.${state}`;
@@ -99,7 +99,7 @@ function keyScores({ results, aggregated, images }: ExperimentFiles): string {
     ];
   });
   if (cards.length === 0) return "<p>No fold has been evaluated yet.</p>";
-  return `<div class="scores">${cards.join("")}</div>${images.length > 0 ? `<p></p><p class="lead">Measured on ${images.length} ${measured === "training" ? "images that also trained: no sign of how the model does on others" : "validation images"}.</p>` : ""}`;
+  return `<div class="scores">${cards.join("")}</div>${images.length > 0 ? `<p></p><p class="lead">Measured on ${images.length} ${measured === "training" ? "training images, which says nothing about other images" : "validation images"}.</p>` : ""}`;
 }
 
 /** The evaluation of the first fold that has one. */
@@ -107,7 +107,7 @@ function first(results: readonly Json[]): Json {
   return record(results.find(({ evaluation }) => evaluation)?.evaluation);
 }
 
-/** Against the model before training: of several folds the tested differences, of one training the plain numbers. */
+/** Compares with the model before training: tested differences of several folds, plain numbers of one training. */
 function baseline({ preeval, results, aggregated }: ExperimentFiles): string {
   const groups = record(aggregated.aggregated_metrics);
   const tested = record(record(aggregated.significance).metrics);
@@ -125,7 +125,7 @@ function baseline({ preeval, results, aggregated }: ExperimentFiles): string {
   const head = ["metric", "before", "after", "change"];
   if (Object.keys(tested).length === 0) return table(head, rows);
   const why =
-    '<p class="lead">p: corrected resampled t test (Nadeau and Bengio) over folds, after Holm\'s correction over metrics. Folds are few: read the interval first.</p>';
+    '<p class="lead">p: corrected resampled t test (Nadeau and Bengio) over folds, after Holm\'s correction over metrics. There are few folds: look at the interval first.</p>';
   return table([...head, "95 % interval of the change", "p", "evidence"], rows) + why;
 }
 
@@ -255,12 +255,13 @@ function thresholds({ results }: ExperimentFiles): string {
   );
   if (rows.length === 0) return "";
   const head = ["fold", "chosen for", "box threshold", "precision", "recall", "F1", "Dice", "AP at .5"];
-  const note = "Tuned on the validation images, so a little too good here; the scores above are at the configured threshold.";
+  const note =
+    "Tuned on the validation images, so these scores are slightly too high; the scores above are at the configured threshold.";
   const use = `--set inference.bboxThreshold=${rows[0]?.[2]} --set inference.adaptiveThreshold=false`;
   return `${table(head, rows)}<p class="lead">${note} To predict with one: <code>${use}</code></p>`;
 }
 
-/** With the configured box threshold, and F1 also at the one that was tuned on other images. */
+/** Scores at the configured box threshold, and F1 also at the one that was tuned on other images. */
 function testScores({ results }: ExperimentFiles): string {
   const rows = results.flatMap(({ fold, test_images: images, test }) => {
     const summary = record(record(test).summary ?? test);
@@ -294,13 +295,13 @@ function dataSection({ config, splits, images, duplicates }: ExperimentFiles): s
   return (
     table(["", ""], facts) +
     (alike.length > 0
-      ? `<h3>Images that show the same</h3>${table(["image", "image", "correlation", "on two sides"], alike)}`
+      ? `<h3>Near-duplicate images</h3>${table(["image", "image", "correlation", "on two sides"], alike)}`
       : "") +
     (sides.length > 0 ? table(["split", "training images", "validation images", "test images"], sides) : "")
   );
 }
 
-/** What differs from the defaults first. */
+/** The settings: those that differ from the defaults first. */
 function configuration(config: Json): string {
   const rows = (value: Json, head = ""): string[][] =>
     Object.entries(value).flatMap(([key, entry]) =>
@@ -323,7 +324,7 @@ function configuration(config: Json): string {
   return table(head, changed) + details("All settings, also those at their defaults", table(head, all));
 }
 
-/** Without the date, so that a run that was stopped and resumed writes the very same report; experiment_config.json has it. */
+/** Without the date, so that a resumed run writes the same report as an undisturbed one; experiment_config.json has it. */
 function environment(config: Json): string {
   const facts = Object.entries(record(config.environment))
     .filter(([key]) => key !== "created")

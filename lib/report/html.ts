@@ -1,6 +1,6 @@
-/** Building blocks of a report: escaping, tables, key numbers, and the page around them. Everything is inside the one file. */
+/** Building blocks of reports: escaping, tables, key numbers, and the page around them. A page needs no other file. */
 
-/** Text for HTML; file names and messages may hold anything. */
+/** Text as HTML; file names and messages may contain any character. */
 export function escapeHtml(value: unknown): string {
   return String(value).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }
@@ -14,19 +14,19 @@ export function number(value: unknown, digits = 3): string {
     : value.toFixed(digits);
 }
 
-/** A table that scrolls inside its own box. Cells are text; `marked` rows, such as failures, stand out. */
+/** A table in a box that scrolls. `marked` rows, such as failures, are highlighted. */
 export function table(
   head: readonly string[],
   rows: readonly (readonly unknown[])[],
   marked: (row: number) => boolean = () => false,
 ): string {
-  const cell = (value: unknown) => (typeof value === "number" || value === null ? number(value) : escapeHtml(value ?? "–"));
+  const content = (value: unknown) => (typeof value === "number" || value === null ? number(value) : escapeHtml(value ?? "–"));
   const isNumber = (column: number) => rows.some((row) => typeof row[column] === "number");
   const mark = (column: number) => (isNumber(column) ? ' class="n"' : "");
   const body = rows
     .map(
       (row, r) =>
-        `<tr${marked(r) ? ' class="bad"' : ""}>${row.map((value, i) => `<td${mark(i)}>${cell(value)}</td>`).join("")}</tr>`,
+        `<tr${marked(r) ? ' class="bad"' : ""}>${row.map((value, i) => `<td${mark(i)}>${content(value)}</td>`).join("")}</tr>`,
     )
     .join("\n");
   const top = head.map((name, i) => `<th scope="col"${mark(i)}>${escapeHtml(name)}</th>`).join("");
@@ -45,14 +45,14 @@ export function figure(content: string, caption: string): string {
   return `<figure>${content}<figcaption>${escapeHtml(caption)}</figcaption></figure>`;
 }
 
-/** Shares of a whole, from 0 to 1, as bars. */
+/** Bars for shares of a whole, from 0 to 1. */
 export function bars(rows: readonly { name: string; share: number; note: string }[]): string {
   const row = ({ name, share, note }: (typeof rows)[number]) =>
     `<div class="bar"><span>${escapeHtml(name)}</span><span class="track"><i style="width:${(100 * Math.min(1, Math.max(0, share))).toFixed(1)}%"></i></span><span class="note">${share.toFixed(2)} ${escapeHtml(note)}</span></div>`;
   return `<div class="bars">${rows.map(row).join("")}</div>`;
 }
 
-/** A number large enough to be read first, with what it is and how sure it is. */
+/** A key number in large type, with its name and its uncertainty. */
 export function score(name: string, value: string, note: string): string {
   return `<div class="score"><div class="name">${escapeHtml(name)}</div><div class="value">${escapeHtml(value)}</div><div class="note">${escapeHtml(note)}</div></div>`;
 }

@@ -1,4 +1,4 @@
-/** Pictures for the eye: an image beside itself with the true outlines (green) and the predicted ones (red), and their boxes. */
+/** Writes pictures of predictions: the image, and the image with the outlines and boxes of true (green) and predicted (red) cells. */
 import { writeRgbPng } from "../data/write.js";
 import {
   type Canvas,
@@ -18,8 +18,8 @@ export type { OverlayImage, OverlayLabels } from "./canvas.js";
 const SMALLEST_PANEL = 512;
 
 /**
- * Writes one PNG of panels side by side: the image; with `truth`, its outlines; the prediction's outlines. Images below 512 px are enlarged by
- * a whole factor, so that pixels stay visible as squares.
+ * Writes one PNG of panels side by side: the image, the image with the true outlines (where `truth` is given), and the image with the
+ * predicted outlines. Images below 512 px are enlarged by a whole factor. @throws RangeError for labels of another size
  */
 export async function writeOverlay(
   path: string,
@@ -30,7 +30,7 @@ export async function writeOverlay(
   const [height = 0, width = 0] = image.shape;
   for (const labels of [truth, prediction]) {
     if (labels && (labels.shape[0] !== height || labels.shape[1] !== width)) {
-      throw new RangeError(`labels of ${labels.shape.join(" x ")} do not lie on an image of ${height} x ${width}`);
+      throw new RangeError(`labels of ${labels.shape.join(" x ")} do not fit an image of ${height} x ${width}`);
     }
   }
   const scale = Math.max(1, Math.ceil(SMALLEST_PANEL / Math.max(height, width)));

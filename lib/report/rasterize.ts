@@ -1,6 +1,6 @@
 /**
- * Charts as PNG. Their text is turned into outlines of a font that comes with the package, so that a machine without any font
- * draws the same picture.
+ * Renders SVG charts as pixels. Text is replaced by outlines of a font that comes with the package, so that the result is the same on a
+ * machine without fonts.
  */
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -13,7 +13,7 @@ const dom = lazily<typeof import("linkedom")>("linkedom");
 const fonts = lazily<{ default: typeof opentype }>("opentype.js");
 const imaging = lazily<typeof sharp>("sharp");
 
-/** Dots per inch of Python's pictures; an SVG pixel is 1/72 inch. */
+/** Dots per inch, as in the Python module; an SVG pixel is 1/72 inch. */
 const DPI = 150;
 let font: Promise<Font> | undefined;
 
@@ -34,7 +34,7 @@ export async function chartPng(svg: string): Promise<Buffer> {
     .toBuffer();
 }
 
-/** Replaces every `text` by the outlines of its letters. Sizes and anchors are taken from it or from the groups around it. */
+/** Replaces every `text` element by the outlines of its letters. Size and anchor come from the element or its groups. */
 export async function textToPaths(svg: string): Promise<string> {
   const font = await loadFont();
   const { document } = dom().parseHTML(`<html><body>${svg}</body></html>`);
@@ -42,13 +42,13 @@ export async function textToPaths(svg: string): Promise<string> {
     const inherited = (name: string) => element.closest(`[${name}]`)?.getAttribute(name) ?? undefined;
     const size = Number(inherited("font-size") ?? 11);
     const length = (value: string | null) => (value?.endsWith("em") ? Number.parseFloat(value) * size : Number(value ?? 0));
-    const words = element.textContent ?? "";
-    const width = font.getAdvanceWidth(words, size);
+    const content = element.textContent ?? "";
+    const width = font.getAdvanceWidth(content, size);
     const anchor = inherited("text-anchor") ?? "start";
     const x = length(element.getAttribute("x")) - (anchor === "end" ? width : anchor === "middle" ? width / 2 : 0);
     const y = length(element.getAttribute("y")) + length(element.getAttribute("dy"));
     const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-    path.setAttribute("d", pathData(font.getPath(words, x, y, size).commands));
+    path.setAttribute("d", pathData(font.getPath(content, x, y, size).commands));
     for (const name of ["transform", "fill"]) {
       const value = element.getAttribute(name);
       if (value) path.setAttribute(name, value);
@@ -62,7 +62,7 @@ export async function textToPaths(svg: string): Promise<string> {
   return (document.querySelector("svg") as unknown as { outerHTML: string }).outerHTML;
 }
 
-/** To a hundredth of a pixel. opentype.js's own text of a path has NaN where a number lies very close to a whole one. */
+/** The `d` attribute, rounded to a hundredth of a pixel. opentype.js's own has NaN where a number is very close to a whole one. */
 function pathData(commands: readonly PathCommand[]): string {
   const step = ({ type, x1, y1, x2, y2, x, y }: PathCommand) => {
     const numbers = [x1, y1, x2, y2, x, y].filter((value) => value !== undefined);

@@ -1,16 +1,16 @@
-/** report.html of a hyper-parameter search: the best settings, what mattered, and every trial, from optimization_results.json. */
+/** report.html of a hyper-parameter search: the best settings, the importance of settings, and all trials, from optimization_results.json. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { writeAtomic } from "../data/write.js";
 import { CellsamError } from "../errors.js";
+import { writeAtomic } from "../files/writeAtomic.js";
 import { dotChart } from "./charts.js";
 import type { Json } from "./experimentFiles.js";
 import { bars, escapeHtml, figure, number, page, score, section, table } from "./html.js";
 
 export const searchFile = "optimization_results.json";
 
-/** Of optimization_results.json what the report shows. */
+/** The parts of optimization_results.json that the report shows. */
 interface Search {
   all_trials: {
     trial_id: number;
@@ -32,7 +32,7 @@ interface Search {
   pruner: string | null;
 }
 
-/** Writes FOLDER/report.html and answers its path. @throws CellsamError ERR_CONFIG when the folder holds no results of a search */
+/** Writes FOLDER/report.html and returns its path. @throws CellsamError ERR_CONFIG when the folder holds no results of a search */
 export async function writeSearchReport(folder: string): Promise<string> {
   const file = join(folder, searchFile);
   if (!existsSync(file)) {
@@ -71,8 +71,7 @@ function settings(hyperparameters: Json): string {
 }
 
 function importance({ importance: rows, importance_method: method }: Search): string {
-  if (!rows)
-    return "<p>Too few trials completed, or their results do not differ: nothing can be said about single settings.</p>";
+  if (!rows) return "<p>Too few trials completed, or their results do not differ: the importance of settings is not known.</p>";
   const shares = rows.map(({ parameter, share, p_value: p }) => ({
     name: parameter,
     share,
@@ -81,13 +80,13 @@ function importance({ importance: rows, importance_method: method }: Search): st
   return `${bars(shares)}<p class="lead">${escapeHtml(method)}.</p>`;
 }
 
-/** One chart a setting: the metric of each completed trial at the value that it had. */
+/** One chart per setting: the metric of each completed trial over its value. */
 function values({ all_trials: all, metric_optimized: metric }: Search): string {
   const done = all.filter(({ metric_value: value }) => typeof value === "number");
   const names = [...new Set(done.flatMap(({ hyperparameters }) => Object.keys(hyperparameters)))];
   const charts = names.map((name) => {
     const dots = done.map(({ hyperparameters, metric_value: y }) => ({ x: shown(hyperparameters[name]), y: y as number }));
-    return figure(dotChart(dots, { x: name, y: metric }), `${metric} by ${name}; one dot a trial`);
+    return figure(dotChart(dots, { x: name, y: metric }), `${metric} by ${name}; one dot per trial`);
   });
   return charts.length === 0 ? "" : `<div class="charts">${charts.join("")}</div>`;
 }

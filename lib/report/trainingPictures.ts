@@ -1,4 +1,4 @@
-/** What TrainingVisualizer draws: canvases of images with boxes or cells, and charts of losses. */
+/** The pictures of TrainingVisualizer: images with boxes or cells, and charts of losses. */
 import {
   boxesOf,
   type Canvas,
@@ -34,24 +34,24 @@ export interface VisualLabels {
 /** Numbers in rows of four. */
 export type Boxes = readonly (readonly number[])[];
 
-/** Both kinds of boxes [n,4] as cx, cy, w, h in shares of the image's sides. */
+/** The image with true and predicted boxes, each [n,4] as cx, cy, w, h relative to the image's sides. */
 export function boxPicture(image: VisualImage, predBoxes: Boxes, gtBoxes: Boxes): Promise<Canvas> {
   const { canvas, scale, width, height } = paint(image, 1);
   const panel = { left: 0, width: width * scale };
   const pixels = ([cx = 0, cy = 0, w = 0, h = 0]: readonly number[]) =>
     [(cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height].map((value) => value * scale);
   const line = scale > 1 ? 2 : 1;
-  // One pixel wider, so that green is still seen inside red where both agree.
+  // One pixel wider than the predicted boxes, so that both can be seen where they agree.
   for (const box of gtBoxes) drawFrame(canvas, pixels(box), panel, TRUTH, line + 1);
   for (const box of predBoxes) drawFrame(canvas, pixels(box), panel, PREDICTION, line);
   const half = Math.floor(canvas.width / 2);
   return withCaptions(canvas, [
-    { left: 0, width: half, words: `true: ${gtBoxes.length}`, colour: TRUTH },
-    { left: half, width: half, words: `predicted: ${predBoxes.length}`, colour: PREDICTION },
+    { left: 0, width: half, text: `true: ${gtBoxes.length}`, colour: TRUTH },
+    { left: half, width: half, text: `predicted: ${predBoxes.length}`, colour: PREDICTION },
   ]);
 }
 
-/** `promptBoxes` [n,4] as x0, y0, x1, y1 in pixels. */
+/** The image with its prompts, the true cells and the predicted cells, side by side. `promptBoxes` are [n,4] as x0, y0, x1, y1 in pixels. */
 export function maskPicture(
   image: VisualImage,
   promptBoxes: Boxes,
@@ -65,12 +65,12 @@ export function maskPicture(
   }
   drawInstances(canvas, lefts[1] ?? 0, gtMasks, scale);
   drawInstances(canvas, lefts[2] ?? 0, predMasks, scale);
-  const words = [
+  const texts = [
     `prompts: ${promptBoxes.length}`,
     `true cells: ${boxesOf(flat(gtMasks)).length}`,
     `predicted cells: ${boxesOf(flat(predMasks)).length}`,
   ];
-  const captions = words.map((text, i) => ({ left: lefts[i] ?? 0, width: width * scale, words: text }));
+  const captions = texts.map((text, i) => ({ left: lefts[i] ?? 0, width: width * scale, text }));
   return withCaptions(canvas, captions);
 }
 
@@ -102,7 +102,7 @@ function lowest(values: Values): number | undefined {
   return at;
 }
 
-/** The image in each of `count` panels; small ones are enlarged to 512 px or more by a whole factor. */
+/** A canvas with the image in each of `count` panels; small images are enlarged to 512 px or more by a whole factor. */
 function paint(image: VisualImage, count: number) {
   const shown = channelsLast(image);
   const [height = 0, width = 0] = shown.shape;
@@ -127,7 +127,7 @@ const hues = palette
   .slice(0, 6)
   .map((hex) => [1, 3, 5].map((i) => Number.parseInt(hex.slice(i, i + 2), 16)) as unknown as Colour);
 
-/** Cells tinted and outlined, neighbours by id in different colours. */
+/** Draws cells tinted and outlined; consecutive ids have different colours. */
 function drawInstances(canvas: Canvas, left: number, labels: VisualLabels, scale: number): void {
   const [height = 0, width = 0] = labels.shape;
   const of = (id: number) => hues[id % hues.length] as Colour;

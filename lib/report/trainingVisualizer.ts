@@ -1,17 +1,17 @@
-/** Pictures of a training for the eye: what the model finds beside the truth, and how its losses fell. */
+/** Writes pictures of a training: predictions beside the truth, and curves of the losses. */
 import { join } from "node:path";
-import { writeAtomic } from "../data/write.js";
+import { writeAtomic } from "../files/writeAtomic.js";
 import type { Canvas } from "./canvas.js";
 import type { Values } from "./charts.js";
 import type { Boxes, VisualImage, VisualLabels } from "./trainingPictures.js";
 
-/** Loaded by the first picture. */
+/** The code that draws is loaded by the first picture. */
 const drawing = () => import("./trainingPictures.js");
 
 export interface PictureOptions {
-  /** Counted from 1. Default 1. */
+  /** Counted from 1; without it the picture is not in a folder of a fold. */
   fold?: number;
-  /** Batch within the epoch, from 0. Default 0. */
+  /** Number of the batch within the epoch, from 0; part of the file name. Default 0. */
   batchIdx?: number;
   /** Default "train". */
   phase?: string;
@@ -19,7 +19,7 @@ export interface PictureOptions {
 
 export interface TrainingVisualizerOptions {
   outputDir: string;
-  /** Without it nothing is written and every method answers undefined. Default true. */
+  /** When false, nothing is written and every method resolves to undefined. Default true. */
   saveEnabled?: boolean;
 }
 
@@ -33,9 +33,8 @@ export class TrainingVisualizer {
   }
 
   /**
-   * The image with true boxes (green) and predicted ones (red), both [n,4] as cx, cy, w, h in shares of the image's sides, and a line
-   * below that counts them.
-   * Answers the path {phase}/stage1_boxes/epoch_{epoch}_batch_{batchIdx}.png below fold_{fold}/ or, without a fold, below outputDir.
+   * Draws the image with true boxes (green) and predicted ones (red), both [n,4] as cx, cy, w, h relative to the image's sides, with their
+   * numbers below. Resolves to the path {phase}/stage1_boxes/epoch_{epoch}_batch_{batchIdx}.png below fold_{fold}/ or, without a fold, below outputDir.
    */
   async visualizeStage1Predictions(
     image: VisualImage,
@@ -50,7 +49,7 @@ export class TrainingVisualizer {
     return this.#write(await boxPicture(image, predBoxes, gtBoxes), options, "stage1_boxes", name);
   }
 
-  /** Three panels: the image with the prompt boxes [n,4] (x0, y0, x1, y1 in pixels, cyan), the true cells, the predicted cells, a colour each. */
+  /** Draws three panels: the image with the prompt boxes [n,4] (x0, y0, x1, y1 in pixels, cyan), the true cells and the predicted cells. Resolves to the path. */
   async visualizeStage2Masks(
     image: VisualImage,
     promptBoxes: Boxes,
@@ -65,7 +64,7 @@ export class TrainingVisualizer {
     return this.#write(await maskPicture(image, promptBoxes, predMasks, gtMasks), options, "stage2_masks", name);
   }
 
-  /** The image beside itself with the cells of one label map, as outputDir/{filename}. */
+  /** Draws the image, and the image with the cells of a label map, as outputDir/{filename}. Resolves to the path. */
   async visualizeSingleMask(image: VisualImage, mask: VisualLabels, filename = "mask.png"): Promise<string | undefined> {
     if (!this.saveEnabled) return undefined;
     const { singleMaskPicture, writeCanvas } = await drawing();
@@ -74,7 +73,7 @@ export class TrainingVisualizer {
     return path;
   }
 
-  /** Losses over epochs; the lowest validation loss (without one, none) has a dot. */
+  /** Draws losses over epochs, with a dot at the lowest validation loss. Resolves to the path. */
   async plotTrainingCurves(
     train: Values,
     val: Values | undefined,
@@ -83,10 +82,10 @@ export class TrainingVisualizer {
   ): Promise<string | undefined> {
     if (!this.saveEnabled) return undefined;
     const { trainingCurves } = await drawing();
-    return this.#place(filename, await trainingCurves(train, val, title));
+    return this.#save(filename, await trainingCurves(train, val, title));
   }
 
-  /** The parts of a loss over epochs on a logarithmic axis. */
+  /** Draws the parts of a loss over epochs on a logarithmic axis. Resolves to the path. */
   async plotLossComponents(
     components: Readonly<Record<string, Values>>,
     title = "Loss components",
@@ -94,10 +93,10 @@ export class TrainingVisualizer {
   ): Promise<string | undefined> {
     if (!this.saveEnabled) return undefined;
     const { lossComponents } = await drawing();
-    return this.#place(filename, await lossComponents(components, title));
+    return this.#save(filename, await lossComponents(components, title));
   }
 
-  async #place(filename: string, png: Uint8Array): Promise<string> {
+  async #save(filename: string, png: Uint8Array): Promise<string> {
     const path = join(this.outputDir, filename);
     await writeAtomic(path, png);
     return path;

@@ -1,14 +1,14 @@
 /**
  * `cellsam doctor`: what this installation found and whether it works, check by check, each failure with the command that
- * mends it. Native code runs in a child process, since a bad library can end a process; the child tells each thing that it
- * got done, so that the first one missing is the one that failed.
+ * mends it. Native code runs in a child process, since a bad library can end a process. The child prints a line for each step that
+ * succeeded, so the first line that is missing names the step that failed.
  */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
-import { fileHash } from "../fileHash.js";
+import { fileHash } from "../files/fileHash.js";
 import { endedBy } from "../processEnd.js";
 import { resolveEngine } from "./engine.js";
 import { besidesSetup, type Libtorch, resolveLibtorch } from "./resolve.js";
@@ -21,7 +21,7 @@ export interface Check {
   ok: boolean;
   /** What was found. */
   found: string;
-  /** The command or step that mends it; of a check that is ok, one that would make more of the machine. */
+  /** The command or step that mends it; for a check that is ok, one that would use more of the machine. */
   mend?: string;
 }
 
@@ -34,33 +34,34 @@ export interface Diagnosis {
 export interface Machine {
   platform: string;
   arch: string;
-  /** Version of glibc; null for musl and where there is no such thing. */
+  /** Version of glibc; null for musl and on systems without either. */
   glibc: string | null;
 }
 
 export interface DoctorOptions {
   packageRoot: string;
-  /** Program that the child process runs: it prints one JSON line for each of the `Told` below. */
+  /** Program that the child process runs: it prints one JSON line for each `ProbeLine` below. */
   probe: string;
   env?: NodeJS.ProcessEnv;
   /** Stands in for this machine in tests. */
   machine?: Machine;
 }
 
-/** What the child process tells, in this order. */
-interface Told {
+/** What the child process prints, in this order. */
+interface ProbeLine {
   driver?: { cuda: string; version: string | null; devices: { name: string; computeCapability: string }[] } | null;
   info?: {
     torch: string;
     cpuCapability: string;
     devices: { kind: string; name: string }[];
-    /** Names of the kernels of our own, or why there are none. */
+    /** Names of the CUDA kernels of this package, or why there are none. */
     cudaKernels: string[] | string;
   };
   /** Seconds of one training step, by device. */
   step?: { device: string; seconds: number };
 }
 
+/** Runs all checks. Nothing is thrown for what they find. */
 export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const env = options.env ?? process.env;
   const machine = options.machine ?? thisMachine();
@@ -119,7 +120,7 @@ function machineCheck({ platform, arch, glibc }: Machine): Check {
     `${platform}-${arch}${linux ? `, ${glibc ? `glibc ${glibc}` : "musl"}` : ""}, ` +
     `${cpus().length} cores (${cpus()[0]?.model.trim() ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB`;
   const musl = linux && !glibc;
-  const mend = "use a glibc system, such as the image node:22-slim in the place of node:22-alpine: PyTorch has no musl build";
+  const mend = "use a glibc system, such as the image node:22-slim in place of node:22-alpine: PyTorch has no musl build";
   return { name: "machine", ok: !musl, found, ...(musl ? { mend } : {}) };
 }
 
@@ -145,7 +146,7 @@ function cpuCheck(): Check {
   return { name: "cpu", ok: true, found: found || "no vector instructions that are used here: training will be slow" };
 }
 
-/** Compares the libraries with what setup wrote down. */
+/** Compares the libraries with the checksums that setup wrote down. */
 async function checksumCheck(libtorch: Libtorch): Promise<Check> {
   const mend = "npx cellsam setup --force";
   let files: [string, string][];
@@ -176,18 +177,21 @@ function noLibtorch(error: unknown): Check {
 
 /** The driver, and with `libtorch` the load and a training step on each device. */
 async function nativeChecks(probe: string, env: NodeJS.ProcessEnv, libtorch: Libtorch | null): Promise<Check[]> {
-  const { told, failure } = await runProbe(probe, env, libtorch !== null);
-  const driver = told.find((line) => "driver" in line)?.driver;
-  const info = told.find((line) => "info" in line)?.info;
-  const steps = told.flatMap(({ step }) => (step ? [step] : []));
+  const { lines, failure } = await runProbe(probe, env, libtorch !== null);
+  const driver = lines.find((line) => "driver" in line)?.driver;
+  const info = lines.find((line) => "info" in line)?.info;
+  const steps = lines.flatMap(({ step }) => (step ? [step] : []));
   if (driver === undefined) {
     const mend = "npm install (or npm run build in a checkout)";
-    return [{ name: "binding", ok: false, found: failure ?? "told nothing", mend }];
+    return [{ name: "binding", ok: false, found: failure ?? "the check printed nothing", mend }];
   }
   const checks: Check[] = [gpuCheck(driver, libtorch)];
   if (!libtorch) return checks;
   if (!info)
-    return [...checks, { name: "load", ok: false, found: failure ?? "told nothing", mend: loadMend(libtorch, failure) }];
+    return [
+      ...checks,
+      { name: "load", ok: false, found: failure ?? "the check printed nothing", mend: loadMend(libtorch, failure) },
+    ];
   const devices = info.devices.map(({ kind, name }) => (kind === "cpu" ? "cpu" : name));
   checks.push({ name: "load", ok: true, found: `torch ${info.torch}, ${info.cpuCapability}, devices: ${devices.join(", ")}` });
   if (info.devices.some(({ kind }) => kind === "cuda")) {
@@ -201,7 +205,12 @@ async function nativeChecks(probe: string, env: NodeJS.ProcessEnv, libtorch: Lib
     if (step) checks.push({ name: "step", ok: true, found: `one training step on ${device}: ${step.seconds.toFixed(2)} s` });
     else {
       const mend = device === "cpu" ? fetchAgain(libtorch) : "update the GPU driver, or train with --device cpu";
-      checks.push({ name: "step", ok: false, found: `no training step on ${device}: ${failure ?? "told nothing"}`, mend });
+      checks.push({
+        name: "step",
+        ok: false,
+        found: `no training step on ${device}: ${failure ?? "the check printed nothing"}`,
+        mend,
+      });
       break;
     }
   }
@@ -212,7 +221,7 @@ function fetchAgain(libtorch: Libtorch): string {
   return `npx cellsam setup${libtorch.source === "cache" ? " --force" : besidesSetup(libtorch)}`;
 }
 
-/** A libtorch that was not fetched by us can lack what it needs itself. */
+/** A libtorch that setup did not fetch can lack libraries that it needs. */
 function loadMend(libtorch: Libtorch, failure: string | null): string {
   const missing = /(lib[^\s:/]+\.so[.\d]*): cannot open shared object file/.exec(failure ?? "")?.[1];
   if (!missing) return fetchAgain(libtorch);
@@ -221,7 +230,7 @@ function loadMend(libtorch: Libtorch, failure: string | null): string {
 }
 
 /** What there is to train on besides the CPU, and whether this libtorch can. */
-function gpuCheck(driver: NonNullable<Told["driver"]> | null, libtorch: Libtorch | null): Check {
+function gpuCheck(driver: NonNullable<ProbeLine["driver"]> | null, libtorch: Libtorch | null): Check {
   const besides = libtorch ? besidesSetup(libtorch) : "";
   const needs = libtorch ? minimumCuda[libtorch.variant as keyof typeof minimumCuda] : undefined;
   if (!driver) {
@@ -240,18 +249,22 @@ function gpuCheck(driver: NonNullable<Told["driver"]> | null, libtorch: Libtorch
   return { name: "gpu", ok: true, found, ...advice };
 }
 
-/** Runs the child to its end; `failure` is the last thing that it said when it did not end well. */
-function runProbe(probe: string, env: NodeJS.ProcessEnv, load: boolean): Promise<{ told: Told[]; failure: string | null }> {
+/** Runs the child to its end; `failure` is the last line that it wrote to stderr when it failed. */
+function runProbe(
+  probe: string,
+  env: NodeJS.ProcessEnv,
+  load: boolean,
+): Promise<{ lines: ProbeLine[]; failure: string | null }> {
   return new Promise((resolve) => {
     const args = [probe, ...(load ? ["--load"] : [])];
     execFile(process.execPath, args, { env, timeout: 60_000 }, (error, stdout, stderr) => {
-      const told = stdout
+      const lines = stdout
         .split("\n")
         .filter((line) => line.startsWith("{"))
-        .map((line) => JSON.parse(line) as Told);
+        .map((line) => JSON.parse(line) as ProbeLine);
       const killer = error ? endedBy(typeof error.code === "number" ? error.code : null, error.signal) : null;
-      const said = stderr.trim().split(/\r?\n/).at(-1);
-      resolve({ told, failure: error ? (killer ? `ended by ${killer}` : said || error.message) : null });
+      const last = stderr.trim().split(/\r?\n/).at(-1);
+      resolve({ lines, failure: error ? (killer ? `ended by ${killer}` : last || error.message) : null });
     });
   });
 }

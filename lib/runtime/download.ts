@@ -1,6 +1,6 @@
 /**
- * Downloads one large file over HTTP(S): honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and goes on where a cut connection
- * stopped.
+ * Downloads one large file over HTTP(S): honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and after a broken connection continues where
+ * it stopped.
  */
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -14,34 +14,34 @@ import { lazily } from "../lazily.js";
 const undici = lazily<typeof import("undici")>("undici");
 
 export interface DownloadOptions {
-  /** Called with the bytes so far and the whole size, where the server tells it. */
+  /** Called with the bytes so far and the whole size; null where the server does not send it. */
   onProgress?: (bytes: number, total: number | null) => void;
   signal?: AbortSignal;
-  /** Connections that may break before the download fails. */
+  /** Connections that are tried before the download fails. Default 5. */
   attempts?: number;
 }
 
-/** A connection that gives nothing for so long is taken for broken, and another one goes on. */
+/** A connection that delivers nothing for so long counts as broken, and another one continues. */
 const stallMs = 60_000;
 
 /**
- * undici 7 ends the process when a server closes its connection behind the answer while the reader is slower than the network
- * (nodejs/undici#5360). So nothing ever asks it to wait: each piece is on disk before the next one is taken from the socket.
+ * undici 7 ends the process when a server closes its connection after the response while the reader is slower than the network
+ * (nodejs/undici#5360). So the stream never signals that it is full: each chunk is written to disk before the next one is read.
  */
 const endless = 2 ** 30;
 
-/** Fetches `url` into `path`, appending to what an earlier try left there. Throws ERR_DOWNLOAD. */
+/** Fetches `url` into `path`, appending to what an earlier try left there. @throws CellsamError ERR_DOWNLOAD; the signal's reason */
 export async function download(url: string, path: string, options: DownloadOptions = {}): Promise<void> {
-  // Plain HTTP in the open: many proxies let a tunnel through to port 443 alone.
+  // Plain HTTP goes through a proxy without a tunnel: many proxies allow tunnels to port 443 only.
   const agent = new (undici().EnvHttpProxyAgent)({ proxyTunnel: false, headersTimeout: stallMs, bodyTimeout: stallMs });
   const dispatcher = agent.compose(undici().interceptors.redirect({ maxRedirections: 5 }));
   try {
     let failure: unknown;
     for (let attempt = 0; attempt < (options.attempts ?? 5); attempt += 1) {
       options.signal?.throwIfAborted();
-      let gave = false;
+      let received = false;
       const onProgress = (bytes: number, total: number | null) => {
-        gave = true;
+        received = true;
         options.onProgress?.(bytes, total);
       };
       try {
@@ -51,8 +51,8 @@ export async function download(url: string, path: string, options: DownloadOptio
         const disk = ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
         if (options.signal?.aborted || disk || error instanceof CellsamError) throw error;
         failure = error;
-        // A server that gives nothing at all will not give more the next time. What it gave need not have reached the disk.
-        if (!gave) break;
+        // A server that sent nothing at all will not send more the next time.
+        if (!received) break;
       }
     }
     const reason = failure instanceof Error ? String(failure.cause ?? failure.message) : String(failure);
@@ -86,11 +86,11 @@ async function fetchFrom(
   if (statusCode === 416) return body.dump();
   if (statusCode !== 200 && statusCode !== 206) {
     await body.dump();
-    throw new CellsamError("ERR_DOWNLOAD", `${url} answered ${statusCode} ${STATUS_CODES[statusCode] ?? ""}`.trim(), {
+    throw new CellsamError("ERR_DOWNLOAD", `${url} returned ${statusCode} ${STATUS_CODES[statusCode] ?? ""}`.trim(), {
       detail: { url, status: statusCode },
     });
   }
-  // A server that ignores the range sends everything again.
+  // A server that ignores the range sends the whole file again.
   const resumed = statusCode === 206;
   const length = Number(headers["content-length"]);
   const total = length > 0 ? length + (resumed ? start : 0) : null;

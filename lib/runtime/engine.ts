@@ -1,10 +1,10 @@
 /**
- * Which engine binary goes with a libtorch. libtorch's C++ ABI holds within one major.minor only, so there is one engine per
- * torch version and its file name says which: libcellsam_engine-2.13.so, with the ending that the system gives to libraries.
+ * Chooses the engine binary that fits a libtorch. libtorch's C++ ABI is stable within one major.minor only, so there is one engine per
+ * torch version, which its file name states: libcellsam_engine-2.13.so (.dylib on macOS, .dll on Windows).
  */
-import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { CellsamError } from "../errors.js";
+import { namesIn } from "../files/read.js";
 import { besidesSetup, type Libtorch } from "./resolve.js";
 
 const enginePattern = /^libcellsam_engine-(\d+\.\d+)\.(?:so|dylib|dll)$/;
@@ -14,17 +14,17 @@ export function engineTorch(path: string): string | null {
   return enginePattern.exec(basename(path))?.[1] ?? null;
 }
 
-/** The folders that may hold engines: a checkout's build first, then what the package ships. */
+/** The folders that may hold engines: the build of a checkout first, then the package's prebuilt ones. */
 function engineFolders(packageRoot: string): string[] {
   return [join(packageRoot, "build", "Release"), join(packageRoot, "prebuilds", `${process.platform}-${process.arch}`)];
 }
 
-/** The engine for this libtorch and the torch version (major.minor) that it was built for; ERR_LIBTORCH_VERSION without one. */
+/** The engine for this libtorch, and the torch version (major.minor) that it was built for. @throws CellsamError ERR_NATIVE_LOAD, ERR_LIBTORCH_VERSION */
 export function resolveEngine(packageRoot: string, libtorch: Libtorch): { path: string; torch: string } {
   const wanted = libtorch.version.split(".").slice(0, 2).join(".");
   const built: string[] = [];
   for (const folder of engineFolders(packageRoot)) {
-    for (const file of list(folder)) {
+    for (const file of namesIn(folder)) {
       const torch = engineTorch(file);
       if (torch === wanted) return { path: join(folder, file), torch };
       if (torch) built.push(torch);
@@ -43,12 +43,4 @@ export function resolveEngine(packageRoot: string, libtorch: Libtorch): { path: 
       `Run \`npx cellsam setup\`${besidesSetup(libtorch)} for one that fits, or \`npm run build\` in a checkout to build for yours.`,
     { detail: { libtorch: libtorch.path, version: libtorch.version, built } },
   );
-}
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

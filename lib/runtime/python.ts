@@ -1,4 +1,4 @@
-/** How a Python 3 may be called on this machine; PYTHON chooses one. */
+/** The commands by which Python 3 may be called on this machine; the variable PYTHON chooses one. */
 
 /** A program and the arguments that make it Python 3. */
 export type PythonCommand = readonly [program: string, ...arguments_: string[]];
@@ -10,7 +10,7 @@ export function pythonCommands(env: NodeJS.ProcessEnv = process.env, platform = 
   return platform === "win32" ? [["python"], ["py", "-3"]] : [["python3"], ["python"]];
 }
 
-/** Whether a call failed since there is no such program. 9009: what the placeholder of Windows and its shell answer. */
+/** Whether a call failed because there is no such program. 9009 is the exit code of the placeholder on Windows and of its shell. */
 export function isNoPython(error: unknown): boolean {
   const { code, status } = error as { code?: unknown; status?: unknown };
   return code === "ENOENT" || code === 9009 || status === 9009;

@@ -1,12 +1,14 @@
 /**
- * Where libtorch is. Nothing is downloaded here and no network is touched: `cellsam setup` (setup.ts) fills the cache.
+ * Finds libtorch on this machine. Nothing is downloaded here; `cellsam setup` (setup.ts) fills the cache.
  */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { CellsamError } from "../errors.js";
+import { namesIn, textOrNull } from "../files/read.js";
 import { lazily } from "../lazily.js";
 import { pythonCommands } from "./python.js";
+import { libtorchVersionPinned } from "./variants.js";
 
 const childProcess = lazily<typeof import("node:child_process")>("node:child_process");
 
@@ -17,7 +19,7 @@ export interface Libtorch {
   path: string;
   /** Full version, e.g. "2.13.0". */
   version: string;
-  /** "cpu", "cu126", ... as far as the version string or the libraries tell. */
+  /** "cpu", "cu126", ... from the version string, or else from the libraries that are there. */
   variant: string;
   source: LibtorchSource;
 }
@@ -29,10 +31,13 @@ export interface ResolveOptions {
   env?: NodeJS.ProcessEnv;
 }
 
-/** The torch version that `cellsam setup` fetches and the cache prefers. */
-export const pinnedTorch = "2.13";
+/** major.minor of the torch that `cellsam setup` fetches; the cache prefers it. */
+const pinnedTorch = libtorchVersionPinned.replace(/\.\d+$/, "");
 
-/** Finds libtorch: option, CELLSAM_LIBTORCH, LIBTORCH, LIBTORCH_USE_PYTORCH=1, cache; else ERR_LIBTORCH_NOT_FOUND. */
+/**
+ * Finds libtorch: the option, CELLSAM_LIBTORCH, LIBTORCH, LIBTORCH_USE_PYTORCH=1, the cache.
+ * @throws CellsamError ERR_LIBTORCH_NOT_FOUND, ERR_LIBTORCH_VERSION
+ */
 export function resolveLibtorch(options: ResolveOptions = {}): Libtorch {
   const env = options.env ?? process.env;
   const looked: string[] = [];
@@ -52,7 +57,7 @@ export function resolveLibtorch(options: ResolveOptions = {}): Libtorch {
     } else {
       return describe(folder, source);
     }
-    // What the user named and got wrong is an error, never a reason to take another one in silence.
+    // A wrong path that the user gave is an error, never a reason to use another libtorch silently.
     throw notFound(looked, source);
   }
   const cache = join(cacheFolder(env), "libtorch");
@@ -62,7 +67,7 @@ export function resolveLibtorch(options: ResolveOptions = {}): Libtorch {
   throw notFound(looked);
 }
 
-/** ~/.cache/cellsam-train, or what CELLSAM_CACHE, XDG_CACHE_HOME or the platform says. */
+/** The folder of CELLSAM_CACHE, else that of the platform: ~/.cache/cellsam-train on Linux (or XDG_CACHE_HOME). */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   if (env.CELLSAM_CACHE) return resolve(env.CELLSAM_CACHE);
   const home = env.HOME || homedir();
@@ -73,7 +78,7 @@ export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   return join(xdg, "cellsam-train");
 }
 
-/** lib, .so and the like around a library's name, as this platform spells it. */
+/** The file name of a library on this platform, such as libtorch_cpu.so. */
 export function libraryName(name: string): string {
   if (process.platform === "win32") return `${name}.dll`;
   return `lib${name}.${process.platform === "darwin" ? "dylib" : "so"}`;
@@ -84,19 +89,19 @@ export function libraryName(name: string): string {
  * package) or include/torch/version.h; null when none of them is there.
  */
 export function libtorchVersion(folder: string): string | null {
-  const archive = read(join(folder, "build-version"));
+  const archive = textOrNull(join(folder, "build-version"));
   if (archive) return archive.trim();
-  const python = read(join(folder, "version.py"))?.match(/__version__\s*=\s*['"]([^'"]+)['"]/)?.[1];
+  const python = textOrNull(join(folder, "version.py"))?.match(/__version__\s*=\s*['"]([^'"]+)['"]/)?.[1];
   if (python) return python;
   for (const header of ["torch/headeronly/version.h", "torch/csrc/api/include/torch/version.h", "torch/version.h"]) {
-    const text = read(join(folder, "include", header));
+    const text = textOrNull(join(folder, "include", header));
     const part = (name: string) => text?.match(new RegExp(`#define TORCH_VERSION_${name} (\\d+)`))?.[1];
     if (part("MAJOR")) return `${part("MAJOR")}.${part("MINOR")}.${part("PATCH")}`;
   }
   return null;
 }
 
-/** What has to go with `npx cellsam setup` to get another libtorch: one that is named goes before the one in the cache. */
+/** What to do besides `npx cellsam setup` to use another libtorch: one that is named by an option or variable is preferred to the cache. */
 export function besidesSetup({ source }: Libtorch): string {
   if (source === "cache") return "";
   return source === "option" ? " and leave out the option libtorch" : ` and unset ${source}`;
@@ -111,7 +116,7 @@ function describe(folder: string, source: LibtorchSource): Libtorch {
   if (!version) {
     throw new CellsamError(
       "ERR_LIBTORCH_VERSION",
-      `The version of the libtorch in ${folder} cannot be told: it has no build-version, version.py or include/torch. ` +
+      `The version of the libtorch in ${folder} is not known: it has no build-version, version.py or include/torch. ` +
         "Name the whole libtorch folder, or run `npx cellsam setup`.",
       { detail: { path: folder, source } },
     );
@@ -124,7 +129,7 @@ function describe(folder: string, source: LibtorchSource): Libtorch {
 /** The newest ready folder of the cache, those of the pinned version first. A folder without READY.json is half written. */
 function cachedLibtorch(cache: string): Libtorch | null {
   const found: Libtorch[] = [];
-  for (const name of safeList(cache)) {
+  for (const name of namesIn(cache)) {
     const folder = join(cache, name);
     const named = /^(\d+\.\d+\.\d+)-(\w+)$/.exec(name);
     if (!named || !existsSync(join(folder, "READY.json")) || !hasLibtorch(folder)) continue;
@@ -163,20 +168,4 @@ function notFound(looked: string[], named?: LibtorchSource): CellsamError {
     `No libtorch was found. ${first}: npx cellsam setup\nLooked at:\n${looked.map((line) => `  ${line}`).join("\n")}`,
     { detail: { looked, named: named ?? null, command: "npx cellsam setup" } },
   );
-}
-
-function read(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
-}
-
-function safeList(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

@@ -1,14 +1,14 @@
 /**
- * `cellsam setup`: puts a libtorch into the cache. From PyTorch's own archive, or through pip, which knows the mirrors of the
- * place; nothing counts as there before READY.json is written and the folder has its name.
+ * `cellsam setup`: puts a libtorch into the cache, from PyTorch's own archive or through pip, which knows the mirrors of the network.
+ * A folder counts as installed only when it has READY.json and its final name.
  */
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { CellsamError } from "../errors.js";
-import { fileHash } from "../fileHash.js";
-import { isHeld, replaceFile } from "../replaceFile.js";
+import { fileHash } from "../files/fileHash.js";
+import { isHeld, replaceFile } from "../files/replaceFile.js";
 import { download } from "./download.js";
 import { isNoPython, pythonCommands } from "./python.js";
 import { cacheFolder, libraryName, libtorchVersion } from "./resolve.js";
@@ -45,11 +45,11 @@ export interface SetupResult {
   version: string;
   variant: string;
   bytes: number;
-  /** False when a ready one was there and nothing was done. */
+  /** False when it was installed already and nothing was done. */
   fetched: boolean;
 }
 
-/** Fetches libtorch into the cache. Throws ERR_SETUP when no source gives one, with what each of them said. */
+/** Fetches libtorch into the cache. @throws CellsamError ERR_SETUP, which lists why each source failed; ERR_CHECKSUM; the signal's reason */
 export async function setupLibtorch(options: SetupOptions): Promise<SetupResult> {
   const env = options.env ?? process.env;
   const { variant, torch = libtorchVersionPinned } = options;
@@ -89,9 +89,9 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
       join(work, "libtorch", "READY.json"),
       `${JSON.stringify({ version, variant, source, created: new Date().toISOString(), files }, null, 2)}\n`,
     );
-    // Counted before it has its place, which another set-up may give to its own at once.
+    // Counted before the folder gets its name: another set-up may replace it right away.
     const bytes = await folderSize(join(work, "libtorch"));
-    // Of two set-ups at once the first one's folder stays: a process may have opened it already.
+    // Where two set-ups run at once, the folder of the first stays: a process may have opened it already.
     const found = !options.force && !options.from && (await complete(folder));
     if (!found) await replaceFolder(folder, join(work, "libtorch"), join(work, "replaced"));
     return { path: folder, version, variant, bytes, fetched: !found };
@@ -100,7 +100,7 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
     if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
     throw new CellsamError(
       "ERR_SETUP",
-      `The disk of ${root} is full: libtorch needs about ${roomNeeded[variant]} GB while it is unpacked. Free some, or set ` +
+      `The disk of ${root} is full: libtorch needs about ${diskNeededGb[variant]} GB while it is unpacked. Free some, or set ` +
         "CELLSAM_CACHE to a folder on another disk. Nothing was left behind.",
       { cause: error },
     );
@@ -113,9 +113,9 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
 }
 
 /** Archive and unpacked libraries side by side, in GB. */
-const roomNeeded: Record<Variant, number> = { cpu: 1, cu126: 8, cu130: 8 };
+const diskNeededGb: Record<Variant, number> = { cpu: 1, cu126: 8, cu130: 8 };
 
-/** Puts `made` at `folder`; what was there moves to `aside` first, so that the place is empty for a moment only. */
+/** Moves `made` to `folder`. What was there moves to `aside` first, so that `folder` is missing only for a moment. */
 async function replaceFolder(folder: string, made: string, aside: string): Promise<void> {
   for (let tries = 0; ; tries += 1) {
     await replaceFile(folder, `${aside}-${tries}`).catch((cause: NodeJS.ErrnoException) => {
@@ -128,7 +128,7 @@ async function replaceFolder(folder: string, made: string, aside: string): Promi
       await replaceFile(made, folder);
       return;
     } catch (error) {
-      // Another set-up put its own there in between. Windows calls that forbidden.
+      // Another set-up moved its own folder there meanwhile. Windows reports that as EPERM.
       const taken = ["ENOTEMPTY", "EEXIST", ...(process.platform === "win32" ? ["EPERM"] : [])];
       if (!taken.includes((error as NodeJS.ErrnoException).code ?? "") || tries >= 5) throw error;
     }
@@ -145,22 +145,22 @@ export function chooseVariant(cuda: string | null): Variant {
   return usable[0]?.[0] ?? "cpu";
 }
 
-/** Tries the sources in turn; answers the name of the one that gave the files. */
+/** Tries the sources in turn and returns the name of the one that delivered the files. */
 async function fetchInto(target: string, work: string, variant: Variant, options: SetupOptions): Promise<string> {
-  const say = options.onProgress ?? (() => {});
+  const report = options.onProgress ?? (() => {});
   const headers = options.headers ?? false;
   if (options.from) {
     const isUrl = /^https?:/.test(options.from);
     const path = isUrl ? join(work, basename(new URL(options.from).pathname)) : resolve(options.from);
     if (isUrl) await fetchFile(options.from, path, options);
     if ((await stat(path).catch(() => null))?.isDirectory()) {
-      say(`Copying from ${path}`);
+      report(`Copying from ${path}`);
       await copyFolder(path, target, headers);
     } else {
       if (!(await exists(path)))
         throw new CellsamError("ERR_SETUP", `--from ${options.from}: there is no such file or folder.`);
       if (options.sha256) await verify(path, options.sha256);
-      say(`Unpacking ${basename(path)}`);
+      report(`Unpacking ${basename(path)}`);
       await unpackArchive(path, target, headers);
     }
     return options.from;
@@ -173,7 +173,7 @@ async function fetchInto(target: string, work: string, variant: Variant, options
     try {
       const path = join(work, "libtorch.zip");
       await fetchFile(url, path, options);
-      say("Unpacking");
+      report("Unpacking");
       await unpackArchive(path, target, headers);
       return url;
     } catch (error) {
@@ -181,10 +181,10 @@ async function fetchInto(target: string, work: string, variant: Variant, options
       failures.push(`PyTorch's archive: ${(error as Error).message}`);
     }
   }
-  // A wheel brings CUDA's own libraries as further packages, so pip is a source for the CPU only.
+  // A CUDA wheel needs further packages for CUDA's own libraries, so pip is a source for the CPU only.
   if (variant === "cpu") {
     try {
-      say(`Asking pip for torch ${torch}`);
+      report(`Asking pip for torch ${torch}`);
       await unpackArchive(await pipDownload(work, torch, options), target, headers);
       return "pip";
     } catch (error) {
@@ -215,15 +215,15 @@ async function fetchFile(url: string, path: string, options: SetupOptions): Prom
   if (options.sha256) await verify(path, options.sha256);
 }
 
-/** The wheel's path. pip checks its hash against the index, and honours the mirrors of its configuration. */
+/** Returns the path of the wheel. pip checks its hash against the index, and honours the mirrors of its configuration. */
 async function pipDownload(work: string, torch: string, options: SetupOptions): Promise<string> {
   const folder = join(work, "wheel");
-  // Pip's own index has the CUDA build under this version on Linux; a +cpu wheel of an extra index goes before it.
+  // On Linux pip's own index has the CUDA build under this version; pip prefers the +cpu wheel of the extra index.
   const source = ["--extra-index-url", cpuWheels, "--only-binary", ":all:", "--no-deps"];
   const args = ["-m", "pip", "download", ...source, "--dest", folder, `torch==${torch}`];
   try {
     await callPython(args, options).catch((error) => {
-      // This Python may be too old or too new for torch. Its libraries are the same for any, so another's wheel does.
+      // This Python may be too old or too new for torch. The libraries are the same in the wheels of every Python, so another one will do.
       if (isNoPython(error) || options.signal?.aborted) throw error;
       return callPython([...args, "--python-version", wheelPython], options).catch(() => Promise.reject(error));
     });
@@ -265,7 +265,7 @@ async function verify(path: string, expected: string): Promise<void> {
   );
 }
 
-/** SHA-256 of every library, so that `cellsam doctor` can tell a damaged one. */
+/** SHA-256 of every library, by which `cellsam doctor` recognises a damaged one. */
 async function checksums(folder: string): Promise<Record<string, string>> {
   const sums: Record<string, string> = {};
   for (const name of (await readdir(join(folder, "lib"))).sort())

@@ -12,13 +12,13 @@ import { lazily } from "../lazily.js";
 
 const zipReader = lazily<typeof yauzl>("yauzl");
 
-/** Libraries of a wheel or archive that only Python, tests or other tools load. */
+/** Libraries of a wheel or archive that only Python, tests and other tools load. */
 const unneeded =
   /^(lib)?(torch_python|shm|jitbackend_test|backend_with_compiler|aoti_custom_ops|torchbind_test|nnapi_backend)\b/;
-/** What stands in for a DLL when the engine is linked on Windows. The static libraries beside them go into nothing of ours. */
+/** The import libraries with which the engine is linked on Windows. The static libraries beside them are not used. */
 const linkable = /^(c10|torch|torch_cpu)\.lib$/;
 
-/** Where a file of a libtorch goes, relative to our folder; null when it is not kept. `name` is relative to the torch folder. */
+/** The path at which a file of a libtorch is kept, relative to the target folder; null for a file that is not needed. `name` is relative to the torch folder. */
 export function keptAs(name: string, headers: boolean): string | null {
   if (name === "version.py" || name === "build-version") return name;
   const library = /^lib\/([^/]+)$/.exec(name)?.[1];
@@ -29,7 +29,7 @@ export function keptAs(name: string, headers: boolean): string | null {
   return headers && name.startsWith("include/") && !name.endsWith("/") ? name : null;
 }
 
-/** Unpacks a .zip or .whl; answers how many files it kept. */
+/** Unpacks a .zip or .whl and returns how many files it kept. @throws CellsamError ERR_ARCHIVE */
 export async function unpackArchive(archive: string, target: string, headers: boolean): Promise<number> {
   const zip = await open(archive);
   let kept = 0;
@@ -52,7 +52,7 @@ export async function unpackArchive(archive: string, target: string, headers: bo
   return kept;
 }
 
-/** Copies from a libtorch folder; answers how many files it kept. */
+/** Copies from a libtorch folder and returns how many files it kept. */
 export async function copyFolder(folder: string, target: string, headers: boolean): Promise<number> {
   let kept = 0;
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {

@@ -1,9 +1,10 @@
 /**
- * The libtorch that `cellsam setup` fetches: the pinned version, and where PyTorch keeps its archives of it. A module and not a
- * JSON file, since Node 20 prints a warning for each JSON import.
+ * The libtorch that `cellsam setup` fetches: its version, and where PyTorch keeps its archives. This is a module and not a JSON file
+ * because Node 20 prints a warning for each JSON import.
  */
 export type Variant = "cpu" | "cu126" | "cu130";
 
+/** A.B.C. */
 export const libtorchVersionPinned = "2.13.0";
 
 /** Torch minors that the sources compile for: a release has an engine for each of them. */
@@ -12,11 +13,11 @@ export const supportedTorch = ["2.11", "2.12", "2.13", "2.14"];
 /** `<platform>-<arch>` of the prebuilt binaries of a release. */
 export const releasedPlatforms = ["linux-x64", "linux-arm64", "darwin-arm64", "win32-x64"];
 
-/** How PyTorch names its archive for a platform; a platform without one is served by pip (CPU only). */
+/** How PyTorch names its archive for a platform. Platforms that are not listed get libtorch through pip (CPU only). */
 const archiveNames: Record<string, { name: string; labelled: boolean; variants: Variant[] }> = {
   "linux-x64": { name: "libtorch-shared-with-deps", labelled: true, variants: ["cpu", "cu126", "cu130"] },
   "darwin-arm64": { name: "libtorch-macos-arm64", labelled: false, variants: ["cpu"] },
-  // With CUDA the engine runs on torch's own operations there: our kernels are built for Linux.
+  // With CUDA the engine uses torch's own operations there: the kernels of this package are built for Linux.
   "win32-x64": { name: "libtorch-win-shared-with-deps", labelled: true, variants: ["cpu", "cu126", "cu130"] },
 };
 

@@ -6,7 +6,7 @@ const libraries = ["vcruntime140.dll", "vcruntime140_1.dll", "msvcp140.dll"];
 
 export const installVisualCpp = "winget install --exact --id Microsoft.VCRedist.2015+.x64";
 
-/** Its libraries that Windows does not have. */
+/** The libraries of the runtime that are missing. */
 export function missingVisualCpp(env: NodeJS.ProcessEnv = process.env): string[] {
   const folder = join(env.SystemRoot ?? "C:\\Windows", "System32");
   return libraries.filter((name) => !existsSync(join(folder, name)));

@@ -1,32 +1,30 @@
-/** Progress of a search, for a `for await` loop. */
+/** Events of a search. */
+import type { TrialEpoch } from "./messages.js";
 import type { Hyperparameters } from "./trials.js";
 
+/** A trial begins or has ended. */
 export interface TrialEvent {
   type: "trial";
   trialId: number;
-  /** Trials of the whole search. */
+  /** Number of trials of the search. */
   trials: number;
   state: "begin" | "completed" | "failed" | "pruned";
   hyperparameters: Hyperparameters;
+  /** null for a trial that begins or did not complete. */
   metricValue: number | null;
   /** The best trial so far and its metric; null while there is none. */
   bestTrial: number | null;
   bestMetricValue: number | null;
-  /** Trials that have ended, in whatever way. */
+  /** Number of trials that have ended, completed or not. */
   ended: number;
   seconds: number;
   error?: { code: string; message: string };
 }
 
-export interface TrialEpochEvent {
+/** An epoch of a trial. */
+export interface TrialEpochEvent extends Omit<TrialEpoch, "type"> {
   type: "trialEpoch";
   trialId: number;
-  fold: number;
-  stage: 1 | 2;
-  epoch: number;
-  epochs: number;
-  /** Validation loss. */
-  loss: number | null;
 }
 
 export interface SearchNotice {

@@ -1,6 +1,6 @@
 /**
- * Racing over folds: a trial whose finished folds are clearly worse than the same folds of the best trial so far is given up.
- * Clearly: a one-sided paired t test at 5 %, with the variance of Nadeau and Bengio (2003), since folds share training images.
+ * Racing over folds: a trial ends when its finished folds are significantly worse than the same folds of the best trial so far, by a one-sided
+ * paired t test at 5 % with the variance of Nadeau and Bengio (2003), since folds share training images.
  */
 import type { SearchOptions } from "../config/search.js";
 import { CellsamError } from "../errors.js";
@@ -9,12 +9,12 @@ import type { TrialEpoch, TrialFold } from "./messages.js";
 import { better, metricPath } from "./metric.js";
 import type { Judgement, Pruner } from "./pruner.js";
 
-/** 95 % point of Student's t. */
+/** 95 % quantile of Student's t distribution. */
 export function studentT95(freedom: number): number {
   return studentQuantile(0.95, freedom);
 }
 
-/** Whether `own` is clearly worse than `best`, fold by fold, of `folds` in all. Needs two folds. */
+/** Whether `own` is significantly worse than `best`, fold by fold; false for fewer than two folds. `folds` is the number of all folds. */
 export function hopeless(own: readonly number[], best: readonly number[], folds: number, mode: "max" | "min"): boolean {
   const deficits = own.map((value, i) => (mode === "max" ? 1 : -1) * ((best[i] as number) - value));
   const n = deficits.length;
@@ -24,7 +24,7 @@ export function hopeless(own: readonly number[], best: readonly number[], folds:
   return deficit > studentT95(n - 1) * Math.sqrt(1 / n + 1 / (folds - 1)) * deviation(deficits) && deficit > 0;
 }
 
-/** The flat name under which a fold's event carries the metric; null where it does not. */
+/** The name of the metric in the event of a fold; null where events do not have it. */
 export function eventMetric(name: string, key: string): string | null {
   const [group = "", ...rest] = metricPath(name, key);
   if (rest.length !== 1) return null;
@@ -40,7 +40,7 @@ export class FoldPruner implements Pruner {
   readonly #folds = new Map<number, Map<number, number>>();
   #best: (number | null)[] | null = null;
 
-  /** @throws CellsamError ERR_CONFIG without folds, or for a metric that folds do not tell */
+  /** @throws CellsamError ERR_CONFIG without folds, or for a metric that events of folds do not have */
   constructor(options: Pick<SearchOptions, "minFolds" | "mode" | "metricName" | "metricKey">, strategy: string) {
     const { metricName, metricKey, minFolds } = options;
     const metric = eventMetric(metricName, metricKey);
@@ -53,7 +53,7 @@ export class FoldPruner implements Pruner {
       throw new CellsamError("ERR_CONFIG", `pruner folds needs a strategy with folds, such as k_fold, not ${strategy}`);
     this.#options = options;
     this.#metric = metric;
-    this.rule = `folds: after ${minFolds} or more folds, a trial is ended if its ${metricName}.${metricKey} is worse than that of the best finished trial on the same folds (one-sided paired t test, 5 %, Nadeau-Bengio variance)`;
+    this.rule = `folds: after ${minFolds} or more folds, a trial ends if its ${metricName}.${metricKey} is worse than that of the best finished trial on the same folds (one-sided paired t test, 5 %, Nadeau-Bengio variance)`;
   }
 
   judge(trialId: number, report: TrialEpoch | TrialFold): Judgement | null {

@@ -1,15 +1,16 @@
 /**
- * How much each searched setting matters: the share of the variance of the metric between finished trials that its values
- * explain, alone (one-way analysis of variance). Interactions are not seen, and few trials make large shares by chance, so
- * every share comes with a permutation p value. Pruned and failed trials do not count.
+ * The importance of each searched setting: the share of the variance of the metric between completed trials that the setting explains alone
+ * (one-way analysis of variance). Interactions are not considered. With few trials large shares occur by chance, so every share has a
+ * permutation p value. Pruned and failed trials are left out.
  */
 import { Random } from "../data/random.js";
+import { mean } from "../stats/summary.js";
 import type { Hyperparameters } from "./trials.js";
 
-/** Fewer finished trials than this say nothing. */
+/** With fewer completed trials there is no importance. */
 export const fewestTrials = 4;
 const permutations = 2000;
-/** A setting drawn from a range is cut into this many groups of equal size. */
+/** Values drawn from a range are divided into this many groups of equal size. */
 const bins = 3;
 
 export interface Importance {
@@ -28,8 +29,6 @@ export interface Scored {
   metric: number;
 }
 
-const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
-
 /** Sum of squares between groups; `groups[i]` is the group of `values[i]`. */
 function between(values: readonly number[], groups: readonly number[], count: number): number {
   const sums = new Float64Array(count);
@@ -43,7 +42,7 @@ function between(values: readonly number[], groups: readonly number[], count: nu
   return sums.reduce((total, sum, g) => total + (sizes[g] as number) * (sum / (sizes[g] as number) - centre) ** 2, 0);
 }
 
-/** Groups of trials by value. Numbers that are nearly all different, as from a range, are cut into bins. */
+/** Groups trials by value. Numbers that are nearly all different, as from a range, are divided into bins. */
 function grouped(raw: readonly (string | number | boolean | null)[]): {
   labels: (string | number | boolean | null)[];
   groups: number[];
@@ -67,7 +66,7 @@ function grouped(raw: readonly (string | number | boolean | null)[]): {
   return { labels: sorted, groups: raw.map((value) => sorted.indexOf(value)) };
 }
 
-/** Most important first; null with too few trials or without any difference between them. Settings that never vary are left out. */
+/** Most important first; null with too few trials, or without any difference between them. Settings that do not vary are left out. */
 export function importanceOf(trials: readonly Scored[], parameters: readonly string[], seed: number): Importance[] | null {
   if (trials.length < fewestTrials) return null;
   const metrics = trials.map(({ metric }) => metric);

@@ -1,12 +1,12 @@
 /**
- * trials.jsonl: what has become of each trial, one line at a time, flushed to disk before the search goes on. The last line of a
- * trial counts. A line that a kill cut off in the middle is dropped.
+ * trials.jsonl: the state of each trial, one line at a time, flushed to disk before the search continues. The last line of a trial is valid;
+ * a line that a kill has cut off is dropped.
  */
 import { existsSync } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
 import { CellsamError } from "../errors.js";
-import { strictJson } from "../monitor/json.js";
+import { strictJson } from "../files/json.js";
 import type { ProcessMark } from "../train/processMark.js";
 import type { TrialFailure } from "./messages.js";
 import type { FoldRecord } from "./metric.js";
@@ -19,7 +19,7 @@ export interface LossHistory {
   val: (number | null)[];
 }
 
-/** How far a trial came. */
+/** How far a trial got. */
 export interface Reached {
   fold: number;
   stage: 1 | 2;
@@ -46,20 +46,20 @@ export interface EndLine {
   trial_id: number;
   state: "completed" | "failed" | "pruned";
   metric_value: number | null;
-  /** As in results/individual_results.json; empty without success. */
+  /** As in results/individual_results.json; empty for a trial that did not complete. */
   results: FoldRecord[];
   history: LossHistory[];
-  /** How far a trial came that did not complete. */
+  /** How far a trial got that did not complete; else null. */
   reached: Reached | null;
   seconds: number;
   error?: TrialFailure;
-  /** The process died: another run of the search tries the trial again. */
+  /** The process died: a resumed search runs the trial again. */
   crashed?: boolean;
 }
 
 export type Line = RunningLine | CheckLine | EndLine;
 
-/** All whole lines, and how many bytes they take. @throws CellsamError ERR_RESUME for a broken line that is not the last */
+/** All complete lines, and their length in bytes. @throws CellsamError ERR_RESUME for a broken line that is not the last */
 export async function readJournal(path: string): Promise<{ lines: Line[]; bytes: number }> {
   if (!existsSync(path)) return { lines: [], bytes: 0 };
   const content = await readFile(path);
@@ -70,7 +70,7 @@ export async function readJournal(path: string): Promise<{ lines: Line[]; bytes:
     try {
       lines.push(JSON.parse(text) as Line);
     } catch (cause) {
-      // A power cut can leave blocks of zeros at the end; in the middle it is another fault.
+      // A power failure can leave zeros at the end; anywhere else a broken line is an error.
       if (i === texts.length - 1) return { lines, bytes: bytes - Buffer.byteLength(text) - 1 };
       throw new CellsamError("ERR_RESUME", `${path}: line ${i + 1} is not JSON; repair or remove it`, {
         cause,
@@ -89,7 +89,7 @@ export class Journal {
     this.#file = file;
   }
 
-  /** Opens the journal behind its last whole line; answers what it holds. */
+  /** Opens the journal to append after its last complete line, and returns its lines. */
   static async open(path: string): Promise<{ journal: Journal; lines: Line[] }> {
     await mkdir(dirname(path), { recursive: true });
     const { lines, bytes } = await readJournal(path);

@@ -1,4 +1,4 @@
-/** What the search and a trial's process say to each other over the channel between them. */
+/** The messages between a search and the process of a trial. */
 import type { ExperimentInput } from "../config/experiment.js";
 import type { FoldRecord } from "./metric.js";
 
@@ -7,7 +7,7 @@ export interface TrialFailure {
   message: string;
 }
 
-/** To the trial. `stop` lets it finish its step, save and end. */
+/** To the trial. After `stop` it finishes its step, saves and ends. */
 export type TrialOrder = { type: "run"; config: ExperimentInput } | { type: "stop" };
 
 export interface TrialEpoch {
@@ -24,16 +24,16 @@ export interface TrialFold {
   type: "fold";
   fold: number;
   folds: number;
-  /** The fold's flat numbers, by snake_case name. */
+  /** The fold's scores, by snake_case name. */
   metrics: Record<string, number | null>;
 }
 
-/** From the trial: progress, then exactly one of the last three. */
+/** From the trial: progress, and then exactly one of the last three. */
 export type TrialReport =
   | TrialEpoch
   | TrialFold
   | { type: "notice"; message: string }
-  /** The data are read and the tiles are there: training begins. */
+  /** The data are checked and the tiles are made: training begins. */
   | { type: "training" }
   | { type: "done"; results: FoldRecord[] }
   | { type: "stopped" }

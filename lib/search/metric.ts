@@ -1,4 +1,4 @@
-/** The number by which trials are ranked: found in a trial's results, averaged over its folds. */
+/** The metric by which trials are ranked: looked up in a trial's results, and averaged over its folds. */
 import { snakeCase } from "../spelling.js";
 
 /** One fold as results/individual_results.json has it. */
@@ -20,7 +20,7 @@ function numberOf(value: unknown): number | null {
   return numbers.length > 0 ? numbers.reduce((sum, n) => sum + n, 0) / numbers.length : null;
 }
 
-/** Both spellings are understood; `name` may be dotted. */
+/** The keys that lead to the metric, in snake_case. Both spellings are accepted; `name` may be dotted. */
 export function metricPath(name: string, key: string): string[] {
   return `${name}.${key}`.split(".").map(snakeCase);
 }
@@ -35,7 +35,7 @@ export function trialMetric(results: readonly FoldRecord[], name: string, key: s
   return numberOf(results.map((fold) => foldMetric(fold, metricPath(name, key))));
 }
 
-/** Dotted names of all finite numbers of the results, two levels deep: what a search can rank by. */
+/** Dotted names of the metrics by which a search can rank: all finite numbers of the results, two levels deep. */
 export function availableMetrics(results: readonly FoldRecord[]): string[] {
   const names = new Set<string>();
   for (const fold of results) {

@@ -1,4 +1,4 @@
-/** The hyper-parameter search: trials from a space, ranked by one metric of their results. What runs them is loaded when it starts. */
+/** The hyper-parameter search: trials from a space, ranked by one metric of their results. The code that runs them is loaded when it starts. */
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { type SearchInput, type SearchOptions, searchOptions } from "../config/search.js";
 import { HyperparameterSpace, parametersOf, type SpaceInput } from "../config/space.js";
@@ -11,12 +11,13 @@ import type { SearchRunOptions } from "./searchRun.js";
 import type { SearchPlan } from "./searchTree.js";
 import { gridTrials, type Hyperparameters, randomTrials, type Trial, type TrialList, trialConfig } from "./trials.js";
 
-/** Accepts Python's snake_case names too. */
+/** Options of a search; names in snake_case are accepted too. */
 export interface OptimizerOptions extends SearchInput, SearchRunOptions {
   baseConfig: ExperimentInput;
   paramSpace: SpaceInput;
 }
 
+/** Searches for the best settings: `new HyperparameterOptimizer({ baseConfig, paramSpace, outputDir }).runRandomSearch(20)`. */
 export class HyperparameterOptimizer {
   readonly baseConfig: ExperimentConfig;
   readonly paramSpace: HyperparameterSpace;
@@ -45,6 +46,7 @@ export class HyperparameterOptimizer {
     return this.#random(nTrials).trials;
   }
 
+  /** Runs every combination. @throws CellsamError ERR_SEARCH_SIZE above maxTrials; ERR_SEARCH_FAILED when no trial completed */
   runGridSearch(): Promise<SearchResult> {
     return this.#search("grid", () => this.#grid());
   }
@@ -55,7 +57,7 @@ export class HyperparameterOptimizer {
     return this.#search("random", () => this.#random(nTrials));
   }
 
-  /** Progress of the search that runs or is started next, until its end. */
+  /** Events of the search that runs or is started next, until its end. */
   events(): AsyncIterable<SearchEvent> {
     return this.#channel;
   }
@@ -103,7 +105,7 @@ export class HyperparameterOptimizer {
   }
 }
 
-/** Options in camelCase; those that are objects of their own keep theirs. */
+/** The options with camelCase names. */
 function named(input: OptimizerOptions): OptimizerOptions {
   const { signal, ...rest } = input;
   return { ...(fromSnake(rest) as OptimizerOptions), ...(signal && { signal }) };

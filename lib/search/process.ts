@@ -1,4 +1,4 @@
-/** Starts the process of a trial and follows it to its end, whichever way it ends. */
+/** Starts the process of a trial, and reports how it ends. */
 import { type ChildProcess, fork } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -8,8 +8,8 @@ import { markOf, type ProcessMark } from "../train/processMark.js";
 import type { TrialFailure, TrialOrder, TrialReport } from "./messages.js";
 import type { FoldRecord } from "./metric.js";
 
-/** Characters of a dead process's last words that are kept. */
-const lastWords = 2000;
+/** Characters of the end of stderr that are kept for an error message. */
+const keptOutput = 2000;
 
 /** The compiled entry: beside this file, or in dist/ when the sources run uncompiled under the test runner. */
 export const trialEntry = [
@@ -19,7 +19,7 @@ export const trialEntry = [
   .map((url) => fileURLToPath(url))
   .find((path) => existsSync(path));
 
-/** How a trial's process ended. `crashed`: it died without a last word. */
+/** How the process of a trial ended. `crashed`: it died without reporting a result or an error. */
 export type TrialEnd =
   | { state: "done"; results: FoldRecord[] }
   | { state: "stopped" }
@@ -27,14 +27,14 @@ export type TrialEnd =
 
 export interface RunningTrial {
   mark: ProcessMark;
-  /** Hands the trial its configuration: until then it waits. */
+  /** Sends the trial its configuration, for which it waits. */
   begin(config: ExperimentInput): void;
   /** Asks it to save and end. */
   stop(): void;
   end: Promise<TrialEnd>;
 }
 
-/** `onReport` hears everything but the end. */
+/** Starts `entry` in a process of its own. `onReport` is called with every report except the last. */
 export function startTrial(entry: string, onReport: (report: TrialReport) => void): RunningTrial {
   const child = fork(entry, [], { execArgv: [], stdio: ["ignore", "ignore", "pipe", "ipc"] });
   const order = (message: TrialOrder) => {
@@ -49,10 +49,10 @@ export function startTrial(entry: string, onReport: (report: TrialReport) => voi
 }
 
 function follow(child: ChildProcess, onReport: (report: TrialReport) => void): Promise<TrialEnd> {
-  let words = "";
+  let output = "";
   let end: TrialEnd | undefined;
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    words = (words + text).slice(-lastWords);
+    output = (output + text).slice(-keptOutput);
   });
   child.on("message", (report: TrialReport) => {
     if (report.type === "done") end = { state: "done", results: report.results };
@@ -68,7 +68,7 @@ function follow(child: ChildProcess, onReport: (report: TrialReport) => void): P
           crashed: true,
           error: {
             code: "ERR_TRIAL_DIED",
-            message: `the trial's process ${how}${words.trim() ? `; it said: ${words.trim()}` : ""}`,
+            message: `the trial's process ${how}${output.trim() ? `; it wrote: ${output.trim()}` : ""}`,
           },
         },
       );

@@ -1,9 +1,9 @@
-/** What a search answers and writes: optimization_results.json and best_configuration.json, and what both are made from. */
+/** The result of a search (optimization_results.json), and what it is made from. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { SearchOptions } from "../config/search.js";
 import { CellsamError } from "../errors.js";
-import { readJson } from "../monitor/json.js";
+import { readJson } from "../files/json.js";
 import type { MetricsFile } from "../monitor/metricsTracker.js";
 import type { OutputTree } from "../train/outputTree.js";
 import { fewestTrials, type Importance, importanceOf } from "./importance.js";
@@ -11,7 +11,7 @@ import type { EndLine, LossHistory, Reached } from "./journal.js";
 import { better, type FoldRecord } from "./metric.js";
 import type { Hyperparameters, Trial } from "./trials.js";
 
-/** What the journal says of a trial's end, with the trial itself. */
+/** A trial and how it ended. */
 export interface TrialRecord extends Omit<EndLine, "crashed"> {
   /** Folder of the trial's experiment, in the folder of the search. */
   name: string;
@@ -31,7 +31,7 @@ export interface SearchResult {
   counts: { completed: number; failed: number; pruned: number };
   /** Best first. */
   top: { trial_id: number; metric_value: number; hyperparameters: Hyperparameters }[];
-  /** Null when there are too few completed trials, or no difference between them. */
+  /** null when there are too few completed trials, or no difference between them. */
   importance: Importance[] | null;
   importance_method: string;
   pruner: string | null;
@@ -70,7 +70,7 @@ export function reachedIn(history: readonly LossHistory[]): Reached | null {
   return last ? { fold: last.fold, stage: last.stage, epoch: last.val.length } : null;
 }
 
-/** The completed trial with the best metric, of equals the first. */
+/** The completed trial with the best metric; the first of equal ones. */
 export function bestOf<T extends { trial_id: number; state: string; metric_value: number | null }>(
   ended: Iterable<T>,
   mode: "max" | "min",
@@ -117,7 +117,7 @@ export function searchResult(
     ];
     throw new CellsamError(
       "ERR_SEARCH_FAILED",
-      `none of the ${records.length} trials gave ${metric}. ${reasons.slice(0, 3).join("\n")}`,
+      `none of the ${records.length} trials has ${metric}. ${reasons.slice(0, 3).join("\n")}`,
       {
         detail: { trials: records.length, reasons },
       },
@@ -139,7 +139,7 @@ export function searchResult(
       .slice(0, topK)
       .map(({ trial_id, metric_value, hyperparameters }) => ({ trial_id, metric_value, hyperparameters })),
     importance: importanceOf(scored, searched, seed),
-    importance_method: `share of the variance of ${metric} between completed trials that a setting explains alone (one-way ANOVA; eta squared, adjusted epsilon squared, permutation p); interactions are not seen; needs ${fewestTrials} completed trials`,
+    importance_method: `share of the variance of ${metric} between completed trials that a setting explains alone (one-way ANOVA; eta squared, adjusted epsilon squared, permutation p); interactions are not considered; needs ${fewestTrials} completed trials`,
     pruner: rule,
   };
 }

@@ -1,11 +1,11 @@
 /**
- * Runs the trials of a search, some at a time, each in a process of its own, and writes down what becomes of each before the
- * next one starts. A trial that was under way when a search was stopped or killed goes on where it had saved.
+ * Runs the trials of a search, several at a time, each in a process of its own, and records how each ended before the next one starts. A trial
+ * that ran when the search was stopped or killed continues from what it has saved.
  */
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SearchOptions } from "../config/search.js";
-import { readJson } from "../monitor/json.js";
+import { readJson } from "../files/json.js";
 import type { Log } from "../monitor/log.js";
 import { OutputTree } from "../train/outputTree.js";
 import { isRunning } from "../train/processMark.js";
@@ -20,7 +20,7 @@ import type { SearchTree } from "./searchTree.js";
 import type { Trial } from "./trials.js";
 
 const logger = "cellsam.search";
-/** No trial takes longer to finish its step and save when its search is gone. */
+/** The longest time that a trial takes to finish its step and save after its search ended. */
 const longestSaveMs = 5 * 60_000;
 
 export interface SearchRun {
@@ -32,7 +32,7 @@ export interface SearchRun {
   /** Program of a trial's process. */
   entry: string;
   journal: Journal;
-  /** What the journal held when the search began. */
+  /** The content of the journal when the search began. */
   lines: readonly Line[];
   pruner: Pruner | null;
   log: Log;
@@ -49,11 +49,11 @@ class Pool {
   readonly #run: SearchRun;
   readonly #ended = new Map<number, EndLine>();
   readonly #running = new Map<number, RunningTrial>();
-  /** Started trials of an earlier run of the search, and the devices they need. */
+  /** Trials that an earlier run of the search has started, with the devices on which they must continue. */
   readonly #started = new Map<number, RunningLine>();
   readonly #pruned = new Set<number>();
   #queue: Trial[] = [];
-  /** The first trial makes the tiles that most others share; the others wait for it. */
+  /** The first trial makes the tiles that most trials share; the others wait for it. */
   readonly #ready: Promise<void>;
   #setReady: () => void = () => undefined;
 
@@ -66,7 +66,7 @@ class Pool {
 
   async run(): Promise<Map<number, EndLine>> {
     const { options, trials, signal } = this.#run;
-    await this.#takeUp();
+    await this.#restoreEarlier();
     const open = trials.filter(({ trialId }) => !this.#ended.has(trialId));
     const first = open.filter(({ trialId }) => this.#started.has(trialId));
     this.#queue = [...first, ...open.filter((trial) => !first.includes(trial))];
@@ -79,7 +79,7 @@ class Pool {
       let failed: unknown;
       const slots = Array.from({ length: Math.min(options.maxParallel, this.#queue.length) }, (_, slot) =>
         this.#work(slot).catch((error: unknown) => {
-          // The journal cannot be written: without it nothing more may run.
+          // The journal cannot be written, and without it no trial may run.
           failed ??= { error };
           this.#queue = [];
           stop();
@@ -94,15 +94,15 @@ class Pool {
     }
   }
 
-  /** What earlier runs of the search have done. */
-  async #takeUp(): Promise<void> {
+  /** Restores what earlier runs of the search have done. */
+  async #restoreEarlier(): Promise<void> {
     const { lines, pruner, trials, emit, signal, log } = this.#run;
     const known = new Set(trials.map(({ trialId }) => trialId));
     for (const line of lines) {
       if (!known.has(line.trial_id)) continue;
       if (line.state === "running") this.#started.set(line.trial_id, line);
       else if (line.state === "check") this.#restore(line);
-      // A process that died, of whatever, is tried once more: the trial itself may be sound.
+      // A trial whose process died is run again, since the trial itself need not be the cause.
       else if (!line.crashed) this.#ended.set(line.trial_id, line);
     }
     for (const line of this.#ended.values()) {
@@ -115,7 +115,7 @@ class Pool {
       const message = `trial ${trialId} of the earlier search is still saving (process ${mark.pid}); waiting for it`;
       log.warning(logger, message);
       emit({ type: "notice", level: "warning", message, trialId });
-      // Where starts cannot be told apart it may be another process that has its number by now, which would run for ever.
+      // Where start times are not known, it may be another process that has the number by now, and might never end.
       const until = mark.started === null ? Date.now() + longestSaveMs : Number.POSITIVE_INFINITY;
       while (isRunning(mark) && Date.now() < until)
         await sleep(100, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted());
@@ -143,7 +143,7 @@ class Pool {
     const { devices } = this.#run.options;
     const own = devices[slot % devices.length];
     while (this.#queue.length > 0 && !this.#run.signal?.aborted) {
-      // A trial that had begun stays on its device, so a slot takes one of its own device first.
+      // A trial that had begun stays on its device, so a slot first takes trials of its own device.
       const at = this.#queue.findIndex(({ trialId }) => (this.#started.get(trialId)?.device ?? own) === own);
       const [trial] = this.#queue.splice(Math.max(0, at), 1) as [Trial];
       await this.#trial(trial, this.#started.get(trial.trialId)?.device ?? own ?? trial.config.device);
@@ -154,16 +154,16 @@ class Pool {
     const { journal, log, entry, tree, threads, signal } = this.#run;
     const { trialId, hyperparameters } = trial;
     const begun = Date.now();
-    const process = startTrial(entry, (report) => this.#hear(trial, process, report));
+    const process = startTrial(entry, (report) => this.#onReport(trial, process, report));
     this.#running.set(trialId, process);
     try {
       await journal.append({ trial_id: trialId, state: "running", device, process: process.mark });
       log.info(logger, `trial ${trialId} begins on ${device}: ${JSON.stringify(hyperparameters)}`);
-      this.#tell(trial, "begin", null, 0);
+      this.#emitTrial(trial, "begin", null, 0);
       process.begin({ ...trial.config, outputDir: tree.root, outputName: tree.trialName(trialId), device, threads });
       if (signal?.aborted) process.stop();
       const end = await process.end;
-      // Stopped with the search: the trial has saved and stays open.
+      // Stopped together with the search: the trial has saved, and continues when the search is resumed.
       if (end.state === "stopped" && !this.#pruned.has(trialId) && signal?.aborted) return;
       await this.#end(trial, end, (Date.now() - begun) / 1000);
     } finally {
@@ -173,7 +173,7 @@ class Pool {
     }
   }
 
-  #hear(trial: Trial, process: RunningTrial, report: TrialReport): void {
+  #onReport(trial: Trial, process: RunningTrial, report: TrialReport): void {
     const { pruner, journal, log, emit } = this.#run;
     const { trialId } = trial;
     if (report.type === "training") this.#setReady();
@@ -186,9 +186,9 @@ class Pool {
     const judgement = pruner?.judge(trialId, report);
     if (!judgement) return;
     const { check, value, keep } = judgement;
-    log.info(logger, `trial ${trialId} ${check}: ${value}, ${keep ? "goes on" : "is given up"}`);
+    log.info(logger, `trial ${trialId} ${check}: ${value}, ${keep ? "continues" : "ends early"}`);
     if (!keep) this.#pruned.add(trialId);
-    // The order of lines is that of the judgements, and the trial's last line comes after them. An error shows there too.
+    // Lines are written in the order of the decisions, before the last line of the trial, which also reports an error of writing.
     journal.append({ trial_id: trialId, state: "check", check, value, keep }).then(
       () => keep || process.stop(),
       () => process.stop(),
@@ -202,7 +202,7 @@ class Pool {
     if (line.state === "completed") this.#run.pruner?.completed(trial.trialId, this.#perFold(line));
     const how = line.state === "completed" ? `${line.metric_value}` : (line.error?.message ?? "");
     this.#run.log[line.state === "failed" ? "error" : "info"](logger, `trial ${trial.trialId} ${line.state} ${how}`.trimEnd());
-    this.#tell(trial, line.state, line.metric_value, seconds, line.error);
+    this.#emitTrial(trial, line.state, line.metric_value, seconds, line.error);
   }
 
   async #lineOf(trial: Trial, end: TrialEnd, seconds: number): Promise<EndLine> {
@@ -228,7 +228,7 @@ class Pool {
     return { ...line, state: "failed", reached, error, crashed: true };
   }
 
-  #tell(
+  #emitTrial(
     trial: Trial,
     state: "begin" | EndLine["state"],
     metricValue: number | null,

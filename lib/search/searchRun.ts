@@ -1,10 +1,10 @@
-/** The work of HyperparameterOptimizer: its trials, each in a process of its own, their ranking, the files and the report. */
+/** Runs a search: its trials in processes of their own, their ranking, the files and the report. */
 import { availableParallelism } from "node:os";
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { SearchOptions } from "../config/search.js";
 import { type HyperparameterSpace, parametersOf } from "../config/space.js";
 import { CellsamError } from "../errors.js";
-import { writeJson } from "../monitor/json.js";
+import { writeJson } from "../files/json.js";
 import { Log } from "../monitor/log.js";
 import { writeSearchReport } from "../report/searchReport.js";
 import { packageVersion } from "../version.js";
@@ -20,13 +20,13 @@ import type { TrialList } from "./trials.js";
 const logger = "cellsam.search";
 
 export interface SearchRunOptions {
-  /** Goes on with a stopped or killed search; starts anew where there is none. More random trials than before may be asked for. */
+  /** Continues a stopped or killed search, or starts one where there is none. A random search may have more trials than before. Default false. */
   resume?: boolean;
-  /** Replaces an earlier search in the same folder. */
+  /** Replaces an earlier search in the same folder. Default false. */
   overwrite?: boolean;
   /** Aborting lets all trials save, and rejects with the signal's reason. */
   signal?: AbortSignal;
-  /** Program of a trial's process; the package's own by default. */
+  /** Program of a trial's process, in place of the package's own. */
   trialProgram?: string;
 }
 
@@ -90,7 +90,7 @@ export async function runSearch(search: Search, { trials, notes }: TrialList): P
 
 function planOf({ kind, baseConfig, paramSpace, options }: Search): SearchPlan {
   const { metricName, metricKey, mode, seed, pruner, eta, minEpochs, minFolds, maxParallel, outputDir } = options;
-  // With one trial at a time it has all cores; several share them. Fixed once, so that every trial computes alike.
+  // A single trial uses all cores; several share them. The number is saved, so that all trials compute in the same way.
   const share = maxParallel > 1 ? Math.max(1, Math.floor(availableParallelism() / maxParallel)) : 0;
   const ranking = { metricName, metricKey, mode, seed, pruner, eta, minEpochs, minFolds };
   const search = { baseConfig: { ...baseConfig, outputDir }, paramSpace, ...ranking };

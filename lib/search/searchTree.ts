@@ -1,18 +1,18 @@
-/** The folder of a search: its files, whose it is, and that only one process works in it at a time. */
+/** The folder of a search: paths of its files, and a lock so that only one process works in it at a time. */
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
-import { readJson, writeJson } from "../monitor/json.js";
+import { readJson, writeJson } from "../files/json.js";
 import { isRunning, markOf, type ProcessMark } from "../train/processMark.js";
 import { changedKeys } from "../train/resume.js";
 
-/** What a search is, written before its first trial. A resumed search must be the same one. */
+/** Everything that defines a search, written before its first trial. A resumed search must have the same. */
 export interface SearchPlan {
   format: 1;
   package: string;
   kind: "grid" | "random";
-  /** Compute threads of each trial; 0: all. */
+  /** Compute threads of each trial; 0: all cores. */
   threads: number;
   /** Everything that decides which trials there are and how they are ranked and pruned. */
   search: Record<string, unknown>;
@@ -28,7 +28,7 @@ export class SearchTree {
   readonly best: string;
   readonly lock: string;
 
-  /** `base` is the name that trials begin with. */
+  /** `base` is the beginning of the trials' names. */
   constructor(root: string, base: string) {
     this.root = root;
     this.base = base;
@@ -58,9 +58,9 @@ export class SearchTree {
         (text) => JSON.parse(text) as ProcessMark,
         () => null,
       );
-      // With our own number: another search of this very process, or, where starts cannot be told apart, a dead namesake.
-      const namesake = holder?.pid === process.pid && holder.started === null;
-      if (holder && !namesake && isRunning(holder)) {
+      // A lock with the number of this process is from another search in it or, where start times are not known, from a dead process.
+      const dead = holder?.pid === process.pid && holder.started === null;
+      if (holder && !dead && isRunning(holder)) {
         throw new CellsamError(
           "ERR_SEARCH_RUNNING",
           `a search is running in ${this.root} (process ${holder.pid}); wait for it or stop it first. If that is no search, remove ${this.lock}`,
@@ -78,7 +78,7 @@ export class SearchTree {
   }
 
   /**
-   * Makes sure that nothing is overwritten by accident and that a resumed search is the same one. Answers the plan that holds.
+   * Refuses to overwrite something by accident, and to resume another search. Returns the plan to use: that of a resumed search is the saved one.
    * @throws CellsamError ERR_OUTPUT_EXISTS; ERR_RESUME naming what has changed
    */
   async open(
@@ -92,7 +92,7 @@ export class SearchTree {
       if (!overwrite)
         throw new CellsamError(
           "ERR_OUTPUT_EXISTS",
-          `${this.root} already holds a search; choose another outputDir, or use --resume to go on or --overwrite to replace it`,
+          `${this.root} already holds a search; choose another outputDir, or use --resume to continue or --overwrite to replace it`,
           { detail },
         );
       await this.#clear();
@@ -101,7 +101,7 @@ export class SearchTree {
     if (taken)
       throw new CellsamError(
         "ERR_OUTPUT_EXISTS",
-        `${join(this.root, taken)} already exists, but no search that it belongs to; move it away`,
+        `${join(this.root, taken)} already exists, but does not belong to a search; move it elsewhere`,
         { detail },
       );
     await writeJson(this.plan, plan);
@@ -116,7 +116,7 @@ export class SearchTree {
     if (keys.length > 0) {
       throw new CellsamError(
         "ERR_RESUME",
-        `cannot resume the search in ${this.root}, which has changed: ${keys.join(", ")}. Restore these settings, or start anew with --overwrite`,
+        `cannot resume the search in ${this.root}, which has changed: ${keys.join(", ")}. Restore these settings, or start again with --overwrite`,
         {
           detail: { path: this.root, keys },
         },

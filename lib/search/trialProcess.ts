@@ -1,6 +1,6 @@
 /**
- * The process of one trial: runs an experiment as the search orders it over the channel and reports how it goes. It always
- * resumes what an earlier process left. When the search is gone, killed or not, it stops after the step, saves and ends.
+ * The process of one trial: gets a configuration from the search, runs the experiment and reports its progress. It always resumes what an
+ * earlier process has saved. When the search ends, killed or not, it stops after the step, saves and ends.
  */
 import type { ExperimentInput } from "../config/experiment.js";
 import { CellsamError } from "../errors.js";
@@ -13,7 +13,7 @@ import type { FoldRecord } from "./metric.js";
 const stop = new AbortController();
 const abort = () => stop.abort(new CellsamError("ERR_STOPPED", "the trial was stopped; it can be resumed"));
 
-// Ctrl-C reaches the whole process group: the search decides then, and tells its trials.
+// Ctrl-C reaches the whole process group; the search reacts to it and stops its trials.
 for (const signal of ["SIGINT", "SIGBREAK", "SIGHUP", "SIGUSR1"] as const) process.on(signal, () => undefined);
 process.on("SIGTERM", abort);
 process.on("disconnect", abort);
@@ -22,7 +22,7 @@ process.on("message", (order: TrialOrder) => {
   else void run(order.config);
 });
 
-/** Resolves when the message has left this process, or when nobody is there to hear it. */
+/** Resolves when the message has left this process, or when the search is no longer connected. */
 function report(message: TrialReport): Promise<void> {
   return new Promise((resolve) => {
     if (!process.connected || !process.send) resolve();
@@ -52,13 +52,10 @@ function forward(event: TrainingEvent): void {
       break;
     }
     case "fold":
-      if (event.state === "end")
-        void report({
-          type: "fold",
-          fold: event.fold,
-          folds: event.folds,
-          metrics: toSnake(event.metrics ?? {}) as Record<string, number | null>,
-        });
+      if (event.state === "end") {
+        const { fold, folds, metrics = {} } = event;
+        void report({ type: "fold", fold, folds, metrics });
+      }
       break;
     case "stage":
       void report({ type: "training" });

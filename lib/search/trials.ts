@@ -1,4 +1,4 @@
-/** From a space to trials: every combination of a grid, or seeded random draws, each effective configuration only once. */
+/** Makes the trials of a space: every combination of a grid, or seeded random draws. Each effective configuration occurs only once. */
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { type RawConfig, setAt } from "../config/load.js";
 import { type HyperparameterSpace, type Parameter, parametersOf, type Value } from "../config/space.js";
@@ -10,7 +10,7 @@ export type Hyperparameters = Record<string, Value>;
 export interface Trial {
   /** Counted from 1. */
   trialId: number;
-  /** Searched settings by their record names. One that has no effect in this trial is left out. */
+  /** Values of the searched settings; one that has no effect in this trial is left out. */
   hyperparameters: Hyperparameters;
   config: ExperimentConfig;
 }
@@ -21,11 +21,11 @@ export interface TrialList {
   notes: string[];
 }
 
-/** Combinations that are listed to draw without replacement; larger spaces are drawn from with rejection. */
+/** Spaces of up to so many combinations are listed and drawn from without replacement; in larger ones repeated draws are rejected. */
 const listed = 2 ** 16;
 
-/** Settings that have no effect in `config`, as schemas and engine read it. */
-function moot(config: RawConfig, path: string): boolean {
+/** Whether a setting has no effect in `config`. */
+function hasNoEffect(config: RawConfig, path: string): boolean {
   const stage1 = config.stages === undefined || (config.stages as number[]).includes(1);
   const stage2 = config.stages === undefined || (config.stages as number[]).includes(2);
   if (path.startsWith("stage1Config.")) return !stage1;
@@ -43,7 +43,7 @@ function valueAt(config: RawConfig, path: string): unknown {
 }
 
 /**
- * `base` with the searched settings of one trial and nothing else changed. A setting that has no effect there keeps its base value.
+ * `base` with the searched settings of one trial. A setting that has no effect there keeps its base value.
  * @throws CellsamError ERR_CONFIG for values that do not go together
  */
 export function trialConfig(base: ExperimentInput, parameters: readonly Parameter[], values: readonly Value[]) {
@@ -51,10 +51,10 @@ export function trialConfig(base: ExperimentInput, parameters: readonly Paramete
   for (const [i, { path }] of parameters.entries()) setAt(config, path, values[i]);
   const effective: Hyperparameters = {};
   for (const [i, { name, path }] of parameters.entries()) {
-    if (!moot(config, path)) effective[name] = values[i] as Value;
+    if (!hasNoEffect(config, path)) effective[name] = values[i] as Value;
     else setAt(config, path, valueAt(base as RawConfig, path));
   }
-  // The base may augment in the complex way, which cannot be said of a trial without augmentation.
+  // Settings of complex augmentation in the base are errors in a trial without augmentation.
   if (config.augmentation === false) delete config.complexAugmentation;
   if (config.complexAugmentation !== true) delete config.augmentationVariants;
   return { config: new ExperimentConfig(config as ExperimentInput), hyperparameters: effective };
@@ -99,7 +99,8 @@ class Collector {
     const { trials } = this;
     const unused = this.#parameters.filter(({ name }) => trials.every(({ hyperparameters }) => !(name in hyperparameters)));
     for (const { name } of unused) notes.push(`${name} is searched but has no effect with this base configuration`);
-    if (this.#duplicates > 0) notes.push(`${this.#duplicates} combinations that mean the same training were left out`);
+    if (this.#duplicates > 0)
+      notes.push(`${this.#duplicates} combinations were left out that give the same training as another one`);
     if (this.#invalid > 0)
       notes.push(`${this.#invalid} combinations are not valid and were left out, e.g. ${(this.#problem as Error).message}`);
     return { trials, notes };
@@ -138,7 +139,7 @@ export function gridTrials(base: ExperimentInput, space: HyperparameterSpace, ma
   const refuse = (count: number) =>
     new CellsamError(
       "ERR_SEARCH_SIZE",
-      `the grid has ${count} trials, more than maxTrials (${maxTrials}); shorten lists, use random search, or raise maxTrials if you mean it`,
+      `the grid has ${count} trials, more than maxTrials (${maxTrials}); shorten lists, use random search, or raise maxTrials if that is intended`,
       { detail: { trials: count, maxTrials } },
     );
   if (size > Math.max(maxTrials, listed)) throw refuse(size);
@@ -150,8 +151,8 @@ export function gridTrials(base: ExperimentInput, space: HyperparameterSpace, ma
 }
 
 /**
- * `count` different trials, drawn independently and uniformly; fewer when the space holds fewer. The first trials of a larger
- * count are those of a smaller one, so a search can be continued with more.
+ * `count` different trials, drawn independently and uniformly; fewer when the space has fewer. A larger count begins with the trials of a
+ * smaller one, so a search can be continued with more trials.
  */
 export function randomTrials(base: ExperimentInput, space: HyperparameterSpace, count: number, seed: number): TrialList {
   if (!Number.isInteger(count) || count < 1)

@@ -1,14 +1,14 @@
-/** Compares two models by paired values: the same folds, or the same images. Says plainly when the evidence is not enough. */
-import { directionOf } from "../monitor/metricsTracker.js";
+/** Compares two models by paired values, of the same folds or the same images, and states where the evidence is not enough. */
+import { directionOf } from "./direction.js";
 import type { Numbers } from "./folds.js";
 import { correctedT, effectSize, holm, pairedT, type TTest, type Wilcoxon, wilcoxon } from "./significance.js";
 import { type Description, describe } from "./summary.js";
 
-/** The metrics that are tested. More of them would say the same again, and make Holm's correction stricter. */
+/** The metrics that are tested. More of them would mostly repeat these, and make Holm's correction stricter. */
 export const testedMetrics = ["f1", "ap50", "meanAp", "pq", "meanPromptIou"] as const;
 
 export interface MetricComparison {
-  /** Of the differences b - a, with t and bootstrap intervals. */
+  /** Statistics of the differences b - a, with t and bootstrap intervals. */
   difference: Description;
   differences: number[];
   pairedT: TTest;
@@ -21,12 +21,12 @@ export interface MetricComparison {
   pHolm: number | null;
   cohensDz: number | null;
   hedgesG: number | null;
-  /** "better" and "worse" are about b. */
+  /** Whether b is better or worse than a. */
   verdict: "better" | "worse" | "not enough evidence";
 }
 
 export interface Comparison {
-  /** What is paired. */
+  /** What the pairs are. */
   unit: "fold" | "image";
   n: number;
   alpha: number;
@@ -44,7 +44,7 @@ export interface CompareOptions {
   seed?: number;
 }
 
-/** `a` and `b` hold the numbers of the same folds or images in the same order. Pairs in which one is missing are left out. */
+/** `a` and `b` hold the scores of the same folds or images in the same order. Pairs with a missing value are left out. */
 export function comparePaired(a: readonly Numbers[], b: readonly Numbers[], options: CompareOptions): Comparison {
   const { unit, valOverTrain, alpha = 0.05, seed = 0 } = options;
   const rows = testedMetrics.flatMap((name) => {
@@ -80,17 +80,19 @@ export function comparePaired(a: readonly Numbers[], b: readonly Numbers[], opti
 }
 
 function notes(n: number, unit: string, alpha: number, metrics: Record<string, MetricComparison>): string[] {
-  const told: string[] = [];
-  if (n < 2) told.push(`one ${unit} is not enough for any test`);
+  const sentences: string[] = [];
+  if (n < 2) sentences.push(`one ${unit} is not enough for any test`);
   const smallest = 2 ** (1 - n);
   if (n >= 2 && smallest >= alpha)
-    told.push(`with ${n} ${unit}s Wilcoxon's two-sided p cannot be below ${smallest}, whatever the values`);
+    sentences.push(`with ${n} ${unit}s Wilcoxon's two-sided p cannot be below ${smallest}, whatever the values`);
   if (unit === "fold")
-    told.push(
+    sentences.push(
       "folds share training images, so the decision rests on the corrected t test (Nadeau and Bengio), not on the plain one",
     );
   const verdicts = Object.values(metrics).map(({ verdict }) => verdict);
   if (verdicts.every((verdict) => verdict === "not enough evidence"))
-    told.push(`not enough evidence for a difference in any metric at the level ${alpha}; that is no proof that there is none`);
-  return told;
+    sentences.push(
+      `not enough evidence for a difference in any metric at the level ${alpha}; that is no proof that there is none`,
+    );
+  return sentences;
 }

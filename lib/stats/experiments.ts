@@ -1,13 +1,13 @@
-/** Reads the result files of two experiments and compares them: by folds where both had the same splits, by images where both measured the same ones. */
+/** Compares two experiments by their result files: by folds where both had the same splits, by images where both measured the same ones. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
-import { readJson } from "../monitor/json.js";
-import { mean } from "../monitor/metricsTracker.js";
+import { readJson } from "../files/json.js";
 import { fromSnake } from "../spelling.js";
 import { type Comparison, comparePaired } from "./compare.js";
 import { type FoldMetrics, foldMetrics, type Numbers, numbersOf } from "./folds.js";
+import { mean, meanOrNull } from "./summary.js";
 
 interface StoredFold extends FoldMetrics {
   fold: number;
@@ -27,7 +27,7 @@ interface Experiment {
   folder: string;
   splits: Splits[];
   folds: StoredFold[];
-  /** By image; of an image measured in several folds the mean. */
+  /** Scores by image; the mean for an image that was measured in several folds. */
   images: Map<string, Numbers>;
 }
 
@@ -41,7 +41,7 @@ export interface ExperimentComparison {
   notes: string[];
 }
 
-/** @throws CellsamError ERR_CONFIG when a folder holds no finished experiment, or when nothing can be paired */
+/** Tests whether the experiment of `folderB` is better than that of `folderA`. @throws CellsamError ERR_CONFIG when a folder holds no finished experiment, or when nothing can be paired */
 export async function compareExperiments(folderA: string, folderB: string): Promise<ExperimentComparison> {
   const [a, b] = [await readExperiment(folderA), await readExperiment(folderB)];
   const notes: string[] = [];
@@ -78,7 +78,7 @@ function averaged(rows: readonly Numbers[]): Numbers {
   return Object.fromEntries(
     names.map((name) => {
       const values = rows.map((row) => row[name] ?? null).filter((value) => value !== null);
-      return [name, mean(values)];
+      return [name, meanOrNull(values)];
     }),
   );
 }
@@ -98,7 +98,7 @@ function byFolds(a: Experiment, b: Experiment, notes: string[]): Comparison | nu
     return null;
   }
   const measured = both.map(([{ valImages, trainImages }]) => valImages / trainImages);
-  const valOverTrain = measured.reduce((sum, ratio) => sum + ratio, 0) / measured.length;
+  const valOverTrain = mean(measured);
   const numbers = (side: 0 | 1) => both.map((pair) => foldMetrics(pair[side]));
   return comparePaired(numbers(0), numbers(1), { unit: "fold", valOverTrain });
 }

@@ -1,7 +1,7 @@
-/** Flat numbers of a fold's result, and statistics of them over folds. */
+/** The scores of a fold as a flat table, and statistics of them over folds. */
 import { type Description, describe } from "./summary.js";
 
-/** What a result must hold to be counted; every number in it becomes a metric. */
+/** The parts of a fold's result from which scores are taken; every number in them is a metric. */
 export interface FoldMetrics {
   evaluation?: object | null;
   bestF1?: object | null;
@@ -15,7 +15,7 @@ export interface Aggregate extends Description {
   valuesPerFold: (number | null)[];
 }
 
-/** The numbers directly in `group`, without those of groups in it. */
+/** The numbers directly in `group`, without those of objects inside it. */
 export function numbersOf(group: object | null | undefined): Numbers {
   return Object.fromEntries(
     Object.entries(group ?? {}).filter(
@@ -32,7 +32,7 @@ export function foldMetrics({ evaluation, bestF1, bestDice, bestAp50 }: FoldMetr
   return { ...numbersOf(evaluation), ...Object.fromEntries(given) };
 }
 
-/** Statistics of every number that any fold has. */
+/** Statistics of every metric that some fold has. */
 export function aggregateMetrics(folds: readonly Numbers[]): Record<string, Aggregate> {
   const names = [...new Set(folds.flatMap((fold) => Object.keys(fold)))];
   return Object.fromEntries(
@@ -43,6 +43,7 @@ export function aggregateMetrics(folds: readonly Numbers[]): Record<string, Aggr
   );
 }
 
+/** One line a metric: mean ± sample standard deviation. */
 export function summaryLines(metrics: Record<string, Aggregate>): string[] {
   return Object.entries(metrics)
     .filter(([, { mean }]) => mean !== null)

@@ -1,4 +1,4 @@
-/** Whether paired differences (one a fold, or one an image) are more than chance: tests, correction for many tests, effect size. */
+/** Whether paired differences, one per fold or image, are more than chance: tests, correction for multiple testing, effect size. */
 import type jstat from "jstat";
 import { lazily } from "../lazily.js";
 import { deviation, mean } from "./summary.js";
@@ -6,7 +6,7 @@ import { deviation, mean } from "./summary.js";
 const distributions = lazily<typeof jstat>("jstat");
 
 export interface TTest {
-  /** null when all differences are equal, where t has no value. */
+  /** null when all differences are equal, where t is not defined. */
   t: number | null;
   df: number;
   /** Two-sided. */
@@ -18,14 +18,14 @@ export interface Wilcoxon {
   statistic: number | null;
   /** Two-sided. */
   p: number | null;
-  /** Differences that are not zero; zeros are left out. */
+  /** Number of differences that are not zero; zeros are left out. */
   n: number;
   /** No smaller p is possible with so many differences: 2 / 2^n. */
   smallestP: number;
   method: "exact" | "normal";
 }
 
-/** Up to so many differences all sign patterns are counted; with more, the normal approximation serves. */
+/** Up to so many differences all sign patterns are counted; for more, the normal approximation is used. */
 const exactUpTo = 50;
 
 function twoSided(t: number, df: number): number {
@@ -45,7 +45,7 @@ export function pairedT(differences: readonly number[], variance = 1 / differenc
 
 /**
  * The corrected resampled t test (Nadeau & Bengio 2003): folds share training images, so their differences are not independent, and
- * the variance is (1/k + nVal/nTrain) s² in place of s²/k.
+ * the variance is (1/k + nVal/nTrain) s² and not s²/k.
  */
 export function correctedT(differences: readonly number[], valOverTrain: number): TTest {
   return pairedT(differences, 1 / differences.length + valOverTrain);
@@ -86,7 +86,7 @@ function doubledRanks(sizes: readonly number[]): { ranks: number[]; ties: number
   return { ranks, ties };
 }
 
-/** Share of the 2^n sign patterns whose rank sum is at most `sum`, doubled. */
+/** Twice the share of the 2^n sign patterns whose rank sum is at most `sum`. */
 function exactP(ranks: readonly number[], sum: number): number {
   const total = ranks.reduce((a, b) => a + b, 0);
   const share = new Float64Array(total + 1);
@@ -101,7 +101,7 @@ function exactP(ranks: readonly number[], sum: number): number {
   return Math.min(1, 2 * p);
 }
 
-/** Holm's step-down correction; null stands for a test that could not be made, and counts for nothing. */
+/** Holm's step-down correction of p values; null stands for a test that could not be made, and is left out. */
 export function holm(ps: readonly (number | null)[]): (number | null)[] {
   const order = ps.flatMap((p, i) => (p === null ? [] : [{ p, i }])).sort((a, b) => a.p - b.p);
   const adjusted: (number | null)[] = ps.map(() => null);
@@ -120,6 +120,6 @@ export function effectSize(differences: readonly number[]): { cohensDz: number |
   if (std === 0) return { cohensDz: null, hedgesG: null };
   const cohensDz = mean(differences) / std;
   const correction = Math.exp(distributions().gammaln(df / 2) - distributions().gammaln((df - 1) / 2)) / Math.sqrt(df / 2);
-  // With two values the correction has no value: Gamma(0).
+  // For two values the correction is not defined: Gamma(0).
   return { cohensDz, hedgesG: df < 2 ? null : cohensDz * correction };
 }

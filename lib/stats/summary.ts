@@ -1,4 +1,4 @@
-/** Describes a few numbers, one a fold: mean, sample standard deviation and 95 % intervals of the mean. */
+/** Describes a few values, one per fold: mean, sample standard deviation and 95 % intervals of the mean. */
 import type jstat from "jstat";
 import { Random } from "../data/random.js";
 import { lazily } from "../lazily.js";
@@ -24,11 +24,17 @@ export interface Description {
 /** Resamples of a bootstrap. */
 export const resamples = 10_000;
 
+/** Of at least one value. */
 export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** Sample standard deviation, ddof 1. Exactly 0 for values that differ by rounding only, from which no test may conclude anything. */
+/** null of no values. */
+export function meanOrNull(values: readonly number[]): number | null {
+  return values.length === 0 ? null : mean(values);
+}
+
+/** Sample standard deviation, ddof 1, of at least two values. Exactly 0 for values that differ by rounding only, from which no test may conclude anything. */
 export function deviation(values: readonly number[]): number {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
@@ -37,7 +43,7 @@ export function deviation(values: readonly number[]): number {
   return Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1));
 }
 
-/** Missing values (null) are left out. */
+/** Statistics of `all` without its missing values (null). `seed` is that of the bootstrap. */
 export function describe(all: readonly (number | null)[], seed = 0): Description {
   const values = all.filter((value): value is number => value !== null && Number.isFinite(value)).sort((a, b) => a - b);
   const n = values.length;
@@ -48,7 +54,7 @@ export function describe(all: readonly (number | null)[], seed = 0): Description
   return { ...base, std: deviation(values), ci95T: tInterval(values), ci95Bootstrap: bootstrapInterval(values, seed) };
 }
 
-/** The point below which the share `p` of Student's t distribution lies. */
+/** The quantile `p` of Student's t distribution. */
 export function studentQuantile(p: number, freedom: number): number {
   return distributions().studentt.inv(p, freedom);
 }
@@ -60,13 +66,13 @@ export function tInterval(values: readonly number[], level = 0.95): Interval {
 }
 
 /**
- * BCa interval of the mean of at least two values, from seeded resamples: the same values and seed give the same interval. With few
- * values it is narrower than it should be; the t interval beside it is the one to trust then.
+ * BCa interval (Efron 1987) of the mean of at least two values, from seeded resamples: the same values and seed give the same interval.
+ * With few values it is narrower than it should be, and the t interval is the one to trust.
  */
 export function bootstrapInterval(values: readonly number[], seed: number, level = 0.95): Interval {
   const n = values.length;
   const centre = mean(values);
-  // Values that differ by rounding only have no skew to correct: the formulas below would divide 0 by 0.
+  // For values that differ by rounding only the formulas below would divide 0 by 0.
   if (deviation(values) === 0) return [centre, centre];
   const random = new Random(seed);
   const means = Float64Array.from({ length: resamples }, () => {

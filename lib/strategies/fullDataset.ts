@@ -1,4 +1,4 @@
-/** Everything trains: for the final model, when the settings are known. What is measured afterwards is measured on training images. */
+/** All images train, for a final model when the settings are known. Its scores are then measured on training images. */
 import { fullDataset } from "../data/draw.js";
 import type { Groups, Splits } from "../data/split.js";
 import { type DrawnOptions, DrawnStrategy } from "./strategy.js";
@@ -16,7 +16,7 @@ export class FullDatasetStrategy extends DrawnStrategy {
     return [fullDataset({ sources, seed, groups, testRatio, testGroups })];
   }
 
-  /** The validation images of a file train too. */
+  /** Images that a file lists for validation train too. */
   protected override choose(folds: Splits[]): Splits[] {
     return super.choose(folds).map(({ train, val, ...rest }) => ({ ...rest, train: [...train, ...val].sort(), val: [] }));
   }

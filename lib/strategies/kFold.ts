@@ -1,4 +1,4 @@
-/** k-fold cross-validation: the images are divided into k parts, each of which validates the model that the others have trained. */
+/** k-fold cross-validation: the images are divided into k parts, and each part validates a model that was trained on the others. */
 import { kFolds as drawFolds } from "../data/draw.js";
 import type { Groups, Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
@@ -25,7 +25,7 @@ export class KFoldStrategy extends DrawnStrategy {
       throw new CellsamError("ERR_CONFIG", `KFoldStrategy: k must be a whole number from 2, got ${this.k}`);
   }
 
-  /** "5_fold_cv"; with a file of splits, as many as it holds. */
+  /** Such as "5_fold_cv"; with a file of splits, the number of splits in it. */
   get name(): string {
     return `${this.#read ?? this.k}_fold_cv`;
   }

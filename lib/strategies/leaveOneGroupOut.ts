@@ -1,4 +1,4 @@
-/** One training for each group (slide, patient), which validates the model that all other groups have trained. */
+/** One training for each group (slide, patient): the group validates a model that was trained on all others. */
 import { leaveOneGroupOut } from "../data/draw.js";
 import type { Groups, Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";

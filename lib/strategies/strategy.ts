@@ -1,24 +1,25 @@
-/** What a training strategy is: it turns the list of source images into one or more splits, one training each. */
+/** A training strategy turns the list of source images into one or more splits; each split is one training. */
 import type { Groups, Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
-import { strictJson, writeJson } from "../monitor/json.js";
-import { aggregateMetrics, type FoldMetrics, foldMetrics, summaryLines } from "../stats/folds.js";
+import type { FoldMetrics } from "../stats/folds.js";
 
 export type { Splits } from "../data/split.js";
 
-/** Pass an object of this shape to ExperimentRunner to decide the splits yourself. */
+/** An object of this shape, passed to ExperimentRunner, decides the splits. */
 export interface Strategy {
-  /** Named in the result files. */
+  /** Appears in the result files. */
   readonly name: string;
-  /** `sources` are the names of the images without extension, sorted. Each split is trained from the same start. */
+  /** `sources` are the names of the images without extension, sorted. Every split starts training from the same model. */
   prepareSplits(sources: readonly string[], known?: KnownGroups): Splits[] | Promise<Splits[]>;
   /** Whether splits may have no validation images. */
   readonly mayLackValidation?: boolean;
+  /** Gets the results of the experiment that ran with this strategy. */
+  takeResults?(results: readonly StrategyResult[]): void;
 }
 
-/** What the runner knows beside the names of the images. */
+/** What the runner knows of the images besides their names. */
 export interface KnownGroups {
-  /** Images that show the same, to be kept on one side. */
+  /** Sets of near-duplicates, each to be kept on one side. */
   duplicates?: readonly (readonly string[])[];
   /** Images beside `sources` that train in every split and never validate: those of `additionalDatasets`. */
   trainingOnly?: readonly string[];
@@ -27,11 +28,13 @@ export interface KnownGroups {
 export interface DrawnOptions {
   /** Default 23. */
   randomSeed?: number;
+  /** Share of the images that is held out as a test. Default 0. */
   testRatio?: number;
+  /** Groups that are held out as a test, in place of a drawn share. */
   testGroups?: readonly string[];
   /** A file that names the group of every image, or the groups themselves. */
   groups?: string | Groups | null;
-  /** A splits.json to use instead of a draw. */
+  /** Path of a splits.json to use in place of a draw. */
   splits?: string | null;
 }
 
@@ -39,12 +42,10 @@ const drawOptions = ["testRatio", "testGroups", "groups", "splits", "randomSeed"
 
 /** One training's result: anything with metrics, or with an error. */
 export interface StrategyResult extends FoldMetrics {
+  /** Counted from 1. */
   fold: number;
   error?: { code: string; message: string } | null;
 }
-
-/** Trains one split; `fold` counts from 1. */
-export type TrainFold<T> = (fold: number, split: Splits) => Promise<T>;
 
 /** The base of the strategies that draw their splits with a seed or read them from a file. */
 export abstract class DrawnStrategy implements Strategy {
@@ -55,7 +56,6 @@ export abstract class DrawnStrategy implements Strategy {
   readonly testGroups: readonly string[];
   readonly groups: string | Groups | null;
   readonly splits: string | null;
-  #results: StrategyResult[] = [];
 
   constructor(options: DrawnOptions = {}, own: readonly string[] = []) {
     const known = [...drawOptions, ...own];
@@ -79,8 +79,8 @@ export abstract class DrawnStrategy implements Strategy {
     const groups = typeof this.groups === "string" ? await readGroups(this.groups, sources, trainingOnly) : (this.groups ?? {});
     const { mayLackValidation } = this;
     const together = joined(groups, duplicates);
-    // Images that only train take no part in a draw.
-    const drawn = Object.fromEntries(Object.entries(together).filter(([stem]) => !trainingOnly.includes(stem)));
+    // Images that only train are not drawn from.
+    const drawn = Object.fromEntries(Object.entries(together).filter(([source]) => !trainingOnly.includes(source)));
     const folds = this.splits
       ? this.choose(await readFolds(this.splits, sources, { mayLackValidation, groups, trainingOnly }))
       : this.draw(sources, drawn, renamed(this.testGroups, groups, together));
@@ -88,64 +88,14 @@ export abstract class DrawnStrategy implements Strategy {
     return withTrainingOnly(folds, trainingOnly, together);
   }
 
-  /** The Python module's name of `prepareSplits`. */
-  prepareDataSplits(sources: readonly string[]): Promise<Splits[]> {
-    return this.prepareSplits(sources);
-  }
-
-  /** `testGroups` are named as in `groups`: near-duplicates can have joined several of the configured ones. */
+  /** Draws the splits. `testGroups` are names in `groups`, in which near-duplicates may have joined several of the configured groups. */
   protected abstract draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[];
 
-  /** Checks that the splits of a file suit the strategy. */
+  /** Checks that the splits of a file fit the strategy, and returns them. */
   protected choose(folds: Splits[]): Splits[] {
     if (folds.length === 1) return folds;
     const message = `${this.splits} holds ${folds.length} splits; use it with the strategy k_fold or leave_one_group_out`;
     throw new CellsamError("ERR_SPLIT", message);
-  }
-
-  /**
-   * Calls `train` for each split in turn. With several splits one that fails is recorded with its error, and the others go on.
-   * @throws what `train` threw when no split succeeded
-   */
-  async executeTraining<T extends StrategyResult>(train: TrainFold<T>, splits: readonly Splits[]): Promise<StrategyResult[]> {
-    this.#results = [];
-    let first: unknown;
-    for (const [i, split] of splits.entries()) {
-      try {
-        this.#results.push(await train(i + 1, split));
-      } catch (error) {
-        first ??= error;
-        const { code = "ERR_UNEXPECTED", message = String(error) } = error as { code?: string; message?: string };
-        this.#results.push({ fold: i + 1, error: { code, message } });
-      }
-    }
-    if (this.#results.every(({ error }) => error)) throw first;
-    return this.getResults();
-  }
-
-  /** Of the last `executeTraining`, or of the experiment that ran with this strategy. */
-  getResults(): StrategyResult[] {
-    return [...this.#results];
-  }
-
-  /** The runner hands over what it trained. */
-  takeResults(results: readonly StrategyResult[]): void {
-    this.#results = [...results];
-  }
-
-  /** Writes {strategy, results}. */
-  saveResults(path: string): Promise<void> {
-    return writeJson(path, JSON.parse(strictJson({ strategy: this.name, results: this.#results })));
-  }
-
-  /** Mean, sample standard deviation, intervals and range of every metric over the results without an error. */
-  aggregateResults() {
-    return aggregateMetrics(this.#results.filter(({ error }) => !error).map(foldMetrics));
-  }
-
-  /** One line a metric, mean ± sample standard deviation. Without `write` to stderr, since stdout belongs to the program. */
-  printSummary(write: (text: string) => void = (text) => process.stderr.write(text)): void {
-    write(`${this.name}\n${summaryLines(this.aggregateResults()).join("\n")}\n`);
   }
 }
 
@@ -164,31 +114,31 @@ export async function preparedSplits(strategy: Strategy, sources: readonly strin
 /** A sentence for each split in which some of `trainingOnly` do not train. */
 export function leftOutNotes(splits: readonly Splits[], trainingOnly: readonly string[]): string[] {
   return splits.flatMap(({ train }, i) => {
-    const left = trainingOnly.filter((stem) => !train.includes(stem));
+    const left = trainingOnly.filter((source) => !train.includes(source));
     if (left.length === 0) return [];
     const some = `${left.slice(0, 3).join(", ")}${left.length > 3 ? ", ..." : ""}`;
     return [
-      `fold ${i + 1}: ${left.length} images of additional_datasets do not train, since images of their group validate or test: ${some}`,
+      `fold ${i + 1}: ${left.length} images of additional_datasets do not train, because images of their group validate or test: ${some}`,
     ];
   });
 }
 
-/** Groups in which images that show the same stand together, with all that shares a group with either. */
+/** Groups in which near-duplicates are in one group, together with all images that share a group with one of them. */
 function joined(groups: Groups, duplicates: readonly (readonly string[])[]): Groups {
   const result: Record<string, string> = { ...groups };
   for (const [i, set] of duplicates.entries()) {
-    const old = new Set(set.flatMap((stem) => (Object.hasOwn(result, stem) ? [result[stem] as string] : [])));
+    const old = new Set(set.flatMap((source) => (Object.hasOwn(result, source) ? [result[source] as string] : [])));
     const own = old.size > 0 ? [...old].sort().join(" + ") : `duplicates ${i + 1}`;
-    for (const [stem, group] of Object.entries(result)) if (old.has(group)) result[stem] = own;
-    for (const stem of set) result[stem] = own;
+    for (const [source, group] of Object.entries(result)) if (old.has(group)) result[source] = own;
+    for (const source of set) result[source] = own;
   }
   return result;
 }
 
-/** The groups that `names` belong to since they were joined. A name of no group stays, to be refused. */
+/** The names of the groups after they were joined. A name that is no group stays, and is refused by the draw. */
 function renamed(names: readonly string[], before: Groups, after: Groups): string[] {
   const now = names.map((name) => {
-    const member = Object.keys(before).find((stem) => before[stem] === name && Object.hasOwn(after, stem));
+    const member = Object.keys(before).find((source) => before[source] === name && Object.hasOwn(after, source));
     return member === undefined ? name : (after[member] as string);
   });
   return [...new Set(now)];

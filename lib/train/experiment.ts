@@ -1,4 +1,4 @@
-/** The main entry: a checked configuration, and the one run of its experiment. What runs it is loaded when it starts. */
+/** The main entry: a checked configuration, and the one run of its experiment. The code of the run is loaded when it starts. */
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { EventChannel, type TrainingEvent } from "../events.js";
 import type { Strategy } from "../strategies/strategy.js";
@@ -7,6 +7,7 @@ import type { RunnerOptions } from "./options.js";
 import { OutputTree } from "./outputTree.js";
 import type { FoldResult } from "./results.js";
 
+/** One experiment: `new ExperimentRunner({ imgPath, maskPath, outputName }).run()`. */
 export class ExperimentRunner {
   readonly config: ExperimentConfig;
   readonly tree: OutputTree;
@@ -23,13 +24,16 @@ export class ExperimentRunner {
     this.#strategy = options.strategy ?? configuredStrategy(this.config);
   }
 
-  /** Runs the experiment, once; answers one result per split. */
+  /**
+   * Runs the experiment, once; later calls return the same promise. Resolves to one result per split.
+   * @throws the signal's reason when it fires, after what `resume` needs was saved; CellsamError for what went wrong
+   */
   run(): Promise<FoldResult[]> {
     this.#running ??= this.#execute();
     return this.#running;
   }
 
-  /** Starts the experiment if need be and tells its progress until the end; the loop throws what `run` would reject with. */
+  /** Starts the experiment if it does not run yet, and returns its events until the end. The loop throws what `run` rejects with. */
   events(): AsyncIterable<TrainingEvent> {
     this.run().catch(() => undefined);
     return this.#channel;
@@ -38,16 +42,9 @@ export class ExperimentRunner {
   async #execute(): Promise<FoldResult[]> {
     const channel = this.#channel;
     try {
-      const { ExperimentRun } = await import("./experimentRun.js");
-      const { config, tree } = this;
-      const emit = (event: TrainingEvent) => channel.push(event);
-      const results = await new ExperimentRun({
-        config,
-        tree,
-        options: this.#options,
-        strategy: this.#strategy,
-        emit,
-      }).execute();
+      const { runExperiment } = await import("./run.js");
+      const experiment = { config: this.config, tree: this.tree, options: this.#options, strategy: this.#strategy };
+      const results = await runExperiment(experiment, (event) => channel.push(event));
       channel.end();
       return results;
     } catch (error) {

@@ -1,6 +1,7 @@
 /**
- * Keeps two processes out of one experiment folder. The lock is a file beside the folder, which names its process; a dead process's
- * lock is taken over. Where nobody can ask for that very process, as on another host, a lock counts as dead when it was not renewed for a while.
+ * Prevents two processes from working in one experiment folder. The lock is a file beside the folder that names its process; the lock of a
+ * dead process is taken over. Where the process cannot be looked up, as on another host, a lock that was not renewed for five minutes counts
+ * as dead.
  */
 import { link, mkdir, open, readFile, rename, rm, rmdir, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -17,11 +18,11 @@ interface Owner {
   pid: number;
   host: string;
   started: string;
-  /** When the process was started, as its system counts: a later process with the same number does not hold the lock. */
+  /** When the process was started, in the units of its system: it distinguishes a later process with the same number. */
   processStarted?: string | null;
 }
 
-/** Answers the function that opens the lock again. @throws CellsamError ERR_LOCKED while another run holds it */
+/** Locks the experiment and returns the function that unlocks it. @throws CellsamError ERR_LOCKED while another run holds it, ERR_CONFIG */
 export async function lockExperiment(outputDir: string, outputName: string): Promise<() => Promise<void>> {
   const path = resolve(outputDir, `.${outputName}.lock`);
   const unusable = (cause: Error) => {
@@ -45,7 +46,7 @@ export async function lockExperiment(outputDir: string, outputName: string): Pro
       const message = `${join(outputDir, outputName)} is in use by ${who}. Wait for it, or stop it; if it is dead, remove ${path}`;
       throw new CellsamError("ERR_LOCKED", message, { detail: { path, ...other } });
     }
-    // Renamed first: another process can have found the same dead lock and put its own there since. That one is put back.
+    // Renamed before it is removed: another process may have replaced the dead lock by its own meanwhile, which is then put back.
     const dead = `${path}.${process.pid}.${Date.now()}`;
     await rename(path, dead).catch(() => undefined);
     const moved = await ownerOf(dead);
@@ -58,7 +59,7 @@ export async function lockExperiment(outputDir: string, outputName: string): Pro
     clearInterval(renewal);
     held.delete(path);
     await rm(path, { force: true });
-    // A run that wrote nothing leaves nothing.
+    // Removes the folder if this run made it and wrote nothing.
     if (made !== undefined) await rmdir(outputDir).catch(() => undefined);
   };
 }
@@ -74,7 +75,7 @@ async function create(path: string, owner: Owner): Promise<boolean> {
   }
 }
 
-/** null for a lock that does not tell, as one that is just being written. */
+/** null for a lock whose content cannot be read, such as one that is being written. */
 async function ownerOf(path: string): Promise<Owner | null | "gone"> {
   try {
     return JSON.parse(await readFile(path, "utf8")) as Owner;
@@ -88,7 +89,7 @@ async function alive(path: string, owner: Owner | null): Promise<boolean> {
   if (owner?.host === hostname()) {
     const { pid, processStarted = null } = owner;
     if (!isRunning({ pid, started: processStarted })) return false;
-    // Windows soon gives a number again, and does not tell when a process was started: there the owner is alive when it renews its lock.
+    // Windows reuses process numbers soon and does not report when a process was started: there an owner that renews its lock is alive.
     if (processStarted !== null) return true;
   }
   const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }));

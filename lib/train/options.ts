@@ -1,26 +1,27 @@
-/** How an experiment is run, beside what its configuration says. */
+/** Options of a run that are not part of its configuration. */
 import type { LossWeights, openSession } from "../engine/session.js";
 import type { openStoreWriter } from "../engine/storeWriter.js";
 import type { Strategy } from "../strategies/strategy.js";
 
-/** Other weights for the losses of an epoch; those that are absent stay. */
+/** Returns other weights for the losses of an epoch; those that are absent stay. */
 export type LossWeightSchedule = (at: { stage: 1 | 2; fold: number; epoch: number; epochs: number }) => LossWeights;
 
 export interface RunnerOptions {
-  /** Goes on with a stopped or killed run of the same configuration; starts anew where nothing was saved yet. */
+  /** Continues a stopped or killed run of the same configuration; starts from the beginning where nothing was saved. Default false. */
   resume?: boolean;
-  /** Replaces an earlier experiment of the same name. */
+  /** Replaces an earlier experiment of the same name. Default false. */
   overwrite?: boolean;
   /** Aborting finishes the step, saves, and rejects `run` with the signal's reason. */
   signal?: AbortSignal;
   /** Decides the splits instead of the configured strategy. */
   strategy?: Strategy;
   /**
-   * Asked before every epoch for other weights of its losses; those that are absent stay. Validation loss, and so the best epoch,
-   * is measured with the weights of its epoch. Must be a function of its argument alone, or a resumed run goes another way.
+   * Called before every epoch for other weights of its losses; those that are absent stay. The validation loss, and so the choice of the best
+   * epoch, uses the weights of its epoch. Must depend on its argument alone, or a resumed run would differ from an undisturbed one.
    */
   lossWeights?: LossWeightSchedule;
-  /** Opens the model; the engine's own by default. */
+  /** Opens the models, in place of the engine. */
   openSession?: typeof openSession;
+  /** Opens the store, in place of the engine. */
   openStoreWriter?: typeof openStoreWriter;
 }

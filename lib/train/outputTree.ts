@@ -1,4 +1,4 @@
-/** Where everything of an experiment lies: the tree that PYTHON_README.md promises, plus resume/ and splits.json. */
+/** Paths of the files of an experiment: the folders of the Python module (docs/migration.md), and resume/ and splits.json. */
 import { existsSync, realpathSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
@@ -42,21 +42,21 @@ export class OutputTree {
     return join(this.results, `fold_${fold}`, "visualizations");
   }
 
-  /** metrics/ itself for a single training, a folder per fold otherwise. */
+  /** metrics/ itself for a single training, else a folder in it for each fold. */
   metrics(fold: number, folds: number): string {
     return folds === 1 ? join(this.root, "metrics") : join(this.root, "metrics", `fold_${fold}`);
   }
 
-  /** Whether `path` is this folder or lies in it, links followed. */
+  /** Whether `path` is this folder or is inside it; links are followed. */
   holds(path: string): boolean {
     const real = (name: string) => (existsSync(name) ? realpathSync(name) : resolve(name));
     const way = relative(real(this.root), real(path));
-    // On Windows nothing leads from one drive to another.
+    // On Windows the relative path to another drive is absolute.
     return way.split(sep)[0] !== ".." && !isAbsolute(way);
   }
 
   /**
-   * Makes sure that nothing is overwritten by accident. `inputs` are the files and folders that the run reads, by setting.
+   * Refuses a folder in which a run would overwrite something by accident. `inputs` are the files and folders that the run reads, by setting.
    * @throws CellsamError ERR_OUTPUT_EXISTS when files are there and neither `resume` nor `overwrite` is set; ERR_NOTHING_TO_RESUME;
    * ERR_CONFIG when `overwrite` would remove an input
    */
@@ -68,31 +68,31 @@ export class OutputTree {
     if (resume && overwrite) throw new CellsamError("ERR_CONFIG", "resume and overwrite exclude each other");
     const entries = existsSync(this.root) ? await readdir(this.root) : [];
     const saved = existsSync(this.runState);
-    // A run that ended before its first save leaves nothing, or an empty resume/: it starts anew, with --resume or without.
+    // A run that ended before its first save leaves nothing, or an empty resume/. It starts from the beginning, with --resume or without.
     if (!saved && entries.every((entry) => entry === "resume")) return;
     if (resume) {
       if (saved) return;
-      const message = `${this.root} holds files but no state to go on from; choose another name, or replace an old experiment with --overwrite`;
+      const message = `${this.root} has files but no saved state to continue from; choose another name, or replace an old experiment with --overwrite`;
       throw new CellsamError("ERR_NOTHING_TO_RESUME", message, { detail });
     }
     if (!overwrite) {
-      const message = `${this.root} already exists; choose another name, or use --resume to go on or --overwrite to replace it`;
+      const message = `${this.root} already exists; choose another name, or use --resume to continue or --overwrite to replace it`;
       throw new CellsamError("ERR_OUTPUT_EXISTS", message, { detail });
     }
     if (!existsSync(this.config) && !existsSync(this.resume)) {
-      const message = `${this.root} is not the folder of an experiment (it has neither experiment_config.json nor resume/), so it is not replaced; remove it yourself`;
+      const message = `${this.root} is not the folder of an experiment (it has neither experiment_config.json nor resume/), so it is not replaced; remove it first`;
       throw new CellsamError("ERR_OUTPUT_EXISTS", message, { detail });
     }
     for (const [setting, path] of Object.entries(inputs)) {
       if (!path || !this.holds(path)) continue;
-      const message = `${setting}: ${path} lies in ${this.root}, which --overwrite removes; move it out, or choose another name`;
+      const message = `${setting}: ${path} is in ${this.root}, which --overwrite removes; move it out, or choose another name`;
       throw new CellsamError("ERR_CONFIG", message, { detail: { setting, path } });
     }
   }
 
   /**
-   * Removes an earlier experiment. Its run state goes first, so that half an experiment is never resumed, and resume/ last, by
-   * which what a kill leaves is still known as an experiment.
+   * Removes an earlier experiment: its run state first, so that half an experiment is never resumed, and resume/ last, so that what a killed
+   * process leaves is still recognised as an experiment.
    */
   async clear(): Promise<void> {
     await rm(this.runState, { force: true });

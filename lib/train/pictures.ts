@@ -1,18 +1,18 @@
-/** Pictures of a finished fold: the validation images that the model did best and worst, for a look at what it does. */
+/** Draws the validation images of a finished fold on which the model is best and worst. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { predictOptions } from "../config/inference.js";
 import type { Pair } from "../data/discover.js";
-import { pairImage, pairLabels } from "../data/source.js";
+import { pairImage, pairLabels } from "../data/pair.js";
 import type { EvaluationContext, ImageEvaluation } from "../evaluation/model.js";
 import { writeOverlay } from "../report/overlay.js";
 
-/** Images drawn from each end of the ranking. */
+/** Number of images from each end of the ranking. */
 const perEnd = 2;
 
 /**
- * Writes best_1_NAME.png, best_2_..., worst_1_... into `folder`, ranked by AP at IoU 0.5; predicts those images again. A picture that
- * cannot be drawn, for want of memory or disk space, is a warning.
+ * Writes best_1_NAME.png, best_2_..., worst_1_... into `folder`, ranked by AP at IoU 0.5, for which it predicts those images again. A picture
+ * that cannot be drawn, because memory or disk space is short, is only a warning.
  */
 export async function drawExtremes(
   context: EvaluationContext & { warn: (message: string) => void },
@@ -25,8 +25,8 @@ export async function drawExtremes(
   const best = ranked.slice(0, Math.min(perEnd, Math.ceil(ranked.length / 2)));
   const worst = ranked.slice(Math.max(best.length, ranked.length - perEnd)).reverse();
   const chosen = [
-    ...best.map(({ image }, i) => ({ stem: image, name: `best_${i + 1}_${image}.png` })),
-    ...worst.map(({ image }, i) => ({ stem: image, name: `worst_${i + 1}_${image}.png` })),
+    ...best.map(({ image }, i) => ({ source: image, name: `best_${i + 1}_${image}.png` })),
+    ...worst.map(({ image }, i) => ({ source: image, name: `worst_${i + 1}_${image}.png` })),
   ];
   const draw = async (pair: Pair, path: string) => {
     const image = await pairImage(pair, config);
@@ -40,11 +40,11 @@ export async function drawExtremes(
     await writeOverlay(path, image, truth, { data: labels.data, shape: [height, width] });
   };
   await mkdir(folder, { recursive: true });
-  for (const { stem, name } of chosen) {
-    const pair = pairs.find((candidate) => candidate.stem === stem) as Pair;
+  for (const { source, name } of chosen) {
+    const pair = pairs.find((candidate) => candidate.source === source) as Pair;
     await draw(pair, join(folder, name)).catch((error: Error) => {
       signal?.throwIfAborted();
-      // Without a code it is no fault of the machine or the data but of this program.
+      // An error without a code is a fault of this program.
       if (!("code" in error)) throw error;
       warn(`${name} was not drawn: ${error.message}`);
     });

@@ -1,16 +1,16 @@
-/** Tells a process apart from a later one that was given the same number, as after a restart of the machine. */
+/** Identifies processes, also where a later process has the same number, as after a restart of the machine. */
 import { readFileSync } from "node:fs";
 
-/** A process, told apart from a later one with the same number. */
+/** One process. */
 export interface ProcessMark {
   pid: number;
-  /** When it was started, as the system counts; null where that cannot be read. */
+  /** When it was started, in the units of the system; null where that cannot be read. */
   started: string | null;
 }
 
 export function markOf(pid: number): ProcessMark {
   try {
-    // The second field, the name, may hold spaces and brackets; the start is the 20th field after it.
+    // The second field, the name, may contain spaces and brackets; the start time is the 20th field after it.
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(")").at(-1)?.trim().split(" ") ?? [];
     return { pid, started: fields[0] === "Z" ? null : (fields[19] ?? null) };
   } catch {

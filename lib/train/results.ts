@@ -1,7 +1,7 @@
-/** What a run answers, and the result files. Keys are camelCase in memory and snake_case on disk, as Python's readers expect. */
+/** The results of a run and their files. Keys are camelCase in memory and snake_case in files, as Python code expects. */
 
 import type { Evaluation, ThresholdMetrics } from "../evaluation/model.js";
-import { writeJson } from "../monitor/json.js";
+import { writeJson } from "../files/json.js";
 import { toSnake } from "../spelling.js";
 import { type Comparison, comparePaired } from "../stats/compare.js";
 import { aggregateMetrics, foldMetrics, type Numbers, numbersOf } from "../stats/folds.js";
@@ -10,7 +10,7 @@ import type { OutputTree } from "./outputTree.js";
 export type History = Record<string, (number | null)[]>;
 
 export interface StageResult {
-  /** Counted from 1, as is finalEpoch; null without validation, where the last weights are the model. */
+  /** Counted from 1, as is finalEpoch; null without validation, where the last epoch's weights are the model. */
   bestEpoch: number | null;
   bestLoss: number | null;
   finalEpoch: number;
@@ -22,10 +22,10 @@ export interface StageResult {
   valHistory: History;
 }
 
-/** The held-out images, with the detection thresholds that were tuned without them. */
+/** Scores on the held-out images; the detection thresholds were tuned on other images. */
 export interface TestResult {
   images: number;
-  /** With the configured detection threshold. */
+  /** At the configured detection threshold. */
   summary: Evaluation["summary"];
   bestF1: ThresholdMetrics | null;
   bestDice: ThresholdMetrics | null;
@@ -45,16 +45,17 @@ export interface FoldResult {
   trainImages: number;
   valImages: number;
   testImages: number;
-  /** "training" where nothing validates: such numbers flatter the model (resubstitution), and only a test says what it is worth. */
+  /** "training" where nothing validates: scores on training images (resubstitution) are too high, and only a test tells how good the model is. */
   evaluatedOn: "validation" | "training";
-  /** Of the fold's model on those images; null for a fold that failed. */
+  /** Scores of the fold's model on those images; null for a fold that failed. */
   evaluation: Evaluation["summary"] | null;
-  /** Metrics at the detection threshold that gives the highest F1, Dice or AP at IoU 0.5 on those images. */
+  /** Scores at the detection threshold with the highest F1, Dice or AP at IoU 0.5 on those images. */
   bestF1: ThresholdMetrics | null;
   bestDice: ThresholdMetrics | null;
   bestAp50: ThresholdMetrics | null;
-  /** The same images before the training, with `preeval`. */
+  /** Scores on the same images before the training; null without `preeval`. */
   preeval: Evaluation["summary"] | null;
+  /** null without held-out images. */
   test: TestResult | null;
   /** Why the fold failed. */
   error: { code: string; message: string } | null;
@@ -90,7 +91,7 @@ export function aggregateFolds(results: readonly FoldResult[]) {
     foldIndices: good.map(({ fold }) => fold),
     failedFolds: results.filter(({ error }) => error !== null).map(({ fold }) => fold),
     evaluatedOn: on,
-    ...(on === "training" && { note: "measured on the training images (resubstitution): too good to be true of new images" }),
+    ...(on === "training" && { note: "measured on the training images (resubstitution): higher than scores on new images" }),
     stdDdof: 1,
     aggregatedMetrics: Object.fromEntries(
       present.map(([group, pick]) => [group, aggregateMetrics(good.map((result) => numbersOf(pick(result))))]),
@@ -100,7 +101,7 @@ export function aggregateFolds(results: readonly FoldResult[]) {
   };
 }
 
-/** The trained models against the one that they started from, on the same validation images; null without `preeval`. */
+/** Tests the trained models against the initial one on the same validation images; null without `preeval`. */
 function significance(good: readonly FoldResult[]): (Comparison & { baseline: "preeval" }) | null {
   const both = good.filter(({ preeval, evaluatedOn }) => preeval && evaluatedOn === "validation");
   if (both.length === 0) return null;
@@ -111,7 +112,7 @@ function significance(good: readonly FoldResult[]): (Comparison & { baseline: "p
   return { baseline: "preeval", ...comparePaired(before, after, { unit: "fold", valOverTrain }) };
 }
 
-/** The flat numbers of a fold, as its event tells them. */
+/** The scores of a fold as a flat table with snake_case names, as in its event. */
 export function flatMetrics(result: FoldResult): Numbers {
   return toSnake(foldMetrics(result)) as Numbers;
 }

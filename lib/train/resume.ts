@@ -1,9 +1,9 @@
 /**
- * What a run must remember to go on after it was stopped or killed, and the order of writes that keeps it consistent.
+ * The saved state of a run (resume/run.json), by which it continues after it was stopped or killed.
  *
- * The session's state and the best weights lie in files with versioned names; run.json, replaced by a rename, names those that
- * belong together and is written after them. Only then are older files removed. A kill between any two writes therefore
- * leaves a run.json whose files all exist.
+ * The session's state and the best weights are in files with versioned names. run.json names the ones that belong together; it is written
+ * after them, and replaced by a rename. Only then are older files removed. A kill between any two writes therefore leaves a run.json whose
+ * files all exist.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -14,18 +14,18 @@ import type { Splits } from "../data/split.js";
 import type { Device } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import type { Evaluation } from "../evaluation/model.js";
-import type { BestCheckpoint } from "../monitor/checkpointManager.js";
+import { readJson, writeJson } from "../files/json.js";
 import type { EarlyStoppingState } from "../monitor/earlyStopping.js";
-import { readJson, writeJson } from "../monitor/json.js";
 import type { MetricsFile } from "../monitor/metricsTracker.js";
+import type { BestCheckpoint } from "./checkpoints.js";
 import type { FoldResult, StageResult } from "./results.js";
 
-/** A place within a stage. */
+/** How far a stage is. */
 export interface StageProgress {
   stage: StageNumber;
   /** Epochs of the stage that are finished, validation included. */
   epoch: number;
-  /** Batches of the next epoch that are done. */
+  /** Batches of the next epoch that are finished. */
   step: number;
   /** The session's state in the resume folder; null before the first one. */
   stateFile: string | null;
@@ -34,15 +34,15 @@ export interface StageProgress {
   metrics: MetricsFile;
 }
 
-/** What a run depends on beside its configuration. */
+/** What a run depends on besides its configuration. */
 export interface RunInputs {
-  /** Identifies the data: content of all files and how they were cut into tiles. */
+  /** Hash of the content of all files and of the settings that cut them into tiles. */
   storeKey: string;
   /** SHA-256 of the weights that the training starts from; null without. */
   weightsHash: string | null;
-  /** The one in use, also where the configuration says "auto". */
+  /** The device in use, also where the configuration says "auto". */
   device: Device;
-  /** One training each. */
+  /** One training for each. */
   splits: Splits[];
 }
 
@@ -54,13 +54,13 @@ export interface RunState extends RunInputs {
   config: ExperimentConfig;
   /** Counted from 1. */
   fold: number;
-  /** The stage that is under way; null between stages. */
+  /** Progress of the current stage; null between stages. */
   progress: StageProgress | null;
   /** Finished stages of this fold, by number. */
   stages: Partial<Record<StageNumber, StageResult>>;
-  /** Of the start model on this fold's validation images. */
+  /** Scores of the initial model on this fold's validation images. */
   preeval: Evaluation["summary"] | null;
-  /** Images that show the same. */
+  /** Pairs of near-duplicates. */
   duplicates: DuplicatePair[];
   /** Finished folds, and those that failed. */
   results: FoldResult[];
@@ -88,7 +88,7 @@ export function newRunState(
   };
 }
 
-/** Settings that change neither the result nor its meaning. */
+/** Settings that may differ when a run is resumed, since the result does not depend on them. */
 const harmless = new Set(["debug", "saveEvery", "outputDir", "featureCache", "featureCacheGb", "featureCacheMemoryGb"]);
 
 /** Dotted names of the settings in which two configurations differ. */
@@ -117,12 +117,12 @@ export async function readRunState(
     new CellsamError("ERR_RESUME", `cannot resume from ${path}: ${message}`, { detail: { path, ...detail } });
   if (state.format !== 3) throw refuse(`its format ${String(state.format)} is not known to this version`);
   if (state.package !== version)
-    throw refuse(`it was written by version ${state.package}, this is ${version}; install that version to go on`);
-  // A trip through JSON drops the undefined values that a fresh configuration may hold.
+    throw refuse(`it was written by version ${state.package}, this is ${version}; install that version to continue`);
+  // The conversion to JSON and back drops undefined values, which the saved configuration does not have.
   const keys = changedKeys(state.config, JSON.parse(JSON.stringify(config)));
   if (keys.length > 0) {
     throw refuse(
-      `the configuration has changed since: ${keys.join(", ")}. Restore these settings, or start anew with --overwrite`,
+      `the configuration has changed since: ${keys.join(", ")}. Restore these settings, or start again with --overwrite`,
       { keys },
     );
   }
@@ -134,7 +134,7 @@ export async function readRunState(
 
 const changes: { [Input in keyof RunInputs]: (before: RunInputs[Input], now: RunInputs[Input]) => string } = {
   storeKey: () => "images or masks have changed",
-  weightsHash: () => "the weights file has another content",
+  weightsHash: () => "the content of the weights file has changed",
   device: (before, now) => `device: it ran on ${before}, now it would on ${now}`,
   splits: () => "splits.json has changed",
 };
@@ -148,8 +148,8 @@ export function checkInputs(state: RunInputs, now: Partial<RunInputs>): void {
     (input) => JSON.stringify(state[input]) !== JSON.stringify(now[input]),
   );
   if (inputs.length === 0) return;
-  const told = inputs.map((input) => changes[input](state[input] as never, now[input] as never));
-  const message = `cannot resume, since the run was stopped: ${told.join("; ")}. Restore it, or start anew with --overwrite`;
+  const reasons = inputs.map((input) => changes[input](state[input] as never, now[input] as never));
+  const message = `cannot resume; since the run was stopped: ${reasons.join("; ")}. Restore it, or start again with --overwrite`;
   throw new CellsamError("ERR_RESUME", message, { detail: { inputs } });
 }
 
@@ -157,7 +157,7 @@ export function writeRunState(path: string, state: RunState): Promise<void> {
   return writeJson(path, state);
 }
 
-/** Makes `fold` the one that is under way, at its beginning. */
+/** Makes `fold` the current one, at its beginning. */
 export function beginFold(state: RunState, fold: number): void {
   Object.assign(state, { fold, progress: null, stages: {}, preeval: null });
 }

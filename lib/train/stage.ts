@@ -1,20 +1,24 @@
 /**
- * One stage of one fold: epochs of training and validation until the schedule or early stopping ends them. The best rule is
- * strictly lower validation loss; where nothing validates, the last epoch's weights are the model and nothing stops early. Everything needed to go on is saved after an epoch and when the run is stopped.
+ * One stage of one fold: epochs of training and validation until the schedule or early stopping ends them. The best epoch is the one with
+ * the strictly lowest validation loss; where nothing validates, the last epoch's weights are the model and nothing stops early. What a
+ * later run needs to go on is saved after epochs (`saveEvery`) and when the run is stopped.
  */
 import { join } from "node:path";
 import { type StageNumber, stageConfig, stageOptions } from "../config/stageOptions.js";
-import type { Losses, ValidateReport } from "../engine/session.js";
+import type { EpochReport, ValidateReport } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import { EarlyStopping } from "../monitor/earlyStopping.js";
 import { MetricsTracker } from "../monitor/metricsTracker.js";
-import { keepEpoch, keepFinal } from "./epochCheckpoints.js";
-import type { FoldContext } from "./foldContext.js";
+import type { FoldContext } from "./context.js";
+import { epochLine, featureCounts, lossesLine, memoryNote } from "./epochLine.js";
 import type { StageResult } from "./results.js";
 import { type StageProgress, writeRunState } from "./resume.js";
 import { drawCurves, drawEpoch } from "./stagePictures.js";
 
-/** Trains the stage from its beginning, or from `context.state.progress` when a run is resumed. */
+/**
+ * Trains the stage from its beginning, or from `context.state.progress` when a run is resumed.
+ * @throws the signal's reason, after what is needed to go on was saved; CellsamError ERR_NO_BEST_MODEL when no loss was finite
+ */
 export async function runStage(context: FoldContext, stage: StageNumber): Promise<StageResult> {
   return new StageRun(context, stage).run();
 }
@@ -22,166 +26,121 @@ export async function runStage(context: FoldContext, stage: StageNumber): Promis
 class StageRun {
   readonly #context: FoldContext;
   readonly #stage: StageNumber;
+  readonly #epochs: number;
   readonly #logger: string;
+  readonly #validates: boolean;
   readonly #stopping: EarlyStopping;
   readonly #tracker: MetricsTracker;
   readonly #progress: StageProgress;
 
   constructor(context: FoldContext, stage: StageNumber) {
-    const { patience, minDelta } = stageConfig(context.config, stage);
+    const { totalEpochs, patience, minDelta } = stageConfig(context.config, stage);
     this.#context = context;
     this.#stage = stage;
+    this.#epochs = totalEpochs;
     this.#logger = `cellsam.stage${stage}`;
+    this.#validates = context.valTiles.length > 0;
     this.#stopping = new EarlyStopping({ patience, minDelta });
     this.#tracker = new MetricsTracker({ saveDir: context.tree.metrics(context.fold, context.folds) });
-    this.#progress = context.state.progress ?? {
-      stage,
-      epoch: 0,
-      step: 0,
-      stateFile: null,
-      best: null,
-      earlyStopping: this.#stopping.state(),
-      metrics: this.#tracker.toJSON(),
-    };
+    const fresh = { stage, epoch: 0, step: 0, stateFile: null, best: null };
+    const records = () => ({ earlyStopping: this.#stopping.state(), metrics: this.#tracker.toJSON() });
+    this.#progress = context.state.progress ?? { ...fresh, ...records() };
     context.state.progress = this.#progress;
     this.#stopping.restore(this.#progress.earlyStopping);
     this.#tracker.restore(this.#progress.metrics);
   }
 
-  get #validates(): boolean {
-    return this.#context.valTiles.length > 0;
-  }
-
   async run(): Promise<StageResult> {
-    const { config, log } = this.#context;
-    const { totalEpochs } = stageConfig(config, this.#stage);
+    const { config, signal } = this.#context;
     await this.#begin();
-    while (this.#progress.epoch < totalEpochs && !this.#stopping.shouldStop()) {
-      await this.#epoch(this.#progress.epoch + 1, totalEpochs);
-      const finished = this.#progress.epoch === totalEpochs || this.#stopping.shouldStop();
-      const stop = this.#context.signal?.aborted;
+    while (this.#progress.epoch < this.#epochs && !this.#stopping.shouldStop()) {
+      await this.#epoch(this.#progress.epoch + 1);
+      const finished = this.#progress.epoch === this.#epochs || this.#stopping.shouldStop();
+      const stop = signal?.aborted;
       if (finished || stop || this.#progress.epoch % config.saveEvery === 0) await this.#save();
       if (stop && !finished) this.#leave();
     }
-    await keepFinal(this.#context, this.#stage, this.#progress.epoch, this.#tracker.getLatest("total_loss", "val"));
-    const { best } = this.#progress;
-    if (!best) {
-      const message = `stage ${this.#stage} ended without a finite ${this.#validates ? "validation" : "training"} loss, so there is no best model. Lower its learningRate, or set gradClip`;
-      throw new CellsamError("ERR_NO_BEST_MODEL", message, { detail: { stage: this.#stage } });
-    }
-    const history = this.#tracker.getAllMetrics();
-    const valHistory = history.val ?? {};
-    log.info(
-      this.#logger,
-      `finished after epoch ${this.#progress.epoch}; ${this.#validates ? `best epoch ${best.epoch}, validation loss ${best.loss}` : "its weights are the model"}`,
-    );
-    await drawCurves(this.#context, this.#stage, history);
-    return {
-      bestEpoch: this.#validates ? best.epoch : null,
-      bestLoss: best.loss,
-      finalEpoch: this.#progress.epoch,
-      finalLoss: valHistory.total_loss?.at(-1) ?? null,
-      stoppedEarly: this.#stopping.shouldStop(),
-      trainHistory: history.train ?? {},
-      valHistory,
-    };
+    return this.#finish();
   }
 
   async #begin(): Promise<void> {
-    const { config, session, trainTiles, checkpoints, tree, log, emit, fold } = this.#context;
+    const { config, session, trainTiles, checkpoints, tree, log, emit, warn, fold } = this.#context;
     const stepsPerEpoch = Math.ceil(trainTiles.length / config.batchSize);
     const report = await session.beginStage(stageOptions(config, this.#stage, stepsPerEpoch));
     const { stateFile, best, epoch, step } = this.#progress;
     if (stateFile) {
       await session.loadState(join(tree.resume, stateFile));
-      log.info(this.#logger, `goes on after epoch ${epoch}, batch ${step}`);
+      log.info(this.#logger, `continues after epoch ${epoch}, batch ${step}`);
     }
     if (best) await checkpoints.publish(best);
     else await checkpoints.retract(this.#stage);
-    log.info(
-      this.#logger,
-      `trains ${report.parameters} numbers in ${report.trainable.length} tensors, ${stepsPerEpoch} batches an epoch`,
-    );
-    for (const group of report.groups)
-      log.info(this.#logger, `group ${group.name}: ${group.parameters} numbers, learning rate ${group.lr}`);
+    const { parameters, trainable, groups } = report;
+    log.info(this.#logger, `trains ${parameters} parameters in ${trainable.length} tensors, ${stepsPerEpoch} batches an epoch`);
+    for (const group of groups)
+      log.info(this.#logger, `group ${group.name}: ${group.parameters} parameters, learning rate ${group.lr}`);
     if (config.augmentationVariants > 0) {
-      const message = `augmentation draws from ${config.augmentationVariants} versions of each tile, not from ever new ones (augmentation_variants)`;
-      this.#context.warn(message);
+      const versions = `${config.augmentationVariants} versions of each tile`;
+      warn(`augmentation draws from ${versions}, and makes no new ones in later epochs (augmentation_variants)`);
     }
-    emit({ type: "stage", stage: this.#stage, fold, state: "begin", trainable: report.parameters });
+    emit({ type: "stage", stage: this.#stage, fold, state: "begin", trainable: parameters });
   }
 
-  async #epoch(epoch: number, epochs: number): Promise<void> {
-    const { config, session, store, trainTiles, signal, emit, fold, log, warn } = this.#context;
-    const { batchSize } = config;
-    const weights = this.#context.lossWeights?.({ stage: this.#stage, fold, epoch, epochs });
-    if (weights) await session.setLossWeights(weights);
-    const trained = await session.trainEpoch({
-      store,
-      indices: trainTiles,
-      fold: fold - 1,
-      epoch,
-      startStep: this.#progress.step,
-      batchSize,
-      augment: config.augmentation,
-      complexAugmentation: config.complexAugmentation,
-      augmentationVariants: config.augmentationVariants,
-      signal,
-      onNotice: ({ message }) => warn(message),
-      onStep: (event) => {
-        emit(event);
-        if (config.debug)
-          log.debug(this.#logger, `epoch ${epoch} step ${event.step}/${event.steps}: ${numbers(event.losses)}${memory()}`);
-      },
-    });
+  async #epoch(epoch: number): Promise<void> {
+    const { config, session } = this.#context;
+    const trained = await this.#train(epoch);
     if (trained.stopped) await this.#stop(trained.step);
     const validated = this.#validates ? await this.#repeatable(trained.steps, this.#validate()) : null;
     await this.#repeatable(trained.steps, drawEpoch(this.#context, this.#stage, epoch));
     const loss = (validated ?? trained).losses.total_loss ?? Number.NaN;
-    const improved = validated ? await this.#judge(epoch, loss) : await this.#keepLast(epoch, epochs, loss);
-    // Early stopping ends the stage before the schedule hears of the epoch.
-    if (
-      !(validated && this.#stopping.update(loss, epoch)) &&
-      stageConfig(config, this.#stage).scheduler === "plateau" &&
-      Number.isFinite(loss)
-    ) {
-      await session.observe(loss);
-    }
+    const improved = validated !== null && (await this.#keepBest(epoch, loss));
+    // Without validation the weights of the last epoch are the model.
+    if (!validated && epoch === this.#epochs && Number.isFinite(loss)) await this.#saveBest(epoch, null);
+    // An epoch that stops the stage early is not passed to the schedule.
+    const stops = validated !== null && this.#stopping.update(loss, epoch);
+    const plateau = stageConfig(config, this.#stage).scheduler === "plateau";
+    if (!stops && plateau && Number.isFinite(loss)) await session.observe(loss);
+
     this.#tracker.logEpochMetrics("train", epoch, trained.losses);
     if (validated) this.#tracker.logEpochMetrics("val", epoch, validated.losses);
     await this.#tracker.saveMetrics(`stage${this.#stage}_metrics.json`);
     this.#progress.epoch = epoch;
     this.#progress.step = 0;
-    await keepEpoch(this.#context, this.#stage, epoch, validated && Number.isFinite(loss) ? loss : null);
-    const seconds = trained.seconds + (validated?.seconds ?? 0);
-    const features = featuresOf(trained, validated);
-    log.info(
-      this.#logger,
-      `epoch ${epoch}/${epochs}: train ${numbers(trained.losses)}; val ${validated ? numbers(validated.losses) : "none"}; lr ${trained.lr}; ${told(features)}${seconds.toFixed(1)} s`,
-    );
-    const { losses: train, lr } = trained;
-    emit({
-      type: "epoch",
-      stage: this.#stage,
+    await this.#keepEpoch(epoch, validated && Number.isFinite(loss) ? loss : null);
+    this.#tell(epoch, trained, validated, improved);
+  }
+
+  async #train(epoch: number): Promise<EpochReport> {
+    const { config, session, store, trainTiles, signal, emit, fold, log, lossWeights } = this.#context;
+    const { augmentation: augment, complexAugmentation, augmentationVariants, batchSize } = config;
+    const weights = lossWeights?.({ stage: this.#stage, fold, epoch, epochs: this.#epochs });
+    if (weights) await session.setLossWeights(weights);
+    return session.trainEpoch({
+      store: store.path,
+      indices: trainTiles,
       fold,
       epoch,
-      epochs,
-      lr,
-      seconds,
-      train,
-      validation: validated?.losses ?? null,
-      improved,
-      features,
+      startStep: this.#progress.step,
+      batchSize,
+      augment,
+      complexAugmentation,
+      augmentationVariants,
+      signal,
+      onNotice: emit,
+      onStep: (event) => {
+        emit(event);
+        if (!config.debug) return;
+        log.debug(this.#logger, `epoch ${epoch} step ${event.step}/${event.steps}: ${lossesLine(event.losses)}${memoryNote()}`);
+      },
     });
   }
 
   #validate(): Promise<ValidateReport> {
-    const { config, session, store, valTiles, signal, warn } = this.#context;
-    const onNotice = ({ message }: { message: string }) => warn(message);
-    return session.validate({ store, indices: valTiles, batchSize: config.batchSize, signal, onNotice });
+    const { config, session, store, valTiles, signal, emit } = this.#context;
+    const { batchSize } = config;
+    return session.validate({ store: store.path, indices: valTiles, batchSize, signal, onNotice: emit });
   }
 
-  /** Stopped meanwhile: all batches of the epoch are done; what comes after them is repeated on resume. */
+  /** Where the signal ends `work`, saves that all batches of the epoch are done: a resumed run repeats what comes after them. */
   async #repeatable<T>(steps: number, work: Promise<T>): Promise<T> {
     return work.catch(async (error: unknown) => {
       if (this.#context.signal?.aborted) await this.#stop(steps);
@@ -189,30 +148,39 @@ class StageRun {
     });
   }
 
-  async #judge(epoch: number, loss: number): Promise<boolean> {
+  /** Whether the epoch is the best so far. */
+  async #keepBest(epoch: number, loss: number): Promise<boolean> {
     const { best } = this.#progress;
     if (!Number.isFinite(loss) || (best && loss >= (best.loss ?? Number.POSITIVE_INFINITY))) return false;
     await this.#saveBest(epoch, loss);
     return true;
   }
 
-  /** Without validation the weights of the last epoch are the model. */
-  async #keepLast(epoch: number, epochs: number, loss: number): Promise<boolean> {
-    if (epoch === epochs && Number.isFinite(loss)) await this.#saveBest(epoch, null);
-    return false;
-  }
-
   async #saveBest(epoch: number, loss: number | null): Promise<void> {
     const { session, checkpoints, emit, fold } = this.#context;
     this.#progress.best = await checkpoints.saveBest((path) => session.save(path), { stage: this.#stage, epoch, loss });
-    emit({
-      type: "checkpoint",
-      stage: this.#stage,
-      fold,
-      epoch,
-      kind: "best",
-      path: checkpoints.getBestModelPath(this.#stage),
-    });
+    const path = checkpoints.getBestModelPath(this.#stage);
+    emit({ type: "checkpoint", stage: this.#stage, fold, epoch, kind: "best", path });
+  }
+
+  /** Saves the epoch's weights beside the best ones when it is their turn. */
+  async #keepEpoch(epoch: number, metric: number | null): Promise<void> {
+    const { config, checkpoints, session, log } = this.#context;
+    if (!config.saveCheckpoints || config.keepBestOnly || epoch % config.saveFreq !== 0) return;
+    const path = await checkpoints.saveCheckpoint(session, { stage: this.#stage, epoch, metric });
+    log.debug("cellsam.checkpoints", `saved ${path}`);
+  }
+
+  #tell(epoch: number, trained: EpochReport, validated: ValidateReport | null, improved: boolean): void {
+    const { emit, fold, log } = this.#context;
+    const { losses: train, lr } = trained;
+    const epochs = this.#epochs;
+    const seconds = trained.seconds + (validated?.seconds ?? 0);
+    const features = featureCounts(trained, validated);
+    const validation = validated?.losses ?? null;
+    log.info(this.#logger, epochLine({ epoch, epochs, train, validation, lr, features, seconds }));
+    const event = { type: "epoch", stage: this.#stage, fold, epoch, epochs, lr, seconds, train, validation } as const;
+    emit({ ...event, improved, features });
   }
 
   async #save(): Promise<void> {
@@ -239,24 +207,30 @@ class StageRun {
     this.#context.log.info(this.#logger, `stopped and saved after epoch ${epoch}, batch ${step} of the next`);
     throw this.#context.signal?.reason;
   }
-}
 
-function numbers(losses: Losses): string {
-  return Object.entries(losses)
-    .map(([name, value]) => `${name} ${value?.toFixed(6) ?? "-"}`)
-    .join(", ");
-}
-
-function featuresOf(...reports: (ValidateReport | null)[]): ValidateReport["features"] {
-  const sum = (key: "kept" | "computed") => reports.reduce((all, report) => all + (report?.features[key] ?? 0), 0);
-  return { kept: sum("kept"), computed: sum("computed") };
-}
-
-/** Nothing where no trunk is frozen. */
-function told({ kept, computed }: ValidateReport["features"]): string {
-  return kept + computed > 0 ? `features ${kept} kept, ${computed} computed; ` : "";
-}
-
-function memory(): string {
-  return `, memory ${Math.round(process.memoryUsage.rss() / 2 ** 20)} MiB`;
+  async #finish(): Promise<StageResult> {
+    const { config, log, checkpoints, session } = this.#context;
+    const { best, epoch } = this.#progress;
+    const stage = this.#stage;
+    const { train: trainHistory = {}, val: valHistory = {} } = this.#tracker.getAllMetrics();
+    const finalLoss = valHistory.total_loss?.at(-1) ?? null;
+    if (config.saveFinalModel) await checkpoints.saveFinalModel(session, { stage, epoch, metric: finalLoss });
+    if (!best) {
+      const side = this.#validates ? "validation" : "training";
+      const message = `stage ${stage} ended without a finite ${side} loss, so there is no best model. Lower its learningRate, or set gradClip`;
+      throw new CellsamError("ERR_NO_BEST_MODEL", message, { detail: { stage } });
+    }
+    const model = this.#validates ? `best epoch ${best.epoch}, validation loss ${best.loss}` : "its weights are the model";
+    log.info(this.#logger, `finished after epoch ${epoch}; ${model}`);
+    await drawCurves(this.#context, stage, { train: trainHistory, val: valHistory });
+    return {
+      bestEpoch: this.#validates ? best.epoch : null,
+      bestLoss: best.loss,
+      finalEpoch: epoch,
+      finalLoss,
+      stoppedEarly: this.#stopping.shouldStop(),
+      trainHistory,
+      valHistory,
+    };
+  }
 }

@@ -1,15 +1,15 @@
-/** Pictures of a stage as PNG: what it predicts after an epoch and, when it is finished, the curves of its loss and of the parts. */
+/** Draws PNG pictures of a stage: predictions after an epoch and, at its end, the curves of the loss and its parts. */
 import { predictOptions } from "../config/inference.js";
 import { type StageNumber, stageConfig } from "../config/stageOptions.js";
 import { asksForPictures } from "../config/visual.js";
 import { fullestCrop } from "../data/crop.js";
-import { pairImage, pairLabels } from "../data/source.js";
+import { pairImage, pairLabels } from "../data/pair.js";
 import type { MetricsFile } from "../monitor/metricsTracker.js";
 import { boxesOf } from "../report/canvas.js";
 import { type PictureOptions, TrainingVisualizer } from "../report/trainingVisualizer.js";
-import type { FoldContext } from "./foldContext.js";
+import type { FoldContext } from "./context.js";
 
-/** Writes stage{n}_training_curve.png and stage{n}_loss_components.png into the fold's visualizations. A picture that fails is a warning. */
+/** Writes stage{n}_training_curve.png and stage{n}_loss_components.png into the fold's visualizations. A picture that fails is only a warning. */
 export async function drawCurves(
   { config, tree, fold, warn }: Pick<FoldContext, "config" | "tree" | "fold" | "warn">,
   stage: StageNumber,
@@ -30,11 +30,12 @@ export async function drawCurves(
 }
 
 /**
- * After an epoch: what the stage predicts for the first images of the fold, at most one tile of each, that with the most cells. Stage 1 draws
- * boxes above the detection threshold beside the true ones, stage 2 the cells that the true boxes prompt. Only with `debug`, in the epochs
- * that the stage's settings name. The pictures lie in {val|train}/, number B of the epoch as batch B. Changes nothing of the training.
+ * After an epoch, draws what the stage predicts for the first images of the fold, of each at most one tile, the one with the most cells. Stage
+ * 1 draws boxes above the detection threshold and the true ones, stage 2 the masks of the true boxes. Only with `debug`, in the epochs that the
+ * settings of the stage choose. The pictures are in {val|train}/; "batch" in their names counts the pictures of the epoch. The training is not
+ * changed.
  *
- * @throws the signal's reason when it fires; a picture that fails is a warning
+ * @throws the signal's reason when it fires; a picture that fails is only a warning
  */
 export async function drawEpoch(context: FoldContext, stage: StageNumber, epoch: number): Promise<void> {
   const { config, tree, fold, images, valTiles, warn, signal } = context;
@@ -50,7 +51,7 @@ export async function drawEpoch(context: FoldContext, stage: StageNumber, epoch:
       await draw(visualizer, context, shown, epoch, { phase, batchIdx });
     } catch (error) {
       signal?.throwIfAborted();
-      warn(`stage ${stage}, epoch ${epoch}: ${pair.stem} was not drawn: ${(error as Error).message}`);
+      warn(`stage ${stage}, epoch ${epoch}: ${pair.source} was not drawn: ${(error as Error).message}`);
     }
   }
 }
@@ -64,7 +65,7 @@ type Draw = (
 ) => Promise<unknown>;
 
 const drawStage1: Draw = async (visualizer, { session, config, signal }, { image, labels }, epoch, options) => {
-  // The detector's own boxes, whatever the masks in them are worth.
+  // All boxes of the detector, whatever the quality of their masks.
   const all = { iouThreshold: 0, floor: 1, maxCandidates: 0, tileSize: 0 };
   const { boxes } = await session.candidates({ image, ...predictOptions(config), ...all, signal });
   const predicted = Array.from({ length: boxes.data.length / 4 }, (_, i) => [...boxes.data.subarray(4 * i, 4 * i + 4)]);

@@ -1,4 +1,4 @@
-/** The store of training tiles of one data set, built once and shared by every run with the same files and settings. */
+/** The store of training tiles of a data set. It is built once and shared by all runs with the same files and settings. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, rm, stat } from "node:fs/promises";
@@ -6,13 +6,14 @@ import { join } from "node:path";
 import { intensityOf } from "../config/data.js";
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { CheckedPair } from "../data/check.js";
-import { filesOf, pairImage, pairLabels } from "../data/source.js";
+import { filesOf, pairImage, pairLabels } from "../data/pair.js";
+import type { Splits } from "../data/split.js";
 import type { openStoreWriter } from "../engine/storeWriter.js";
 import { CellsamError } from "../errors.js";
-import { fileHash } from "../fileHash.js";
-import { readJson, writeJson } from "../monitor/json.js";
+import { fileHash } from "../files/fileHash.js";
+import { readJson, writeJson } from "../files/json.js";
 
-/** The tiles of one source image: `tiles` of them from number `first` on. */
+/** The tiles of one source image: `tiles` of them, from number `first` on, with `instances` cells. */
 export interface SourceTiles {
   source: string;
   first: number;
@@ -32,12 +33,12 @@ export function tileSettings(config: ExperimentConfig) {
   return { tileSize, overlap: tileOverlap, minFragmentArea, ...intensityOf(config) };
 }
 
-/** Names the content of all files together with every setting that changes the tiles. */
+/** A hash of the content of all files and of every setting that changes the tiles. */
 export async function storeKey(pairs: readonly CheckedPair[], config: ExperimentConfig, version: string): Promise<string> {
   const hash = createHash("sha256");
   const { binaryMasks, ignoreLabel, categories, page, channels, slice, frame } = config;
-  const source = { binaryMasks, ignoreLabel, categories, page, channels, slice, frame };
-  hash.update(JSON.stringify({ version, ...tileSettings(config), source }));
+  const reading = { binaryMasks, ignoreLabel, categories, page, channels, slice, frame };
+  hash.update(JSON.stringify({ version, ...tileSettings(config), source: reading }));
   // One COCO file serves every image: it is hashed once.
   const known = new Map<string, string>();
   for (const pair of pairs) {
@@ -46,7 +47,7 @@ export async function storeKey(pairs: readonly CheckedPair[], config: Experiment
       if (!known.has(file)) known.set(file, await fileHash(file));
       hashes.push(known.get(file) as string);
     }
-    hash.update(JSON.stringify([pair.stem, hashes, pair.annotation ?? null, pair.item ?? null]));
+    hash.update(JSON.stringify([pair.source, hashes, pair.annotation ?? null, pair.item ?? null]));
   }
   return hash.digest("hex").slice(0, 32);
 }
@@ -57,16 +58,16 @@ export interface BuildOptions {
   key: string;
   openStoreWriter: typeof openStoreWriter;
   onProgress?: (done: number, total: number) => void;
-  /** Hears that a store was damaged and is built again. */
+  /** Called when a store was damaged and is built again. */
   onWarning?: (message: string) => void;
   signal?: AbortSignal | undefined;
 }
 
-/** What stands beside a store. */
+/** The file beside a store. */
 interface StoreIndex {
   bytes: number;
   sources: SourceTiles[];
-  /** SHA-256 of the store's own SHA-256 and of what stands above. */
+  /** SHA-256 of the store's own SHA-256 and of the fields above. */
   checksum: string;
 }
 
@@ -79,8 +80,8 @@ async function storeIndex(path: string, sources: SourceTiles[]): Promise<StoreIn
 }
 
 /**
- * The sources of a store that is as it was written; null when one byte of it or of its index is not. Reading a store once costs
- * little beside training on it, and nothing of it is then found to be damaged in the middle of an epoch.
+ * The sources of a store; null when one byte of it or of its index has changed. Reading a store once takes little time compared with training
+ * on it, and it cannot turn out to be damaged in the middle of an epoch.
  */
 async function intactSources(path: string, index: string): Promise<SourceTiles[] | null> {
   try {
@@ -88,7 +89,7 @@ async function intactSources(path: string, index: string): Promise<SourceTiles[]
     if ((await stat(path)).size !== noted.bytes) return null;
     return (await storeIndex(path, noted.sources)).checksum === noted.checksum ? noted.sources : null;
   } catch {
-    // Whatever cannot be read is built again; where that is impossible too, building says why.
+    // What cannot be read is built again; where that is impossible too, building reports why.
     return null;
   }
 }
@@ -106,7 +107,7 @@ export async function tileStore(
   if (existsSync(index) && existsSync(path)) {
     const sources = await intactSources(path, index);
     if (sources) return { path, key, sources };
-    options.onWarning?.(`the stored tiles in ${path} are damaged; they are cut again`);
+    options.onWarning?.(`the stored tiles in ${path} are damaged; the tiles are made again`);
     await rm(index, { force: true });
   }
   await mkdir(cacheDir, { recursive: true });
@@ -117,8 +118,8 @@ export async function tileStore(
       signal?.throwIfAborted();
       const pixels = await pairImage(pair, config);
       const labels = await pairLabels(pair, config);
-      const { first, tiles, instances } = await writer.add({ image: pixels, labels, source: pair.stem });
-      sources.push({ source: pair.stem, first, tiles, instances });
+      const { first, tiles, instances } = await writer.add({ image: pixels, labels, source: pair.source });
+      sources.push({ source: pair.source, first, tiles, instances });
       options.onProgress?.(i + 1, pairs.length);
     }
     await writer.finish();
@@ -129,9 +130,15 @@ export async function tileStore(
   }
 }
 
+/** The tiles of both sides of a split; none validate where everything trains. @throws CellsamError ERR_SPLIT when a side holds no cell */
+export function splitTiles(store: TileStore, { train, val }: Splits): { trainTiles: Int32Array; valTiles: Int32Array } {
+  const valTiles = val.length > 0 ? tilesOf(store, val, "validation") : new Int32Array();
+  return { trainTiles: tilesOf(store, train, "training"), valTiles };
+}
+
 /**
  * Numbers of the tiles of `sources`, ascending.
- * @throws CellsamError ERR_SPLIT when they hold no cell, from which nothing could be learnt or measured
+ * @throws CellsamError ERR_SPLIT when they contain no cell, so that nothing could be trained or measured
  */
 export function tilesOf(store: TileStore, sources: readonly string[], side: string): Int32Array {
   const wanted = new Set(sources);
@@ -139,7 +146,7 @@ export function tilesOf(store: TileStore, sources: readonly string[], side: stri
   if (chosen.every(({ instances }) => instances === 0)) {
     throw new CellsamError(
       "ERR_SPLIT",
-      `none of the ${chosen.length} ${side} images holds a cell; choose another splitSeed or give splits`,
+      `none of the ${chosen.length} ${side} images contains a cell; choose another splitSeed or give splits`,
     );
   }
   return Int32Array.from(chosen.flatMap(({ first, tiles }) => Array.from({ length: tiles }, (_, i) => first + i)));

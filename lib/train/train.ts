@@ -1,13 +1,13 @@
-/** One training for an embedding program: progress as an async iterator, results as a promise, and a way to stop. */
+/** One training in one object, for programs that embed it: events as an async iterator, results as a promise, and a way to stop. */
 import type { ExperimentInput } from "../config/experiment.js";
 import type { TrainingEvent } from "../events.js";
 import { ExperimentRunner } from "./experiment.js";
 import type { RunnerOptions } from "./options.js";
 import type { FoldResult } from "./results.js";
 
-/** A training that runs. Leaving it with `await using` stops it. */
+/** A running training. `await using` stops it at the end of the block. */
 export interface Training extends AsyncIterable<TrainingEvent>, AsyncDisposable {
-  /** One per split; rejects with what went wrong, or with the reason of the stop. */
+  /** One result per split; rejects with what went wrong, or with the reason of the stop. */
   readonly results: Promise<FoldResult[]>;
   /** The experiment's folder. */
   readonly folder: string;
@@ -17,7 +17,7 @@ export interface Training extends AsyncIterable<TrainingEvent>, AsyncDisposable 
 
 /**
  * Starts the training that `config` describes, on threads of its own.
- * @param options.signal stops like `stop`
+ * @param options.signal stops the training as `stop` does
  * @throws CellsamError ERR_CONFIG; everything later rejects `results` and ends the iteration
  */
 export function train(config: ExperimentInput, options: RunnerOptions = {}): Training {
@@ -25,7 +25,7 @@ export function train(config: ExperimentInput, options: RunnerOptions = {}): Tra
   const signal = options.signal ? AbortSignal.any([options.signal, stopping.signal]) : stopping.signal;
   const runner = new ExperimentRunner(config, { ...options, signal });
   const results = runner.run();
-  results.catch(() => undefined); // a caller that only iterates hears of a failure there
+  results.catch(() => undefined); // a caller that only iterates gets the error there
   const stop = async (reason?: unknown) => {
     stopping.abort(reason);
     await results.catch(() => undefined);

@@ -1,4 +1,4 @@
-// CellSAM holds two image trunks of one shape: SAM's, which masks are cut from, and CellFinder's, which boxes are found on.
+// CellSAM holds two image backbones of one shape: SAM's, which masks are cut from, and CellFinder's, which boxes are found on.
 #pragma once
 
 #include <cstdint>
@@ -10,29 +10,26 @@
 
 namespace cellsam::cache {
 
-// Where the names of CellFinder's trunk begin.
-inline const std::string kBody = "cellfinder.decode_head.backbone.body.";
-
 // "model." or "model_cp.": where the names of the SAM begin that inference uses.
-std::string segmenter_prefix(const model::CellSam& model);
+std::string mask_model_prefix(const model::CellSam& model);
 
-enum class Trunk { Encoder, Body };  // SAM's, CellFinder's
+enum class Backbone { Sam, CellFinder };
 
-// What decides about a trunk's output beside its weights and the picture.
-struct TrunkSetting {
-  Trunk trunk;
+// What decides about a backbone's output beside its weights and the picture.
+struct BackboneSetting {
+  Backbone backbone;
   data::Preprocessing preprocessing;
   at::Device device;
   device::Precision precision;
 };
 
-// What the trunk answers [B,g,g,E] for tiles u8 [B,3,T,T] of the host, prepared as it expects them.
-at::Tensor run_trunk(model::CellSam& model, const TrunkSetting& setting, const at::Tensor& tiles);
+// What the backbone answers [B,g,g,E] for tiles u8 [B,3,T,T] of the host, prepared as it expects them.
+at::Tensor run_backbone(model::CellSam& model, const BackboneSetting& setting, const at::Tensor& tiles);
 
-// Overwrites the trunk `to` with the other one; SAM's neck stays. Answers how many tensors were copied.
-std::int64_t copy_trunk(model::CellSam& model, Trunk to);
+// Overwrites the backbone `to` with the other one; SAM's neck stays. Answers how many tensors were copied.
+std::int64_t copy_backbone(model::CellSam& model, Backbone to);
 
-// Whether the blocks of both trunks that a stage may train keep only their inputs for backward
+// Whether the blocks of both backbones that a stage may train keep only their inputs for backward
 // (ImageEncoder::set_checkpointing).
 void set_checkpointing(model::CellSam& model, bool on);
 

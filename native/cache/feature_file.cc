@@ -73,12 +73,12 @@ FeatureFile::FeatureFile(const FeatureFolder& folder, const std::string& key, st
   if (!opened) {
     adds_ = false;
     file_.close();
-    notices_.push_back("features of the frozen trunk cannot be kept in " + folder_.path() + " (" +
+    notices_.push_back("features of the frozen backbone cannot be kept in " + folder_.path() + " (" +
                        (lock ? not_opened : not_locked).message() + "): they are computed each time");
     return;
   }
   if (!lock) {
-    notices_.push_back("features of the frozen trunk cannot be added in " + folder_.path() + " (" + not_locked.message() +
+    notices_.push_back("features of the frozen backbone cannot be added in " + folder_.path() + " (" + not_locked.message() +
                        "): those that are not there are computed each time");
   }
   refresh(static_cast<bool>(lock));
@@ -257,7 +257,7 @@ void FeatureFile::damaged() {
 
 void FeatureFile::stop_adding(const std::string& why) {
   adds_ = false;
-  notices_.push_back("no more features of the frozen trunk are kept in " + folder_.path() + " (" + why +
+  notices_.push_back("no more features of the frozen backbone are kept in " + folder_.path() + " (" + why +
                      "): the others are computed each time");
 }
 

@@ -1,5 +1,5 @@
-// The outputs of one frozen trunk on disk, each under the hash of the picture that it belongs to. Any number of processes read
-// and extend a file at the same time, and any of them may be killed at any moment.
+// The outputs of one frozen backbone on disk, each under the hash of the picture that it belongs to. Any number of processes
+// read and extend a file at the same time, and any of them may be killed at any moment.
 //
 // Layout (little endian): groups of one index block and 63 payloads. The block (4096 bytes) is a head and 63 entries; the head
 // of the first block describes the file. A payload has its place, and a size that is the same for all of the file. A place is

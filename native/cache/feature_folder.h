@@ -1,4 +1,4 @@
-// The folder in which the outputs of frozen trunks are kept: one lock for all processes that write there, and a limit on the
+// The folder in which the outputs of frozen backbones are kept: one lock for all processes that write there, and a limit on the
 // disk space that its files take together.
 #pragma once
 

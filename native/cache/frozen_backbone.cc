@@ -12,6 +12,7 @@
 #include "ops/epilogues.h"
 #include "ops/grid_attention.h"
 #include "settings/features.h"
+#include "weights/layout.h"
 #include "weights/sha256.h"
 
 namespace cellsam::cache {
@@ -51,16 +52,17 @@ FeatureOptions read_feature_options(Options& options) {
   return read;
 }
 
-FrozenTrunk::FrozenTrunk(model::CellSam& model, const TrunkSetting& setting, FeatureOptions options)
+FrozenBackbone::FrozenBackbone(model::CellSam& model, const BackboneSetting& setting, FeatureOptions options)
     : model_(model), setting_(setting), options_(std::move(options)), dtype_(feature_type(options_.dtype, setting.precision)) {
-  const auto prefix = setting.trunk == Trunk::Body ? kBody : segmenter_prefix(model) + "image_encoder.";
+  const auto prefix = setting.backbone == Backbone::CellFinder ? std::string(weights::kCellFinderBackbone)
+                                                               : mask_model_prefix(model) + "image_encoder.";
   for (const auto& [name, tensor] : model->unique_parameters()) {
     if (name.starts_with(prefix) && !name.starts_with(prefix + "neck."))
       weights_.emplace_back(name.substr(prefix.size()), tensor);
   }
 }
 
-at::Tensor FrozenTrunk::operator()(const data::Batch& batch, const Control& control) {
+at::Tensor FrozenBackbone::operator()(const data::Batch& batch, const Control& control) {
   at::NoGradGuard no_grad;
   const auto file = this->file();
   const auto side = model_->size().grid(), width = model_->size().embed_dim;
@@ -77,21 +79,21 @@ at::Tensor FrozenTrunk::operator()(const data::Batch& batch, const Control& cont
       continue;
     }
     ++counts_.computed;
-    features.push_back(run_trunk(model_, setting_, batch.images.narrow(0, i, 1)).squeeze(0).to(dtype_).contiguous());
+    features.push_back(run_backbone(model_, setting_, batch.images.narrow(0, i, 1)).squeeze(0).to(dtype_).contiguous());
     if (file && batch.cacheable) keep(*file, hash, features.back());
   }
   const auto together = features.size() == 1 ? features[0].unsqueeze(0) : at::stack(features);
   return setting_.precision == device::Precision::fp32 ? together.to(at::kFloat) : together;
 }
 
-void FrozenTrunk::keep(FeatureFile& file, const ContentHash& hash, const at::Tensor& features) {
-  // What is not finite is computed again, so that the search for its origin finds it in the trunk.
+void FrozenBackbone::keep(FeatureFile& file, const ContentHash& hash, const at::Tensor& features) {
+  // What is not finite is computed again, so that the search for its origin finds it in the backbone.
   if (!std::isfinite(features.sum(at::kFloat).item<double>())) return;
   const auto host = features.cpu();
   file.add(hash, host.data_ptr());
 }
 
-void FrozenTrunk::prefetch(const data::Batch& batch) {
+void FrozenBackbone::prefetch(const data::Batch& batch) {
   std::shared_ptr<FeatureFile> file;
   {
     std::lock_guard lock(mutex_);
@@ -101,10 +103,10 @@ void FrozenTrunk::prefetch(const data::Batch& batch) {
   for (const auto& hash : batch.hashes) file->find(hash);
 }
 
-std::vector<std::string> FrozenTrunk::take_notices() { return file_ ? file_->take_notices() : std::vector<std::string>(); }
+std::vector<std::string> FrozenBackbone::take_notices() { return file_ ? file_->take_notices() : std::vector<std::string>(); }
 
-// Weights may be loaded, or copied from the other trunk, while a stage is open.
-std::shared_ptr<FeatureFile> FrozenTrunk::file() {
+// Weights may be loaded, or copied from the other backbone, while a stage is open.
+std::shared_ptr<FeatureFile> FrozenBackbone::file() {
   if (options_.folder.empty()) return nullptr;
   const auto version = bits_version();
   if (file_ && version == opened_for_) return file_;
@@ -119,19 +121,19 @@ std::shared_ptr<FeatureFile> FrozenTrunk::file() {
 }
 
 // Grows with every change in place; sessions that share the cores may get another number of threads for their next command.
-std::int64_t FrozenTrunk::bits_version() const {
+std::int64_t FrozenBackbone::bits_version() const {
   std::int64_t version = static_cast<std::int64_t>(at::get_num_threads()) << 48;
   for (const auto& [name, tensor] : weights_) version += static_cast<std::int64_t>(tensor._version());
   return version;
 }
 
 // Everything that the bits of a feature depend on, but for the picture.
-std::string FrozenTrunk::key() const {
+std::string FrozenBackbone::key() const {
   const auto& size = model_->size();
   const bool cpu = setting_.device.is_cpu();
   std::ostringstream text;
   text << "features " << kKeyFormat << "\npackage " << options_.version << "\ntorch " << TORCH_VERSION  //
-       << "\ninput " << (setting_.trunk == Trunk::Body ? "detector" : "encoder")                        //
+       << "\ninput " << (setting_.backbone == Backbone::CellFinder ? "detector" : "encoder")            //
        << ' ' << (setting_.preprocessing == data::Preprocessing::Adv ? "adv" : "plain")                 //
        << "\nsize " << size.image_size << ' ' << size.patch << ' ' << size.heads << ' ' << size.window << ' ';
   for (auto block : size.global_blocks) text << ' ' << block;

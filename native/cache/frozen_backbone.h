@@ -1,9 +1,9 @@
-// The outputs of frozen trunks. A trunk that does not train answers the same for the same picture, and it is most of a step's
-// work: what it answered is kept on disk for all epochs, folds, trials and runs (feature_file.h).
+// The outputs of frozen backbones. A backbone that does not train answers the same for the same picture, and it is most of a
+// step's work: what it answered is kept on disk for all epochs, folds, trials and runs (feature_file.h).
 //
-// A feature is known by the content of the picture as the trunk gets it, flipped or turned as it may be. So nothing depends on
-// how pictures come about: the eight flips and turns of a tile are eight pictures, a tile has the same features in every store,
-// and validation shares those of training.
+// A feature is known by the content of the picture as the backbone gets it, flipped or turned as it may be. So nothing depends
+// on how pictures come about: the eight flips and turns of a tile are eight pictures, a tile has the same features in every
+// store, and validation shares those of training.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -33,19 +33,19 @@ struct FeatureOptions {
 // Reads feature_cache_dir, feature_cache_gb, feature_cache_memory_gb, feature_dtype and feature_cache_version.
 FeatureOptions read_feature_options(Options& options);
 
-// How often a trunk's output was there already, and how often it had to be computed.
+// How often a backbone's output was there already, and how often it had to be computed.
 struct FeatureCounts {
   std::int64_t kept = 0, computed = 0;
 };
 
-class FrozenTrunk {
+class FrozenBackbone {
  public:
-  // The model outlives the trunk.
-  FrozenTrunk(model::CellSam& model, const TrunkSetting& setting, FeatureOptions options);
+  // The model outlives the backbone.
+  FrozenBackbone(model::CellSam& model, const BackboneSetting& setting, FeatureOptions options);
 
   // [B,g,g,E] of the batch's images on the device, rounded to the features' dtype, without a graph. Pictures go through the
-  // trunk one by one: in a product of matrices the last bits depend on what else is in the batch, and what is kept must be what
-  // would be computed.
+  // backbone one by one: in a product of matrices the last bits depend on what else is in the batch, and what is kept must be
+  // what would be computed.
   at::Tensor operator()(const data::Batch& batch, const Control& control);
 
   // Reads what is kept of a batch, on the thread that prepares batches.
@@ -61,7 +61,7 @@ class FrozenTrunk {
   void keep(FeatureFile& file, const ContentHash& hash, const at::Tensor& features);
 
   model::CellSam& model_;
-  TrunkSetting setting_;
+  BackboneSetting setting_;
   FeatureOptions options_;
   at::ScalarType dtype_;
   model::NamedTensors weights_;

@@ -53,7 +53,7 @@ class ModelSession final : public Session {
     }
     model_->to(device_);
     model_->eval();
-    // Nothing trains until a stage begins, and the trunks keep packed copies of frozen weights alone.
+    // Nothing trains until a stage begins, and the backbones keep packed copies of frozen weights alone.
     for (auto& [name, parameter] : model_->unique_parameters()) parameter.set_requires_grad(false);
   }
 
@@ -225,7 +225,8 @@ class ModelSession final : public Session {
       throw Error("ERR_INVALID_ARGUMENT",
                   "transfer_weights: to must be \"image_encoder\" or \"cellfinder\", not \"" + to + "\"");
     }
-    return Dict{{"tensors", cache::copy_trunk(model_, to == "cellfinder" ? cache::Trunk::Body : cache::Trunk::Encoder)}};
+    return Dict{
+        {"tensors", cache::copy_backbone(model_, to == "cellfinder" ? cache::Backbone::CellFinder : cache::Backbone::Sam)}};
   }
 
   Value predict(Options& options, Control& control) {

@@ -23,8 +23,8 @@ namespace cellsam::engine {
 //   observe {loss}                      tells the plateau schedule; answers {lr}
 //   save_state, load_state {path}       the resumable state of the open stage
 //   end_stage {}
-//   transfer_weights {to = "image_encoder"|"cellfinder"}   one trunk into the other (after the best stage-1 weights are back)
-//   predict {image, ...}                see infer::PredictOptions; answers {labels, scores, boxes, ious, count}
+//   transfer_weights {to = "image_encoder"|"cellfinder"}   one backbone into the other (after the best stage-1 weights are
+//   back) predict {image, ...}                see infer::PredictOptions; answers {labels, scores, boxes, ious, count}
 //   candidates {image, floor = 0.01, max_candidates = 1000, ...}   see infer::find_candidates and engine/candidates.h
 //   prompt_iou {image, labels, ...}     mask IoU of every instance when its true box is the prompt
 std::unique_ptr<Session> open_model(Options& options);

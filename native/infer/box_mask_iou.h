@@ -1,4 +1,4 @@
-// How good the masks are when the boxes are right: the segmenter's own measure, free of the detector's mistakes.
+// How good the masks are when the boxes are right: the mask model alone, free of the detector's mistakes.
 #pragma once
 
 #include "infer/predict.h"

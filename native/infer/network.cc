@@ -26,7 +26,7 @@ void require_finite(const at::Tensor& values, const char* what) {
                                     "; the weights are damaged, or bf16 is too coarse for them (try precision fp32)");
 }
 
-at::Device device_of(model::CellSam& model) { return model->segmenter()->prompt_encoder->parameters().front().device(); }
+at::Device device_of(model::CellSam& model) { return model->mask_model()->prompt_encoder->parameters().front().device(); }
 
 at::Tensor model_scale(const at::Tensor& image, std::int64_t image_size) {
   const double x = static_cast<double>(image_size) / static_cast<double>(image.size(2));

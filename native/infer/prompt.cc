@@ -20,12 +20,12 @@ Prompter::Prompter(model::CellSam& model, const at::Tensor& image, const Predict
   width_ = image.size(2);
   const auto size = model->size().image_size;
   const auto tile = image.unsqueeze(0).to(device_of(model));
-  auto& segmenter = model_->segmenter();
+  auto& mask_model = model_->mask_model();
   scale_ = model_scale(image, size);
-  embedding_ = segmenter->image_encoder->forward(data::encoder_input(tile, size, options.preprocessing));
-  position_ = segmenter->prompt_encoder->dense_position();
-  if (options.factored_decoder && segmenter->mask_decoder->shares()) {
-    shared_ = segmenter->mask_decoder->share(embedding_, position_, segmenter->prompt_encoder->no_mask());
+  embedding_ = mask_model->image_encoder->forward(data::encoder_input(tile, size, options.preprocessing));
+  position_ = mask_model->prompt_encoder->dense_position();
+  if (options.factored_decoder && mask_model->mask_decoder->can_factor()) {
+    factored_ = mask_model->mask_decoder->factor(embedding_, position_, mask_model->prompt_encoder->no_mask());
   }
 }
 
@@ -36,16 +36,16 @@ std::vector<Instance> Prompter::masks(const at::Tensor& boxes, double iou_thresh
   const auto pixel_boxes = boxes.to(at::kCPU, at::kDouble).contiguous();
   const auto model_boxes = (pixel_boxes * scale_).to(device, at::kFloat);
   model::CellSam model = model_;  // a holder; its networks are not const
-  auto& segmenter = model->segmenter();
+  auto& mask_model = model->mask_model();
 
   std::vector<Instance> instances;
   for (std::int64_t begin = 0; begin < boxes.size(0); begin += options_.prompt_chunk) {
     stop_if(cancelled);
     const auto chunk = model_boxes.slice(0, begin, begin + options_.prompt_chunk);
-    const auto prompts = segmenter->prompt_encoder->forward(std::nullopt, std::nullopt, chunk, std::nullopt);
-    auto& decoder = segmenter->mask_decoder;
-    const auto answer = shared_ ? decoder->forward(*shared_, {0}, {chunk.size(0)}, prompts.sparse, /*multimask=*/false)
-                                : decoder->forward(embedding_, position_, prompts.sparse, prompts.dense, /*multimask=*/false);
+    const auto prompts = mask_model->prompt_encoder->forward(std::nullopt, std::nullopt, chunk, std::nullopt);
+    auto& decoder = mask_model->mask_decoder;
+    const auto answer = factored_ ? decoder->forward(*factored_, {0}, {chunk.size(0)}, prompts.sparse, /*multimask=*/false)
+                                  : decoder->forward(embedding_, position_, prompts.sparse, prompts.dense, /*multimask=*/false);
     require_finite(answer.iou, "predicted IoU");
     require_finite(answer.logits, "mask logits");
     const auto ious = answer.iou.select(1, 0).to(at::kCPU, at::kDouble);

@@ -24,10 +24,10 @@ class Prompter {
   model::CellSam model_;
   PredictOptions options_;
   std::int64_t height_, width_;
-  at::Tensor scale_;                           // f64 [4]
-  at::Tensor embedding_;                       // [1,C,g,g]
-  at::Tensor position_;                        // [1,C,g,g]
-  std::optional<model::SharedImages> shared_;  // the same for the decoder's factored formulation, where it is used
+  at::Tensor scale_;                               // f64 [4]
+  at::Tensor embedding_;                           // [1,C,g,g]
+  at::Tensor position_;                            // [1,C,g,g]
+  std::optional<model::FactoredImages> factored_;  // the same for the decoder's factored formulation, where it is used
 };
 
 }  // namespace cellsam::infer

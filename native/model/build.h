@@ -13,7 +13,7 @@ namespace cellsam::model {
 struct ModelSize {
   std::string name;
 
-  // SAM trunk (both copies of it: SAM's own and CellFinder's body).
+  // SAM backbone (both copies of it: SAM's own and CellFinder's body).
   std::int64_t image_size = 1024;
   std::int64_t patch = 16;
   std::int64_t embed_dim = 768;
@@ -54,7 +54,7 @@ struct ModelSize {
   std::int64_t num_boxes() const { return num_queries * num_patterns; }
 };
 
-// vit_b (CellSAM's own), vit_l and vit_h (SAM's wider trunks) and tiny (trains from scratch on a CPU in minutes).
+// vit_b (CellSAM's own), vit_l and vit_h (SAM's wider backbones) and tiny (trains from scratch on a CPU in minutes).
 const std::vector<ModelSize>& model_sizes();
 
 // The size called `name` with fields (its name among them) replaced by `overrides` (an object of the fields above, or null).

@@ -25,7 +25,9 @@ DecodeHeadImpl::DecodeHeadImpl(const ModelSize& size) {
 
 CellFinderImpl::CellFinderImpl(const ModelSize& size) { decode_head = register_module("decode_head", DecodeHead(size)); }
 
-at::Tensor CellFinderImpl::trunk(const at::Tensor& x) { return decode_head->backbone->body->trunk(x).permute({0, 3, 1, 2}); }
+at::Tensor CellFinderImpl::backbone(const at::Tensor& x) {
+  return decode_head->backbone->body->backbone(x).permute({0, 3, 1, 2});
+}
 
 Detections CellFinderImpl::head(const at::Tensor& features, const std::optional<at::Tensor>& padding_mask, Taps* taps,
                                 const OnLayer& on_layer) {
@@ -41,7 +43,7 @@ Detections CellFinderImpl::head(const at::Tensor& features, const std::optional<
 }
 
 Detections CellFinderImpl::forward(const at::Tensor& x, const std::optional<at::Tensor>& padding_mask) {
-  return head(trunk(x), padding_mask);
+  return head(backbone(x), padding_mask);
 }
 
 }  // namespace cellsam::model

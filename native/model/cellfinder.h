@@ -1,4 +1,4 @@
-// CellFinder, the box detector of CellSAM: a ViT trunk of its own, one projection, and the Anchor DETR transformer
+// CellFinder, the box detector of CellSAM: a ViT backbone of its own, one projection, and the Anchor DETR transformer
 // (Wang et al., AAAI 2022; Israel et al., 2023).
 #pragma once
 
@@ -15,7 +15,7 @@
 
 namespace cellsam::model {
 
-// Anchor DETR's holder of the trunk: state-dict names say backbone.body.
+// Anchor DETR's holder of the backbone: state-dict names say backbone.body.
 class BackboneImpl : public torch::nn::Module {
  public:
   explicit BackboneImpl(const ModelSize& size);
@@ -39,10 +39,10 @@ class CellFinderImpl : public torch::nn::Module {
   explicit CellFinderImpl(const ModelSize& size);
 
   // Image [B,3,S,S] -> features [B,E,g,g].
-  at::Tensor trunk(const at::Tensor& x);
+  at::Tensor backbone(const at::Tensor& x);
 
-  // Features of this trunk or of SAM's (permuted to [B,E,g,g]) -> boxes and classes of every decoder layer, the last = final.
-  // padding_mask [B,S,S] (or already [B,g,g]), bool: true where an image of a mixed-size batch was padded.
+  // Features of this backbone or of SAM's (permuted to [B,E,g,g]) -> boxes and classes of every decoder layer, the last =
+  // final. padding_mask [B,S,S] (or already [B,g,g]), bool: true where an image of a mixed-size batch was padded.
   Detections head(const at::Tensor& features, const std::optional<at::Tensor>& padding_mask = std::nullopt,
                   Taps* taps = nullptr, const OnLayer& on_layer = {});
 

@@ -39,11 +39,11 @@ class CellSamImpl : public torch::nn::Module {
   CellSamImpl(const ModelSize& size, bool adversarial_copy);
 
   // The SAM that inference uses and stage 2 trains: model_cp where there is one, else model. Nobody else decides this.
-  Sam& segmenter() { return model_cp ? model_cp : model; }
+  Sam& mask_model() { return model_cp ? model_cp : model; }
 
   // Gives the model a model_cp equal to model (device, dtype and requires_grad included), for a checkpoint that brings one.
   void adopt_copy();
-  // Removes model_cp, for a checkpoint without one: `segmenter()` is `model` from then on.
+  // Removes model_cp, for a checkpoint without one: `mask_model()` is `model` from then on.
   void drop_copy();
 
   NamedTensors named_state() const;

@@ -32,7 +32,7 @@ ImageEncoderImpl::ImageEncoderImpl(const ModelSize& size, bool with_neck) : imag
                                                 plain_conv(size.prompt_dim, size.prompt_dim, 3), LayerNorm2d(size.prompt_dim)));
 }
 
-at::Tensor ImageEncoderImpl::trunk(const at::Tensor& x, Taps* taps) {
+at::Tensor ImageEncoderImpl::backbone(const at::Tensor& x, Taps* taps) {
   if (x.dim() != 4 || x.size(1) != 3 || x.size(2) != image_size_ || x.size(3) != image_size_) {
     throw Error("ERR_INVALID_ARGUMENT", "the image encoder takes images of [B,3," + std::to_string(image_size_) + "," +
                                             std::to_string(image_size_) + "], but was given " + c10::str(x.sizes()));
@@ -59,7 +59,7 @@ at::Tensor ImageEncoderImpl::neck(const at::Tensor& features, Taps* taps) {
 }
 
 at::Tensor ImageEncoderImpl::forward(const at::Tensor& x) {
-  const auto features = trunk(x);
+  const auto features = backbone(x);
   return neck_.is_empty() ? features : neck(features);
 }
 

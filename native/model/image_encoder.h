@@ -29,12 +29,12 @@ class ImageEncoderImpl : public torch::nn::Module {
   ImageEncoderImpl(const ModelSize& size, bool with_neck);
 
   // Image [B,3,S,S], S = image_size exactly -> output of the last block [B,g,g,E]. ERR_INVALID_ARGUMENT for another shape.
-  at::Tensor trunk(const at::Tensor& x, Taps* taps = nullptr);
+  at::Tensor backbone(const at::Tensor& x, Taps* taps = nullptr);
 
   // [B,g,g,E] -> [B,C,g,g] with C = prompt_dim. Only for an encoder built with its neck.
   at::Tensor neck(const at::Tensor& features, Taps* taps = nullptr);
 
-  // trunk, then neck if there is one (else the trunk's features as they are).
+  // backbone, then neck if there is one (else the backbone's features as they are).
   at::Tensor forward(const at::Tensor& x);
 
   // Whether the blocks keep only their inputs and compute the rest again in backward: less memory, a third more work.

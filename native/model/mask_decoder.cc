@@ -83,8 +83,8 @@ ops::CellWeights MaskDecoderImpl::cell_weights() {
   return weights;
 }
 
-SharedImages MaskDecoderImpl::share(const at::Tensor& image_embeddings, const at::Tensor& image_position,
-                                    const at::Tensor& dense) {
+FactoredImages MaskDecoderImpl::factor(const at::Tensor& image_embeddings, const at::Tensor& image_position,
+                                       const at::Tensor& dense) {
   const PlainOnCpu plain(image_embeddings);
   const auto weights = cell_weights();
   const auto position = image_position.flatten(2)[0];
@@ -93,7 +93,7 @@ SharedImages MaskDecoderImpl::share(const at::Tensor& image_embeddings, const at
           image_embeddings.size(3)};
 }
 
-std::vector<at::Tensor*> SharedImages::derived() {
+std::vector<at::Tensor*> FactoredImages::derived() {
   std::vector<at::Tensor*> tensors{&weights.up.weight, &weights.up.bias, &position.key2, &position.query2, &position.key3};
   for (auto& image : images) {
     const auto maps = image.all();
@@ -102,7 +102,7 @@ std::vector<at::Tensor*> SharedImages::derived() {
   return tensors;
 }
 
-Masks MaskDecoderImpl::forward(const SharedImages& images, const std::vector<std::int64_t>& rows,
+Masks MaskDecoderImpl::forward(const FactoredImages& images, const std::vector<std::int64_t>& rows,
                                const std::vector<std::int64_t>& counts, const at::Tensor& sparse, bool multimask) {
   const bool half = bf16_autocast(sparse.device().type());
   const PlainOnCpu plain(sparse);

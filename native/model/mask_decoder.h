@@ -20,7 +20,7 @@ struct Masks {
 };
 
 // Images as their prompts share them: made once, read by any number of chunks of prompts.
-struct SharedImages {
+struct FactoredImages {
   ops::CellWeights weights;
   ops::PositionMaps position;
   std::vector<ops::ImageMaps> images;
@@ -43,11 +43,11 @@ class MaskDecoderImpl : public torch::nn::Module {
                 const at::Tensor& dense, std::int64_t first, std::int64_t count, Taps* taps = nullptr);
 
   // The same function in fewer operations for prompts without a dense map of their own. image_embeddings [B,C,g,g],
-  // dense [C]: what all cells of a prompt without a mask have added. Only where `shares` says so.
-  bool shares() const { return transformer_->factors(); }
-  SharedImages share(const at::Tensor& image_embeddings, const at::Tensor& image_position, const at::Tensor& dense);
+  // dense [C]: what all cells of a prompt without a mask have added. Only where `can_factor` says so.
+  bool can_factor() const { return transformer_->can_factor(); }
+  FactoredImages factor(const at::Tensor& image_embeddings, const at::Tensor& image_position, const at::Tensor& dense);
   // sparse [N,k,C]: `counts[i]` prompts of image `rows[i]`, one image after the other.
-  Masks forward(const SharedImages& images, const std::vector<std::int64_t>& rows, const std::vector<std::int64_t>& counts,
+  Masks forward(const FactoredImages& images, const std::vector<std::int64_t>& rows, const std::vector<std::int64_t>& counts,
                 const at::Tensor& sparse, bool multimask);
 
  private:

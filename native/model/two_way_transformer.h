@@ -68,7 +68,7 @@ class TwoWayTransformerImpl : public torch::nn::Module {
   // tokens; the cells stay in `images`. Only for the two layers that SAM has, see `factors`.
   at::Tensor forward(std::vector<ops::PromptedImage>& images, const std::vector<std::int64_t>& counts,
                      const at::Tensor& tokens);
-  bool factors() const { return layers_->size() == 2; }
+  bool can_factor() const { return layers_->size() == 2; }
   ops::CellWeights cell_weights() const;  // all but `up`
 
  private:

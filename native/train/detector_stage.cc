@@ -10,6 +10,7 @@
 #include "settings/stage1.h"
 #include "settings/training.h"
 #include "train/stage.h"
+#include "weights/layout.h"
 
 namespace cellsam::train {
 namespace {
@@ -24,10 +25,10 @@ bool is_prediction_layer(const std::string& name) {
 }
 
 // One of the two backbones that the head can be trained on.
-struct Backbone {
-  cache::Trunk which;
+struct HeadInput {
+  cache::Backbone backbone;
   bool used = false, trains = false;
-  cache::FrozenTrunk* frozen = nullptr;  // when it is used and does not train
+  cache::FrozenBackbone* frozen = nullptr;  // when it is used and does not train
 };
 
 class DetectorStage final : public Stage {
@@ -43,18 +44,18 @@ class DetectorStage final : public Stage {
     sam_.trains = !freeze_backbone && sam_.used;
 
     const auto features = cache::read_feature_options(options);
-    for (auto* backbone : {&cellfinder_, &sam_}) {
-      if (backbone->used && !backbone->trains)
-        backbone->frozen = frozen_trunk(context_.model, context_.of(backbone->which), features);
+    for (auto* input : {&cellfinder_, &sam_}) {
+      if (input->used && !input->trains)
+        input->frozen = add_frozen_backbone(context_.model, context_.setting_of(input->backbone), features);
     }
     loss_.read(options);
     cache::set_checkpointing(context_.model, options.read(setting::training::activation_checkpointing));
 
-    const std::string encoder = cache::segmenter_prefix(context_.model) + "image_encoder.";
+    const std::string encoder = cache::mask_model_prefix(context_.model) + "image_encoder.";
     model::NamedTensors head, backbone;
     for (const auto& entry : context_.model->unique_parameters()) {
       const auto& name = entry.first;
-      if (name.starts_with(cache::kBody)) {
+      if (name.starts_with(weights::kCellFinderBackbone)) {
         if (cellfinder_.trains) backbone.push_back(entry);
       } else if (name.starts_with(kHead)) {
         if (whole_head || is_prediction_layer(name)) head.push_back(entry);
@@ -105,10 +106,10 @@ class DetectorStage final : public Stage {
   loss::DetectionLoss criterion(const data::Batch& batch, const Control& control) {
     const auto targets = targets_of(batch);
     loss::DetectionLoss sum;
-    for (const auto* backbone : {&cellfinder_, &sam_}) {
-      if (!backbone->used) continue;
+    for (const auto* input : {&cellfinder_, &sam_}) {
+      if (!input->used) continue;
       stop_if_abandoned(control);
-      const auto loss = score(features(*backbone, batch, control), targets, control);
+      const auto loss = score(features(*input, batch, control), targets, control);
       if (!sum.total.defined()) {
         sum = loss;
         continue;
@@ -120,9 +121,9 @@ class DetectorStage final : public Stage {
   }
 
   // [B,g,g,E]
-  at::Tensor features(const Backbone& backbone, const data::Batch& batch, const Control& control) {
-    if (backbone.frozen != nullptr) return (*backbone.frozen)(batch, control);
-    return cache::run_trunk(context_.model, context_.of(backbone.which), batch.images);
+  at::Tensor features(const HeadInput& input, const data::Batch& batch, const Control& control) {
+    if (input.frozen != nullptr) return (*input.frozen)(batch, control);
+    return cache::run_backbone(context_.model, context_.setting_of(input.backbone), batch.images);
   }
 
   loss::DetectionLoss score(const at::Tensor& features, const std::vector<loss::Targets>& targets, const Control& control) {
@@ -164,7 +165,7 @@ class DetectorStage final : public Stage {
 
   StageContext context_;
   loss::DetectionLossOptions loss_;
-  Backbone cellfinder_{cache::Trunk::Body}, sam_{cache::Trunk::Encoder};
+  HeadInput cellfinder_{cache::Backbone::CellFinder}, sam_{cache::Backbone::Sam};
 };
 
 }  // namespace

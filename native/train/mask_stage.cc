@@ -33,7 +33,7 @@ void MaskStage::choose_parameters(Options& options) {
   const double backbone_lr_ratio = options.read(setting::training::backbone_lr_ratio);
   const double weight_decay = options.read(setting::training::weight_decay);
 
-  const std::string prefix = cache::segmenter_prefix(context_.model);
+  const std::string prefix = cache::mask_model_prefix(context_.model);
   model::NamedTensors neck, backbone, prompts, decoder;
   for (const auto& entry : context_.model->unique_parameters()) {
     const auto& name = entry.first;
@@ -51,7 +51,8 @@ void MaskStage::choose_parameters(Options& options) {
     }
   }
   const auto features = cache::read_feature_options(options);
-  if (!train_backbone) frozen_backbone_ = frozen_trunk(context_.model, context_.of(cache::Trunk::Encoder), features);
+  if (!train_backbone)
+    frozen_backbone_ = add_frozen_backbone(context_.model, context_.setting_of(cache::Backbone::Sam), features);
   decoder_parameters_ = prompts;
   decoder_parameters_.insert(decoder_parameters_.end(), decoder.begin(), decoder.end());
   choose(context_.model,
@@ -70,7 +71,7 @@ bool MaskStage::is_in_graph(const std::string& name) const {
 
 void MaskStage::set_loss_weights(Options& options) {
   losses_.set_weights(options);
-  if (graphs_) graphs_->forget();  // they hold the weights as numbers
+  if (graphs_) graphs_->clear();  // they hold the weights as numbers
 }
 
 device::GraphCounts MaskStage::take_graph_counts() { return graphs_ ? graphs_->take_counts() : device::GraphCounts{}; }
@@ -85,7 +86,7 @@ std::optional<at::Tensor> MaskStage::train_batch(const data::Batch& batch, doubl
   if (graphs_ && !NonFiniteTrace::active()) return train_with_graphs(prompted, embeddings, scale, control);
   // Chunks add their gradients in the decoder, and the encoder is run backward once: memory is bounded by one chunk.
   auto decoder = losses_.decoder(embeddings);
-  const auto weights = hard_example_weights(prompted, /*apart=*/false, control,
+  const auto weights = hard_example_weights(prompted, /*per_image=*/false, control,
                                             [&](const Chunk& chunk) { return losses_(prompted, chunk, decoder); });
 
   at::Tensor sums;
@@ -94,10 +95,10 @@ std::optional<at::Tensor> MaskStage::train_batch(const data::Batch& batch, doubl
   const auto begin = [&] {
     sums = no_losses();
     done = 0;
-    decoder.forget();
+    decoder.drop_gradients();
     restore_gradients(decoder_parameters_, before);
   };
-  for_each_chunk(prompted, /*apart=*/false, control, begin, [&](const Chunk& chunk) {
+  for_each_chunk(prompted, /*per_image=*/false, control, begin, [&](const Chunk& chunk) {
     const auto n = count_of(chunk);
     auto losses = losses_(prompted, chunk, decoder);
     if (weights.defined()) losses = losses * weights.narrow(0, done, n).unsqueeze(1);
@@ -117,7 +118,7 @@ std::optional<at::Tensor> MaskStage::evaluate_batch(const data::Batch& batch, co
   auto decoder = losses_.decoder(encode(batch, control));
   auto sums = no_losses();
   for_each_chunk(
-      prompted, /*apart=*/false, control, [&] { sums.zero_(); },
+      prompted, /*per_image=*/false, control, [&] { sums.zero_(); },
       [&](const Chunk& chunk) { sums += losses_(prompted, chunk, decoder).sum(0); });
   return sums / static_cast<double>(prompted.count);
 }
@@ -125,29 +126,29 @@ std::optional<at::Tensor> MaskStage::evaluate_batch(const data::Batch& batch, co
 at::Tensor MaskStage::encode(const data::Batch& batch, const Control& control) {
   const auto features = frozen_backbone_ != nullptr
                             ? (*frozen_backbone_)(batch, control)
-                            : cache::run_trunk(context_.model, context_.of(cache::Trunk::Encoder), batch.images);
+                            : cache::run_backbone(context_.model, context_.setting_of(cache::Backbone::Sam), batch.images);
   stop_if_abandoned(control);
   device::Autocast autocast(context_.device, context_.precision);
-  return context_.model->segmenter()->image_encoder->neck(features).to(at::kFloat);
+  return context_.model->mask_model()->image_encoder->neck(features).to(at::kFloat);
 }
 
 // Mining ranks the prompts of the whole batch, so their `losses` are needed before the first backward. Nothing without it.
-at::Tensor MaskStage::hard_example_weights(const PromptBatch& batch, bool apart, const Control& control,
+at::Tensor MaskStage::hard_example_weights(const PromptBatch& batch, bool per_image, const Control& control,
                                            const std::function<at::Tensor(const Chunk&)>& losses) {
   if (!mining_.enabled) return {};
   at::NoGradGuard no_grad;
   std::vector<at::Tensor> totals;
   for_each_chunk(
-      batch, apart, control, [&] { totals.clear(); },
+      batch, per_image, control, [&] { totals.clear(); },
       [&](const Chunk& chunk) { totals.push_back(losses(chunk).select(1, 0)); });
   return loss::mining_weights(at::cat(totals), mining_);
 }
 
-void MaskStage::for_each_chunk(const PromptBatch& batch, bool apart, const Control& control, const std::function<void()>& begin,
-                               const std::function<void(const Chunk&)>& body) {
+void MaskStage::for_each_chunk(const PromptBatch& batch, bool per_image, const Control& control,
+                               const std::function<void()>& begin, const std::function<void(const Chunk&)>& body) {
   const auto bytes = PromptDecoder::bytes_per_prompt(context_.model->size(), batch.labels.size(1));
   if (!chunks_) chunks_.emplace(prompt_chunk_, context_.device, bytes);
-  chunks_->for_each(batch.prompts, apart, control, begin, body, [&](std::string told) { notice(std::move(told)); });
+  chunks_->for_each(batch.prompts, per_image, control, begin, body, [&](std::string told) { notice(std::move(told)); });
 }
 
 at::Tensor MaskStage::no_losses() const {

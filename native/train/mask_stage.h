@@ -15,7 +15,7 @@
 #include "train/prompt_chunks.h"
 #include "train/prompt_graphs.h"
 #include "train/prompt_losses.h"
-#include "train/prompts.h"
+#include "train/prompt_sampling.h"
 #include "train/stage.h"
 
 namespace cellsam::train {
@@ -38,11 +38,11 @@ class MaskStage final : public Stage {
   void choose_parameters(Options& options);
   bool is_in_graph(const std::string& name) const;
   at::Tensor encode(const data::Batch& batch, const Control& control);
-  at::Tensor hard_example_weights(const PromptBatch& batch, bool apart, const Control& control,
+  at::Tensor hard_example_weights(const PromptBatch& batch, bool per_image, const Control& control,
                                   const std::function<at::Tensor(const Chunk&)>& losses);
   // Calls `begin` and then `body` with the prompts of each chunk; again from the start with smaller chunks when the memory does
-  // not hold them. `apart`: a chunk holds prompts of one image only.
-  void for_each_chunk(const PromptBatch& batch, bool apart, const Control& control, const std::function<void()>& begin,
+  // not hold them. `per_image`: a chunk holds prompts of one image only.
+  void for_each_chunk(const PromptBatch& batch, bool per_image, const Control& control, const std::function<void()>& begin,
                       const std::function<void(const Chunk&)>& body);
   at::Tensor no_losses() const;  // [k] zeros
 
@@ -55,9 +55,9 @@ class MaskStage final : public Stage {
   loss::MiningOptions mining_;
   PromptOptions prompt_options_;
   std::int64_t prompt_chunk_;
-  cache::FrozenTrunk* frozen_backbone_ = nullptr;  // null: the backbone trains
-  std::optional<PromptChunks> chunks_;             // since the size of the tiles is known
-  std::optional<PromptGraphs> graphs_;             // with cuda_graphs
+  cache::FrozenBackbone* frozen_backbone_ = nullptr;  // null: the backbone trains
+  std::optional<PromptChunks> chunks_;                // since the size of the tiles is known
+  std::optional<PromptGraphs> graphs_;                // with cuda_graphs
   std::optional<device::SideStream> side_stream_;
   model::NamedTensors
       decoder_parameters_;  // that train: of prompt encoder and mask decoder, whose gradients grow chunk by chunk

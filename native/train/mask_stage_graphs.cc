@@ -11,7 +11,7 @@ namespace cellsam::train {
 void MaskStage::open_graphs() {
   const auto losses = [this](const PromptInputs& inputs) {
     const PromptBatch alone{{{0, inputs.boxes, inputs.ids}}, inputs.labels.unsqueeze(0), {inputs.ignores}};
-    auto decoder = losses_.decoder(inputs.embedding, /*gathers=*/false);
+    auto decoder = losses_.decoder(inputs.embedding, /*cuts_gradient=*/false);
     return losses_(alone, alone.prompts, decoder);
   };
   std::vector<at::Tensor> trained;
@@ -29,10 +29,10 @@ void MaskStage::open_graphs() {
 // All it asks of the device is copies in, one graph, and sums.
 at::Tensor MaskStage::train_with_graphs(const PromptBatch& batch, const at::Tensor& embeddings, double scale,
                                         const Control& control) {
-  auto& sam = *context_.model->segmenter();
+  auto& sam = *context_.model->mask_model();
   auto weights_used = model::named_state(*sam.prompt_encoder);
   for (const auto& entry : model::named_state(*sam.mask_decoder)) weights_used.push_back(entry);
-  graphs_->follow(weights_used);
+  graphs_->clear_if_changed(weights_used);
 
   at::Tensor sums, gradient;
   {
@@ -42,10 +42,10 @@ at::Tensor MaskStage::train_with_graphs(const PromptBatch& batch, const at::Tens
           embeddings.detach().narrow(0, image.image, 1),       batch.labels[image.image], image.boxes, image.ids, weights,
           batch.ignores[static_cast<std::size_t>(image.image)]};
     };
-    const auto padded_count = [&](std::int64_t n) { return prompt_room(n, chunks_->size()); };
+    const auto padded_count = [&](std::int64_t n) { return padded_prompt_count(n, chunks_->size()); };
     const auto share = scale / static_cast<double>(batch.count);
     const auto even = at::full({batch.count}, share, at::device(context_.device).dtype(at::kFloat));
-    auto weights = hard_example_weights(batch, /*apart=*/true, control, [&](const Chunk& chunk) {
+    auto weights = hard_example_weights(batch, /*per_image=*/true, control, [&](const Chunk& chunk) {
       const auto n = count_of(chunk);
       return graphs_->forward(inputs_of(chunk[0], even.narrow(0, 0, n)), padded_count(n));
     });
@@ -59,7 +59,7 @@ at::Tensor MaskStage::train_with_graphs(const PromptBatch& batch, const at::Tens
       done = 0;
       restore_gradients(decoder_parameters_, before);
     };
-    for_each_chunk(batch, /*apart=*/true, control, begin, [&](const Chunk& chunk) {
+    for_each_chunk(batch, /*per_image=*/true, control, begin, [&](const Chunk& chunk) {
       const auto n = count_of(chunk);
       const auto& result = graphs_->forward_backward(inputs_of(chunk[0], weights.narrow(0, done, n)), padded_count(n));
       done += n;

@@ -17,12 +17,12 @@ PromptChunks::PromptChunks(std::int64_t size, at::Device device, std::int64_t by
   if (size_ == 0) size_ = std::max<std::int64_t>(1, (device.is_cpu() ? kHostBudget : kDeviceBudget) / bytes);
 }
 
-std::vector<std::vector<ImagePrompts>> PromptChunks::split(const std::vector<ImagePrompts>& prompts, bool apart) const {
+std::vector<std::vector<ImagePrompts>> PromptChunks::split(const std::vector<ImagePrompts>& prompts, bool per_image) const {
   std::vector<std::vector<ImagePrompts>> chunks;
   std::int64_t room = 0;
   for (const auto& image : prompts) {
     const auto n = image.boxes.size(0);
-    if (apart) room = 0;
+    if (per_image) room = 0;
     for (std::int64_t begin = 0, length = 0; begin < n; begin += length) {
       if (room == 0) {
         chunks.emplace_back();

@@ -12,7 +12,7 @@
 
 #include "device/device.h"
 #include "device/device_memory.h"
-#include "train/prompts.h"
+#include "train/prompt_sampling.h"
 #include "train/stage.h"
 
 namespace cellsam::train {
@@ -23,32 +23,32 @@ class PromptChunks {
   // on every machine with such a device, so that results are too.
   PromptChunks(std::int64_t size, at::Device device, std::int64_t bytes);
 
-  // Calls `begin` and then `body` with each chunk: parts of images, in their order, or of one image if they are `apart`. When
+  // Calls `begin` and then `body` with each chunk: parts of images, in their order, or of one image if `per_image`. When
   // the memory does not hold a chunk, it starts over with chunks of half the size, which are kept from then on; what there is
   // to tell about it goes to `notice`. A single prompt that is too much is the caller's error.
   template <class Begin, class Body, class Notice>
-  void for_each(const std::vector<ImagePrompts>& prompts, bool apart, const Control& control, Begin begin, Body body,
+  void for_each(const std::vector<ImagePrompts>& prompts, bool per_image, const Control& control, Begin begin, Body body,
                 Notice notice) {
     for (;;) {
-      std::string told;
+      std::string message;
       try {
         begin();
-        for (const auto& chunk : split(prompts, apart)) {
+        for (const auto& chunk : split(prompts, per_image)) {
           stop_if_abandoned(control);
           body(chunk);
         }
         return;
       } catch (const c10::Error& error) {
         if (!device::is_out_of_memory(error)) throw;
-        told = halve(prompts);
-        if (told.empty()) throw;
+        message = halve(prompts);
+        if (message.empty()) throw;
       }
-      notice(std::move(told));
+      notice(std::move(message));
       device::empty_cache(device_);  // after the catch: what was computed is freed by then
     }
   }
 
-  std::vector<std::vector<ImagePrompts>> split(const std::vector<ImagePrompts>& prompts, bool apart) const;
+  std::vector<std::vector<ImagePrompts>> split(const std::vector<ImagePrompts>& prompts, bool per_image) const;
   std::int64_t size() const { return size_; }  // of a chunk, at most
 
  private:

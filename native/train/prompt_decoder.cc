@@ -9,22 +9,22 @@
 
 namespace cellsam::train {
 
-PromptDecoder::PromptDecoder(model::Sam sam, at::Tensor embeddings, bool shares, bool gathers)
+PromptDecoder::PromptDecoder(model::Sam sam, at::Tensor embeddings, bool factored, bool cuts_gradient)
     : sam_(std::move(sam)), position_(sam_->prompt_encoder->dense_position()) {
-  std::vector<at::Tensor*> cut;
-  if (shares && sam_->mask_decoder->shares() && !NonFiniteTrace::active()) {
-    shared_ = sam_->mask_decoder->share(embeddings, position_, sam_->prompt_encoder->no_mask());
-    cut = shared_->derived();
+  std::vector<at::Tensor*> tensors;
+  if (factored && sam_->mask_decoder->can_factor() && !NonFiniteTrace::active()) {
+    factored_ = sam_->mask_decoder->factor(embeddings, position_, sam_->prompt_encoder->no_mask());
+    tensors = factored_->derived();
   } else {
     embeddings_ = std::move(embeddings);
-    cut = {&embeddings_};
+    tensors = {&embeddings_};
   }
-  if (!gathers || !at::GradMode::is_enabled()) return;
-  for (auto* tensor : cut) {
+  if (!cuts_gradient || !at::GradMode::is_enabled()) return;
+  for (auto* tensor : tensors) {
     if (!tensor->requires_grad()) continue;
-    sources_.push_back(*tensor);
+    before_cut_.push_back(*tensor);
     *tensor = tensor->detach().requires_grad_(true);
-    junctions_.push_back(*tensor);
+    cuts_.push_back(*tensor);
   }
 }
 
@@ -38,8 +38,8 @@ model::Masks PromptDecoder::decode(const std::vector<ImagePrompts>& chunk, doubl
   }
   const auto prompts = sam_->prompt_encoder->forward(std::nullopt, std::nullopt, at::cat(boxes) * scale, std::nullopt);
   model::Masks masks;
-  if (shared_) {
-    masks = sam_->mask_decoder->forward(*shared_, rows, counts, prompts.sparse, /*multimask=*/false);
+  if (factored_) {
+    masks = sam_->mask_decoder->forward(*factored_, rows, counts, prompts.sparse, /*multimask=*/false);
   } else {
     std::vector<at::Tensor> images;
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -52,16 +52,16 @@ model::Masks PromptDecoder::decode(const std::vector<ImagePrompts>& chunk, doubl
   return {masks.logits.to(at::kFloat), masks.iou.to(at::kFloat)};
 }
 
-void PromptDecoder::forget() {
-  for (auto& junction : junctions_) junction.mutable_grad().reset();
+void PromptDecoder::drop_gradients() {
+  for (auto& cut : cuts_) cut.mutable_grad().reset();
 }
 
 void PromptDecoder::backward() {
   std::vector<at::Tensor> reached, gradients;
-  for (std::size_t i = 0; i < sources_.size(); ++i) {
-    if (!junctions_[i].grad().defined()) continue;
-    reached.push_back(sources_[i]);
-    gradients.push_back(junctions_[i].grad());
+  for (std::size_t i = 0; i < before_cut_.size(); ++i) {
+    if (!cuts_[i].grad().defined()) continue;
+    reached.push_back(before_cut_[i]);
+    gradients.push_back(cuts_[i].grad());
   }
   if (!reached.empty()) torch::autograd::backward(reached, gradients);
 }

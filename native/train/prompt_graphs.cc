@@ -12,13 +12,13 @@
 namespace cellsam::train {
 namespace {
 
-// With and without pixels to ignore, with and without gradients, and every room that chunks of up to 512 prompts have.
+// With and without pixels to ignore, with and without gradients, and every padded count that chunks of up to 512 prompts have.
 constexpr std::size_t kMostGraphs = 2 * 2 * 18;
 
-PromptInputs inputs_like(const PromptInputs& inputs, std::int64_t room) {
+PromptInputs inputs_like(const PromptInputs& inputs, std::int64_t padded_count) {
   const auto rows = [&](const at::Tensor& like) {
     auto sizes = like.sizes().vec();
-    sizes[0] = room;
+    sizes[0] = padded_count;
     return at::empty(sizes, like.options());
   };
   return {at::empty_like(inputs.embedding),
@@ -29,7 +29,7 @@ PromptInputs inputs_like(const PromptInputs& inputs, std::int64_t room) {
           inputs.ignores};
 }
 
-// Room is filled with the first prompt, which surely has finite losses when the others do; it counts nothing there.
+// Padding is filled with the first prompt, which surely has finite losses when the others do; it counts nothing there.
 void fill(const PromptInputs& to, const PromptInputs& from) {
   to.embedding.copy_(from.embedding);
   to.labels.copy_(from.labels);
@@ -49,23 +49,23 @@ void fill(const PromptInputs& to, const PromptInputs& from) {
 PromptGraphs::PromptGraphs(Losses losses, std::vector<at::Tensor> trained, std::unique_ptr<device::StepRecorder> recorder)
     : losses_(std::move(losses)), trained_(std::move(trained)), recorder_(std::move(recorder)) {}
 
-const PromptGraphs::LossesAndGradients& PromptGraphs::forward_backward(const PromptInputs& inputs, std::int64_t room) {
-  return run(inputs, room, /*with_gradients=*/true).result;
+const PromptGraphs::LossesAndGradients& PromptGraphs::forward_backward(const PromptInputs& inputs, std::int64_t padded_count) {
+  return run(inputs, padded_count, /*with_gradients=*/true).result;
 }
 
-at::Tensor PromptGraphs::forward(const PromptInputs& inputs, std::int64_t room) {
+at::Tensor PromptGraphs::forward(const PromptInputs& inputs, std::int64_t padded_count) {
   // A copy: the next replay may write where this one did.
-  return run(inputs, room, /*with_gradients=*/false).losses.narrow(0, 0, inputs.ids.size(0)).clone();
+  return run(inputs, padded_count, /*with_gradients=*/false).losses.narrow(0, 0, inputs.ids.size(0)).clone();
 }
 
-PromptGraphs::Entry& PromptGraphs::run(const PromptInputs& inputs, std::int64_t room, bool with_gradients) {
+PromptGraphs::Entry& PromptGraphs::run(const PromptInputs& inputs, std::int64_t padded_count, bool with_gradients) {
   try {
-    const Key key{inputs.labels.size(0), inputs.ignores, room, with_gradients};
-    if (entries_.size() >= kMostGraphs && !entries_.contains(key)) forget();
+    const Key key{inputs.labels.size(0), inputs.ignores, padded_count, with_gradients};
+    if (entries_.size() >= kMostGraphs && !entries_.contains(key)) clear();
     auto& entry = entries_[key];
     {
       at::NoGradGuard no_grad;
-      if (!entry.inputs.ids.defined()) entry.inputs = inputs_like(inputs, room);
+      if (!entry.inputs.ids.defined()) entry.inputs = inputs_like(inputs, padded_count);
       fill(entry.inputs, inputs);
     }
     const auto here = std::this_thread::get_id();
@@ -79,7 +79,7 @@ PromptGraphs::Entry& PromptGraphs::run(const PromptInputs& inputs, std::int64_t 
     }
     return entry;
   } catch (const c10::Error&) {
-    forget();
+    clear();
     throw;
   }
 }
@@ -115,27 +115,27 @@ void PromptGraphs::work(Entry& entry, bool with_gradients) {
   entry.result.parameters.assign(std::make_move_iterator(gradients.begin() + 1), std::make_move_iterator(gradients.end()));
 }
 
-void PromptGraphs::follow(const model::NamedTensors& weights) {
+void PromptGraphs::clear_if_changed(const model::NamedTensors& weights) {
   std::vector<std::pair<const void*, std::uint32_t>> now;
   for (const auto& [name, tensor] : weights) {
     now.emplace_back(tensor.const_data_ptr(), tensor.requires_grad() ? 0 : tensor._version());
   }
   if (now == weights_) return;
-  forget();
+  clear();
   weights_ = std::move(now);
 }
 
-void PromptGraphs::forget() { entries_.clear(); }
+void PromptGraphs::clear() { entries_.clear(); }
 
 std::string PromptGraphs::take_failure() { return std::exchange(failure_, {}); }
 
 device::GraphCounts PromptGraphs::take_counts() { return std::exchange(counts_, {}); }
 
-std::int64_t prompt_room(std::int64_t n, std::int64_t most) {
-  std::int64_t room = 1;
-  while (room < n) room *= 2;
-  if (room >= 4 && n <= room / 4 * 3) room = room / 4 * 3;
-  return std::max(n, std::min(room, most));
+std::int64_t padded_prompt_count(std::int64_t n, std::int64_t most) {
+  std::int64_t padded_count = 1;
+  while (padded_count < n) padded_count *= 2;
+  if (padded_count >= 4 && n <= padded_count / 4 * 3) padded_count = padded_count / 4 * 3;
+  return std::max(n, std::min(padded_count, most));
 }
 
 }  // namespace cellsam::train

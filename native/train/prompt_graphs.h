@@ -43,20 +43,21 @@ class PromptGraphs {
   // trained: parameters whose gradients are wanted. Without a recorder everything is the same but done operation by operation.
   PromptGraphs(Losses losses, std::vector<at::Tensor> trained, std::unique_ptr<device::StepRecorder> recorder);
 
-  // `room`: how many prompts to pad to. The answer holds until the next call of either. An error of the device leaves no graph.
-  const LossesAndGradients& forward_backward(const PromptInputs& inputs, std::int64_t room);
-  at::Tensor forward(const PromptInputs& inputs, std::int64_t room);  // [n,k], without gradients
+  // `padded_count`: how many prompts to pad to. The answer holds until the next call of either. An error of the device leaves
+  // no graph.
+  const LossesAndGradients& forward_backward(const PromptInputs& inputs, std::int64_t padded_count);
+  at::Tensor forward(const PromptInputs& inputs, std::int64_t padded_count);  // [n,k], without gradients
 
   // Graphs hold on to the weights that they were recorded with: forgets them all when one of these tensors lies elsewhere now,
   // or when one that does not train was written to, of which there may be a copy in another type.
-  void follow(const model::NamedTensors& weights);
-  void forget();
+  void clear_if_changed(const model::NamedTensors& weights);
+  void clear();
 
   std::string take_failure();         // why no more graphs are recorded, once; empty when they are
   device::GraphCounts take_counts();  // since the last call
 
  private:
-  // Side and pixels to ignore of the labels, room, and whether gradients are wanted.
+  // Side and pixels to ignore of the labels, padded count, and whether gradients are wanted.
   using Key = std::tuple<std::int64_t, bool, std::int64_t, bool>;
 
   struct Entry {
@@ -67,7 +68,7 @@ class PromptGraphs {
     std::unique_ptr<device::StepGraph> graph;
   };
 
-  Entry& run(const PromptInputs& inputs, std::int64_t room, bool with_gradients);
+  Entry& run(const PromptInputs& inputs, std::int64_t padded_count, bool with_gradients);
   void work(Entry& entry, bool with_gradients);
   void record(Entry& entry, bool with_gradients);
 
@@ -82,6 +83,6 @@ class PromptGraphs {
 
 // Counts to which prompts are padded: the next of 1, 2, 3, 4, 6, 8, 12, 16, 24, ..., so that padding is a third at most; no
 // more than `most`, but n always.
-std::int64_t prompt_room(std::int64_t n, std::int64_t most);
+std::int64_t padded_prompt_count(std::int64_t n, std::int64_t most);
 
 }  // namespace cellsam::train

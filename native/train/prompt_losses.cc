@@ -61,9 +61,9 @@ void PromptLosses::set_weights(Options& options) {
   iou_weight_ = iou_weight;
 }
 
-PromptDecoder PromptLosses::decoder(at::Tensor embeddings, bool gathers) const {
+PromptDecoder PromptLosses::decoder(at::Tensor embeddings, bool cuts_gradient) const {
   device::Autocast autocast(context_.device, context_.precision);
-  return {context_.model->segmenter(), std::move(embeddings), factored_, gathers};
+  return {context_.model->mask_model(), std::move(embeddings), factored_, cuts_gradient};
 }
 
 at::Tensor PromptLosses::operator()(const PromptBatch& batch, const std::vector<ImagePrompts>& chunk,

@@ -12,7 +12,7 @@
 #include "data/batch.h"
 #include "loss/mask_loss_options.h"
 #include "train/prompt_decoder.h"
-#include "train/prompts.h"
+#include "train/prompt_sampling.h"
 #include "train/stage.h"
 
 namespace cellsam::train {
@@ -41,8 +41,8 @@ class PromptLosses {
 
   bool trains_iou_head() const { return iou_weight_ > 0; }
 
-  // The decoder of the batch with these image embeddings [B,C,g,g]; `gathers` as in prompt_decoder.h.
-  PromptDecoder decoder(at::Tensor embeddings, bool gathers = true) const;
+  // The decoder of the batch with these image embeddings [B,C,g,g]; `cuts_gradient` as in prompt_decoder.h.
+  PromptDecoder decoder(at::Tensor embeddings, bool cuts_gradient = true) const;
 
   // Weighted losses [n,k] of the prompts of `chunk`, differentiable.
   at::Tensor operator()(const PromptBatch& batch, const std::vector<ImagePrompts>& chunk, PromptDecoder& decoder) const;

@@ -20,24 +20,24 @@ void Stage::choose(model::CellSam& model, std::vector<Part> parts, double weight
   }
 }
 
-cache::FrozenTrunk* Stage::frozen_trunk(model::CellSam& model, const cache::TrunkSetting& setting,
-                                        const cache::FeatureOptions& options) {
-  frozen_.push_back(std::make_unique<cache::FrozenTrunk>(model, setting, options));
+cache::FrozenBackbone* Stage::add_frozen_backbone(model::CellSam& model, const cache::BackboneSetting& setting,
+                                                  const cache::FeatureOptions& options) {
+  frozen_.push_back(std::make_unique<cache::FrozenBackbone>(model, setting, options));
   return frozen_.back().get();
 }
 
 std::vector<std::string> Stage::take_notices() {
   auto notices = std::exchange(notices_, {});
-  for (const auto& trunk : frozen_) {
-    for (auto& message : trunk->take_notices()) notices.push_back(std::move(message));
+  for (const auto& backbone : frozen_) {
+    for (auto& message : backbone->take_notices()) notices.push_back(std::move(message));
   }
   return notices;
 }
 
 cache::FeatureCounts Stage::take_feature_counts() {
   cache::FeatureCounts sum;
-  for (const auto& trunk : frozen_) {
-    const auto counts = trunk->take_counts();
+  for (const auto& backbone : frozen_) {
+    const auto counts = backbone->take_counts();
     sum.kept += counts.kept;
     sum.computed += counts.computed;
   }
@@ -45,7 +45,7 @@ cache::FeatureCounts Stage::take_feature_counts() {
 }
 
 void Stage::prefetch(const data::Batch& batch) {
-  for (const auto& trunk : frozen_) trunk->prefetch(batch);
+  for (const auto& backbone : frozen_) backbone->prefetch(batch);
 }
 
 }  // namespace cellsam::train

@@ -52,7 +52,7 @@ class Stage {
   // What the last `train_batch` or `evaluate_batch` has to tell people, once.
   std::vector<std::string> take_notices();
 
-  // Of the frozen trunks, since the last call.
+  // Of the frozen backbones, since the last call.
   cache::FeatureCounts take_feature_counts();
 
   // Of the steps' work on a GPU, since the last call.
@@ -77,15 +77,15 @@ class Stage {
   // Makes `parts` the groups of the optimiser (empty ones are left out) and marks exactly their tensors as trainable.
   void choose(model::CellSam& model, std::vector<Part> parts, double weight_decay);
 
-  // A trunk that this stage uses and does not train. The stage keeps it.
-  cache::FrozenTrunk* frozen_trunk(model::CellSam& model, const cache::TrunkSetting& setting,
-                                   const cache::FeatureOptions& options);
+  // A backbone that this stage uses and does not train. The stage keeps it.
+  cache::FrozenBackbone* add_frozen_backbone(model::CellSam& model, const cache::BackboneSetting& setting,
+                                             const cache::FeatureOptions& options);
 
   void notice(std::string message) { notices_.push_back(std::move(message)); }
 
  private:
   model::NamedTensors trainable_, parameters_;
-  std::vector<std::unique_ptr<cache::FrozenTrunk>> frozen_;
+  std::vector<std::unique_ptr<cache::FrozenBackbone>> frozen_;
   std::vector<std::string> notices_;
   std::vector<optim::Group> groups_;
 };
@@ -97,7 +97,7 @@ struct StageContext {
   at::Device device;
   device::Precision precision;
 
-  cache::TrunkSetting of(cache::Trunk trunk) const { return {trunk, preprocessing, device, precision}; }
+  cache::BackboneSetting setting_of(cache::Backbone backbone) const { return {backbone, preprocessing, device, precision}; }
 };
 
 // Stage 1: the detector. Reads stage1_type, head_scope, the loss and matching weights.

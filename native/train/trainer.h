@@ -46,9 +46,9 @@ class Trainer {
   Trainer(std::unique_ptr<Stage> stage, const TrainerOptions& options, std::uint64_t seed);
 
   // Trains; answers {stopped, step, steps, images, seconds, lr, losses, features, graphs}. features is {kept, computed}: how
-  // many outputs of frozen trunks were there already and how many had to be computed; graphs {recorded, replayed}, of the work
-  // that a GPU repeats. When `control` is cancelled it finishes the step and answers with stopped = true; a later request with
-  // start_step = step goes on as if nothing had happened. When `control` is abandoned it throws ERR_DISPOSED, and no state
+  // many outputs of frozen backbones were there already and how many had to be computed; graphs {recorded, replayed}, of the
+  // work that a GPU repeats. When `control` is cancelled it finishes the step and answers with stopped = true; a later request
+  // with start_step = step goes on as if nothing had happened. When `control` is abandoned it throws ERR_DISPOSED, and no state
   // should be saved after that. Throws ERR_NON_FINITE_LOSS when losses or gradient norm of a step are not finite, naming its
   // images and, after repeating it under a NonFiniteTrace, the layer and operation where that began. The parameters are those
   // before the step.

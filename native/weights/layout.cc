@@ -11,16 +11,16 @@ std::string_view without_module(std::string_view name) {
 }
 
 Layout detect_layout(const TensorMap& source) {
-  bool segmenter = false, copy = false, detector = false, encoder = false, decoder = false;
+  bool sam = false, copy = false, detector = false, encoder = false, decoder = false;
   for (const auto& [full, tensor] : source) {
     const auto name = without_module(full);
-    segmenter = segmenter || name.starts_with("model.");
+    sam = sam || name.starts_with("model.");
     copy = copy || name.starts_with("model_cp.");
     detector = detector || name.starts_with("cellfinder.");
     encoder = encoder || name.starts_with("image_encoder.");
     decoder = decoder || name.starts_with("mask_decoder.");
   }
-  if (segmenter || detector) return copy ? Layout{"cellsam_adv", "adv"} : Layout{"cellsam", "plain"};
+  if (sam || detector) return copy ? Layout{"cellsam_adv", "adv"} : Layout{"cellsam", "plain"};
   if (encoder && decoder) return {"sam", "plain"};
   std::string names;
   for (std::size_t i = 0; i < source.size() && i < 3; ++i) names += (i > 0 ? ", " : "") + printable(source[i].first);
@@ -35,9 +35,9 @@ std::vector<std::string> target_names(const Layout& layout, std::string_view ful
   if (layout.name != "sam") return {name};
   std::vector<std::string> names{"model." + name, "model_cp." + name};
   constexpr std::string_view kEncoder = "image_encoder.";
-  // CellFinder's body is SAM's trunk without the neck.
+  // CellFinder's body is SAM's backbone without the neck.
   if (name.starts_with(kEncoder) && !name.starts_with("image_encoder.neck.")) {
-    names.push_back(std::string(kBody) + name.substr(kEncoder.size()));
+    names.push_back(std::string(kCellFinderBackbone) + name.substr(kEncoder.size()));
   }
   return names;
 }

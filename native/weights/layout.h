@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,9 @@
 #include "weights/tensor_map.h"
 
 namespace cellsam::weights {
+
+// Prefix of the names of CellFinder's ViT in the state dict.
+constexpr std::string_view kCellFinderBackbone = "cellfinder.decode_head.backbone.body.";
 
 struct Layout {
   std::string name;           // "cellsam", "cellsam_adv" (with model_cp.*), "sam" (plain segment-anything)
@@ -50,8 +54,8 @@ struct LoadOptions {
 // Copies a checkpoint into `targets` (names of the official state dict; parameters and buffers, on any device). Floating
 // dtypes are converted to the target's. What matters and makes it throw ERR_CHECKPOINT_MISMATCH (first names in the message,
 // all in the detail): a missing target, a wrong shape or kind of number, a left-over name under model., model_cp. or
-// cellfinder. (a deeper network, or one with a second SAM). Of a plain SAM checkpoint the trunk also goes to CellFinder's body
-// and everything to model_cp. where the targets have one; the detector's head is missing from it, which is allowed.
+// cellfinder. (a deeper network, or one with a second SAM). Of a plain SAM checkpoint the backbone also goes to CellFinder's
+// body and everything to model_cp. where the targets have one; the detector's head is missing from it, which is allowed.
 // class_embed.N and bbox_embed.N are names of one tensor each: the highest N wins, differing copies give a warning.
 // ERR_CHECKPOINT_NOT_FINITE names the first tensor with NaN or infinity (also by overflow in conversion).
 // On any error no target has changed.

@@ -10,12 +10,10 @@
 
 namespace cellsam::weights {
 
-constexpr std::string_view kBody = "cellfinder.decode_head.backbone.body.";
-
 // The name without DataParallel's prefix.
 std::string_view without_module(std::string_view name);
 
-// The official names that a checkpoint's name stands for: itself, or for plain SAM the segmenter, its copy and CellFinder's
+// The official names that a name of the checkpoint stands for: itself; for plain SAM those of SAM, its copy and CellFinder's
 // body, whether or not a model has them.
 std::vector<std::string> target_names(const Layout& layout, std::string_view name);
 

@@ -153,7 +153,7 @@ class Plan {
 
   bool missing_matters(const std::string& name) const {
     if (starts_with_any(name, options_.allow_missing_prefixes)) return false;
-    return layout_.name != "sam" || !name.starts_with("cellfinder.") || name.starts_with(kBody);
+    return layout_.name != "sam" || !name.starts_with("cellfinder.") || name.starts_with(kCellFinderBackbone);
   }
 
   bool unexpected_matters(const std::string& source) const {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
-import { readJson } from "../../lib/monitor/json.js";
+import { readJson } from "../../lib/files/json.js";
 import { TRUTH } from "../../lib/report/canvas.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
 

@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import puppeteer from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
-import { readJson } from "../../lib/monitor/json.js";
+import { readJson } from "../../lib/files/json.js";
 
 const examples = join(import.meta.dirname, "..", "..", "examples");
 const chromium = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(

@@ -14,7 +14,7 @@ import { drawField, generateSynthetic } from "../../lib/data/synthetic.js";
 import { toBorder } from "../../lib/engine/names.js";
 import { engineCall } from "../../lib/engine/native.js";
 import { openSession, type Prediction, type Session } from "../../lib/engine/session.js";
-import { readJson } from "../../lib/monitor/json.js";
+import { readJson } from "../../lib/files/json.js";
 import { cellsam } from "./cellsam.js";
 
 const python = process.env.CELLSAM_PYTHON ?? "python3";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
-import { readJson } from "../../lib/monitor/json.js";
+import { readJson } from "../../lib/files/json.js";
 import { cellsam } from "./cellsam.js";
 
 let folder: string;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeLabels } from "../../lib/data/decode.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
-import { readJson } from "../../lib/monitor/json.js";
+import { readJson } from "../../lib/files/json.js";
 import { type Answer, cellsam } from "./cellsam.js";
 
 let folder: string;

@@ -54,7 +54,7 @@ Outcome decode(Setting& setting, const at::Tensor& images, bool shared, bool mul
   const auto sparse = prompts.sparse.detach().requires_grad_(true);
   model::Masks masks;
   if (shared) {
-    const auto common = sam.mask_decoder->share(leaf, position, sam.prompt_encoder->no_mask());
+    const auto common = sam.mask_decoder->factor(leaf, position, sam.prompt_encoder->no_mask());
     masks = sam.mask_decoder->forward(common, setting.rows, setting.counts, sparse, multimask);
   } else {
     std::vector<std::int64_t> each;

@@ -70,7 +70,7 @@ void check_sizes() {
 }
 
 void check_sharing(model::CellSam& net) {
-  check("without model_cp the segmenter is model", net->segmenter().get() == net->model.get());
+  check("without model_cp the mask model is model", net->mask_model().get() == net->model.get());
   const auto parameters = net->unique_parameters();
   std::set<const void*> tensors;
   for (const auto& [name, tensor] : parameters) tensors.insert(tensor.unsafeGetTensorImpl());
@@ -90,7 +90,7 @@ void check_sharing(model::CellSam& net) {
 
   net->model->image_encoder->parameters()[0].requires_grad_(false);
   net->adopt_copy();
-  check("with model_cp the segmenter is model_cp", net->segmenter().get() == net->model_cp.get());
+  check("with model_cp the mask model is model_cp", net->mask_model().get() == net->model_cp.get());
   check("model_cp equals model", equal(model::named_state(*net->model), model::named_state(*net->model_cp)));
   check("model_cp is frozen where model is", !net->model_cp->image_encoder->parameters()[0].requires_grad() &&
                                                  net->model_cp->image_encoder->parameters()[1].requires_grad());

@@ -28,7 +28,7 @@ void step(model::CellSam& network) {
   const auto size = network->size().image_size;
   const auto image = at::ones({1, 3, size, size}) * 0.1;
   const auto found = network->cellfinder->forward(image);
-  auto& sam = network->segmenter();
+  auto& sam = network->mask_model();
   const auto prompt = sam->prompt_encoder->forward(std::nullopt, std::nullopt,
                                                    at::tensor({4.0F, 4.0F, 30.0F, 30.0F}).view({1, 4}), std::nullopt);
   const auto masks = sam->mask_decoder->forward(sam->image_encoder->forward(image), sam->prompt_encoder->dense_position(),

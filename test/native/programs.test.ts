@@ -13,7 +13,7 @@ const programs: Record<string, number> = {
   data_store: 10,
   feature_file: 20,
   feature_processes: 7,
-  frozen_trunk: 20,
+  frozen_backbone: 20,
   fused_attention: 4,
   grid_attention: 300,
   hungarian: 10,

@@ -97,23 +97,23 @@ void check_repeats(test::Checks& checks) {
 
   // Weights that train are written to in place, and graphs read them there.
   model::NamedTensors weights{{"trained", function.parameter}, {"frozen", at::ones({2})}};
-  graphs.follow(weights);
+  graphs.clear_if_changed(weights);
   compare(checks, "first after following", graphs, function, inputs_of(3, 11), 4);
   compare(checks, "recorded", graphs, function, inputs_of(3, 12), 4);
   {
     at::NoGradGuard no_grad;
     function.parameter.mul_(1.5);
   }
-  graphs.follow(weights);
+  graphs.clear_if_changed(weights);
   compare(checks, "a step later", graphs, function, inputs_of(4, 13), 4);
   checks.holds("a step later: by the same graph", graphs.take_counts().replayed == 4);
   weights[1].second.add_(1);
-  graphs.follow(weights);
+  graphs.clear_if_changed(weights);
   compare(checks, "frozen weights were loaded", graphs, function, inputs_of(4, 14), 4);
   checks.holds("frozen weights were loaded: no graph is left", graphs.take_counts().replayed == 0);
   compare(checks, "and again", graphs, function, inputs_of(4, 14), 4);
   weights[0].second = function.parameter.detach().clone().requires_grad_(true);
-  graphs.follow(weights);
+  graphs.clear_if_changed(weights);
   graphs.take_counts();
   compare(checks, "weights lie elsewhere", graphs, function, inputs_of(4, 15), 4);
   checks.holds("weights lie elsewhere: no graph is left", graphs.take_counts().replayed == 0);
@@ -143,7 +143,7 @@ void check_failures(test::Checks& checks) {
   graphs.forward_backward(inputs_of(2, 4), 2);
   checks.holds("out of memory is the caller's, and leaves no graph", thrown && graphs.take_counts().replayed == 0);
   checks.holds("and is no reason to stop recording", graphs.take_failure().empty());
-  graphs.forget();
+  graphs.clear();
 
   recorder.fails = true;
   for (int use = 0; use < 3; ++use) {
@@ -156,12 +156,12 @@ void check_failures(test::Checks& checks) {
 void check_rooms(test::Checks& checks) {
   const std::vector<std::int64_t> rooms{1, 2, 3, 4, 6, 6, 8, 8, 12, 12, 12, 12, 16, 16, 16, 16, 24};
   for (std::int64_t n = 1; n <= std::ssize(rooms); ++n) {
-    checks.holds("room for " + std::to_string(n), train::prompt_room(n, 100) == rooms[static_cast<std::size_t>(n - 1)]);
+    checks.holds("room for " + std::to_string(n), train::padded_prompt_count(n, 100) == rooms[static_cast<std::size_t>(n - 1)]);
   }
-  checks.holds("no more than a chunk", train::prompt_room(5, 5) == 5 && train::prompt_room(70, 71) == 71);
+  checks.holds("no more than a chunk", train::padded_prompt_count(5, 5) == 5 && train::padded_prompt_count(70, 71) == 71);
   bool little = true;
   for (std::int64_t n = 1; n < 1000; ++n) {
-    const auto room = train::prompt_room(n, 1000);
+    const auto room = train::padded_prompt_count(n, 1000);
     little = little && room >= n && 2 * room <= 3 * n;
   }
   checks.holds("never half as much again", little);

@@ -1,4 +1,4 @@
-// Our stain transform equals SPEC's steps over scikit-image's rgb2hed, run live in the Python that CELLSAM_PYTHON names.
+// Our stain transform equals the steps of the Python module over scikit-image's rgb2hed, run live in the Python that CELLSAM_PYTHON names.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -107,11 +107,10 @@ inline TensorMap every_dtype() {
 inline TensorMap toy_cellsam(bool with_copy) {
   at::manual_seed(11);
   TensorMap map;
-  for (std::string segmenter :
-       with_copy ? std::vector<std::string>{"model.", "model_cp."} : std::vector<std::string>{"model."}) {
+  for (std::string sam : with_copy ? std::vector<std::string>{"model.", "model_cp."} : std::vector<std::string>{"model."}) {
     for (auto name : {"image_encoder.pos_embed", "image_encoder.blocks.0.attn.qkv.weight", "image_encoder.neck.0.weight",
                       "prompt_encoder.no_mask_embed.weight", "mask_decoder.iou_token.weight"}) {
-      map.emplace_back(segmenter + name, at::randn({2, 3}));
+      map.emplace_back(sam + name, at::randn({2, 3}));
     }
   }
   const std::string head = "cellfinder.decode_head.";

@@ -93,9 +93,9 @@ void test_sam() {
       if (name.starts_with("model.")) check(same_bits(tensor, named(source, name.substr(6))), name + " from SAM");
       if (name.starts_with("model_cp.")) check(same_bits(tensor, named(source, name.substr(9))), name + " from SAM");
       const std::string body = "cellfinder.decode_head.backbone.body.";
-      const bool trunk = name.starts_with(body);
-      if (trunk) check(same_bits(tensor, named(source, "image_encoder." + name.substr(body.size()))), name + " from SAM");
-      const bool head = name.starts_with("cellfinder.") && !trunk;
+      const bool backbone = name.starts_with(body);
+      if (backbone) check(same_bits(tensor, named(source, "image_encoder." + name.substr(body.size()))), name + " from SAM");
+      const bool head = name.starts_with("cellfinder.") && !backbone;
       const bool reported = std::find(report.missing.begin(), report.missing.end(), name) != report.missing.end();
       check(reported == head && tensor.eq(-1).all().item<bool>() == head,
             name + ": missing exactly when of the detector's head");

@@ -63,7 +63,7 @@ void compare_once(Case& parity) {
   const auto x = parity.io("x").clone().requires_grad_(true);
 
   model::Taps taps;
-  const auto features = net->trunk(x);
+  const auto features = net->backbone(x);
   const auto out = net->head(features, std::nullopt, &taps);
   parity.check("act.backbone", features, forward);
   for (const auto& [name, tensor] : taps) {
@@ -79,7 +79,7 @@ void compare_once(Case& parity) {
   taps.clear();
   const auto [images, mask] = nested(parity, size.image_size);
   parity.check("mixed.mask", mask, Tolerance{});
-  const auto mixed = net->head(net->trunk(images), mask, &taps);
+  const auto mixed = net->head(net->backbone(images), mask, &taps);
   for (const auto& [name, tensor] : taps) {
     if (parity.has("mixed." + name)) parity.check("mixed." + name, tensor, forward);
     if (name == "enc" + std::to_string(size.encoder_layers - 1)) parity.check("mixed.enc_last", tensor, forward);

@@ -62,18 +62,18 @@ void check_detector(const Variant& variant, model::CellSam& model, const infer::
   variant.check("boxes_model_frame", found.boxes * infer::model_scale(variant.image(), size));
 }
 
-void check_segmenter(const Variant& variant, model::CellSam& model, const infer::PredictOptions& options,
-                     const std::optional<at::Tensor>& user_boxes) {
+void check_mask_model(const Variant& variant, model::CellSam& model, const infer::PredictOptions& options,
+                      const std::optional<at::Tensor>& user_boxes) {
   const auto image = variant.image();
   const auto size = model->size().image_size;
-  auto& segmenter = model->segmenter();
+  auto& mask_model = model->mask_model();
   const auto embedding =
-      segmenter->image_encoder->forward(data::encoder_input(image.unsqueeze(0), size, options.preprocessing));
+      mask_model->image_encoder->forward(data::encoder_input(image.unsqueeze(0), size, options.preprocessing));
   const auto boxes = user_boxes ? *user_boxes : infer::detect(model, image, options).boxes;
   const auto model_boxes = (boxes * infer::model_scale(image, size)).to(at::kFloat);
-  const auto prompts = segmenter->prompt_encoder->forward(std::nullopt, std::nullopt, model_boxes, std::nullopt);
-  const auto answer = segmenter->mask_decoder->forward(embedding, segmenter->prompt_encoder->dense_position(), prompts.sparse,
-                                                       prompts.dense, false);
+  const auto prompts = mask_model->prompt_encoder->forward(std::nullopt, std::nullopt, model_boxes, std::nullopt);
+  const auto answer = mask_model->mask_decoder->forward(embedding, mask_model->prompt_encoder->dense_position(), prompts.sparse,
+                                                        prompts.dense, false);
   variant.check("embedding", embedding);
   variant.check("sparse", prompts.sparse);
   variant.check("low_res", answer.logits);
@@ -109,7 +109,7 @@ void check_variant(const Variant& variant, model::CellSam& model) {
   std::optional<at::Tensor> user_boxes;
   if (variant.is("userbox")) user_boxes = variant.io("user_boxes").to(at::kDouble);
   if (!user_boxes) check_detector(variant, model, options);
-  check_segmenter(variant, model, options, user_boxes);
+  check_mask_model(variant, model, options, user_boxes);
 
   options.prompt_chunk = 3;  // an uneven last chunk must not show
   const auto prediction = infer::predict(model, variant.image(), options, user_boxes);

@@ -38,11 +38,11 @@ void compare_encoder(Case& parity) {
   const auto x = parity.io("x").clone().requires_grad_(true), lin = parity.io("lin");
 
   model::Taps taps;
-  const auto embedding = net->neck(net->trunk(x, &taps), &taps);
+  const auto embedding = net->neck(net->backbone(x, &taps), &taps);
   for (const auto& [name, tensor] : taps)
     parity.check("act." + name, tensor, map_of(parity.io("act." + name), tensor), forward);
   parity.check("embedding", embedding, forward);
-  parity.check("forward = neck of trunk", net->forward(x), embedding, 0, 0);
+  parity.check("forward = neck of the backbone", net->forward(x), embedding, 0, 0);
   const auto msq = embedding.square().mean(), linear = (embedding * lin).mean();
   parity.check("loss_msq", msq, forward);
   parity.check("loss_lin", linear, forward);

@@ -13,7 +13,7 @@ import { trainConfig } from "../../lib/cli/train.js";
 import { writeLabels } from "../../lib/data/write.js";
 import { CellsamError } from "../../lib/errors.js";
 import type { StepEvent } from "../../lib/events.js";
-import { writeJson } from "../../lib/monitor/json.js";
+import { writeJson } from "../../lib/files/json.js";
 
 const folder = () => mkdtemp(join(tmpdir(), "cellsam-cli-"));
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { compareCommand } from "../../lib/cli/compare.js";
-import { writeJson } from "../../lib/monitor/json.js";
+import { writeJson } from "../../lib/files/json.js";
 
 let root = "";
 beforeAll(async () => {

@@ -12,9 +12,9 @@ import { readGeojson } from "../../lib/data/formats/geojson.js";
 import { readPickle } from "../../lib/data/formats/pickle.js";
 import { fillRuns, unpackCounts } from "../../lib/data/formats/rle.js";
 import { toLabels } from "../../lib/data/labels.js";
+import { filesOf } from "../../lib/data/pair.js";
 import { Random } from "../../lib/data/random.js";
 import { fillPolygon } from "../../lib/data/raster.js";
-import { filesOf } from "../../lib/data/source.js";
 import { writeLabels } from "../../lib/data/write.js";
 
 let root = "";
@@ -194,7 +194,7 @@ describe("COCO", () => {
     const images = ["x/a.png", "x/c.png"].map((file_name, id) => ({ id, file_name, height: 3, width: 4 }));
     await writeFile(join(root, "labels.json"), JSON.stringify({ images, annotations: [] }));
     const found = await discover({ imgPath: join(root, "images"), maskPath: join(root, "labels.json") });
-    expect(found.pairs).toMatchObject([{ stem: "a", annotation: "coco", item: "x/a.png" }]);
+    expect(found.pairs).toMatchObject([{ source: "a", annotation: "coco", item: "x/a.png" }]);
     expect(found.problems.map(({ code }) => code).sort()).toEqual(["ERR_NO_IMAGE", "ERR_NO_MASK"]);
   });
 });
@@ -239,7 +239,7 @@ describe("folders of annotations", () => {
     }
     const folder = (set: string) => ({ imgPath: join(root, set, "images"), maskPath: join(root, set, "masks") });
     const data = await loadDataset({ ...folder("one"), additionalDatasets: [folder("two")] });
-    expect(data.pairs.map(({ stem }) => stem)).toEqual(["a", "one", "two_images_a", "two"]);
+    expect(data.pairs.map(({ source }) => source)).toEqual(["a", "one", "two_images_a", "two"]);
     expect(data.trainingOnly).toEqual(["two_images_a", "two"]);
     await rm(join(root, "two/masks/a.png"));
     await expect(loadDataset({ ...folder("one"), additionalDatasets: [folder("two")] })).rejects.toMatchObject({

@@ -39,7 +39,7 @@ describe("discover", () => {
     );
     const { pairs, problems } = await both();
     expect(problems).toEqual([]);
-    expect(pairs.map(({ stem, image, mask }) => [stem, basename(image), basename(mask ?? "")])).toEqual([
+    expect(pairs.map(({ source, image, mask }) => [source, basename(image), basename(mask ?? "")])).toEqual([
       ["a", "a.png", "a.npy"],
       ["b", "b.TIF", "b_masks.png"],
       ["c", "c.npy", "c_Label.tiff"],
@@ -60,7 +60,7 @@ describe("discover", () => {
     );
     await touch("masks/ok.png", "masks/twice.png", "masks/many.png", "masks/many_mask.png", "masks/stray.png", "masks/x.npz");
     const { pairs, problems } = await both();
-    expect(pairs.map(({ stem }) => stem)).toEqual(["ok"]);
+    expect(pairs.map(({ source }) => source)).toEqual(["ok"]);
     expect(codes(problems)).toEqual([
       "ERR_NO_MASK alone.png",
       "ERR_IMAGE_UNSUPPORTED old.gif",
@@ -112,14 +112,14 @@ describe("discover", () => {
     );
     const { pairs, problems } = await both();
     expect(problems).toEqual([]);
-    expect(pairs.map(({ stem }) => stem)).toEqual(["Z", "a", "b", "\u00e9"]);
+    expect(pairs.map(({ source }) => source)).toEqual(["Z", "a", "b", "\u00e9"]);
   });
 
   it("needs no masks to predict, and takes single files", async () => {
     await touch("images/a.png", "images/b.png", "masks/other.png");
     expect((await discover({ imgPath: join(root, "images") })).pairs).toHaveLength(2);
     expect((await discover({ imgPath: join(root, "images/a.png") })).pairs).toEqual([
-      { stem: "a", image: join(root, "images/a.png") },
+      { source: "a", image: join(root, "images/a.png") },
     ]);
     const single = await discover({ imgPath: join(root, "images/a.png"), maskPath: join(root, "masks/other.png") });
     expect(single.pairs[0]?.mask).toBe(join(root, "masks/other.png"));
@@ -154,9 +154,7 @@ describe("discover", () => {
     await touch("images/a.jpg", "images/b.png", "images/c.png", "masks/a.JPG", "masks/b_mask.jpeg", "masks/d.jpg");
     const { problems } = await both();
     expect(codes(problems)).toEqual(["ERR_NO_MASK a.jpg", "ERR_NO_MASK b.png", "ERR_NO_MASK c.png"]);
-    expect(problems[0]?.message).toBe(
-      `has no mask but ${join(root, "masks/a.JPG")}, and JPEG does not keep the numbers of cells`,
-    );
+    expect(problems[0]?.message).toBe(`has no mask but ${join(root, "masks/a.JPG")}, and JPEG does not preserve label ids`);
     expect(problems[1]?.message).toContain("b_mask.jpeg");
     expect(problems[2]?.message).toBe("has no mask");
   });
@@ -187,8 +185,8 @@ describe("checkDataset", () => {
     const result = await checkDataset(pairs, { onProgress: (done) => seen.push(done) });
     expect(result.cells).toBe(3);
     expect(result.pairs).toMatchObject([
-      { stem: "a", height: 2, width: 3, channels: 1, dtype: "uint8", cells: 3 },
-      { stem: "b", cells: 0 },
+      { source: "a", height: 2, width: 3, channels: 1, dtype: "uint8", cells: 3 },
+      { source: "b", cells: 0 },
     ]);
     expect(seen).toEqual([1, 2]);
   });

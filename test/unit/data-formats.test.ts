@@ -8,8 +8,8 @@ import { checkDataset } from "../../lib/data/check.js";
 import { decodeImage, decodeLabels, listCocoImages } from "../../lib/data/decode.js";
 import { discover } from "../../lib/data/discover.js";
 import type { Annotation, LabelMap, RawImage } from "../../lib/data/image.js";
+import { pairLabels } from "../../lib/data/pair.js";
 import { readRaw } from "../../lib/data/reader.js";
-import { pairLabels } from "../../lib/data/source.js";
 import { root } from "../programs.js";
 
 interface Listed {
@@ -144,9 +144,9 @@ describe.skipIf(!there)("annotations of every format", () => {
     const exact = Object.values(want.images ?? {}).every((image) => image.exact);
     if (exact) expect(cells).toBe(want.n_objects);
     for (const pair of pairs) {
-      const objects = want.images?.[pair.stem]?.n_objects;
+      const objects = want.images?.[pair.source]?.n_objects;
       const labels = await pairLabels(pair);
-      const truth = await reference(pair.stem);
+      const truth = await reference(pair.source);
       expect(labels.count).toBe(objects);
       const equal = labels.data.reduce((sum, id, i) => sum + Number(id === truth.data[i]), 0) / labels.data.length;
       if (exact) expect(equal).toBe(1);

@@ -14,7 +14,7 @@ interface Case {
   n_objects?: number;
 }
 interface Outcome {
-  pairs: { stem: string; cells: number }[];
+  pairs: { source: string; cells: number }[];
   problems: { code: string; path: string; message: string; fix: string }[];
 }
 
@@ -63,9 +63,9 @@ describe.skipIf(!there)("hostile data sets", () => {
       expect(problem.fix).not.toBe("");
     }
     expect(pairs.length).toBeGreaterThanOrEqual(want.good_pairs);
-    const bad = pairs.filter(({ stem }) => stem !== "ok_000");
+    const bad = pairs.filter(({ source }) => source !== "ok_000");
     if (want.n_objects !== undefined && bad.length === 1) expect(bad[0]?.cells).toBe(want.n_objects);
-    const sound = pairs.find(({ stem }) => stem === "ok_000");
+    const sound = pairs.find(({ source }) => source === "ok_000");
     if (sound) expect(sound.cells).toBe(8);
     else expect(want.good_pairs).toBe(0);
   });

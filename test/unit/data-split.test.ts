@@ -77,10 +77,10 @@ describe("splits.json", () => {
       ['{"seed":1,"train":["s1"],"val":["s2"],"vall":[]}', /unknown keys: vall/],
       ['{"seed":1,"train":["s1"],"val":[2]}', /val must be a list/],
       ['{"seed":"x","train":["s1"],"val":["s2"]}', /seed must be/],
-      ['{"seed":1,"train":["s1"],"val":["s1"]}', /s1 stands in train and in val/],
-      ['{"seed":1,"train":["s1"],"val":["s2"],"test":["s2"]}', /s2 stands in val and in test/],
+      ['{"seed":1,"train":["s1"],"val":["s1"]}', /s1 is in train and in val/],
+      ['{"seed":1,"train":["s1"],"val":["s2"],"test":["s2"]}', /s2 is in val and in test/],
       ['{"seed":1,"train":["s1"],"val":[]}', /val is empty/],
-      ['{"seed":1,"train":["s1","s1"],"val":["s2"]}', /s1 stands in train and in train/],
+      ['{"seed":1,"train":["s1","s1"],"val":["s2"]}', /s1 is in train and in train/],
     ];
     for (const [text, message] of bad) {
       await writeFile(join(folder, "bad.json"), text);

@@ -87,7 +87,7 @@ describe("generateSynthetic", () => {
     expect(Buffer.compare(await bytes(one), await bytes(three))).not.toBe(0);
     const { pairs, problems } = await discover(one);
     expect(problems).toEqual([]);
-    expect(pairs.map(({ stem }) => stem)).toEqual(one.stems);
+    expect(pairs.map(({ source }) => source)).toEqual(one.stems);
     expect((await checkDataset(pairs)).cells).toBe(one.cells);
   });
 
@@ -122,7 +122,7 @@ describe("writeOverlay", () => {
     await writeOverlay(join(folder, "two.png"), image, undefined, labels);
     expect((await decodeImage(join(folder, "two.png"))).shape[1]).toBe(2 * 6 * 86 + 8);
     await expect(writeOverlay(join(folder, "no.png"), image, undefined, { data: labels.data, shape: [6, 4] })).rejects.toThrow(
-      /do not lie/,
+      /do not fit/,
     );
   });
 });

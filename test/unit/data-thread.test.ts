@@ -70,7 +70,7 @@ it("tells a thread that cannot start from a file that ends one, with the cause",
     await writeFile(join(folder, out, "data/decodeWorker.js"), worker);
     const script = `
 const failure = (error) => ({ code: error.code, message: error.message });
-const pairs = ["a", "b", "c"].map((stem) => ({ stem, image: stem + ".png" }));
+const pairs = ["a", "b", "c"].map((source) => ({ source, image: source + ".png" }));
 const decoded = await decodeImage("a.png").catch(failure);
 const checked = await checkDataset(pairs).catch(failure);
 console.log(JSON.stringify({ decoded, checked }));`;

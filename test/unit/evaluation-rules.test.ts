@@ -15,7 +15,7 @@ import { CellsamError } from "../../lib/errors.js";
 import { evaluateFolders } from "../../lib/evaluation/folders.js";
 import { type EvaluateModelOptions, evaluateModel, optimalThresholds } from "../../lib/evaluation/model.js";
 import { evaluatePair, summarize } from "../../lib/evaluation/pairs.js";
-import { readJson, writeJson } from "../../lib/monitor/json.js";
+import { readJson, writeJson } from "../../lib/files/json.js";
 import { FakeEngine } from "./runner-fake.js";
 
 /** One row of pixels per string; a digit or letter is an id, "." is background, "-" is ignored. */

@@ -175,7 +175,7 @@ describe("detection loss", () => {
     const bbox = (options: object) => detectionLoss(logits, places, cell, options).bbox;
     expect(bbox({ costClass: 0 })).toBe(0);
     expect(bbox({ costBbox: 0, costGiou: 0 })).toBeGreaterThan(1);
-    expect(bbox({ costClass: 0, ceLossWeight: 9 })).toBe(0);
+    expect(bbox({ costClass: 0, ceWeight: 9 })).toBe(0);
   });
 
   it("names the query of a NaN", () => {

@@ -4,8 +4,8 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CheckpointManager, type CheckpointManagerOptions } from "../../lib/monitor/checkpointManager.js";
-import { readJson, writeJson } from "../../lib/monitor/json.js";
+import { readJson, writeJson } from "../../lib/files/json.js";
+import { CheckpointManager, type CheckpointManagerOptions } from "../../lib/python/checkpointManager.js";
 
 let root = "";
 beforeAll(async () => {

@@ -5,9 +5,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it, test } from "vitest";
 import { deviceMemory, emptyDeviceCache, engineCall, loadEngine, resetDevicePeak } from "../../lib/engine/native.js";
-import { type DeviceReading, GPUMonitor } from "../../lib/monitor/gpuMonitor.js";
 import { Log } from "../../lib/monitor/log.js";
+import type { DeviceReading } from "../../lib/monitor/memory.js";
 import { systemMemory } from "../../lib/monitor/systemMemory.js";
+import { GPUMonitor } from "../../lib/python/gpuMonitor.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-memory-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,6 +1,6 @@
 // The two other stopping rules: patience that grows while progress is slow, and votes of several metrics.
 import { describe, expect, it } from "vitest";
-import { AdaptiveEarlyStopping, MultiMetricEarlyStopping } from "../../lib/monitor/adaptiveStopping.js";
+import { AdaptiveEarlyStopping, MultiMetricEarlyStopping } from "../../lib/python/adaptiveStopping.js";
 
 /** Feeds scores until it stops; the 1-based number of the last, or null. */
 function stopsAt(stopping: { update(score: number, epoch: number): boolean }, scores: number[]): number | null {

@@ -8,9 +8,9 @@ import { ExperimentConfig } from "../../lib/config/experiment.js";
 import type { TrainingEvent } from "../../lib/events.js";
 import { crc32c, maskedCrc32c } from "../../lib/monitor/crc32c.js";
 import { EventLog } from "../../lib/monitor/eventLog.js";
-import { Log } from "../../lib/monitor/log.js";
 import { EventWriter } from "../../lib/monitor/tensorboard.js";
-import { RunMonitor } from "../../lib/train/runMonitor.js";
+import { OutputTree } from "../../lib/train/outputTree.js";
+import { RunRecord } from "../../lib/train/runRecord.js";
 
 let folder = "";
 beforeAll(async () => {
@@ -93,16 +93,16 @@ describe.skipIf(!python)("TensorBoard", () => {
   });
 
   it("sees each fold and stage of a run, training and validation under the same tags", () => {
-    const logs = join(folder, "run");
+    const logs = join(folder, "run", "logs");
     const config = new ExperimentConfig({ imgPath: "i", maskPath: "m", outputName: "o", logFreq: 3 });
-    const monitor = new RunMonitor(config, logs);
-    monitor.open(new Log(join(logs, "experiment.log")));
-    monitor.hear({ type: "stage", stage: 1, fold: 2, state: "begin" });
-    for (const number of [1, 2, 3, 4, 5, 6, 7]) monitor.hear(step(number));
-    monitor.hear(epoch(1));
-    for (const number of [1, 2, 3]) monitor.hear(step(number, 2));
-    monitor.hear(epoch(2));
-    monitor.hear({ type: "fold", fold: 2, folds: 5, state: "end", metrics: { f1: 0.75, pq: null } });
+    const record = new RunRecord(config, new OutputTree(folder, "run"), () => undefined);
+    record.open();
+    record.emit({ type: "stage", stage: 1, fold: 2, state: "begin" });
+    for (const number of [1, 2, 3, 4, 5, 6, 7]) record.emit(step(number));
+    record.emit(epoch(1));
+    for (const number of [1, 2, 3]) record.emit(step(number, 2));
+    record.emit(epoch(2));
+    record.emit({ type: "fold", fold: 2, folds: 5, state: "end", metrics: { f1: 0.75, pq: null } });
     const board = join(logs, "tensorboard", "fold_2");
     expect(read(join(board, "stage1_train")).total_loss).toEqual([
       [1, 0.5],
@@ -160,13 +160,16 @@ describe("events.jsonl", () => {
   });
 
   it("tells what happened before there was a folder", async () => {
-    const logs = join(folder, "early");
+    const logs = join(folder, "early", "logs");
     const config = new ExperimentConfig({ imgPath: "i", maskPath: "m", outputName: "o", tensorboard: false });
-    const monitor = new RunMonitor(config, logs);
-    monitor.hear({ type: "notice", level: "warning", message: "early" });
-    monitor.hear({ type: "progress", task: "check", done: 1, total: 2 });
-    monitor.open(new Log(join(logs, "experiment.log")));
-    monitor.hear(epoch(1));
+    const told: TrainingEvent[] = [];
+    const record = new RunRecord(config, new OutputTree(folder, "early"), (event) => told.push(event));
+    record.warn("early");
+    record.emit({ type: "progress", task: "check", done: 1, total: 2 });
+    record.open();
+    record.emit(epoch(1));
+    expect(told.map(({ type }) => type)).toEqual(["notice", "progress", "epoch"]);
+    expect(await readFile(join(logs, "experiment.log"), "utf8")).toMatch(/^[^\n]* - cellsam\.runner - WARNING - early\n$/);
     expect((await lines(join(logs, "events.jsonl"))).map(({ type }) => type)).toEqual(["notice", "epoch"]);
     expect(await readdir(logs)).not.toContain("tensorboard");
   });

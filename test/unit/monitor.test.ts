@@ -2,11 +2,12 @@ import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { CheckpointManager } from "../../lib/monitor/checkpointManager.js";
+import { readJson, strictJson, writeJson } from "../../lib/files/json.js";
 import { EarlyStopping } from "../../lib/monitor/earlyStopping.js";
-import { readJson, strictJson, writeJson } from "../../lib/monitor/json.js";
 import { Log, timestamp } from "../../lib/monitor/log.js";
-import { directionOf, MetricsTracker } from "../../lib/monitor/metricsTracker.js";
+import { MetricsTracker } from "../../lib/monitor/metricsTracker.js";
+import { directionOf } from "../../lib/stats/direction.js";
+import { Checkpoints } from "../../lib/train/checkpoints.js";
 
 const folder = () => mkdtemp(join(tmpdir(), "cellsam-monitor-"));
 
@@ -138,10 +139,10 @@ describe("Log", () => {
   });
 });
 
-describe("CheckpointManager", () => {
+describe("Checkpoints", () => {
   it("publishes the newest best and keeps the versions that the run state may still name", async () => {
     const root = await folder();
-    const manager = new CheckpointManager({ checkpointDir: join(root, "models"), resumeDir: root });
+    const manager = new Checkpoints({ checkpointDir: join(root, "models"), resumeDir: root });
     const save = (text: string) => async (path: string) => {
       await writeFile(path, text);
       return { bytes: text.length, sha256: `hash of ${text}` };

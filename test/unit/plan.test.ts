@@ -5,12 +5,12 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import { initCommand } from "../../lib/cli/init.js";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
-import { pairLabels } from "../../lib/data/source.js";
+import { loadDataset } from "../../lib/data/dataset.js";
+import { pairLabels } from "../../lib/data/pair.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { writeLabels, writeRgbPng } from "../../lib/data/write.js";
 import { loadEngine } from "../../lib/engine/native.js";
 import { openStoreWriter } from "../../lib/engine/storeWriter.js";
-import { plannedData } from "../../lib/plan/data.js";
 import { planExperiment } from "../../lib/plan/experiment.js";
 import type { StageProbe } from "../../lib/plan/probe.js";
 import { planTiles, tileStarts } from "../../lib/plan/tiles.js";
@@ -38,7 +38,7 @@ const config = (more: object = {}) => ({
 });
 
 describe("tiles", () => {
-  // SPEC's own counts, for tiles of 512 with a quarter of overlap.
+  // Counted by hand: tiles of 512 that begin every 384 pixels, until the last one reaches the end.
   test.each([
     [512, 512, 1],
     [513, 513, 4],
@@ -74,12 +74,12 @@ describe("a plan", () => {
     loadEngine();
     const checked = new ExperimentConfig(config());
     const plan = await planExperiment(config());
-    const { pairs } = await plannedData(checked, () => undefined, undefined);
+    const { pairs } = await loadDataset(checked);
     const store = await tileStore(pairs, checked, { cacheDir: join(folder, "tiles"), key: "plan", openStoreWriter });
     expect(plan.tiles.count).toBe(store.sources.reduce((sum, { tiles }) => sum + tiles, 0));
     for (const [i, pair] of pairs.entries()) {
       // The store counts the cells of which some tile holds something.
-      expect(planTiles(pair.stem, await pairLabels(pair, checked), checked).cells).toBe(store.sources[i]?.instances);
+      expect(planTiles(pair.source, await pairLabels(pair, checked), checked).cells).toBe(store.sources[i]?.instances);
     }
     expect(plan.cells.count).toBe(pairs.reduce((sum, { cells }) => sum + cells, 0));
     const { size } = await stat(store.path);
@@ -109,8 +109,8 @@ describe("a plan", () => {
     const plan = await planExperiment(config({ imgPath: join(own, "i"), maskPath: join(own, "m"), findDuplicates: false }));
     const warnings = plan.warnings.join("\n");
     expect(plan.tiles.perTile.max).toBe(576);
-    expect(warnings).toContain("a tile holds 576 cells, but the detector answers 100 boxes");
-    expect(warnings).toContain("half of the cells are smaller than 1.0 pixels");
+    expect(warnings).toContain("a tile holds 576 cells, but the detector returns 100 boxes");
+    expect(warnings).toContain("half of the cells measure less than 1.0 pixels");
     expect(warnings).toContain("1 images are grey and 2 are RGB");
     expect(warnings).toContain("fewer than 5 images validate");
   });

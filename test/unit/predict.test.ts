@@ -68,7 +68,7 @@ describe("predictFolder", () => {
     const options = { outputDir: join(folder, "misfit"), openSession };
     await expect(predictFolder(data.imgPath, { weights, device: "cpu", size: "vit_l" }, options)).rejects.toMatchObject({
       code: "ERR_CHECKPOINT_MISMATCH",
-      message: expect.stringMatching(/weights\.pth: 7 missing\. This was size vit_l, generation plain;/),
+      message: expect.stringMatching(/weights\.pth: 7 missing\. The model was of size vit_l, generation plain;/),
       detail: { missing: 7 },
     });
     expect(engine.openSessions).toBe(0);

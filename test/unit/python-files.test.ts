@@ -54,11 +54,11 @@ describe("the Python project's three files", () => {
       "stage1_config.num_workers",
       "stage1_config.pin_memory",
       "stage2_config.scheduler is left out: use_scheduler decides",
-      "focal_loss_weight had the effect of their squares",
+      "focal_loss_weight acted squared in Python",
       "dataset_config.normalize_inf",
       "dataset_config.data_root",
       "dataset_config.val_split is left out",
-      "dataset_config.batch_size is 1, but batch_size is 2, which counts",
+      "dataset_config.batch_size is 1, but batch_size is 2, which is used",
       "dataset_config.image_extensions",
     ])
       expect(told).toContain(key);
@@ -106,7 +106,7 @@ describe("the Python project's experiment_config.json", () => {
     expect(config.stage1Config).toMatchObject({ stage1Type: "all_backbones", totalEpochs: 100 });
     expect(config.stage2Config).toMatchObject({ totalEpochs: 60, scheduler: "none" });
     const told = notices.join("\n");
-    expect(told).toContain('stage1_config.training_strategy is "train_val_split", but strategy is "k_fold", which counts');
+    expect(told).toContain('stage1_config.training_strategy is "train_val_split", but strategy is "k_fold", which is used');
     expect(told).toContain("without stain_transform they have no effect");
     expect(told).toContain("complex_augmentation is left out");
   });

@@ -80,8 +80,8 @@ class FakeSession {
   #state: State;
   #stage = 0;
   #epoch = 0;
-  /** From 0. */
-  #fold = 0;
+  /** From 1. */
+  #fold = 1;
 
   constructor(engine: FakeEngine, seed: number) {
     this.#engine = engine;
@@ -119,7 +119,7 @@ class FakeSession {
     return { trainable: ["weight"], parameters: 1, groups: [{ name: "all", lr: 1, parameters: 1 }] };
   }
 
-  async trainEpoch({ indices, fold = 0, epoch, startStep = 0, batchSize, signal, onStep }: TrainEpochOptions) {
+  async trainEpoch({ indices, fold = 1, epoch, startStep = 0, batchSize, signal, onStep }: TrainEpochOptions) {
     this.#engine.record(`train ${this.#stage}.${epoch} from ${startStep}`);
     const steps = Math.ceil(indices.length / batchSize);
     const state = this.#state;

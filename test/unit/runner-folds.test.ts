@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ExperimentInput } from "../../lib/config/experiment.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import type { TrainingEvent } from "../../lib/events.js";
-import { readJson } from "../../lib/monitor/json.js";
-import { KFoldStrategy } from "../../lib/strategies/kFold.js";
+import { readJson } from "../../lib/files/json.js";
+import { KFoldStrategy } from "../../lib/python/strategies.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
 import { lockExperiment } from "../../lib/train/lock.js";
 import type { RunnerOptions } from "../../lib/train/options.js";
@@ -77,7 +77,7 @@ async function outcome(root: string): Promise<Record<string, string>> {
 function failingEngine(bad: number): FakeEngine {
   const engine = new FakeEngine();
   engine.onValidate = (stage, epoch, fold) => {
-    if (stage === 2 && epoch === 1 && fold === bad - 1) throw new TypeError("a fault of this fold");
+    if (stage === 2 && epoch === 1 && fold === bad) throw new TypeError("a fault of this fold");
   };
   return engine;
 }

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ExperimentInput } from "../../lib/config/experiment.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import type { TrainingEvent } from "../../lib/events.js";
-import { readJson } from "../../lib/monitor/json.js";
+import { readJson } from "../../lib/files/json.js";
 import type { Strategy } from "../../lib/strategies/strategy.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
 import type { RunnerOptions } from "../../lib/train/options.js";
@@ -181,7 +181,7 @@ describe("a whole run", () => {
     const log = await readFile(join(out, "run/logs/experiment.log"), "utf8");
     for (const message of told) expect(log).toContain(`WARNING - ${message}`);
     const random = await notices(input(newOutput(), { ...one, size: "vit_b" }));
-    expect(random[0]).toContain("random numbers");
+    expect(random[0]).toContain("random weights");
     expect(await notices(input(newOutput(), { stages: [1], size: "tiny", stage1Config: { totalEpochs: 1 } }))).toEqual([]);
   });
 
@@ -509,7 +509,7 @@ describe("stopped and killed runs", () => {
       expect(engine.calls).toEqual([]);
     };
     await writeFile(weights, JSON.stringify({ weight: 4 }));
-    await refused(/weights file has another content/);
+    await refused(/content of the weights file has changed/);
     await writeFile(weights, JSON.stringify({ weight: 3 }));
     const splits = await readFile(tree.splits, "utf8");
     const { train, val, ...rest } = JSON.parse(splits);

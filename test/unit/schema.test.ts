@@ -6,7 +6,7 @@ import { parse } from "yaml";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
 import { configSchema, schemaNames } from "../../lib/config/jsonSchema.js";
 import { configTemplate, presets } from "../../lib/config/template.js";
-import { strictJson } from "../../lib/monitor/json.js";
+import { strictJson } from "../../lib/files/json.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const validate = new Ajv({ allErrors: true }).compile(configSchema("experiment"));

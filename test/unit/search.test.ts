@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { ExperimentConfig, type ExperimentInput } from "../../lib/config/experiment.js";
 import { searchOptions } from "../../lib/config/search.js";
 import { createDefaultParamSpace, HyperparameterSpace, type SpaceInput } from "../../lib/config/space.js";
-import { readJson } from "../../lib/monitor/json.js";
+import { readJson } from "../../lib/files/json.js";
 import { AshaPruner } from "../../lib/search/asha.js";
 import type { SearchEvent } from "../../lib/search/events.js";
 import { FoldPruner, hopeless, studentT95 } from "../../lib/search/folds.js";

@@ -79,7 +79,7 @@ function thrown(make: () => unknown): unknown {
 describe("a name that is nearly one of ours", () => {
   it("is refused with ours", () => {
     const message =
-      "cellsam_tiny are no weights of the package: did you mean cellsam-tiny? A file of that name is ./cellsam_tiny";
+      "cellsam_tiny is not the name of weights in the package: did you mean cellsam-tiny? A file of that name is ./cellsam_tiny";
     const refused = { code: "ERR_CONFIG", detail: { problems: [{ key: "weights", message }] } };
     expect(thrown(() => new ExperimentConfig({ ...required, weights: "cellsam_tiny" }))).toMatchObject(refused);
     expect(thrown(() => predictConfig({ weights: "cellsam_tiny" }))).toMatchObject(refused);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Random } from "../../lib/data/random.js";
-import { writeJson } from "../../lib/monitor/json.js";
+import { writeJson } from "../../lib/files/json.js";
 import { comparePaired } from "../../lib/stats/compare.js";
 import { compareExperiments } from "../../lib/stats/experiments.js";
 import { correctedT, effectSize, holm, pairedT, wilcoxon } from "../../lib/stats/significance.js";

@@ -5,12 +5,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
 import { readGroups } from "../../lib/data/groups.js";
 import { checkFolds, readFolds, type Splits } from "../../lib/data/split.js";
-import { readJson } from "../../lib/monitor/json.js";
-import { FullDatasetStrategy } from "../../lib/strategies/fullDataset.js";
-import { KFoldStrategy } from "../../lib/strategies/kFold.js";
-import { LeaveOneGroupOutStrategy } from "../../lib/strategies/leaveOneGroupOut.js";
+import { readJson } from "../../lib/files/json.js";
+import {
+  FullDatasetStrategy,
+  KFoldStrategy,
+  LeaveOneGroupOutStrategy,
+  TrainValSplitStrategy,
+} from "../../lib/python/strategies.js";
 import { configuredStrategy } from "../../lib/strategies/table.js";
-import { TrainValSplitStrategy } from "../../lib/strategies/trainValSplit.js";
 
 const sources = Array.from({ length: 23 }, (_, i) => `image_${String(i).padStart(2, "0")}`);
 /** Slides of 1 to 6 images. */
@@ -199,7 +201,7 @@ describe("splits.json with folds", () => {
     await expect(readFolds(leaking, names)).rejects.toThrow(/fold 2 uses test images of another fold: c/);
     const splits = await write([fold(["a"], ["b"]), fold(["b"], ["a", "c"])]);
     const divided = new KFoldStrategy({ splits, groups: { a: "x", b: "y", c: "y" } });
-    await expect(divided.prepareSplits(names)).rejects.toThrow(/the group y stands in train and in val/);
+    await expect(divided.prepareSplits(names)).rejects.toThrow(/the group y is in train and in val/);
     const empty = await write([fold(["a"], []), fold(["b"], ["a"])]);
     await expect(readFolds(empty, names)).rejects.toThrow(/val is empty/);
   });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
 import { predictOptions } from "../../lib/config/inference.js";
 import { loadDataset } from "../../lib/data/dataset.js";
-import { pairImage } from "../../lib/data/source.js";
+import { pairImage } from "../../lib/data/pair.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { openStoreWriter } from "../../lib/engine/storeWriter.js";
 import { storeKey, tileStore } from "../../lib/train/tiles.js";

@@ -1,4 +1,4 @@
-/** Uncompressed Windows bitmaps of 8, 24 and 32 bits, the kinds that microscopes' software writes. */
+/** Uncompressed Windows bitmaps of 8, 24 and 32 bits, the kinds that microscope software writes. */
 import type { RawImage } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
 
@@ -40,7 +40,7 @@ export function readBmp(bytes: Uint8Array, maxPixels: number): RawImage {
   const entries = view.getUint32(46, true) || 256;
   if (entries > 256 || 14 + header + entries * 4 > bytes.length) throw broken("the colour table of the BMP is cut off");
   const table = Array.from({ length: entries }, (_, i) => [2, 1, 0].map((c) => bytes[14 + header + 4 * i + c] ?? 0));
-  // The usual table i -> (i, i, i) is a grey picture.
+  // With the usual table i -> (i, i, i) it is a grey image.
   if (!table.every((colour, i) => colour.every((value) => value === i))) raw.palette = Uint8Array.from(table.flat());
   return raw;
 }

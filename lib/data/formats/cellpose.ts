@@ -1,10 +1,10 @@
-/** Cellpose's `_seg.npy`, a pickled dict in a .npy file: its label map "masks". Read by the restricted reader, never executed. */
+/** Reads the label map "masks" of Cellpose's `_seg.npy`, a pickled dict in a .npy file. The pickle is read by pickle.ts, never executed. */
 import type { RawImage } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
 import { samplesOf, TYPES, toRowMajor } from "./npy.js";
 import { PickledArray, readPickle } from "./pickle.js";
 
-/** True for a .npy file of pickled objects. */
+/** Whether a .npy file holds pickled objects. */
 export function isPickledNpy(bytes: Uint8Array): boolean {
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 256)).toString("latin1");
   return head.startsWith("\x93NUMPY") && /'descr'\s*:\s*'\|?O'/.test(head);

@@ -1,4 +1,4 @@
-/** COCO instances: one JSON file for many images, objects as polygons, run lengths or packed run lengths. */
+/** COCO instances: one JSON file for many images, with objects as polygons, run lengths or compressed run lengths. */
 import { basename, extname } from "node:path";
 import type { LabelMap } from "../image.js";
 import { fillPolygon, paint, type Shape } from "../raster.js";
@@ -63,7 +63,7 @@ export function cocoStem(fileName: string): string {
 /**
  * Paints the objects of one image: ids 1..N in file order, later ones on top; `iscrowd: 1` is an ignore region.
  *
- * @param categories names of the categories whose objects are cells; all when left out
+ * @param categories names of the categories whose objects are cells. Default: all
  * @throws CellsamError ERR_ANNOTATION
  */
 export function paintCoco(file: Parsed, fileName: string, categories?: readonly string[]): LabelMap {

@@ -1,4 +1,4 @@
-/** GeoJSON as QuPath writes it: one file an image, polygons in pixels from the top left corner of the image. */
+/** GeoJSON as QuPath writes it: one file per image, polygons in pixels from the top left corner of the image. */
 
 import type { LabelMap } from "../image.js";
 import { fillPolygon, type Polygon, paint, type Shape } from "../raster.js";
@@ -12,7 +12,7 @@ const CELLS = new Set(["cell", "detection"]);
  * later objects on top. A class whose name ends in "*" (QuPath's "Ignore*") is an ignore region. Where the file has cells or detections,
  * its other annotations only outline regions and are left out, with a note.
  *
- * @param shape [height, width] of the image: the file does not say it
+ * @param shape [height, width] of the image, which the file does not contain
  * @throws CellsamError ERR_ANNOTATION
  */
 export function readGeojson(bytes: Uint8Array, shape: readonly [number, number]): LabelMap {

@@ -1,4 +1,4 @@
-/** JPEG through sharp (libjpeg-turbo): the decoded samples as they are, without colour profile and without turning by EXIF. */
+/** JPEG through sharp (libjpeg-turbo): the decoded samples, without applying the colour profile or the EXIF orientation. */
 import type sharp from "sharp";
 import { lazily } from "../../lazily.js";
 import type { RawImage } from "../image.js";

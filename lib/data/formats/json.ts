@@ -1,4 +1,4 @@
-/** Annotation files of JSON: parsed with errors that say so, and looked into without trust. */
+/** Parses annotation files of JSON. Nothing about their content is taken for granted. */
 import { annotation } from "./limits.js";
 
 export type Json = Record<string, unknown>;
@@ -7,7 +7,7 @@ export type Json = Record<string, unknown>;
 export function parseObject(bytes: Uint8Array, what: string): Json {
   let value: unknown;
   try {
-    // A byte order mark is no JSON, but editors of Windows put it there.
+    // TextDecoder removes the byte order mark, which is not JSON but is written by editors on Windows.
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
     throw annotation(`it is not ${what}: the JSON cannot be parsed (${(error as Error).message})`);
@@ -20,7 +20,7 @@ export function isObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A list, or nothing where there is none. */
+/** `value` if it is a list, else an empty list. */
 export function listOf(value: unknown): unknown[] {
   return Array.isArray(value) ? value : [];
 }

@@ -1,4 +1,4 @@
-/** NumPy's .npy format, read and written here because it is forty lines: a header that is a Python literal, then the raw array. */
+/** NumPy's .npy format: a header that is a Python literal, then the raw array. */
 
 import type { RawImage, Samples } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
@@ -40,7 +40,7 @@ export function readNpy(bytes: Uint8Array, maxPixels: number): RawImage {
   if (header.includes("'O'") || header.includes("'|O'")) {
     throw unsupported("it holds pickled Python objects, which are never loaded; save the plain array with numpy.save");
   }
-  if (!descr || !order || !shapeText) throw broken("its .npy header cannot be understood (structured types are not read)");
+  if (!descr || !order || !shapeText) throw broken("its .npy header cannot be interpreted (structured types are not read)");
   const type = TYPES[descr[2] ?? ""];
   if (!type)
     throw unsupported(`arrays of type ${descr[1]}${descr[2]} are not read; convert to uint8, uint16, int32 or float32`);

@@ -1,4 +1,4 @@
-/** numpy's .npz, a zip of .npy files: the array that is the image or the label map is chosen by its name, or because it is the only one. */
+/** NumPy's .npz, a zip of .npy files: the image or label map is the array with a known name, or the only array. */
 import { crc32 } from "node:zlib";
 import type yauzl from "yauzl";
 import { lazily } from "../../lazily.js";
@@ -36,7 +36,7 @@ export async function readNpz(bytes: Uint8Array, maxPixels: number, kind: "image
 }
 
 async function contentOf(zip: yauzl.ZipFile, entry: yauzl.Entry, maxPixels: number): Promise<Buffer> {
-  // As for whole files: what a sound array of the allowed size can take.
+  // As for whole files: the most that a valid array of the allowed size can take.
   if (entry.uncompressedSize > maxPixels * 16 + 2 ** 26 || entry.uncompressedSize > entry.compressedSize * 1032 + 1024)
     throw broken(`${entry.fileName} declares ${entry.uncompressedSize} bytes, which it cannot hold`);
   const parts: Buffer[] = [];

@@ -1,10 +1,10 @@
 /**
- * A reader of pickles that knows numbers, text, lists, dicts and numpy arrays, and nothing else. Nothing named in a file is ever looked up
- * or called: the names that arrays are stored with are understood here, every other name is refused.
+ * A restricted reader of pickles: numbers, text, lists, dicts and NumPy arrays. Nothing that a file names is ever looked up or called: the
+ * few names that arrays are stored with are interpreted here, and every other name is refused.
  */
 import { broken, unsupported } from "./limits.js";
 
-/** A numpy array as stored. `bytes` in the order of `fortran`; `items` in place of it for arrays of objects. */
+/** A NumPy array as stored: `bytes` in the order that `fortran` says, or `items` for arrays of objects. */
 export class PickledArray {
   shape: number[] = [];
   dtype: PickledType | undefined;
@@ -36,7 +36,7 @@ const MODULES: Record<string, string> = {
   "numpy._core.multiarray scalar": "scalar",
 };
 
-/** @throws CellsamError ERR_IMAGE_UNSUPPORTED naming what it refuses, ERR_IMAGE_BROKEN for a damaged file */
+/** The object that a pickle holds; dicts are Maps, arrays are PickledArrays. @throws CellsamError ERR_IMAGE_UNSUPPORTED, ERR_IMAGE_BROKEN */
 export function readPickle(bytes: Uint8Array): unknown {
   return new Machine(bytes).run();
 }
@@ -244,9 +244,9 @@ class Machine {
       return array;
     }
     if (name === "dtype" && typeof list[0] === "string") return new PickledType(list[0]);
-    // How protocol 2 stores bytes: as text of the first 256 characters.
+    // Protocol 2 stores bytes as Latin-1 text.
     if (name === "encode" && typeof list[0] === "string" && list[1] === "latin1") return Buffer.from(list[0], "latin1");
-    // One number of numpy's; none is needed here.
+    // A NumPy scalar; none is needed here.
     if (name === "scalar") return null;
     throw unsupported("its pickle calls something that is not read; only numpy arrays and plain values are");
   }

@@ -1,7 +1,7 @@
 /**
- * PNG with its stored samples: no colour management, no 16 to 8 bit reduction, indices of indexed pictures. The common kinds are inflated by
- * zlib and unfiltered here, in a fraction of fast-png's time; indexed and interlaced pictures are rare and go through fast-png, after the
- * same checks, because it verifies neither the length of the compressed stream nor its checksum.
+ * Reads PNG files as they are stored: no colour management, no reduction from 16 to 8 bit, the indices of indexed images. The common kinds
+ * are inflated by zlib and unfiltered by pngRows.ts, in a fraction of fast-png's time. Indexed and interlaced images are rare and are decoded
+ * by fast-png, after the same checks, since it verifies neither the length of the compressed stream nor its checksum.
  */
 import { crc32, inflateSync } from "node:zlib";
 import type { DecodedPng } from "fast-png";
@@ -65,7 +65,7 @@ export function readPng(bytes: Uint8Array, maxPixels: number): RawImage {
   let clear = transparent;
   if (interlace === 1 || colour === INDEXED) {
     const png = decodeRare(bytes);
-    // fast-png clamps its bytes, which no other reader does.
+    // fast-png returns a Uint8ClampedArray; all other readers a Uint8Array.
     stored = png.data instanceof Uint16Array ? png.data : new Uint8Array(png.data.buffer, png.data.byteOffset, png.data.length);
     if (colour === INDEXED) {
       clear = png.palette?.some((entry) => (entry[3] ?? 255) !== 255) ?? false;
@@ -89,7 +89,7 @@ function decodeRare(bytes: Uint8Array): DecodedPng {
   }
 }
 
-/** The samples of 16 bit in the order of this machine, in place. */
+/** Converts big-endian 16-bit samples to the byte order of this machine, in place. */
 function bigEndian(samples: Uint8Array): Uint16Array {
   if (new Uint8Array(Uint16Array.of(1).buffer)[0] === 1)
     Buffer.from(samples.buffer, samples.byteOffset, samples.length).swap16();
@@ -129,12 +129,12 @@ function readChunks(bytes: Uint8Array, view: DataView): { packed: Uint8Array; tr
 
 /** Refuses a stream that is corrupt or inflates to anything but the declared size. */
 function inflate(packed: Uint8Array, expected: number): Uint8Array {
-  // Deflate cannot expand more than 1032 times: a header that asks for more is a bomb, and must not reach an allocation.
+  // Deflate expands at most 1032 times: a header that declares more is an attack, and must not reach an allocation.
   if (expected > packed.length * 1032 + 1024)
     throw broken(`the PNG declares ${expected} bytes, which its ${packed.length} bytes cannot hold`);
   let rows: Uint8Array;
   try {
-    // One chunk holds everything: zlib's default of 16 KB would be joined and copied afterwards.
+    // One chunk for everything: zlib's default chunks of 16 KB would have to be joined afterwards.
     rows = inflateSync(packed, { maxOutputLength: expected + 1, chunkSize: Math.max(64, expected + 1) });
   } catch (error) {
     throw broken(`the PNG data is damaged (${(error as Error).message})`, error);
@@ -143,7 +143,7 @@ function inflate(packed: Uint8Array, expected: number): Uint8Array {
   return rows;
 }
 
-/** 1, 2 and 4 bit samples, packed from the high bit of each byte, rows padded to whole bytes; one byte a sample after this. */
+/** Unpacks samples of 1, 2 and 4 bit, stored from the high bit of each byte in rows of whole bytes, to one byte each. */
 function unpack(packed: Uint8Array, width: number, height: number, depth: number): Uint8Array {
   const out = new Uint8Array(width * height);
   const rowBytes = Math.ceil((width * depth) / 8);

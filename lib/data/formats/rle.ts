@@ -1,9 +1,10 @@
-/** COCO's run lengths: counts of 0, 1, 0, 1, ... down the columns, as a list or packed into text. */
+/** COCO's run lengths: counts of 0, 1, 0, 1, ... down the columns, as a list or compressed into text. */
 import { annotation } from "./limits.js";
 
 /**
- * Unpacks the text form: 5 bits a character from "0" on, lowest first, bit 6 says that more follow, the last one carries the sign;
- * from the fourth count on, the difference to the count before the last is stored.
+ * Decompresses the text form. Each character, counted from "0", has 5 bits of a number, lowest first; its sixth bit is set when more
+ * characters follow, and the fifth bit of the last one is the sign. From the fourth count on, the difference to the count two before is
+ * stored.
  */
 export function unpackCounts(text: string): number[] {
   const counts: number[] = [];
@@ -26,7 +27,7 @@ export function unpackCounts(text: string): number[] {
   return counts;
 }
 
-/** Calls `run(row, from, to)` for the pixels of `counts` in a picture of [height, width]. @throws CellsamError ERR_ANNOTATION when they do not fit */
+/** Calls `run(row, from, to)` for the pixels of `counts` in an image of [height, width]. @throws CellsamError ERR_ANNOTATION when they do not fit */
 export function fillRuns(
   counts: readonly number[],
   [height, width]: readonly [number, number],

@@ -1,6 +1,6 @@
 /**
- * TIFF and BigTIFF through geotiff, which undoes compression, predictors, strips and tiles. geotiff is forgiving about damaged files, so the
- * layout is checked against the file here before a pixel is read.
+ * TIFF and BigTIFF through geotiff, which undoes compression, predictors, strips and tiles. geotiff tolerates damaged files, so the layout is
+ * checked here before pixels are read.
  */
 import type { GeoTIFFImage } from "geotiff";
 import { lazily } from "../../lazily.js";
@@ -15,11 +15,11 @@ const LOSSLESS = new Set([1, 5, 8, 32946, 32773, 50000]);
 const FORMATS: Record<number, string> = { 1: "uint", 2: "int", 3: "float" };
 
 /**
- * Reads one page, or the pages of the channels, slice and frame that `options` choose as [H,W,channels]. Smaller copies of a picture
- * (pyramid levels, thumbnails) do not count as pages.
+ * Reads one page, or the pages of the channels, slice and frame that `options` choose as [H,W,channels]. Smaller copies of an
+ * image (pyramid levels, thumbnails) are not pages.
  *
  * @param bytes the whole file
- * @throws CellsamError ERR_IMAGE_UNSUPPORTED for several pages when nothing says which to take
+ * @throws CellsamError ERR_IMAGE_UNSUPPORTED for several pages of which none is chosen, ERR_IMAGE_BROKEN, ERR_IMAGE_TOO_LARGE
  */
 export async function readTiff(bytes: Uint8Array, maxPixels: number, options: DecodeOptions = {}): Promise<RawImage> {
   const order = bytes.length < 8 ? "" : String.fromCharCode(bytes[0] ?? 0, bytes[1] ?? 0);
@@ -99,7 +99,7 @@ async function readPage(image: GeoTIFFImage, fileSize: number, maxPixels: number
   const packed = format === "uint" && depth < 8 && samples === 1;
   if (!sound && !packed)
     throw unsupported(`TIFF samples of ${depth} bit (format ${formats[0]}) are not read; save 8, 16 or 32 bit`);
-  // geotiff undoes this predictor in the byte order of the machine, so the pixels of a big-endian file would be silently wrong.
+  // geotiff undoes this predictor in the byte order of the machine, so a big-endian file would be read wrong.
   if (bigEndian && predictor === 2 && depth > 8)
     throw unsupported("big-endian TIFF with a horizontal predictor is not read; save it uncompressed");
   if (photometric > 3)
@@ -122,7 +122,7 @@ async function readPage(image: GeoTIFFImage, fileSize: number, maxPixels: number
   return raw;
 }
 
-/** Every strip or tile must be there and lie inside the file; a missing one would read as zeros. */
+/** Checks that every strip or tile lies inside the file: geotiff would read a missing one as zeros. */
 async function checkLayout(image: GeoTIFFImage, fileSize: number, compression: number, needed: number): Promise<void> {
   const name = image.isTiled ? "Tile" : "Strip";
   const offsets = numbers(await tag(image, `${name}Offsets`));

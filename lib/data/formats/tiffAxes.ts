@@ -1,4 +1,4 @@
-/** What the pages of a TIFF are: channels, slices, time points. OME-XML, ImageJ's and tifffile's descriptions say it; otherwise nobody knows. */
+/** The meaning of the pages of a TIFF: channels, slices, time points. It is known from OME-XML, ImageJ's or tifffile's description only. */
 
 import { lazily } from "../../lazily.js";
 import type { DecodeOptions } from "../image.js";
@@ -6,7 +6,7 @@ import { broken, unsupported } from "./limits.js";
 
 const xml = lazily<typeof import("fast-xml-parser")>("fast-xml-parser");
 
-/** Sizes of the axes, and how far apart their neighbours lie in pages. */
+/** Sizes of the axes, and the page of each combination. */
 export interface PageAxes {
   channels: number;
   slices: number;
@@ -15,17 +15,17 @@ export interface PageAxes {
   known: boolean;
 }
 
-/** @throws CellsamError ERR_IMAGE_UNSUPPORTED when the description speaks of more pages than the file has, ERR_IMAGE_BROKEN for bad XML */
+/** @throws CellsamError ERR_IMAGE_UNSUPPORTED when the description lists another number of pages than the file has, ERR_IMAGE_BROKEN for bad XML */
 export function pageAxes(description: string, pages: number): PageAxes {
   const found = pages === 1 ? undefined : (ome(description) ?? imageJ(description) ?? shaped(description));
   if (!found) return strided("XYCZT", { C: pages, Z: 1, T: 1 }, false);
   const { order, sizes } = found;
   const total = sizes.C * sizes.Z * sizes.T;
   if (![sizes.C, sizes.Z, sizes.T].every((size) => Number.isSafeInteger(size) && size >= 1))
-    throw broken("its description of channels, slices and frames cannot be understood");
+    throw broken("its description of channels, slices and frames cannot be interpreted");
   if (total !== pages) {
     throw unsupported(
-      `its description speaks of ${total} pages (${sizes.C} channels, ${sizes.Z} slices, ${sizes.T} frames), the file has ${pages}; choose one with \`page\``,
+      `its description lists ${total} pages (${sizes.C} channels, ${sizes.Z} slices, ${sizes.T} frames), the file has ${pages}; choose one with \`page\``,
     );
   }
   return strided(order, sizes, true);
@@ -49,7 +49,7 @@ function ome(description: string): { order: string; sizes: Sizes } | undefined {
   if (!/<(\w+:)?OME[\s>]/.test(description)) return undefined;
   let root: Record<string, unknown>;
   try {
-    // Entities are not expanded: an OME header needs none, and they can be made to grow without end.
+    // Entities are not expanded: an OME header needs none, and they can be nested to grow without limit.
     const parser = new (xml().XMLParser)({
       ignoreAttributes: false,
       attributeNamePrefix: "",
@@ -74,7 +74,7 @@ function imageJ(description: string): { order: string; sizes: Sizes } | undefine
   if (!description.startsWith("ImageJ=")) return undefined;
   const number = (key: string) => Number(new RegExp(`^${key}=(\\d+)\\s*$`, "m").exec(description)?.[1] ?? 1);
   const sizes = { C: number("channels"), Z: number("slices"), T: number("frames") };
-  // A stack without a word on its axes.
+  // 1: the description does not say what the axes are.
   return sizes.C * sizes.Z * sizes.T > 1 ? { order: "XYCZT", sizes } : undefined;
 }
 
@@ -98,7 +98,7 @@ function shaped(description: string): { order: string; sizes: Sizes } | undefine
   return { order: `XY${fastest}${[..."CZT"].filter((axis) => !fastest.includes(axis)).join("")}`, sizes };
 }
 
-/** Which pages make up the image: for each channel the pages over which the largest value is taken (one, but for slice "max"). */
+/** The pages of the image: for each channel those over which the largest value is taken (one page, except for slice "max"). */
 export function choosePages(axes: PageAxes, { channels, slice, frame }: DecodeOptions): number[][] {
   const names = `${axes.channels} channels, ${axes.slices} slices, ${axes.frames} frames`;
   if (!axes.known && channels === undefined) {

@@ -1,4 +1,4 @@
-/** Writes a label map as the plainest TIFF there is: one page, little endian, strips of deflate. geotiff's writer does not compress. */
+/** Writes a label map as a simple TIFF: one page, little endian, strips compressed by deflate. geotiff's writer does not compress. */
 import { deflateSync } from "node:zlib";
 
 const SHORT = 3;
@@ -40,12 +40,12 @@ export function encodeTiff(data: Uint16Array | Uint32Array, height: number, widt
   entries.forEach(([tag, type, length, value], i) => {
     const at = 10 + i * 12;
     const list = tag === 273 ? offsets : tag === 279 ? strips.map((strip) => strip.length) : undefined;
-    const place = tables + (tag === 279 ? 4 * count : 0);
+    const listOffset = tables + (tag === 279 ? 4 * count : 0);
     head.writeUInt16LE(tag, at);
     head.writeUInt16LE(type, at + 2);
     head.writeUInt32LE(length, at + 4);
-    head.writeUInt32LE(list ? (count > 1 ? place : (list[0] ?? 0)) : value, at + 8);
-    if (list && count > 1) for (const [k, item] of list.entries()) head.writeUInt32LE(item, place + 4 * k);
+    head.writeUInt32LE(list ? (count > 1 ? listOffset : (list[0] ?? 0)) : value, at + 8);
+    if (list && count > 1) for (const [k, item] of list.entries()) head.writeUInt32LE(item, listOffset + 4 * k);
   });
   return Buffer.concat([head, ...strips]);
 }

@@ -1,4 +1,4 @@
-#include "train/prompts.h"
+#include "train/prompt_sampling.h"
 
 #include <ATen/ATen.h>
 

@@ -1,4 +1,5 @@
-// Features of a frozen trunk against the trunk itself: every flip and turn of a tile, both trunks, both types of numbers.
+// Features of a frozen backbone against the backbone itself: every flip and turn of a tile, both backbones, both types of
+// numbers.
 #include <ATen/ATen.h>
 
 #include <map>
@@ -10,9 +11,9 @@
 #include "native/folder.h"
 #include "native/program.h"
 
-namespace cellsam::test::frozen_trunk_program {
+namespace cellsam::test::frozen_backbone_program {
 
-using cache::Trunk;
+using cache::Backbone;
 using device::Precision;
 
 namespace {
@@ -45,19 +46,19 @@ std::shared_ptr<const data::Store> small_store(const std::string& path, std::int
   return std::make_shared<const data::Store>(path);
 }
 
-// The trunk's answer for one picture of a batch, by the model's own functions.
-at::Tensor direct(model::CellSam& model, cache::Trunk trunk, device::Precision precision, const at::Tensor& image) {
+// The backbone's answer for one picture of a batch, by the model's own functions.
+at::Tensor direct(model::CellSam& model, cache::Backbone backbone, device::Precision precision, const at::Tensor& image) {
   at::NoGradGuard no_grad;
   const auto size = model->size().image_size;
   device::Autocast autocast(at::kCPU, precision);
-  if (trunk == cache::Trunk::Body) {
+  if (backbone == cache::Backbone::CellFinder) {
     const auto input = data::detector_input(image.unsqueeze(0), size, data::Preprocessing::Plain);
-    return model->cellfinder->trunk(input).permute({0, 2, 3, 1})[0];
+    return model->cellfinder->backbone(input).permute({0, 2, 3, 1})[0];
   }
-  return model->model->image_encoder->trunk(data::encoder_input(image.unsqueeze(0), size, data::Preprocessing::Plain))[0];
+  return model->model->image_encoder->backbone(data::encoder_input(image.unsqueeze(0), size, data::Preprocessing::Plain))[0];
 }
 
-void check_turns(test::Checks& checks, cache::Trunk trunk, device::Precision precision, const std::string& dtype,
+void check_turns(test::Checks& checks, cache::Backbone backbone, device::Precision precision, const std::string& dtype,
                  const std::string& what) {
   const test::Folder folder;
   auto model = small_model(1);
@@ -66,14 +67,14 @@ void check_turns(test::Checks& checks, cache::Trunk trunk, device::Precision pre
   options.folder = folder.file("features");
   options.disk_limit = 1 << 30;
   options.dtype = dtype;
-  const cache::TrunkSetting setting{trunk, data::Preprocessing::Plain, at::kCPU, precision};
-  cache::FrozenTrunk kept(model, setting, options);
+  const cache::BackboneSetting setting{backbone, data::Preprocessing::Plain, at::kCPU, precision};
+  cache::FrozenBackbone kept(model, setting, options);
   options.folder.clear();
-  cache::FrozenTrunk computed(model, setting, options);
+  cache::FrozenBackbone computed(model, setting, options);
   const bool rounds = dtype == "bf16" || (dtype == "auto" && precision == device::Precision::bf16);
 
   const Quiet control;
-  bool same = true, as_trunk = true, no_graph = true;
+  bool same = true, as_backbone = true, no_graph = true;
   std::int64_t pictures = 0;
   for (std::uint64_t epoch = 0; epoch < 100; ++epoch) {
     const auto batch = data::assemble(*store, {0, 1, 2}, augment::augmenter(3, epoch));
@@ -83,13 +84,13 @@ void check_turns(test::Checks& checks, cache::Trunk trunk, device::Precision pre
     no_graph = no_graph && !features.requires_grad();
     pictures += 3;
     for (std::int64_t i = 0; i < 3 && epoch < 30; ++i) {
-      auto expected = direct(model, trunk, precision, batch.images[i]);
+      auto expected = direct(model, backbone, precision, batch.images[i]);
       if (rounds) expected = expected.to(at::kBFloat16);
-      as_trunk = as_trunk && features[i].to(at::kFloat).equal(expected.to(at::kFloat));
+      as_backbone = as_backbone && features[i].to(at::kFloat).equal(expected.to(at::kFloat));
     }
   }
   checks.holds(what + ": with and without keeping, to the last bit", same && no_graph);
-  checks.holds(what + ": what the trunk says of the turned picture", as_trunk);
+  checks.holds(what + ": what the backbone says of the turned picture", as_backbone);
   const auto counts = kept.take_counts();
   // The rarest turn has a chance of 1/16, and 100 epochs.
   checks.holds(what + ": every turn of every content was computed once", counts.computed == 16);
@@ -115,18 +116,18 @@ void check_keys(test::Checks& checks) {
   cache::FeatureOptions options;
   options.folder = folder.file("features");
   options.disk_limit = 1 << 30;
-  const cache::TrunkSetting setting{cache::Trunk::Encoder, data::Preprocessing::Plain, at::kCPU, device::Precision::fp32};
-  const auto computed = [&](model::CellSam model, const cache::TrunkSetting& how, const cache::FeatureOptions& where) {
-    cache::FrozenTrunk trunk(model, how, where);
-    trunk(batch, control);
-    return trunk.take_counts().computed;
+  const cache::BackboneSetting setting{cache::Backbone::Sam, data::Preprocessing::Plain, at::kCPU, device::Precision::fp32};
+  const auto computed = [&](model::CellSam model, const cache::BackboneSetting& how, const cache::FeatureOptions& where) {
+    cache::FrozenBackbone backbone(model, how, where);
+    backbone(batch, control);
+    return backbone.take_counts().computed;
   };
   checks.holds("first time", computed(small_model(1), setting, options) == 2);
   checks.holds("same weights in another model", computed(small_model(1), setting, options) == 0);
   checks.holds("other weights", computed(small_model(2), setting, options) == 2);
   auto how = setting;
-  how.trunk = cache::Trunk::Body;
-  checks.holds("other trunk", computed(small_model(1), how, options) == 2);
+  how.backbone = cache::Backbone::CellFinder;
+  checks.holds("other backbone", computed(small_model(1), how, options) == 2);
   how = setting;
   how.preprocessing = data::Preprocessing::Adv;
   checks.holds("other preparation", computed(small_model(1), how, options) == 2);
@@ -141,38 +142,38 @@ void check_keys(test::Checks& checks) {
   checks.holds("other version of the package", computed(small_model(1), setting, where) == 2);
 
   auto model = small_model(1);
-  cache::FrozenTrunk trunk(model, setting, options);
-  const auto before = trunk(batch, control);
+  cache::FrozenBackbone backbone(model, setting, options);
+  const auto before = backbone(batch, control);
   {
     at::NoGradGuard no_grad;
     for (auto& [name, tensor] : model->named_state()) {
       if (name == "model.image_encoder.neck.0.weight") tensor.add_(1);
     }
   }
-  trunk(batch, control);
-  checks.holds("the neck is no part of the trunk", trunk.take_counts().computed == 0);
+  backbone(batch, control);
+  checks.holds("the neck is no part of the backbone", backbone.take_counts().computed == 0);
   {
     at::NoGradGuard no_grad;
     for (auto& [name, tensor] : model->named_state()) {
       if (name == "model.image_encoder.blocks.1.mlp.lin2.bias") tensor.add_(1);
     }
   }
-  const auto after = trunk(batch, control);
+  const auto after = backbone(batch, control);
   checks.holds("weights that change under an open stage",
-               trunk.take_counts().computed == 2 && (after - before - 1).abs().max().item<double>() < 1e-4);
+               backbone.take_counts().computed == 2 && (after - before - 1).abs().max().item<double>() < 1e-4);
 }
 
 }  // namespace
 
-TEST_PROGRAM(frozen_trunk) {
-  test::Checks checks("frozen_trunk");
+TEST_PROGRAM(frozen_backbone) {
+  test::Checks checks("frozen_backbone");
   at::set_num_threads(1);
-  check_turns(checks, cache::Trunk::Encoder, device::Precision::fp32, "auto", "SAM's trunk");
-  check_turns(checks, cache::Trunk::Body, device::Precision::fp32, "auto", "CellFinder's trunk");
-  check_turns(checks, cache::Trunk::Encoder, device::Precision::bf16, "auto", "in bf16");
-  check_turns(checks, cache::Trunk::Encoder, device::Precision::fp32, "bf16", "kept in bf16");
+  check_turns(checks, cache::Backbone::Sam, device::Precision::fp32, "auto", "SAM's backbone");
+  check_turns(checks, cache::Backbone::CellFinder, device::Precision::fp32, "auto", "CellFinder's backbone");
+  check_turns(checks, cache::Backbone::Sam, device::Precision::bf16, "auto", "in bf16");
+  check_turns(checks, cache::Backbone::Sam, device::Precision::fp32, "bf16", "kept in bf16");
   check_keys(checks);
   return checks.finish();
 }
 
-}  // namespace cellsam::test::frozen_trunk_program
+}  // namespace cellsam::test::frozen_backbone_program

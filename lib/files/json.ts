@@ -1,8 +1,8 @@
-/** Strict JSON on disk: no NaN or Infinity, and never half a file. */
+/** Strict JSON: without NaN and Infinity, and on disk never half a file. */
 import { readFile } from "node:fs/promises";
-import { writeAtomic } from "../data/write.js";
+import { writeAtomic } from "./writeAtomic.js";
 
-/** JSON text in which every number that JSON cannot hold is null. */
+/** JSON text in which NaN and Infinity, which JSON does not have, are null. */
 export function strictJson(value: unknown, indent = 2): string {
   const finite = (_key: string, entry: unknown) => (typeof entry === "number" && !Number.isFinite(entry) ? null : entry);
   return JSON.stringify(value, finite, indent);

@@ -1,4 +1,4 @@
-/** The image and the label map of a pair, read as a configuration says: the one way in which training, prediction and evaluation open files. */
+/** Reads the image and the label map of a pair as a configuration says. Training, prediction and evaluation read files only through this. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { decodeImage, decodeLabels } from "./decode.js";
@@ -6,8 +6,8 @@ import type { Pair } from "./discover.js";
 import type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
 import { byBytes } from "./order.js";
 
-/** The settings of lib/config/source.ts that decide what is read; null as absent. */
-export interface SourceOptions {
+/** The settings of lib/config/source.ts that decide what is read; null is the same as absent. */
+export interface ReadingOptions {
   maxPixels?: number | null;
   page?: number | null;
   channels?: readonly number[] | null;
@@ -18,27 +18,27 @@ export interface SourceOptions {
   categories?: readonly string[] | null;
 }
 
-function imageOptions({ maxPixels, page, channels, slice, frame }: SourceOptions): DecodeOptions {
+function imageOptions({ maxPixels, page, channels, slice, frame }: ReadingOptions): DecodeOptions {
   const given = Object.entries({ maxPixels, page, channels, slice, frame }).filter(
     ([, value]) => value !== null && value !== undefined,
   );
   return Object.fromEntries(given) as DecodeOptions;
 }
 
-/** @throws CellsamError as decodeImage */
-export function pairImage({ image }: Pick<Pair, "image">, options: SourceOptions = {}): Promise<NdImage> {
+/** The image of a pair. @throws CellsamError as decodeImage */
+export function pairImage({ image }: Pick<Pair, "image">, options: ReadingOptions = {}): Promise<NdImage> {
   return decodeImage(image, imageOptions(options));
 }
 
 /**
  * The label map of a pair that has a mask.
  *
- * @param pair with `size` or `height` and `width` of the image, which GeoJSON needs (a checked pair has them; else the image is decoded for it)
+ * @param pair with `size`, or `height` and `width`, of the image, which GeoJSON needs. A checked pair has them; otherwise the image is decoded.
  * @throws CellsamError as decodeLabels
  */
 export async function pairLabels(
   pair: Pair & { size?: readonly [number, number] | undefined; height?: number; width?: number },
-  options: SourceOptions = {},
+  options: ReadingOptions = {},
 ): Promise<LabelMap> {
   const wanted: LabelOptions = { binaryMasks: options.binaryMasks ?? false };
   if (options.maxPixels != null) wanted.maxPixels = options.maxPixels;

@@ -1,4 +1,4 @@
-/** The checksum of files: what a cache, a checkpoint or an installation is recognised by. */
+/** SHA-256 of files, by which caches, checkpoints and installations recognise what they hold. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
 /** SHA-256 of a file, in hex. */
 export async function fileHash(path: string): Promise<string> {
   const hash = createHash("sha256");
-  // In pieces of 64 KiB, the default, a third of the time goes by between them.
+  // With the default chunks of 64 KiB a third of the time is overhead between chunks.
   await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
   return hash.digest("hex");
 }

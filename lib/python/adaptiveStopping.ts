@@ -1,6 +1,6 @@
-/** Two more rules for stopping: one whose patience grows while progress is slow, and one that watches several metrics. */
+/** Two stopping rules of the Python module that runs do not use: one with growing patience, and one that watches several metrics. */
 import { CellsamError } from "../errors.js";
-import { EarlyStopping, type EarlyStoppingOptions } from "./earlyStopping.js";
+import { EarlyStopping, type EarlyStoppingOptions } from "../monitor/earlyStopping.js";
 
 export interface AdaptiveOptions extends Omit<EarlyStoppingOptions, "patience"> {
   /** Default 15. */
@@ -12,8 +12,8 @@ export interface AdaptiveOptions extends Omit<EarlyStoppingOptions, "patience"> 
 }
 
 /**
- * After ten scores, at the first one without improvement: when the mean improvement between the last ten was under half of
- * minDelta, patience grows once, to `factor` times as much, at most maxPatience. With minDelta 0 that is when nothing improved.
+ * Early stopping whose patience grows once, to `factor` times as much and at most maxPatience: at the first score without improvement after
+ * ten scores, if the mean improvement between the last ten was below half of minDelta (with minDelta 0: if there was none).
  */
 export class AdaptiveEarlyStopping extends EarlyStopping {
   readonly #maxPatience: number;
@@ -60,9 +60,10 @@ export interface WatchedMetric {
   weight?: number;
 }
 
-/** "any": one metric out of patience ends it. "all": every one must be. "weighted": those out of patience hold half of the weight. */
+/** When to stop. "any": one metric is out of patience. "all": every metric is. "weighted": those out of patience have at least half of the weight. */
 export type StoppingRule = "any" | "all" | "weighted";
 
+/** Early stopping by several metrics. */
 export class MultiMetricEarlyStopping {
   readonly #watched: [name: string, weight: number, stopping: EarlyStopping][];
   readonly #rule: StoppingRule;
@@ -84,7 +85,7 @@ export class MultiMetricEarlyStopping {
     });
   }
 
-  /** Takes one epoch. A metric that is missing or not finite counts as no improvement. Answers shouldStop. */
+  /** Takes the scores of one epoch and returns whether to stop. A metric that is missing or not finite counts as no improvement. */
   update(scores: Readonly<Record<string, number | null | undefined>>, epoch?: number): boolean {
     for (const [name, , stopping] of this.#watched) stopping.update(scores[name] ?? Number.NaN, epoch);
     if (this.shouldStop()) this.#stoppedEpoch ??= epoch ?? null;
@@ -99,6 +100,7 @@ export class MultiMetricEarlyStopping {
     return out.length > 0 && sum(out) >= sum(this.#watched) / 2;
   }
 
+  /** null for an unknown metric, and before its first finite score. */
   getBestScore(name: string): number | null {
     return this.#watched.find(([own]) => own === name)?.[2].getBestScore() ?? null;
   }

@@ -1,20 +1,21 @@
 /**
- * The last step of every write that must appear whole: the finished file, or folder, takes its name. On Windows that fails while anybody
- * has the target open, and virus scanners and indexers open what was just written; they let go soon.
+ * The last step of a write that must appear as a whole: the finished file or folder gets its name. On Windows that fails while another
+ * process has the target open, as virus scanners and indexers do for a moment with what was just written.
  */
 import { rename } from "node:fs/promises";
 import { setTimeout } from "node:timers/promises";
 
-/** How Windows says that somebody has a file open, and also that a file is protected. */
+/** The codes by which Windows reports that a file is open elsewhere, and also that it is protected. */
 const held = new Set(["EACCES", "EBUSY", "EPERM"]);
-/** Pauses between tries, in ms: two seconds in all. */
+/** Pauses between tries in ms, two seconds in all. */
 const pauses = [5, 10, 20, 40, 80, 150, 300, 600, 800];
 
+/** Whether the error may mean that another process has the file open. */
 export function isHeld(error: unknown): boolean {
   return held.has((error as NodeJS.ErrnoException).code ?? "");
 }
 
-/** Renames `from` to `to`, which may exist. The last argument stands in for the system in tests. */
+/** Renames `from` to `to`, which may exist. The last argument replaces the system in tests. */
 export async function replaceFile(
   from: string,
   to: string,

@@ -1,0 +1,46 @@
+/** Curves of a run for TensorBoard, in logs/tensorboard/fold_N: losses of steps and epochs, learning rates, scores. */
+import { join } from "node:path";
+import type { EpochEvent, StepEvent, TrainingEvent } from "../events.js";
+import { isLogged } from "../monitor/eventLog.js";
+import { EventWriter } from "../monitor/tensorboard.js";
+
+export class Curves {
+  readonly #folder: string;
+  readonly #every: number;
+  readonly #writers = new Map<string, EventWriter>();
+  /** Steps do not tell their fold. */
+  #fold = 1;
+
+  /** Of the steps, every `every`-th and an epoch's last are drawn. */
+  constructor(folder: string, every: number) {
+    this.#folder = folder;
+    this.#every = every;
+  }
+
+  write(event: TrainingEvent): void {
+    if (event.type === "fold" || event.type === "stage") this.#fold = event.fold;
+    if (event.type === "step" && isLogged(event, this.#every)) this.#step(event);
+    else if (event.type === "epoch") this.#epoch(event);
+    else if (event.type === "fold" && event.metrics) this.#writer("results", event.fold, 1).scalars(1, event.metrics);
+  }
+
+  /** Steps are counted over the epochs of the stage. */
+  #step({ stage, epoch, step, steps, losses, lr, gradNorm }: StepEvent): void {
+    const count = (epoch - 1) * steps + step;
+    const scalars = { ...losses, learning_rate: lr, grad_norm: gradNorm };
+    this.#writer(`stage${stage}_steps`, this.#fold, count).scalars(count, scalars);
+  }
+
+  /** Training and validation have the same tags in runs of their own: TensorBoard draws both curves in one chart. */
+  #epoch({ stage, fold, epoch, train, validation, lr, seconds }: EpochEvent): void {
+    this.#writer(`stage${stage}_train`, fold, epoch).scalars(epoch, { ...train, learning_rate: lr, seconds });
+    if (validation) this.#writer(`stage${stage}_val`, fold, epoch).scalars(epoch, validation);
+  }
+
+  #writer(run: string, fold: number, first: number): EventWriter {
+    const folder = join(this.#folder, `fold_${fold}`, run);
+    const writer = this.#writers.get(folder) ?? new EventWriter(folder, { restartAt: first });
+    this.#writers.set(folder, writer);
+    return writer;
+  }
+}

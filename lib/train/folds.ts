@@ -1,0 +1,138 @@
+/** Trains the folds of a run one after another, records those that fail, and writes the files about all of them. */
+import { existsSync } from "node:fs";
+import { arch, platform } from "node:process";
+import { stageOptions } from "../config/stageOptions.js";
+import type { Splits } from "../data/split.js";
+import { openSession, type Session } from "../engine/session.js";
+import { CellsamError } from "../errors.js";
+import { writeJson } from "../files/json.js";
+import { openModel } from "../predict/model.js";
+import { writeExperimentReport } from "../report/experimentReport.js";
+import { toSnake } from "../spelling.js";
+import { packageVersion } from "../version.js";
+import type { Experiment, RunContext } from "./context.js";
+import { duplicateReport, duplicateWarning } from "./duplicates.js";
+import { trainFold } from "./fold.js";
+import { FoldModel } from "./foldModel.js";
+import type { PreparedRun } from "./prepare.js";
+import { type FoldResult, failedResult, writeResults } from "./results.js";
+import { beginFold, writeRunState } from "./resume.js";
+import type { RunRecord } from "./runRecord.js";
+import { splitTiles } from "./tiles.js";
+
+const logger = "cellsam.runner";
+
+/** Trains the folds that are left and returns the results of all. @throws CellsamError ERR_ALL_FOLDS_FAILED; what stops a single fold */
+export async function trainFolds(
+  { config, tree, options, strategy }: Experiment,
+  { pairs, store, state, resumed }: PreparedRun,
+  record: RunRecord,
+): Promise<FoldResult[]> {
+  const { signal, lossWeights, overwrite } = options;
+  const { splits, device } = state;
+  const folds = splits.length;
+  const left = splits.map((_, i) => i + 1).filter((fold) => state.results.every((result) => result.fold !== fold));
+  const open = options.openSession ?? openSession;
+  const model = new FoldModel(async () => (await openModel(config, { device, open, warn: record.warn })).session);
+  try {
+    // Errors of the model are found before an earlier experiment is removed.
+    if (left.length > 0) await model.ready();
+    signal?.throwIfAborted();
+    if (!resumed) {
+      if (overwrite && existsSync(tree.root)) {
+        await model.use((session) => tryStages(session, config, splitTiles(store, splits[0] as Splits).trainTiles.length));
+        await model.ready();
+        await tree.clear();
+      }
+      await writeRunState(tree.runState, state);
+    }
+    const facts = {
+      packageVersion,
+      created: state.created,
+      deviceUsed: device,
+      platform: `${platform}-${arch}`,
+      node: process.version,
+    };
+    if (!existsSync(tree.config))
+      await writeJson(tree.config, toSnake({ ...config, strategy: strategy.name, environment: facts }));
+    await writeJson(tree.splits, folds === 1 ? splits[0] : splits);
+
+    const started = Date.now();
+    const log = record.open();
+    const how = resumed ? "resumed" : "started";
+    log.info(logger, `${how}: ${config.outputName}, ${pairs.length} images, device ${device}, version ${packageVersion}`);
+    record.logMemory("Experiment Start");
+    for (const { source, notes } of pairs) for (const note of notes) log.info("cellsam.data", `${source}: ${note}`);
+    const { emit, warn } = record;
+    const own = { config, tree, folds, strategy: strategy.name, pairs, store, state };
+    const run: RunContext = { ...own, log, emit, warn, signal, lossWeights };
+    await reportDuplicates(run);
+    for (const fold of left) {
+      if (state.fold !== fold) beginFold(state, fold);
+      emit({ type: "fold", fold, folds, state: "begin" });
+      try {
+        await model.use((session) => trainFold(fold, session, run));
+      } catch (error) {
+        // A run that is stopped, or has one fold, ends here and can be resumed.
+        const stopped = signal?.aborted || (error as CellsamError).code === "ERR_DISPOSED";
+        if (stopped || folds === 1) throw error;
+        // An error after the result was recorded, while the model is disposed of, does not change the result.
+        if (state.results.some((result) => result.fold === fold))
+          warn(`fold ${fold} is finished, but then: ${error instanceof Error ? error.message : String(error)}`);
+        else await recordFailure(fold, error, run);
+      }
+    }
+    state.results.sort((a, b) => a.fold - b.fold);
+    state.status = "finished";
+    await writeResults(tree, state.results);
+    await writeRunState(tree.runState, state);
+    await writeExperimentReport(tree.root).catch((error: Error) => warn(`the report was not written: ${error.message}`));
+    strategy.takeResults?.(state.results);
+    conclude(run, (Date.now() - started) / 1000);
+    return state.results;
+  } finally {
+    await model.dispose();
+  }
+}
+
+/** Begins every stage once, so that what is wrong with one is found while the old experiment still exists. */
+async function tryStages(session: Session, config: RunContext["config"], trainTiles: number): Promise<void> {
+  for (const stage of config.stages) {
+    await session.beginStage(stageOptions(config, stage, Math.ceil(trainTiles / config.batchSize)));
+    await session.endStage();
+  }
+}
+
+async function reportDuplicates({ config, tree, state, warn }: RunContext): Promise<void> {
+  if (!config.findDuplicates || existsSync(tree.nearDuplicates)) return;
+  const report = duplicateReport(state.duplicates, state.splits, config.duplicateThreshold);
+  const warning = duplicateWarning(report);
+  if (warning) warn(warning);
+  await writeJson(tree.nearDuplicates, toSnake(report));
+}
+
+/** The result of a fold that failed; the others go on. */
+async function recordFailure(fold: number, error: unknown, { tree, strategy, state, log, emit }: RunContext): Promise<void> {
+  const { train, val, test = [] } = state.splits[fold - 1] as Splits;
+  const code = error instanceof CellsamError ? error.code : "ERR_UNEXPECTED";
+  const message = error instanceof Error ? error.message : String(error);
+  log.error(logger, `fold ${fold} failed: ${error instanceof Error ? (error.stack ?? message) : message}`);
+  const counts = { trainImages: train.length, valImages: val.length, testImages: test.length };
+  state.results.push(failedResult({ fold, strategy, device: state.device, ...counts, error: { code, message } }));
+  beginFold(state, fold + 1);
+  await writeRunState(tree.runState, state);
+  emit({ type: "fold", fold, folds: state.splits.length, state: "failed", error: { code, message } });
+}
+
+/** Says how it went. @throws CellsamError ERR_ALL_FOLDS_FAILED */
+function conclude({ state: { results }, log, warn }: RunContext, seconds: number): void {
+  const failed = results.filter(({ error }) => error !== null);
+  if (failed.length === results.length) {
+    const message = `all ${failed.length} folds failed, the first with: ${failed[0]?.error?.message}`;
+    throw new CellsamError("ERR_ALL_FOLDS_FAILED", message, { detail: { errors: failed.map(({ error }) => error) } });
+  }
+  const numbers = failed.map(({ fold }) => fold).join(", ");
+  if (failed.length > 0)
+    warn(`finished, but ${failed.length} of ${results.length} folds failed: ${numbers}; --resume repeats them`);
+  else log.info(logger, `finished in ${seconds.toFixed(1)} s`);
+}

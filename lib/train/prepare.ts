@@ -1,0 +1,110 @@
+/**
+ * Prepares a run before its first fold: checks the data, splits the images, cuts them into tiles, and compares a resumed run with what was
+ * saved. Nothing is written into the output folder yet, except the log of a resumed run.
+ */
+import { existsSync } from "node:fs";
+import { weightsFile } from "../config/shippedWeights.js";
+import type { CheckedPair } from "../data/check.js";
+import { type Dataset, loadDataset } from "../data/dataset.js";
+import { type DuplicatePair, duplicateSets } from "../data/duplicates.js";
+import type { Splits } from "../data/split.js";
+import { resolveDevice } from "../engine/device.js";
+import { openStoreWriter } from "../engine/storeWriter.js";
+import { CellsamError } from "../errors.js";
+import { fileHash } from "../files/fileHash.js";
+import { readJson } from "../files/json.js";
+import { leftOutNotes, preparedSplits } from "../strategies/strategy.js";
+import { packageVersion } from "../version.js";
+import type { Experiment } from "./context.js";
+import { duplicatesOf } from "./duplicates.js";
+import type { FoldResult } from "./results.js";
+import { checkInputs, newRunState, type RunState, readRunState } from "./resume.js";
+import type { RunRecord } from "./runRecord.js";
+import { splitTiles, storeKey, type TileStore, tileStore } from "./tiles.js";
+
+export interface PreparedRun {
+  pairs: CheckedPair[];
+  store: TileStore;
+  state: RunState;
+  /** Whether an earlier run continues. */
+  resumed: boolean;
+}
+
+/** `finished` are the results of a run that has nothing left to do. @throws CellsamError for whatever is wrong with inputs or output folder */
+export async function prepareRun(experiment: Experiment, record: RunRecord): Promise<PreparedRun | { finished: FoldResult[] }> {
+  const { config, tree, options } = experiment;
+  const { resume, signal } = options;
+  const { imgPath, maskPath, splits: splitsFile, groups } = config;
+  const weights = config.weights && weightsFile(config.weights);
+  await tree.check(options, { imgPath, maskPath, weights, splits: splitsFile, groups });
+  const onProgress = (task: string) => (done: number, total: number) => record.emit({ type: "progress", task, done, total });
+
+  const dataset = await loadDataset(config, {
+    onProgress: onProgress("check"),
+    ...(signal && { signal }),
+  });
+  const { pairs } = dataset;
+  for (const note of dataset.notes) record.warn(note);
+  const key = await storeKey(pairs, config, packageVersion);
+  const saved =
+    resume && existsSync(tree.runState) ? await readRunState(tree.runState, tree.resume, config, packageVersion) : undefined;
+  if (saved) {
+    checkInputs(saved, { storeKey: key });
+    const succeeded = saved.results.filter(({ error }) => error === null);
+    if (saved.status === "finished" && succeeded.length === saved.results.length) return { finished: saved.results };
+    // Resuming a finished run repeats the folds that failed.
+    if (saved.status === "finished") Object.assign(saved, { status: "running", results: succeeded });
+    record.open();
+  }
+
+  const device = await resolveDevice(config.device, record.warn);
+  const weightsHash = weights && (await hashOf(weights));
+  if (saved) checkInputs(saved, { weightsHash, device, ...(await splitsOnDisk(tree.splits)) });
+  let state = saved;
+  if (!state) {
+    const duplicates = await duplicatesOf(pairs, config, { signal, onProgress: onProgress("duplicates") });
+    const splits = await drawSplits(experiment, dataset, duplicates);
+    for (const note of leftOutNotes(splits, dataset.trainingOnly)) record.warn(note);
+    state = newRunState(config, packageVersion, { storeKey: key, weightsHash, device, splits }, duplicates);
+  }
+  const store = await tileStore(pairs, config, {
+    cacheDir: `${config.outputDir}/.tiles`,
+    key,
+    openStoreWriter: options.openStoreWriter ?? openStoreWriter,
+    onProgress: onProgress("store"),
+    onWarning: record.warn,
+    signal,
+  });
+  // A side without a cell is found before the first fold trains.
+  for (const split of state.splits) splitTiles(store, split);
+  return { pairs, store, state, resumed: saved !== undefined };
+}
+
+/** The splits of a new run, and of a plan. @throws CellsamError ERR_SPLIT */
+export function drawSplits(
+  { config, strategy }: Pick<Experiment, "config" | "strategy">,
+  { pairs, trainingOnly }: Dataset,
+  duplicates: readonly DuplicatePair[],
+): Promise<Splits[]> {
+  const sources = pairs.map(({ source }) => source).filter((source) => !trainingOnly.includes(source));
+  return preparedSplits(strategy, sources, {
+    trainingOnly,
+    duplicates: config.groupDuplicates ? duplicateSets(duplicates) : [],
+  });
+}
+
+async function hashOf(weights: string): Promise<string> {
+  try {
+    return await fileHash(weights);
+  } catch (cause) {
+    const message = `weights: ${weights} cannot be read (${(cause as Error).message})`;
+    throw new CellsamError("ERR_CONFIG", message, { cause, detail: { path: weights } });
+  }
+}
+
+/** splits.json as it is now, to compare with the run's own; a missing one is written again. */
+async function splitsOnDisk(path: string): Promise<{ splits?: Splits[] }> {
+  if (!existsSync(path)) return {};
+  const splits = await readJson<Splits | Splits[]>(path).catch(() => []);
+  return { splits: Array.isArray(splits) ? splits : [splits] };
+}

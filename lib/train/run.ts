@@ -1,0 +1,33 @@
+/** Runs an experiment: locks its name, prepares the data, trains the folds, and logs how it ended. */
+import { loadEngine } from "../engine/native.js";
+import type { TrainingEvent } from "../events.js";
+import type { Experiment } from "./context.js";
+import { trainFolds } from "./folds.js";
+import { lockExperiment } from "./lock.js";
+import { prepareRun } from "./prepare.js";
+import type { FoldResult } from "./results.js";
+import { RunRecord } from "./runRecord.js";
+
+/** Returns one result a fold. `emit` gets every event. @throws what ExperimentRunner.run rejects with */
+export async function runExperiment(experiment: Experiment, emit: (event: TrainingEvent) => void): Promise<FoldResult[]> {
+  const { config, tree, options } = experiment;
+  const { signal } = options;
+  const record = new RunRecord(config, tree, emit);
+  let unlock: (() => Promise<void>) | undefined;
+  try {
+    signal?.throwIfAborted();
+    // A missing libtorch, or a name that is taken, is reported before the data are read.
+    if (!options.openSession) loadEngine();
+    unlock = await lockExperiment(config.outputDir, config.outputName);
+    const prepared = await prepareRun(experiment, record);
+    return "finished" in prepared ? prepared.finished : await trainFolds(experiment, prepared, record);
+  } catch (error) {
+    const stopped = signal?.aborted && error === signal.reason;
+    if (stopped) record.log?.info("cellsam.runner", "experiment stopped; it can be resumed");
+    else record.log?.error("cellsam.runner", error instanceof Error ? (error.stack ?? error.message) : String(error));
+    throw error;
+  } finally {
+    await unlock?.();
+    record.close();
+  }
+}
