@@ -69,22 +69,23 @@ export const path = () =>
       error: "must be a path: in double quotes a backslash begins an escape, so write / or single quotes",
     });
 
-type Plain<S extends Setting> = S extends ChoiceSetting
+export type Plain<S extends Setting> = S extends ChoiceSetting
   ? z.ZodEnum<{ [Name in S["choices"][number]]: Name }>
   : S extends FlagSetting
     ? z.ZodBoolean
     : z.ZodNumber;
 type Field<S extends Setting> = z.ZodDefault<null extends S["default"] ? z.ZodNullable<Plain<S>> : Plain<S>>;
 
-/** A setting that the engine knows too: its range and default are those of lib/settings/. */
-export function setting<const S extends Setting>(known: S): Field<S> {
-  const plain: z.ZodType = kind(known);
-  return (known.default === null ? plain.nullable() : plain).default(known.default) as unknown as Field<S>;
+/** What a setting may be, without its default. */
+export function plain<const S extends Setting>(known: S): Plain<S> {
+  const kind = "choices" in known ? choice(known.choices) : known.type === "boolean" ? flag() : bounded(known);
+  return kind as unknown as Plain<S>;
 }
 
-function kind(known: Setting) {
-  if ("choices" in known) return choice(known.choices);
-  return known.type === "boolean" ? flag() : bounded(known);
+/** A setting that the engine knows too: its range and default are those of lib/settings/. */
+export function setting<const S extends Setting>(known: S): Field<S> {
+  const kind: z.ZodType = plain(known);
+  return (known.default === null ? kind.nullable() : kind).default(known.default) as unknown as Field<S>;
 }
 
 type Fields<S> = { [Name in keyof S]: S[Name] extends Setting ? Field<S[Name]> : never };

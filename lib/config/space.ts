@@ -5,87 +5,84 @@
 
 import type { z } from "zod";
 import { once } from "../lazily.js";
-import { stage1 } from "../settings/groups.js";
+import { epoch, pixels, stage1, training } from "../settings/groups.js";
+import type { DescribedNumber, NumberSetting, Setting } from "../settings/kinds.js";
 import { type DetectorLossName, detectorLosses } from "../settings/losses/detector.js";
 import { type MaskLossName, maskLosses, type SearchedLossSetting } from "../settings/losses/table.js";
 import { fromSnake, snakeCase, toCamelName } from "../spelling.js";
 import { configClass } from "./configClass.js";
-import { choice, flag, integer, nonNegative, positive, zod } from "./fields.js";
+import { flag, integer, nonNegative, type Plain, plain, zod } from "./fields.js";
 
-/** A list of the space: the setting that it searches, and what the setting may be. */
-interface Searched<Value extends z.ZodType = z.ZodType, Drawn extends boolean = boolean> {
-  /** The setting's short name in trial records. */
+/** A list of the space: the setting that it searches, where that is, and its short name in trial records. */
+interface Searched<S extends Setting = Setting> {
+  setting: S;
   record: string;
   path: string;
-  value: Value;
-  /** Whether values can be drawn from a range in place of a list, and only whole ones. */
-  drawn: Drawn;
-  whole: boolean;
   about: string;
 }
 
-const one = <Value extends z.ZodType>(value: Value, record: string, path: string, about: string): Searched<Value, false> => ({
-  ...{ record, path, value, about, drawn: false, whole: false },
-});
-const real = (value: z.ZodNumber, record: string, path: string, about: string): Searched<z.ZodNumber, true> => ({
-  ...{ record, path, value, about, drawn: true, whole: false },
-});
-const whole = (record: string, path: string, about: string): Searched<z.ZodNumber, true> => ({
-  ...{ record, path, value: integer(1), about, drawn: true, whole: true },
+const list = <const S extends Setting>(setting: S, record: string, path: string, about: string): Searched<S> => ({
+  ...{ setting, record, path, about },
 });
 
-type Numbers<Names extends string> = Record<Names, Searched<z.ZodNumber, true>>;
+type NumberLists<Names extends string> = Record<Names, Searched<NumberSetting>>;
 
-/** A list for the weight of each loss. */
-function weights<Name extends string>(
-  names: readonly Name[],
-  stage: string,
-  described: Record<string, { description: string }>,
-) {
-  const lists = names.map((name) => {
-    const about = (described[`${name}LossWeight`] as { description: string }).description.replace("Weight", "Weights");
-    return [`${name}LossWeights`, real(nonNegative(), `${name}_weight`, `${stage}.${name}LossWeight`, about)];
-  });
-  return Object.fromEntries(lists) as Numbers<`${Name}LossWeights`>;
+/** The list of a loss's weight, with its name. */
+function weightList(loss: string, stage: string, weight: DescribedNumber): [name: string, Searched<NumberSetting>] {
+  const about = weight.description.replace("Weight", "Weights");
+  return [`${loss}LossWeights`, list(weight, `${loss}_weight`, `${stage}.${loss}LossWeight`, about)];
+}
+
+function detectorLossLists() {
+  const { names, settings } = detectorLosses;
+  const lists = names.map((name) => weightList(name, "stage1Config", settings[`${name}LossWeight`]));
+  return Object.fromEntries(lists) as NumberLists<`${DetectorLossName}LossWeights`>;
 }
 
 function maskLossLists() {
-  const lists = maskLosses.map(({ name, settings, searched }) => {
-    const own = Object.entries<string>(searched).map(([setting, about]) => [
-      `${setting}s`,
-      real(nonNegative(), snakeCase(setting), `stage2Config.${setting}`, about),
+  const lists = maskLosses.flatMap(({ name, settings, searched }) => {
+    const all: Record<string, DescribedNumber> = settings;
+    const own = Object.entries<string>(searched).map(([key, about]) => [
+      `${key}s`,
+      list(all[key] as DescribedNumber, snakeCase(key), `stage2Config.${key}`, about),
     ]);
-    return { ...weights([name], "stage2Config", settings), ...Object.fromEntries(own) };
+    return [weightList(name, "stage2Config", all[`${name}LossWeight`] as DescribedNumber), ...own];
   });
-  return Object.assign({}, ...lists) as Numbers<`${MaskLossName}LossWeights` | `${SearchedLossSetting}s`>;
+  return Object.fromEntries(lists) as NumberLists<`${MaskLossName}LossWeights` | `${SearchedLossSetting}s`>;
 }
 
+const epochs = { type: "integer", minimum: 1, default: null } as const;
+
 /** In the order of the trial records. */
-const fields = once(() => ({
-  stage1LearningRates: real(positive(), "stage1_lr", "stage1Config.learningRate", "Learning rates of stage 1."),
-  stage1TotalEpochs: whole("stage1_epochs", "stage1Config.totalEpochs", "Epochs of stage 1."),
-  stage1Types: one(choice(stage1.stage1Type.choices), "stage1_type", "stage1Config.stage1Type", "What stage 1 trains."),
-  ...weights<DetectorLossName>(detectorLosses.names, "stage1Config", detectorLosses.settings),
-  stage2LearningRates: real(positive(), "stage2_lr", "stage2Config.learningRate", "Learning rates of stage 2."),
-  stage2TotalEpochs: whole("stage2_epochs", "stage2Config.totalEpochs", "Epochs of stage 2."),
+const fields = {
+  stage1LearningRates: list(training.learningRate, "stage1_lr", "stage1Config.learningRate", "Learning rates of stage 1."),
+  stage1TotalEpochs: list(epochs, "stage1_epochs", "stage1Config.totalEpochs", "Epochs of stage 1."),
+  stage1Types: list(stage1.stage1Type, "stage1_type", "stage1Config.stage1Type", "What stage 1 trains."),
+  ...detectorLossLists(),
+  stage2LearningRates: list(training.learningRate, "stage2_lr", "stage2Config.learningRate", "Learning rates of stage 2."),
+  stage2TotalEpochs: list(epochs, "stage2_epochs", "stage2Config.totalEpochs", "Epochs of stage 2."),
   ...maskLossLists(),
-  gammas: real(positive(), "gamma", "gamma", "Exponents of the amounts of stain."),
-  eosinValues: real(nonNegative(), "eosin", "eosin", "Shares of eosin."),
-  dabValues: real(nonNegative(), "dab", "dab", "Shares of DAB."),
-  batchSizes: whole("batch_size", "batchSize", "Tiles in a step."),
-  augmentationFlags: one(flag(), "augmentation", "augmentation", "With and without augmentation."),
-  complexAugmentationFlags: one(
-    flag(),
+  gammas: list(pixels.gamma, "gamma", "gamma", "Exponents of the amounts of stain."),
+  eosinValues: list(pixels.eosin, "eosin", "eosin", "Shares of eosin."),
+  dabValues: list(pixels.dab, "dab", "dab", "Shares of DAB."),
+  batchSizes: list(epoch.batchSize, "batch_size", "batchSize", "Tiles in a step."),
+  augmentationFlags: list(epoch.augment, "augmentation", "augmentation", "With and without augmentation."),
+  complexAugmentationFlags: list(
+    epoch.complexAugmentation,
     "complex_augmentation",
     "complexAugmentation",
     "With and without complex augmentation.",
   ),
-}));
+};
 
-type Fields = ReturnType<typeof fields>;
+type Fields = typeof fields;
 type FieldName = keyof Fields;
-type Lists = { [Name in FieldName]: z.ZodOptional<z.ZodArray<Fields[Name]["value"]>> };
-type Ranges = { [Name in FieldName as Fields[Name]["drawn"] extends true ? Name : never]: ReturnType<typeof range> };
+type Lists = { [Name in FieldName]: z.ZodOptional<z.ZodArray<Plain<Fields[Name]["setting"]>>> };
+type Ranges = {
+  [Name in FieldName as Fields[Name]["setting"] extends NumberSetting ? Name : never]: ReturnType<typeof range>;
+};
+
+const isWhole = (setting: Setting) => "type" in setting && setting.type === "integer";
 
 const listOf = <T extends z.ZodType>(value: T) =>
   zod().array(value, { error: "must be a list" }).min(1, { error: "must list at least one value" }).optional();
@@ -104,20 +101,22 @@ const range = (onlyWhole: boolean) =>
     .optional();
 
 function lists(): Lists {
-  const entries = Object.entries<Searched>(fields());
-  return Object.fromEntries(
-    entries.map(([name, { value, about }]) => [name, listOf(value).describe(about)]),
-  ) as unknown as Lists;
+  const entries = Object.entries<Searched>(fields).map(([name, { setting, about }]) => [
+    name,
+    listOf(plain(setting)).describe(about),
+  ]);
+  return Object.fromEntries(entries) as Lists;
 }
 
+/** Numbers can be drawn from a range too. */
 function ranges(): Ranges {
-  const drawn = Object.entries<Searched>(fields()).filter(([, field]) => field.drawn);
+  const drawn = Object.entries<Searched>(fields).filter(([, { setting }]) => "type" in setting && setting.type !== "boolean");
   return Object.fromEntries(
-    drawn.map(([name, field]) => [name, range(field.whole).describe(field.about)]),
-  ) as unknown as Ranges;
+    drawn.map(([name, { setting, about }]) => [name, range(isWhole(setting)).describe(about)]),
+  ) as Ranges;
 }
 
-const setting = once(() =>
+const single = once(() =>
   zod().union([zod().string(), zod().number(), zod().boolean(), zod().null()], { error: "must be a single value" }),
 );
 
@@ -132,7 +131,7 @@ export const spaceSchema = once(() =>
       settings: zod()
         .record(
           zod().string(),
-          zod().array(setting(), { error: "must be a list" }).min(1, { error: "must list at least one value" }),
+          zod().array(single(), { error: "must be a list" }).min(1, { error: "must list at least one value" }),
         )
         .default({})
         .describe('Lists for any other setting, by its dotted name: { "stage1_config.weight_decay": [0, 1e-4] }.'),
@@ -143,7 +142,7 @@ export const spaceSchema = once(() =>
           context.addIssue({ code: "custom", path: ["ranges", name], message: `is given beside the list ${name}; keep one` });
       }
       for (const path of Object.keys(space.settings)) {
-        const listed = Object.entries<Searched>(fields()).find(([, field]) => field.path === camelPath(path));
+        const listed = Object.entries<Searched>(fields).find(([, field]) => field.path === camelPath(path));
         if (listed)
           context.addIssue({ code: "custom", path: ["settings", path], message: `has a list of its own, ${listed[0]}` });
       }
@@ -173,9 +172,9 @@ function camelPath(path: string): string {
 
 /** The searched settings of a space, in the order of the trial records. */
 export function parametersOf(space: HyperparameterSpace): Parameter[] {
-  const named = Object.entries<Searched>(fields()).flatMap(([name, { record, path, whole }]): Parameter[] => {
+  const named = Object.entries<Searched>(fields).flatMap(([name, { setting, record, path }]): Parameter[] => {
     const drawn = space.ranges[name as keyof typeof space.ranges];
-    const values = drawn ? { ...drawn, whole } : space[name as FieldName];
+    const values = drawn ? { ...drawn, whole: isWhole(setting) } : space[name as FieldName];
     return values ? [{ name: record, path, values }] : [];
   });
   const others = Object.entries(space.settings).map(([path, values]) => ({ name: path, path: camelPath(path), values }));
