@@ -6,9 +6,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-/** @param root of the checkout, with the compiled package in dist/ */
+/** @typedef {import("../lib/settings/kinds.js").Setting} Setting */
+
+/** @param {string} root of the checkout, with the compiled package in dist/ */
 export async function writeSettings(root) {
-  const load = (path) => import(pathToFileURL(join(root, "dist", path)).href);
+  const load = (/** @type {string} */ path) => import(pathToFileURL(join(root, "dist", path)).href);
+  /** @type {{ groups: Record<string, Record<string, Setting>> }} */
   const { groups } = await load("settings/groups.js");
   const { expected } = await load("settings/kinds.js");
   const { snakeCase } = await load("spelling.js");
@@ -27,6 +30,10 @@ export async function writeSettings(root) {
   }
 }
 
+/**
+ * @param {string} group
+ * @param {string[]} rows
+ */
 function header(group, rows) {
   return `// Made from lib/settings/ by scripts/settings.mjs.
 #pragma once
@@ -41,22 +48,35 @@ ${rows.join("\n")}
 `;
 }
 
+/**
+ * @param {string} name
+ * @param {Setting} setting
+ * @param {string} expected
+ */
 function constant(name, setting, expected) {
-  const kind = "choices" in setting ? "Choice" : { boolean: "Flag", number: "Number", integer: "Integer" }[setting.type];
-  const limits = kind === "Choice" ? setting.choices.join("|") : range(setting);
-  const values = [name, expected, ...(kind === "Flag" ? [] : [limits])].map((value) => literal(value));
-  if (setting.default === null) return `inline constexpr Optional<${kind}> ${name}{{${values.join(", ")}}};`;
-  return `inline constexpr ${kind} ${name}{${values.join(", ")}, ${literal(setting.default)}};`;
+  const head = [JSON.stringify(name), JSON.stringify(expected)];
+  if ("choices" in setting) return declaration("Choice", name, [...head, JSON.stringify(setting.choices.join("|"))], setting);
+  if (setting.type === "boolean") return declaration("Flag", name, head, setting);
+  return declaration(setting.type === "integer" ? "Integer" : "Number", name, [...head, range(setting)], setting);
 }
 
-/** The fields of Range that are not as everywhere. */
+/**
+ * @param {string} kind
+ * @param {string} name
+ * @param {string[]} fields all but the default
+ * @param {Setting} setting
+ */
+function declaration(kind, name, fields, setting) {
+  if (setting.default === null) return `inline constexpr Optional<${kind}> ${name}{{${fields.join(", ")}}};`;
+  return `inline constexpr ${kind} ${name}{${[...fields, JSON.stringify(setting.default)].join(", ")}};`;
+}
+
+/**
+ * The fields of Range that are not as everywhere.
+ * @param {import("../lib/settings/kinds.js").Range} range
+ */
 function range({ minimum, exclusiveMinimum, maximum, exclusiveMaximum, orZero }) {
   const given = { minimum, exclusive_minimum: exclusiveMinimum, maximum, exclusive_maximum: exclusiveMaximum, or_zero: orZero };
   const fields = Object.entries(given).filter(([, value]) => value !== undefined);
-  return { code: `Range{${fields.map(([name, value]) => `.${name} = ${value}`).join(", ")}}` };
-}
-
-function literal(value) {
-  if (typeof value === "object") return value.code;
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
+  return `Range{${fields.map(([name, value]) => `.${name} = ${value}`).join(", ")}}`;
 }

@@ -46,7 +46,10 @@ const readers: Record<string, Reader> = {
 /** Extensions that are read, lower case. */
 export const EXTENSIONS: readonly string[] = Object.keys(readers);
 
-/** The stored samples of a file, before any rule. `kind` chooses the array of a .npz, and whether a .npy may hold Cellpose's dict. */
+/**
+ * The stored samples of a file, before any rule. `kind` chooses the array of a .npz, and whether a .npy may hold Cellpose's
+ * dict.
+ */
 export async function readRaw(path: string, options: DecodeOptions = {}, kind: Kind = "image"): Promise<RawImage> {
   const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
   const bytes = await bytesOf(path, maxPixels);
@@ -56,7 +59,10 @@ export async function readRaw(path: string, options: DecodeOptions = {}, kind: K
   return read(bytes, maxPixels, options, kind);
 }
 
-/** Reads synchronously: this thread has nothing else to do, and an asynchronous read costs half as much time as decoding a small file. */
+/**
+ * Reads synchronously: this thread has nothing else to do, and an asynchronous read costs half as much time as decoding a small
+ * file.
+ */
 async function bytesOf(path: string, maxPixels: number): Promise<Buffer> {
   const info = statSync(path);
   if (!info.isFile()) throw new CellsamError("ERR_FILE", "it is not a file");
@@ -114,7 +120,9 @@ async function cocoOf(path: string, maxPixels: number): Promise<ReturnType<typeo
   return latest.file;
 }
 
-/** Files of one object each: in the folder itself, or in its folder "masks" as in DSB 2018. Sorted by the bytes of their names. */
+/**
+ * Files of one object each: in the folder itself, or in its folder "masks" as in DSB 2018. Sorted by the bytes of their names.
+ */
 export async function objectFiles(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
   const inner = entries.find((entry) => entry.name === "masks" && entry.isDirectory());

@@ -1,6 +1,6 @@
 /** A training strategy turns the list of source images into one or more splits; each split is one training. */
 import type { Groups, Splits } from "../data/split.js";
-import { CellsamError } from "../errors.js";
+import { CellsamError, type Failure } from "../errors.js";
 import type { FoldMetrics } from "../stats/folds.js";
 
 export type { Splits } from "../data/split.js";
@@ -44,7 +44,7 @@ const drawOptions = ["testRatio", "testGroups", "groups", "splits", "randomSeed"
 export interface StrategyResult extends FoldMetrics {
   /** Counted from 1. */
   fold: number;
-  error?: { code: string; message: string } | null;
+  error?: Failure | null;
 }
 
 /** The base of the strategies that draw their splits with a seed or read them from a file. */
@@ -88,7 +88,10 @@ export abstract class DrawnStrategy implements Strategy {
     return withTrainingOnly(folds, trainingOnly, together);
   }
 
-  /** Draws the splits. `testGroups` are names in `groups`, in which near-duplicates may have joined several of the configured groups. */
+  /**
+   * Draws the splits. `testGroups` are names in `groups`, in which near-duplicates may have joined several of the configured
+   * groups.
+   */
   protected abstract draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[];
 
   /** Checks that the splits of a file fit the strategy, and returns them. */

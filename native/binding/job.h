@@ -34,11 +34,11 @@ class Job final : public Control, public std::enable_shared_from_this<Job> {
   // Any thread. Settles the promise without running the work.
   void refuse(Failure failure);
   void cancel() { cancelled_ = true; }
-  void abandon() { abandoned_ = true; }
+  void abandon();
 
   bool cancelled() const override { return cancelled_ || abandoned_; }
   bool abandoned() const override { return abandoned_; }
-  // A "step" event takes the place of one that JavaScript has not seen yet; other events wait in order.
+  // Every event reaches JavaScript, in order. When so many wait that its thread must be blocked, the job waits too.
   void emit(Value event) override;
 
  private:
@@ -61,8 +61,10 @@ class Job final : public Control, public std::enable_shared_from_this<Job> {
   std::optional<Failure> failure_;
 
   std::mutex mutex_;
-  std::deque<Value> events_;  // under mutex_; not empty: a delivery is on its way
+  std::condition_variable taken_;  // room in events_, or nobody to wait for
+  std::deque<Value> events_;       // under mutex_; not empty: a delivery is on its way
 
+  const bool heard_;  // there is a listener
   // JavaScript thread only. A raw reference, because a job may be destroyed on any thread once its environment is gone.
   Napi::Promise::Deferred deferred_;
   napi_ref on_event_ = nullptr;

@@ -15,7 +15,7 @@
 #include "engine/option_names.h"
 #include "engine/session.h"
 #include "engine/store_writer.h"
-#include "model/build.h"
+#include "model/model_size.h"
 
 namespace cellsam::engine {
 namespace {

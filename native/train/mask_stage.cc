@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "base/abandoned.h"
+#include "base/stop_if_abandoned.h"
 #include "cache/backbones.h"
 #include "settings/stage2.h"
 #include "settings/training.h"

@@ -2,7 +2,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "base/abandoned.h"
+#include "base/stop_if_abandoned.h"
 #include "train/gradients.h"
 #include "train/mask_stage.h"
 

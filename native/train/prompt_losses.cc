@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/upload.h"
-#include "data/targets.h"
+#include "data/instances.h"
 #include "loss/upsampled_mask_loss.h"
 #include "settings/stage2.h"
 

@@ -6,11 +6,11 @@
 #include <chrono>
 #include <cmath>
 
-#include "augment/augment.h"
-#include "base/abandoned.h"
+#include "augment/augmentations.h"
+#include "base/stop_if_abandoned.h"
 #include "data/batch.h"
 #include "data/sampler.h"
-#include "optim/clip.h"
+#include "optim/clip_grad_norm.h"
 #include "settings/stage1.h"
 #include "settings/stage2.h"
 #include "settings/training.h"
@@ -38,11 +38,11 @@ std::int64_t batches_of(const EpochRequest& request) {
 
 TrainerOptions read_trainer_options(Options& options, std::int64_t stage) {
   const auto scheduler = options.read(stage == 1 ? setting::stage1::scheduler : setting::stage2::scheduler);
-  TrainerOptions read{.optimizer = optim::method_of(options.read(setting::training::optimizer)),
+  TrainerOptions read{.optimizer = optim::parse_method(options.read(setting::training::optimizer)),
                       .learning_rate = options.read(setting::training::learning_rate),
                       .grad_clip = options.read(setting::training::grad_clip),
                       .accumulate = options.read(setting::training::accumulate),
-                      .schedule = {.type = optim::schedule_type_of(scheduler),
+                      .schedule = {.type = optim::parse_schedule_type(scheduler),
                                    .warmup_fraction = options.read(setting::training::warmup_fraction)}};
   const auto epochs = options.require_integer("epochs");
   const auto batches = options.require_integer("steps_per_epoch");
@@ -163,7 +163,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
     sums_.images += std::ssize(batch.indices);
     const bool updates = pending && ((step_ + 1) % options_.accumulate == 0 || step_ + 1 == steps);
     at::Tensor norm;
-    if (updates) norm = optim::clip_gradients(stage_->groups(), options_.grad_clip);
+    if (updates) norm = optim::clip_grad_norm(stage_->groups(), options_.grad_clip);
     if (losses && updates) losses = at::cat({*losses, norm.to(losses->options()).view({1})});
     // No losses carry the norm when the group's last batch is empty; waiting for the device is then the price of a safe step.
     if (!losses && updates && !std::isfinite(norm.item<double>())) {

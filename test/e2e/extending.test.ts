@@ -49,7 +49,7 @@ it("takes few steps: new files, and lines in tables", () => {
   expect(files("tversky")).toBe(2);
   expect(lines("native/loss/mask_losses.inc")).toEqual(["LOSS(tversky)"]);
   expect(lines("lib/settings/losses/table.ts")).toEqual(["tversky,"]);
-  expect([files("noise"), lines("native/augment/augmentations.inc")]).toEqual([1, ["STEP(noise)"]]);
+  expect([files("noise"), lines("native/augment/augmentations.inc")]).toEqual([1, ["AUGMENTATION(noise, Level::Complex)"]]);
   expect([files("newestValidate"), lines("lib/strategies/table.ts").length]).toEqual([1, 1]);
   expect([files("pgm"), lines("lib/data/reader.ts").length]).toEqual([1, 1]);
   expect([files("pairs"), lines("lib/cli/main.ts").length]).toEqual([1, 1]);

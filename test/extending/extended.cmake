@@ -4,8 +4,8 @@ set(EXTENDED ${CMAKE_SOURCE_DIR}/build/extended)
 file(GLOB added CONFIGURE_DEPENDS ${EXTENDED}/native/loss/*.cc ${EXTENDED}/native/augment/*.cc)
 set(others ${CELLSAM_FAMILIES})
 list(REMOVE_ITEM others cellsam_loss cellsam_augment)
-add_library(extended SHARED EXCLUDE_FROM_ALL native/loss/mask_loss_table.cc native/augment/table.cc ${added}
-  $<FILTER:$<TARGET_OBJECTS:cellsam_loss>,EXCLUDE,mask_loss_table> $<FILTER:$<TARGET_OBJECTS:cellsam_augment>,EXCLUDE,/table>)
+add_library(extended SHARED EXCLUDE_FROM_ALL native/loss/mask_loss_table.cc native/augment/augmentations.cc ${added}
+  $<FILTER:$<TARGET_OBJECTS:cellsam_loss>,EXCLUDE,mask_loss_table> $<FILTER:$<TARGET_OBJECTS:cellsam_augment>,EXCLUDE,/augmentations>)
 target_include_directories(extended PRIVATE ${EXTENDED}/native ${EXTENDED}/build/generated native)
 target_link_libraries(extended PRIVATE cellsam_os ${others} torch)
 target_precompile_headers(extended REUSE_FROM cellsam_base)
