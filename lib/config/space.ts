@@ -5,49 +5,93 @@
 
 import type { z } from "zod";
 import { once } from "../lazily.js";
-import { fromSnake, toCamelName } from "../spelling.js";
+import { epoch, pixels, stage1, training } from "../settings/groups.js";
+import type { DescribedNumber, NumberSetting, Setting } from "../settings/kinds.js";
+import { type DetectorLossName, detectorLosses } from "../settings/losses/detector.js";
+import { type MaskLossName, maskLosses, type SearchedLossSetting } from "../settings/losses/table.js";
+import { fromSnake, snakeCase, toCamelName } from "../spelling.js";
 import { configClass } from "./configClass.js";
-import { choice, flag, integer, nonNegative, positive, zod } from "./fields.js";
-import { stage1Types } from "./stage1.js";
+import { flag, integer, nonNegative, type Plain, plain, zod } from "./fields.js";
 
-/** A list of the space: the setting that it searches, and the setting's short name in trial records. */
-interface SpaceField {
+/** A list of the space: the setting that it searches, where that is, and its short name in trial records. */
+interface Searched<S extends Setting = Setting> {
+  setting: S;
   record: string;
   path: string;
+  about: string;
 }
+
+const list = <const S extends Setting>(setting: S, record: string, path: string, about: string): Searched<S> => ({
+  ...{ setting, record, path, about },
+});
+
+type NumberLists<Names extends string> = Record<Names, Searched<NumberSetting>>;
+
+/** The list of a loss's weight, with its name. */
+function weightList(loss: string, stage: string, weight: DescribedNumber): [name: string, Searched<NumberSetting>] {
+  const about = weight.description.replace("Weight", "Weights");
+  return [`${loss}LossWeights`, list(weight, `${loss}_weight`, `${stage}.${loss}LossWeight`, about)];
+}
+
+function detectorLossLists() {
+  const { names, settings } = detectorLosses;
+  const lists = names.map((name) => weightList(name, "stage1Config", settings[`${name}LossWeight`]));
+  return Object.fromEntries(lists) as NumberLists<`${DetectorLossName}LossWeights`>;
+}
+
+function maskLossLists() {
+  const lists = maskLosses.flatMap(({ name, settings, searched }) => {
+    const all: Record<string, DescribedNumber> = settings;
+    const own = Object.entries<string>(searched).map(([key, about]) => [
+      `${key}s`,
+      list(all[key] as DescribedNumber, snakeCase(key), `stage2Config.${key}`, about),
+    ]);
+    return [weightList(name, "stage2Config", all[`${name}LossWeight`] as DescribedNumber), ...own];
+  });
+  return Object.fromEntries(lists) as NumberLists<`${MaskLossName}LossWeights` | `${SearchedLossSetting}s`>;
+}
+
+const epochs = { type: "integer", minimum: 1, default: null } as const;
 
 /** In the order of the trial records. */
 const fields = {
-  stage1LearningRates: { record: "stage1_lr", path: "stage1Config.learningRate" },
-  stage1TotalEpochs: { record: "stage1_epochs", path: "stage1Config.totalEpochs" },
-  stage1Types: { record: "stage1_type", path: "stage1Config.stage1Type" },
-  ceLossWeights: { record: "ce_weight", path: "stage1Config.ceLossWeight" },
-  bboxLossWeights: { record: "bbox_weight", path: "stage1Config.bboxLossWeight" },
-  giouLossWeights: { record: "giou_weight", path: "stage1Config.giouLossWeight" },
-  stage2LearningRates: { record: "stage2_lr", path: "stage2Config.learningRate" },
-  stage2TotalEpochs: { record: "stage2_epochs", path: "stage2Config.totalEpochs" },
-  focalLossWeights: { record: "focal_weight", path: "stage2Config.focalLossWeight" },
-  focalGammas: { record: "focal_gamma", path: "stage2Config.focalGamma" },
-  diceLossWeights: { record: "dice_weight", path: "stage2Config.diceLossWeight" },
-  boundaryLossWeights: { record: "boundary_weight", path: "stage2Config.boundaryLossWeight" },
-  gammas: { record: "gamma", path: "gamma" },
-  eosinValues: { record: "eosin", path: "eosin" },
-  dabValues: { record: "dab", path: "dab" },
-  batchSizes: { record: "batch_size", path: "batchSize" },
-  augmentationFlags: { record: "augmentation", path: "augmentation" },
-  complexAugmentationFlags: { record: "complex_augmentation", path: "complexAugmentation" },
-} as const satisfies Record<string, SpaceField>;
+  stage1LearningRates: list(training.learningRate, "stage1_lr", "stage1Config.learningRate", "Learning rates of stage 1."),
+  stage1TotalEpochs: list(epochs, "stage1_epochs", "stage1Config.totalEpochs", "Epochs of stage 1."),
+  stage1Types: list(stage1.stage1Type, "stage1_type", "stage1Config.stage1Type", "What stage 1 trains."),
+  ...detectorLossLists(),
+  stage2LearningRates: list(training.learningRate, "stage2_lr", "stage2Config.learningRate", "Learning rates of stage 2."),
+  stage2TotalEpochs: list(epochs, "stage2_epochs", "stage2Config.totalEpochs", "Epochs of stage 2."),
+  ...maskLossLists(),
+  gammas: list(pixels.gamma, "gamma", "gamma", "Exponents of the amounts of stain."),
+  eosinValues: list(pixels.eosin, "eosin", "eosin", "Shares of eosin."),
+  dabValues: list(pixels.dab, "dab", "dab", "Shares of DAB."),
+  batchSizes: list(epoch.batchSize, "batch_size", "batchSize", "Tiles in a step."),
+  augmentationFlags: list(epoch.augment, "augmentation", "augmentation", "With and without augmentation."),
+  complexAugmentationFlags: list(
+    epoch.complexAugmentation,
+    "complex_augmentation",
+    "complexAugmentation",
+    "With and without complex augmentation.",
+  ),
+};
 
-type FieldName = keyof typeof fields;
+type Fields = typeof fields;
+type FieldName = keyof Fields;
+type Lists = { [Name in FieldName]: z.ZodOptional<z.ZodArray<Plain<Fields[Name]["setting"]>>> };
+type Ranges = {
+  [Name in FieldName as Fields[Name]["setting"] extends NumberSetting ? Name : never]: ReturnType<typeof range>;
+};
+
+const isWhole = (setting: Setting) => "type" in setting && setting.type === "integer";
 
 const listOf = <T extends z.ZodType>(value: T) =>
   zod().array(value, { error: "must be a list" }).min(1, { error: "must list at least one value" }).optional();
 
-const range = (whole: boolean) =>
+const range = (onlyWhole: boolean) =>
   zod()
     .strictObject({
-      min: (whole ? integer(1) : nonNegative()).describe("Lowest value."),
-      max: (whole ? integer(1) : nonNegative()).describe("Highest value."),
+      min: (onlyWhole ? integer(1) : nonNegative()).describe("Lowest value."),
+      max: (onlyWhole ? integer(1) : nonNegative()).describe("Highest value."),
       log: flag().default(false).describe("Draws uniformly in the logarithm: every decade is as likely as the next."),
     })
     .superRefine(({ min, max, log }, context) => {
@@ -56,55 +100,38 @@ const range = (whole: boolean) =>
     })
     .optional();
 
-const setting = once(() =>
+function lists(): Lists {
+  const entries = Object.entries<Searched>(fields).map(([name, { setting, about }]) => [
+    name,
+    listOf(plain(setting)).describe(about),
+  ]);
+  return Object.fromEntries(entries) as Lists;
+}
+
+/** Numbers can be drawn from a range too. */
+function ranges(): Ranges {
+  const drawn = Object.entries<Searched>(fields).filter(([, { setting }]) => "type" in setting && setting.type !== "boolean");
+  return Object.fromEntries(
+    drawn.map(([name, { setting, about }]) => [name, range(isWhole(setting)).describe(about)]),
+  ) as Ranges;
+}
+
+const single = once(() =>
   zod().union([zod().string(), zod().number(), zod().boolean(), zod().null()], { error: "must be a single value" }),
 );
 
 export const spaceSchema = once(() =>
   zod()
     .strictObject({
-      stage1LearningRates: listOf(positive()).describe("Learning rates of stage 1."),
-      stage1TotalEpochs: listOf(integer(1)).describe("Epochs of stage 1."),
-      stage1Types: listOf(choice(stage1Types)).describe("What stage 1 trains."),
-      ceLossWeights: listOf(nonNegative()).describe("Weights of the class loss."),
-      bboxLossWeights: listOf(nonNegative()).describe("Weights of the L1 loss of boxes."),
-      giouLossWeights: listOf(nonNegative()).describe("Weights of the GIoU loss."),
-      stage2LearningRates: listOf(positive()).describe("Learning rates of stage 2."),
-      stage2TotalEpochs: listOf(integer(1)).describe("Epochs of stage 2."),
-      focalLossWeights: listOf(nonNegative()).describe("Weights of the focal loss."),
-      focalGammas: listOf(nonNegative()).describe("Focusing exponents of the focal loss."),
-      diceLossWeights: listOf(nonNegative()).describe("Weights of the dice loss."),
-      boundaryLossWeights: listOf(nonNegative()).describe("Weights of the boundary loss."),
-      gammas: listOf(positive()).describe("Exponents of the amounts of stain."),
-      eosinValues: listOf(nonNegative()).describe("Shares of eosin."),
-      dabValues: listOf(nonNegative()).describe("Shares of DAB."),
-      batchSizes: listOf(integer(1)).describe("Tiles in a step."),
-      augmentationFlags: listOf(flag()).describe("With and without augmentation."),
-      complexAugmentationFlags: listOf(flag()).describe("With and without complex augmentation."),
+      ...lists(),
       ranges: zod()
-        .strictObject({
-          stage1LearningRates: range(false).describe("Learning rates of stage 1."),
-          stage1TotalEpochs: range(true).describe("Epochs of stage 1."),
-          ceLossWeights: range(false).describe("Weights of the class loss."),
-          bboxLossWeights: range(false).describe("Weights of the L1 loss of boxes."),
-          giouLossWeights: range(false).describe("Weights of the GIoU loss."),
-          stage2LearningRates: range(false).describe("Learning rates of stage 2."),
-          stage2TotalEpochs: range(true).describe("Epochs of stage 2."),
-          focalLossWeights: range(false).describe("Weights of the focal loss."),
-          focalGammas: range(false).describe("Focusing exponents of the focal loss."),
-          diceLossWeights: range(false).describe("Weights of the dice loss."),
-          boundaryLossWeights: range(false).describe("Weights of the boundary loss."),
-          gammas: range(false).describe("Exponents of the amounts of stain."),
-          eosinValues: range(false).describe("Shares of eosin."),
-          dabValues: range(false).describe("Shares of DAB."),
-          batchSizes: range(true).describe("Tiles in a step."),
-        })
+        .strictObject(ranges())
         .prefault({})
         .describe("Ranges to draw from instead of lists, for random search only."),
       settings: zod()
         .record(
           zod().string(),
-          zod().array(setting(), { error: "must be a list" }).min(1, { error: "must list at least one value" }),
+          zod().array(single(), { error: "must be a list" }).min(1, { error: "must list at least one value" }),
         )
         .default({})
         .describe('Lists for any other setting, by its dotted name: { "stage1_config.weight_decay": [0, 1e-4] }.'),
@@ -115,7 +142,7 @@ export const spaceSchema = once(() =>
           context.addIssue({ code: "custom", path: ["ranges", name], message: `is given beside the list ${name}; keep one` });
       }
       for (const path of Object.keys(space.settings)) {
-        const listed = Object.entries(fields).find((entry) => entry[1].path === camelPath(path));
+        const listed = Object.entries<Searched>(fields).find(([, field]) => field.path === camelPath(path));
         if (listed)
           context.addIssue({ code: "custom", path: ["settings", path], message: `has a list of its own, ${listed[0]}` });
       }
@@ -145,11 +172,9 @@ function camelPath(path: string): string {
 
 /** The searched settings of a space, in the order of the trial records. */
 export function parametersOf(space: HyperparameterSpace): Parameter[] {
-  const named = (Object.keys(fields) as FieldName[]).flatMap((name): Parameter[] => {
-    const { record, path } = fields[name];
+  const named = Object.entries<Searched>(fields).flatMap(([name, { setting, record, path }]): Parameter[] => {
     const drawn = space.ranges[name as keyof typeof space.ranges];
-    const whole = name.endsWith("TotalEpochs") || name === "batchSizes";
-    const values = drawn ? { ...drawn, whole } : space[name];
+    const values = drawn ? { ...drawn, whole: isWhole(setting) } : space[name as FieldName];
     return values ? [{ name: record, path, values }] : [];
   });
   const others = Object.entries(space.settings).map(([path, values]) => ({ name: path, path: camelPath(path), values }));

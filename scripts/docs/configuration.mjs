@@ -68,7 +68,10 @@ function tables(schema, prefix = "") {
  */
 function flat(field) {
   const others = field.anyOf?.filter(({ type }) => type !== "null");
-  return others?.length === 1 ? { ...others[0], ...field, nullable: true } : field;
+  if (others?.length === 1) return { ...others[0], ...field, nullable: true };
+  /** @type {unknown} */
+  const type = field.type; // ["boolean", "null"] for a flag that may be unset
+  return Array.isArray(type) ? { ...field, type: type.find((name) => name !== "null"), nullable: true } : field;
 }
 
 /**
