@@ -51,7 +51,7 @@ export const errorCodes = {
   ERR_FILE: "A file cannot be read or written, or is not what its name says.",
   ERR_IO: "A store of tiles cannot be read or written.",
   ERR_STORE_CORRUPT: "A store of tiles is damaged, or of another version of the package.",
-  ERR_OUTPUT_EXISTS: "What would be written is there already; `--overwrite` replaces it, `--resume` goes on.",
+  ERR_OUTPUT_EXISTS: "The output that would be written exists already; `--overwrite` replaces it, `--resume` continues it.",
   ERR_LOCKED: "Another process trains in this experiment.",
 
   // Weights and checkpoints
@@ -73,7 +73,7 @@ export const errorCodes = {
   ERR_INFEASIBLE_ASSIGNMENT: "Every assignment contains a pair of infinite cost.",
   ERR_NO_BEST_MODEL: "No epoch of a stage had a finite loss.",
   ERR_ALL_FOLDS_FAILED: "No fold was trained to its end; `detail.errors` has the reason of each.",
-  ERR_NOTHING_TO_RESUME: "The folder of the experiment holds no state to go on from.",
+  ERR_NOTHING_TO_RESUME: "The folder of the experiment holds no state from which a run can continue.",
   ERR_RESUME: "What a run or a search depends on has changed since it was stopped.",
   ERR_STATE_MISMATCH: "The saved state of a training is that of another stage, optimizer or set of parameters.",
 

@@ -1,6 +1,7 @@
 /**
- * Hands the settings of lib/settings/ to the C++ build: build/generated/settings/GROUP.h, with a constant for each setting of a group
- * (native/base/setting.h). A header is written again only when it changes, so that nothing else makes the native build start over.
+ * Writes the settings of lib/settings/ for the C++ build: build/generated/settings/GROUP.h, with a constant for each setting of
+ * a group (native/base/setting.h). A header is written only when it changes, so that the native build compiles nothing for
+ * other changes.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -72,7 +73,7 @@ function declaration(kind, name, fields, setting) {
 }
 
 /**
- * The fields of Range that are not as everywhere.
+ * The initialiser of a Range, of the fields that are set.
  * @param {import("../lib/settings/kinds.js").Range} range
  */
 function range({ minimum, exclusiveMinimum, maximum, exclusiveMaximum, orZero }) {

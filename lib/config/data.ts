@@ -5,45 +5,48 @@ import { once } from "../lazily.js";
 import { epoch, pixels, tiling } from "../settings/groups.js";
 import { flag, path, setting, zod } from "./fields.js";
 
-/** Settings of the stain transform, which mean nothing while it is off. */
+/** Settings of the stain transform, which have no effect while it is off. */
 const stains = ["inversion", "eosin", "dab", "onlyNuclei", "gamma"] as const;
 
 /** How pixel values are read. Training and prediction must agree on these, so both take them from here. */
 export const intensityFields = () => ({
   normalize: setting(pixels.normalize).describe(
-    "Per channel percentile clipping and local contrast equalisation, as CellSAM's own inference does.",
+    "Clips each channel at percentiles and equalises its local contrast (CLAHE), as CellSAM's own inference does.",
   ),
   intensity: setting(pixels.intensity).describe(
     "How 16-bit and float images become 8-bit: by percentiles of the image or by the full range of the type.",
   ),
   greyChannel: setting(pixels.greyChannel).describe(
-    "Where a grey image goes: the blue channel, as CellSAM expects, or all three.",
+    "The channels that a grey image becomes: blue, as CellSAM expects, or all three.",
   ),
   nuclearChannel: setting(pixels.nuclearChannel).describe(
-    "The channel of RGB images that shows nuclei: it becomes green, wholeCellChannel blue, as CellSAM expects. One of the two alone is a grey image.",
+    "The channel of RGB images that shows nuclei: it becomes green, and wholeCellChannel blue, as CellSAM expects. With one " +
+      "of the two alone the image is read as grey.",
   ),
   wholeCellChannel: setting(pixels.wholeCellChannel).describe("The channel of RGB images that shows membrane or cytoplasm."),
-  rgbTransform: setting(pixels.rgbTransform).describe("Only the blue channel of RGB images stays; a grey image goes to blue."),
-  stainTransform: setting(pixels.stainTransform).describe(
-    "Bright-field RGB becomes amounts of stain: haematoxylin (nuclei) in green, eosin and DAB in blue.",
+  rgbTransform: setting(pixels.rgbTransform).describe(
+    "Keeps only the blue channel of RGB images; a grey image becomes the blue channel.",
   ),
-  inversion: setting(pixels.inversion).describe("Much stain is dark, as in the source."),
+  stainTransform: setting(pixels.stainTransform).describe(
+    "Converts bright-field RGB to amounts of stain: haematoxylin (nuclei) in green, eosin and DAB in blue.",
+  ),
+  inversion: setting(pixels.inversion).describe("Shows much stain dark, as in the image, and not bright."),
   eosin: setting(pixels.eosin).describe("Share of eosin in the blue channel."),
   dab: setting(pixels.dab).describe("Share of DAB in the blue channel."),
-  onlyNuclei: setting(pixels.onlyNuclei).describe("No eosin or DAB: the blue channel stays empty."),
-  gamma: setting(pixels.gamma).describe("Exponent of the amounts of stain: above 1 darkens faint ones."),
+  onlyNuclei: setting(pixels.onlyNuclei).describe("Leaves out eosin and DAB: the blue channel stays empty."),
+  gamma: setting(pixels.gamma).describe("Exponent of the amounts of stain; above 1 it darkens faint stain."),
 });
 
 const intensitySchema = once(() => zod().object(intensityFields()));
 export type IntensityConfig = z.output<ReturnType<typeof intensitySchema>>;
 
-/** The settings of `intensityFields` out of a larger configuration. */
+/** Picks the settings of `intensityFields` from a larger configuration. */
 export function intensityOf(config: IntensityConfig): IntensityConfig {
   const names = Object.keys(intensitySchema().shape) as (keyof IntensityConfig)[];
   return Object.fromEntries(names.map((name) => [name, config[name]])) as IntensityConfig;
 }
 
-/** Settings that exclude each other or have no effect: for `superRefine` of every schema that holds `intensityFields`. */
+/** Refuses settings that exclude each other or have no effect; for the `superRefine` of every schema with `intensityFields`. */
 export function checkIntensity(config: IntensityConfig, context: z.RefinementCtx): void {
   const problem = (key: string, message: string) => context.addIssue({ code: "custom", path: [key], message });
   const rules = {
@@ -68,23 +71,26 @@ export function checkIntensity(config: IntensityConfig, context: z.RefinementCtx
 
 export const tileFields = () => ({
   tileSize: setting(tiling.tileSize).describe("Side of the square training tiles, in pixels."),
-  tileOverlap: setting(tiling.overlap).describe("Share of a tile that it has in common with the next one."),
+  tileOverlap: setting(tiling.overlap).describe("Share of a tile's side that it has in common with the next tile."),
   minFragmentArea: setting(tiling.minFragmentArea).describe(
-    "Pixels below which a piece of a cell cut by a tile's edge is dropped.",
+    "Smallest area, in pixels, of a piece of a cell that a tile's edge cuts off; smaller pieces are dropped.",
   ),
 });
 
 export const dataFields = () => ({
   imgPath: path().describe("Folder of images, or one image."),
   maskPath: path().describe("Folder of label masks or annotations, or one file."),
-  binaryMasks: flag().default(false).describe("Masks are foreground masks, whose connected parts become the cells."),
+  binaryMasks: flag()
+    .default(false)
+    .describe("Masks show only foreground and background; each connected part of the foreground is a cell."),
   ...intensityFields(),
   ...tileFields(),
   augmentation: setting(epoch.augment).describe("Flips and quarter turns of training tiles."),
   complexAugmentation: setting(epoch.complexAugmentation).describe(
-    "Besides: scaling, shearing, shifting, elastic deformation, brightness and contrast.",
+    "Adds scaling, shearing, shifting, elastic deformation, brightness and contrast to augmentation.",
   ),
   augmentationVariants: setting(epoch.augmentationVariants).describe(
-    "Versions of each tile under complexAugmentation, of which every epoch draws one; 0: new ones in every epoch. Features of a frozen backbone can be kept of a number of versions only, which show less variety.",
+    "Number of versions of each tile under complexAugmentation, of which every epoch draws one; 0: a new version in every " +
+      "epoch. Features of a frozen backbone can be cached for a limited number only, which shows the model less variety.",
   ),
 });

@@ -1,4 +1,7 @@
-/** The whole configuration of one training run. The Python module's names (in camelCase) and defaults, flat where it is flat. */
+/**
+ * The whole configuration of one training run, with the names (in camelCase) and defaults of the Python module, and flat where
+ * that is flat.
+ */
 
 import type { z } from "zod";
 import { once } from "../lazily.js";
@@ -50,7 +53,10 @@ export const experimentSchema = once(() =>
       ...monitoringFields(),
       saveEvery: integer(1)
         .default(1)
-        .describe("Writes the resumable state every so many epochs; it is always written when a run is stopped."),
+        .describe(
+          "Number of epochs between writes of the state from which a run resumes; it is also written whenever a run is " +
+            "stopped.",
+        ),
       saveVisualizations: flag()
         .default(true)
         .describe(
@@ -60,7 +66,8 @@ export const experimentSchema = once(() =>
       debug: flag()
         .default(false)
         .describe(
-          "Logs every step with its loss components and the memory in use, and draws predictions after epochs (the stages' visualize settings).",
+          "Logs every step with its loss components and the memory in use, and draws predictions after epochs (the stages' " +
+            "visualize settings).",
         ),
     })
     .superRefine((config, context) => {

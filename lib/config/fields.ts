@@ -1,4 +1,4 @@
-/** The kinds of values that the schemas are made of. Every message names the whole allowed range, not only the bound that was hit. */
+/** Building blocks of the schemas. Every message names the whole allowed range, not only the bound that was exceeded. */
 
 import type { z } from "zod";
 import { lazily } from "../lazily.js";
@@ -13,7 +13,7 @@ import {
 } from "../settings/kinds.js";
 import { nearest } from "./nearest.js";
 
-/** The library of the schemas, which are built when they are first used. */
+/** zod, loaded on first use; schemas are also built on first use. */
 export const zod = lazily<typeof import("zod")>("zod");
 
 function bounded(range: Range & { type: "number" | "integer" }) {

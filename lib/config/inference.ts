@@ -14,54 +14,59 @@ import { labelFields, readFields } from "./source.js";
 export const inferenceFields = () => ({
   bboxThreshold: setting(inference.bboxThreshold).describe("Smallest detection score."),
   adaptiveThreshold: setting(inference.adaptiveThreshold).describe(
-    "CellSAM's own rule: moves the threshold towards the gap between high and low scores.",
+    "CellSAM's own rule, which moves the threshold towards the gap between high and low scores.",
   ),
-  nmsIou: setting(inference.nmsIou).describe("Boxes that overlap a better one by more than this IoU are dropped; 1 keeps all."),
+  nmsIou: setting(inference.nmsIou).describe(
+    "Boxes whose IoU with a box of a higher score is above this are dropped; 1 keeps all.",
+  ),
   iouThreshold: setting(inference.iouThreshold).describe(
-    "Smallest IoU that the mask decoder predicts for its own mask; below 0 keeps all.",
+    "Smallest IoU that the mask decoder may predict for its own mask; a value below 0 keeps all masks.",
   ),
-  maskThreshold: setting(inference.maskThreshold).describe("Probability from which on a pixel belongs to a mask."),
-  minArea: setting(inference.minArea).describe("Pixels below which a cell is dropped."),
+  maskThreshold: setting(inference.maskThreshold).describe("Smallest probability of a pixel that belongs to a mask."),
+  minArea: setting(inference.minArea).describe("Smallest area of a cell, in pixels; smaller ones are dropped."),
   overlap: setting(inference.overlap).describe(
-    "Which cell keeps pixels that two claim: the one with the higher score, or as in the official code.",
+    "Which of two overlapping cells keeps the pixels: score, the one with the higher score; official, as in CellSAM's code.",
   ),
   minVisible: setting(inference.minVisible).describe(
-    "A cell that keeps less than this share of its mask after overlaps is dropped.",
+    "Cells that keep less than this share of their mask after overlaps are dropped.",
   ),
   largestPiece: setting(inference.largestPiece).describe(
-    "A cell is one piece: islands of a mask, and what better cells cut off, are dropped.",
+    "Keeps only the largest connected piece of a cell, and drops islands of its mask and pieces that cells of a higher score " +
+      "cut off.",
   ),
-  removeBoundaries: setting(inference.removeBoundaries).describe("Takes one pixel off the border between cells."),
+  removeBoundaries: setting(inference.removeBoundaries).describe(
+    "Removes the pixels at the left and lower edge of each cell, so that cells that touch are separated.",
+  ),
   promptChunk: setting(inference.promptChunk).describe(
-    "Prompts that go through the mask decoder at once: memory against speed.",
+    "Number of prompts that go through the mask decoder at once; more are faster and take more memory.",
   ),
   factoredDecoder: setting(inference.factoredDecoder).describe(
-    "The mask decoder in its faster formulation, the same function; false: as in the paper.",
+    "Computes the mask decoder in a faster formulation of the same function; false: as in the paper.",
   ),
   tileSize: setting(inference.tileSize).describe(
     "Tile side in pixels; 0 shows the model the whole image at once; null: as in training (0 where nothing was trained).",
   ),
-  tileOverlap: setting(inference.tileOverlap).describe("Share of a tile that it has in common with the next one."),
+  tileOverlap: setting(inference.tileOverlap).describe("Share of a tile's side that it has in common with the next tile."),
 });
 
 export const inferenceSchema = once(() => zod().strictObject(inferenceFields()));
 export type InferenceConfig = z.output<ReturnType<typeof inferenceSchema>>;
 
-/** How predictions are measured, and what thresholds are looked at. */
+/** How predictions are measured, and which thresholds are tried. */
 export const evaluationSchema = once(() =>
   zod().strictObject({
     iouThreshold: setting(comparison.iouThreshold).describe(
-      "DeepCell's counts take a cell as found above this IoU; its cutoff1 is 1 - this.",
+      "IoU above which DeepCell's metric counts a cell as found; its cutoff1 is 1 minus this.",
     ),
     cutoff2: setting(comparison.cutoff2).describe(
-      "DeepCell's cutoff2: the least IoU of a pair of which one lies at least half in the other.",
+      "DeepCell's cutoff2: the smallest IoU of a pair of cells of which one lies at least half in the other.",
     ),
-    boundaryTolerance: setting(comparison.boundaryTolerance).describe("Pixels between boundary pixels that count as the same."),
-    thresholdFloor: setting(candidates.floor).describe(
-      "The lowest detection score that the search for the best threshold looks at.",
+    boundaryTolerance: setting(comparison.boundaryTolerance).describe(
+      "Largest distance, in pixels, of two boundary pixels that count as the same.",
     ),
+    thresholdFloor: setting(candidates.floor).describe("Lowest detection threshold that the search for the best one tries."),
     maxCandidates: setting(candidates.maxCandidates).describe(
-      "Of a tile, in that search; those above bboxThreshold stay in any case.",
+      "Largest number of detections of a tile in that search; those above bboxThreshold are always kept.",
     ),
   }),
 );
@@ -71,14 +76,16 @@ export type EvaluationConfig = z.output<ReturnType<typeof evaluationSchema>>;
 export const truthSchema = once(() =>
   zod().strictObject({
     ...labelFields(),
-    binaryMasks: flag().default(false).describe("Masks are foreground masks, whose connected parts become the cells."),
+    binaryMasks: flag()
+      .default(false)
+      .describe("Masks show only foreground and background; each connected part of the foreground is a cell."),
     iouThreshold: evaluationSchema().shape.iouThreshold,
     cutoff2: evaluationSchema().shape.cutoff2,
     boundaryTolerance: evaluationSchema().shape.boundaryTolerance,
   }),
 );
 
-/** Settings of `cellsam predict` and `cellsam evaluate`: a model, how it reads pixels, and how it decides. */
+/** Settings of `cellsam predict` and `cellsam evaluate`: the model, how pixels are read, and how boxes become cells. */
 export const predictSchema = once(() =>
   zod()
     .strictObject({
@@ -97,12 +104,15 @@ export const predictSchema = once(() =>
 export type PredictConfig = z.output<ReturnType<typeof predictSchema>>;
 export type PredictInput = z.input<ReturnType<typeof predictSchema>>;
 
-/** Checks the input and fills in defaults: those that come with the weights, then everyone's. @throws CellsamError ERR_CONFIG */
+/**
+ * Checks the input and fills in defaults: those that come with the weights, then the general ones.
+ * @throws CellsamError ERR_CONFIG
+ */
 export function predictConfig(input: PredictInput): PredictConfig {
   return parseConfig("prediction", predictSchema(), input, predictionOverShipped);
 }
 
-/** The options of the engine's `predict` that a configuration decides. */
+/** The options of `Session.predict` that follow from a configuration. */
 export function predictOptions(
   config: IntensityConfig & { inference: InferenceConfig },
   trainedTileSize = 0,

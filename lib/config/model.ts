@@ -10,9 +10,9 @@ export const modelFields = () => ({
   sizeOverrides: zod()
     .record(zod().string(), zod().union([zod().number(), zod().boolean(), zod().string(), zod().array(zod().number())]))
     .default({})
-    .describe("Fields of the size table to change, in the table's own spelling, e.g. { image_size: 128 }."),
+    .describe("Fields of the size table to change, in snake_case, e.g. { image_size: 128 }."),
   generation: setting(session.generation).describe(
-    'How images are prepared: "plain" (CellSAM 1.0 weights) or "adv" (1.2 weights).',
+    'How images are preprocessed: "plain" (CellSAM 1.0 weights) or "adv" (1.2 weights).',
   ),
   weights: path()
     .nullable()
@@ -22,11 +22,13 @@ export const modelFields = () => ({
     .string()
     .regex(/^(auto|cpu|cuda(:\d+)?)$/, { error: "must be auto, cpu, cuda or cuda:N" })
     .default("auto")
-    .describe("auto (a GPU that works, else the CPU), cpu, cuda or cuda:N."),
-  precision: setting(session.precision).describe("Type of numbers in which the network computes."),
-  seed: setting(session.seed).describe("Seed of everything that is drawn but the splits."),
+    .describe("auto (a GPU where one works, else the CPU), cpu, cuda or cuda:N."),
+  precision: setting(session.precision).describe("Type of numbers that the network computes with."),
+  seed: setting(session.seed).describe("Seed of all random numbers but those of the splits."),
   threads: setting(session.threads).describe("Compute threads; 0: all cores."),
-  deterministic: setting(session.deterministic).describe("Uses only operations that give the same bits every time."),
+  deterministic: setting(session.deterministic).describe(
+    "Uses only operations whose results are the same, bit by bit, in every run.",
+  ),
 });
 
 export type ModelConfig = z.output<z.ZodObject<ReturnType<typeof modelFields>>>;

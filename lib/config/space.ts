@@ -1,6 +1,6 @@
 /**
- * The space of a hyper-parameter search: which values each searched setting may take. The Python module's 18 lists under their
- * own names; an unset list means the base configuration's single value.
+ * The space of a hyper-parameter search: which values each searched setting may take. It has the Python module's 18 lists
+ * under their names; where a list is unset, the setting keeps the base configuration's value.
  */
 
 import type { z } from "zod";
@@ -63,8 +63,8 @@ const fields = {
   stage2TotalEpochs: list(epochs, "stage2_epochs", "stage2Config.totalEpochs", "Epochs of stage 2."),
   ...maskLossLists(),
   gammas: list(pixels.gamma, "gamma", "gamma", "Exponents of the amounts of stain."),
-  eosinValues: list(pixels.eosin, "eosin", "eosin", "Shares of eosin."),
-  dabValues: list(pixels.dab, "dab", "dab", "Shares of DAB."),
+  eosinValues: list(pixels.eosin, "eosin", "eosin", "Shares of eosin in the blue channel."),
+  dabValues: list(pixels.dab, "dab", "dab", "Shares of DAB in the blue channel."),
   batchSizes: list(epoch.batchSize, "batch_size", "batchSize", "Tiles in a step."),
   augmentationFlags: list(epoch.augment, "augmentation", "augmentation", "With and without augmentation."),
   complexAugmentationFlags: list(
@@ -92,7 +92,7 @@ const range = (onlyWhole: boolean) =>
     .strictObject({
       min: (onlyWhole ? integer(1) : nonNegative()).describe("Lowest value."),
       max: (onlyWhole ? integer(1) : nonNegative()).describe("Highest value."),
-      log: flag().default(false).describe("Draws uniformly in the logarithm: every decade is as likely as the next."),
+      log: flag().default(false).describe("Draws uniformly in the logarithm, so that every decade is equally likely."),
     })
     .superRefine(({ min, max, log }, context) => {
       if (max <= min) context.addIssue({ code: "custom", path: ["max"], message: `must be > min (${min})` });
@@ -139,12 +139,15 @@ export const spaceSchema = once(() =>
     .superRefine((space, context) => {
       for (const name of Object.keys(space.ranges) as FieldName[]) {
         if (space[name] !== undefined)
-          context.addIssue({ code: "custom", path: ["ranges", name], message: `is given beside the list ${name}; keep one` });
+          context.addIssue({
+            code: "custom",
+            path: ["ranges", name],
+            message: `is given, and so is the list ${name}; keep one`,
+          });
       }
       for (const path of Object.keys(space.settings)) {
         const listed = Object.entries<Searched>(fields).find(([, field]) => field.path === camelPath(path));
-        if (listed)
-          context.addIssue({ code: "custom", path: ["settings", path], message: `has a list of its own, ${listed[0]}` });
+        if (listed) context.addIssue({ code: "custom", path: ["settings", path], message: `already has a list, ${listed[0]}` });
       }
     }),
 );
@@ -162,7 +165,7 @@ export interface Parameter {
   name: string;
   /** The dotted setting, e.g. "stage1Config.learningRate". */
   path: string;
-  /** What it may be: a list of values, or a range to draw from. */
+  /** Its possible values: a list, or a range to draw from. */
   values: readonly Value[] | { min: number; max: number; log: boolean; whole: boolean };
 }
 

@@ -13,24 +13,30 @@ export const stage1Schema = once(() =>
   zod()
     .strictObject({
       stage1Type: setting(stage1.stage1Type).describe(
-        "What trains: the head with the ViT of CellFinder, of SAM, of both, or of none.",
+        "What trains with the detector head: cellfinder, the ViT of CellFinder; image_encoder, that of SAM; all_backbones, " +
+          "both; head_only, none.",
       ),
       headScope: setting(stage1.headScope).describe(
         '"full": the whole detector head; "prediction": only its output layers and query positions, as the Python module did.',
       ),
       ...trainingFields(stage1.scheduler),
       ...described(detectorLosses.settings),
-      focalAlpha: setting(stage1.focalAlpha).describe("Weight of positives in the focal loss, 1 - alpha of the others."),
-      auxLoss: setting(stage1.auxLoss).describe("Adds the losses of the decoder's earlier layers."),
-      setCostClass: setting(stage1.setCostClass).describe("Weight of the class in the matching of boxes to cells."),
-      setCostBbox: setting(stage1.setCostBbox).describe("Weight of the L1 distance in the matching."),
-      setCostGiou: setting(stage1.setCostGiou).describe("Weight of the GIoU in the matching."),
+      focalAlpha: setting(stage1.focalAlpha).describe(
+        "Weight of positives in the focal loss of classes; that of negatives is 1 minus this.",
+      ),
+      auxLoss: setting(stage1.auxLoss).describe("Adds the losses of the decoder's earlier layers (auxiliary losses)."),
+      setCostClass: setting(stage1.setCostClass).describe(
+        "Weight of the class in the cost by which queries are matched to cells.",
+      ),
+      setCostBbox: setting(stage1.setCostBbox).describe("Weight of the L1 distance of boxes in that cost."),
+      setCostGiou: setting(stage1.setCostGiou).describe("Weight of the GIoU of boxes in that cost."),
       backboneLrRatio: setting(training.backboneLrRatio).describe("Learning rate of the backbone as a share of the head's."),
       freezeBackbone: setting(stage1.freezeBackbone).describe("Trains the head alone."),
       transferWeights: flag()
         .default(false)
         .describe(
-          "After the stage, gives the backbone that trained to the other network too: the detector's to SAM, or with \"image_encoder\" SAM's to the detector.",
+          "After the stage, copies the trained backbone to the other network: the detector's to SAM, or with stage1Type " +
+            "image_encoder SAM's to the detector.",
         ),
       visualizePredictions: drawingFlag("true and predicted boxes"),
       ...drawingFields(1),
@@ -47,13 +53,13 @@ export const stage1Schema = once(() =>
       const oneRate = config.backboneLrRatio === 1;
       if (config.stage1Type === "head_only") {
         if (config.freezeBackbone)
-          problem("freezeBackbone", 'has no effect with stage1Type "head_only", which trains no backbone');
-        if (!oneRate) problem("backboneLrRatio", 'has no effect with stage1Type "head_only", which trains no backbone');
+          problem("freezeBackbone", 'has no effect with stage1Type "head_only", where no backbone trains');
+        if (!oneRate) problem("backboneLrRatio", 'has no effect with stage1Type "head_only", where no backbone trains');
       } else if (config.freezeBackbone && !oneRate) {
         problem("backboneLrRatio", "has no effect with freezeBackbone: true, where no backbone trains");
       }
-      const oneTrunk = config.stage1Type === "cellfinder" || config.stage1Type === "image_encoder";
-      if (config.transferWeights && (!oneTrunk || config.freezeBackbone)) {
+      const oneBackbone = config.stage1Type === "cellfinder" || config.stage1Type === "image_encoder";
+      if (config.transferWeights && (!oneBackbone || config.freezeBackbone)) {
         problem(
           "transferWeights",
           'needs stage1Type "cellfinder" or "image_encoder" with freezeBackbone false, where one backbone trains',
@@ -65,7 +71,7 @@ export const stage1Schema = once(() =>
 export type Stage1Config = z.output<ReturnType<typeof stage1Schema>>;
 /** @throws CellsamError ERR_CONFIG */
 export const Stage1Config = configClass("Stage1Config", stage1Schema, {
-  /** What each part of the loss counts. */
+  /** The weight of each part of the loss. */
   getWeightDict() {
     const weights = detectorLosses.names.map((name) => [`loss_${name}`, this[`${name}LossWeight`]]);
     return Object.fromEntries(weights) as Record<`loss_${DetectorLossName}`, number>;

@@ -9,7 +9,7 @@ import { described, setting, zod } from "./fields.js";
 import { trainingFields } from "./training.js";
 import { asksForPictures, drawingFields, drawingFlag } from "./visual.js";
 
-/** Settings of online hard example mining, which mean nothing while it is off. */
+/** Settings of online hard example mining, which have no effect while it is off. */
 const mining = ["ohemFraction", "ohemHardWeight", "ohemHardWeightMin", "ohemHardWeightMax"] as const;
 
 export const stage2Schema = once(() =>
@@ -18,49 +18,54 @@ export const stage2Schema = once(() =>
       ...trainingFields(stage2.scheduler),
       ...described(maskLossSettings),
       useBoundaryLoss: setting(stage2.useBoundaryLoss).describe(
-        "false leaves the boundary loss out, whatever its weight; null: its weight decides.",
+        "With false the boundary loss is left out, whatever its weight; null: its weight decides.",
       ),
       onlineHardNegativeMining: setting(stage2.onlineHardNegativeMining).describe(
-        "Gives the hardest cells of a batch more weight.",
+        "Gives more weight to the cells of a batch with the highest loss (online hard example mining).",
       ),
       onlineHardNegativeMiningWeighted: setting(stage2.onlineHardNegativeMiningWeighted).describe(
-        "The weight of hard cells grows with their loss.",
+        "Lets the weight of hard cells grow with their loss, from ohemHardWeightMin to ohemHardWeightMax.",
       ),
       ohemFraction: setting(stage2.ohemFraction).describe("Share of the cells that count as hard."),
-      ohemHardWeight: setting(stage2.ohemHardWeight).describe("Weight of hard cells."),
-      ohemHardWeightMin: setting(stage2.ohemHardWeightMin).describe("Lowest weight of hard cells, with the weighted form."),
-      ohemHardWeightMax: setting(stage2.ohemHardWeightMax).describe("Highest weight of hard cells, with the weighted form."),
+      ohemHardWeight: setting(stage2.ohemHardWeight).describe("Weight of hard cells; that of the others is 1."),
+      ohemHardWeightMin: setting(stage2.ohemHardWeightMin).describe(
+        "Lowest weight of hard cells with onlineHardNegativeMiningWeighted.",
+      ),
+      ohemHardWeightMax: setting(stage2.ohemHardWeightMax).describe(
+        "Highest weight of hard cells with onlineHardNegativeMiningWeighted.",
+      ),
       trainNeckOnly: setting(stage2.trainNeckOnly).describe("Trains the neck of the image encoder and nothing else."),
-      freezeImageEncoder: setting(stage2.freezeImageEncoder).describe("Leaves the ViT of the image encoder as it is."),
-      freezePromptEncoder: setting(stage2.freezePromptEncoder).describe("Leaves the prompt encoder as it is."),
-      freezeMaskDecoder: setting(stage2.freezeMaskDecoder).describe("Leaves the mask decoder as it is."),
+      freezeImageEncoder: setting(stage2.freezeImageEncoder).describe("Does not train the ViT of the image encoder."),
+      freezePromptEncoder: setting(stage2.freezePromptEncoder).describe("Does not train the prompt encoder."),
+      freezeMaskDecoder: setting(stage2.freezeMaskDecoder).describe("Does not train the mask decoder."),
       iouLossWeight: setting(stage2.iouLossWeight).describe(
-        "Weight of the regression of the predicted IoU; 0 leaves that head untrained.",
+        "Weight of the loss of the predicted IoU (squared error); 0 does not train the head that predicts it.",
       ),
       maxPrompts: setting(stage2.maxPrompts).describe(
-        "Most cells of an image that become prompts in one step, drawn anew each epoch; null: all.",
+        "Largest number of cells of a tile that become prompts in one step, drawn again in each epoch; null: all.",
       ),
       boxJitter: setting(stage2.boxJitter).describe("Random shift of each prompt box corner, as a share of the box's size."),
       backgroundPrompt: setting(stage2.backgroundPrompt).describe(
-        "An image without cells gives one prompt, the whole image with an empty target.",
+        "Gives a tile without cells one prompt: the whole tile, with an empty target.",
       ),
       promptChunk: setting(stage2.promptChunk).describe(
-        "Prompts that go through the mask decoder at once: memory against speed, the result is the same; 0: as many as a fixed " +
-          "share of memory holds.",
+        "Number of prompts that go through the mask decoder at once; more are faster and take more memory, with the same " +
+          "result. 0: as many as a fixed share of the memory holds.",
       ),
       factoredDecoder: setting(stage2.factoredDecoder).describe(
-        "The mask decoder in its faster formulation, the same function; false: as in the paper.",
+        "Computes the mask decoder in a faster formulation of the same function; false: as in the paper.",
       ),
       fusedMaskLoss: setting(stage2.fusedMaskLoss).describe(
-        "The losses in one pass over the decoder's low-resolution masks, the same function; false: on masks of the tile's size. " +
-          "The one pass knows focal, dice and boundary loss: where another loss has a weight, the setting has no effect.",
+        "Computes the losses in one pass over the decoder's low-resolution masks, with the same result; false: on masks of " +
+          "the tile's size. It is for the focal, dice and boundary loss: when another loss has a weight above 0, the setting " +
+          "has no effect.",
       ),
       cudaGraphs: setting(stage2.cudaGraphs).describe(
-        "On a GPU: records the work for a number of prompts as a CUDA graph and repeats it with one call, the same result. " +
-          "Worth trying where the GPU waits for the CPU; takes memory of its own.",
+        "On a GPU: records the work of a number of prompts as a CUDA graph and replays it with one call, with the same " +
+          "result. Worth trying where the GPU waits for the CPU; takes additional memory.",
       ),
       backboneLrRatio: setting(training.backboneLrRatio).describe(
-        "Learning rate of the backbone, when it trains, as a share of the others'.",
+        "Learning rate of the backbone, when it trains, as a share of the learning rate of the rest.",
       ),
       visualizeMasks: drawingFlag("prompts, true cells and predicted cells"),
       ...drawingFields(2),
@@ -98,12 +103,12 @@ export const stage2Schema = once(() =>
           problem(key, "is false although trainNeckOnly is true; set trainNeckOnly: false");
       }
       if (!config.trainNeckOnly && freezes.every((key) => config[key])) {
-        problem("trainNeckOnly", `is false but nothing is left to train; set one of ${freezes.join(", ")} to false`);
+        problem("trainNeckOnly", `is false, but nothing is left to train; set one of ${freezes.join(", ")} to false`);
       }
     }),
 );
 
-/** The weight that each loss has in effect. */
+/** The weight of each loss; 0 for a boundary loss that is switched off. */
 function lossWeights(
   config: { useBoundaryLoss: boolean | null } & { [Weight in keyof MaskLossSettings]: number },
 ): Record<MaskLossName, number> {
@@ -117,7 +122,7 @@ function lossWeights(
 export type Stage2Config = z.output<ReturnType<typeof stage2Schema>>;
 /** @throws CellsamError ERR_CONFIG */
 export const Stage2Config = configClass("Stage2Config", stage2Schema, {
-  /** What each part of the loss counts; 0 for a boundary loss that is switched off. */
+  /** The weight of each part of the loss; 0 for a boundary loss that is switched off. */
   getLossWeights() {
     return lossWeights(this);
   },

@@ -1,4 +1,4 @@
-/** The one place where a stage's configuration becomes the options of the session's `beginStage`. */
+/** Makes the options of `Session.beginStage` from the configuration of a stage, here and nowhere else. */
 import type { StageOptions } from "../engine/session.js";
 import type { ExperimentConfig } from "./experiment.js";
 import { featureOptions } from "./features.js";
@@ -11,7 +11,10 @@ export function stageConfig(config: ExperimentConfig, stage: StageNumber): Stage
   return stage === 1 ? config.stage1Config : config.stage2Config;
 }
 
-/** Options of `beginStage`. What only the runner reads (patience, minDelta, transferWeights, the pictures) stays here. */
+/**
+ * The options of `beginStage`: all settings but those that only the runner reads (patience, minDelta, transferWeights,
+ * pictures).
+ */
 export function stageOptions(config: ExperimentConfig, stage: StageNumber, stepsPerEpoch: number): StageOptions {
   const {
     totalEpochs,

@@ -5,7 +5,7 @@ import { choice, flag, fraction, integer, openRatio, path, ratioBelow, zod } fro
 
 const names = Object.keys(strategies) as [StrategyName, ...StrategyName[]];
 
-/** How a split is drawn when none is given. */
+/** Defaults of the settings by which splits are drawn; with `splits`, none may be changed. */
 export const splitDefaults = { valRatio: 0.3, testRatio: 0, splitSeed: 23, groupDuplicates: false };
 
 export const strategyFields = () => ({
@@ -13,34 +13,37 @@ export const strategyFields = () => ({
   kFolds: integer(2).default(5).describe("Number of folds of the strategy k_fold."),
   valRatio: openRatio()
     .default(splitDefaults.valRatio)
-    .describe("Share of the images that validates with the strategy train_val_split."),
+    .describe("Share of the images that is for validation, with the strategy train_val_split."),
   splitSeed: integer(0, 2 ** 32 - 1)
     .default(splitDefaults.splitSeed)
-    .describe("Seed of the draw of splits."),
+    .describe("Seed of the random splits."),
   testRatio: ratioBelow(1)
     .default(splitDefaults.testRatio)
-    .describe("Share of the images that is held out as a test: they never train, and no model or threshold is chosen by them."),
+    .describe(
+      "Share of the images that is held out for a test: they never train, and no model or threshold is chosen with them.",
+    ),
   testGroups: zod()
     .array(zod().string({ error: "must be the name of a group" }), { error: "must be a list of groups" })
     .default([])
-    .describe("Groups that are held out as the test, in place of a drawn share; needs `groups`."),
+    .describe("Names of the groups that are held out for the test, instead of a random share; needs `groups`."),
   groups: path()
     .nullable()
     .default(null)
-    .describe("A table (.csv, .tsv) or mapping (.json, .yaml) of images and their slide or patient; a group is never divided."),
+    .describe(
+      "A table (.csv, .tsv) or mapping (.json, .yaml) from images to their group, such as a slide or patient; a group is " +
+        "never divided by a split.",
+    ),
   splits: path()
     .nullable()
     .default(null)
-    .describe("A splits.json to use in place of a draw: one split, or a list with one for each fold."),
+    .describe("A splits.json to use instead of random splits: one split, or a list with one for each fold."),
   findDuplicates: flag()
     .default(true)
-    .describe("Looks for near-duplicate images, and warns where they are on two sides of a split."),
+    .describe("Looks for near-duplicate images, and warns when they are on different sides of a split."),
   groupDuplicates: flag()
     .default(splitDefaults.groupDuplicates)
-    .describe("Keeps near-duplicates on one side of a split, as if they were a group."),
-  duplicateThreshold: fraction()
-    .default(0.9)
-    .describe("Correlation of two thumbnails from which on images are near-duplicates."),
+    .describe("Keeps near-duplicates on the same side of a split, as if they were a group."),
+  duplicateThreshold: fraction().default(0.9).describe("Smallest correlation of the thumbnails of two near-duplicates."),
 });
 
 type StrategySettings = z.output<z.ZodObject<ReturnType<typeof strategyFields>>>;

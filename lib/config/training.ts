@@ -4,23 +4,28 @@ import { training } from "../settings/groups.js";
 import type { ChoiceSetting } from "../settings/kinds.js";
 import { integer, nonNegative, setting } from "./fields.js";
 
-/** `scheduler` is the stage's own, since the stages differ in its default. Defaults are those of the Python module. */
+/** `scheduler` is a parameter, since the stages differ in its default. Defaults are those of the Python module. */
 export const trainingFields = <const S extends ChoiceSetting>(scheduler: S) => ({
-  totalEpochs: integer(1).default(500).describe("Most epochs of the stage."),
-  learningRate: setting(training.learningRate).describe("Learning rate at its highest."),
-  patience: integer(0).default(15).describe("Epochs without improvement before the stage ends; 0 stops at the first one."),
+  totalEpochs: integer(1).default(500).describe("Largest number of epochs of the stage."),
+  learningRate: setting(training.learningRate).describe("Highest learning rate."),
+  patience: integer(0)
+    .default(15)
+    .describe("Number of epochs without improvement after which the stage ends early; with 0 it ends after the first one."),
   minDelta: nonNegative()
     .default(1e-6)
-    .describe("How much lower a validation loss must be to count as an improvement for early stopping."),
-  optimizer: setting(training.optimizer).describe("Rule by which weights are changed."),
+    .describe("Smallest decrease of the validation loss that counts as an improvement for early stopping."),
+  optimizer: setting(training.optimizer).describe("Optimiser of the weights."),
   weightDecay: setting(training.weightDecay).describe("Weight decay."),
   scheduler: setting(scheduler).describe(
-    "How the learning rate changes: step lowers it to 0.9 of itself after 70 % of the epochs, plateau halves it when the validation loss stays.",
+    "How the learning rate changes: step multiplies it by 0.9 after 70 % of the epochs, plateau halves it when the " +
+      "validation loss does not fall.",
   ),
   warmupFraction: setting(training.warmupFraction).describe("Share of all steps over which the learning rate rises from 0."),
-  gradClip: setting(training.gradClip).describe("Largest global gradient norm; 0 leaves gradients alone."),
-  accumulate: setting(training.accumulate).describe("Batches whose gradients are summed into one optimiser step."),
+  gradClip: setting(training.gradClip).describe(
+    "Largest global norm of the gradients; larger ones are scaled down to it. 0: no clipping.",
+  ),
+  accumulate: setting(training.accumulate).describe("Number of batches whose gradients are accumulated in one optimiser step."),
   activationCheckpointing: setting(training.activationCheckpointing).describe(
-    "Where a ViT trains: keeps only the input of each block and computes the rest again in backward, for less memory.",
+    "When a ViT trains: keeps only the input of each block and computes the rest again in the backward pass, for less memory.",
   ),
 });

@@ -30,7 +30,9 @@ import { paint } from "./raster.js";
 type Kind = "image" | "labels";
 type Reader = (bytes: Buffer, maxPixels: number, options: DecodeOptions, kind: Kind) => RawImage | Promise<RawImage>;
 
-/** The formats by extension, lower case. A reader checks the size that a file claims against `maxPixels` before it takes memory for it. */
+/**
+ * The formats by extension, lower case. A reader compares the size in the header with `maxPixels` before it allocates memory.
+ */
 const readers: Record<string, Reader> = {
   ".png": readPng,
   ".jpg": readJpeg,

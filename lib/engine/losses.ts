@@ -21,12 +21,12 @@ export interface IgnoredPixels {
 export interface FocalOptions extends IgnoredPixels {
   /** Weight of the positive pixels, 1 - alpha of the others; below 0: no weights. Default 0.25. */
   alpha?: number;
-  /** How fast easy pixels fade out, at least 0. Default 2. */
+  /** Focusing exponent, at least 0: the higher, the less pixels count that are already classified well. Default 2. */
   gamma?: number;
 }
 
 export interface DiceOptions extends IgnoredPixels {
-  /** Added above and below the fraction line, greater than 0. Default 1. */
+  /** Added to numerator and denominator, greater than 0. Default 1. */
   smooth?: number;
 }
 
@@ -62,14 +62,14 @@ export function boundaryLoss(logits: Masks, target: MaskTargets, options: Ignore
   return singleLoss("boundary", logits, target, options);
 }
 
-/** One loss without its weight. Its settings are named without the loss: `alpha` for `focalAlpha`. */
+/** One loss without its weight. The names of its options lack that of the loss: `alpha` for `focalAlpha`. */
 function singleLoss(name: MaskLossName, logits: Masks, target: MaskTargets, options: IgnoredPixels): LossValue {
   const { ignored, ...own } = options;
   const settings = Object.fromEntries(Object.keys(own).map((option) => [option, `${name}_${option}`]));
   return engineCommand(`loss.${name}`, { logits, target, ignored, ...named(own, settings) });
 }
 
-/** Options under the names of the settings that they are. Others keep their names, and the engine refuses them. */
+/** Renames options to the settings that they are. Unknown ones keep their names, and the engine refuses them. */
 function named(options: object, settings: Record<string, string>): object {
   return Object.fromEntries(Object.entries(options).map(([option, value]) => [settings[option] ?? option, value]));
 }
@@ -77,8 +77,9 @@ function named(options: object, settings: Record<string, string>): object {
 type OwnSettings = Omit<MaskLossSettings, `${MaskLossName}LossWeight`>;
 
 /**
- * The weight of each loss, such as `focalWeight` (one of weight 0 is not computed), and the settings of the losses, such as `focalGamma`,
- * `focalAlpha` and `diceSmooth`; ranges and defaults are those of stage 2. `useBoundary`: false leaves the boundary loss out, whatever its weight.
+ * The weight of each loss, such as `focalWeight` (one of weight 0 is not computed), and the settings of the losses, such as
+ * `focalGamma`, `focalAlpha` and `diceSmooth`; ranges and defaults are those of stage 2. `useBoundary`: false leaves the
+ * boundary loss out, whatever its weight.
  */
 export type MaskLossOptions = IgnoredPixels & { useBoundary?: boolean } & { [Name in `${MaskLossName}Weight`]?: number } & {
   [Name in keyof OwnSettings]?: number;
@@ -93,7 +94,8 @@ export type MaskLossValue = Record<MaskLossName, NdArray<Float64Array>> & {
 };
 
 /**
- * The stage-2 loss per mask, weighted: focalWeight·focal + diceWeight·dice + boundaryWeight·boundary + ... over all losses of the masks.
+ * The stage-2 loss per mask, weighted: focalWeight·focal + diceWeight·dice + boundaryWeight·boundary + ... over all losses of
+ * the masks.
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ, or an option is unknown or out of range.
  */
 export function maskLoss(logits: Masks, target: MaskTargets, options: MaskLossOptions = {}): MaskLossValue {
@@ -108,7 +110,10 @@ export interface DetectionTargets {
   boxes: NdArray<FloatArray>;
   /** [T]: the class of each box, from 0. */
   labels: NdArray<Int32Array>;
-  /** [H,W], not 0 where the truth is unknown: unmatched queries at least half in it are left out of the class loss. Default: none. */
+  /**
+   * [H,W], not 0 where the truth is unknown: unmatched queries at least half in it are left out of the class loss. Default:
+   * none.
+   */
   ignored?: NdArray<Uint8Array>;
 }
 
@@ -168,9 +173,12 @@ export function detectionLoss(
 }
 
 export interface MiningOptions {
-  /** Weight by how hard an example is, from hardWeightMin to hardWeightMax. Default false: hardWeight for every hard one. */
+  /**
+   * Lets the weight grow with the loss of an example, from hardWeightMin to hardWeightMax. Default false: hardWeight for every
+   * hard one.
+   */
   weighted?: boolean;
-  /** The part that counts as hard, greater than 0, at most 1; at least one example does. Default 0.1. */
+  /** Share of the examples that count as hard, greater than 0, at most 1; at least one example does. Default 0.1. */
   fraction?: number;
   /** Default 2. */
   hardWeight?: number;

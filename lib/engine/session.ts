@@ -158,10 +158,13 @@ export interface StateReport {
   step: number;
 }
 
-/** How pixels are read; lib/config/data.ts says what each one does. Absent: the default of the configuration. */
+/** How pixels are read; docs/configuration.md describes each option. Absent: the default of the configuration. */
 export type PixelOptions = Partial<Values<typeof pixels>>;
 
-/** How pixels are read and how boxes become cells; lib/config/inference.ts says what each one does. Absent: the default of the configuration. */
+/**
+ * How pixels are read and how boxes become cells; docs/configuration.md describes each option. Absent: the default of the
+ * configuration.
+ */
 export type InferenceOptions = PixelOptions & Partial<Values<typeof inference>>;
 
 export interface PredictOptions extends InferenceOptions {

@@ -1,6 +1,4 @@
-/**
- * The Python module's CheckpointManager: what it asks of the checkpoints of a fold beside writing them, which a run never does.
- */
+/** The Python module's CheckpointManager: Checkpoints with the reading and listing of them, which a run never needs. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";

@@ -1,6 +1,7 @@
 /**
  * Asynchronous successive halving over epochs, in its stopping form (Li et al. 2020, "A System for Massively Parallel
- * Hyperparameter Tuning"). A trial that reaches a rung goes on if its loss is among the best 1/eta of all that have reached it.
+ * Hyperparameter Tuning"). A trial that reaches a rung continues if its loss is among the best 1/eta of all that have reached
+ * it.
  */
 import type { SearchOptions } from "../config/search.js";
 import { CellsamError } from "../errors.js";
@@ -47,7 +48,7 @@ export class AshaPruner implements Pruner {
           `asha does not prune in stage ${stage}: ${clash(stage).join(", ")} changes what its validation loss measures`,
         );
     }
-    this.rule = `asha: in the first fold, at epochs ${minEpochs} x ${eta}^n of a stage, a trial goes on if its lowest validation loss is among the best 1/${eta} (at least one) of all trials that have come as far`;
+    this.rule = `asha: in the first fold, at epochs ${minEpochs} x ${eta}^n of a stage, a trial continues if its lowest validation loss is among the best 1/${eta} (at least one) of all trials that have reached that epoch`;
   }
 
   judge(trialId: number, report: TrialEpoch | TrialFold): Judgement | null {
@@ -57,7 +58,7 @@ export class AshaPruner implements Pruner {
     const best = Math.min(this.#best.get(key) ?? Number.POSITIVE_INFINITY, loss ?? Number.POSITIVE_INFINITY);
     this.#best.set(key, best);
     const rung = this.#rungAt(epoch);
-    // The last epoch of a stage is too late to save anything in it.
+    // After the last epoch of a stage, nothing is saved by ending it.
     if (rung === null || epoch >= epochs) return null;
     const check = `stage ${stage} epoch ${rung}`;
     if (this.#rungs.get(check)?.has(trialId)) return null;
@@ -76,7 +77,7 @@ export class AshaPruner implements Pruner {
 
   completed(): void {}
 
-  /** The highest rung at or below an epoch: a trial that a kill carried past a rung unseen is judged at the next epoch. */
+  /** The highest rung at or below an epoch: a trial that was killed just at a rung is judged after the next epoch. */
   #rungAt(epoch: number): number | null {
     let rung: number | null = null;
     for (let next = this.#minEpochs; next <= epoch; next *= this.#eta) rung = next;

@@ -1,6 +1,6 @@
 /**
- * The settings that the configuration and the engine share, in groups as the engine reads them: the one place of their defaults and
- * ranges. What each one does is said where the configuration names it, in lib/config/. The losses have files of their own, in losses/.
+ * Defaults and ranges of all settings that the configuration and the engine share, in the groups in which the engine reads
+ * them. What each one does is described in the schemas of lib/config/. The settings of losses are in losses/.
  */
 import type { Settings } from "./kinds.js";
 import { detectorLosses } from "./losses/detector.js";
@@ -56,7 +56,7 @@ export const inference = {
   bboxThreshold: { ...share, default: 0.4 },
   adaptiveThreshold: on,
   nmsIou: { ...share, default: 1 },
-  // The mask decoder's estimate of an IoU is not bounded: below 0 every mask stays.
+  // The IoU that the mask decoder predicts is not bounded: a threshold below 0 keeps every mask.
   iouThreshold: { type: "number", maximum: 1, default: 0.5 },
   maskThreshold: { ...share, default: 0.4 },
   minArea: { ...count, default: 25 },
@@ -70,7 +70,7 @@ export const inference = {
   tileOverlap,
 } as const satisfies Settings;
 
-/** Which detections a search for thresholds looks at. */
+/** Which detections the search for the best threshold considers. */
 export const candidates = {
   floor: { ...share, default: 0.01 },
   maxCandidates: { ...count, default: 1000 },
@@ -91,7 +91,7 @@ export const epoch = {
   augmentationVariants: { type: "integer", minimum: 0, maximum: 1_000_000, default: 0 },
 } as const satisfies Settings;
 
-/** Whether the outputs of frozen backbones are kept. */
+/** The cache of features of frozen backbones. */
 export const features = {
   featureCacheGb: { ...nonNegative, default: null },
   featureCacheMemoryGb: { ...positive, default: null },
@@ -100,7 +100,7 @@ export const features = {
 
 const scheduler = { choices: ["none", "step", "plateau", "cosine"] } as const;
 
-/** What both stages share. */
+/** Settings of both stages. */
 export const training = {
   learningRate: { ...positive, default: 1e-4 },
   optimizer: { choices: ["adamw", "adam", "sgd"], default: "adamw" },
@@ -112,7 +112,7 @@ export const training = {
   backboneLrRatio: { ...positiveShare, default: 1 },
 } as const satisfies Settings;
 
-/** The detector's stage. */
+/** Stage 1, the detector. */
 export const stage1 = {
   scheduler: { ...scheduler, default: "step" },
   stage1Type: { choices: ["cellfinder", "image_encoder", "all_backbones", "head_only"], default: "cellfinder" },
@@ -125,7 +125,7 @@ export const stage1 = {
   freezeBackbone: off,
 } as const satisfies Settings;
 
-/** The stage of the masks. */
+/** Stage 2, the masks. */
 export const stage2 = {
   scheduler: { ...scheduler, default: "none" },
   useBoundaryLoss: { type: "boolean", default: null },
@@ -149,7 +149,7 @@ export const stage2 = {
   cudaGraphs: off,
 } as const satisfies Settings;
 
-/** All of them, for the C++ build. Each loss is a group of its own name. */
+/** All groups by name, for the C++ build; each loss is a group. */
 export const groups: Record<string, Settings> = {
   session,
   pixels,

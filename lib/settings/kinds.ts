@@ -1,6 +1,6 @@
 /**
- * The kinds of settings that a user of the package and the engine share. `scripts/settings.mjs` hands them to the C++ build, so that
- * a default and a range stand in lib/settings/ alone and both halves refuse the same values with the same words.
+ * Types of the settings that the configuration and the engine share. `scripts/settings.mjs` writes them as C++ constants, so
+ * that a default and a range are written in lib/settings/ only, and both halves refuse the same values with the same message.
  */
 
 export interface Range {
@@ -8,17 +8,17 @@ export interface Range {
   exclusiveMinimum?: number;
   maximum?: number;
   exclusiveMaximum?: number;
-  /** 0 is allowed besides, and switches something off. */
+  /** 0 is also allowed, and switches something off. */
   orZero?: boolean;
 }
 
-/** A default of null: unset, which the engine takes too. */
+/** A default of null means that the setting may be unset, for the engine too. */
 export interface NumberSetting extends Range {
   type: "number" | "integer";
   default: number | null;
 }
 
-/** With what it does, where that is said beside the range. */
+/** A number with its description. */
 export interface DescribedNumber extends NumberSetting {
   default: number;
   description: string;
@@ -39,15 +39,15 @@ export type Setting = NumberSetting | FlagSetting | ChoiceSetting;
 /** Settings by name. */
 export type Settings = Record<string, Setting>;
 
-/** What a setting may be. */
+/** The values of a setting. */
 export type ValueOf<S extends Setting> =
   | (S extends ChoiceSetting ? S["choices"][number] : S extends FlagSetting ? boolean : number)
   | (null extends S["default"] ? null : never);
 
-/** What a group of settings holds. */
+/** The values of a group of settings, by name. */
 export type Values<Group extends Settings> = { -readonly [Name in keyof Group]: ValueOf<Group[Name]> };
 
-/** All of several groups of settings together, such as those of every loss. */
+/** The intersection of a union of groups: the settings of all of them. */
 export type Together<Groups> = (Groups extends unknown ? (group: Groups) => void : never) extends (all: infer All) => void
   ? All
   : never;

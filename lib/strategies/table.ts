@@ -5,13 +5,13 @@ import { LeaveOneGroupOutStrategy } from "./leaveOneGroupOut.js";
 import type { DrawnOptions, DrawnStrategy } from "./strategy.js";
 import { TrainValSplitStrategy } from "./trainValSplit.js";
 
-/** What strategies are made of. A strategy takes of it what it needs. */
+/** The settings from which strategies are made; each uses those that it needs. */
 export interface StrategySettings {
-  /** How every strategy draws its splits. */
+  /** How splits are drawn. */
   draw: DrawnOptions;
-  /** Of k_fold: how many. */
+  /** Number of folds, of k_fold. */
   kFolds: number;
-  /** Of train_val_split: share of the images that validates. */
+  /** Share of the images that is for validation, of train_val_split. */
   valRatio: number;
 }
 

@@ -30,7 +30,7 @@ export interface RunContext {
   /** All images of the experiment. */
   pairs: readonly CheckedPair[];
   store: TileStore;
-  /** Changed as the run goes on, and written to run.json at every save. */
+  /** Changes during the run, and is written to run.json at every save. */
   state: RunState;
   log: Log;
   emit: (event: TrainingEvent) => void;

@@ -1,4 +1,4 @@
-/** The losses of the detector (stage 1), in the order of native/loss/detection.h: of classes, L1 and GIoU of boxes. */
+/** The losses of the detector (stage 1), in the order of native/loss/detection.h: class loss, L1 and GIoU loss of boxes. */
 import type { DescribedNumber } from "../kinds.js";
 
 const weight = { type: "number", minimum: 0 } as const;

@@ -1,4 +1,7 @@
-/** What a loss of the masks (stage 2) says about itself. All that has the losses' names in it follows from the table of these. */
+/**
+ * The description of one mask loss (stage 2): its name and settings. Configuration, search, engine and metrics are derived from
+ * the table of these.
+ */
 import type { DescribedNumber } from "../kinds.js";
 
 interface Weight extends DescribedNumber {
@@ -11,15 +14,15 @@ type WithWeight<Name extends string, Settings> = { [K in `${Name}LossWeight`]: W
 export interface MaskLoss<Name extends string = string, Settings extends Own = Own, Searched extends string = string> {
   /** Its file in native/loss/, its setting `NAMELossWeight` and its metric `NAME_loss`. */
   name: Name;
-  /** Its weight, and after that its own. */
+  /** Its weight, then its other settings. */
   settings: WithWeight<Name, Settings>;
-  /** Those of its own settings that a search has a list for, named with an s, and what the list holds. */
+  /** Settings that a search has a list for, named with an added s, with the description of that list. */
   searched: Record<Searched, string>;
 }
 
 /**
- * @param loss.weight of the loss in the sum, unless it is set: 0 leaves trainings as they were before there was this loss
- * @param loss.settings its own; each name begins with that of the loss
+ * @param loss.weight default weight of the loss in the sum; with 0 a new loss changes no existing configuration
+ * @param loss.settings its other settings; each name begins with the name of the loss
  */
 export function maskLoss<
   const Name extends string,

@@ -17,7 +17,7 @@ export const maskLosses: readonly Losses[] = Object.values(table);
 export type MaskLossName = Losses["name"];
 /** The settings of all losses, by name. */
 export type MaskLossSettings = Together<Losses["settings"]>;
-/** Names of the losses' own settings that a search has lists for. */
+/** Names of the settings that a search has lists for. */
 export type SearchedLossSetting = AllKeys<Losses["searched"]>;
 
 export const maskLossSettings = Object.assign({}, ...maskLosses.map(({ settings }) => settings)) as MaskLossSettings;
