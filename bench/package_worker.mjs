@@ -1,5 +1,5 @@
 // The side of the product that runs through the package as a user installs it: decoding, the start of a process, a whole
-// run. Speaks as native/main.cc does: a line of JSON comes in, a line goes out.
+// run. Speaks as bench/native/main.cc does: a line of JSON comes in, a line goes out.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 

@@ -1,4 +1,4 @@
-/** A step of stage 2 on cached features of the frozen trunk: neck, decoder, losses, backward to the neck, AdamW. */
+/** A step of stage 2 on cached features of the frozen backbone: neck, decoder, losses, backward to the neck, AdamW. */
 const prompts = 64;
 
 /** @type {import("../types.js").Contest} */
