@@ -1,5 +1,5 @@
-// Peer against product on one piece of work: finds the best way of each side, checks that both compute the same, and lets them
-// take turns.
+// Measures the peer against the product on one piece of work: finds the best variant of each side, checks that both compute the
+// same, and measures them alternately.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { agrees, median, ratioOf } from "./figures.mjs";
@@ -223,7 +223,7 @@ async function select(contest, folder, setup) {
     return first;
   };
   const peer = best(tried.peer);
-  // A way of the product that rounds too much is no candidate.
+  // A variant of the product that rounds too much is not a candidate.
   for (const entry of tried.product) {
     if (!peer.check || !entry.check) continue;
     const bad = firstDifference(checksOf(contest, peer.check, entry.check, peer.variant, entry.variant));
@@ -248,7 +248,7 @@ async function tryOnce(contest, side, variant, folder, setup) {
   try {
     opened = await openSide(contest, side, variant, folder, setup);
     const check = await opened.ask({ op: "check" });
-    // What takes seconds was timed while it was checked, unless that included compiling it.
+    // Work that takes seconds was timed during the check, unless that included compiling.
     const timed =
       contest.slow && !variant.compile ? check : await opened.ask({ op: "run", times: await repetitions(contest, opened) });
     const seconds = timed[primary(setup)];

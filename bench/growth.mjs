@@ -1,4 +1,5 @@
-// How the cost of the product grows with one size: a few sizes, each in a process of its own, and the exponent that fits.
+// Measures how the time of the product grows with one size: several sizes, each in a process of its own, and the exponent that
+// fits.
 import { fixture, openSide, primary } from "./contest.mjs";
 import { growth, median } from "./figures.mjs";
 

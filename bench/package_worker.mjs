@@ -1,5 +1,5 @@
-// The side of the product that runs through the package as a user installs it: decoding, the start of a process, a whole
-// run. Speaks as bench/native/main.cc does: a line of JSON comes in, a line goes out.
+// Runs the rows that use the package as a user installs it: decoding, the start of a process, a whole run. The protocol is that
+// of bench/native/main.cc: one line of JSON in, one line out.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
@@ -58,7 +58,7 @@ async function timed(work) {
   return { ...parts, wall: (performance.now() - wall) / 1e3, cpu: cpuSeconds() - cpu };
 }
 
-/** Of this process and of the children that have ended; those come in hundredths of a second. */
+/** CPU seconds of this process and of its children that have ended; the latter have a resolution of 0.01 s. */
 function cpuSeconds() {
   const { user, system } = process.cpuUsage();
   const fields = readFileSync("/proc/self/stat", "utf8").split(") ")[1]?.split(" ") ?? [];

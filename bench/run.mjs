@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- --peer FOLDER`: every row of bench/rows, peer and product alternately. Writes
- * bench/results/DATE-DEVICE[-N-threads].json and the same as a Markdown table; rows that are measured again replace those of the day.
+ * bench/results/DATE-DEVICE[-N-threads].json and the same as a Markdown table; rows that are measured again replace earlier
+ * ones of the day.
  *
  *   --device cpu|cuda   default cpu
  *   --only NAME         a row by name, or the beginning of names; may be given more than once
@@ -8,8 +9,8 @@
  *   --pairs N           default 5
  *   --python FILE       a Python with the peer's packages; default CELLSAM_PYTHON, then build/bench/python
  *   --setup             makes build/bench/python and builds the native bench program first
- *   --select            tries all ways of both sides again instead of taking the best of the last time
- *   --side N            networks on images of N pixels a side, to try the harness: nothing is kept
+ *   --select            tries all variants of both sides again, and does not take the best of the last time
+ *   --side N            networks on images of N pixels a side, to try the harness; results are not kept
  *   --list              prints the names
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// What both sides need before a row can run: a Python with the peer's packages, the native bench program, and facts about the
-// machine for whoever reads the results later.
+// Prepares what rows need: a Python with the peer's packages and the native bench program; and describes the machine for the
+// results.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";

@@ -1,4 +1,5 @@
-// A process that does one side's work: asked in lines of JSON, one answer a line, so that two of them can take turns.
+// A process that does the work of one side. It gets requests and returns results as lines of JSON, so that two of them can run
+// alternately.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -40,7 +41,7 @@ export class Side {
     this.#child.on("error", (error) => {
       this.#complaints += error.message;
     });
-    this.#child.stdin.on("error", () => {}); // a process that has died is reported by the missing answer
+    this.#child.stdin.on("error", () => {}); // a process that has died is reported because its result is missing
     this.kind = kind;
   }
 
@@ -57,7 +58,7 @@ export class Side {
     return answer;
   }
 
-  /** Ends the process and waits for it: the next one shall have the machine for itself. */
+  /** Ends the process and waits for it, so that the next one has the machine for itself. */
   async close() {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = new Promise((resolve) => this.#child.once("close", resolve));
@@ -66,7 +67,7 @@ export class Side {
   }
 }
 
-/** Our own CUDA kernels, which the package's loader finds beside the engine. */
+/** The library with this package's CUDA kernels, which the loader of the package finds beside the engine. */
 function cudaKernels() {
   const folder = join(here, "..", "build", "Release");
   const name = readdirSync(folder).find((file) => /^libcellsam_cuda-.*\.so$/.test(file));

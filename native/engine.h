@@ -1,8 +1,8 @@
-// The plain vocabulary between the two binaries, and the only header that both of them see.
+// The interface between the two binaries, and the only header that both of them include.
 //
-// binding.node (N-API, no libtorch) opens libcellsam_engine.so (libtorch, no N-API) at run time and talks to it through the
-// two abstract classes below. No torch type and no napi type may appear here: that is what lets binding.node load in
-// milliseconds on a machine without libtorch. Requests and answers are `Value`s: JSON with arrays of numbers in it.
+// binding.node (N-API, no libtorch) opens libcellsam_engine.so (libtorch, no N-API) at run time and calls it through the
+// classes Engine and Session below. No type of torch or N-API may appear here, so that binding.node loads in milliseconds, and
+// on a machine without libtorch too. Arguments and results are `Value`s: JSON with arrays of numbers.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 #include <variant>
 #include <vector>
 
-// CELLSAM_API: a symbol that a binary is opened for. CELLSAM_SHARED_TYPE: a class that is thrown from one binary to the other,
-// which ELF and Mach-O know again by the address of its type information, and Windows by its name.
+// CELLSAM_API: a symbol that a binary exports. CELLSAM_SHARED_TYPE: a class that is thrown from one binary to the other. On ELF
+// and Mach-O it is recognised by the address of its type information, which must be exported, on Windows by its name.
 #if defined(_WIN32)
 #define CELLSAM_API __declspec(dllexport)
 #define CELLSAM_SHARED_TYPE
@@ -39,7 +39,7 @@ constexpr std::size_t item_size(Dtype dtype) {
   }
 }
 
-// A dense, row-major array of numbers. `owner` keeps `data` alive: a JS typed array, a torch tensor or a plain buffer.
+// A dense, row-major array of numbers. `owner` keeps `data` alive: it holds a JavaScript typed array, a tensor or a buffer.
 struct Array {
   Dtype dtype = Dtype::u8;
   std::vector<std::int64_t> shape;
@@ -72,7 +72,7 @@ struct Value : std::variant<std::monostate, bool, double, std::string, Array, Li
   bool is_null() const { return index() == 0; }
 };
 
-// What a caller of the package sees as CellsamError: a stable code, a message that says what to do, and facts about the case.
+// Becomes a CellsamError in JavaScript: a stable code, a message that says what to do, and facts about the case.
 class CELLSAM_SHARED_TYPE Error : public std::runtime_error {
  public:
   Error(std::string code, const std::string& message, Dict detail = {})
@@ -81,19 +81,20 @@ class CELLSAM_SHARED_TYPE Error : public std::runtime_error {
   Dict detail;
 };
 
-// The caller's side of a running command: may ask it to stop, and hears of its progress. All of it is safe on any thread.
+// How a caller controls a running command and receives its progress. Every method may be called from any thread.
 class Control {
  public:
   virtual ~Control() = default;
-  // The caller wants the command to end where its work so far can be kept: training finishes its step.
+  // Whether the command should stop where its work so far can be kept: training finishes its step.
   virtual bool cancelled() const = 0;
-  // Nobody will use what the command does (its session is disposed of, or the process ends): it ends as soon as it can, with
-  // ERR_DISPOSED. Implies cancelled().
+  // Whether nobody will use the command's result any more, as the session is disposed of or the process ends: the command
+  // throws ERR_DISPOSED as soon as it can. Implies cancelled().
   virtual bool abandoned() const = 0;
   virtual void emit(Value event) = 0;
 };
 
-// One model with its optimiser and its counters. Not thread-safe: the binding runs its commands one after another.
+// State that commands work on: a model with its optimiser, or a store that is being written. Not thread-safe: the binding runs
+// its commands one after another.
 class Session {
  public:
   virtual ~Session() = default;
@@ -107,7 +108,8 @@ class Engine {
   virtual std::unique_ptr<Session> open(const Value& options) = 0;
 };
 
-// The engine's single exported symbol. `abi` is the caller's kEngineAbi; the answer is null when they differ.
+// The engine's only exported symbol. `abi` is the caller's kEngineAbi; the function returns null when it is not the engine's
+// own.
 constexpr int kEngineAbi = 2;
 using EngineEntry = Engine* (*)(int abi);
 constexpr const char* kEngineEntryName = "cellsam_engine";

@@ -1,4 +1,4 @@
-/** What can be wrong with the prebuilt binaries of a release: told from the files alone, on any system and without libtorch. */
+/** Checks the prebuilt binaries of a release by reading the files, on any system and without libtorch. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readElf } from "./binaryElf.mjs";
@@ -17,7 +17,7 @@ import { sorted } from "./binaryTool.mjs";
  */
 export const oldestLinux = {
   2.28: { GLIBC: "2.28", GLIBCXX: "3.4.25", CXXABI: "1.3.11", GCC: "7.0.0" },
-  // Ubuntu 22.04, with the libraries of GCC 12: for a look at what a newer Linux builds.
+  // Ubuntu 22.04, with the libraries of GCC 12: to check what a newer Linux builds.
   2.35: { GLIBC: "2.35", GLIBCXX: "3.4.30", CXXABI: "1.3.13", GCC: "12.0.0" },
 };
 
@@ -69,7 +69,7 @@ const systems = {
   },
   win32: {
     read: readPe,
-    file: (name) => `lib${name}.dll`, // ours are named as elsewhere
+    file: (name) => `lib${name}.dll`, // the libraries of this package are named as on other systems
     known: (library, names) =>
       /^(kernel32|msvcp140(_\w+)?|vcruntime140(_1)?|api-ms-win-crt-[\w-]+)\.dll$/i.test(library) ||
       names.some((name) => library.toLowerCase() === `${name}.dll`),
@@ -128,7 +128,7 @@ export function binaryProblems(path, platform, kind, { oldest, checkout }) {
   const problems = [];
   if (binary.machine !== arch) problems.push(`is for ${binary.machine}, not ${arch}`);
   for (const library of binary.needed) if (!known(library, linked[kind])) problems.push(`needs ${library}`);
-  // In Electron the program has another name, so that only a hook of the delayed loading finds it.
+  // In Electron the program has another name, so it is found only by a hook of the delayed loading.
   for (const library of binary.late) {
     if (kind !== "binding" || library.toLowerCase() !== "node.exe") problems.push(`needs ${library} later on`);
   }
@@ -144,7 +144,7 @@ export function binaryProblems(path, platform, kind, { oldest, checkout }) {
     if (newest && version && sorted([version, newest]).at(-1) !== newest)
       problems.push(`needs ${library} ${version}, newer than ${newest}`);
   }
-  if (!binary.debug) problems.push(...namedFolders(path, checkout)); // debug information names every file
+  if (!binary.debug) problems.push(...namedFolders(path, checkout)); // debug information contains the path of every file
   return problems;
 }
 

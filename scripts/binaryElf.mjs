@@ -1,4 +1,4 @@
-/** What a Linux binary says of itself, as readelf tells it. */
+/** Reads the properties of a Linux binary with readelf. */
 import { read, sorted } from "./binaryTool.mjs";
 
 /** @type {Record<string, string>} */
@@ -28,7 +28,7 @@ export function readElf(path) {
     needed: entries("NEEDED"),
     late: [],
     paths: entries("RPATH|RUNPATH"),
-    // Templates and inline functions of C++ leave weak and unique symbols, which are no way in.
+    // Templates and inline functions of C++ leave weak and unique symbols, which are not part of the interface.
     exported: symbols
       .filter(([, bind, section]) => bind === "GLOBAL" && section !== "UND")
       .map(([, , , name = ""]) => name.replace(/@.*/, ""))

@@ -1,4 +1,4 @@
-/** What a macOS binary says of itself, as LLVM's tools tell it on any system. */
+/** Reads the properties of a macOS binary with LLVM's tools, on any system. */
 import { read } from "./binaryTool.mjs";
 
 /** @type {Record<string, string>} */

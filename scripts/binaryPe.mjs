@@ -1,4 +1,4 @@
-/** What a Windows binary says of itself, as llvm-readobj tells it on any system. */
+/** Reads the properties of a Windows binary with llvm-readobj, on any system. */
 import { read } from "./binaryTool.mjs";
 
 /** @type {Record<string, string>} */
@@ -20,7 +20,7 @@ export function readPe(path) {
     machine: machines[machine] ?? machine,
     needed: names("Import"),
     late: names("DelayImport"),
-    // The linker writes down where it put the debug information, which is not in the binary itself.
+    // The linker records the path of the debug information, which is not in the binary itself.
     paths: symbols,
     exported: names("Export").filter(Boolean),
     debug: /^ +Name: \.debug_/m.test(text),

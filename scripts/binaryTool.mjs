@@ -1,4 +1,4 @@
-/** How the release check asks the tools that read binaries. */
+/** Runs the tools with which the release check reads binaries. */
 import { execFileSync } from "node:child_process";
 
 /**

@@ -28,7 +28,7 @@ const nativeArrows = {
   ops: ["kernels"],
   model: ["ops"],
   loss: ["kernels"],
-  augment: [],
+  augment: ["kernels", "data"],
   data: [],
   optim: [],
   metric: [],
@@ -66,7 +66,7 @@ const layers = [
 ];
 const layerOf = (/** @type {string} */ room) => layers.findIndex((rooms) => rooms.includes(room));
 
-/** A file past this many lines needs a reason, which stands here. */
+/** A file of more lines needs a reason, which is given in `longFiles`. */
 const longest = 400;
 /** @type {Record<string, string>} */
 const longFiles = {};

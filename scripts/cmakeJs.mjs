@@ -1,4 +1,4 @@
-/** The one way by which the native binaries are configured and built: cmake-js, on Windows with clang-cl and Ninja. */
+/** Configures and builds the native binaries with cmake-js, on Windows with clang-cl and Ninja. */
 import { join } from "node:path";
 import { root, run } from "./ready.mjs";
 import { enterVisualStudio } from "./visualStudio.mjs";

@@ -1,6 +1,7 @@
 /**
- * `npm run quickstart`: makes the checkout ready, fine-tunes the shipped `cellsam-tiny` on the images of examples/tissue through
- * both stages, and tells scores before and after, and where pictures and report are. Arguments go to `cellsam train`.
+ * `npm run quickstart`: makes the checkout ready, fine-tunes the shipped `cellsam-tiny` on the images of examples/tissue
+ * through both stages, and prints scores before and after, and the paths of pictures and report. Arguments go to `cellsam
+ * train`.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * `node scripts/readmePicture.mjs`: draws docs/images/nuclei.png, the README's picture, with the shipped weights: of the images of
- * examples/nuclei, by AP at IoU 0.5, the best, the one in the middle and the worst. Each row: image, truth, prediction.
+ * `node scripts/readmePicture.mjs`: draws docs/images/nuclei.png, the README's picture, with the shipped weights: of the images
+ * of examples/nuclei, by AP at IoU 0.5, the best, the one in the middle and the worst. Each row: image, truth, prediction.
  */
 import { join } from "node:path";
 import { root } from "./ready.mjs";

@@ -1,6 +1,6 @@
 /**
- * Everything that a fresh clone needs before it can run: npm packages, libtorch with headers, both binaries. Each step says
- * what it does, is skipped when it is done already, and names the system package when one is missing.
+ * Prepares a fresh clone: npm packages, libtorch with headers, both binaries. Each step prints what it does, is skipped when it
+ * is done already, and names the system package that is missing.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
@@ -84,13 +84,13 @@ function packages() {
   run(...npmCall(["ci", "--no-audit", "--no-fund"], {}));
 }
 
-/** How many files are compiled at once: two of the engine's larger ones take about 3 GB of memory together. */
+/** Number of files that are compiled at the same time: two of the larger ones take about 3 GB of memory together. */
 export function buildJobs() {
   const memoryPerJob = 1.5 * 2 ** 30;
   return Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / memoryPerJob)));
 }
 
-/** The libtorch that the package itself would find; an empty string without one. Needs dist/. */
+/** The libtorch that the package finds; an empty string without one. Needs dist/. */
 export function foundLibtorch() {
   const script =
     "const { resolveLibtorch } = await import('./dist/runtime/resolve.js');" +
@@ -100,7 +100,7 @@ export function foundLibtorch() {
   return result.stdout.trim();
 }
 
-/** That one, else one that `cellsam setup` fetches; always with headers. */
+/** The libtorch that the package finds, else one that `cellsam setup` fetches; always with headers. */
 function libtorch() {
   let folder = foundLibtorch();
   if (!folder || !existsSync(join(folder, "include"))) {
@@ -133,7 +133,7 @@ function build(folder, tests) {
   writeFileSync(stamp, state);
 }
 
-/** Names and times of all native sources, as a cheap fingerprint. */
+/** A fingerprint of all native sources by their names and times. */
 function sourcesState() {
   const files = ["CMakeLists.txt"];
   for (const folder of ["native", "test/native", "test/parity"]) {

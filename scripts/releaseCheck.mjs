@@ -1,11 +1,12 @@
 /**
- * `npm run release:check`: refuses a package that would fail on a user's machine. For each platform: is every binary there, is
- * it stripped, does it export and need only what it should, does it run on the system it is promised for; are the shipped weights
- * sound; and does the package hold what it should and nothing else? Any system can check the binaries of all.
+ * `npm run release:check`: refuses a package that would fail on a user's machine. It checks for each platform that every binary
+ * is there, is stripped, exports and needs only what it should, and runs on the oldest supported system; that the shipped
+ * weights are valid; and that the package has the right files and no others. The binaries of all platforms can be checked on
+ * any system.
  *
- *   --platform NAME   linux-x64, ...; may stand again; default: every platform that is released
- *   --torch A.B       a torch minor that needs an engine; may stand again; default: all that are supported
- *   --cuda A.B        a torch minor that needs a CUDA library on linux-x64; may stand again; default: those of --torch
+ *   --platform NAME   linux-x64, ...; may be repeated; default: every platform that is released
+ *   --torch A.B       a torch minor that needs an engine; may be repeated; default: all that are supported
+ *   --cuda A.B        a torch minor that needs a CUDA library on linux-x64; may be repeated; default: those of --torch
  *   --no-cuda         no CUDA library is asked for
  *   --glibc A.B       the oldest Linux that a binary must run on, by its glibc; default: that of PyTorch's own builds
  *   --tag NAME        also refuses when the package is not the version of this git tag, or still unreleased by its changelog
@@ -66,7 +67,7 @@ function checkPackage() {
     if (options.tag !== `v${manifest.version}`)
       problems.push(`the tag ${options.tag} is not v${manifest.version}, the package's version`);
     if (/unreleased/.test(heading ?? "")) problems.push(`CHANGELOG.md calls ${manifest.version} unreleased`);
-    // npm shows where a package was built only when it says itself that it comes from there.
+    // npm publishes provenance only for a package whose repository field names the repository of the build.
     if (!manifest.repository?.url) problems.push("package.json has no repository, without which npm takes no provenance");
   }
   for (const hook of ["preinstall", "install", "postinstall"]) {

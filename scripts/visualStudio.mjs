@@ -1,9 +1,9 @@
-/** What Windows needs to build: Visual Studio's compiler and its environment, which a command file of its own makes. */
+/** Visual Studio's environment, which a build on Windows needs; a command file of Visual Studio makes it. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-/** Brings compiler, clang-cl, CMake and Ninja. */
+/** Installs compiler, clang-cl, CMake and Ninja. */
 export const installVisualStudio =
   'winget install --exact --id Microsoft.VisualStudio.2022.BuildTools --override "--passive --wait --includeRecommended ' +
   '--add Microsoft.VisualStudio.Workload.VCTools --add Microsoft.VisualStudio.Component.VC.Llvm.Clang"';

@@ -1,4 +1,4 @@
-/** What can be wrong with a file of shipped weights, as its safetensors header tells it; no libtorch is needed. */
+/** Checks a file of shipped weights by its safetensors header, without libtorch. */
 import { readFileSync, statSync } from "node:fs";
 
 const largest = 6e6;

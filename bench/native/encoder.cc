@@ -1,6 +1,6 @@
 // SAM's image encoder: forward for inference, and forward with backward to every weight.
 #include "fixture.h"
-#include "optim/clip.h"
+#include "optim/clip_grad_norm.h"
 #include "row.h"
 #include "train/stage.h"
 
@@ -32,7 +32,7 @@ class Encoder final : public Row {
   Dict check() override {
     const auto value = step();
     if (!trains_) return {{"value", value.item<double>()}};
-    return {{"value", value.item<double>()}, {"gradient", optim::clip_gradients({group_}, 0).item<double>()}};
+    return {{"value", value.item<double>()}, {"gradient", optim::clip_grad_norm({group_}, 0).item<double>()}};
   }
 
   void run() override { step(); }
@@ -54,7 +54,7 @@ class Encoder final : public Row {
   Setting setting_;
   model::ImageEncoder encoder_;
   bool trains_;
-  optim::Group group_;
+  optim::ParameterGroup group_;
   at::Tensor image_, cotangent_;
 };
 

@@ -24,7 +24,7 @@ model::ModelSize read_size(Options& parameters) {
 
 model::CellSam draw_model(const model::ModelSize& size) {
   at::manual_seed(kSeed);
-  model::CellSam model(size, /*adversarial_copy=*/false);
+  model::CellSam model(size, /*with_model_cp=*/false);
   at::NoGradGuard no_grad;
   for (auto& [name, tensor] : model->unique_parameters()) {
     if (name.ends_with("pos_embed") || name.find("rel_pos_") != std::string::npos) tensor.normal_(0, kPositionDeviation);
@@ -35,7 +35,7 @@ model::CellSam draw_model(const model::ModelSize& size) {
 
 void write_weights(const std::string& folder, model::CellSam& model, const std::string& prefix) {
   weights::TensorMap chosen;
-  for (const auto& [name, tensor] : model->named_state()) {
+  for (const auto& [name, tensor] : model->state_dict()) {
     if (name.starts_with(prefix)) chosen.emplace_back(name, tensor.detach());
   }
   weights::write_safetensors(folder + "/weights.safetensors", chosen);
@@ -44,7 +44,7 @@ void write_weights(const std::string& folder, model::CellSam& model, const std::
 void read_weights(const std::string& folder, model::CellSam& model) {
   at::NoGradGuard no_grad;
   std::map<std::string, at::Tensor> targets;
-  for (const auto& [name, tensor] : model->named_state()) targets.emplace(name, tensor);
+  for (const auto& [name, tensor] : model->state_dict()) targets.emplace(name, tensor);
   for (const auto& [name, tensor] : weights::read_safetensors(folder + "/weights.safetensors").tensors) {
     targets.at(name).copy_(tensor);
   }

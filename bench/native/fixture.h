@@ -8,8 +8,8 @@
 
 #include "base/options.h"
 #include "data/batch.h"
-#include "model/build.h"
 #include "model/cellsam.h"
+#include "model/model_size.h"
 #include "weights/tensor_map.h"
 
 namespace cellsam::bench {

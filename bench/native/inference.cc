@@ -56,8 +56,8 @@ at::Tensor mask_threshold_for(model::CellSam& model, const at::Tensor& encoder_i
   auto& sam = model->model;
   const auto canvas = encoder_input.size(3);
   const auto prompt = sam->prompt_encoder->forward(std::nullopt, std::nullopt, box.to(at::kFloat).view({1, 4}), std::nullopt);
-  const auto masks = sam->mask_decoder->forward(sam->image_encoder->forward(encoder_input),
-                                                sam->prompt_encoder->dense_position(), prompt.sparse, prompt.dense, false);
+  const auto masks = sam->mask_decoder->forward(sam->image_encoder->forward(encoder_input), sam->prompt_encoder->dense_pe(),
+                                                prompt.sparse, prompt.dense, false);
   const auto full = infer::postprocess_masks(masks.logits, canvas, {canvas, canvas}, {side, side}).sigmoid().flatten();
   return std::get<0>(full.sort())[static_cast<std::int64_t>(static_cast<double>(full.numel()) * (1 - share))].view({1});
 }
@@ -70,7 +70,7 @@ void write_fixture(const Setting& setting, Options& parameters) {
   const auto cells = parameters.integer("cells", 100);
   const auto tile = draw_tile(parameters.integer("tile", 512), cells);
   auto model = draw_model(size);
-  for (auto& [name, tensor] : model->named_state()) {
+  for (auto& [name, tensor] : model->state_dict()) {
     if (name.ends_with("class_embed.0.weight")) tensor.mul_(10);  // scores far enough apart to survive rounding
     if (name.find("iou_prediction_head.layers.2.bias") != std::string::npos) tensor.fill_(1);
   }

@@ -1,5 +1,5 @@
 // The mask losses from low-resolution logits to their gradient, and the matching of stage 1 alone.
-#include "data/targets.h"
+#include "data/instances.h"
 #include "fixture.h"
 #include "loss/layer_matcher.h"
 #include "loss/matcher.h"

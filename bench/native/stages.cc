@@ -2,8 +2,8 @@
 // them.
 #include "data/preprocess.h"
 #include "fixture.h"
-#include "optim/adamw.h"
-#include "optim/clip.h"
+#include "optim/clip_grad_norm.h"
+#include "optim/optimizer.h"
 #include "row.h"
 #include "train/stage.h"
 
@@ -34,14 +34,14 @@ class Step final : public Row {
 
   Dict check() override {
     const auto losses = stage_->train_batch(batch_, 1.0, {}, control_);
-    const auto norm = optim::clip_gradients(stage_->groups(), 0);
+    const auto norm = optim::clip_grad_norm(stage_->groups(), 0);
     optimizer_->zero_grad();
     return {{"value", losses.value()[0].item<double>()}, {"gradient", norm.item<double>()}};
   }
 
   void run() override {
     stage_->train_batch(batch_, 1.0, {}, control_);
-    optim::clip_gradients(stage_->groups(), 1.0);
+    optim::clip_grad_norm(stage_->groups(), 1.0);
     optimizer_->step(1e-4);
     optimizer_->zero_grad();
   }

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <numeric>
 
-#include "augment/augment.h"
+#include "augment/augmentations.h"
 #include "data/preprocess.h"
 #include "data/sampler.h"
 #include "fixture.h"

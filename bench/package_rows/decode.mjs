@@ -1,4 +1,4 @@
-// Image and label map of every picture of a folder, as the package reads them; one after another in the calling thread.
+// Reads the image and label map of every pair of a folder as the package does, one after another in the calling thread.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { readImage, readLabels } from "../../dist/data/reader.js";

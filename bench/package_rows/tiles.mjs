@@ -1,4 +1,4 @@
-// Makes the store of tiles that the native row `tiles` reads, from pictures that the peer has drawn.
+// Makes the store of tiles that the native row `tiles` reads, from images that the peer has drawn.
 import { join } from "node:path";
 import { readImage, readLabels } from "../../dist/data/reader.js";
 import { openStoreWriter } from "../../dist/engine/storeWriter.js";

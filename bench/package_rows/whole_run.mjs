@@ -1,4 +1,4 @@
-// Stage 2 through the package, tile by tile: what the first epoch of a tile costs and what a later one costs.
+// Stage 2 through the package, tile by tile: the time of a tile in its first epoch, and in a later one.
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "../../dist/data/random.js";

@@ -1,4 +1,4 @@
-/** A step of stage 1 in which everything is trained, backbone included. */
+/** A step of stage 1 in which everything trains, the backbone included. */
 import head from "./stage1-head.mjs";
 
 /** @type {import("../types.js").Contest} */

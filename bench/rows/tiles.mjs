@@ -1,4 +1,4 @@
-/** Pictures from disk to tensors: decoding alone, then with flips and quarter turns. Times are per image with its label map. */
+/** Images from disk to tensors: decoding alone, then with flips and quarter turns. Times are per image with its label map. */
 const files = 16;
 /** @type {import("../types.js").SideRow} */
 const drawn = { kind: "peer", row: "decode" };

@@ -1,6 +1,6 @@
 /**
  * A whole run of stage 2 against the Python module's way. Both sides are measured tile by tile, the product with a cold and
- * with a warm cache, and extrapolated linearly; the measured parts stand in the results as `runs`.
+ * with a warm cache, and extrapolated linearly; the measured parts are in the results as `runs`.
  */
 const [tiles, epochs, cells] = [200, 20, 40];
 /** Flips and quarter turns of a tile: more than an epoch can draw, so the fill of the cache is never counted too low. */

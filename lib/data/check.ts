@@ -42,7 +42,8 @@ const FIXES: Partial<Record<ErrorCode, string>> = {
 /**
  * Decodes all pairs and compares sizes.
  *
- * @throws CellsamError ERR_DATASET with `detail.problems: Problem[]` (everything, in the order of the pairs) when anything is wrong
+ * @throws CellsamError ERR_DATASET with `detail.problems: Problem[]` (everything, in the order of the pairs) when anything is
+ * wrong
  */
 export async function checkDataset(pairs: readonly Pair[], options: CheckOptions = {}): Promise<CheckedDataset> {
   const checked: (CheckedPair | undefined)[] = new Array(pairs.length);

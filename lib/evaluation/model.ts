@@ -1,6 +1,6 @@
 /**
- * Measures a model on whole images with the prediction that users call: the cells found (detector and masks together), and separately
- * how good the masks are when the prompts are the true boxes.
+ * Measures a model on whole images with the prediction that users call: the cells found (detector and masks together), and
+ * separately how good the masks are when the prompts are the true boxes.
  */
 
 import type { IntensityConfig } from "../config/data.js";

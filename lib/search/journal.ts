@@ -1,6 +1,6 @@
 /**
- * trials.jsonl: the state of each trial, one line at a time, flushed to disk before the search continues. The last line of a trial is valid;
- * a line that a kill has cut off is dropped.
+ * trials.jsonl: the state of each trial, one line at a time, flushed to disk before the search continues. The last line of a
+ * trial is valid; a line that a kill has cut off is dropped.
  */
 import { existsSync } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, truncate } from "node:fs/promises";

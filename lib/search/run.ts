@@ -1,6 +1,6 @@
 /**
- * Runs the trials of a search, several at a time, each in a process of its own, and records how each ended before the next one starts. A trial
- * that ran when the search was stopped or killed continues from what it has saved.
+ * Runs the trials of a search, several at a time, each in a process of its own, and records how each ended before the next one
+ * starts. A trial that ran when the search was stopped or killed continues from what it has saved.
  */
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -189,7 +189,8 @@ class Pool {
     const { check, value, keep } = judgement;
     log.info(logger, `trial ${trialId} ${check}: ${value}, ${keep ? "continues" : "ends early"}`);
     if (!keep) this.#pruned.add(trialId);
-    // Lines are written in the order of the decisions, before the last line of the trial, which also reports an error of writing.
+    // Lines are written in the order of the decisions, before the last line of the trial, which also reports an error of
+    // writing.
     journal.append({ trial_id: trialId, state: "check", check, value, keep }).then(
       () => keep || process.stop(),
       () => process.stop(),

@@ -1,6 +1,6 @@
 /**
- * The process of one trial: gets a configuration from the search, runs the experiment and reports its progress. It always resumes what an
- * earlier process has saved. When the search ends, killed or not, it stops after the step, saves and ends.
+ * The process of one trial: gets a configuration from the search, runs the experiment and reports its progress. It always
+ * resumes what an earlier process has saved. When the search ends, killed or not, it stops after the step, saves and ends.
  */
 import type { ExperimentInput } from "../config/experiment.js";
 import { CellsamError, type Failure, failureOf } from "../errors.js";

@@ -87,7 +87,10 @@ export abstract class DrawnStrategy implements Strategy {
     return withTrainingOnly(folds, trainingOnly, together);
   }
 
-  /** Draws the splits. `testGroups` are names in `groups`, in which near-duplicates may have joined several of the configured groups. */
+  /**
+   * Draws the splits. `testGroups` are names in `groups`, in which near-duplicates may have joined several of the configured
+   * groups.
+   */
   protected abstract draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[];
 
   /** Checks that the splits of a file fit the strategy, and returns them. */

@@ -22,7 +22,10 @@ import { splitTiles } from "./tiles.js";
 
 const logger = "cellsam.runner";
 
-/** Trains the folds that are left and returns the results of all. @throws CellsamError ERR_ALL_FOLDS_FAILED; what stops a single fold */
+/**
+ * Trains the folds that are left and returns the results of all.
+ * @throws CellsamError ERR_ALL_FOLDS_FAILED; what stops a single fold
+ */
 export async function trainFolds(
   { config, tree, options, strategy }: Experiment,
   { pairs, store, state, resumed }: PreparedRun,

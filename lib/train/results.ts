@@ -46,7 +46,10 @@ export interface FoldResult {
   trainImages: number;
   valImages: number;
   testImages: number;
-  /** "training" where nothing validates: scores on training images (resubstitution) are too high, and only a test tells how good the model is. */
+  /**
+   * "training" where nothing validates: scores on training images (resubstitution) are too high, and only a test tells how good
+   * the model is.
+   */
   evaluatedOn: "validation" | "training";
   /** Scores of the fold's model on those images; null for a fold that failed. */
   evaluation: Evaluation["summary"] | null;

@@ -9,33 +9,38 @@
 namespace cellsam::augment {
 namespace {
 
-constexpr double kReach = 0.1;
+constexpr double kBrightnessProbability = 0.6, kBound = 0.1;
 
 }  // namespace
 
 Brightness draw_brightness(CounterRng& rng) {
-  const double contrast = kReach * (2 * rng.uniform() - 1);
-  return {contrast, kReach * (2 * rng.uniform() - 1)};
+  const double contrast = kBound * (2 * rng.uniform() - 1);
+  return {contrast, kBound * (2 * rng.uniform() - 1)};
 }
 
-Pixels apply(const Brightness& brightness, const Pixels& pixels) {
+Pixels apply(const Brightness& change, const Pixels& pixels) {
   std::array<std::uint8_t, 256> level{};
   for (int i = 0; i < 256; ++i) {
-    const double value = i * (1 + brightness.contrast) + 255 * brightness.brightness;
+    const double value = i * (1 + change.contrast) + 255 * change.brightness;
     level[i] = static_cast<std::uint8_t>(std::lround(std::clamp(value, 0.0, 255.0)));
   }
   const auto image = pixels.image.contiguous();
   const auto valid = pixels.valid.defined() ? pixels.valid.contiguous() : at::Tensor();
-  const auto* known = valid.defined() ? valid.data_ptr<std::uint8_t>() : nullptr;
+  const auto* valid_pixel = valid.defined() ? valid.data_ptr<std::uint8_t>() : nullptr;
   const auto area = image.size(1) * image.size(2);
   Pixels changed{at::empty_like(image), pixels.labels, pixels.valid};
   for (std::int64_t c = 0; c < image.size(0); ++c) {
     const auto* from = image.data_ptr<std::uint8_t>() + c * area;
     auto* to = changed.image.data_ptr<std::uint8_t>() + c * area;
     const bool empty = std::all_of(from, from + area, [](std::uint8_t value) { return value == 0; });
-    for (std::int64_t i = 0; i < area; ++i) to[i] = empty || (known != nullptr && known[i] == 0) ? 0 : level[from[i]];
+    for (std::int64_t i = 0; i < area; ++i)
+      to[i] = empty || (valid_pixel != nullptr && valid_pixel[i] == 0) ? 0 : level[from[i]];
   }
   return changed;
+}
+
+Pixels brightness(const Pixels& pixels, CounterRng& rng) {
+  return rng.uniform() < kBrightnessProbability ? apply(draw_brightness(rng), pixels) : pixels;
 }
 
 }  // namespace cellsam::augment

@@ -1,20 +1,24 @@
 // Brightness and contrast of a tile.
 #pragma once
 
-#include "augment/augment.h"
+#include "augment/augmentations.h"
 
 namespace cellsam::augment {
 
+// A value v becomes (1 + contrast) v + 255 * brightness.
 struct Brightness {
-  double contrast = 0;    // values are multiplied by 1 + contrast
-  double brightness = 0;  // then this share of 255 is added
+  double contrast = 0;
+  double brightness = 0;
 };
 
 // Both uniform in -0.1..0.1.
 Brightness draw_brightness(CounterRng& rng);
 
-// Changes the image only: rounded and clipped to 0..255. Padding stays 0, and so does a channel that is 0 everywhere (such as
-// the ones that an image with fewer channels leaves empty), or the networks would see light where there is nothing.
-Pixels apply(const Brightness& brightness, const Pixels& pixels);
+// Changes the image only, rounded and clipped to 0..255. Padding stays 0. So does a channel that is 0 everywhere, such as those
+// that an image of fewer channels leaves empty: the networks would see light where there is none.
+Pixels apply(const Brightness& change, const Pixels& pixels);
+
+// With probability 0.6.
+Pixels brightness(const Pixels& pixels, CounterRng& rng);
 
 }  // namespace cellsam::augment

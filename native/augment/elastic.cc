@@ -8,7 +8,7 @@
 namespace cellsam::augment {
 namespace {
 
-constexpr double kAlpha = 120, kSigma = 8.4;
+constexpr double kElasticProbability = 0.4, kAlpha = 120, kSigma = 8.4;
 
 // Pairs of independent standard normal numbers (Box and Muller, 1958).
 std::vector<float> normal_noise(std::int64_t count, CounterRng& rng) {
@@ -21,7 +21,7 @@ std::vector<float> normal_noise(std::int64_t count, CounterRng& rng) {
   return noise;
 }
 
-std::vector<float> weights_of(double sigma) {
+std::vector<float> gaussian_weights(double sigma) {
   const auto radius = static_cast<std::int64_t>(4 * sigma + 0.5);
   std::vector<double> weights;
   double sum = 0;
@@ -34,16 +34,16 @@ std::vector<float> weights_of(double sigma) {
   return normalised;
 }
 
-// Index i of a line of n that is mirrored at both ends for ever: ... 1 0 | 0 1 .. n-1 | n-1 n-2 ...
+// Index i of a line of n that is mirrored at both ends: ... 1 0 | 0 1 .. n-1 | n-1 n-2 ...
 std::int64_t mirrored(std::int64_t i, std::int64_t n) {
-  const auto turn = ((i % (2 * n)) + 2 * n) % (2 * n);
-  return turn < n ? turn : 2 * n - 1 - turn;
+  const auto position = ((i % (2 * n)) + 2 * n) % (2 * n);
+  return position < n ? position : 2 * n - 1 - position;
 }
 
 }  // namespace
 
 void smooth(std::vector<float>& plane, std::int64_t height, std::int64_t width, double sigma) {
-  const auto weights = weights_of(sigma);
+  const auto weights = gaussian_weights(sigma);
   const auto taps = static_cast<std::int64_t>(weights.size()), radius = taps / 2;
   std::vector<float> across(plane.size(), 0.F), line(static_cast<std::size_t>(width + 2 * radius));
   for (std::int64_t y = 0; y < height; ++y) {
@@ -77,8 +77,13 @@ Pixels apply(const Displacement& displacement, const Pixels& pixels) {
   const auto width = pixels.labels.size(1);
   return warp(pixels, [&](std::int64_t y, std::int64_t x) {
     const auto i = static_cast<std::size_t>(y * width + x);
-    return Place{static_cast<double>(y) + displacement.down[i], static_cast<double>(x) + displacement.right[i]};
+    return Point{static_cast<double>(y) + displacement.down[i], static_cast<double>(x) + displacement.right[i]};
   });
+}
+
+Pixels elastic(const Pixels& pixels, CounterRng& rng) {
+  if (rng.uniform() >= kElasticProbability) return pixels;
+  return apply(draw_displacement(pixels.labels.size(0), pixels.labels.size(1), rng), pixels);
 }
 
 }  // namespace cellsam::augment

@@ -4,62 +4,62 @@
 
 #include <utility>
 
-#include "augment/walk.h"
+#include "kernels/strided_copy.h"
 
 namespace cellsam::augment {
 namespace {
 
-Walk walk_of(const Augmentation& augmentation, std::int64_t height, std::int64_t width) {
-  Walk walk{height, width, 0, width, 1};
-  auto mirror_x = [&walk] {
-    walk.start += (walk.width - 1) * walk.column_step;
-    walk.column_step = -walk.column_step;
+kernels::StridedPlane plane_of(const FlipRotate& transform, std::int64_t height, std::int64_t width) {
+  kernels::StridedPlane plane{height, width, 0, width, 1};
+  auto mirror_x = [&plane] {
+    plane.start += (plane.width - 1) * plane.column_step;
+    plane.column_step = -plane.column_step;
   };
-  auto mirror_y = [&walk] {
-    walk.start += (walk.height - 1) * walk.row_step;
-    walk.row_step = -walk.row_step;
+  auto mirror_y = [&plane] {
+    plane.start += (plane.height - 1) * plane.row_step;
+    plane.row_step = -plane.row_step;
   };
-  if (augmentation.flip_x) mirror_x();
-  if (augmentation.flip_y) mirror_y();
-  for (int turn = 0; turn < augmentation.quarter_turns; ++turn) {  // a counter-clockwise turn transposes, then mirrors rows
-    std::swap(walk.height, walk.width);
-    std::swap(walk.row_step, walk.column_step);
+  if (transform.flip_x) mirror_x();
+  if (transform.flip_y) mirror_y();
+  for (int turn = 0; turn < transform.quarter_turns; ++turn) {  // a counter-clockwise turn: transpose, then mirror the rows
+    std::swap(plane.height, plane.width);
+    std::swap(plane.row_step, plane.column_step);
     mirror_y();
   }
-  return walk;
+  return plane;
 }
 
 }  // namespace
 
-Augmentation draw_flip_rotate(CounterRng& rng) {
-  Augmentation augmentation;
-  augmentation.flip_x = rng.below(2) == 1;
-  augmentation.flip_y = rng.below(2) == 1;
-  const bool turn = rng.below(2) == 1;
-  const auto quarters = static_cast<int>(rng.below(4));
-  augmentation.quarter_turns = turn ? quarters : 0;
-  return augmentation;
+FlipRotate draw_flip_rotate(CounterRng& rng) {
+  FlipRotate transform;
+  transform.flip_x = rng.below(2) == 1;
+  transform.flip_y = rng.below(2) == 1;
+  const bool turns = rng.below(2) == 1;
+  const auto quarter_turns = static_cast<int>(rng.below(4));
+  transform.quarter_turns = turns ? quarter_turns : 0;
+  return transform;
 }
 
-// Own loops over the raw pixels instead of flip and rot90: they run in the loader's thread, which must not raise a second
-// pool of OpenMP threads beside the trainer's.
-Pixels apply(const Augmentation& augmentation, const Pixels& pixels) {
+Pixels apply(const FlipRotate& transform, const Pixels& pixels) {
   const auto image = pixels.image.contiguous(), labels = pixels.labels.contiguous();
   const auto height = labels.size(0), width = labels.size(1);
-  const auto walk = walk_of(augmentation, height, width);
-  Pixels turned{
-      at::empty({image.size(0), walk.height, walk.width}, at::kByte), at::empty({walk.height, walk.width}, at::kInt), {}};
+  const auto plane = plane_of(transform, height, width);
+  Pixels result{
+      at::empty({image.size(0), plane.height, plane.width}, at::kByte), at::empty({plane.height, plane.width}, at::kInt), {}};
   for (std::int64_t channel = 0; channel < image.size(0); ++channel) {
-    gather(image.data_ptr<std::uint8_t>() + channel * height * width,
-           turned.image.data_ptr<std::uint8_t>() + channel * height * width, walk);
+    kernels::strided_copy(image.data_ptr<std::uint8_t>() + channel * height * width,
+                          result.image.data_ptr<std::uint8_t>() + channel * height * width, plane);
   }
-  gather(labels.data_ptr<std::int32_t>(), turned.labels.data_ptr<std::int32_t>(), walk);
+  kernels::strided_copy(labels.data_ptr<std::int32_t>(), result.labels.data_ptr<std::int32_t>(), plane);
   if (pixels.valid.defined()) {
     const auto valid = pixels.valid.contiguous();
-    turned.valid = at::empty({walk.height, walk.width}, at::kByte);
-    gather(valid.data_ptr<std::uint8_t>(), turned.valid.data_ptr<std::uint8_t>(), walk);
+    result.valid = at::empty({plane.height, plane.width}, at::kByte);
+    kernels::strided_copy(valid.data_ptr<std::uint8_t>(), result.valid.data_ptr<std::uint8_t>(), plane);
   }
-  return turned;
+  return result;
 }
+
+Pixels flip_rotate(const Pixels& pixels, CounterRng& rng) { return apply(draw_flip_rotate(rng), pixels); }
 
 }  // namespace cellsam::augment

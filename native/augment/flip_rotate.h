@@ -1,20 +1,23 @@
-// Flips and quarter turns: the eight symmetries of the square. Lossless.
+// Flips and quarter turns: the eight symmetries of the square, without loss.
 #pragma once
 
-#include "augment/augment.h"
+#include "augment/augmentations.h"
 
 namespace cellsam::augment {
 
-struct Augmentation {
-  bool flip_x = false;    // mirror left and right, first
-  bool flip_y = false;    // mirror top and bottom, second
-  int quarter_turns = 0;  // 0..3 counter-clockwise, last
+// In this order.
+struct FlipRotate {
+  bool flip_x = false;    // mirrors left and right
+  bool flip_y = false;    // mirrors top and bottom
+  int quarter_turns = 0;  // 0..3, counter-clockwise
 };
 
-// Each flip with probability 1/2; with probability 1/2 a turn by k in 0..3 (so no turn in 5 of 8 cases).
-Augmentation draw_flip_rotate(CounterRng& rng);
+// Each flip with probability 1/2; with probability 1/2 a turn by k drawn from 0..3 (so no turn in 5 of 8 cases).
+FlipRotate draw_flip_rotate(CounterRng& rng);
 
-// Image and labels under the same geometry; a quarter turn swaps height and width.
-Pixels apply(const Augmentation& augmentation, const Pixels& pixels);
+// A quarter turn exchanges height and width.
+Pixels apply(const FlipRotate& transform, const Pixels& pixels);
+
+Pixels flip_rotate(const Pixels& pixels, CounterRng& rng);
 
 }  // namespace cellsam::augment

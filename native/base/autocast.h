@@ -1,11 +1,11 @@
-// What autocast asks for, for code that casts by itself.
+// Asks torch about autocast, for operators of ours that cast by themselves.
 #pragma once
 
 #include <ATen/autocast_mode.h>
 
 namespace cellsam {
 
-// Whether products on such a device are to be in bfloat16.
+// Whether autocast to bfloat16 is enabled for such devices on this thread.
 inline bool bf16_autocast(at::DeviceType device) {
   return at::autocast::is_autocast_enabled(device) && at::autocast::get_autocast_dtype(device) == at::kBFloat16;
 }

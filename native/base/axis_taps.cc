@@ -7,7 +7,7 @@ namespace cellsam {
 
 namespace {
 
-// Output i is the sum of weights[i * taps + k] times input first[i] + k.
+// A sparse matrix: output i is the sum over k of weights[i * taps + k] times input first[i] + k.
 struct Rows {
   std::int64_t taps;
   std::vector<std::int32_t> first;
@@ -25,10 +25,10 @@ Rows empty_rows(std::int64_t taps, std::int64_t out) {
 Rows step(std::int64_t in, std::int64_t out) {
   auto rows = empty_rows(std::min<std::int64_t>(2, in), out);
   for (std::int64_t i = 0; i < out; ++i) {
-    const double place =
+    const double position =
         std::max(0.0, static_cast<double>(in) / static_cast<double>(out) * (static_cast<double>(i) + 0.5) - 0.5);
-    const auto low = std::min(static_cast<std::int64_t>(place), in - 1);
-    const double rest = low < in - 1 ? place - static_cast<double>(low) : 0;
+    const auto low = std::min(static_cast<std::int64_t>(position), in - 1);
+    const double rest = low < in - 1 ? position - static_cast<double>(low) : 0;
     const auto first = std::min(low, in - rows.taps);  // the last input has none after it
     rows.first[i] = static_cast<std::int32_t>(first);
     rows.of(i)[low - first] += 1 - rest;
@@ -37,7 +37,7 @@ Rows step(std::int64_t in, std::int64_t out) {
   return rows;
 }
 
-// `later` on the outputs of `earlier`.
+// The product of the two matrices: `later` applied to the outputs of `earlier`.
 Rows product(const Rows& earlier, const Rows& later) {
   std::int64_t taps = 1;
   const auto begin = [&](std::int64_t i) { return earlier.first[later.first[i]]; };
@@ -57,7 +57,7 @@ Rows product(const Rows& earlier, const Rows& later) {
   return rows;
 }
 
-// Without the zeros around each row, with as many taps as the longest one needs.
+// Removes the zeros at both ends of each row; the longest row decides the number of taps.
 Rows trimmed(const Rows& rows, std::int64_t in) {
   std::vector<std::int64_t> begins(rows.size()), ends(rows.size());
   std::int64_t taps = 1;

@@ -1,5 +1,5 @@
-// How a family finds a kernel of libcellsam_cuda: by name and signature, through torch's dispatcher, so that no header is
-// shared and a trace of a step sees it like any other operator.
+// Finds an operator of libcellsam_cuda by name and signature through torch's dispatcher. So the engine shares no header with
+// that library, and a trace of a step shows the operator like any other.
 #pragma once
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -8,7 +8,7 @@
 
 namespace cellsam {
 
-// The operator `cellsam_cuda::NAME`, or nothing where the library is not loaded.
+// The operator `cellsam_cuda::NAME`; empty when the library is not loaded.
 template <class Signature>
 std::optional<c10::TypedOperatorHandle<Signature>> cuda_operator(const char* name) {
   const auto found = c10::Dispatcher::singleton().findSchema({std::string("cellsam_cuda::") + name, ""});

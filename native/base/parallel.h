@@ -1,5 +1,5 @@
-// Loops on libtorch's own threads. at::parallel_for is a template: compiled outside libtorch it is parallel only in files built
-// with the OpenMP that libtorch itself was built with, and runs everything on the calling thread in all others.
+// Loops on libtorch's own threads. at::parallel_for cannot be used: it is a template, which is parallel only in files that are
+// compiled with the same OpenMP as libtorch, and runs on the calling thread alone in all others.
 #pragma once
 
 #include <c10/util/FunctionRef.h>
@@ -8,8 +8,9 @@
 
 namespace cellsam {
 
-// Calls body(from, to) for parts that make up [begin, end), one for each of at most at::get_num_threads() threads and none
-// shorter than `grain`. On the calling thread alone within another parallel loop. The first exception of a part is thrown on.
+// Divides [begin, end) into at most at::get_num_threads() parts, none shorter than `grain`, and calls body(from, to) for each
+// of them on a thread of its own. Within another parallel loop it runs on the calling thread alone. Rethrows the first
+// exception.
 void parallel_for(std::int64_t begin, std::int64_t end, std::int64_t grain,
                   c10::function_ref<void(std::int64_t from, std::int64_t to)> body);
 

@@ -1,5 +1,5 @@
-// Counter-based random numbers: the stream is a pure function of its key, so any order and any number of threads draw the
-// same values. Mixing is SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+// Random numbers that are a pure function of a key, so that any order of work and any number of threads draw the same values.
+// The generator is SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@ namespace cellsam {
 
 class CounterRng {
  public:
-  // One stream per key, e.g. {seed, epoch, sample}.
+  // Each key, such as {seed, epoch, sample}, has a stream of its own.
   CounterRng(std::initializer_list<std::uint64_t> key) {
     for (auto part : key) state_ = mix(state_ ^ mix(part + kGamma));
   }

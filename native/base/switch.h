@@ -1,4 +1,4 @@
-// A faster way of computing that can be switched off for the whole process, to compare or to be safe.
+// Switches a fast implementation off for the whole process, to compare it with torch's own or to rule it out as a cause.
 #pragma once
 
 #include <atomic>

@@ -30,7 +30,7 @@ Array to_array(const at::Tensor& tensor) {
     case at::kInt: array.dtype = Dtype::i32; break;
     case at::kFloat: array.dtype = Dtype::f32; break;
     case at::kDouble: array.dtype = Dtype::f64; break;
-    default: throw Error("ERR_INTERNAL", std::string("no border dtype for ") + c10::toString(plain->scalar_type()));
+    default: throw Error("ERR_INTERNAL", std::string("no array dtype for ") + c10::toString(plain->scalar_type()));
   }
   array.shape = plain->sizes().vec();
   array.data = plain->data_ptr();

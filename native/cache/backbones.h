@@ -1,4 +1,5 @@
-// CellSAM holds two image backbones of one shape: SAM's, which masks are cut from, and CellFinder's, which boxes are found on.
+// The two backbones of CellSAM, SAM's and CellFinder's: vision transformers of one shape, which a stage may train, run frozen,
+// or copy to one another.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +11,12 @@
 
 namespace cellsam::cache {
 
-// "model." or "model_cp.": where the names of the SAM begin that inference uses.
+// Prefix of the names of CellSam::mask_model() in the state dict: "model." or "model_cp.".
 std::string mask_model_prefix(const model::CellSam& model);
 
 enum class Backbone { Sam, CellFinder };
 
-// What decides about a backbone's output beside its weights and the picture.
+// What the features of an image depend on, besides the weights.
 struct BackboneSetting {
   Backbone backbone;
   data::Preprocessing preprocessing;
@@ -23,14 +24,14 @@ struct BackboneSetting {
   device::Precision precision;
 };
 
-// What the backbone answers [B,g,g,E] for tiles u8 [B,3,T,T] of the host, prepared as it expects them.
+// Features [B,g,g,E] of tiles u8 [B,3,T,T] on the host: preprocessing, then the backbone, on the setting's device.
 at::Tensor run_backbone(model::CellSam& model, const BackboneSetting& setting, const at::Tensor& tiles);
 
-// Overwrites the backbone `to` with the other one; SAM's neck stays. Answers how many tensors were copied.
+// Overwrites the weights of the backbone `to` with those of the other one. SAM's neck stays. Returns how many tensors were
+// copied.
 std::int64_t copy_backbone(model::CellSam& model, Backbone to);
 
-// Whether the blocks of both backbones that a stage may train keep only their inputs for backward
-// (ImageEncoder::set_checkpointing).
+// Switches activation checkpointing of both backbones (see ImageEncoder).
 void set_checkpointing(model::CellSam& model, bool on);
 
 }  // namespace cellsam::cache

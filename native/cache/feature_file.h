@@ -1,10 +1,9 @@
-// The outputs of one frozen backbone on disk, each under the hash of the picture that it belongs to. Any number of processes
+// Features of one frozen backbone on disk, each under the hash of the image that it belongs to. Any number of processes may
 // read and extend a file at the same time, and any of them may be killed at any moment.
 //
-// Layout (little endian): groups of one index block and 63 payloads. The block (4096 bytes) is a head and 63 entries; the head
-// of the first block describes the file. A payload has its place, and a size that is the same for all of the file. A place is
-// never used twice: it counts as taken when the file reaches into it, and only an entry, which is written after the payload,
-// makes it visible. What a killed writer leaves is a place without an entry, and damage is answered by another place.
+// A slot is never used twice. It is taken as soon as the file reaches into it, and only its entry, which is written after the
+// payload, makes it visible. So a killed writer leaves a slot without an entry, and a damaged payload is written again to
+// another slot. feature_format.h describes the bytes.
 #pragma once
 
 #include <cstdint>
@@ -21,61 +20,61 @@
 
 namespace cellsam::cache {
 
-// Never throws for what may go wrong with files: what cannot be kept is computed, and take_notices() says why. Every method may
-// be called from any thread.
+// Throws nothing for what may go wrong with files: features that cannot be kept are computed each time, and take_notices() says
+// why. Every method may be called from any thread.
 class FeatureFile {
  public:
-  // The file of `key` (32 hex digits) for payloads of `bytes` bytes; made when it is not there. `memory_limit`: how many bytes
-  // of mapped payloads stay in memory; 0: as many as the system leaves there.
-  FeatureFile(const FeatureFolder& folder, const std::string& key, std::int64_t bytes, std::int64_t memory_limit);
+  // Opens the file of `key` (32 hex digits) for payloads of `payload_bytes`, and makes it if it is not there. `memory_limit`:
+  // bytes of mapped payloads that stay in memory; 0: as many as the system allows.
+  FeatureFile(const FeatureFolder& folder, const std::string& key, std::int64_t payload_bytes, std::int64_t memory_limit);
   FeatureFile(const FeatureFile&) = delete;
   FeatureFile& operator=(const FeatureFile&) = delete;
 
-  // The payload of a picture, mapped read-only and as long as this object there, or null. Its checksum was verified when this
-  // object first answered it.
+  // The payload of an image, or null. It is mapped read-only and stays valid as long as this object. Its checksum is verified
+  // when this object returns it for the first time.
   const void* find(const ContentHash& hash);
 
-  // Keeps a payload, unless it is there already or the disk or the limit do not allow it.
+  // Writes a payload, unless it is there already or the disk or the limit do not allow it.
   void add(const ContentHash& hash, const void* payload);
 
-  // What people should know, each once.
+  // Messages for the user, each once.
   std::vector<std::string> take_notices();
 
  private:
-  struct Place {
-    std::int64_t number = -1;
+  struct Slot {
+    std::int64_t index = -1;
     std::uint64_t checksum = 0;
     bool verified = false;
   };
 
   bool open_file(bool locked, std::error_code& error);
-  bool read_head();
-  void write_head();
-  void refresh(bool locked);
-  void read_entries(std::int64_t group, bool locked);
-  const char* map(std::int64_t place);
-  void hold(std::int64_t place);
-  void damaged();
+  bool read_header();
+  void write_header();
+  void read_new_entries(bool locked);
+  void read_block(std::int64_t group, bool locked);
+  const char* map(std::int64_t slot);
+  void limit_memory(std::int64_t slot);
+  void report_damage();
   void stop_adding(const std::string& why);
   std::int64_t file_size() const;
   std::int64_t group_bytes() const;
-  std::int64_t offset_of(std::int64_t place) const;
+  std::int64_t offset_of(std::int64_t slot) const;
 
   const FeatureFolder folder_;
   const std::string key_, path_;
-  const std::int64_t bytes_, pitch_, memory_limit_;
+  const std::int64_t payload_bytes_, slot_bytes_, memory_limit_;
   os::File file_;
-  bool adds_ = false, told_damage_ = false;
+  bool can_add_ = false, reported_damage_ = false;
 
   std::mutex mutex_;
-  std::map<ContentHash, Place> places_;
-  std::set<std::int64_t> damaged_places_;
+  std::map<ContentHash, Slot> slots_;
+  std::set<std::int64_t> damaged_slots_;
   std::int64_t known_size_ = 0;                             // of the file, when its entries were last read
-  std::int64_t used_ = 0;                                   // places up to the last one with an entry
-  std::int64_t settled_groups_ = 0;                         // groups from the first on in which every place has an entry
-  std::map<std::int64_t, std::deque<os::Mapping>> groups_;  // what was mapped of a group as it grew, the longest last
-  std::set<std::int64_t> resident_;                         // places that were read lately, for the memory limit
-  std::deque<std::int64_t> read_order_;
+  std::int64_t used_slots_ = 0;                             // up to the last one with an entry
+  std::int64_t complete_groups_ = 0;                        // from the first on, groups in which every slot has an entry
+  std::map<std::int64_t, std::deque<os::Mapping>> groups_;  // mappings of a group as it grew, the longest last
+  std::set<std::int64_t> resident_;                         // slots in memory, for the memory limit
+  std::deque<std::int64_t> read_order_;                     // the same, in the order in which they were read
   std::vector<std::string> notices_;
 };
 

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <sstream>
 
-#include "base/abandoned.h"
+#include "base/stop_if_abandoned.h"
 #include "ops/epilogues.h"
 #include "ops/grid_attention.h"
 #include "weights/layout.h"
@@ -17,8 +17,7 @@
 namespace cellsam::cache {
 namespace {
 
-constexpr int kKeyFormat = 2;  // another one: kept features of older versions are not used
-
+constexpr int kKeyFormat = 2;  // increase it, and features of older versions are not used
 constexpr std::size_t kKeyDigits = 32;
 
 std::int64_t gigabytes(double number) { return static_cast<std::int64_t>(std::min(number * 1e9, 9e18)); }
@@ -30,7 +29,7 @@ at::ScalarType feature_type(const std::string& dtype, device::Precision precisio
   throw Error("ERR_INVALID_ARGUMENT", "feature_dtype must be auto, bf16 or fp32, not \"" + dtype + "\"");
 }
 
-// A batch that no loader made may come without hashes.
+// A batch that data::assemble did not make may have no hashes.
 ContentHash hash_of_image(const data::Batch& batch, std::int64_t i) {
   if (i < std::ssize(batch.hashes)) return batch.hashes[static_cast<std::size_t>(i)];
   const auto image = batch.images[i].contiguous();
@@ -48,7 +47,7 @@ FeatureOptions read_feature_options(Options& options) {
   read.dtype = options.text("feature_dtype", read.dtype);
   read.version = options.text("feature_cache_version", "");
   if (read.disk_limit == 0) read.folder.clear();
-  feature_type(read.dtype, device::Precision::fp32);  // a wrong name is an error also where no backbone is frozen
+  feature_type(read.dtype, device::Precision::fp32);  // throws for a wrong name also where no backbone is frozen
   return read;
 }
 
@@ -72,22 +71,22 @@ at::Tensor FrozenBackbone::operator()(const data::Batch& batch, const Control& c
     const auto hash = hash_of_image(batch, i);
     if (const auto* kept = file ? file->find(hash) : nullptr) {
       ++counts_.kept;
-      // The map is read-only, and lives as long as a tensor that shows it. Nothing writes to the input of a layer.
-      const auto shown = at::from_blob(
+      // The mapping is read-only and lives as long as a tensor that refers to it. No layer writes to its input.
+      const auto mapped = at::from_blob(
           const_cast<void*>(kept), {side, side, width}, [file](void*) {}, dtype_);
-      features.push_back(upload(shown, setting_.device));
+      features.push_back(upload(mapped, setting_.device));
       continue;
     }
     ++counts_.computed;
     features.push_back(run_backbone(model_, setting_, batch.images.narrow(0, i, 1)).squeeze(0).to(dtype_).contiguous());
     if (file && batch.cacheable) keep(*file, hash, features.back());
   }
-  const auto together = features.size() == 1 ? features[0].unsqueeze(0) : at::stack(features);
-  return setting_.precision == device::Precision::fp32 ? together.to(at::kFloat) : together;
+  const auto batched = features.size() == 1 ? features[0].unsqueeze(0) : at::stack(features);
+  return setting_.precision == device::Precision::fp32 ? batched.to(at::kFloat) : batched;
 }
 
 void FrozenBackbone::keep(FeatureFile& file, const ContentHash& hash, const at::Tensor& features) {
-  // What is not finite is computed again, so that the search for its origin finds it in the backbone.
+  // Features that are not finite are computed again, so that NonFiniteTrace finds their origin in the backbone.
   if (!std::isfinite(features.sum(at::kFloat).item<double>())) return;
   const auto host = features.cpu();
   file.add(hash, host.data_ptr());
@@ -105,29 +104,31 @@ void FrozenBackbone::prefetch(const data::Batch& batch) {
 
 std::vector<std::string> FrozenBackbone::take_notices() { return file_ ? file_->take_notices() : std::vector<std::string>(); }
 
-// Weights may be loaded, or copied from the other backbone, while a stage is open.
+// Opens another file when the weights have changed: they may be loaded, or copied from the other backbone, while a stage is
+// open.
 std::shared_ptr<FeatureFile> FrozenBackbone::file() {
   if (options_.folder.empty()) return nullptr;
-  const auto version = bits_version();
-  if (file_ && version == opened_for_) return file_;
+  const auto version = weights_version();
+  if (file_ && version == opened_version_) return file_;
   const FeatureFolder folder(options_.folder, options_.disk_limit);
   const auto side = model_->size().grid();
   const auto bytes = side * side * model_->size().embed_dim * static_cast<std::int64_t>(at::elementSize(dtype_));
   auto opened = std::make_shared<FeatureFile>(folder, key(), bytes, options_.memory_limit);
   std::lock_guard lock(mutex_);
   file_ = std::move(opened);
-  opened_for_ = version;
+  opened_version_ = version;
   return file_;
 }
 
-// Grows with every change in place; sessions that share the cores may get another number of threads for their next command.
-std::int64_t FrozenBackbone::bits_version() const {
+// Grows with every change of the weights in place. The number of threads is part of it: sessions that share the cores may get
+// another one for each command, and the last bits of sums depend on it.
+std::int64_t FrozenBackbone::weights_version() const {
   std::int64_t version = static_cast<std::int64_t>(at::get_num_threads()) << 48;
   for (const auto& [name, tensor] : weights_) version += static_cast<std::int64_t>(tensor._version());
   return version;
 }
 
-// Everything that the bits of a feature depend on, but for the picture.
+// A hash of everything that the bits of features depend on, except the image.
 std::string FrozenBackbone::key() const {
   const auto& size = model_->size();
   const bool cpu = setting_.device.is_cpu();
@@ -140,7 +141,7 @@ std::string FrozenBackbone::key() const {
   text << "\nprecision " << (setting_.precision == device::Precision::bf16 ? "bf16" : "fp32")  //
        << "\ndtype " << at::toString(dtype_)                                                   //
        << "\ndevice " << c10::DeviceTypeName(setting_.device.type(), /*lower_case=*/true);
-  // Sums are cut into other parts by other instructions and by another number of threads.
+  // The order of sums depends on the instruction set, the number of threads and the kernels.
   if (cpu) {
     text << ' ' << at::get_cpu_capability() << ' ' << at::get_num_threads() << ' ' << ops::grid_attention_kernel().on() << ' '
          << ops::fused_epilogues().on();

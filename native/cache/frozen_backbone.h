@@ -1,9 +1,10 @@
-// The outputs of frozen backbones. A backbone that does not train answers the same for the same picture, and it is most of a
-// step's work: what it answered is kept on disk for all epochs, folds, trials and runs (feature_file.h).
+// Features of a frozen backbone, computed once. A backbone that does not train returns the same features for the same image,
+// and they are most of the work of a training step. So they are kept on disk for all epochs, folds, trials and runs
+// (feature_file.h).
 //
-// A feature is known by the content of the picture as the backbone gets it, flipped or turned as it may be. So nothing depends
-// on how pictures come about: the eight flips and turns of a tile are eight pictures, a tile has the same features in every
-// store, and validation shares those of training.
+// Features are found by the content of the image as the backbone gets it, after augmentation. So nothing depends on where an
+// image comes from: the eight flips and quarter turns of a tile are eight images, a tile has the same features in every store,
+// and validation uses those of training.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -25,38 +26,39 @@ namespace cellsam::cache {
 struct FeatureOptions {
   std::string folder;             // empty: nothing is kept
   std::int64_t disk_limit = -1;   // bytes of the folder; negative: see FeatureFolder
-  std::int64_t memory_limit = 0;  // bytes of mapped features; 0: as the system likes
-  std::string dtype = "auto";     // "fp32", "bf16", or "auto": as the session computes
+  std::int64_t memory_limit = 0;  // bytes of mapped features; 0: as many as the system allows
+  std::string dtype = "auto";     // "fp32", "bf16", or "auto": bf16 in a session of that precision, else fp32
   std::string version;            // of the package: another one may compute other bits
 };
-// Reads feature_cache_dir, feature_cache_gb, feature_cache_memory_gb, feature_dtype and feature_cache_version.
+// Reads feature_cache_dir, feature_cache_gb (0: nothing is kept), feature_cache_memory_gb, feature_dtype and
+// feature_cache_version. Throws ERR_INVALID_ARGUMENT for an unknown feature_dtype.
 FeatureOptions read_feature_options(Options& options);
 
-// How often a backbone's output was there already, and how often it had to be computed.
 struct FeatureCounts {
-  std::int64_t kept = 0, computed = 0;
+  std::int64_t kept = 0;      // features that were on disk
+  std::int64_t computed = 0;  // features that were not
 };
 
 class FrozenBackbone {
  public:
-  // The model outlives the backbone.
+  // The model must outlive this object.
   FrozenBackbone(model::CellSam& model, const BackboneSetting& setting, FeatureOptions options);
 
-  // [B,g,g,E] of the batch's images on the device, rounded to the features' dtype, without a graph. Pictures go through the
-  // backbone one by one: in a product of matrices the last bits depend on what else is in the batch, and what is kept must be
-  // what would be computed.
+  // Features [B,g,g,E] of the batch's images on the device, rounded to the features' type, without a graph. Images go through
+  // the backbone one by one: the last bits of a matrix product depend on what else is in the batch, and features must be the
+  // same kept or computed. Throws ERR_DISPOSED when `control` is abandoned.
   at::Tensor operator()(const data::Batch& batch, const Control& control);
 
-  // Reads what is kept of a batch, on the thread that prepares batches.
+  // Reads kept features of a batch into memory. For the thread that prepares batches.
   void prefetch(const data::Batch& batch);
 
-  FeatureCounts take_counts() { return std::exchange(counts_, {}); }
+  FeatureCounts take_counts() { return std::exchange(counts_, {}); }  // since the last call
   std::vector<std::string> take_notices();
 
  private:
   std::shared_ptr<FeatureFile> file();
   std::string key() const;
-  std::int64_t bits_version() const;
+  std::int64_t weights_version() const;
   void keep(FeatureFile& file, const ContentHash& hash, const at::Tensor& features);
 
   model::CellSam& model_;
@@ -65,7 +67,7 @@ class FrozenBackbone {
   at::ScalarType dtype_;
   model::NamedTensors weights_;
   FeatureCounts counts_;
-  std::int64_t opened_for_ = -1;  // bits_version() when the file was opened
+  std::int64_t opened_version_ = -1;  // weights_version() when the file was opened
 
   std::mutex mutex_;  // guards file_
   std::shared_ptr<FeatureFile> file_;

@@ -17,13 +17,12 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
     const auto sample = store.sample(indices[i]);
     at::Tensor image = sample.image, labels = sample.labels;
     if (augment) {
-      const auto& [y, x, height, width] = sample.valid;
-      std::tie(image, labels) = augment(image, labels, {y, x, height, width}, static_cast<std::uint64_t>(indices[i]));
+      std::tie(image, labels) = augment(image, labels, sample.valid, static_cast<std::uint64_t>(indices[i]));
       if (image.sizes() != sample.image.sizes() || labels.sizes() != sample.labels.sizes()) {
         throw Error("ERR_INTERNAL", "an augmentation changed the size of a tile");
       }
     }
-    // memcpy and not copy_: the loader's thread must not raise a second pool of OpenMP threads beside the trainer's.
+    // memcpy, not copy_, which would start a second pool of OpenMP threads on the loader's thread.
     auto* const pixels = batch.images.select(0, i).data_ptr();
     std::memcpy(pixels, image.contiguous().data_ptr(), image.nbytes());
     batch.hashes.push_back(content_hash(pixels, image.nbytes()));

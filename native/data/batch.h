@@ -1,9 +1,8 @@
-// Tiles of a store become batches, one batch ahead of the consumer on a thread of their own.
+// Batches of tiles, assembled on a thread of their own while the consumer works on the batch before.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -16,8 +15,9 @@
 #include <vector>
 
 #include "base/checksum.h"
+#include "data/augmenter.h"
+#include "data/instances.h"
 #include "data/store.h"
-#include "data/targets.h"
 
 namespace cellsam::data {
 
@@ -26,31 +26,26 @@ struct Batch {
   at::Tensor labels;                     // i32 [B,T,T]
   std::vector<Instances> instances;      // B, from the (augmented) labels
   std::vector<std::int64_t> indices;     // B, tiles of the store
-  std::vector<ContentHash> hashes = {};  // B, of the images as they are here
-  bool cacheable = true;                 // the same images come again in other epochs or runs; not so with endless augmentation
+  std::vector<ContentHash> hashes = {};  // B, of the (augmented) images
+  bool cacheable = true;                 // whether these images can occur again: not those of endless augmentation
 };
 
-// Changes image [3,T,T] and labels [T,T] of tile number `sample` in the same way; `valid` is the top, left, height and width of
-// what of the tile is not padding. Must be a pure function that any thread may call; augment::augmenter(seed, epoch) makes one.
-// Empty: tiles are taken as they are.
-using Augmenter = std::function<std::pair<at::Tensor, at::Tensor>(
-    const at::Tensor& image, const at::Tensor& labels, const std::array<std::int64_t, 4>& valid, std::uint64_t sample)>;
-
-// The tiles `indices` of the store as one batch, in that order. `pinned`: in memory that a GPU reads by itself.
+// The tiles `indices` of the store as one batch, in that order. augment: empty for tiles as they are. pinned: in page-locked
+// memory, which a GPU can copy from without waiting.
 Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, const Augmenter& augment = {},
                bool pinned = false);
 
 class BatchLoader {
  public:
-  // Serves `batches` (see in_batches) from number `first` on. `prefetch` sees each of them on the loader's thread, while the
-  // consumer is still at the one before.
+  // Assembles `batches` (see in_batches) from number `first` on. prefetch: called with each of them on the loader's thread,
+  // while the consumer works on the one before.
   BatchLoader(std::shared_ptr<const Store> store, std::vector<std::vector<std::int64_t>> batches, Augmenter augment = {},
               std::size_t first = 0, bool pinned = false, std::function<void(const Batch&)> prefetch = {});
-  ~BatchLoader();  // stops and joins, also with batches left
+  ~BatchLoader();  // stops, also with batches left
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
 
-  // The next batch, or nothing after the last. Rethrows what went wrong while it was assembled, and again when asked again.
+  // The next batch; empty after the last one. Rethrows what went wrong in assembling it, also when called again.
   std::optional<Batch> next();
 
  private:
@@ -69,7 +64,7 @@ class BatchLoader {
   std::exception_ptr failure_;
   bool done_ = false;
   bool stop_ = false;
-  std::thread thread_;  // last: starts when all of the above exist
+  std::thread thread_;  // last, as it uses all of the above
 };
 
 }  // namespace cellsam::data

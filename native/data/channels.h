@@ -1,5 +1,5 @@
-// Which channels of a source image the networks see. CellSAM's image has nothing in red, nuclei in green and whole cells
-// (membrane or cytoplasm) in blue; an image with one channel lies in blue.
+// Which channels of a source image become which channels of the networks' input. CellSAM expects nothing in red, nuclei in
+// green and whole cells (membrane or cytoplasm) in blue. An image with one channel goes to blue.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,22 +10,24 @@
 
 namespace cellsam::data {
 
-// Where a one-channel image goes: channel 2 alone, as CellSAM's own inference does, or all three.
+// Where an image with one channel goes: to blue alone, as in CellSAM's own inference, or to all three channels.
 enum class GreyChannel { Blue, All };
 
 struct ChannelRule {
-  // Channels (0 red, 1 green, 2 blue) of an RGB source that become green and blue, red becomes 0. One alone is a grey image and
-  // goes where the rule for grey images says.
+  // The channels (0 red, 1 green, 2 blue) of an RGB source that become green (nuclear) and blue (whole_cell); red becomes 0. If
+  // only one is given, it is used as a grey image.
   std::optional<int> nuclear, whole_cell;
-  bool rgb_to_blue = false;  // only the blue channel of an RGB source stays, a grey image goes to blue
+  bool rgb_to_blue = false;  // keeps only the blue channel of an RGB source; a grey image goes to blue
 };
 
-// "blue" or "all"; "red", "green" or "blue". Anything else throws ERR_INVALID_ARGUMENT, the second naming `option`.
+// Reads "blue" or "all"; throws ERR_INVALID_ARGUMENT otherwise.
 GreyChannel parse_grey_channel(const std::string& text);
+
+// Reads "red", "green" or "blue"; throws ERR_INVALID_ARGUMENT, which names `option`, otherwise.
 int parse_channel(const std::string& option, const std::string& text);
 
-// f64 [H,W,3] -> f64 [H,W,3]: `formatted` holds `channels` channels of the source in its last ones (format_image). Answers the
-// argument itself when the rule asks for nothing. ERR_INVALID_IMAGE when the rule needs colours that the source does not have.
+// [H,W,3] -> [H,W,3]. formatted: an image whose last `channels` channels are those of the source (format_image). Returns it as
+// it is where the rule asks for nothing. Throws ERR_INVALID_IMAGE when the rule needs channels that the source does not have.
 at::Tensor apply_channel_rule(const at::Tensor& formatted, std::int64_t channels, const ChannelRule& rule,
                               GreyChannel grey_channel);
 

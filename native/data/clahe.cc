@@ -10,14 +10,14 @@ namespace {
 
 constexpr int kGrays = 1 << 14;  // grey levels inside the algorithm
 constexpr int kGreyBins = 256;
-constexpr int kBinWidth = 1 + kGrays / kGreyBins;        // 65: bins 253..255 stay empty, as in the reference
+constexpr int kBinWidth = 1 + kGrays / kGreyBins;        // 65, so that bins 253..255 stay empty, as in scikit-image
 constexpr std::int64_t kRegion = 128;                    // side of a contextual region
 constexpr std::int64_t kClip = kRegion * kRegion / 100;  // clip limit 0.01, in counts, truncated
 
 using GreyHistogram = std::array<std::int64_t, kGreyBins>;
 using Mapping = std::array<std::int32_t, kGreyBins>;
 
-// Position of padded index `i` in a row of n values that is mirrored at its ends without repeating them.
+// Index `i` of a row of n values that is mirrored at its ends, without repeating the end values.
 std::int64_t reflect(std::int64_t i, std::int64_t n) {
   if (n == 1) return 0;
   const std::int64_t period = 2 * (n - 1);
@@ -25,8 +25,8 @@ std::int64_t reflect(std::int64_t i, std::int64_t n) {
   return i < n ? i : period - i;
 }
 
-// Cuts every bin to the limit and hands the excess out evenly; what is left goes out one count at a time, spread over the
-// bins with room. The order of the hand-outs decides single counts, so it follows the reference.
+// Clips every bin to the limit and distributes the excess evenly over the bins; the remainder is distributed one count at a
+// time over bins below the limit. The order decides about single counts, so it is that of scikit-image.
 void clip_counts(GreyHistogram& counts) {
   std::int64_t excess = 0;
   for (auto count : counts) excess += std::max<std::int64_t>(0, count - kClip);
@@ -37,19 +37,19 @@ void clip_counts(GreyHistogram& counts) {
       count += each;
       excess -= each;
     }
-    if (count >= upper && count < kClip) {  // also a bin that the line above lifted to here
+    if (count >= upper && count < kClip) {  // also bins that have just reached `upper`
       excess -= kClip - count;
       count = kClip;
     }
   }
-  auto has_room = [](std::int64_t count) { return count < kClip; };
+  auto below_limit = [](std::int64_t count) { return count < kClip; };
   while (excess > 0) {
     const std::int64_t before = excess;
     for (std::int64_t first = 0; first < kGreyBins && excess > 0; ++first) {
-      const std::int64_t room = std::count_if(counts.begin(), counts.end(), has_room);
-      const std::int64_t step = std::max<std::int64_t>(1, room / excess);
+      const std::int64_t open_bins = std::count_if(counts.begin(), counts.end(), below_limit);
+      const std::int64_t step = std::max<std::int64_t>(1, open_bins / excess);
       for (std::int64_t bin = first; bin < kGreyBins; bin += step) {
-        if (!has_room(counts[bin])) continue;
+        if (!below_limit(counts[bin])) continue;
         ++counts[bin];
         --excess;
       }
@@ -110,8 +110,9 @@ void equalize_adaptive(double* pixels, std::int64_t height, std::int64_t width) 
     mappings[region] = grey_mapping(counts);
   }
 
-  // Between the centres of four regions their mappings are blended; outside the outermost centres the nearest one counts.
-  // The four products are rounded to float one by one, which decides the last grey level as in the reference.
+  // Between the centres of four regions their mappings are interpolated bilinearly; outside of the outermost centres the
+  // nearest mapping counts. The four products are rounded to float one by one, as in scikit-image, which decides about the last
+  // level.
   auto mapping = [&](std::int64_t y, std::int64_t x) -> const Mapping& {
     return mappings[std::clamp<std::int64_t>(y, 0, regions_y - 1) * regions_x + std::clamp<std::int64_t>(x, 0, regions_x - 1)];
   };

@@ -6,8 +6,7 @@
 
 namespace cellsam::data {
 
-// Equalises one channel in place: `pixels` [height,width] in 0..1, row-major; the result spans 0..1 again. Defined for every
-// size from 1x1 up.
+// Equalises one channel in place: `pixels` [height,width] in 0..1, row-major, of any size from 1x1 up. The result spans 0..1.
 void equalize_adaptive(double* pixels, std::int64_t height, std::int64_t width);
 
 }  // namespace cellsam::data

@@ -17,7 +17,7 @@ constexpr double kLowPercentile = 0.1, kHighPercentile = 99.9;  // Intensity::Pe
 
 [[noreturn]] void invalid(const std::string& message) { throw Error("ERR_INVALID_IMAGE", "image: " + message); }
 
-// Percentile with linear interpolation between neighbours (numpy's default, including its two-sided rounding). Reorders.
+// Percentile with linear interpolation, in the rounding of numpy, which interpolates from the nearer value. Reorders `values`.
 template <class T>
 double percentile(std::vector<T>& values, double percent) {
   const double position = static_cast<double>(values.size() - 1) * (percent / 100);
@@ -50,7 +50,7 @@ Layout layout_of(const Array& image) {
   invalid("has more than 3 channels, shape " + text + "; choose the channels first");
 }
 
-// The values as [H,W,3] of type `To`.
+// The image as [H,W,3] of type `To`, see format_image.
 template <class To, class T>
 at::Tensor place_channels(const T* values, const Layout& from, GreyChannel grey_channel) {
   at::Tensor formatted = at::zeros({from.height, from.width, 3}, c10::CppTypeToScalarType<To>::value);
@@ -68,7 +68,7 @@ at::Tensor place_channels(const T* values, const Layout& from, GreyChannel grey_
   return formatted;
 }
 
-// Values 0..255 of a 16-bit or float image, by the declared rule.
+// Scales a 16-bit or float image to 0..255.
 template <class T>
 std::vector<double> to_range(const T* values, std::int64_t n, Intensity intensity) {
   std::vector<double> range(values, values + n);
@@ -90,12 +90,12 @@ std::vector<double> to_range(const T* values, std::int64_t n, Intensity intensit
   }
   std::vector<double> sorted = range;
   double low = percentile(sorted, kLowPercentile), high = percentile(sorted, kHighPercentile);
-  if (low == high) low = lowest, high = highest;  // a few bright spots on an even background must not vanish
+  if (low == high) low = lowest, high = highest;  // a few bright spots on a constant background must not vanish
   for (auto& value : range) value = high > low ? std::clamp((value - low) / (high - low), 0.0, 1.0) * 255 : 0.0;
   return range;
 }
 
-// Calls `use` with the pixels as what they are.
+// Calls `use` with the pixels in their own type.
 template <class Use>
 at::Tensor with_pixels(const Array& image, Use use) {
   switch (image.dtype) {
@@ -107,8 +107,8 @@ at::Tensor with_pixels(const Array& image, Use use) {
   }
 }
 
-// Calls `use` with the values of a channel of u8 or f64 [H,W,3], three apart. Levels stay bytes as long as they can: f64 is 8
-// times as much.
+// Calls `use` with a pointer to a channel of u8 or f64 [H,W,3], whose values are 3 elements apart. u8 images stay u8 as long as
+// possible, since f64 takes 8 times the memory.
 template <class Use>
 auto with_channel(const at::Tensor& image, std::int64_t channel, Use use) {
   if (image.scalar_type() == at::kByte) return use(image.data_ptr<std::uint8_t>() + channel);
@@ -120,7 +120,7 @@ void set_channel(const at::Tensor& image, std::int64_t channel, const std::vecto
   for (std::size_t i = 0; i < plane.size(); ++i) to[3 * i] = plane[i];
 }
 
-// One channel, clipped at the percentile of its non-zero values.
+// A channel [H,W], clipped at the percentile of its non-zero values.
 std::vector<double> clipped_plane(const at::Tensor& image, std::int64_t channel) {
   return with_channel(image, channel, [&](const auto* from) {
     std::vector<double> plane(image.size(0) * image.size(1));
@@ -186,7 +186,7 @@ at::Tensor prepare_image(const Array& image, const PrepareOptions& options) {
     formatted = separate_stains(formatted.to(at::kDouble), *options.stain);
   }
 
-  // Channel by channel, so that the f64 of one channel alone are there at a time.
+  // One channel at a time: as f64 it takes 8 times the memory.
   auto prepared = at::empty({3, layout.height, layout.width}, at::kByte);
   const std::int64_t area = layout.height * layout.width;
   for (std::int64_t c = 0; c < 3; ++c) {

@@ -1,5 +1,5 @@
-// From the pixels of a file to the u8 image that every network input starts from. Training, validation and inference all call
-// prepare_image, so that none of them can see an image the others would not, as happened in the Python module.
+// From the pixels of a file to the u8 image that every network input is made of. Training, validation and inference all call
+// prepare_image, so that all of them see the same image.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,36 +13,37 @@
 
 namespace cellsam::data {
 
-// How 16-bit and float pixels become 0..255; u8 images are taken as they are.
+// How 16-bit and float pixels are scaled to 0..255. u8 images stay as they are.
 enum class Intensity {
-  Percentile,  // the 0.1 and 99.9 percentiles of the whole image (all channels together) -> 0 and 255, clipped
-  Full,        // u16 / 257; float must lie in 0..1 and is multiplied by 255
+  Percentile,  // the 0.1 and 99.9 percentiles of the image, all channels together, become 0 and 255; clipped
+  Full,        // u16 is divided by 257; float must lie in 0..1 and is multiplied by 255
 };
 
 struct PrepareOptions {
-  bool normalize = true;  // clip at the 99.9 percentile and equalise (CLAHE), each channel alone
+  bool normalize = true;  // see normalize_channels
   Intensity intensity = Intensity::Percentile;
   GreyChannel grey_channel = GreyChannel::Blue;
   ChannelRule channels = {};
-  std::optional<StainOptions> stain = {};  // of an RGB image; excludes a channel rule
+  std::optional<StainOptions> stain = {};  // for RGB images; not together with a channel rule
 };
 
-// "percentile" or "full". Anything else throws ERR_INVALID_ARGUMENT.
+// Reads "percentile" or "full"; throws ERR_INVALID_ARGUMENT otherwise.
 Intensity parse_intensity(const std::string& text);
 
-// `image` as f64 [H,W,3]. Accepts [H,W], [H,W,C] and, when the last side is no channel count, [C,H,W], with C in 1..3; data
-// goes to the LAST C channels, the others are zero (format_image_shape of the official code). ERR_INVALID_IMAGE otherwise.
+// `image` as f64 [H,W,3]. Accepts [H,W], [H,W,C] and, where the last side is above 3, [C,H,W], with C in 1..3. The data goes to
+// the last C channels, the others are zero (format_image_shape of the official code). Throws ERR_INVALID_IMAGE otherwise.
 at::Tensor format_image(const Array& image, GreyChannel grey_channel = GreyChannel::Blue);
 
 // Clips each channel of f64 [H,W,3] at the 99.9 percentile of its non-zero values.
 at::Tensor clip_percentile(const at::Tensor& image);
 
-// clip_percentile, then each channel to 0..1 and CLAHE; a constant channel becomes zero. f64 [H,W,3] -> f64 [H,W,3] in 0..1.
+// f64 [H,W,3] -> f64 [H,W,3] in 0..1: clip_percentile, then each channel is scaled to 0..1 and equalised (clahe.h). A constant
+// channel becomes zero.
 at::Tensor normalize_channels(const at::Tensor& image);
 
-// THE definition: u8 [3,H,W]. In this order: intensity rule, channels, stains (of the levels 0..255), normalize. Works on the
-// whole source image, before padding and tiling. ERR_INVALID_IMAGE for a wrong shape, an empty image, NaN or infinite pixels,
-// negative pixels, (Intensity::Full) float pixels above 1, or an image without the colours that stains or channels need.
+// The whole preparation of a source image, before padding and tiling -> u8 [3,H,W]. In this order: intensity, channels, stains,
+// normalize_channels. Throws ERR_INVALID_IMAGE for a wrong shape, an empty image, NaN, infinite or negative pixels, float
+// pixels above 1 with Intensity::Full, and an image without the channels that the options need.
 at::Tensor prepare_image(const Array& image, const PrepareOptions& options);
 
 }  // namespace cellsam::data

@@ -12,8 +12,8 @@
 namespace cellsam::data {
 namespace {
 
-// Channel constants [1,3,1,1] on the images' device: SAM's on the 0..255 scale, ImageNet's on the 0..1 scale. Filled in there:
-// a copy from plain host memory would wait for all work that is queued on a GPU.
+// Constants of the channels [1,3,1,1] on the images' device. They are filled in there, since a copy from pageable host memory
+// would wait for all work that is queued on a GPU. SAM's mean and deviation are for values in 0..255, ImageNet's for 0..1.
 at::Tensor constants(const at::Tensor& like, float red, float green, float blue) {
   auto values = at::empty({1, 3, 1, 1}, like.options().dtype(at::kFloat));
   int channel = 0;
@@ -27,13 +27,13 @@ at::Tensor imagenet_normalize(const at::Tensor& images) {
   return (images - constants(images, .485F, .456F, .406F)) / constants(images, .229F, .224F, .225F);
 }
 
-// Each channel of each image to 0..1.
+// Scales each channel of each image to 0..1.
 at::Tensor stretch_channels(const at::Tensor& images) {
   const auto low = images.amin({2, 3}, true), high = images.amax({2, 3}, true);
   return (images - low) / (high - low + 1e-6);
 }
 
-// An empty green channel takes the blue one, then an empty blue one the green, so that the detector sees the cells in both.
+// Copies the blue channel to an empty green one, then the green one to an empty blue one, so that both show the cells.
 at::Tensor fill_empty_channels(const at::Tensor& images) {
   const auto red = images.slice(1, 0, 1);
   auto green = images.slice(1, 1, 2), blue = images.slice(1, 2, 3);

@@ -1,5 +1,5 @@
-// From u8 tiles to the tensors that the two networks take as the official CellSAM feeds them. Runs on the tiles' own device and
-// never waits for it; every statistic belongs to one image, so a batch gives what its images give one by one.
+// From u8 tiles to the inputs of the two networks, as the official CellSAM makes them. Runs on the device of the tiles without
+// waiting for it. Every statistic is of one image, so that a batch gives the same as its images one by one.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,27 +9,29 @@
 
 namespace cellsam::data {
 
-// Which weights the networks carry: the released ones without `model_cp` (Plain) or with it (Adv) expect different inputs.
+// The released weights without `model_cp` (Plain) and with it (Adv) expect different inputs. Users know this as `generation`.
 enum class Preprocessing { Plain, Adv };
 
-// "plain" or "adv"; anything else throws ERR_INVALID_ARGUMENT.
+// Reads "plain" or "adv"; throws ERR_INVALID_ARGUMENT otherwise.
 Preprocessing parse_preprocessing(const std::string& text);
 
-// Tiles [B,3,h,w], u8 (0..255) or float (0..1), to f32 0..1 [B,3,S,S]: bilinear, antialiased, aspect ratio not kept.
+// Tiles [B,3,h,w], u8 (0..255) or float (0..1) -> f32 [B,3,S,S] in 0..1: bilinear, antialiased, without keeping the aspect
+// ratio.
 at::Tensor resize_tiles(const at::Tensor& tiles, std::int64_t image_size);
 
-// f32 [B,3,H,W]: each image clipped to the 0 and `upper` quantiles of its non-zero values (all channels together, linear
-// interpolation), then mapped to 0..1. An image without non-zero values stays zero; one with a single non-zero value keeps
-// its values.
+// f32 [B,3,H,W] -> the same shape: each image is clipped to the 0 and `upper` quantiles of its non-zero values (all channels
+// together, linear interpolation) and scaled to 0..1. An image without non-zero values stays zero, and one with a single
+// non-zero value stays as it is.
 at::Tensor rescale_percentile(const at::Tensor& images, double upper = 0.995);
 
-// u8 [3,H,W] -> u8 [3,h,w] whose longer side is `size`, bilinear and antialiased: SAM's own resize, within 1 of Pillow's.
+// u8 [3,H,W] -> u8 [3,h,w] with a longer side of `size`: SAM's own resize, bilinear and antialiased. Differs by at most 1 from
+// Pillow's, which SAM uses.
 at::Tensor resize_longest_side(const at::Tensor& image, std::int64_t size);
 
-// f32 [B,3,S,S]: what SAM's encoder takes, from tiles as in resize_tiles.
+// The input of SAM's image encoder f32 [B,3,S,S], from tiles as in resize_tiles.
 at::Tensor encoder_input(const at::Tensor& tiles, std::int64_t image_size, Preprocessing preprocessing);
 
-// f32 [B,3,S,S]: what CellFinder takes, from tiles as in resize_tiles.
+// The input of CellFinder f32 [B,3,S,S], from tiles as in resize_tiles.
 at::Tensor detector_input(const at::Tensor& tiles, std::int64_t image_size, Preprocessing preprocessing);
 
 }  // namespace cellsam::data

@@ -13,7 +13,7 @@
 namespace cellsam::data {
 namespace {
 
-// Zeros sort to the end as infinity, so their number never has to reach the host.
+// Zeros become infinity and so sort to the end: their number does not have to be known on the host.
 at::Tensor by_sorting(const at::Tensor& flat, double upper) {
   const auto present = flat != 0;
   const auto last = present.sum().to(at::kFloat) - 1;
@@ -24,13 +24,14 @@ at::Tensor by_sorting(const at::Tensor& flat, double upper) {
   return at::stack({sorted.select(0, 0), at::lerp(low, high, position - below)});
 }
 
-constexpr int kShift = 15;  // the upper half of a float's bits, its sign left out
+constexpr int kShift = 15;  // to the upper half of a float's bits, without the sign
 constexpr std::size_t kBins = std::size_t{1} << (31 - kShift);
 
-// Positive floats sort as their bits do: a histogram of the upper bits finds the one bin that has to be looked into.
+// Positive floats have the order of their bits: a histogram of the upper bits finds the bin that contains a quantile, and only
+// the values in that bin have to be sorted.
 class Histogram {
  public:
-  // Nothing when a value is negative or not finite: there the bits do not sort.
+  // Empty when a value is negative or not finite, where the order of the bits is another.
   static std::optional<Histogram> of(const float* values, std::int64_t count) {
     Histogram histogram(values, count);
     for (std::int64_t i = 0; i < count; ++i) {
@@ -38,7 +39,7 @@ class Histogram {
       if (bits >= kInfinity) return std::nullopt;
       ++histogram.counts_[bits >> kShift];
       if (bits == 0) ++histogram.zeros_;
-      const auto nonzero = bits - 1;  // zero becomes the largest
+      const auto nonzero = bits - 1;  // zero becomes the largest number
       histogram.least_ = std::min(histogram.least_, nonzero);
     }
     histogram.counts_[0] -= histogram.zeros_;
@@ -48,25 +49,25 @@ class Histogram {
   std::int64_t nonzero() const { return count_ - zeros_; }
   float least() const { return std::bit_cast<float>(least_ + 1); }
 
-  // The values at `position` and `next` (the same or one behind) of the sorted non-zero ones.
+  // The sorted non-zero values at `position` and `next`, which is `position` or one more.
   std::pair<float, float> at(std::int64_t position, std::int64_t next) const {
     std::size_t bin = 0;
     std::int64_t before = 0;
     while (before + counts_[bin] <= position) before += counts_[bin++];
     std::vector<float> inside;
     inside.reserve(static_cast<std::size_t>(counts_[bin]));
-    float behind = std::numeric_limits<float>::infinity();  // the least value of the later bins
+    float after = std::numeric_limits<float>::infinity();  // the least value of the later bins
     for (std::int64_t i = 0; i < count_; ++i) {
       const auto bits = std::bit_cast<std::uint32_t>(values_[i]);
-      const auto its = bits >> kShift;
-      if (its == bin && bits != 0) inside.push_back(values_[i]);
-      if (its > bin) behind = std::min(behind, values_[i]);
+      const auto bin_of_value = bits >> kShift;
+      if (bin_of_value == bin && bits != 0) inside.push_back(values_[i]);
+      if (bin_of_value > bin) after = std::min(after, values_[i]);
     }
     const auto wanted = inside.begin() + (position - before);
     std::nth_element(inside.begin(), wanted, inside.end());
     const float low = *wanted;
     if (next == position) return {low, low};
-    return {low, wanted + 1 == inside.end() ? behind : *std::min_element(wanted + 1, inside.end())};
+    return {low, wanted + 1 == inside.end() ? after : *std::min_element(wanted + 1, inside.end())};
   }
 
  private:
@@ -88,7 +89,7 @@ at::Tensor nonzero_quantiles(const at::Tensor& image, double upper) {
   const auto plain = flat.contiguous();
   const auto histogram = Histogram::of(plain.const_data_ptr<float>(), plain.numel());
   if (!histogram || histogram->nonzero() == 0) return by_sorting(flat, upper);
-  // The same float arithmetic as above.
+  // In the same float arithmetic as by_sorting.
   const auto position = (at::scalar_tensor(histogram->nonzero(), at::kLong).to(at::kFloat) - 1) * upper;
   const auto below = position.floor();
   const auto [low, high] = histogram->at(below.item<std::int64_t>(), position.ceil().item<std::int64_t>());

@@ -8,7 +8,7 @@
 
 namespace cellsam::data {
 namespace {
-constexpr std::uint64_t kStream = 0x5a3b1e;  // keeps this stream apart from others of the same seed, fold and epoch
+constexpr std::uint64_t kStream = 0x5a3b1e;  // key of a random stream that others of the same seed, fold and epoch do not use
 }
 
 std::vector<std::int64_t> epoch_order(std::vector<std::int64_t> indices, std::uint64_t seed, std::uint64_t fold,

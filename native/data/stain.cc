@@ -15,10 +15,10 @@ namespace {
 using Matrix = std::array<std::array<double, 3>, 3>;
 
 constexpr Matrix kStains = {{{0.65, 0.70, 0.29}, {0.07, 0.99, 0.11}, {0.27, 0.57, 0.78}}};  // absorbance: rows H, E, DAB
-constexpr double kDarkest = 1e-6;                                                           // a logarithm of 0 is none
+constexpr double kDarkest = 1e-6;                                                           // so that the logarithm is finite
 
 constexpr Matrix inverse(const Matrix& m) {
-  auto minor = [&m](int row, int column) {  // with its sign: indices go round
+  auto minor = [&m](int row, int column) {  // with its sign, as the indices are cyclic
     const int a = (row + 1) % 3, b = (row + 2) % 3, c = (column + 1) % 3, d = (column + 2) % 3;
     return m[a][c] * m[b][d] - m[a][d] * m[b][c];
   };

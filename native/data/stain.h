@@ -1,5 +1,5 @@
-// Colour deconvolution (Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23, 2001): how much haematoxylin, eosin and DAB each
-// pixel of a bright-field image holds, as the channels of the image that the networks see: nuclei green, the others blue.
+// Colour deconvolution (Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23, 2001): the amounts of haematoxylin, eosin and DAB
+// in each pixel of a bright-field image become the channels that the networks expect, nuclei green and the rest blue.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,21 +7,22 @@
 namespace cellsam::data {
 
 struct StainOptions {
-  bool inversion = false;    // 1 - amount: stained is dark, as in the source
-  double eosin = 0;          // share of eosin in the blue channel, >= 0
-  double dab = 1;            // share of DAB in the blue channel, >= 0
-  bool only_nuclei = false;  // the blue channel stays zero
-  double gamma = 2.1;        // exponent of both channels, > 0; above 1 darkens faint stains
+  bool inversion = false;    // 1 - amount: what is stained is dark, as in the source
+  double eosin = 0;          // weight of eosin in the blue channel, >= 0
+  double dab = 1;            // weight of DAB in the blue channel, >= 0
+  bool only_nuclei = false;  // leaves the blue channel zero
+  double gamma = 2.1;        // exponent of both channels, > 0; above 1 it darkens faint stains
 };
 
 // Throws ERR_INVALID_ARGUMENT unless eosin, dab >= 0 and gamma > 0.
 void check_stain_options(const StainOptions& options);
 
-// f64 [H,W,3] RGB in 0..255, rounded to whole levels first -> f64 [H,W,3] of whole levels 0..255; the argument is left alone.
-// The amounts (H, E, D) are max(0, (ln max(rgb / 255, 1e-6) / ln 1e-6) · M), M the inverse of the rows H (.65 .70 .29),
-// E (.07 .99 .11), D (.27 .57 .78): scikit-image's rgb2hed. Each amount n is scaled to 0..1 by its own minimum and maximum in
-// this image (an even one is only clipped to 0..1), then inverted if asked. Red is 0, green trunc(255 n_H^gamma),
-// blue trunc(255 clip(eosin n_E + dab n_D, 0, 1)^gamma). Give the whole source image: its extremes set the contrast.
+// RGB f64 [H,W,3] in 0..255, rounded to integers first -> f64 [H,W,3] of integers in 0..255, for every pixel:
+//   (n_H, n_E, n_D) = max(0, (ln max(rgb / 255, 1e-6) / ln 1e-6) M)       as scikit-image's rgb2hed
+//   M = inverse of the rows H (.65 .70 .29), E (.07 .99 .11), D (.27 .57 .78)
+//   n = (n - min n) / (max n - min n) over the image, for each stain (clipped to 0..1 if it is constant); 1 - n with inversion
+//   red = 0, green = trunc(255 n_H^gamma), blue = trunc(255 clip(eosin n_E + dab n_D, 0, 1)^gamma)
+// Call it with the whole source image, whose extremes set the contrast.
 at::Tensor separate_stains(const at::Tensor& image, const StainOptions& options);
 
 }  // namespace cellsam::data

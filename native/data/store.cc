@@ -18,7 +18,7 @@ namespace {
               std::move(detail));
 }
 
-// Reads the index and never past its end.
+// Reads numbers and texts of the index, and never past its end.
 class IndexReader {
  public:
   IndexReader(const char* from, std::size_t bytes, const std::string& path) : from_(from), left_(bytes), path_(path) {}
@@ -62,25 +62,25 @@ struct Store::File {
     const os::File file(path, os::Access::read, error);
     if (file) bytes = file.size(error);
     if (error) throw Error("ERR_IO", "tile store: cannot open " + path + ": " + error.message(), {{"path", path}});
-    if (bytes < static_cast<std::int64_t>(sizeof(Prelude))) return;
+    if (bytes < static_cast<std::int64_t>(sizeof(StoreHeader))) return;
     map = os::Mapping(file, 0, bytes, error);
     if (error) throw Error("ERR_IO", "tile store: cannot map " + path + ": " + error.message(), {{"path", path}});
   }
 
   void read_index() {
-    if (map.bytes() < static_cast<std::int64_t>(sizeof(prelude))) corrupt(path, "is too short");
-    std::memcpy(&prelude, map.data(), sizeof(prelude));
-    if (prelude.magic != Prelude{}.magic) corrupt(path, "is no tile store");
-    if (prelude.version != Prelude{}.version) corrupt(path, "is of version " + std::to_string(prelude.version));
-    if (prelude.checksum != checksum(&prelude, offsetof(Prelude, checksum))) corrupt(path, "has a damaged head");
-    const std::int64_t size = prelude.tile_size, tiles = prelude.tiles;
+    if (map.bytes() < static_cast<std::int64_t>(sizeof(header))) corrupt(path, "is too short");
+    std::memcpy(&header, map.data(), sizeof(header));
+    if (header.magic != StoreHeader{}.magic) corrupt(path, "is no tile store");
+    if (header.version != StoreHeader{}.version) corrupt(path, "is of version " + std::to_string(header.version));
+    if (header.checksum != checksum(&header, offsetof(StoreHeader, checksum))) corrupt(path, "has a damaged header");
+    const std::int64_t size = header.tile_size, tiles = header.tiles;
     if (size < 1 || size > 1 << 15 || tiles < 0 || tiles > bytes / tile_pitch(size) ||
-        prelude.index_offset != tile_offset(size, tiles) || prelude.index_bytes != bytes - prelude.index_offset) {
+        header.index_offset != tile_offset(size, tiles) || header.index_bytes != bytes - header.index_offset) {
       corrupt(path, "is truncated or has the wrong length");
     }
-    const char* index = map.data() + prelude.index_offset;
-    const auto index_bytes = static_cast<std::size_t>(prelude.index_bytes);
-    if (prelude.index_checksum != checksum(index, index_bytes)) corrupt(path, "has a damaged index");
+    const char* index = map.data() + header.index_offset;
+    const auto index_bytes = static_cast<std::size_t>(header.index_bytes);
+    if (header.index_checksum != checksum(index, index_bytes)) corrupt(path, "has a damaged index");
 
     IndexReader reader(index, index_bytes, path);
     for (auto left = reader.number(); left > 0; --left) {
@@ -111,17 +111,17 @@ struct Store::File {
   std::string path;
   std::int64_t bytes = 0;
   os::Mapping map;
-  Prelude prelude;
+  StoreHeader header;
   Settings settings;
   std::vector<Source> sources;
   std::vector<Entry> entries;
-  std::unique_ptr<std::atomic<bool>[]> verified;  // tiles whose checksum was seen to hold
+  std::unique_ptr<std::atomic<bool>[]> verified;  // for each tile, whether its checksum has been verified
 };
 
 Store::Store(const std::string& path) : file_(std::make_shared<File>(path)) { file_->read_index(); }
 
 std::int64_t Store::size() const { return static_cast<std::int64_t>(file_->entries.size()); }
-std::int64_t Store::tile_size() const { return file_->prelude.tile_size; }
+std::int64_t Store::tile_size() const { return file_->header.tile_size; }
 std::int64_t Store::sources() const { return static_cast<std::int64_t>(file_->sources.size()); }
 const Settings& Store::settings() const { return file_->settings; }
 const std::string& Store::source_name(std::int64_t source) const { return this->source(source).name; }

@@ -1,6 +1,7 @@
-// Tiles on disk: written once, then memory-mapped read-only and shared by all folds, epochs and trials. Layout (little
-// endian): a 64-byte prelude, the tiles at a fixed pitch, then the index (settings, sources, one entry with a checksum per
-// tile). The prelude is written last, the file takes its name last: what can be opened is complete.
+// A store of tiles: a file that is written once, then memory-mapped read-only and shared by all folds, epochs and trials. The
+// file (little endian) is a header of 64 bytes, the tiles at equal distances, and the index: settings, sources, and an entry
+// with a checksum for each tile. The header is written last and the file gets its name last, so that a file that can be opened
+// is whole.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,19 +22,19 @@ struct Source {
   std::int64_t height = 0, width = 0;  // of the whole image
 };
 
-// One tile of a store. The tensors are views on the read-only map: never write to them. They keep the map alive.
+// One tile of a store. The tensors are views of the read-only mapping, which they keep alive: never write to them.
 struct Sample {
   at::Tensor image;           // u8 [3,T,T]
   at::Tensor labels;          // i32 [T,T]
   std::int64_t source = 0;    // index for source_name
   std::int64_t y = 0, x = 0;  // of the tile's first pixel in the source; negative in the padding
-  Rect valid;                 // what of the tile is not padding
+  Rect valid;                 // the part that is not padding
 };
 
 using Settings = std::map<std::string, std::string>;
 
-// Writes one store. Nothing is visible under `path` before finish(); destroyed without it, the temporary file is removed.
-// I/O failures throw ERR_IO, calls after finish() ERR_STATE.
+// Writes a store. There is no file of the name `path` before finish(). The destructor removes the temporary file if finish()
+// was not called. Throws ERR_IO for errors of the system, ERR_STATE for calls after finish().
 class StoreWriter {
  public:
   StoreWriter(const std::string& path, std::int64_t tile_size, Settings settings);
@@ -41,9 +42,9 @@ class StoreWriter {
   StoreWriter(const StoreWriter&) = delete;
   StoreWriter& operator=(const StoreWriter&) = delete;
 
-  // Appends the tiles of one source and returns the index of the first. After an error the store is as it was before.
+  // Appends the tiles of one source and returns the index of the first. An error leaves the store as it was.
   std::int64_t add(Source source, const std::vector<Tile>& tiles);
-  // Index, fsync, rename. Returns the file's size in bytes.
+  // Writes the index and gives the file its name. Returns its size in bytes.
   std::int64_t finish();
 
   std::int64_t size() const;     // tiles so far
@@ -61,15 +62,16 @@ class StoreWriter {
   std::vector<Entry> entries_;
 };
 
-// Reads one store. Every method may be called from any thread at any time.
+// Reads a store. Every method may be called from any thread at any time.
 class Store {
  public:
-  // ERR_IO when the file cannot be read; ERR_STORE_CORRUPT when it is no store, of another version, or damaged.
+  // Throws ERR_IO when the file cannot be read, ERR_STORE_CORRUPT when it is no store, of another version, or damaged.
   explicit Store(const std::string& path);
 
   std::int64_t size() const;       // tiles
   std::int64_t tile_size() const;  // T
-  // The tile's checksum is verified at its first use: ERR_STORE_CORRUPT names the source. ERR_INVALID_ARGUMENT out of range.
+  // Verifies the tile's checksum when it is read for the first time. Throws ERR_STORE_CORRUPT, which names the source, and
+  // ERR_INVALID_ARGUMENT for an index out of range.
   Sample sample(std::int64_t i) const;
 
   std::int64_t sources() const;

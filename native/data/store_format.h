@@ -1,4 +1,4 @@
-// The bytes of a store file, shared by its writer and its reader: prelude, pitch, index encoding.
+// The bytes of a store file, for its writer and its reader: header, distance of tiles, encoding of the index.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@ namespace cellsam::data {
 
 static_assert(std::endian::native == std::endian::little, "stores are little endian and mapped as they are");
 
-struct Prelude {
+struct StoreHeader {
   std::array<char, 8> magic{'C', 'E', 'L', 'L', 'T', 'I', 'L', 'E'};
   std::uint32_t version = 1;
   std::uint32_t tile_size = 0;
@@ -23,16 +23,16 @@ struct Prelude {
   std::uint64_t reserved = 0;
   std::uint64_t checksum = 0;  // of the 56 bytes above
 };
-static_assert(sizeof(Prelude) == 64);
+static_assert(sizeof(StoreHeader) == 64);
 
-// A tile on disk is labels i32 [T,T], image u8 [3,T,T], zeros up to a multiple of 64 bytes, so that labels stay aligned.
+// A tile on disk is labels i32 [T,T], image u8 [3,T,T], and zeros up to a multiple of 64 bytes, so that labels are aligned.
 constexpr std::int64_t tile_pitch(std::int64_t tile_size) { return (7 * tile_size * tile_size + 63) / 64 * 64; }
 
 constexpr std::int64_t tile_offset(std::int64_t tile_size, std::int64_t i) {
-  return static_cast<std::int64_t>(sizeof(Prelude)) + i * tile_pitch(tile_size);
+  return static_cast<std::int64_t>(sizeof(StoreHeader)) + i * tile_pitch(tile_size);
 }
 
-// The index is a sequence of 64-bit integers and of strings, each string after its length.
+// The index is a sequence of 64-bit integers and of strings, each of which follows its length.
 inline void put(std::string& index, std::int64_t number) {
   index.append(reinterpret_cast<const char*>(&number), sizeof(number));
 }

@@ -79,17 +79,17 @@ std::int64_t StoreWriter::finish() try {
       put(index, number);
     }
   }
-  Prelude prelude;
-  prelude.tile_size = static_cast<std::uint32_t>(tile_size_);
-  prelude.tiles = size();
-  prelude.index_offset = tile_offset(tile_size_, size());
-  prelude.index_bytes = static_cast<std::int64_t>(index.size());
-  prelude.index_checksum = checksum(index.data(), index.size());
-  prelude.checksum = checksum(&prelude, offsetof(Prelude, checksum));
-  write(index.data(), index.size(), prelude.index_offset);
-  write(&prelude, sizeof(prelude), 0);
+  StoreHeader header;
+  header.tile_size = static_cast<std::uint32_t>(tile_size_);
+  header.tiles = size();
+  header.index_offset = tile_offset(tile_size_, size());
+  header.index_bytes = static_cast<std::int64_t>(index.size());
+  header.index_checksum = checksum(index.data(), index.size());
+  header.checksum = checksum(&header, offsetof(StoreHeader, checksum));
+  write(index.data(), index.size(), header.index_offset);
+  write(&header, sizeof(header), 0);
   file_.commit();
-  return prelude.index_offset + prelude.index_bytes;
+  return header.index_offset + header.index_bytes;
 } catch (const std::system_error& error) {
   unwritable(path(), error);
 }

@@ -18,15 +18,15 @@ Areas areas_of(const at::Tensor& labels) {
   Areas areas;
   const auto* id = labels.data_ptr<std::int32_t>();
   const auto* end = id + labels.numel();
-  while (id != end) {  // ids come in runs: one look-up per run
+  while (id != end) {  // one look-up for each run of equal ids
     const auto* start = id;
     while (id != end && *id == *start) ++id;
-    if (*start > 0) areas[*start] += id - start;  // no area of background, nor of what is ignored
+    if (*start > 0) areas[*start] += id - start;  // neither background nor ignored pixels
   }
   return areas;
 }
 
-// Removes what is smaller in the tile than `least` pixels, but only where the instance goes on outside the tile.
+// Removes instances of which the tile shows less than `least` pixels and not all of them.
 void drop_fragments(const at::Tensor& labels, const Areas& whole, std::int64_t least) {
   const auto here = areas_of(labels);
   auto is_fragment = [&](std::int32_t id) {
@@ -40,7 +40,7 @@ void drop_fragments(const at::Tensor& labels, const Areas& whole, std::int64_t l
   }
 }
 
-// Copies the part of a plane [height,width] that `tile.valid` covers into a zeroed plane [T,T].
+// Copies the part of a plane [H,width] that `tile.valid` covers into a plane [T,T].
 template <class T>
 void copy_part(const T* from, std::int64_t width, T* to, const Tile& tile, std::int64_t tile_size) {
   for (std::int64_t row = 0; row < tile.valid.height; ++row) {

@@ -1,5 +1,5 @@
-// Cuts a source image into tiles of one size: padded with zeros to at least one tile, then to a whole number of
-// strides; of the padding, the floor half goes before and the rest after.
+// Cuts a source image into square tiles. The image is padded with zeros to at least one tile and to a whole number of strides;
+// half of the padding, rounded down, goes before the image and the rest after it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,28 +11,28 @@ namespace cellsam::data {
 
 struct TileOptions {
   std::int64_t tile_size = 512;        // pixels, T
-  double overlap = 0.25;               // of neighbouring tiles, 0 <= overlap < 1; stride = T * (1 - overlap)
-  std::int64_t min_fragment_area = 0;  // pixels; smaller pieces of an instance that the tile's edge cut are removed
+  double overlap = 0.25;               // fraction that neighbours share, 0 <= overlap < 1; stride = round(T * (1 - overlap))
+  std::int64_t min_fragment_area = 0;  // pixels; an instance cut by a tile's edge is removed where less than this is left of it
 };
 
-// Part of a tile, in its own pixels, that lies on the source image; the rest is padding.
+// A rectangle in the pixels of a tile.
 struct Rect {
   std::int64_t y = 0, x = 0, height = 0, width = 0;
 };
 
 struct Tile {
   at::Tensor image;    // u8 [3,T,T]
-  at::Tensor labels;   // i32 [T,T], ids of the source
+  at::Tensor labels;   // i32 [T,T], ids as in the source
   std::int64_t y = 0;  // source row of the tile's first row; negative where the tile begins in the padding
   std::int64_t x = 0;  // source column, likewise
-  Rect valid;
+  Rect valid;          // the part that is not padding
 };
 
-// Where the tiles of one axis of `length` pixels begin, in source pixels, ascending. No tile can be padding alone: the
-// padding before is at most half a stride.
+// The first source pixels of the tiles along an axis of `length` pixels, ascending. No tile is padding alone, as the padding
+// before the image is at most half a stride.
 std::vector<std::int64_t> tile_starts(std::int64_t length, const TileOptions& options);
 
-// `image` u8 [3,H,W], `labels` i32 [H,W] -> tiles in row-major order. ERR_INVALID_ARGUMENT for options out of range.
+// Image u8 [3,H,W] and labels i32 [H,W] -> tiles in row-major order. Throws ERR_INVALID_ARGUMENT for options out of range.
 std::vector<Tile> cut_tiles(const at::Tensor& image, const at::Tensor& labels, const TileOptions& options);
 
 }  // namespace cellsam::data

@@ -41,16 +41,16 @@ namespace {
 
 std::int64_t cores() { return static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency())); }
 
-std::atomic<std::int64_t> sharing{0};  // commands that share the cores now
+std::atomic<std::int64_t> running{0};  // commands that divide the cores among them
 
 }  // namespace
 
-CoreShare::CoreShare(std::int64_t wanted) : shares_(wanted <= 0) {
-  threads_ = shares_ ? std::max<std::int64_t>(1, cores() / ++sharing) : std::min(wanted, cores());
+CoreShare::CoreShare(std::int64_t wanted) : divides_(wanted <= 0) {
+  threads_ = divides_ ? std::max<std::int64_t>(1, cores() / ++running) : std::min(wanted, cores());
 }
 
 CoreShare::~CoreShare() {
-  if (shares_) --sharing;
+  if (divides_) --running;
 }
 
 void prepare_thread(std::int64_t threads, bool deterministic) {
@@ -59,8 +59,8 @@ void prepare_thread(std::int64_t threads, bool deterministic) {
   // cuBLAS reads this when its first handle is made, and torch refuses to multiply deterministically without it.
   if (deterministic) os::set_default_environment("CUBLAS_WORKSPACE_CONFIG", ":4096:8");
   at::globalContext().setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
-  // torch lets cuDNN round float32 convolutions to 10 bits of mantissa, though not matrix products. fp32 means fp32 here; who
-  // wants speed takes bf16.
+  // By default torch lets cuDNN compute float32 convolutions in TF32, with 10 bits of mantissa. fp32 means fp32 here; for speed
+  // there is bf16.
   at::globalContext().setAllowTF32CuDNN(false);
 }
 

@@ -1,4 +1,4 @@
-// Where and how a session computes: device, precision, threads. The only file that knows about them by name.
+// Where and how a session computes: device, precision and threads, and what the user is told about them.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -10,19 +10,23 @@
 
 namespace cellsam::device {
 
-// "cpu", "cuda" or "cuda:N". "auto" is resolved by the caller, who can tell the user why. Throws ERR_DEVICE_UNAVAILABLE when
-// this libtorch has no CUDA or the index does not exist.
+// Reads "cpu", "cuda" or "cuda:N"; "auto" is resolved in TypeScript, which can tell the user why. Throws ERR_DEVICE_UNAVAILABLE
+// when this libtorch has no CUDA or no device of that index, ERR_INVALID_ARGUMENT for any other name.
 at::Device parse_device(const std::string& name);
 
 enum class Precision { fp32, bf16 };
+
+// Reads "fp32" or "bf16"; throws ERR_INVALID_ARGUMENT otherwise.
 Precision parse_precision(const std::string& name);
 
-// Threads, flushed denormals and the deterministic flag. torch keeps the first two per thread, so every thread that computes
-// calls this first; the flag is the process's, so sessions that compute side by side should agree on it. `threads`: at least 1.
+// Sets the number of threads (at least 1), flushing of denormal numbers, and torch's deterministic algorithms. torch keeps the
+// first two for each thread, so every thread that computes calls this first. The last is one setting of the whole process:
+// sessions that compute at the same time should agree on it.
 void prepare_thread(std::int64_t threads, bool deterministic);
 
-// One running command's part of the cores: of the commands that run at this moment in sessions without a number of threads (0),
-// each takes an equal part when it starts, so that they do not crowd each other out. A session that names a number gets it.
+// How many threads a running command takes. A session that names a number gets it, up to the number of cores. With 0, the cores
+// are divided equally among the commands of such sessions that run when this one starts, so that they do not slow each other
+// down. Lives as long as the command runs.
 class CoreShare {
  public:
   explicit CoreShare(std::int64_t wanted);
@@ -33,11 +37,11 @@ class CoreShare {
   std::int64_t threads() const { return threads_; }
 
  private:
-  bool shares_;
+  bool divides_;
   std::int64_t threads_;
 };
 
-// Runs its scope under bf16 autocast on one device type; does nothing for fp32.
+// Enables bf16 autocast for a type of device while it exists; does nothing for fp32.
 class Autocast {
  public:
   Autocast(at::Device device, Precision precision);
@@ -52,10 +56,10 @@ class Autocast {
   at::ScalarType was_dtype_ = at::kFloat;
 };
 
-// Whether `error` is torch saying that a device or the host has no memory left. The host's allocator has no class for it.
+// Whether `error` says that a device or the host has no memory left. torch has a class of errors for the former only.
 bool is_out_of_memory(const c10::Error& error);
 
-// What `info` answers: torch's version, the devices, CPU capability and threads.
+// {torch: version, devices: [{kind, name}], cpu_capability, threads: of the machine}.
 Dict describe_devices();
 
 }  // namespace cellsam::device

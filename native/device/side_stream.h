@@ -1,4 +1,5 @@
-// A GPU's stream beside the one that a thread works on, where a step can be recorded: the default stream cannot.
+// A second stream of a GPU besides the one that a thread uses. A CUDA graph is recorded there, as the default stream cannot
+// record.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -10,10 +11,10 @@ namespace cellsam::device {
 
 class SideStream {
  public:
-  explicit SideStream(c10::Device device);  // on the CPU nothing happens, here and below
+  explicit SideStream(c10::Device device);  // on the CPU this class does nothing
 
-  // While it exists, this thread's work goes to the side stream, behind what was queued on the thread's own. What comes after
-  // it waits for it, so that either side may use and free the other's tensors.
+  // While it exists, the work of this thread goes to the side stream, after what the thread's own stream has queued already.
+  // The own stream then waits for it, so that tensors of either may be used and freed on both.
   class Scope {
    public:
     explicit Scope(const SideStream& side);

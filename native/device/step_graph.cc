@@ -15,7 +15,7 @@ c10::TypedOperatorHandle<Signature> graph_operator(const char* name) {
   return cuda_operator<Signature>(name).value();
 }
 
-// A graph of libcellsam_cuda by its number.
+// A graph in libcellsam_cuda, which knows it by its number.
 class Recorded {
  public:
   explicit Recorded(std::int64_t like) : number_(graph_operator<std::int64_t(std::int64_t)>("graph_begin").call(like)) {}
@@ -47,13 +47,13 @@ class CudaRecorder final : public StepRecorder {
   explicit CudaRecorder(c10::Device device) : device_(device) {}
 
   std::unique_ptr<StepGraph> record(const std::function<void()>& work) override {
-    empty_cache(device_);  // a graph takes no memory from what torch keeps for later
+    empty_cache(device_);  // a graph cannot use the memory that torch keeps for later
     const auto latest = latest_.lock();
     const auto graph = std::make_shared<Recorded>(latest ? latest->number() : 0);
     try {
       work();
     } catch (...) {
-      // The stream would record on. Its own complaint about a recording that failed adds nothing.
+      // Otherwise the stream would go on recording. A second error about the failed recording adds nothing.
       try {
         graph->end();
       } catch (const c10::Error&) {
@@ -67,7 +67,7 @@ class CudaRecorder final : public StepRecorder {
 
  private:
   c10::Device device_;
-  std::weak_ptr<Recorded> latest_;  // all that live together share its memory
+  std::weak_ptr<Recorded> latest_;  // graphs that exist at the same time share one memory pool
 };
 
 }  // namespace

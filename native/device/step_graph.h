@@ -1,5 +1,5 @@
-// What a thread starts on a GPU, recorded once and from then on started by a single call instead of one for each operation. The
-// recording itself is libcellsam_cuda's, as it needs CUDA's headers.
+// CUDA graphs: the operations that a thread starts on a GPU are recorded once, and from then on started by one call for all of
+// them. libcellsam_cuda does the recording, as it needs CUDA's headers.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -18,7 +18,7 @@ class StepGraph {
  public:
   virtual ~StepGraph() = default;
 
-  // Does on this thread's current stream what was recorded: the same operations on the same memory.
+  // Runs the recorded operations, on the same memory, on this thread's current stream.
   virtual void replay() = 0;
 };
 
@@ -26,14 +26,14 @@ class StepRecorder {
  public:
   virtual ~StepRecorder() = default;
 
-  // Calls `work` and records what it starts, on a current stream that is not the default one. Nothing of it is done yet: the
-  // tensors that `work` makes hold numbers after the first replay, and belong to the graph. They share memory with those of
-  // the recorder's other graphs: only the latest replay's are to be read. `work` must have run before on this thread; what it
-  // waits for or takes from the host cannot be recorded, and is a c10::Error.
+  // Calls `work` and records the operations that it starts, without running them: the tensors that `work` makes have values
+  // after the first replay. They belong to the graph and share memory with those of the recorder's other graphs, so read only
+  // those of the latest replay. The current stream must not be the default one, and `work` must have run on this thread before.
+  // Throws c10::Error for what cannot be recorded: waiting for the device, or copies between it and pageable host memory.
   virtual std::unique_ptr<StepGraph> record(const std::function<void()>& work) = 0;
 };
 
-// Nothing where nothing can be recorded: on the CPU, and without libcellsam_cuda.
+// Null where nothing can be recorded: on the CPU, and without libcellsam_cuda.
 std::unique_ptr<StepRecorder> step_recorder(c10::Device device);
 
 }  // namespace cellsam::device

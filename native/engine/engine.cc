@@ -14,7 +14,7 @@
 #include "engine/metrics.h"
 #include "engine/session.h"
 #include "engine/store_writer.h"
-#include "model/build.h"
+#include "model/model_size.h"
 
 namespace cellsam::engine {
 namespace {

@@ -5,7 +5,7 @@
 #include <map>
 #include <mutex>
 
-#include "base/abandoned.h"
+#include "base/stop_if_abandoned.h"
 #include "base/tensors.h"
 #include "cache/backbones.h"
 #include "data/normalize.h"
@@ -92,16 +92,16 @@ class ModelSession final : public Session {
     const auto layout = weights::detect_layout(source);
     const bool copy = layout.preprocessing == "adv", had_copy = static_cast<bool>(model_->model_cp);
     if (copy != had_copy && trainer_) throw Error("ERR_STATE", "end the stage before loading weights of another generation");
-    if (copy) model_->adopt_copy();
-    auto targets = model_->named_state();
+    if (copy) model_->add_model_cp();
+    auto targets = model_->state_dict();
     // A plain checkpoint fills one SAM; inference and training use that one from then on, as the official loader does.
     if (!copy) std::erase_if(targets, [](const auto& entry) { return entry.first.starts_with("model_cp."); });
     try {
       const auto report = weights::load_into(source, targets);
-      if (!copy) model_->drop_copy();
+      if (!copy) model_->remove_model_cp();
       return weights::to_dict(report);
     } catch (...) {
-      if (!had_copy) model_->drop_copy();  // a checkpoint that does not fit changes nothing
+      if (!had_copy) model_->remove_model_cp();  // a checkpoint that does not fit changes nothing
       throw;
     }
   }
@@ -118,7 +118,7 @@ class ModelSession final : public Session {
       throw Error("ERR_INVALID_ARGUMENT", "save: format must be \"pth\" or \"safetensors\", not \"" + format + "\"");
     }
     weights::TensorMap state;
-    for (const auto& [name, tensor] : model_->named_state())
+    for (const auto& [name, tensor] : model_->state_dict())
       state.emplace_back(name, dtype == "fp16" ? halved(name, tensor) : tensor.detach());
     const auto written = format == "pth" ? weights::write_pth(path, state) : weights::write_safetensors(path, state);
     return Dict{{"path", written.path}, {"bytes", written.bytes}, {"sha256", written.sha256}, {"tensors", state.size()}};
@@ -127,7 +127,7 @@ class ModelSession final : public Session {
   Value digest(Options& options, Control&) {
     options.done();
     Dict digests;
-    for (const auto& [name, tensor] : model_->named_state()) digests[name] = fingerprint(tensor);
+    for (const auto& [name, tensor] : model_->state_dict()) digests[name] = fingerprint(tensor);
     return digests;
   }
 

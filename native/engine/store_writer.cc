@@ -5,10 +5,10 @@
 #include <cstring>
 
 #include "base/tensors.h"
+#include "data/instances.h"
 #include "data/normalize.h"
 #include "data/prepare_options.h"
 #include "data/store.h"
-#include "data/targets.h"
 #include "data/tile.h"
 
 namespace cellsam::engine {

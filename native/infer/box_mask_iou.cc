@@ -8,7 +8,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-#include "data/targets.h"
+#include "data/instances.h"
 #include "infer/prompt.h"
 #include "infer/stitch.h"
 

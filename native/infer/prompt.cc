@@ -23,9 +23,9 @@ Prompter::Prompter(model::CellSam& model, const at::Tensor& image, const Predict
   auto& mask_model = model_->mask_model();
   scale_ = model_scale(image, size);
   embedding_ = mask_model->image_encoder->forward(data::encoder_input(tile, size, options.preprocessing));
-  position_ = mask_model->prompt_encoder->dense_position();
+  position_ = mask_model->prompt_encoder->dense_pe();
   if (options.factored_decoder && mask_model->mask_decoder->can_factor()) {
-    factored_ = mask_model->mask_decoder->factor(embedding_, position_, mask_model->prompt_encoder->no_mask());
+    factored_ = mask_model->mask_decoder->factor(embedding_, position_, mask_model->prompt_encoder->no_mask_embedding());
   }
 }
 
@@ -44,8 +44,9 @@ std::vector<Instance> Prompter::masks(const at::Tensor& boxes, double iou_thresh
     const auto chunk = model_boxes.slice(0, begin, begin + options_.prompt_chunk);
     const auto prompts = mask_model->prompt_encoder->forward(std::nullopt, std::nullopt, chunk, std::nullopt);
     auto& decoder = mask_model->mask_decoder;
-    const auto answer = factored_ ? decoder->forward(*factored_, {0}, {chunk.size(0)}, prompts.sparse, /*multimask=*/false)
-                                  : decoder->forward(embedding_, position_, prompts.sparse, prompts.dense, /*multimask=*/false);
+    const auto answer = factored_
+                            ? decoder->forward_factored(*factored_, {0}, {chunk.size(0)}, prompts.sparse, /*multimask=*/false)
+                            : decoder->forward(embedding_, position_, prompts.sparse, prompts.dense, /*multimask=*/false);
     require_finite(answer.iou, "predicted IoU");
     require_finite(answer.logits, "mask logits");
     const auto ious = answer.iou.select(1, 0).to(at::kCPU, at::kDouble);

@@ -3,19 +3,19 @@
 #include <ATen/ATen.h>
 #include <torch/nn/init.h>
 
-#include "model/local_init.h"
 #include "ops/epilogues.h"
 #include "ops/fused_attention.h"
 
 namespace cellsam::model {
 namespace {
 
-torch::nn::LayerNorm norm(const ModelSize& size) {
+torch::nn::LayerNorm layer_norm(const ModelSize& size) {
   return torch::nn::LayerNorm(torch::nn::LayerNormOptions({size.detector_dim}));
 }
 
-RowColumnAttention row_column(const ModelSize& size) {
-  return RowColumnAttention(size.detector_dim, size.detector_heads, size.local_attention_init, size.local_attention_gain);
+RowColumnDecoupledAttention rcda(const ModelSize& size) {
+  return RowColumnDecoupledAttention(size.detector_dim, size.detector_heads, size.local_attention_init,
+                                     size.local_attention_gain);
 }
 
 }  // namespace
@@ -23,7 +23,7 @@ RowColumnAttention row_column(const ModelSize& size) {
 AnchorFfnImpl::AnchorFfnImpl(const ModelSize& size) {
   linear1_ = register_module("linear1", torch::nn::Linear(size.detector_dim, size.detector_ffn));
   linear2_ = register_module("linear2", torch::nn::Linear(size.detector_ffn, size.detector_dim));
-  norm2_ = register_module("norm2", norm(size));
+  norm2_ = register_module("norm2", layer_norm(size));
 }
 
 at::Tensor AnchorFfnImpl::forward(const at::Tensor& x) {
@@ -34,51 +34,52 @@ QueryAttentionImpl::QueryAttentionImpl(std::int64_t dim, std::int64_t heads) : h
   in_proj_weight_ = register_parameter("in_proj_weight", torch::nn::init::xavier_uniform_(at::empty({3 * dim, dim})));
   in_proj_bias_ = register_parameter("in_proj_bias", at::zeros({3 * dim}));
   out_proj_ = register_module("out_proj", torch::nn::Linear(dim, dim));
-  init_zero(out_proj_->bias);
+  torch::nn::init::zeros_(out_proj_->bias);
 }
 
-at::Tensor QueryAttentionImpl::forward(const at::Tensor& placed, const at::Tensor& value) {
+at::Tensor QueryAttentionImpl::forward(const at::Tensor& query_key, const at::Tensor& value) {
   const auto weight = in_proj_weight_.chunk(3), bias = in_proj_bias_.chunk(3);
   const auto project = [&](std::size_t part, const at::Tensor& x) { return at::linear(x, weight[part], bias[part]); };
-  const auto what = project(2, value);
-  // However the weights fall, they add up to one: of equal values they make that value, and queries and keys get no gradient.
-  if (value.size(1) == 1) return out_proj_->forward(what);
-  const auto query = project(0, placed), key = project(1, placed);
-  if (ops::can_fuse(what)) return out_proj_->forward(ops::fused_attention(query, key, what, heads_));
-  const auto split = [&](const at::Tensor& x) {  // [B,Q,D] -> [B,heads,Q,d]
+  const auto v = project(2, value);
+  // Attention weights add up to one: a mean of equal values is that value, and no gradient reaches queries and keys.
+  if (value.size(1) == 1) return out_proj_->forward(v);
+  const auto q = project(0, query_key), k = project(1, query_key);
+  if (ops::can_fuse(v)) return out_proj_->forward(ops::fused_attention(q, k, v, heads_));
+  const auto split_heads = [&](const at::Tensor& x) {  // [B,Q,D] -> [B,heads,Q,d]
     return x.reshape({x.size(0), x.size(1), heads_, -1}).transpose(1, 2);
   };
-  const auto mixed = at::scaled_dot_product_attention(split(query), split(key), split(what));
-  return out_proj_->forward(mixed.transpose(1, 2).reshape(value.sizes()));
+  const auto attended = at::scaled_dot_product_attention(split_heads(q), split_heads(k), split_heads(v));
+  return out_proj_->forward(attended.transpose(1, 2).reshape(value.sizes()));
 }
 
 AnchorEncoderLayerImpl::AnchorEncoderLayerImpl(const ModelSize& size) {
-  self_attn_ = register_module("self_attn", row_column(size));
-  norm1_ = register_module("norm1", norm(size));
+  self_attn_ = register_module("self_attn", rcda(size));
+  norm1_ = register_module("norm1", layer_norm(size));
   ffn_ = register_module("ffn", AnchorFfn(size));
 }
 
-at::Tensor AnchorEncoderLayerImpl::forward(const at::Tensor& cells, const CellPosition& position,
+at::Tensor AnchorEncoderLayerImpl::forward(const at::Tensor& tokens, const ImagePosition& position,
                                            const std::optional<at::Tensor>& padding) {
-  const auto row = cells + position.row, col = cells + position.col;
-  const auto mixed = self_attn_->forward(row.flatten(1, 2), col.flatten(1, 2), row, col, cells, padding);
-  return ffn_->forward(ops::norm_of_sum(cells, mixed.reshape(cells.sizes()), *norm1_));
+  const auto row = tokens + position.row, col = tokens + position.col;                                         // [B,H,W,D]
+  const auto attended = self_attn_->forward(row.flatten(1, 2), col.flatten(1, 2), row, col, tokens, padding);  // [B,H*W,D]
+  return ffn_->forward(ops::norm_of_sum(tokens, attended.reshape(tokens.sizes()), *norm1_));
 }
 
 AnchorDecoderLayerImpl::AnchorDecoderLayerImpl(const ModelSize& size) {
-  cross_attn_ = register_module("cross_attn", row_column(size));
-  norm1_ = register_module("norm1", norm(size));
+  cross_attn_ = register_module("cross_attn", rcda(size));
+  norm1_ = register_module("norm1", layer_norm(size));
   self_attn_ = register_module("self_attn", QueryAttention(size.detector_dim, size.detector_heads));
-  norm2_ = register_module("norm2", norm(size));
+  norm2_ = register_module("norm2", layer_norm(size));
   ffn_ = register_module("ffn", AnchorFfn(size));
 }
 
-at::Tensor AnchorDecoderLayerImpl::forward(at::Tensor queries, const QueryPosition& query_position, const at::Tensor& cells,
-                                           const CellPosition& cell_position, const std::optional<at::Tensor>& padding) {
+at::Tensor AnchorDecoderLayerImpl::forward(at::Tensor queries, const QueryPosition& query_position, const at::Tensor& tokens,
+                                           const ImagePosition& image_position, const std::optional<at::Tensor>& padding) {
   queries = ops::norm_of_sum(queries, self_attn_->forward(queries + query_position.plane, queries), *norm2_);
-  const auto seen = cross_attn_->forward(queries + query_position.row, queries + query_position.col, cells + cell_position.row,
-                                         cells + cell_position.col, cells, padding);
-  return ffn_->forward(ops::norm_of_sum(queries, seen, *norm1_));
+  const auto attended =
+      cross_attn_->forward(queries + query_position.row, queries + query_position.col, tokens + image_position.row,
+                           tokens + image_position.col, tokens, padding);  // [B,Q,D]
+  return ffn_->forward(ops::norm_of_sum(queries, attended, *norm1_));
 }
 
 }  // namespace cellsam::model

@@ -1,4 +1,5 @@
-// The encoder and decoder layers of Anchor DETR (Wang et al., AAAI 2022), all post-norm and without dropout.
+// The encoder and decoder layers of Anchor DETR (Wang et al., AAAI 2022), with a layer norm after each residual sum and without
+// dropout.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -8,23 +9,25 @@
 
 #include <optional>
 
-#include "model/build.h"
+#include "model/model_size.h"
 #include "model/rcda.h"
 
 namespace cellsam::model {
 
-// Where queries and cells are, as embeddings that layers add before they attend.
-struct CellPosition {
-  at::Tensor row;  // [B,1,W,D]: where in its row a cell is (its x)
-  at::Tensor col;  // [B,H,1,D]: where in its column (its y)
+// Position embeddings of image tokens, D = detector_dim.
+struct ImagePosition {
+  at::Tensor row;  // [B,1,W,D]: of a token's x, its place in its row
+  at::Tensor col;  // [B,H,1,D]: of its y
 };
+
+// Position embeddings of queries, that is of their anchor points.
 struct QueryPosition {
   at::Tensor plane;  // [1,Q,D]: of x and y together, for attention among queries
   at::Tensor row;    // [1,Q,D]: of x
   at::Tensor col;    // [1,Q,D]: of y
 };
 
-// Perceptron with a residual and a norm of its own.
+// The perceptron of a layer, with its residual and its norm.
 class AnchorFfnImpl : public torch::nn::Module {
  public:
   explicit AnchorFfnImpl(const ModelSize& size);
@@ -36,12 +39,14 @@ class AnchorFfnImpl : public torch::nn::Module {
 };
 TORCH_MODULE(AnchorFfn);
 
-// Attention among queries, with the parameter names of torch.nn.MultiheadAttention.
+// Self-attention among queries, with the parameter names of torch.nn.MultiheadAttention.
 class QueryAttentionImpl : public torch::nn::Module {
  public:
   QueryAttentionImpl(std::int64_t dim, std::int64_t heads);
-  // query = key = placed [B,Q,D]; value [B,Q,D], or [B,1,D] where all queries hold the same -> the shape of value.
-  at::Tensor forward(const at::Tensor& placed, const at::Tensor& value);
+
+  // query_key [B,Q,D], queries with their positions, is both query and key; value is [B,Q,D], or [B,1,D] where all queries are
+  // the same -> the shape of value.
+  at::Tensor forward(const at::Tensor& query_key, const at::Tensor& value);
 
  private:
   std::int64_t heads_;
@@ -50,28 +55,32 @@ class QueryAttentionImpl : public torch::nn::Module {
 };
 TORCH_MODULE(QueryAttention);
 
+// Image tokens attend to each other.
 class AnchorEncoderLayerImpl : public torch::nn::Module {
  public:
   explicit AnchorEncoderLayerImpl(const ModelSize& size);
-  // cells [B,H,W,D] -> the same shape.
-  at::Tensor forward(const at::Tensor& cells, const CellPosition& position, const std::optional<at::Tensor>& padding);
+
+  // tokens [B,H,W,D], padding [B,H,W] bool, true = padded -> [B,H,W,D].
+  at::Tensor forward(const at::Tensor& tokens, const ImagePosition& position, const std::optional<at::Tensor>& padding);
 
  private:
-  RowColumnAttention self_attn_{nullptr};
+  RowColumnDecoupledAttention self_attn_{nullptr};
   torch::nn::LayerNorm norm1_{nullptr};
   AnchorFfn ffn_{nullptr};
 };
 TORCH_MODULE(AnchorEncoderLayer);
 
+// Queries attend to each other, then to the image tokens.
 class AnchorDecoderLayerImpl : public torch::nn::Module {
  public:
   explicit AnchorDecoderLayerImpl(const ModelSize& size);
-  // queries [B,Q,D], or [B,1,D] while all are the same, look at cells [B,H,W,D] -> [B,Q,D].
-  at::Tensor forward(at::Tensor queries, const QueryPosition& query_position, const at::Tensor& cells,
-                     const CellPosition& cell_position, const std::optional<at::Tensor>& padding);
+
+  // queries [B,Q,D], or [B,1,D] while all are the same; tokens [B,H,W,D], padding [B,H,W] bool, true = padded -> [B,Q,D].
+  at::Tensor forward(at::Tensor queries, const QueryPosition& query_position, const at::Tensor& tokens,
+                     const ImagePosition& image_position, const std::optional<at::Tensor>& padding);
 
  private:
-  RowColumnAttention cross_attn_{nullptr};
+  RowColumnDecoupledAttention cross_attn_{nullptr};
   torch::nn::LayerNorm norm1_{nullptr}, norm2_{nullptr};
   QueryAttention self_attn_{nullptr};
   AnchorFfn ffn_{nullptr};

@@ -7,11 +7,12 @@
 #include <cmath>
 
 #include "model/anchor_layers.h"
-#include "model/position.h"
+#include "model/sine_embedding.h"
 
 namespace cellsam::model {
 namespace {
 
+// The perceptron that position embeddings go through.
 torch::nn::Sequential adapter(std::int64_t dim) {
   return torch::nn::Sequential(torch::nn::Linear(dim, dim), torch::nn::ReLU(), torch::nn::Linear(dim, dim));
 }
@@ -22,7 +23,7 @@ at::Tensor inverse_sigmoid(const at::Tensor& x) {
   return (p.clamp_min(kEps) / (1 - p).clamp_min(kEps)).log();
 }
 
-// [n*n,2] as (x,y): the cell centres of an n x n grid, row by row.
+// `count` = n * n anchors [n*n,2] as (x,y): the centres of an n x n grid, row by row.
 at::Tensor anchor_grid(std::int64_t count) {
   const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(count))));
   const auto centre = (at::arange(side, at::kFloat) + 0.5) / side;
@@ -49,14 +50,14 @@ AnchorTransformerImpl::AnchorTransformerImpl(const ModelSize& size) : size_(size
     class_embed_->push_back(class_head);
     bbox_embed_->push_back(box_head);
   }
-  reset();
+  reset_parameters();
 }
 
-// As Anchor DETR starts out: every class at probability 0.01 (Lin et al., ICCV 2017), every box small and at its anchor.
-void AnchorTransformerImpl::reset() {
+// As in Anchor DETR: every class has probability 0.01 (Lin et al., ICCV 2017), every box is small and at its anchor.
+void AnchorTransformerImpl::reset_parameters() {
   at::NoGradGuard no_grad;
   class_embed_[0]->as<torch::nn::Linear>()->bias.fill_(-std::log(99.0));
-  auto& last = bbox_embed_[0]->as<Mlp>()->last();
+  auto& last = bbox_embed_[0]->as<Mlp>()->last_layer();
   last.weight.zero_();
   last.bias.zero_();
   last.bias.slice(0, 2).fill_(-2.0);
@@ -67,43 +68,48 @@ void AnchorTransformerImpl::reset() {
   }
 }
 
-Detections AnchorTransformerImpl::forward(const at::Tensor& features, const std::optional<at::Tensor>& padding, Taps* taps,
-                                          const OnLayer& on_layer) {
+Detections AnchorTransformerImpl::forward(const at::Tensor& features, const std::optional<at::Tensor>& padding,
+                                          Activations* activations, const OnLayer& on_layer) {
   const auto batch = features.size(0);
   const SineOptions sine{size_.detector_dim, size_.position_temperature, size_.position_scale};
-  const auto embed_1d = [&](const at::Tensor& p) { return adapt_pos1d_->forward(sine_1d(p, sine)); };
+  const auto embed_1d = [&](const at::Tensor& p) { return adapt_pos1d_->forward(sine_embedding_1d(p, sine)); };
+  const auto& anchors = position_->weight;  // [num_queries,2]
 
-  const auto& anchors = position_->weight;
-  const auto whole =
+  // Positions of the image tokens.
+  const auto no_padding =
       at::zeros({1, features.size(2), features.size(3)}, features.options().dtype(at::kBool).requires_grad(false));
-  const auto grid = grid_position(padding ? *padding : whole);
-  const auto x = embed_1d(grid.x.to(anchors.scalar_type())), y = embed_1d(grid.y.to(anchors.scalar_type()));
-  tap(taps, "pos_row_x", grid.x);
-  tap(taps, "pos_col_y", grid.y);
-  tap(taps, "posemb_row", x);
-  const CellPosition cell_position{x.unsqueeze(1), y.unsqueeze(2)};
+  const auto grid = grid_coordinates(padding ? *padding : no_padding);
+  const auto x = embed_1d(grid.x.to(anchors.scalar_type()));  // [B,W,D]
+  const auto y = embed_1d(grid.y.to(anchors.scalar_type()));  // [B,H,D]
+  record(activations, "pos_row_x", grid.x);
+  record(activations, "pos_col_y", grid.y);
+  record(activations, "posemb_row", x);
+  const ImagePosition image_position{x.unsqueeze(1), y.unsqueeze(2)};
 
-  auto cells = features.permute({0, 2, 3, 1}).contiguous();  // [B,H,W,D]
+  // Encoder.
+  auto tokens = features.permute({0, 2, 3, 1}).contiguous();  // [B,H,W,D]
   for (std::size_t i = 0; i < encoder_layers_->size(); ++i) {
-    cells = encoder_layers_[i]->as<AnchorEncoderLayer>()->forward(cells, cell_position, padding);
-    tap(taps, "enc" + std::to_string(i), cells.permute({0, 3, 1, 2}));
+    tokens = encoder_layers_[i]->as<AnchorEncoderLayer>()->forward(tokens, image_position, padding);
+    record(activations, "enc" + std::to_string(i), tokens.permute({0, 3, 1, 2}));
   }
 
-  // Pattern by pattern, each over all anchors. [1,Q,2], [B,Q,D].
-  const auto reference = anchors.repeat({size_.num_patterns, 1}).unsqueeze(0);
-  // One pattern alone stays one row until its queries have looked at the map: before that only their places differ.
-  const auto anchors_each = size_.num_patterns == 1 ? 1 : size_.num_queries;
-  auto queries = pattern_->weight.repeat_interleave(anchors_each, 0).unsqueeze(0).expand({batch, -1, -1});
-  const QueryPosition query_position{adapt_pos2d_->forward(sine_2d(reference, sine)), embed_1d(reference.select(-1, 0)),
-                                     embed_1d(reference.select(-1, 1))};
-  const auto offset = inverse_sigmoid(reference);
+  // Queries: pattern after pattern, each at all anchors. With one pattern all queries are the same until they have attended to
+  // the image, since only their positions differ: a single row stands for them, which the layers expand.
+  const auto reference = anchors.repeat({size_.num_patterns, 1}).unsqueeze(0);  // [1,Q,2]
+  const auto repeats = size_.num_patterns == 1 ? 1 : size_.num_queries;
+  auto queries = pattern_->weight.repeat_interleave(repeats, 0).unsqueeze(0).expand({batch, -1, -1});  // [B,Q or 1,D]
+  const QueryPosition query_position{adapt_pos2d_->forward(sine_embedding_2d(reference, sine)),
+                                     embed_1d(reference.select(-1, 0)), embed_1d(reference.select(-1, 1))};
+
+  // Decoder. Boxes are offsets from the anchors before the sigmoid. They are converted to the parameters' type first: bfloat16
+  // would round them to 4 pixels in 1024.
+  const auto anchor_logits = inverse_sigmoid(reference);
   Detections detections;
   for (std::size_t i = 0; i < decoder_layers_->size(); ++i) {
-    queries = decoder_layers_[i]->as<AnchorDecoderLayer>()->forward(queries, query_position, cells, cell_position, padding);
-    tap(taps, "dec" + std::to_string(i), queries);
-    // Answers leave in the parameters' precision: bfloat16 boxes would be 4 pixels coarse at 1024.
-    const auto delta = bbox_embed_[i]->as<Mlp>()->forward(queries).to(anchors.scalar_type());
-    const auto boxes = at::cat({delta.slice(-1, 0, 2) + offset, delta.slice(-1, 2)}, -1).sigmoid();
+    queries = decoder_layers_[i]->as<AnchorDecoderLayer>()->forward(queries, query_position, tokens, image_position, padding);
+    record(activations, "dec" + std::to_string(i), queries);
+    const auto delta = bbox_embed_[i]->as<Mlp>()->forward(queries).to(anchors.scalar_type());  // [B,Q,4]
+    const auto boxes = at::cat({delta.slice(-1, 0, 2) + anchor_logits, delta.slice(-1, 2)}, -1).sigmoid();
     detections.boxes.push_back(boxes);
     detections.logits.push_back(class_embed_[i]->as<torch::nn::Linear>()->forward(queries).to(anchors.scalar_type()));
     if (on_layer) on_layer(i, detections.logits.back(), detections.boxes.back());

@@ -1,5 +1,5 @@
-// The transformer of Anchor DETR (Wang et al., AAAI 2022) with row-column attention: queries are anchor points times patterns,
-// and every decoder layer answers boxes relative to its fixed anchors.
+// The transformer of Anchor DETR (Wang et al., AAAI 2022): image tokens attend to each other, then queries (each anchor point
+// with each pattern) attend to the image, and every decoder layer predicts a box relative to each query's anchor.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -13,37 +13,37 @@
 #include <optional>
 #include <vector>
 
-#include "model/build.h"
+#include "model/activations.h"
 #include "model/mlp.h"
-#include "model/taps.h"
+#include "model/model_size.h"
 
 namespace cellsam::model {
 
-// One entry per decoder layer, the last one final.
+// Predictions of every decoder layer, the last one final. Q = num_queries * num_patterns.
 struct Detections {
   std::vector<at::Tensor> logits;  // [B,Q,classes]; each class is an independent sigmoid, there is no background class
-  std::vector<at::Tensor> boxes;   // [B,Q,4] (cx,cy,w,h) in 0..1 of the model's input
+  std::vector<at::Tensor> boxes;   // [B,Q,4] as (cx,cy,w,h) in 0..1 of the model's input
 };
 
-// Hears of a decoder layer's answers as soon as they exist, so that work on them can begin while later layers compute.
+// Called with a decoder layer's predictions as soon as they exist, so that work on them can begin while later layers compute.
 using OnLayer = std::function<void(std::size_t layer, const at::Tensor& logits, const at::Tensor& boxes)>;
 
 class AnchorTransformerImpl : public torch::nn::Module {
  public:
   explicit AnchorTransformerImpl(const ModelSize& size);
 
-  // features [B,D,H,W], padding [B,H,W] bool (true = padded). Gives decoder_layers entries.
-  Detections forward(const at::Tensor& features, const std::optional<at::Tensor>& padding, Taps* taps = nullptr,
+  // features [B,D,H,W], padding [B,H,W] bool, true = padded. Returns `decoder_layers` predictions.
+  Detections forward(const at::Tensor& features, const std::optional<at::Tensor>& padding, Activations* activations = nullptr,
                      const OnLayer& on_layer = {});
 
  private:
-  void reset();
+  void reset_parameters();
 
   ModelSize size_;
   torch::nn::ModuleList encoder_layers_, decoder_layers_;
   torch::nn::Embedding pattern_{nullptr}, position_{nullptr};
   torch::nn::Sequential adapt_pos2d_{nullptr}, adapt_pos1d_{nullptr};
-  // One class head and one box head under as many names as there are decoder layers: the checkpoints list them so.
+  // One class head and one box head, under as many names as there are decoder layers: so the checkpoints list them.
   torch::nn::ModuleList class_embed_, bbox_embed_;
 };
 TORCH_MODULE(AnchorTransformer);

@@ -1,5 +1,5 @@
-// CellFinder, the box detector of CellSAM: a ViT backbone of its own, one projection, and the Anchor DETR transformer
-// (Wang et al., AAAI 2022; Israel et al., 2023).
+// CellFinder, the box detector of CellSAM (Israel et al., 2023): a vision transformer of its own, one projection, and the
+// transformer of Anchor DETR (Wang et al., AAAI 2022).
 #pragma once
 
 #include <torch/nn/module.h>
@@ -8,22 +8,21 @@
 
 #include <optional>
 
+#include "model/activations.h"
 #include "model/anchor_transformer.h"
-#include "model/build.h"
 #include "model/image_encoder.h"
-#include "model/taps.h"
+#include "model/model_size.h"
 
 namespace cellsam::model {
 
-// Anchor DETR's holder of the backbone: state-dict names say backbone.body.
+// The next two classes exist for the names in the state dict: cellfinder.decode_head.backbone.body.
 class BackboneImpl : public torch::nn::Module {
  public:
   explicit BackboneImpl(const ModelSize& size);
-  ImageEncoder body{nullptr};
+  ImageEncoder body{nullptr};  // without a neck
 };
 TORCH_MODULE(Backbone);
 
-// The network under `cellfinder.decode_head`: everything that CellFinder is.
 class DecodeHeadImpl : public torch::nn::Module {
  public:
   explicit DecodeHeadImpl(const ModelSize& size);
@@ -38,15 +37,16 @@ class CellFinderImpl : public torch::nn::Module {
  public:
   explicit CellFinderImpl(const ModelSize& size);
 
-  // Image [B,3,S,S] -> features [B,E,g,g].
+  // backbone, then head. Images [B,3,S,S]; padding_mask as below.
+  Detections forward(const at::Tensor& x, const std::optional<at::Tensor>& padding_mask = std::nullopt);
+
+  // Images [B,3,S,S] -> features [B,E,g,g].
   at::Tensor backbone(const at::Tensor& x);
 
-  // Features of this backbone or of SAM's (permuted to [B,E,g,g]) -> boxes and classes of every decoder layer, the last =
-  // final. padding_mask [B,S,S] (or already [B,g,g]), bool: true where an image of a mixed-size batch was padded.
+  // Features [B,E,g,g] of this backbone or of SAM's -> boxes and classes of every decoder layer. padding_mask [B,S,S] or
+  // [B,g,g], bool: true where an image of a batch of mixed sizes was padded.
   Detections head(const at::Tensor& features, const std::optional<at::Tensor>& padding_mask = std::nullopt,
-                  Taps* taps = nullptr, const OnLayer& on_layer = {});
-
-  Detections forward(const at::Tensor& x, const std::optional<at::Tensor>& padding_mask = std::nullopt);
+                  Activations* activations = nullptr, const OnLayer& on_layer = {});
 
   DecodeHead decode_head{nullptr};
 };

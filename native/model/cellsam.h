@@ -1,52 +1,33 @@
-// CellSAM as a whole: SAM, CellFinder and, in newer checkpoints, a second SAM that inference uses instead of the first.
+// CellSAM (Israel et al., 2023): SAM, the box detector CellFinder and, in newer checkpoints, a second SAM that inference uses
+// instead of the first.
 #pragma once
 
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
-#include <string>
-
-#include "model/build.h"
 #include "model/cellfinder.h"
-#include "model/image_encoder.h"
-#include "model/mask_decoder.h"
-#include "model/named_tensors.h"
-#include "model/prompt_encoder.h"
+#include "model/model_size.h"
+#include "model/sam.h"
+#include "model/state_dict.h"
 
 namespace cellsam::model {
-
-// Every entry of a module's state dict in the official order and naming: parameters and persistent buffers, with the shared
-// heads of CellFinder under each of their names. The tensors are the module's own: copy into them to load.
-NamedTensors named_state(const torch::nn::Module& module, const std::string& prefix = "");
-
-// The parameters under the first of their names; a shared one appears once, as an optimiser needs it.
-NamedTensors unique_parameters(const torch::nn::Module& module, const std::string& prefix = "");
-
-class SamImpl : public torch::nn::Module {
- public:
-  explicit SamImpl(const ModelSize& size);
-
-  ImageEncoder image_encoder{nullptr};
-  PromptEncoder prompt_encoder{nullptr};
-  MaskDecoder mask_decoder{nullptr};
-};
-TORCH_MODULE(Sam);
 
 class CellSamImpl : public torch::nn::Module {
  public:
   // Weights are drawn from torch's default CPU generator: call at::manual_seed(seed) before, and the same seed gives the same
-  // weights. adversarial_copy: also build model_cp, as a copy of model.
-  CellSamImpl(const ModelSize& size, bool adversarial_copy);
+  // weights. with_model_cp: also builds model_cp, as a copy of model.
+  CellSamImpl(const ModelSize& size, bool with_model_cp);
 
-  // The SAM that inference uses and stage 2 trains: model_cp where there is one, else model. Nobody else decides this.
+  // The SAM that turns boxes into masks: model_cp where there is one, else model. Inference uses it and stage 2 trains it.
   Sam& mask_model() { return model_cp ? model_cp : model; }
 
-  // Gives the model a model_cp equal to model (device, dtype and requires_grad included), for a checkpoint that brings one.
-  void adopt_copy();
-  // Removes model_cp, for a checkpoint without one: `mask_model()` is `model` from then on.
-  void drop_copy();
+  // Gives the network a model_cp equal to model (device, dtype and requires_grad included), for a checkpoint that has one.
+  // Does nothing where there is one already.
+  void add_model_cp();
+  // Removes model_cp, for a checkpoint without one.
+  void remove_model_cp();
 
-  NamedTensors named_state() const;
+  NamedTensors state_dict() const;
   NamedTensors unique_parameters() const;
   const ModelSize& size() const { return size_; }
 

@@ -1,4 +1,4 @@
-// Layer normalisation over the channels of a [B,C,H,W] map, as SAM's neck, mask encoder and upscaling use it.
+// Layer normalisation over the channels of each pixel of a map, as SAM's neck, mask downscaling and mask upscaling use it.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -14,11 +14,12 @@ class LayerNorm2dImpl : public torch::nn::Module {
     bias = register_parameter("bias", at::zeros({channels}));
   }
 
+  // [B,C,H,W] -> [B,C,H,W]; epsilon is 1e-6.
   at::Tensor forward(const at::Tensor& x) {
     return at::layer_norm(x.permute({0, 2, 3, 1}), weight.sizes(), weight, bias, 1e-6).permute({0, 3, 1, 2});
   }
 
-  at::Tensor weight, bias;
+  at::Tensor weight, bias;  // [C]
 };
 TORCH_MODULE(LayerNorm2d);
 

@@ -1,4 +1,5 @@
-// Predicts masks and their quality from an image embedding and encoded prompts (Segment Anything, Kirillov et al., ICCV 2023).
+// The mask decoder of Segment Anything (Kirillov et al., ICCV 2023): predicts masks and their quality from an image embedding
+// and encoded prompts.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -7,54 +8,58 @@
 #include <torch/nn/modules/embedding.h>
 #include <torch/nn/pimpl.h>
 
-#include "model/build.h"
+#include "model/activations.h"
 #include "model/mlp.h"
-#include "model/taps.h"
+#include "model/model_size.h"
 #include "model/two_way_transformer.h"
 
 namespace cellsam::model {
 
+// M is 1, or ModelSize::num_multimask with multimask.
 struct Masks {
-  at::Tensor logits;  // [N,1,4g,4g], or [N,M,4g,4g] for multimask
-  at::Tensor iou;     // [N,1] or [N,M]: predicted IoU of each mask, not squashed
+  at::Tensor logits;  // [N,M,4g,4g]
+  at::Tensor iou;     // [N,M]: the IoU that the decoder expects of each mask, not squashed to 0..1
 };
 
-// Images as their prompts share them: made once, read by any number of chunks of prompts.
+// What the factored form of the decoder (docs/math.md) computes of images and weights before it knows any prompts. Any number
+// of chunks of prompts can use it.
 struct FactoredImages {
   ops::CellWeights weights;
   ops::PositionMaps position;
-  std::vector<ops::ImageMaps> images;
-  std::int64_t rows, columns;  // of cells
+  std::vector<ops::ImageMaps> images;  // [B]
+  std::int64_t height, width;          // image tokens along each axis
 
-  std::vector<at::Tensor*> derived();  // all that was computed, of images or weights
+  // Everything in here that depends on parameters or image embeddings: where gradients of prompts come together.
+  std::vector<at::Tensor*> computed();
 };
 
 class MaskDecoderImpl : public torch::nn::Module {
  public:
   explicit MaskDecoderImpl(const ModelSize& size);
 
-  // image_embeddings [1,C,g,g] (one image for all prompts) or [N,C,g,g] (an image for each), image_position [1,C,g,g],
-  // sparse [N,k,C], dense [N,C,g,g]. multimask: the M alternatives for an ambiguous prompt instead of the one mask.
-  Masks forward(const at::Tensor& image_embeddings, const at::Tensor& image_position, const at::Tensor& sparse,
-                const at::Tensor& dense, bool multimask);
+  // image_embeddings [1,C,g,g] (one image for all prompts) or [N,C,g,g] (an image for each), image_pe [1,C,g,g],
+  // sparse_prompts [N,k,C], dense_prompts [N,C,g,g] -> N masks. multimask: the alternatives for an ambiguous prompt instead of
+  // the single mask.
+  Masks forward(const at::Tensor& image_embeddings, const at::Tensor& image_pe, const at::Tensor& sparse_prompts,
+                const at::Tensor& dense_prompts, bool multimask);
 
-  // Masks `first` to `first + count - 1` of the M + 1; index 0 is the single mask, the others are the alternatives.
-  Masks predict(const at::Tensor& image_embeddings, const at::Tensor& image_position, const at::Tensor& sparse,
-                const at::Tensor& dense, std::int64_t first, std::int64_t count, Taps* taps = nullptr);
+  // The masks `first` to `first + count - 1` of num_multimask + 1: 0 is the single mask, the others are the alternatives.
+  Masks predict_masks(const at::Tensor& image_embeddings, const at::Tensor& image_pe, const at::Tensor& sparse_prompts,
+                      const at::Tensor& dense_prompts, std::int64_t first, std::int64_t count,
+                      Activations* activations = nullptr);
 
-  // The same function in fewer operations for prompts without a dense map of their own. image_embeddings [B,C,g,g],
-  // dense [C]: what all cells of a prompt without a mask have added. Only where `can_factor` says so.
+  // The same function in far fewer operations, in two steps, for prompts without a mask of their own. Needs can_factor().
+  // factor(): image_embeddings [B,C,g,g], image_pe [1,C,g,g], no_mask [C] (PromptEncoder::no_mask_embedding).
+  // forward_factored(): sparse_prompts [N,k,C], of which counts[i] belong to image images[i] of `factored`, in that order.
   bool can_factor() const { return transformer_->can_factor(); }
-  FactoredImages factor(const at::Tensor& image_embeddings, const at::Tensor& image_position, const at::Tensor& dense);
-  // sparse [N,k,C]: `counts[i]` prompts of image `rows[i]`, one image after the other.
-  Masks forward(const FactoredImages& images, const std::vector<std::int64_t>& rows, const std::vector<std::int64_t>& counts,
-                const at::Tensor& sparse, bool multimask);
+  FactoredImages factor(const at::Tensor& image_embeddings, const at::Tensor& image_pe, const at::Tensor& no_mask);
+  Masks forward_factored(const FactoredImages& factored, const std::vector<std::int64_t>& images,
+                         const std::vector<std::int64_t>& counts, const at::Tensor& sparse_prompts, bool multimask);
 
  private:
-  at::Tensor all_tokens(const at::Tensor& sparse) const;                                 // [N,1+masks+k,C]
-  at::Tensor filters(const at::Tensor& tokens, std::int64_t first, std::int64_t count);  // [N,count,C/8]
-  Masks with_quality(at::Tensor logits, const at::Tensor& tokens, std::int64_t first, std::int64_t count);
-  ops::CellWeights cell_weights();
+  at::Tensor with_output_tokens(const at::Tensor& sparse_prompts) const;                       // [N,k,C] -> [N,1+masks+k,C]
+  at::Tensor mask_filters(const at::Tensor& tokens, std::int64_t first, std::int64_t count);   // [N,count,C/8]
+  at::Tensor predicted_iou(const at::Tensor& tokens, std::int64_t first, std::int64_t count);  // [N,count]
 
   std::int64_t num_multimask_;
   TwoWayTransformer transformer_{nullptr};

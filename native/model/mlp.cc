@@ -15,7 +15,7 @@ MlpImpl::MlpImpl(std::int64_t in, std::int64_t hidden, std::int64_t out, std::in
 
 torch::nn::LinearImpl& MlpImpl::layer(std::size_t index) { return *layers_[index]->as<torch::nn::Linear>(); }
 
-torch::nn::LinearImpl& MlpImpl::last() { return layer(layers_->size() - 1); }
+torch::nn::LinearImpl& MlpImpl::last_layer() { return layer(layers_->size() - 1); }
 
 at::Tensor MlpImpl::forward(at::Tensor x) {
   for (std::size_t i = 0; i < layers_->size(); ++i) {
@@ -25,15 +25,15 @@ at::Tensor MlpImpl::forward(at::Tensor x) {
   return x;
 }
 
-FeedForwardImpl::FeedForwardImpl(std::int64_t dim, std::int64_t hidden, Activation activation) : activation_(activation) {
+MlpBlockImpl::MlpBlockImpl(std::int64_t dim, std::int64_t hidden, Activation activation) : activation_(activation) {
   lin1_ = register_module("lin1", torch::nn::Linear(dim, hidden));
   lin2_ = register_module("lin2", torch::nn::Linear(hidden, dim));
 }
 
-at::Tensor FeedForwardImpl::forward(const at::Tensor& x) {
-  if (activation_ == Activation::relu) return cast_lin2_.forward(*lin2_, at::relu(cast_lin1_.forward(*lin1_, x)));
-  if (at::GradMode::is_enabled()) return ops::gelu_linear(cast_lin1_.forward(*lin1_, x), *lin2_, cast_lin2_);
-  return cast_lin2_.forward(*lin2_, cast_lin1_.forward_gelu(*lin1_, x));
+at::Tensor MlpBlockImpl::forward(const at::Tensor& x) {
+  if (activation_ == Activation::relu) return frozen_lin2_.forward(*lin2_, at::relu(frozen_lin1_.forward(*lin1_, x)));
+  if (at::GradMode::is_enabled()) return ops::gelu_linear(frozen_lin1_.forward(*lin1_, x), *lin2_, frozen_lin2_);
+  return frozen_lin2_.forward(*lin2_, frozen_lin1_.forward_gelu(*lin1_, x));
 }
 
 }  // namespace cellsam::model

@@ -1,4 +1,4 @@
-// The two small perceptrons that the networks share: a plain one with ReLU between its layers, for prediction heads, and the
+// The two perceptrons that the networks share: one with ReLU between any number of layers, for prediction heads, and the
 // two-layer one inside transformer blocks.
 #pragma once
 
@@ -17,8 +17,10 @@ class MlpImpl : public torch::nn::Module {
  public:
   // `depth` linear layers: in -> hidden -> ... -> hidden -> out.
   MlpImpl(std::int64_t in, std::int64_t hidden, std::int64_t out, std::int64_t depth);
+
   at::Tensor forward(at::Tensor x);  // [...,in] -> [...,out]
-  torch::nn::LinearImpl& last();     // the output layer, for those who initialise it
+
+  torch::nn::LinearImpl& last_layer();  // for code that initialises it
 
  private:
   torch::nn::LinearImpl& layer(std::size_t index);
@@ -29,16 +31,17 @@ TORCH_MODULE(Mlp);
 
 enum class Activation { relu, gelu };  // gelu is the exact one (erf)
 
-class FeedForwardImpl : public torch::nn::Module {
+class MlpBlockImpl : public torch::nn::Module {
  public:
-  FeedForwardImpl(std::int64_t dim, std::int64_t hidden, Activation activation);
+  MlpBlockImpl(std::int64_t dim, std::int64_t hidden, Activation activation);
+
   at::Tensor forward(const at::Tensor& x);  // [...,dim] -> [...,dim]
 
  private:
   Activation activation_;
   torch::nn::Linear lin1_{nullptr}, lin2_{nullptr};
-  ops::FrozenLinear cast_lin1_, cast_lin2_;
+  ops::FrozenLinear frozen_lin1_, frozen_lin2_;  // compute lin1_ and lin2_, faster while these do not train
 };
-TORCH_MODULE(FeedForward);
+TORCH_MODULE(MlpBlock);
 
 }  // namespace cellsam::model

@@ -1,4 +1,4 @@
-// Tensors with the names that they have in a state dict, for files that need no network.
+// Tensors with their names in a state dict, for files that need nothing else of the networks.
 #pragma once
 
 #include <ATen/core/Tensor.h>

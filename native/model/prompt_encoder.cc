@@ -10,74 +10,75 @@
 
 namespace cellsam::model {
 
-FourierPositionImpl::FourierPositionImpl(std::int64_t dim) {
+PositionEmbeddingRandomImpl::PositionEmbeddingRandomImpl(std::int64_t dim) {
   matrix_ = register_buffer("positional_encoding_gaussian_matrix", at::randn({2, dim / 2}));
 }
 
-at::Tensor FourierPositionImpl::forward(const at::Tensor& unit_xy) {
-  const auto signed_xy = 2 * unit_xy.to(matrix_.scalar_type()) - 1;
-  // Written out instead of as a matrix product: under autocast that would round coordinates to bfloat16, 4 pixels in 1024.
-  const auto turns = signed_xy.select(-1, 0).unsqueeze(-1) * matrix_[0] + signed_xy.select(-1, 1).unsqueeze(-1) * matrix_[1];
-  const auto angle = 2 * std::numbers::pi * turns;
+at::Tensor PositionEmbeddingRandomImpl::forward(const at::Tensor& unit_xy) {
+  const auto xy = 2 * unit_xy.to(matrix_.scalar_type()) - 1;
+  // Written out, not as a matrix product: autocast would round the coordinates to bfloat16, 4 pixels in 1024.
+  const auto product = xy.select(-1, 0).unsqueeze(-1) * matrix_[0] + xy.select(-1, 1).unsqueeze(-1) * matrix_[1];
+  const auto angle = 2 * std::numbers::pi * product;  // [...,C/2]
   return at::cat({angle.sin(), angle.cos()}, -1);
 }
 
 PromptEncoderImpl::PromptEncoderImpl(const ModelSize& size) : image_size_(size.image_size), grid_(size.grid()) {
   const auto dim = size.prompt_dim, chans = size.mask_in_chans;
-  const auto half = [](std::int64_t in, std::int64_t out) {
+  const auto downscale = [](std::int64_t in, std::int64_t out) {
     return torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 2).stride(2));
   };
-  pe_layer_ = register_module("pe_layer", FourierPosition(dim));
+  pe_layer_ = register_module("pe_layer", PositionEmbeddingRandom(dim));
   register_module("point_embeddings", point_embeddings_);
   for (int i = 0; i < 4; ++i) point_embeddings_->push_back(torch::nn::Embedding(1, dim));
   not_a_point_embed_ = register_module("not_a_point_embed", torch::nn::Embedding(1, dim));
-  mask_downscaling_ =
-      register_module("mask_downscaling", torch::nn::Sequential(half(1, chans / 4), LayerNorm2d(chans / 4), torch::nn::GELU(),
-                                                                half(chans / 4, chans), LayerNorm2d(chans), torch::nn::GELU(),
-                                                                torch::nn::Conv2d(torch::nn::Conv2dOptions(chans, dim, 1))));
+  mask_downscaling_ = register_module(
+      "mask_downscaling",
+      torch::nn::Sequential(downscale(1, chans / 4), LayerNorm2d(chans / 4), torch::nn::GELU(), downscale(chans / 4, chans),
+                            LayerNorm2d(chans), torch::nn::GELU(), torch::nn::Conv2d(torch::nn::Conv2dOptions(chans, dim, 1))));
   no_mask_embed_ = register_module("no_mask_embed", torch::nn::Embedding(1, dim));
 }
 
-at::Tensor PromptEncoderImpl::kind(std::size_t index) {
-  return point_embeddings_[index]->as<torch::nn::Embedding>()->weight[0];
+PromptEmbeddings PromptEncoderImpl::forward(const std::optional<at::Tensor>& points, const std::optional<at::Tensor>& labels,
+                                            const std::optional<at::Tensor>& boxes, const std::optional<at::Tensor>& masks) {
+  if (points.has_value() != labels.has_value()) throw Error("ERR_INVALID_ARGUMENT", "give point labels with points");
+  std::vector<at::Tensor> tokens;
+  if (points) tokens.push_back(embed_points(*points, *labels, /*pad=*/!boxes));
+  if (boxes) tokens.push_back(embed_boxes(*boxes));
+  const auto count = !tokens.empty() ? tokens[0].size(0) : masks ? masks->size(0) : 1;
+  const auto& no_mask = no_mask_embed_->weight;  // [1,C]
+  PromptEmbeddings prompts;
+  prompts.sparse =
+      tokens.empty() ? at::zeros({count, 0, no_mask.size(1)}, no_mask.options().requires_grad(false)) : at::cat(tokens, 1);
+  prompts.dense = masks ? mask_downscaling_->forward(*masks)
+                        : no_mask.reshape({1, -1, 1, 1}).expand({count, no_mask.size(1), grid_, grid_});
+  return prompts;
 }
 
-at::Tensor PromptEncoderImpl::dense_position() {
+at::Tensor PromptEncoderImpl::dense_pe() {
   const auto centre = (at::arange(grid_, no_mask_embed_->weight.options().requires_grad(false)) + 0.5) / grid_;
   const auto y = centre.unsqueeze(1).expand({grid_, grid_}), x = centre.unsqueeze(0).expand({grid_, grid_});
   return pe_layer_->forward(at::stack({x, y}, -1)).permute({2, 0, 1}).unsqueeze(0);
 }
 
 at::Tensor PromptEncoderImpl::embed_points(at::Tensor points, at::Tensor labels, bool pad) {
-  points = points.to(no_mask_embed_->weight.scalar_type()) + 0.5;  // a pixel's coordinate means its centre
+  points = points.to(no_mask_embed_->weight.scalar_type()) + 0.5;  // to the centre of the pixel
   if (pad) {
     points = at::cat({points, points.new_zeros({points.size(0), 1, 2})}, 1);
     labels = at::cat({labels, labels.new_full({labels.size(0), 1}, -1)}, 1);
   }
-  const auto position = pe_layer_->forward(points / image_size_);
+  const auto position = pe_layer_->forward(points / image_size_);  // [N,k,C]
   const auto is = [&](int label) { return labels.eq(label).unsqueeze(-1).to(position.scalar_type()); };
-  return position * (1 - is(-1)) + is(-1) * not_a_point_embed_->weight[0] + is(0) * kind(0) + is(1) * kind(1);
+  return position * (1 - is(-1)) + is(-1) * not_a_point_embed_->weight[0] + is(0) * point_embedding(0) +
+         is(1) * point_embedding(1);
 }
 
 at::Tensor PromptEncoderImpl::embed_boxes(const at::Tensor& boxes) {
-  const auto corners = boxes.to(no_mask_embed_->weight.scalar_type()).reshape({-1, 2, 2}) + 0.5;
-  return pe_layer_->forward(corners / image_size_) + at::stack({kind(2), kind(3)});
+  const auto corners = boxes.to(no_mask_embed_->weight.scalar_type()).reshape({-1, 2, 2}) + 0.5;  // to the pixels' centres
+  return pe_layer_->forward(corners / image_size_) + at::stack({point_embedding(2), point_embedding(3)});
 }
 
-Prompts PromptEncoderImpl::forward(const std::optional<at::Tensor>& points, const std::optional<at::Tensor>& labels,
-                                   const std::optional<at::Tensor>& boxes, const std::optional<at::Tensor>& masks) {
-  if (points.has_value() != labels.has_value()) throw Error("ERR_INVALID_ARGUMENT", "give point labels with points");
-  std::vector<at::Tensor> tokens;
-  if (points) tokens.push_back(embed_points(*points, *labels, !boxes));
-  if (boxes) tokens.push_back(embed_boxes(*boxes));
-  const auto count = !tokens.empty() ? tokens[0].size(0) : masks ? masks->size(0) : 1;
-  const auto& none = no_mask_embed_->weight;
-  Prompts prompts;
-  prompts.sparse =
-      tokens.empty() ? at::zeros({count, 0, none.size(1)}, none.options().requires_grad(false)) : at::cat(tokens, 1);
-  prompts.dense =
-      masks ? mask_downscaling_->forward(*masks) : none.reshape({1, -1, 1, 1}).expand({count, none.size(1), grid_, grid_});
-  return prompts;
+at::Tensor PromptEncoderImpl::point_embedding(std::size_t index) {
+  return point_embeddings_[index]->as<torch::nn::Embedding>()->weight[0];
 }
 
 }  // namespace cellsam::model

@@ -1,5 +1,5 @@
-// The mask decoder's transformer: a few prompt tokens and the image's cells attend to each other, in both directions
-// (Segment Anything, Kirillov et al., ICCV 2023, appendix A).
+// The transformer of SAM's mask decoder (Segment Anything, Kirillov et al., ICCV 2023, appendix A): a few prompt tokens and the
+// tokens of the image attend to each other, in both directions.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -8,20 +8,26 @@
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
-#include "model/build.h"
+#include "model/activations.h"
 #include "model/mlp.h"
-#include "model/taps.h"
+#include "model/model_size.h"
 #include "ops/factored_image_tokens.h"
 
 namespace cellsam::model {
 
-// Multi-head attention whose inner width may be smaller than its outer one.
-class TokenAttentionImpl : public torch::nn::Module {
+// Multi-head attention whose projections may go to fewer channels than the tokens have.
+class DownscalingAttentionImpl : public torch::nn::Module {
  public:
-  // `local`: query and key projections start equal and orthogonal (times `gain`), without bias.
-  TokenAttentionImpl(std::int64_t dim, std::int64_t inner, std::int64_t heads, bool local, double gain);
-  at::Tensor forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);  // [N,a,C], [N,b,C], [N,b,C] -> [N,a,C]
-  at::Tensor mix(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);      // the same before the output projection
+  // inner: channels of the projected queries, keys and values. local: see attention_init.h; the query and key projections then
+  // have no bias either.
+  DownscalingAttentionImpl(std::int64_t dim, std::int64_t inner, std::int64_t heads, bool local, double gain);
+
+  // Queries [N,a,C], keys and values [N,b,C] -> [N,a,C].
+  at::Tensor forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+
+  // The same without the output projection: [N,a,inner].
+  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+
   ops::CrossAttention weights() const;
 
   torch::nn::Linear q_proj{nullptr}, k_proj{nullptr}, v_proj{nullptr}, out_proj{nullptr};
@@ -29,54 +35,61 @@ class TokenAttentionImpl : public torch::nn::Module {
  private:
   std::int64_t heads_;
 };
-TORCH_MODULE(TokenAttention);
+TORCH_MODULE(DownscalingAttention);
 
-struct TokensAndCells {
-  at::Tensor tokens;  // [N,t,C]
-  at::Tensor cells;   // [N,g*g,C]
+struct TokensAndImage {
+  at::Tensor tokens;        // [N,t,C]
+  at::Tensor image_tokens;  // [N,g*g,C]
 };
 
-class TwoWayLayerImpl : public torch::nn::Module {
+class TwoWayAttentionBlockImpl : public torch::nn::Module {
  public:
-  TwoWayLayerImpl(const ModelSize& size, bool first);
-  TokensAndCells forward(TokensAndCells state, const at::Tensor& token_position, const at::Tensor& cell_position);
+  // first: the first block, whose tokens are their own position embeddings.
+  TwoWayAttentionBlockImpl(const ModelSize& size, bool first);
 
-  // The tokens' own steps, before and after they look at the cells; `seen` is what they saw, before the output projection.
-  at::Tensor among_tokens(const at::Tensor& tokens, const at::Tensor& token_position);
-  at::Tensor after_cells(const at::Tensor& tokens, const at::Tensor& seen);
+  // token_pe [N,t,C] and image_pe [N or 1,g*g,C] are added to queries and keys.
+  TokensAndImage forward(TokensAndImage state, const at::Tensor& token_pe, const at::Tensor& image_pe);
 
-  TokenAttention cross_attn_token_to_image{nullptr}, cross_attn_image_to_token{nullptr};
+  // The steps of forward() that belong to the tokens alone, before and after they attend to the image. attended
+  // [N,t,inner]: what that attention gave, before its output projection.
+  at::Tensor self_attention(const at::Tensor& tokens, const at::Tensor& token_pe);  // [N,t,C] -> [N,t,C]
+  at::Tensor after_image(const at::Tensor& tokens, const at::Tensor& attended);     // [N,t,C] -> [N,t,C]
+
+  DownscalingAttention cross_attn_token_to_image{nullptr}, cross_attn_image_to_token{nullptr};
   torch::nn::LayerNorm norm4{nullptr};
 
  private:
   bool first_;
-  TokenAttention self_attn_{nullptr};
+  DownscalingAttention self_attn_{nullptr};
   torch::nn::LayerNorm norm1_{nullptr}, norm2_{nullptr}, norm3_{nullptr};
-  FeedForward mlp_{nullptr};
+  MlpBlock mlp_{nullptr};
 };
-TORCH_MODULE(TwoWayLayer);
+TORCH_MODULE(TwoWayAttentionBlock);
 
 class TwoWayTransformerImpl : public torch::nn::Module {
  public:
   explicit TwoWayTransformerImpl(const ModelSize& size);
 
-  // image, image_position [N or 1,C,g,g], tokens [N,t,C] -> tokens [N,t,C] and cells [N,g*g,C].
-  TokensAndCells forward(const at::Tensor& image, const at::Tensor& image_position, const at::Tensor& tokens,
-                         Taps* taps = nullptr);
+  // Image and its position embedding [N or 1,C,g,g], prompt tokens [N,t,C] -> both as they are after all blocks.
+  TokensAndImage forward(const at::Tensor& image, const at::Tensor& image_pe, const at::Tensor& tokens,
+                         Activations* activations = nullptr);
 
-  // The same for prompts that share images: `images` with `counts` prompts each, in the order of tokens [N,t,C]. Answers the
-  // tokens; the cells stay in `images`. Only for the two layers that SAM has, see `factors`.
-  at::Tensor forward(std::vector<ops::PromptedImage>& images, const std::vector<std::int64_t>& counts,
-                     const at::Tensor& tokens);
-  bool can_factor() const { return layers_->size() == 2; }
-  ops::CellWeights cell_weights() const;  // all but `up`
+  // The same function in the factored form (docs/math.md), for prompts that share images: counts[i] prompts of images[i], in
+  // the order of tokens [N,t,C]. Returns the tokens [N,t,C]; the image tokens stay in `images`. Needs can_factor().
+  at::Tensor forward_factored(std::vector<ops::PromptedImage>& images, const std::vector<std::int64_t>& counts,
+                              const at::Tensor& tokens);
+
+  // Whether the factored form, which is written for SAM's two blocks, fits.
+  bool can_factor() const { return blocks_->size() == 2; }
+
+  ops::CellWeights factored_weights() const;  // all but `up`, which are the mask decoder's
 
  private:
-  TwoWayLayerImpl& layer(std::size_t index) const { return *layers_->ptr<TwoWayLayerImpl>(index); }
+  TwoWayAttentionBlockImpl& block(std::size_t index) const { return *blocks_->ptr<TwoWayAttentionBlockImpl>(index); }
 
   std::int64_t heads_;
-  torch::nn::ModuleList layers_;
-  TokenAttention final_attn_token_to_image_{nullptr};
+  torch::nn::ModuleList blocks_;
+  DownscalingAttention final_attn_token_to_image_{nullptr};
   torch::nn::LayerNorm norm_final_attn_{nullptr};
 };
 TORCH_MODULE(TwoWayTransformer);

@@ -10,18 +10,19 @@
 
 namespace cellsam::model {
 
-GridAttentionImpl::GridAttentionImpl(std::int64_t dim, std::int64_t heads, std::int64_t side) : heads_(heads), side_(side) {
+VitAttentionImpl::VitAttentionImpl(std::int64_t dim, std::int64_t heads, std::int64_t side) : heads_(heads), side_(side) {
   rel_pos_h_ = register_parameter("rel_pos_h", at::zeros({2 * side - 1, dim / heads}));
   rel_pos_w_ = register_parameter("rel_pos_w", at::zeros({2 * side - 1, dim / heads}));
   qkv_ = register_module("qkv", torch::nn::Linear(dim, 3 * dim));
   proj_ = register_module("proj", torch::nn::Linear(dim, dim));
 }
 
-// Windows that reach past the map are filled up with zeros after the norm, and not masked: such a cell attends, and is attended
-// to, as the bias of qkv, as the weights were trained. So neither linear layer needs rows for them.
-at::Tensor GridAttentionImpl::forward(const at::Tensor& x) {
-  const auto qkv = cast_qkv_.forward(*qkv_, x);
-  return cast_proj_.forward(*proj_, ops::grid_attention(qkv, qkv_->bias, rel_pos_h_, rel_pos_w_, heads_, side_));
+at::Tensor VitAttentionImpl::forward(const at::Tensor& x) {
+  const auto qkv = frozen_qkv_.forward(*qkv_, x);  // [B,g,g,3*E]
+  // SAM pads windows that reach past the grid with zeros before qkv, and does not mask them: a padded token is attended to with
+  // the bias of qkv as its query, key and value. So neither linear layer has to compute rows for the padding.
+  const auto mixed = ops::grid_attention(qkv, qkv_->bias, rel_pos_h_, rel_pos_w_, heads_, side_);  // [B,g,g,E]
+  return frozen_proj_.forward(*proj_, mixed);
 }
 
 VitBlockImpl::VitBlockImpl(const ModelSize& size, std::int64_t index) : index_(index) {
@@ -30,22 +31,23 @@ VitBlockImpl::VitBlockImpl(const ModelSize& size, std::int64_t index) : index_(i
   const auto norm = torch::nn::LayerNormOptions({size.embed_dim}).eps(1e-6);
   const auto hidden = static_cast<std::int64_t>(static_cast<double>(size.embed_dim) * size.mlp_ratio);
   norm1_ = register_module("norm1", torch::nn::LayerNorm(norm));
-  attn_ = register_module("attn", GridAttention(size.embed_dim, size.heads, window_ == 0 ? size.grid() : window_));
+  attn_ = register_module("attn", VitAttention(size.embed_dim, size.heads, window_ == 0 ? size.grid() : window_));
   norm2_ = register_module("norm2", torch::nn::LayerNorm(norm));
-  mlp_ = register_module("mlp", FeedForward(size.embed_dim, hidden, Activation::gelu));
+  mlp_ = register_module("mlp", MlpBlock(size.embed_dim, hidden, Activation::gelu));
 }
 
-at::Tensor VitBlockImpl::forward(const at::Tensor& x, Taps* taps) {
-  if (!checkpointing_ || taps != nullptr) return compute(x, taps);
+at::Tensor VitBlockImpl::forward(const at::Tensor& x, Activations* activations) {
+  if (!checkpointing_ || activations != nullptr) return compute(x, activations);
   return ops::recompute([this](const at::Tensor& input) { return compute(input, nullptr); }, x, parameters());
 }
 
-at::Tensor VitBlockImpl::compute(const at::Tensor& x, Taps* taps) {
-  const auto mixed = attn_->forward(ops::norm_of(x, *norm1_));
-  tap(taps, "block" + std::to_string(index_) + ".attn", mixed);
-  const auto [y, normed] = ops::add_norm(x, mixed, *norm2_);
+// y = x + attention(norm1(x)), then y + mlp(norm2(y)).
+at::Tensor VitBlockImpl::compute(const at::Tensor& x, Activations* activations) {
+  const auto attended = attn_->forward(ops::norm_of(x, *norm1_));
+  record(activations, "block" + std::to_string(index_) + ".attn", attended);
+  const auto [y, normed] = ops::add_norm(x, attended, *norm2_);
   const auto out = ops::sum_of(y, mlp_->forward(normed));
-  tap(taps, "block" + std::to_string(index_), out);
+  record(activations, "block" + std::to_string(index_), out);
   return out;
 }
 

@@ -1,5 +1,5 @@
-// One block of SAM's vision transformer: attention over a window or the whole grid with decomposed relative positions, then a
-// perceptron, both pre-norm and residual (ViTDet, Li et al., ECCV 2022; relative positions after MViTv2, Li et al., CVPR 2022).
+// One block of the image encoder's vision transformer: attention within a window or over the whole grid, then a perceptron,
+// both with a layer norm before and a residual sum after (ViTDet, Li et al., ECCV 2022).
 #pragma once
 
 #include <torch/nn/module.h>
@@ -7,43 +7,49 @@
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
-#include "model/build.h"
+#include "model/activations.h"
 #include "model/mlp.h"
-#include "model/taps.h"
+#include "model/model_size.h"
 #include "ops/frozen_linear.h"
 
 namespace cellsam::model {
 
-class GridAttentionImpl : public torch::nn::Module {
+// Multi-head self-attention over a square of image tokens with decomposed relative positions (MViTv2, Li et al., CVPR 2022).
+class VitAttentionImpl : public torch::nn::Module {
  public:
-  // side: cells along each axis of the square that attends within itself (the window or the grid).
-  GridAttentionImpl(std::int64_t dim, std::int64_t heads, std::int64_t side);
+  // side: tokens along each axis of the square, that is of the window or of the whole grid.
+  VitAttentionImpl(std::int64_t dim, std::int64_t heads, std::int64_t side);
 
-  // [B,g,g,E] -> [B,g,g,E]. Score of query q and key k = q.k / sqrt(d) + q.Rh[qy - ky] + q.Rw[qx - kx].
+  // [B,g,g,E] -> [B,g,g,E]. The score of query q at (qy,qx) and key k at (ky,kx), both [d] with d = E / heads, is
+  //   q.k / sqrt(d) + q.rel_pos_h[qy - ky + side - 1] + q.rel_pos_w[qx - kx + side - 1]
   at::Tensor forward(const at::Tensor& x);
 
  private:
   std::int64_t heads_, side_;
-  at::Tensor rel_pos_h_, rel_pos_w_;  // [2*side-1,d], row q - k + side - 1, shared by all heads
+  at::Tensor rel_pos_h_, rel_pos_w_;  // [2*side-1,d], the same for all heads
   torch::nn::Linear qkv_{nullptr}, proj_{nullptr};
-  ops::FrozenLinear cast_qkv_, cast_proj_;
+  ops::FrozenLinear frozen_qkv_, frozen_proj_;  // compute qkv_ and proj_, faster while these do not train
 };
-TORCH_MODULE(GridAttention);
+TORCH_MODULE(VitAttention);
 
 class VitBlockImpl : public torch::nn::Module {
  public:
   VitBlockImpl(const ModelSize& size, std::int64_t index);
-  at::Tensor forward(const at::Tensor& x, Taps* taps = nullptr);  // [B,g,g,E] -> [B,g,g,E]
-  void set_checkpointing(bool on) { checkpointing_ = on; }        // keeps its input only; without taps
+
+  at::Tensor forward(const at::Tensor& x, Activations* activations = nullptr);  // [B,g,g,E] -> [B,g,g,E]
+
+  // See ImageEncoder. Has no effect on a forward pass that records activations.
+  void set_checkpointing(bool on) { checkpointing_ = on; }
 
  private:
-  at::Tensor compute(const at::Tensor& x, Taps* taps);
+  at::Tensor compute(const at::Tensor& x, Activations* activations);
 
-  std::int64_t index_, window_;  // window 0: the whole grid
+  std::int64_t index_;
+  std::int64_t window_;  // tokens a side; 0: the whole grid
   bool checkpointing_ = false;
   torch::nn::LayerNorm norm1_{nullptr}, norm2_{nullptr};
-  GridAttention attn_{nullptr};
-  FeedForward mlp_{nullptr};
+  VitAttention attn_{nullptr};
+  MlpBlock mlp_{nullptr};
 };
 TORCH_MODULE(VitBlock);
 

@@ -6,7 +6,7 @@
 
 namespace cellsam::optim {
 
-ScheduleType schedule_type_of(const std::string& name) {
+ScheduleType parse_schedule_type(const std::string& name) {
   if (name == "none") return ScheduleType::none;
   if (name == "step") return ScheduleType::step;
   if (name == "plateau") return ScheduleType::plateau;

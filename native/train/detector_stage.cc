@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <set>
 
-#include "base/abandoned.h"
+#include "base/stop_if_abandoned.h"
 #include "cache/backbones.h"
-#include "data/targets.h"
+#include "data/instances.h"
 #include "loss/detection.h"
 #include "train/stage.h"
 #include "weights/layout.h"
@@ -156,7 +156,7 @@ class DetectorStage final : public Stage {
       const auto& instances = batch.instances[i];
       const auto boxes = data::to_normalized(instances.boxes, height, width);
       targets.push_back({boxes, at::zeros({boxes.size(0)}, at::kLong)});  // class 0 is "cell"
-      if (instances.ignores) targets.back().ignored = batch.labels[static_cast<std::int64_t>(i)].eq(data::kIgnore);
+      if (instances.has_ignored) targets.back().ignored = batch.labels[static_cast<std::int64_t>(i)].eq(data::kIgnore);
     }
     return targets;
   }

@@ -8,9 +8,9 @@
 #include <cstring>
 #include <functional>
 
-#include "base/abandoned.h"
+#include "base/stop_if_abandoned.h"
 #include "cache/backbones.h"
-#include "data/targets.h"
+#include "data/instances.h"
 #include "device/side_stream.h"
 #include "loss/mining.h"
 #include "loss/upsampled_mask_loss.h"
@@ -201,8 +201,8 @@ class MaskStage final : public Stage {
   // in, one graph, and sums.
   at::Tensor train_with_graphs(const Prompted& prompted, const at::Tensor& embeddings, double scale, const Control& control) {
     auto& sam = *context_.model->mask_model();
-    auto weights_used = model::named_state(*sam.prompt_encoder);
-    for (const auto& entry : model::named_state(*sam.mask_decoder)) weights_used.push_back(entry);
+    auto weights_used = model::state_dict(*sam.prompt_encoder);
+    for (const auto& entry : model::state_dict(*sam.mask_decoder)) weights_used.push_back(entry);
     graphs_->clear_if_changed(weights_used);
 
     at::Tensor sums, gradient;
@@ -295,7 +295,7 @@ class MaskStage final : public Stage {
 
   Prompted on_device(const data::Batch& batch, std::vector<ImagePrompts> prompts) const {
     Prompted prompted{std::move(prompts), upload(batch.labels, context_.device), {}};
-    for (const auto& instances : batch.instances) prompted.ignores.push_back(instances.ignores);
+    for (const auto& instances : batch.instances) prompted.ignores.push_back(instances.has_ignored);
     for (auto& image : prompted.prompts) {
       prompted.count += image.boxes.size(0);
       image.boxes = upload(image.boxes, context_.device);

@@ -10,11 +10,11 @@
 namespace cellsam::train {
 
 PromptDecoder::PromptDecoder(model::Sam sam, at::Tensor embeddings, bool factored, bool cuts_gradient)
-    : sam_(std::move(sam)), position_(sam_->prompt_encoder->dense_position()) {
+    : sam_(std::move(sam)), position_(sam_->prompt_encoder->dense_pe()) {
   std::vector<at::Tensor*> tensors;
   if (factored && sam_->mask_decoder->can_factor() && !NonFiniteTrace::active()) {
-    factored_ = sam_->mask_decoder->factor(embeddings, position_, sam_->prompt_encoder->no_mask());
-    tensors = factored_->derived();
+    factored_ = sam_->mask_decoder->factor(embeddings, position_, sam_->prompt_encoder->no_mask_embedding());
+    tensors = factored_->computed();
   } else {
     embeddings_ = std::move(embeddings);
     tensors = {&embeddings_};
@@ -39,7 +39,7 @@ model::Masks PromptDecoder::decode(const std::vector<ImagePrompts>& chunk, doubl
   const auto prompts = sam_->prompt_encoder->forward(std::nullopt, std::nullopt, at::cat(boxes) * scale, std::nullopt);
   model::Masks masks;
   if (factored_) {
-    masks = sam_->mask_decoder->forward(*factored_, rows, counts, prompts.sparse, /*multimask=*/false);
+    masks = sam_->mask_decoder->forward_factored(*factored_, rows, counts, prompts.sparse, /*multimask=*/false);
   } else {
     std::vector<at::Tensor> images;
     for (std::size_t i = 0; i < rows.size(); ++i) {

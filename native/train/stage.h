@@ -17,7 +17,7 @@
 #include "device/step_graph.h"
 #include "engine.h"
 #include "model/cellsam.h"
-#include "optim/groups.h"
+#include "optim/parameter_group.h"
 
 namespace cellsam::train {
 
@@ -65,7 +65,7 @@ class Stage {
   const model::NamedTensors& trainable() const { return trainable_; }
   // Those of the whole model, the frozen ones included.
   const model::NamedTensors& parameters() const { return parameters_; }
-  const std::vector<optim::Group>& groups() const { return groups_; }
+  const std::vector<optim::ParameterGroup>& groups() const { return groups_; }
 
  protected:
   struct Part {
@@ -90,7 +90,7 @@ class Stage {
   model::NamedTensors trainable_, parameters_;
   std::vector<std::unique_ptr<cache::FrozenBackbone>> frozen_;
   std::vector<std::string> notices_;
-  std::vector<optim::Group> groups_;
+  std::vector<optim::ParameterGroup> groups_;
 };
 
 // What a stage works on. The model outlives the stage.

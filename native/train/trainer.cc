@@ -6,11 +6,11 @@
 #include <chrono>
 #include <cmath>
 
-#include "augment/augment.h"
-#include "base/abandoned.h"
+#include "augment/augmentations.h"
+#include "base/stop_if_abandoned.h"
 #include "data/batch.h"
 #include "data/sampler.h"
-#include "optim/clip.h"
+#include "optim/clip_grad_norm.h"
 
 namespace cellsam::train {
 namespace {
@@ -35,11 +35,11 @@ std::int64_t batches_of(const EpochRequest& request) {
 
 TrainerOptions read_trainer_options(Options& options) {
   TrainerOptions read;
-  read.optimizer = optim::method_of(options.text("optimizer", "adamw"));
+  read.optimizer = optim::parse_method(options.text("optimizer", "adamw"));
   read.learning_rate = options.number("learning_rate", 1e-4);
   read.grad_clip = options.number("grad_clip", 1.0);
   read.accumulate = options.integer("accumulate", 1);
-  read.schedule.type = optim::schedule_type_of(options.text("scheduler", "none"));
+  read.schedule.type = optim::parse_schedule_type(options.text("scheduler", "none"));
   read.schedule.warmup_fraction = options.number("warmup_fraction", 0);
   const auto epochs = options.require_integer("epochs");
   const auto batches = options.require_integer("steps_per_epoch");
@@ -161,7 +161,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
     sums_.images += std::ssize(batch.indices);
     const bool updates = pending && ((step_ + 1) % options_.accumulate == 0 || step_ + 1 == steps);
     at::Tensor norm;
-    if (updates) norm = optim::clip_gradients(stage_->groups(), options_.grad_clip);
+    if (updates) norm = optim::clip_grad_norm(stage_->groups(), options_.grad_clip);
     if (losses && updates) losses = at::cat({*losses, norm.to(losses->options()).view({1})});
     // No losses carry the norm when the group's last batch is empty; waiting for the device is then the price of a safe step.
     if (!losses && updates && !std::isfinite(norm.item<double>())) {

@@ -9,7 +9,7 @@
 #include "base/options.h"
 #include "data/store.h"
 #include "engine.h"
-#include "optim/adamw.h"
+#include "optim/optimizer.h"
 #include "optim/schedule.h"
 #include "train/loss_record.h"
 #include "train/non_finite.h"

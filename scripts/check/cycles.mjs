@@ -1,4 +1,4 @@
-/** Circles among the files of lib/ and native/, for `npm run check`: what imports itself by a detour can be read from no end. */
+/** Finds circles of imports and includes among the files of lib/ and native/, for `npm run check`. */
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 

@@ -112,9 +112,9 @@ void check_agreement(test::Checks& checks) {
   bool agree = true, known = true, ignored = true, padded = true;
   for (std::uint64_t seed = 0; seed < 12; ++seed) {
     Pixels turned = pixels;
-    for (std::size_t step = 0; step + 1 < augment::steps().size(); ++step) {  // all but brightness
+    for (std::size_t step = 0; step + 1 < augment::augmentations().size(); ++step) {  // all but brightness
       CounterRng rng{seed, step};
-      turned = augment::steps()[step].apply(turned, rng);
+      turned = augment::augmentations()[step].apply(turned, rng);
     }
     agree = agree && colours_agree(turned);
     known = known && turned.labels.ge(-1).logical_and(turned.labels.le(9)).all().item<bool>();
@@ -214,7 +214,7 @@ void check_streams(test::Checks& checks) {
     int* const counts[] = {nullptr, &affine, &elastic, &brightness};
     for (std::size_t step = 1; step < 4; ++step) {
       CounterRng rng{11, static_cast<std::uint64_t>(i), step};
-      *counts[step] += augment::steps()[step].apply(pixels, rng).image.equal(pixels.image) ? 0 : 1;
+      *counts[step] += augment::augmentations()[step].apply(pixels, rng).image.equal(pixels.image) ? 0 : 1;
     }
   }
   checks.near("affine in 3 of 4", std::abs(affine / double(kDraws) - 0.75), 0.07);  // 3 standard deviations

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <map>
 
-#include "augment/augment.h"
+#include "augment/augmentations.h"
 #include "augment/flip_rotate.h"
 #include "data/batch.h"
 #include "data/sampler.h"
@@ -34,11 +34,11 @@ void check_geometry(test::Checks& checks, std::int64_t height, std::int64_t widt
   const auto size = std::to_string(height) + "x" + std::to_string(width);
   for (int flips = 0; flips < 4; ++flips) {
     for (int turns = 0; turns < 4; ++turns) {
-      const augment::Augmentation augmentation{(flips & 1) != 0, (flips & 2) != 0, turns};
-      const auto turned = augment::apply(augmentation, pixels);
+      const augment::FlipRotate transform{(flips & 1) != 0, (flips & 2) != 0, turns};
+      const auto turned = augment::apply(transform, pixels);
       auto expected = pixels.labels;
-      if (augmentation.flip_x) expected = expected.flip({1});
-      if (augmentation.flip_y) expected = expected.flip({0});
+      if (transform.flip_x) expected = expected.flip({1});
+      if (transform.flip_y) expected = expected.flip({0});
       expected = expected.rot90(turns, {0, 1}).contiguous();
       checks.holds(size + ", flips " + std::to_string(flips) + ", turns " + std::to_string(turns),
                    turned.labels.equal(expected) && agree(turned));

@@ -2,8 +2,8 @@
 #include <ATen/ATen.h>
 
 #include "base/tensors.h"
+#include "data/instances.h"
 #include "data/store.h"
-#include "data/targets.h"
 #include "engine/store_writer.h"
 #include "native/checks.h"
 #include "native/folder.h"
@@ -88,8 +88,8 @@ TEST_PROGRAM(data_session) {
   const auto valid = store.sample(8).valid;
   checks.holds("-1 is in the store, padding is 0",
                kept.eq(-1).sum().item<int>() == (10 - (valid.y > 0 ? 0 : store.sample(8).y)) * valid.width &&
-                   kept.slice(0, 0, valid.y).eq(0).all().item<bool>() && data::find_instances(kept).ignores &&
-                   !data::find_instances(store.sample(0).labels).ignores);
+                   kept.slice(0, 0, valid.y).eq(0).all().item<bool>() && data::find_instances(kept).has_ignored &&
+                   !data::find_instances(store.sample(0).labels).has_ignored);
   checks.holds("settings", store.settings().at("tile_size") == "32" && store.settings().at("intensity") == "percentile");
   return checks.finish();
 }

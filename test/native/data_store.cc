@@ -8,9 +8,9 @@
 #include <set>
 #include <thread>
 
+#include "data/instances.h"
 #include "data/sampler.h"
 #include "data/store.h"
-#include "data/targets.h"
 #include "data/tile.h"
 #include "native/checks.h"
 #include "native/folder.h"
@@ -81,7 +81,7 @@ void check_targets(test::Checks& checks) {
   for (std::int64_t i = 0; i < found.ids.size(0); ++i) {
     const auto mask = labels.eq(found.ids[i].item<int>());
     const auto places = mask.nonzero();
-    const auto low = places.amin(0), high = places.amax(0) + data::kBoxEnd;
+    const auto low = places.amin(0), high = places.amax(0) + 1;
     const auto expected = at::stack({low[1], low[0], high[1], high[0]}).to(at::kFloat);
     boxes = boxes && found.boxes[i].equal(expected);
   }

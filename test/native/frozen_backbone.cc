@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "augment/augment.h"
+#include "augment/augmentations.h"
 #include "cache/frozen_backbone.h"
 #include "data/batch.h"
 #include "native/checks.h"
@@ -29,7 +29,7 @@ model::CellSam small_model(std::uint64_t seed) {
                    {"prompt_dim", 32},    {"decoder_heads", 2}, {"decoder_mlp", 64}, {"iou_hidden", 32}, {"detector_dim", 32},
                    {"detector_heads", 2}, {"detector_ffn", 64}, {"num_queries", 16}};
   at::manual_seed(seed);
-  return model::CellSam(model::model_size("tiny", sizes), /*adversarial_copy=*/false);
+  return model::CellSam(model::model_size("tiny", sizes), /*with_model_cp=*/false);
 }
 
 // Two tiles of noise; the second holds the first one's picture, so that other tiles of one content share.
@@ -146,7 +146,7 @@ void check_keys(test::Checks& checks) {
   const auto before = backbone(batch, control);
   {
     at::NoGradGuard no_grad;
-    for (auto& [name, tensor] : model->named_state()) {
+    for (auto& [name, tensor] : model->state_dict()) {
       if (name == "model.image_encoder.neck.0.weight") tensor.add_(1);
     }
   }
@@ -154,7 +154,7 @@ void check_keys(test::Checks& checks) {
   checks.holds("the neck is no part of the backbone", backbone.take_counts().computed == 0);
   {
     at::NoGradGuard no_grad;
-    for (auto& [name, tensor] : model->named_state()) {
+    for (auto& [name, tensor] : model->state_dict()) {
       if (name == "model.image_encoder.blocks.1.mlp.lin2.bias") tensor.add_(1);
     }
   }

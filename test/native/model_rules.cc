@@ -79,26 +79,26 @@ void check_sharing(model::CellSam& net) {
   // buffer.
   const auto layers = static_cast<std::size_t>(net->size().decoder_layers);
   check("the state names the shared heads for every layer",
-        net->named_state().size() == parameters.size() + 8 * (layers - 1) + 1);
+        net->state_dict().size() == parameters.size() + 8 * (layers - 1) + 1);
   {
     at::NoGradGuard no_grad;
-    const auto state = net->named_state();
+    const auto state = net->state_dict();
     entry(state, "cellfinder.decode_head.transformer.class_embed.2.bias")[0] = 0.25;
     check("the last name writes the same head",
           entry(state, "cellfinder.decode_head.transformer.class_embed.0.bias")[0].item<double>() == 0.25);
   }
 
   net->model->image_encoder->parameters()[0].requires_grad_(false);
-  net->adopt_copy();
+  net->add_model_cp();
   check("with model_cp the mask model is model_cp", net->mask_model().get() == net->model_cp.get());
-  check("model_cp equals model", equal(model::named_state(*net->model), model::named_state(*net->model_cp)));
+  check("model_cp equals model", equal(model::state_dict(*net->model), model::state_dict(*net->model_cp)));
   check("model_cp is frozen where model is", !net->model_cp->image_encoder->parameters()[0].requires_grad() &&
                                                  net->model_cp->image_encoder->parameters()[1].requires_grad());
   {
     at::NoGradGuard no_grad;
     net->model_cp->parameters()[0].add_(1);
   }
-  check("model_cp has weights of its own", !equal(model::named_state(*net->model), model::named_state(*net->model_cp)));
+  check("model_cp has weights of its own", !equal(model::state_dict(*net->model), model::state_dict(*net->model_cp)));
 }
 
 void check_initial_weights(const model::ModelSize& tiny) {
@@ -106,9 +106,9 @@ void check_initial_weights(const model::ModelSize& tiny) {
     at::manual_seed(seed);
     return model::CellSam(tiny, true);
   };
-  const auto first = build(7)->named_state();
-  check("the same seed gives the same weights", equal(first, build(7)->named_state()));
-  check("another seed gives others", !equal(first, build(8)->named_state()));
+  const auto first = build(7)->state_dict();
+  check("the same seed gives the same weights", equal(first, build(7)->state_dict()));
+  check("another seed gives others", !equal(first, build(8)->state_dict()));
 
   const auto attention = entry(first, "cellfinder.decode_head.transformer.decoder_layers.1.cross_attn.in_proj_weight").chunk(5);
   const auto identity = at::eye(tiny.detector_dim) * tiny.local_attention_gain * tiny.local_attention_gain;
@@ -120,7 +120,7 @@ void check_initial_weights(const model::ModelSize& tiny) {
   check("anchors lie on the grid, x first", at::allclose(anchors.slice(0, 0, 2).reshape(-1), expected));
 
   const auto plain = model::model_size("tiny", Dict{{"local_attention_init", false}, {"grid_anchors", false}});
-  const auto state = model::CellSam(plain, false)->named_state();
+  const auto state = model::CellSam(plain, false)->state_dict();
   const auto usual = entry(state, "cellfinder.decode_head.transformer.decoder_layers.1.cross_attn.in_proj_weight");
   const auto bound = std::sqrt(6.0 / static_cast<double>(usual.size(0) + usual.size(1)));  // Glorot and Bengio, AISTATS 2010
   check("attention starts uniform within its bound",
@@ -136,7 +136,7 @@ void check_autocast(const model::ModelSize& tiny) {
     const auto found = net->cellfinder->forward(x);
     const auto features = net->model->image_encoder->forward(x.slice(0, 0, 1));
     const auto prompts = net->model->prompt_encoder->forward({}, {}, boxes, {});
-    const auto masks = net->model->mask_decoder->forward(features, net->model->prompt_encoder->dense_position(), prompts.sparse,
+    const auto masks = net->model->mask_decoder->forward(features, net->model->prompt_encoder->dense_pe(), prompts.sparse,
                                                          prompts.dense, true);
     return std::make_pair(found, masks);
   };
@@ -164,7 +164,7 @@ void check_autocast(const model::ModelSize& tiny) {
 // A frozen layer keeps its weights as bfloat16; what it answers must follow them.
 void check_frozen_weights() {
   at::manual_seed(4);
-  model::FeedForward layer(16, 32, model::Activation::gelu);
+  model::MlpBlock layer(16, 32, model::Activation::gelu);
   const auto x = at::randn({5, 16});
   const auto answer = [&](bool frozen) {
     for (auto& parameter : layer->parameters()) parameter.requires_grad_(!frozen);

@@ -19,7 +19,7 @@ TEST_PROGRAM(model_state) {
   try {
     const model::CellSam net(model::model_size(argv[1]), kind == "adv");
     const std::map<at::ScalarType, std::string> names = {{at::kFloat, "float32"}, {at::kDouble, "float64"}};
-    for (const auto& [name, tensor] : net->named_state()) {
+    for (const auto& [name, tensor] : net->state_dict()) {
       std::string shape;
       for (auto side : tensor.sizes()) shape += (shape.empty() ? "" : "x") + std::to_string(side);
       std::printf("%s\t%s\t%s\n", name.c_str(), shape.c_str(), names.at(tensor.scalar_type()).c_str());

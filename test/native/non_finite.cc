@@ -7,7 +7,7 @@
 
 #include "native/checks.h"
 #include "native/program.h"
-#include "optim/adamw.h"
+#include "optim/optimizer.h"
 #include "train/non_finite.h"
 
 namespace cellsam::test::non_finite_program {
@@ -31,7 +31,7 @@ void step(model::CellSam& network) {
   auto& sam = network->mask_model();
   const auto prompt = sam->prompt_encoder->forward(std::nullopt, std::nullopt,
                                                    at::tensor({4.0F, 4.0F, 30.0F, 30.0F}).view({1, 4}), std::nullopt);
-  const auto masks = sam->mask_decoder->forward(sam->image_encoder->forward(image), sam->prompt_encoder->dense_position(),
+  const auto masks = sam->mask_decoder->forward(sam->image_encoder->forward(image), sam->prompt_encoder->dense_pe(),
                                                 prompt.sparse, prompt.dense, false);
   (found.boxes.back().sum() + found.logits.back().sum() + masks.logits.sum()).backward();
 }

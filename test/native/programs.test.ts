@@ -21,7 +21,7 @@ const programs: Record<string, number> = {
   infer_predict: 20,
   isa: 5,
   losses: 10,
-  mask_decoder_sharing: 40,
+  mask_decoder_factored: 40,
   matching: 100,
   metric_match: 20,
   model_rules: 20,

@@ -203,7 +203,7 @@ Outcome train_batches(const Dict& more, const std::vector<std::vector<std::int64
                    {"prompt_dim", 32},    {"decoder_heads", 2}, {"decoder_mlp", 64}, {"iou_hidden", 32}, {"detector_dim", 32},
                    {"detector_heads", 2}, {"detector_ffn", 64}, {"num_queries", 16}};
   at::manual_seed(1);
-  model::CellSam model(model::model_size("tiny", sizes), /*adversarial_copy=*/false);
+  model::CellSam model(model::model_size("tiny", sizes), /*with_model_cp=*/false);
   Options options(more, "begin_stage");
   const train::StageContext context{model, data::Preprocessing::Plain, at::kCPU, device::Precision::fp32};
   const auto stage = train::open_mask_stage(context, options);

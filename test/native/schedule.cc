@@ -3,8 +3,8 @@
 
 #include "native/checks.h"
 #include "native/program.h"
-#include "optim/adamw.h"
-#include "optim/clip.h"
+#include "optim/clip_grad_norm.h"
+#include "optim/optimizer.h"
 
 namespace cellsam::test::schedule_program {
 
@@ -37,7 +37,7 @@ void check_schedule(test::Checks& checks) {
   checks.near("warm-up is over", warm.factor(4), 0.9045084971874737, 1e-12);
   checks.near("warm-up of the constant rate", optim::Schedule(rule(ScheduleType::none, 20, 0.2)).factor(1), 0.25, 0);
   checks.throws("warm-up above 1", "ERR_INVALID_ARGUMENT", [] { optim::Schedule(rule(ScheduleType::none, 20, 1.5)); });
-  checks.throws("unknown type", "ERR_INVALID_ARGUMENT", [] { optim::schedule_type_of("linear"); });
+  checks.throws("unknown type", "ERR_INVALID_ARGUMENT", [] { optim::parse_schedule_type("linear"); });
 }
 
 void check_plateau(test::Checks& checks) {
@@ -63,8 +63,8 @@ void check_plateau(test::Checks& checks) {
   checks.throws("state without an entry", "ERR_STATE_MISMATCH", [&] { fresh.load_state({{"factor", 1.0}}); });
 }
 
-optim::Group group_of(std::vector<std::vector<double>> gradients, double lr_ratio = 1, double weight_decay = 0) {
-  optim::Group group{"group", {}, lr_ratio, weight_decay};
+optim::ParameterGroup group_of(std::vector<std::vector<double>> gradients, double lr_ratio = 1, double weight_decay = 0) {
+  optim::ParameterGroup group{"group", {}, lr_ratio, weight_decay};
   for (const auto& gradient : gradients) {
     auto parameter = at::ones({static_cast<std::int64_t>(gradient.size())}, at::kDouble).requires_grad_(true);
     parameter.mutable_grad() = at::tensor(gradient, at::kDouble);
@@ -74,39 +74,39 @@ optim::Group group_of(std::vector<std::vector<double>> gradients, double lr_rati
 }
 
 void check_clip(test::Checks& checks) {
-  std::vector<optim::Group> groups = {group_of({{3}, {0, 4}}), group_of({{12}})};
-  checks.near("norm", optim::clip_gradients(groups, 0).item<double>(), 13, 1e-12);
+  std::vector<optim::ParameterGroup> groups = {group_of({{3}, {0, 4}}), group_of({{12}})};
+  checks.near("norm", optim::clip_grad_norm(groups, 0).item<double>(), 13, 1e-12);
   checks.near("norm only", groups[1].parameters[0].grad().item<double>(), 12, 0);
-  checks.near("norm before", optim::clip_gradients(groups, 6.5).item<double>(), 13, 1e-12);
+  checks.near("norm before", optim::clip_grad_norm(groups, 6.5).item<double>(), 13, 1e-12);
   checks.near("clipped over all groups", groups[0].parameters[1].grad(), at::tensor({0.0, 2.0}), 1e-6);
-  checks.near("not stretched", (optim::clip_gradients(groups, 100), groups[1].parameters[0].grad().item<double>()), 6, 1e-5);
-  checks.near("no gradients", optim::clip_gradients({optim::Group{}}, 1).item<double>(), 0, 0);
+  checks.near("not stretched", (optim::clip_grad_norm(groups, 100), groups[1].parameters[0].grad().item<double>()), 6, 1e-5);
+  checks.near("no gradients", optim::clip_grad_norm({optim::ParameterGroup{}}, 1).item<double>(), 0, 0);
 }
 
 void check_methods(test::Checks& checks) {
   // First step of Adam: mean / (sqrt(variance) + eps) is sign(gradient); L2 decay changes the gradient, AdamW the weight.
-  std::vector<optim::Group> adam = {group_of({{2}}, 0.5, 0.1)}, adamw = {group_of({{2}}, 0.5, 0.1)},
-                            sgd = {group_of({{2}}, 0.5, 0.1)};
-  optim::Optimizer(adam, {optim::method_of("adam")}).step(0.2);
+  std::vector<optim::ParameterGroup> adam = {group_of({{2}}, 0.5, 0.1)}, adamw = {group_of({{2}}, 0.5, 0.1)},
+                                     sgd = {group_of({{2}}, 0.5, 0.1)};
+  optim::Optimizer(adam, {optim::parse_method("adam")}).step(0.2);
   checks.near("adam", adam[0].parameters[0].item<double>(), 0.9, 1e-8);
-  optim::Optimizer(adamw, {optim::method_of("adamw")}).step(0.2);
+  optim::Optimizer(adamw, {optim::parse_method("adamw")}).step(0.2);
   checks.near("adamw", adamw[0].parameters[0].item<double>(), 1 * (1 - 0.1 * 0.1) - 0.1, 1e-8);
-  optim::Optimizer momentum(sgd, {optim::method_of("sgd")});
+  optim::Optimizer momentum(sgd, {optim::parse_method("sgd")});
   momentum.step(0.2);
   checks.near("sgd, first step", sgd[0].parameters[0].item<double>(), 1 - 0.1 * 2.1, 1e-12);
   momentum.step(0.2);
   checks.near("sgd, second step", sgd[0].parameters[0].item<double>(), 0.79 - 0.1 * (0.9 * 2.1 + 2 + 0.079), 1e-12);
-  checks.throws("unknown optimizer", "ERR_INVALID_ARGUMENT", [] { optim::method_of("lion"); });
+  checks.throws("unknown optimizer", "ERR_INVALID_ARGUMENT", [] { optim::parse_method("lion"); });
 }
 
 void check_state(test::Checks& checks) {
   for (auto name : {"adamw", "adam", "sgd"}) {
-    std::vector<optim::Group> straight = {group_of({{2, -1}, {0.5}}), group_of({{1}}, 0.1)};
-    std::vector<optim::Group> halted = {group_of({{2, -1}, {0.5}}), group_of({{1}}, 0.1)};
-    optim::Optimizer whole(straight, {optim::method_of(name)}), first(halted, {optim::method_of(name)});
+    std::vector<optim::ParameterGroup> straight = {group_of({{2, -1}, {0.5}}), group_of({{1}}, 0.1)};
+    std::vector<optim::ParameterGroup> halted = {group_of({{2, -1}, {0.5}}), group_of({{1}}, 0.1)};
+    optim::Optimizer whole(straight, {optim::parse_method(name)}), first(halted, {optim::parse_method(name)});
     whole.step(0.1);
     first.step(0.1);
-    optim::Optimizer second(halted, {optim::method_of(name)});
+    optim::Optimizer second(halted, {optim::parse_method(name)});
     second.load_state(first.state());
     whole.step(0.1);
     second.step(0.1);

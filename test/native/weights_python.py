@@ -21,7 +21,7 @@ checks = 0
 
 
 def run(*arguments):
-    done = subprocess.run([bridge, *map(str, arguments)], capture_output=True, text=True, env=environment)
+    done = subprocess.run([*bridge, *map(str, arguments)], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
     return done.stdout.strip()
 

@@ -1,7 +1,7 @@
 // Case 10: 25 steps of AdamW with groups, clipping and the step schedule, on a small network and a quadratic, f32 and f64.
-#include "optim/adamw.h"
 #include "native/program.h"
-#include "optim/clip.h"
+#include "optim/clip_grad_norm.h"
+#include "optim/optimizer.h"
 #include "optim/schedule.h"
 #include "parity/case.h"
 
@@ -24,11 +24,12 @@ at::Tensor loss_of(const test::Case& parity, const std::string& run, Parameters&
 void check_run(test::Case& parity, const std::string& run, const Value& settings) {
   const auto tolerance = parity.tolerance(run.substr(run.size() - 3));
   Parameters parameters;
-  std::vector<optim::Group> groups;
+  std::vector<optim::ParameterGroup> groups;
   std::vector<std::string> order;
   const double base = test::number(test::list(settings, "groups")[0], "lr");
   for (const auto& entry : test::list(settings, "groups")) {
-    optim::Group group{test::text(entry, "name"), {}, test::number(entry, "lr") / base, test::number(entry, "weight_decay")};
+    optim::ParameterGroup group{
+        test::text(entry, "name"), {}, test::number(entry, "lr") / base, test::number(entry, "weight_decay")};
     for (const auto& item : test::list(entry, "params")) {
       const auto name = test::as<std::string>(item);
       parameters[name] = parity.io(run + ".init." + name).clone().requires_grad_(true);
@@ -50,7 +51,7 @@ void check_run(test::Case& parity, const std::string& run, const Value& settings
     optimizer.zero_grad();
     const auto loss = loss_of(parity, run, parameters);
     loss.backward();
-    norms.push_back(optim::clip_gradients(groups, test::number(settings, "clip_norm")).to(at::kDouble));
+    norms.push_back(optim::clip_grad_norm(groups, test::number(settings, "clip_norm")).to(at::kDouble));
     const double lr = base * schedule.factor(step);
     optimizer.step(lr);
     losses.push_back(loss.detach().to(at::kDouble));

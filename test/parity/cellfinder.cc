@@ -62,11 +62,11 @@ void compare_once(Case& parity) {
   load(*net->decode_head, parity.weights());
   const auto x = parity.io("x").clone().requires_grad_(true);
 
-  model::Taps taps;
+  model::Activations activations;
   const auto features = net->backbone(x);
-  const auto out = net->head(features, std::nullopt, &taps);
+  const auto out = net->head(features, std::nullopt, &activations);
   parity.check("act.backbone", features, forward);
-  for (const auto& [name, tensor] : taps) {
+  for (const auto& [name, tensor] : activations) {
     if (parity.has("act." + name)) parity.check("act." + name, tensor, forward);
   }
   check_detections(parity, out, "", forward);
@@ -76,11 +76,11 @@ void compare_once(Case& parity) {
   check_gradients(parity, *net->decode_head, "grad.", grad);
   parity.check("grad.x", x.grad(), grad);
 
-  taps.clear();
+  activations.clear();
   const auto [images, mask] = nested(parity, size.image_size);
   parity.check("mixed.mask", mask, Tolerance{});
-  const auto mixed = net->head(net->backbone(images), mask, &taps);
-  for (const auto& [name, tensor] : taps) {
+  const auto mixed = net->head(net->backbone(images), mask, &activations);
+  for (const auto& [name, tensor] : activations) {
     if (parity.has("mixed." + name)) parity.check("mixed." + name, tensor, forward);
     if (name == "enc" + std::to_string(size.encoder_layers - 1)) parity.check("mixed.enc_last", tensor, forward);
   }

@@ -72,7 +72,7 @@ void check_mask_model(const Variant& variant, model::CellSam& model, const infer
   const auto boxes = user_boxes ? *user_boxes : infer::detect(model, image, options).boxes;
   const auto model_boxes = (boxes * infer::model_scale(image, size)).to(at::kFloat);
   const auto prompts = mask_model->prompt_encoder->forward(std::nullopt, std::nullopt, model_boxes, std::nullopt);
-  const auto answer = mask_model->mask_decoder->forward(embedding, mask_model->prompt_encoder->dense_position(), prompts.sparse,
+  const auto answer = mask_model->mask_decoder->forward(embedding, mask_model->prompt_encoder->dense_pe(), prompts.sparse,
                                                         prompts.dense, false);
   variant.check("embedding", embedding);
   variant.check("sparse", prompts.sparse);

@@ -37,9 +37,9 @@ void compare_encoder(Case& parity) {
   load(*net, parity.weights());
   const auto x = parity.io("x").clone().requires_grad_(true), lin = parity.io("lin");
 
-  model::Taps taps;
-  const auto embedding = net->neck(net->backbone(x, &taps), &taps);
-  for (const auto& [name, tensor] : taps)
+  model::Activations activations;
+  const auto embedding = net->neck(net->backbone(x, &activations), &activations);
+  for (const auto& [name, tensor] : activations)
     parity.check("act." + name, tensor, map_of(parity.io("act." + name), tensor), forward);
   parity.check("embedding", embedding, forward);
   parity.check("forward = neck of the backbone", net->forward(x), embedding, 0, 0);

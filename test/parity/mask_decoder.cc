@@ -57,12 +57,12 @@ void compare(Case& parity) {
   load(*net, parity.weights());
   Inputs io{parity.io("image_embeddings"), parity.io("image_pe"), parity.io("sparse"), parity.io("dense")};
 
-  model::Taps taps;
-  const auto masks = net->predict(io.embeddings, io.position, io.sparse, io.dense, 0, all, &taps);
-  for (const auto& [name, tensor] : taps) parity.check("act." + name, tensor, forward);
+  model::Activations activations;
+  const auto masks = net->predict_masks(io.embeddings, io.position, io.sparse, io.dense, 0, all, &activations);
+  for (const auto& [name, tensor] : activations) parity.check("act." + name, tensor, forward);
   parity.check("all_masks", masks.logits, forward);
   parity.check("all_iou", masks.iou, forward);
-  const auto repeated = net->predict(io.embeddings.expand_as(io.dense), io.position, io.sparse, io.dense, 0, all);
+  const auto repeated = net->predict_masks(io.embeddings.expand_as(io.dense), io.position, io.sparse, io.dense, 0, all);
   parity.check("an image for each prompt", repeated.logits, masks.logits, forward);
   const auto bare =
       net->forward(io.embeddings, io.position, io.sparse.slice(0, 0, 2).slice(1, 0, 0), io.dense.slice(0, 0, 2), true);
@@ -73,7 +73,7 @@ void compare(Case& parity) {
 
   net->to(at::kDouble);
   for (auto* tensor : {&io.embeddings, &io.position, &io.sparse, &io.dense}) *tensor = tensor->to(at::kDouble);
-  const auto masks64 = net->predict(io.embeddings, io.position, io.sparse, io.dense, 0, all);
+  const auto masks64 = net->predict_masks(io.embeddings, io.position, io.sparse, io.dense, 0, all);
   parity.check("f64.all_masks", masks64.logits, f64);
   parity.check("f64.all_iou", masks64.iou, f64);
   compare_variant(parity, net, io, "f64.single.", false, f64, f64);

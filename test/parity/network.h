@@ -3,8 +3,8 @@
 
 #include <torch/nn/module.h>
 
-#include "model/build.h"
 #include "model/cellsam.h"
+#include "model/model_size.h"
 #include "parity/case.h"
 
 namespace cellsam::test {
@@ -45,7 +45,7 @@ inline model::ModelSize size_of(const Case& parity) {
 // Copies `weights` in; every name of the module must be there with its shape, and nothing else.
 inline void load(const torch::nn::Module& module, const TensorMap& weights) {
   at::NoGradGuard no_grad;
-  const auto state = model::named_state(module);
+  const auto state = model::state_dict(module);
   if (state.size() != weights.size()) throw std::runtime_error("the weights have another number of tensors than the module");
   for (auto [name, tensor] : state) {
     const auto& from = weights.at(name);

@@ -15,7 +15,7 @@ void compare(Case& parity) {
   load(*net, parity.weights());
   const auto points = parity.io("points"), labels = parity.io("labels"), boxes = parity.io("boxes"), masks = parity.io("masks");
 
-  parity.check("dense_pe", net->dense_position(), plain);
+  parity.check("dense_pe", net->dense_pe(), plain);
   // There are fewer points than boxes and masks: a variant with points takes as many of the others.
   const auto some = [&](const at::Tensor& all) { return all.slice(0, 0, points.size(0)); };
   const std::map<std::string, std::vector<Maybe>> variants = {

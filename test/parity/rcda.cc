@@ -12,7 +12,7 @@ namespace {
 
 void compare_once(Case& parity) {
   const auto plain = parity.tolerance("default"), grad = parity.tolerance("grad");
-  model::RowColumnAttention net(parity.config("embed_dim"), parity.config("heads"));
+  model::RowColumnDecoupledAttention net(parity.config("embed_dim"), parity.config("heads"));
   load(*net, parity.weights());
   const std::vector<std::string> inputs = {"query_row", "query_col", "key_row", "key_col", "value"};
   const std::string ending = ".query_row";
@@ -22,15 +22,16 @@ void compare_once(Case& parity) {
     const auto shape = name.substr(0, name.size() - ending.size()) + ".";
     std::map<std::string, at::Tensor> x;
     for (const auto& input : inputs) x[input] = parity.io(shape + input).clone().requires_grad_(true);
-    const auto attend = [&](const std::optional<at::Tensor>& mask, model::Taps* taps) {
-      return net->forward(x["query_row"], x["query_col"], x["key_row"], x["key_col"], x["value"], mask, taps).transpose(0, 1);
+    const auto attend = [&](const std::optional<at::Tensor>& mask, model::Activations* activations) {
+      return net->forward(x["query_row"], x["query_col"], x["key_row"], x["key_col"], x["value"], mask, activations)
+          .transpose(0, 1);
     };
 
     zero_gradients(*net);
-    model::Taps taps;
-    const auto out = attend(parity.io(shape + "mask").to(at::kBool), &taps);
+    model::Activations activations;
+    const auto out = attend(parity.io(shape + "mask").to(at::kBool), &activations);
     parity.check(shape + "out_lne", out, plain);
-    parity.check(shape + "attn_weights", taps.at(0).second.transpose(0, 1), plain);
+    parity.check(shape + "attn_weights", activations.at(0).second.transpose(0, 1), plain);
     parity.check(shape + "nomask.out_lne", attend(std::nullopt, nullptr), plain);
     const auto loss = out.square().mean();
     parity.check(shape + "loss", loss, plain);

@@ -1,4 +1,4 @@
-#include "optim/adamw.h"
+#include "optim/optimizer.h"
 
 #include <ATen/ATen.h>
 
@@ -10,14 +10,15 @@
 
 namespace cellsam::optim {
 
-Method method_of(const std::string& name) {
+Method parse_method(const std::string& name) {
   if (name == "adamw") return Method::adamw;
   if (name == "adam") return Method::adam;
   if (name == "sgd") return Method::sgd;
   throw Error("ERR_INVALID_ARGUMENT", "optimizer must be adamw, adam or sgd, not \"" + name + "\"");
 }
 
-Optimizer::Optimizer(std::vector<Group> groups, OptimizerOptions options) : groups_(std::move(groups)), options_(options) {
+Optimizer::Optimizer(std::vector<ParameterGroup> groups, OptimizerOptions options)
+    : groups_(std::move(groups)), options_(options) {
   at::NoGradGuard no_grad;
   std::unordered_set<const void*> known;
   for (const auto& group : groups_) {
@@ -26,36 +27,36 @@ Optimizer::Optimizer(std::vector<Group> groups, OptimizerOptions options) : grou
         throw Error("ERR_INVALID_ARGUMENT",
                     "optimizer: a parameter occurs twice, the second time in group \"" + group.name + "\"");
       }
-      Slot slot;
-      slot.first = at::zeros_like(parameter, {}, at::MemoryFormat::Preserve);
+      State state;
+      state.first_moment = at::zeros_like(parameter, {}, at::MemoryFormat::Preserve);
       if (options_.method != Method::sgd) {
-        slot.second = at::zeros_like(slot.first);
-        slot.step = at::zeros({}, parameter.options().dtype(at::kFloat));  // the dtype that the fused kernels read
+        state.second_moment = at::zeros_like(state.first_moment);
+        state.step = at::zeros({}, parameter.options().dtype(at::kFloat));  // the dtype that the fused kernels read
       }
-      slots_.push_back(std::move(slot));
+      states_.push_back(std::move(state));
     }
   }
 }
 
-std::vector<Optimizer::Batch> Optimizer::batches(const Group& group, std::size_t offset) const {
-  std::map<std::pair<at::ScalarType, std::string>, Batch> by_kind;
+std::vector<Optimizer::Batch> Optimizer::batches(const ParameterGroup& group, std::size_t offset) const {
+  std::map<std::pair<at::ScalarType, std::string>, Batch> by_type;
   for (std::size_t i = 0; i < group.parameters.size(); ++i) {
     const auto& parameter = group.parameters[i];
     if (!parameter.grad().defined()) continue;
-    const auto& slot = slots_[offset + i];
-    auto& batch = by_kind[{parameter.scalar_type(), parameter.device().str()}];
+    const auto& state = states_[offset + i];
+    auto& batch = by_type[{parameter.scalar_type(), parameter.device().str()}];
     batch.parameters.push_back(parameter);
-    // The fused CPU kernel walks raw memory: a gradient of other strides than its parameter's would be applied scrambled.
+    // The fused CPU kernel reads both in the order of memory, whatever their strides are.
     const auto& gradient = parameter.grad();
-    const bool aligned = gradient.strides() == parameter.strides();
-    batch.gradients.push_back(aligned ? gradient : at::empty_like(parameter).copy_(gradient));
-    batch.first.push_back(slot.first);
+    const bool same_layout = gradient.strides() == parameter.strides();
+    batch.gradients.push_back(same_layout ? gradient : at::empty_like(parameter).copy_(gradient));
+    batch.first_moments.push_back(state.first_moment);
     if (options_.method == Method::sgd) continue;
-    batch.second.push_back(slot.second);
-    batch.steps.push_back(slot.step);
+    batch.second_moments.push_back(state.second_moment);
+    batch.steps.push_back(state.step);
   }
   std::vector<Batch> result;
-  for (auto& [kind, batch] : by_kind) result.push_back(std::move(batch));
+  for (auto& [type, batch] : by_type) result.push_back(std::move(batch));
   return result;
 }
 
@@ -63,26 +64,27 @@ void Optimizer::step(double lr, const std::optional<at::Tensor>& skip) {
   at::NoGradGuard no_grad;
   std::size_t offset = 0;
   for (const auto& group : groups_) {
-    const double rate = lr * group.lr_ratio;
+    const double group_lr = lr * group.lr_ratio;
     for (auto& batch : batches(group, offset)) {
       if (options_.method == Method::sgd && skip) {
-        at::_fused_sgd_(batch.parameters, batch.gradients, batch.first, group.weight_decay, options_.momentum, rate,
+        at::_fused_sgd_(batch.parameters, batch.gradients, batch.first_moments, group.weight_decay, options_.momentum, group_lr,
                         /*dampening=*/0, /*nesterov=*/false, /*maximize=*/false, /*is_first_step=*/false, std::nullopt, skip);
         continue;
       }
       if (options_.method == Method::sgd) {
         auto gradients =
             group.weight_decay == 0 ? batch.gradients : at::_foreach_add(batch.gradients, batch.parameters, group.weight_decay);
-        at::_foreach_mul_(batch.first, options_.momentum);
-        at::_foreach_add_(batch.first, gradients);
-        at::_foreach_add_(batch.parameters, batch.first, -rate);
+        at::_foreach_mul_(batch.first_moments, options_.momentum);
+        at::_foreach_add_(batch.first_moments, gradients);
+        at::_foreach_add_(batch.parameters, batch.first_moments, -group_lr);
         continue;
       }
       at::_foreach_add_(batch.steps, 1);
       if (skip) at::_foreach_sub_(batch.steps, std::vector<at::Tensor>(batch.steps.size(), *skip));
       auto update = [&](auto kernel) {
-        kernel(batch.parameters, batch.gradients, batch.first, batch.second, /*max_exp_avg_sqs=*/at::TensorList{}, batch.steps,
-               rate, options_.beta1, options_.beta2, group.weight_decay, options_.epsilon, /*amsgrad=*/false,
+        kernel(batch.parameters, batch.gradients, batch.first_moments, batch.second_moments,
+               /*max_exp_avg_sqs=*/at::TensorList{}, batch.steps, group_lr, options_.beta1, options_.beta2, group.weight_decay,
+               options_.epsilon, /*amsgrad=*/false,
                /*maximize=*/false);
       };
       if (options_.method == Method::adamw) {
@@ -103,33 +105,33 @@ void Optimizer::zero_grad() {
 
 std::vector<std::pair<std::string, at::Tensor>> Optimizer::state() const {
   std::vector<std::pair<std::string, at::Tensor>> all;
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
+  for (std::size_t i = 0; i < states_.size(); ++i) {
     const auto index = std::to_string(i) + ".";
     if (options_.method == Method::sgd) {
-      all.emplace_back(index + "momentum_buffer", slots_[i].first);
+      all.emplace_back(index + "momentum_buffer", states_[i].first_moment);
       continue;
     }
-    all.emplace_back(index + "exp_avg", slots_[i].first);
-    all.emplace_back(index + "exp_avg_sq", slots_[i].second);
-    all.emplace_back(index + "step", slots_[i].step);
+    all.emplace_back(index + "exp_avg", states_[i].first_moment);
+    all.emplace_back(index + "exp_avg_sq", states_[i].second_moment);
+    all.emplace_back(index + "step", states_[i].step);
   }
   return all;
 }
 
 void Optimizer::load_state(const std::vector<std::pair<std::string, at::Tensor>>& state) {
   std::map<std::string, at::Tensor> given(state.begin(), state.end());
-  const auto own = this->state();
+  const auto current = this->state();
   auto fail = [](const std::string& what) {
     throw Error("ERR_STATE_MISMATCH", "optimizer state: " + what + "; resume with the optimizer and stage that wrote it");
   };
-  for (const auto& [name, tensor] : own) {
+  for (const auto& [name, tensor] : current) {
     const auto found = given.find(name);
     if (found == given.end()) fail(name + " is missing");
     if (found->second.sizes() != tensor.sizes()) fail(name + " has another shape");
   }
-  if (given.size() != own.size() || state.size() != own.size()) fail("it has entries that are not known here");
+  if (given.size() != current.size() || state.size() != current.size()) fail("it has entries that are not known here");
   at::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : own) tensor.copy_(given.at(name));
+  for (const auto& [name, tensor] : current) tensor.copy_(given.at(name));
 }
 
 }  // namespace cellsam::optim

@@ -1,4 +1,4 @@
-#include "model/build.h"
+#include "model/model_size.h"
 
 #include <cmath>
 
@@ -7,7 +7,7 @@
 namespace cellsam::model {
 namespace {
 
-// Shows every field but `name` to `visit(name, reference)`: reading, describing and documenting stay in step.
+// Calls visit(name, reference) for every field but `name`.
 template <class Size, class Visit>
 void each_field(Size& size, Visit&& visit) {
   visit("image_size", size.image_size);
@@ -41,7 +41,7 @@ void each_field(Size& size, Visit&& visit) {
   visit("grid_anchors", size.grid_anchors);
 }
 
-constexpr std::int64_t kMaxCount = 1 << 20;  // far above any sensible size, far below an overflow of a product of two
+constexpr std::int64_t kMaxCount = 1 << 20;  // above any sensible size; a product of two does not overflow
 
 struct Reader {
   Options& options;
@@ -78,7 +78,8 @@ struct Describer {
 struct RangeCheck {
   void operator()(const char* name, std::int64_t field) const {
     const std::int64_t least = std::string(name) == "window" ? 0 : 1;
-    if (field < least || field > kMaxCount) fail(name, "at least " + std::to_string(least) + " and no giant");
+    if (field < least || field > kMaxCount)
+      fail(name, "at least " + std::to_string(least) + " and at most " + std::to_string(kMaxCount));
   }
   void operator()(const char* name, double field) const {
     if (!(field > 0) || !std::isfinite(field)) fail(name, "a positive number");

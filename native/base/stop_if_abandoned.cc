@@ -1,4 +1,4 @@
-#include "base/abandoned.h"
+#include "base/stop_if_abandoned.h"
 
 namespace cellsam {
 

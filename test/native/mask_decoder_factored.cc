@@ -12,7 +12,7 @@
 #include "native/program.h"
 #include "ops/small_matmul.h"
 
-namespace cellsam::test::mask_decoder_sharing_program {
+namespace cellsam::test::mask_decoder_factored_program {
 
 namespace {
 
@@ -48,14 +48,14 @@ Outcome decode(Setting& setting, const at::Tensor& images, bool shared, bool mul
     parameter.mutable_grad().reset();
   }
   const auto leaf = images.clone().requires_grad_(true);
-  const auto position = sam.prompt_encoder->dense_position();
+  const auto position = sam.prompt_encoder->dense_pe();
   const auto prompts =
       sam.prompt_encoder->forward(std::nullopt, std::nullopt, setting.boxes.to(images.scalar_type()), std::nullopt);
   const auto sparse = prompts.sparse.detach().requires_grad_(true);
   model::Masks masks;
   if (shared) {
-    const auto common = sam.mask_decoder->factor(leaf, position, sam.prompt_encoder->no_mask());
-    masks = sam.mask_decoder->forward(common, setting.rows, setting.counts, sparse, multimask);
+    const auto common = sam.mask_decoder->factor(leaf, position, sam.prompt_encoder->no_mask_embedding());
+    masks = sam.mask_decoder->forward_factored(common, setting.rows, setting.counts, sparse, multimask);
   } else {
     std::vector<std::int64_t> each;
     for (std::size_t i = 0; i < setting.rows.size(); ++i) each.insert(each.end(), setting.counts[i], setting.rows[i]);
@@ -88,8 +88,8 @@ void compare(test::Checks& checks, const std::string& name, const Outcome& got, 
 
 }  // namespace
 
-TEST_PROGRAM(mask_decoder_sharing) {
-  Checks checks("mask_decoder_sharing");
+TEST_PROGRAM(mask_decoder_factored) {
+  Checks checks("mask_decoder_factored");
   at::set_num_threads(1);
   auto setting = small_setting(at::kDouble);
   at::manual_seed(3);
@@ -145,4 +145,4 @@ TEST_PROGRAM(mask_decoder_sharing) {
   return checks.finish();
 }
 
-}  // namespace cellsam::test::mask_decoder_sharing_program
+}  // namespace cellsam::test::mask_decoder_factored_program

@@ -1,4 +1,4 @@
-#include "data/targets.h"
+#include "data/instances.h"
 
 #include <ATen/ATen.h>
 
@@ -29,13 +29,13 @@ Instances find_instances(const at::Tensor& labels) {
   const auto height = plain.size(0), width = plain.size(1);
   const auto* row = plain.data_ptr<std::int32_t>();
   std::unordered_map<std::int32_t, Extent> extents;
-  bool ignores = false;
+  bool has_ignored = false;
   for (std::int64_t y = 0; y < height; ++y, row += width) {
     for (std::int64_t x = 0; x < width;) {
       const auto id = row[x];
       const auto left = x;
-      while (x < width && row[x] == id) ++x;  // ids come in runs: one look-up per run
-      ignores = ignores || id == kIgnore;
+      while (x < width && row[x] == id) ++x;  // one look-up for each run of equal ids
+      has_ignored = has_ignored || id == kIgnore;
       if (id <= 0) continue;
       auto& extent = extents.try_emplace(id, Extent{left, y, x - 1, y}).first->second;
       extent.left = std::min(extent.left, left);
@@ -47,7 +47,7 @@ Instances find_instances(const at::Tensor& labels) {
   for (const auto& [label, extent] : extents) ids.push_back(label);
   std::sort(ids.begin(), ids.end());
   const auto n = static_cast<std::int64_t>(ids.size());
-  Instances instances{at::empty({n, 4}, at::kFloat), at::empty({n}, at::kInt), ignores};
+  Instances instances{at::empty({n, 4}, at::kFloat), at::empty({n}, at::kInt), has_ignored};
   auto* box = instances.boxes.data_ptr<float>();
   auto* id = instances.ids.data_ptr<std::int32_t>();
   for (const auto label : ids) {
@@ -55,8 +55,8 @@ Instances find_instances(const at::Tensor& labels) {
     *id++ = label;
     *box++ = static_cast<float>(extent.left);
     *box++ = static_cast<float>(extent.top);
-    *box++ = static_cast<float>(extent.right + kBoxEnd);
-    *box++ = static_cast<float>(extent.bottom + kBoxEnd);
+    *box++ = static_cast<float>(extent.right + 1);
+    *box++ = static_cast<float>(extent.bottom + 1);
   }
   return instances;
 }

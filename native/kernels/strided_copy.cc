@@ -1,13 +1,13 @@
-// Everything here moves 16 bytes at once, in the compiler's own vectors: their shuffles are single instructions on every
-// machine that the package is built for, without a choice at run time.
-#include "augment/walk.h"
+// Moves 16 bytes at once, in the compiler's own vector types: their shuffles are single instructions on every processor that
+// the package is built for, so that no instruction set has to be chosen at run time.
+#include "kernels/strided_copy.h"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <utility>
 
-namespace cellsam::augment {
+namespace cellsam::kernels {
 namespace {
 
 template <class T>
@@ -27,15 +27,15 @@ void store(T* to, Vector<T> vector) {
   std::memcpy(to, &vector, sizeof(vector));
 }
 
-// a0 b0 a1 b1 ... from the lower halves, or (`upper`) from the upper ones.
+// a0 b0 a1 b1 ... of the lower halves of a and b, or, with `upper`, of their upper halves.
 template <bool upper, class T, std::size_t... i>
 Vector<T> interleave(Vector<T> a, Vector<T> b, std::index_sequence<i...>) {
   constexpr std::size_t lanes = sizeof...(i), first = upper ? lanes / 2 : 0;
   return __builtin_shufflevector(a, b, (i % 2 * lanes + i / 2 + first)...);
 }
 
-// to[x][y] = from[y][x] for a square of kLanes pixels a side. Interleaving line i with line i + lanes / 2 turns the index of a
-// pixel (line, column) by one bit: after log2(lanes) times lines and columns have changed places.
+// to[x][y] = from[y][x] for a square of kLanes pixels a side. Interleaving line i with line i + lanes / 2 rotates the bits of a
+// pixel's index (line, column) by one: after log2(lanes) rounds lines and columns are exchanged.
 template <class T>
 void transpose(const T* from, std::int64_t from_step, T* to, std::int64_t to_step) {
   constexpr auto lanes = kLanes<T>;
@@ -61,7 +61,7 @@ void transpose(const T* from, std::int64_t from_step, T* to, std::int64_t to_ste
 template <class T>
 void reverse(const T* last, T* to, std::int64_t count) {
   std::int64_t i = 0;
-  if constexpr (sizeof(T) == 1) {  // a shuffle of bytes is no single instruction of the oldest x86
+  if constexpr (sizeof(T) == 1) {  // the oldest x86 processors have no instruction that shuffles bytes
     for (; i + 8 <= count; i += 8) {
       std::uint64_t eight;
       std::memcpy(&eight, last - i - 7, 8);
@@ -77,46 +77,47 @@ void reverse(const T* last, T* to, std::int64_t count) {
   for (; i < count; ++i) to[i] = last[-i];
 }
 
-// Rows become columns: square by square of whole cache lines, so that a line that is touched is used up while it is near.
+// Exchanges rows and columns, in squares of whole cache lines, so that a line is used completely while it is in the cache.
 template <class T>
-void turn(const T* from, T* to, const Walk& walk) {
+void transpose_plane(const T* from, T* to, const StridedPlane& plane) {
   constexpr std::int64_t lanes = kLanes<T>, square = 64 / sizeof(T);
-  const auto whole_height = walk.height / lanes * lanes, whole_width = walk.width / lanes * lanes;
+  const auto whole_height = plane.height / lanes * lanes, whole_width = plane.width / lanes * lanes;
   for (std::int64_t top = 0; top < whole_height; top += square) {
     for (std::int64_t left = 0; left < whole_width; left += square) {
       for (auto y = top; y < std::min(top + square, whole_height); y += lanes) {
-        // Source lines that run backwards come out as rows from the bottom up.
+        // Source lines that are read backwards become rows from the bottom up.
         const auto bottom = y + lanes - 1;
-        const T* lines = from + (walk.row_step > 0 ? y : bottom) * walk.row_step;
-        T* rows = to + (walk.row_step > 0 ? y : bottom) * walk.width;
+        const T* lines = from + (plane.row_step > 0 ? y : bottom) * plane.row_step;
+        T* rows = to + (plane.row_step > 0 ? y : bottom) * plane.width;
         for (auto x = left; x < std::min(left + square, whole_width); x += lanes) {
-          transpose(lines + x * walk.column_step, walk.column_step, rows + x, walk.row_step * walk.width);
+          transpose(lines + x * plane.column_step, plane.column_step, rows + x, plane.row_step * plane.width);
         }
       }
     }
   }
-  for (std::int64_t y = 0; y < walk.height; ++y) {
-    const T* row = from + y * walk.row_step;
-    for (auto x = y < whole_height ? whole_width : 0; x < walk.width; ++x) to[y * walk.width + x] = row[x * walk.column_step];
+  for (std::int64_t y = 0; y < plane.height; ++y) {
+    const T* row = from + y * plane.row_step;
+    for (auto x = y < whole_height ? whole_width : 0; x < plane.width; ++x)
+      to[y * plane.width + x] = row[x * plane.column_step];
   }
 }
 
 template <class T>
-void gather_plane(const T* from, T* to, const Walk& walk) {
-  from += walk.start;
-  if (walk.column_step != 1 && walk.column_step != -1) return turn(from, to, walk);
-  for (std::int64_t y = 0; y < walk.height; ++y, from += walk.row_step, to += walk.width) {
-    if (walk.column_step == 1) {
-      std::copy_n(from, walk.width, to);
+void copy_plane(const T* from, T* to, const StridedPlane& plane) {
+  from += plane.start;
+  if (plane.column_step != 1 && plane.column_step != -1) return transpose_plane(from, to, plane);
+  for (std::int64_t y = 0; y < plane.height; ++y, from += plane.row_step, to += plane.width) {
+    if (plane.column_step == 1) {
+      std::copy_n(from, plane.width, to);
     } else {
-      reverse(from, to, walk.width);
+      reverse(from, to, plane.width);
     }
   }
 }
 
 }  // namespace
 
-void gather(const std::uint8_t* from, std::uint8_t* to, const Walk& walk) { gather_plane(from, to, walk); }
-void gather(const std::int32_t* from, std::int32_t* to, const Walk& walk) { gather_plane(from, to, walk); }
+void strided_copy(const std::uint8_t* from, std::uint8_t* to, const StridedPlane& plane) { copy_plane(from, to, plane); }
+void strided_copy(const std::int32_t* from, std::int32_t* to, const StridedPlane& plane) { copy_plane(from, to, plane); }
 
-}  // namespace cellsam::augment
+}  // namespace cellsam::kernels

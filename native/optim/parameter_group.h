@@ -1,0 +1,18 @@
+// Parameters that are optimised with one learning rate and one weight decay.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+namespace cellsam::optim {
+
+struct ParameterGroup {
+  std::string name;
+  std::vector<at::Tensor> parameters;  // leaves; a tensor may be in one group only, and once
+  double lr_ratio = 1;                 // learning rate of the group / base learning rate
+  double weight_decay = 0;
+};
+
+}  // namespace cellsam::optim
