@@ -24,7 +24,8 @@ export function pathProblems(root, files) {
 }
 
 /**
- * Names in backticks that no file has. A name may leave the ending open: `ops/head_product.*`.
+ * Names in backticks that no file has. A name may leave the ending open: `ops/head_product.*`. A C++ file may be named without
+ * its folder.
  * @param {string} text
  * @param {string[]} files
  */
@@ -32,10 +33,14 @@ function namesIn(text, files) {
   const folders = new Set(
     files.flatMap((file) => bases.filter((base) => file.startsWith(base)).map((base) => firstFolder(file, base))),
   );
-  return [...text.matchAll(/`([\w-]+(?:\/[\w.*-]+)+)`/g)]
+  const paths = [...text.matchAll(/`([\w-]+(?:\/[\w.*-]+)+)`/g)]
     .map(([, path = ""]) => path)
     .filter((path) => /[.*][^/]*$/.test(path) && folders.has(firstFolder(path, "")))
     .filter((path) => !bases.some((base) => files.some((file) => matches(file, base + path))));
+  const bare = [...text.matchAll(/`(\w+\.(?:cc|h|cu))`/g)]
+    .map(([, name = ""]) => name)
+    .filter((name) => !files.some((file) => matches(file.split("/").at(-1) ?? "", name)));
+  return [...paths, ...bare];
 }
 
 /**

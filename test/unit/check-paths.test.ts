@@ -9,7 +9,7 @@ const tree = { "native/ops/a.h": "", "native/ops/a.cc": "", "test/unit/b.test.ts
 describe("names of files", () => {
   it.each([
     ["from the root", "README.md", "See `lib/d.ts`."],
-    ["of a room of the engine", "docs/e.md", "See `ops/a.h`, `ops/a.*`."],
+    ["of a room of the engine", "docs/e.md", "See `ops/a.h`, `ops/a.*`, `a.cc`."],
     ["of a test", "docs/e.md", "See `unit/b.test.ts`."],
     [
       "in links",
@@ -25,6 +25,7 @@ describe("names of files", () => {
   it.each([
     ["from the root", "README.md", "See `lib/x.ts`.", "lib/x.ts"],
     ["of a room of the engine", "docs/e.md", "See `ops/b.*`.", "ops/b.*"],
+    ["without a folder", "docs/e.md", "See `b.cc`.", "b.cc"],
     ["in links", "docs/e.md", "See [x](x.md#part).", "docs/x.md"],
     ["in comments", "native/ops/f.cc", "// lib/x.ts says which.", "lib/x.ts"],
     ["in comments of scripts", "scripts/g.mjs", "/** As docs/x.md says. */", "docs/x.md"],

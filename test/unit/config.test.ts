@@ -9,23 +9,11 @@ import { editDistance, nearest } from "../../lib/config/nearest.js";
 import { Stage1Config } from "../../lib/config/stage1.js";
 import { Stage2Config } from "../../lib/config/stage2.js";
 import { stageOptions } from "../../lib/config/stageOptions.js";
-import { CellsamError } from "../../lib/errors.js";
 import { finetuneConfig } from "../../lib/python/finetuneKeywords.js";
 import { fromSnake, snakeCase, toSnake } from "../../lib/spelling.js";
+import { problems } from "./config-problems.js";
 
 const required = { imgPath: "i", maskPath: "m", outputName: "run" };
-
-/** Keys and messages of the ERR_CONFIG that `make` throws. */
-function problems(make: () => unknown): { key: string; message: string }[] {
-  try {
-    make();
-  } catch (error) {
-    expect(error).toBeInstanceOf(CellsamError);
-    expect((error as CellsamError).code).toBe("ERR_CONFIG");
-    return (error as CellsamError).detail.problems as { key: string; message: string }[];
-  }
-  throw new Error("nothing was thrown");
-}
 
 describe("defaults", () => {
   it("are those of the Python module for stage 1", () => {

@@ -94,7 +94,7 @@ describe("a whole run", () => {
     expect([engine.transfers, other.transfers]).toEqual([["image_encoder"], ["cellfinder"]]);
   });
 
-  it("saves the copied trunk when no stage 2 follows, so that the file holds the evaluated model", async () => {
+  it("saves the copied backbone when no stage 2 follows, so that the file holds the evaluated model", async () => {
     const config = (out: string) => input(out, { stages: [1], stage1Config: { transferWeights: true, totalEpochs: 2 } });
     const out = newOutput();
     const engine = new FakeEngine();
@@ -275,7 +275,7 @@ describe("an existing experiment", () => {
     expect(await outcome(out)).toEqual(before);
   });
 
-  it("answers its results again when a finished run is resumed", async () => {
+  it("returns its results again when a finished run is resumed", async () => {
     const out = newOutput();
     const results = await runner(new FakeEngine(), input(out)).run();
     const engine = new FakeEngine();
