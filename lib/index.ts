@@ -12,15 +12,18 @@ export type {
   StepEvent,
   TrainingEvent,
 } from "./events.js";
-export { EarlyStopping, type EarlyStoppingOptions, type EarlyStoppingState } from "./monitor/earlyStopping.js";
-export { type PlanOptions, planExperiment } from "./plan/experiment.js";
-export type { Plan } from "./plan/plan.js";
 export { finetune } from "./python/finetune.js";
 export type { FinetuneOptions } from "./python/finetuneKeywords.js";
 export { ExperimentRunner } from "./train/experiment.js";
 export type { RunnerOptions } from "./train/options.js";
 export type { FoldResult, StageResult } from "./train/results.js";
 export { type Training, train } from "./train/train.js";
+
+// Planning and early stopping
+
+export { EarlyStopping, type EarlyStoppingOptions, type EarlyStoppingState } from "./monitor/earlyStopping.js";
+export { type PlanOptions, planExperiment } from "./plan/experiment.js";
+export type { Plan } from "./plan/plan.js";
 
 // Strategies
 
@@ -36,13 +39,6 @@ export type { TrainValSplitOptions } from "./strategies/trainValSplit.js";
 
 // Prediction
 
-export {
-  type AssembleOptions,
-  assemblePrediction,
-  type Candidates,
-  type ImageSweep,
-  sweepThresholds,
-} from "./engine/inference.js";
 export { type LabelFormat, type PredictedImage, type PredictFolderOptions, predictFolder } from "./predict/folder.js";
 export { openPredictor, type Predictor, type PredictorOptions, type PredictorSource } from "./predict/predictor.js";
 
@@ -69,6 +65,16 @@ export {
   type Summary,
   summarize,
 } from "./evaluation/pairs.js";
+
+// Detection thresholds
+
+export {
+  type AssembleOptions,
+  assemblePrediction,
+  type Candidates,
+  type ImageSweep,
+  sweepThresholds,
+} from "./engine/inference.js";
 export {
   metricsAt,
   type OptimizableMetric,
