@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
-export interface Answer {
+export interface Finished {
   code: number | null;
   signal: NodeJS.Signals | null;
   stdout: string;
@@ -21,20 +21,20 @@ export function cellsam(
   watch: (event: Record<string, unknown>, child: ChildProcess) => void = () => undefined,
 ) {
   if (!existsSync(main)) throw new Error("dist/ is missing: run `npm run build` first");
-  return new Promise<Answer>((resolve, reject) => {
+  return new Promise<Finished>((resolve, reject) => {
     const child = spawn(process.execPath, [main, ...args], { stdio: ["ignore", "pipe", "pipe"] });
-    const answer: Answer = { code: null, signal: null, stdout: "", stderr: "", events: [] };
+    const finished: Finished = { code: null, signal: null, stdout: "", stderr: "", events: [] };
     createInterface({ input: child.stdout }).on("line", (line) => {
-      answer.stdout += `${line}\n`;
+      finished.stdout += `${line}\n`;
       if (!line.startsWith('{"')) return;
       const event = JSON.parse(line) as Record<string, unknown>;
-      answer.events.push(event);
+      finished.events.push(event);
       watch(event, child);
     });
     child.stderr.on("data", (text) => {
-      answer.stderr += text;
+      finished.stderr += text;
     });
     child.on("error", reject);
-    child.on("close", (code, signal) => resolve({ ...answer, code, signal }));
+    child.on("close", (code, signal) => resolve({ ...finished, code, signal }));
   });
 }

@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Trains `tiny` for three epochs a stage; answers weights' hashes, losses and the pictures of epochs by name. */
+/** Trains `tiny` for three epochs a stage; returns the weights' hashes, losses and the pictures of epochs by name. */
 async function trained(outputName: string, debug: boolean) {
   const stage = { totalEpochs: 3, learningRate: 1e-3, scheduler: "cosine", visualizationFrequency: 2 } as const;
   const { imgPath, maskPath } = data;

@@ -1,7 +1,7 @@
 // Every example, run as a reader would run it, with a few epochs: from the command line, in a worker, in a browser, and with an
 // `electron` that only pretends.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,11 +11,9 @@ import puppeteer from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { readJson } from "../../lib/files/json.js";
+import { chromium } from "../chromium.js";
 
 const examples = join(import.meta.dirname, "..", "..", "examples");
-const chromium = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
-  (path) => path && existsSync(path),
-);
 if (!chromium)
   console.warn("WARNING: no Chromium found, the web page among the examples is not opened. Install it, or set CHROMIUM.");
 
@@ -30,7 +28,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Runs a script in a folder of its own; answers its lines of JSON. */
+/** Runs a script in a folder of its own; returns its lines of JSON. */
 function run(script: string, args: string[], options: { nodeArgs?: string[] } = {}): Promise<Record<string, unknown>[]> {
   return new Promise((resolve, reject) => {
     const command = [...(options.nodeArgs ?? []), join(examples, script), ...args];
@@ -116,10 +114,10 @@ describe("examples", () => {
          isDestroyed() { return false; }
          webContents = { send: (channel, event) => sent.push([channel, event.stage]) };
        }
-       export const ipcMain = { handle(name, answer) {
+       export const ipcMain = { handle(name, listener) {
          if (name !== "train") return;
          setImmediate(async () => {
-           const folds = await answer(null, ${asked});
+           const folds = await listener(null, ${asked});
            console.log(JSON.stringify({ sent, folds: folds.length }));
          });
        } };`,

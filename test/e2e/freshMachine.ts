@@ -54,7 +54,7 @@ export class LocalServer {
     return server;
   }
 
-  /** The next answer breaks off after half of its file. */
+  /** The next response breaks off after half of its file. */
   cutNext(): void {
     this.#cut = true;
   }
@@ -62,9 +62,9 @@ export class LocalServer {
   /** A proxy for plain HTTP: the request line names the whole address. */
   static proxy(): Promise<LocalServer> {
     return LocalServer.listen((incoming, response) => {
-      request(incoming.url ?? "", { headers: { range: incoming.headers.range ?? "" } }, (answer) => {
-        response.writeHead(answer.statusCode ?? 502, answer.headers);
-        pipeline(answer, response, () => undefined); // what breaks on one side breaks on the other
+      request(incoming.url ?? "", { headers: { range: incoming.headers.range ?? "" } }, (fromServer) => {
+        response.writeHead(fromServer.statusCode ?? 502, fromServer.headers);
+        pipeline(fromServer, response, () => undefined); // what breaks on one side breaks on the other
       }).end();
     });
   }

@@ -27,7 +27,7 @@ interface Cells {
   boxes: number[][];
   ious: number[];
 }
-interface Answer {
+interface Reference {
   digests: Record<string, string>;
   images: { found: Cells; together: Cells; single: { iou: number; mask: number[]; margin: number[] }[] }[];
 }
@@ -110,7 +110,7 @@ describe.skipIf(skipped)("the checkpoint of a run, in Python", () => {
   let folder: string;
   let session: Session;
   let cases: Case[];
-  let answer: Answer;
+  let reference: Reference;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "cellsam-python-"));
@@ -123,7 +123,7 @@ describe.skipIf(skipped)("the checkpoint of a run, in Python", () => {
       { name: "new", ...cropped(3, 128, 128), options: usual, tolerance: strict, atLeast: 5 },
       { name: "wide", ...cropped(3, 110, 170), options: lenient, tolerance: resized, atLeast: 5 },
     ];
-    answer = await askPython(checkpoint);
+    reference = await askPython(checkpoint);
     session = await openSession({ size: "tiny", overrides, threads: 1 });
     await session.load(checkpoint);
   }, 300_000);
@@ -157,7 +157,7 @@ describe.skipIf(skipped)("the checkpoint of a run, in Python", () => {
     return join(folder, "out/run/models/fold_1/best_model_s2.pth");
   }
 
-  async function askPython(checkpoint: string): Promise<Answer> {
+  async function askPython(checkpoint: string): Promise<Reference> {
     const tiny = engineCall<{ name: string }[]>("sizes").find(({ name }) => name === "tiny");
     const size = { ...tiny, ...toBorder(overrides) };
     const images = await Promise.all(
@@ -169,7 +169,7 @@ describe.skipIf(skipped)("the checkpoint of a run, in Python", () => {
       }),
     );
     const request = join(folder, "request.json");
-    const written = join(folder, "answer.json");
+    const written = join(folder, "reference.json");
     await writeFile(request, JSON.stringify({ size, images }));
     const script = fileURLToPath(new URL("python_reference.py", import.meta.url));
     const { status, stderr, error } = spawnSync(python, [script, checkpoint, request, written], { encoding: "utf8" });
@@ -179,7 +179,7 @@ describe.skipIf(skipped)("the checkpoint of a run, in Python", () => {
           (error?.message ?? stderr),
       );
     }
-    return readJson<Answer>(written);
+    return readJson<Reference>(written);
   }
 
   const predict = ({ pixels, shape }: Case, options: Record<string, number | boolean>, prompts?: number[][]) =>
@@ -192,20 +192,20 @@ describe.skipIf(skipped)("the checkpoint of a run, in Python", () => {
     });
 
   it("holds every weight bit by bit", async () => {
-    expect(Object.keys(answer.digests).length).toBeGreaterThan(300);
-    expect(answer.digests).toEqual(await session.digest());
+    expect(Object.keys(reference.digests).length).toBeGreaterThan(300);
+    expect(reference.digests).toEqual(await session.digest());
   });
 
   it.each([[0], [1], [2]])("finds the same cells in image %i", async (i) => {
     const image = cases[i] as Case;
     const ours = await predict(image, image.options);
     expect(ours.count).toBeGreaterThanOrEqual(image.atLeast);
-    expectEqualCells(ours, (answer.images[i] as Answer["images"][number]).found, image.tolerance);
+    expectEqualCells(ours, (reference.images[i] as Reference["images"][number]).found, image.tolerance);
   });
 
-  it.each([[0], [1], [2]])("answers given boxes with the same masks in image %i", async (i) => {
+  it.each([[0], [1], [2]])("predicts the same masks for given boxes in image %i", async (i) => {
     const image = cases[i] as Case;
-    const { together, single } = answer.images[i] as Answer["images"][number];
+    const { together, single } = reference.images[i] as Reference["images"][number];
     const given = boxesOf(image);
     expectEqualCells(await predict(image, image.options, given), together, image.tolerance);
     const unfiltered = { ...image.options, iouThreshold: 0, minArea: 0, minVisible: 0, largestPiece: false };

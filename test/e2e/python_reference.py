@@ -1,11 +1,11 @@
 """CellSAM inference in plain PyTorch, written from the description of the official networks and sharing no code with the engine.
 It takes nothing but a checkpoint's state dict and the sizes, so that a file that trains here is shown to mean the same in Python.
 
-    python_reference.py CHECKPOINT REQUEST.json ANSWER.json
+    python_reference.py CHECKPOINT REQUEST.json RESULT.json
 
 REQUEST: {"size": {...every field of the engine's size table...},
           "images": [{"file": raw u8, "shape": [3,H,W], "boxes": [[x1,y1,x2,y2], ...], "options": {...of inference...}}, ...]}
-ANSWER:  {"digests": {tensor: hex}, "images": [{"found", "together", "single"}, ...]}, see `answer_image`.
+RESULT:  {"digests": {tensor: hex}, "images": [{"found", "together", "single"}, ...]}, see `predict_image`.
 Weights of the "plain" generation only (no model_cp).
 """
 
@@ -99,7 +99,7 @@ def in_windows(x, window, run):
     return out.reshape(b, h + down, wide + right, c)[:, :h, :wide]
 
 
-def trunk(w, image, size):
+def backbone(w, image, size):
     """[1,3,S,S] -> [1,g,g,C]."""
     x = F.conv2d(image, w("patch_embed.proj.weight"), w("patch_embed.proj.bias"), stride=size["patch"])
     x = x.permute(0, 2, 3, 1) + w("pos_embed")
@@ -115,7 +115,7 @@ def trunk(w, image, size):
 
 
 def image_embedding(w, image, size):
-    x = trunk(w, image, size).permute(0, 3, 1, 2)
+    x = backbone(w, image, size).permute(0, 3, 1, 2)
     x = w.norm_channels("neck.1", F.conv2d(x, w("neck.0.weight")))
     return w.norm_channels("neck.3", F.conv2d(x, w("neck.2.weight"), padding=1))
 
@@ -147,10 +147,10 @@ def attend(w, q, k, v, heads):
     return w.linear("out_proj", out.reshape(q.shape))
 
 
-def decode_masks(segmenter, embedding, boxes, size):
+def decode_masks(sam, embedding, boxes, size):
     """Mask logits [n,4g,4g] and predicted IoU [n] of the single-mask output, for boxes [n,4] in model pixels."""
     grid, heads = size["image_size"] // size["patch"], size["decoder_heads"]
-    prompt, w = segmenter.at("prompt_encoder"), segmenter.at("mask_decoder")
+    prompt, w = sam.at("prompt_encoder"), sam.at("mask_decoder")
     n = len(boxes)
     outputs = torch.cat([w("iou_token.weight"), w("mask_tokens.weight")])
     token_position = torch.cat([outputs.expand(n, -1, -1), box_tokens(prompt, boxes, size["image_size"])], 1)
@@ -202,7 +202,7 @@ def sine(position, dim, size):
 
 
 def row_column_attention(w, q_row, q_col, k_row, k_col, v, heads):
-    """Queries [L,E]; k_row, k_col and v [H,W,E]. Attention over columns and over rows apart, answers [L,E]."""
+    """Queries [L,E]; k_row, k_col and v [H,W,E]. Attention over columns and over rows apart; returns [L,E]."""
     h, wide, e = v.shape
     project = lambda part, x: F.linear(x, w("in_proj_weight")[part * e : part * e + e], w("in_proj_bias")[part * e : part * e + e])
     per_head = lambda x: x.reshape(*x.shape[:-1], heads, e // heads)
@@ -235,7 +235,7 @@ def detect(head, image, size):
     """Class logits [Q,C] and normalised (cx, cy, w, h) [Q,4] of one image [1,3,S,S]."""
     dim, heads = size["detector_dim"], size["detector_heads"]
     w = head.at("transformer")
-    features = trunk(head.at("backbone.body"), image, size).permute(0, 3, 1, 2)
+    features = backbone(head.at("backbone.body"), image, size).permute(0, 3, 1, 2)
     features = F.conv2d(features, head("input_proj.0.0.weight"), head("input_proj.0.0.bias"))
     features = F.group_norm(features, 32, head("input_proj.0.1.weight"), head("input_proj.0.1.bias"), 1e-5)
     src = features[0].permute(1, 2, 0)
@@ -326,19 +326,19 @@ def paint(masks, scores, options):
 
 
 class Image:
-    """One image in front of the segmenter, embedded once."""
+    """One image with its SAM embedding, which is computed once."""
 
     def __init__(self, state, pixels, size, options):
-        self.segmenter, self.size, self.options = Weights(state).at("model"), size, options
+        self.sam, self.size, self.options = Weights(state).at("model"), size, options
         self.cut = math.log(options["mask_threshold"] / (1 - options["mask_threshold"]))
         self.height, self.width = pixels.shape[1:]
         side = size["image_size"]
         self.scale = torch.tensor([side / self.width, side / self.height] * 2, dtype=torch.float64)
-        self.embedding = image_embedding(self.segmenter.at("image_encoder"), encoder_input(pixels, side), size)
+        self.embedding = image_embedding(self.sam.at("image_encoder"), encoder_input(pixels, side), size)
 
     def masks(self, boxes):
         """Logits [n,H,W] and predicted IoU [n] for boxes f64 [n,4] in pixels of the image."""
-        low, ious = decode_masks(self.segmenter, self.embedding, (boxes * self.scale).float(), self.size)
+        low, ious = decode_masks(self.sam, self.embedding, (boxes * self.scale).float(), self.size)
         return full_size(low, self.size["image_size"], self.height, self.width).numpy(), ious.numpy()
 
     def cells(self, boxes, scores=None):
@@ -356,7 +356,7 @@ class Image:
         }
 
 
-def answer_image(state, request, size):
+def predict_image(state, request, size):
     """`found`: the cells of the whole pipeline; `together`: those of the given boxes. `single`: of each given box by itself the
     predicted `iou`, the `mask` [H,W] before any filter, and its `margin`, how far each pixel's logit is from the threshold."""
     options = request["options"]
@@ -389,15 +389,15 @@ def digest(tensor):
     return f"{value:016x}"
 
 
-def main(checkpoint, request_file, answer_file):
+def main(checkpoint, request_file, result_file):
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     state = torch.load(checkpoint, weights_only=True)
     request = json.loads(Path(request_file).read_text())
     with torch.no_grad():
-        images = [answer_image(state, image, request["size"]) for image in request["images"]]
-    answer = {"digests": {name: digest(tensor) for name, tensor in state.items()}, "images": images}
-    Path(answer_file).write_text(json.dumps(answer))
+        images = [predict_image(state, image, request["size"]) for image in request["images"]]
+    result = {"digests": {name: digest(tensor) for name, tensor in state.items()}, "images": images}
+    Path(result_file).write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

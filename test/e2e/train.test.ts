@@ -5,12 +5,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeLabels } from "../../lib/data/decode.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { readJson } from "../../lib/files/json.js";
-import { type Answer, cellsam } from "./cellsam.js";
+import { cellsam, type Finished } from "./cellsam.js";
 
 let folder: string;
 let data: { imgPath: string; maskPath: string };
 let config: string;
-let undisturbed: Answer;
+let undisturbed: Finished;
 
 /** Three training images make three steps an epoch, so that a run can be stopped between them. */
 beforeAll(async () => {
@@ -70,12 +70,21 @@ describe("cellsam train", () => {
       ["stage1", 2],
       ["stage2", 2],
     ] as const) {
-      const result = rest[stage] as { final_epoch: number; train_history: Record<string, number[]> };
-      expect(result.final_epoch).toBe(epochs);
-      for (const loss of result.train_history.total_loss ?? []) expect(loss).toBeGreaterThan(0);
+      const { final_epoch, train_history } = rest[stage] as {
+        final_epoch: number;
+        train_history: Record<string, number[]>;
+      };
+      expect(final_epoch).toBe(epochs);
+      expect(train_history.total_loss).toHaveLength(epochs);
+      for (const loss of train_history.total_loss ?? []) expect(loss).toBeGreaterThan(0);
     }
-    const evaluation = rest.evaluation as Record<string, unknown>;
-    expect(evaluation.mean_prompt_iou).toBeGreaterThanOrEqual(0);
+    const { mean_prompt_iou } = rest.evaluation as { mean_prompt_iou: number };
+    expect(mean_prompt_iou).toBeGreaterThan(0);
+    expect(mean_prompt_iou).toBeLessThanOrEqual(1);
+    const log = (await readFile(join(root("whole"), "logs/events.jsonl"), "utf8")).trim().split("\n");
+    const steps = log.map((line) => JSON.parse(line)).filter(({ type }) => type === "step");
+    const wanted = [1, 2].flatMap((stage) => [1, 2].flatMap((epoch) => [1, 2, 3].map((step) => [stage, epoch, step])));
+    expect(steps.map(({ stage, epoch, step }) => [stage, epoch, step])).toEqual(wanted);
     expect(undisturbed.events.at(-1)).toMatchObject({ type: "result" });
     expect(undisturbed.events.some((event) => event.type === "step")).toBe(true);
   });
@@ -158,11 +167,11 @@ describe("cellsam train", () => {
     await generateSynthetic({ directory: images, images: 2, size: 64, seed: 1 });
     await writeFile(join(images, "images/synthetic_000.png"), "no picture");
     await rm(join(images, "masks/synthetic_001.png"));
-    const answer = await train("broken", ["--images", join(images, "images"), "--masks", join(images, "masks")]);
-    expect(answer.code).toBe(2);
-    expect(answer.stderr).toContain("synthetic_000.png");
-    expect(answer.stderr).toContain("synthetic_001");
-    expect(answer.stderr).not.toContain("    at ");
+    const result = await train("broken", ["--images", join(images, "images"), "--masks", join(images, "masks")]);
+    expect(result.code).toBe(2);
+    expect(result.stderr).toContain("synthetic_000.png");
+    expect(result.stderr).toContain("synthetic_001");
+    expect(result.stderr).not.toContain("    at ");
     await expect(readdir(root("broken"))).rejects.toMatchObject({ code: "ENOENT" });
   });
 });
@@ -178,10 +187,10 @@ describe("cellsam finetune", () => {
       "tile_size=96",
     ];
     const where = [`output_dir=${join(folder, "out")}`, "threads=1"];
-    const answer = await cellsam(["finetune", data.imgPath, data.maskPath, "python", ...keywords, ...where]);
-    expect(answer.stderr).toContain("stage 2 epoch 1/1");
-    expect(answer.code).toBe(0);
-    expect(answer.stdout).toContain("best_model_s2.pth");
+    const result = await cellsam(["finetune", data.imgPath, data.maskPath, "python", ...keywords, ...where]);
+    expect(result.stderr).toContain("stage 2 epoch 1/1");
+    expect(result.code).toBe(0);
+    expect(result.stdout).toContain("best_model_s2.pth");
   });
 });
 
@@ -210,7 +219,8 @@ describe("cellsam predict and evaluate", () => {
     const fromModel = await cellsam(["evaluate", "--masks", data.maskPath, "--images", data.imgPath, "--json", ...model]);
     expect(fromModel.code).toBe(0);
     const { mean_prompt_iou, ...summary } = JSON.parse(fromModel.stdout).summary;
-    expect(mean_prompt_iou).toBeGreaterThanOrEqual(0);
+    expect(mean_prompt_iou).toBeGreaterThan(0);
+    expect(mean_prompt_iou).toBeLessThanOrEqual(1);
     expect((await readJson<{ summary: object }>(fromFolder)).summary).toEqual(summary);
   });
 
@@ -236,9 +246,9 @@ describe("cellsam predict and evaluate", () => {
   it("find a copy of the true masks perfect", async () => {
     const copy = join(folder, "copy");
     await cp(data.maskPath, copy, { recursive: true });
-    const answer = await cellsam(["evaluate", "--masks", data.maskPath, "--predictions", copy, "--json"]);
-    expect(answer.code).toBe(0);
-    const { summary } = JSON.parse(answer.stdout);
+    const result = await cellsam(["evaluate", "--masks", data.maskPath, "--predictions", copy, "--json"]);
+    expect(result.code).toBe(0);
+    const { summary } = JSON.parse(result.stdout);
     expect(summary).toMatchObject({ precision: 1, recall: 1, f1: 1 });
   });
 

@@ -27,8 +27,8 @@ def pixels():
     labels = ndimage.label(labels)[0].astype(np.int32)
     labels[h // 2:h // 2 + 7, 3:12] = -1
     return image, labels
-def split(answer):
-    return np.frombuffer(answer, np.uint8, 3 * h * w).reshape(3, h, w).astype(int), np.frombuffer(answer, np.int32, h * w, 3 * h * w).reshape(h, w)
+def split(output):
+    return np.frombuffer(output, np.uint8, 3 * h * w).reshape(3, h, w).astype(int), np.frombuffer(output, np.int32, h * w, 3 * h * w).reshape(h, w)
 def report(ours, theirs, labels, their_labels):
     # Half way between two levels or two pixels the last bit decides.
     print(json.dumps([np.abs(ours - theirs).max().item(), (ours != theirs).mean().item(), (labels != their_labels).mean().item()]))

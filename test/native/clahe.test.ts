@@ -18,9 +18,9 @@ y, x = np.mgrid[:h, :w]
 image = np.random.default_rng(1).random((h, w)) * 0.2 + np.sin(x / 9) * np.cos(y / 13) ** 2 + (x > w // 2)
 image = (image - image.min()) / (image.max() - image.min())
 image.tofile(path)
-answer = subprocess.run([*program, "equalize", path, str(h), str(w)], capture_output=True, check=True,
+result = subprocess.run([*program, "equalize", path, str(h), str(w)], capture_output=True, check=True,
                         env={**os.environ, ${JSON.stringify(libraryVariable)}: libraries})
-ours = np.frombuffer(answer.stdout)
+ours = np.frombuffer(result.stdout)
 print(np.abs(ours.reshape(h, w) - equalize_adapthist(image, kernel_size=128, clip_limit=0.01, nbins=256)).max())
 `;
 

@@ -39,9 +39,9 @@ if case.get("deep"):   # 16 bit, by the declared rule first
     rgb = np.floor(eight + 0.5).astype(np.uint8)
 source.tofile(path)
 words = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in settings.items()]
-answer = subprocess.run([*program, "prepare", "u16" if case.get("deep") else "u8", path, str(h), str(w), "3", *words],
+result = subprocess.run([*program, "prepare", "u16" if case.get("deep") else "u8", path, str(h), str(w), "3", *words],
                         capture_output=True, check=True, env={**os.environ, ${JSON.stringify(libraryVariable)}: libraries})
-ours = np.frombuffer(answer.stdout, np.uint8).reshape(3, h, w).astype(int)
+ours = np.frombuffer(result.stdout, np.uint8).reshape(3, h, w).astype(int)
 
 stains = rgb2hed(rgb)
 def scaled(n):
@@ -84,8 +84,8 @@ describe.skipIf(!python)("stainTransform equals rgb2hed and its remaining steps"
       const settings = { stain_transform: true, normalize: false, ...given.settings };
       const args = [...programCall("data_stain"), join(folder, "in"), libraryPath];
       const words = JSON.stringify({ height: 150, width: 210, ...given, settings });
-      const answer = execFileSync(python as string, ["-c", script, ...args, words], { encoding: "utf8" });
-      const [largest, share, levels] = JSON.parse(answer) as [number, number, number];
+      const printed = execFileSync(python as string, ["-c", script, ...args, words], { encoding: "utf8" });
+      const [largest, share, levels] = JSON.parse(printed) as [number, number, number];
       // Cutting to a whole level may fall on either side where the last bit of a logarithm decides.
       expect(largest).toBeLessThanOrEqual(settings.normalize ? 2 : 1);
       expect(share).toBeLessThan(1e-3);

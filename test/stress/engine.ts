@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-/** Compiles the fake engine when it is missing or older than its source, and answers its path. */
+/** Compiles the fake engine when it is missing or older than its source, and returns its path. */
 export function fakeEngine(): string {
   const source = join(root, "test", "stress", "fake_engine.cc");
   const library = join(root, "build", "test", "libfake_engine.so");

@@ -1,4 +1,4 @@
-/** The arithmetic of `npm run bench`: what it says of numbers whose answer is known. No test looks at a clock. */
+/** The arithmetic of `npm run bench`: what it says of numbers whose result is known. No test looks at a clock. */
 import { expect, it } from "vitest";
 import { agrees, growth, median, ratioOf, seconds, table } from "../../bench/figures.mjs";
 

@@ -53,7 +53,7 @@ describe("a configuration object", () => {
     expect(new ExperimentConfig(dict as never).toDict()).toEqual(dict);
   });
 
-  test("answers dotted paths in either spelling, with a fallback for what is unknown", () => {
+  test("returns values by dotted paths in either spelling, with a fallback for what is unknown", () => {
     const config = make();
     expect([config.get("stage1_config.patience"), config.get("stage1Config.patience")]).toEqual([3, 3]);
     expect(config.get("stage1_config.nothing", 9)).toBe(9);

@@ -4,20 +4,11 @@ import { intensityFields } from "../../lib/config/data.js";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
 import { predictOptions, predictSchema } from "../../lib/config/inference.js";
 import { parseConfig } from "../../lib/config/parse.js";
-import type { CellsamError } from "../../lib/errors.js";
 import { finetuneConfig } from "../../lib/python/finetuneKeywords.js";
 import { storeKey } from "../../lib/train/tiles.js";
+import { problems } from "./config-problems.js";
 
 const required = { imgPath: "images", maskPath: "masks", outputName: "run" };
-
-function problems(make: () => unknown): { key: string; message: string }[] {
-  try {
-    make();
-  } catch (error) {
-    return (error as CellsamError).detail?.problems as { key: string; message: string }[];
-  }
-  return [];
-}
 
 describe("settings of images", () => {
   it("D67: the README's stain_transform with gamma 2.4 holds, in either spelling", () => {
@@ -61,14 +52,14 @@ describe("settings of images", () => {
   it("complexAugmentation needs augmentation", () => {
     const expected = [{ key: "complexAugmentation", message: expect.stringContaining("augmentation: true") }];
     expect(problems(() => new ExperimentConfig({ ...required, complexAugmentation: true }))).toEqual(expected);
-    expect(problems(() => new ExperimentConfig({ ...required, augmentation: true, complexAugmentation: true }))).toEqual([]);
+    expect(() => new ExperimentConfig({ ...required, augmentation: true, complexAugmentation: true })).not.toThrow();
   });
 
   it("augmentationVariants needs complexAugmentation", () => {
     const expected = [{ key: "augmentationVariants", message: expect.stringContaining("complexAugmentation: true") }];
     const given = { ...required, augmentation: true, augmentationVariants: 4 };
     expect(problems(() => new ExperimentConfig(given))).toEqual(expected);
-    expect(problems(() => new ExperimentConfig({ ...given, complexAugmentation: true }))).toEqual([]);
+    expect(() => new ExperimentConfig({ ...given, complexAugmentation: true })).not.toThrow();
   });
 
   it("D7: every one of them reaches prediction and names the store of tiles", async () => {

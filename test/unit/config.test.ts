@@ -11,24 +11,12 @@ import { Stage2Config } from "../../lib/config/stage2.js";
 import { stageOptions } from "../../lib/config/stageOptions.js";
 import { engineCall } from "../../lib/engine/native.js";
 import { openSession } from "../../lib/engine/session.js";
-import { CellsamError } from "../../lib/errors.js";
 import { finetuneConfig } from "../../lib/python/finetuneKeywords.js";
 import { fromSnake, snakeCase, toSnake } from "../../lib/spelling.js";
 import { tileSettings } from "../../lib/train/tiles.js";
+import { problems } from "./config-problems.js";
 
 const required = { imgPath: "i", maskPath: "m", outputName: "run" };
-
-/** Keys and messages of the ERR_CONFIG that `make` throws. */
-function problems(make: () => unknown): { key: string; message: string }[] {
-  try {
-    make();
-  } catch (error) {
-    expect(error).toBeInstanceOf(CellsamError);
-    expect((error as CellsamError).code).toBe("ERR_CONFIG");
-    return (error as CellsamError).detail.problems as { key: string; message: string }[];
-  }
-  throw new Error("nothing was thrown");
-}
 
 describe("defaults", () => {
   it("are those of the Python module for stage 1", () => {

@@ -1,16 +1,13 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile } from "node:fs/promises";
 import { join, sep } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, test, vi } from "vitest";
+import { describe, expect, it, test, vi } from "vitest";
 import type { ExperimentInput } from "../../lib/config/experiment.js";
 import { Stage1Config } from "../../lib/config/stage1.js";
 import { Stage2Config } from "../../lib/config/stage2.js";
 import { fullestCrop } from "../../lib/data/crop.js";
-import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { CellsamError } from "../../lib/errors.js";
-import { ExperimentRunner } from "../../lib/train/experiment.js";
-import type { RunnerOptions } from "../../lib/train/options.js";
 import { FakeEngine } from "./runner-fake.js";
+import { runner, syntheticRuns } from "./runner-runs.js";
 
 // The real evaluation counts in the engine, which these tests do without.
 vi.mock("../../lib/evaluation/pairs.js", () => ({
@@ -26,26 +23,13 @@ vi.mock("../../lib/evaluation/thresholds.js", () => ({
   metricsAt: () => [],
 }));
 
-let folder: string;
-let data: { imgPath: string; maskPath: string };
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "cellsam-epochs-"));
-  data = await generateSynthetic({ directory: join(folder, "data"), images: 5, size: 80, seed: 1 });
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const { newOutput, settings } = syntheticRuns(5, 80);
 
-let outputs = 0;
 /** Two of five images validate; tiles are smaller than the images. */
 function input(more: Partial<ExperimentInput> = {}): ExperimentInput {
-  const { imgPath, maskPath } = data;
   const stage = { totalEpochs: 4, patience: 10 };
-  const base = { imgPath, maskPath, outputName: "run", outputDir: join(folder, `out-${outputs++}`), device: "cpu" } as const;
   const split = { strategy: "train_val_split", valRatio: 0.4, tileSize: 64, tensorboard: false } as const;
-  return { ...base, ...split, debug: true, stage1Config: stage, stage2Config: stage, ...more };
-}
-
-function runner(engine: FakeEngine, config: ExperimentInput, options: RunnerOptions = {}): ExperimentRunner {
-  return new ExperimentRunner(config, { openSession: engine.openSession, openStoreWriter: engine.openStoreWriter, ...options });
+  return settings(newOutput(), { ...split, debug: true, stage1Config: stage, stage2Config: stage, ...more });
 }
 
 /** The pictures of epochs, by their path below visualizations/. */

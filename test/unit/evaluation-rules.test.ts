@@ -16,13 +16,9 @@ import { evaluateFolders } from "../../lib/evaluation/folders.js";
 import { type EvaluateModelOptions, evaluateModel, optimalThresholds } from "../../lib/evaluation/model.js";
 import { evaluatePair, summarize } from "../../lib/evaluation/pairs.js";
 import { readJson, writeJson } from "../../lib/files/json.js";
+import { labels } from "./label-map.js";
 import { FakeEngine } from "./runner-fake.js";
 
-/** One row of pixels per string; a digit or letter is an id, "." is background, "-" is ignored. */
-function labels(...rows: string[]): NdArray<Int32Array> {
-  const id = (letter: string) => (letter === "." ? 0 : letter === "-" ? -1 : Number.parseInt(letter, 36));
-  return { data: Int32Array.from(rows.join("").split(""), id), shape: [rows.length, rows[0]?.length ?? 0] };
-}
 const scores = (...values: number[]) => ({ data: Float64Array.from(values), shape: [values.length] });
 
 /** `count` cells of 4 pixels with ids 1 to `count`. */
@@ -147,7 +143,7 @@ describe("evaluateModel", () => {
     };
   };
 
-  test("D35: a fault in inference is an error that names the image, never an empty answer", async () => {
+  test("D35: a fault in inference is an error that names the image, never an empty result", async () => {
     const fault = {
       code: "ERR_NON_FINITE",
       message: "synthetic_001: the weights are damaged",

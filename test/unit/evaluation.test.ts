@@ -2,12 +2,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import type { NdArray } from "../../lib/engine/native.js";
 import { evaluatePair, type PairEvaluation, summarize } from "../../lib/evaluation/pairs.js";
-
-/** One row of pixels per string; a digit or letter is an id, "." is background. */
-function labels(...rows: string[]): NdArray<Int32Array> {
-  const ids = rows.flatMap((row) => [...row].map((letter) => (letter === "." ? 0 : Number.parseInt(letter, 36))));
-  return { data: Int32Array.from(ids), shape: [rows.length, rows[0]?.length ?? 0] };
-}
+import { labels } from "./label-map.js";
 
 /** `count` cells of one pixel each, with ids from `first` on. */
 function cells(count: number, first = 1): NdArray<Int32Array> {

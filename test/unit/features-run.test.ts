@@ -74,7 +74,7 @@ test("a pool of augmented tiles says so", { timeout: 60_000 }, async () => {
 test("forecasts follow what is frozen, how tiles are shown and what is allowed", () => {
   const of = (more: object, folds = 1) =>
     featureBytes(new ExperimentConfig({ ...base, ...more } as ExperimentInput), 10, folds);
-  const one = 10 * 16 * 16 * 96 * 4; // one trunk, one picture of each tile, in fp32
+  const one = 10 * 16 * 16 * 96 * 4; // one backbone, one version of each tile, in fp32
   const open = { trainNeckOnly: false, freezeImageEncoder: false };
   const frozen = (stage1Type: string) => ({ stage1Config: { stage1Type, freezeBackbone: true } });
   expect(of({})).toBe(2 * one);

@@ -70,7 +70,7 @@ describe("retention", () => {
 });
 
 describe("finding and loading", () => {
-  it("D39: stages do not overwrite each other, and each answer is about its own", async () => {
+  it("D39: stages do not overwrite each other, and each reports its own", async () => {
     const two = manager({ fold: 3, experimentName: "nuclei" });
     await two.saveBestModel(model("first"), { stage: 1, epoch: 2, metric: 0.5, additionalInfo: { note: "a" } });
     await two.saveBestModel(model("second"), { stage: 2, epoch: 7, metric: 0.25, metricName: "val" });
@@ -96,7 +96,7 @@ describe("finding and loading", () => {
     expect(await readJson(info)).toEqual({ experiment_name: "nuclei", fold: 3, epochs: 9, loss: null });
   });
 
-  it("D82: answers null where there is none, and throws where a named one is missing", async () => {
+  it("D82: returns null where there is none, and throws where a named one is missing", async () => {
     const none = manager();
     expect(await none.loadCheckpoint(model(""))).toBeNull();
     expect(await none.getBestCheckpointInfo()).toBeNull();

@@ -1,15 +1,13 @@
 // What a run records and keeps: epoch checkpoints by their settings, logs, events, curves, and warnings of its evaluations.
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { ExperimentConfig, type ExperimentInput } from "../../lib/config/experiment.js";
-import { generateSynthetic } from "../../lib/data/synthetic.js";
 import type { TrainingEvent } from "../../lib/events.js";
 import type { Strategy } from "../../lib/strategies/strategy.js";
-import { ExperimentRunner } from "../../lib/train/experiment.js";
 import type { RunnerOptions } from "../../lib/train/options.js";
 import { FakeEngine, Killed } from "./runner-fake.js";
+import { runner as runnerOver, syntheticRuns } from "./runner-runs.js";
 
 const counted = { truth: 0, predicted: 0, f1: [] as number[] };
 vi.mock("../../lib/evaluation/pairs.js", () => ({
@@ -17,30 +15,17 @@ vi.mock("../../lib/evaluation/pairs.js", () => ({
   summarize: (pairs: unknown[]) => ({ images: pairs.length, counts: { ...counted }, f1: counted.f1.shift() ?? null }),
 }));
 
-let folder: string;
-let data: { imgPath: string; maskPath: string };
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "cellsam-monitored-"));
-  data = await generateSynthetic({ directory: join(folder, "data"), images: 5, size: 64, seed: 1 });
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const { newOutput, settings } = syntheticRuns(5, 64);
 
 const halves: Strategy = {
   name: "halves",
   prepareSplits: async (images: readonly string[]) => [{ train: images.slice(0, 3), val: images.slice(3) }],
 } as unknown as Strategy;
 
-let outputs = 0;
-const newOutput = () => join(folder, `out-${outputs++}`);
 function runner(engine: FakeEngine, outputDir: string, more: Partial<ExperimentInput> = {}, options: RunnerOptions = {}) {
   const stage = { totalEpochs: 5, patience: 10 };
-  const { imgPath, maskPath } = data;
-  const config: ExperimentInput = {
-    ...{ imgPath, maskPath, outputName: "run", outputDir, device: "cpu", saveVisualizations: false },
-    ...{ stage1Config: stage, stage2Config: stage, ...more },
-  };
-  const { openSession, openStoreWriter } = engine;
-  return new ExperimentRunner(config, { openSession, openStoreWriter, strategy: halves, ...options });
+  const config = settings(outputDir, { saveVisualizations: false, stage1Config: stage, stage2Config: stage, ...more });
+  return runnerOver(engine, config, { strategy: halves, ...options });
 }
 const models = async (out: string) => (await readdir(join(out, "run/models/fold_1"))).sort();
 const logOf = (out: string) => readFile(join(out, "run/logs/experiment.log"), "utf8");

@@ -3,68 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readJson, strictJson, writeJson } from "../../lib/files/json.js";
-import { EarlyStopping } from "../../lib/monitor/earlyStopping.js";
 import { Log, timestamp } from "../../lib/monitor/log.js";
 import { MetricsTracker } from "../../lib/monitor/metricsTracker.js";
 import { directionOf } from "../../lib/stats/direction.js";
 import { Checkpoints } from "../../lib/train/checkpoints.js";
 
 const folder = () => mkdtemp(join(tmpdir(), "cellsam-monitor-"));
-
-/** Feeds the scores and answers the 1-based epoch at which it stopped, or null. */
-function stopsAt(stopping: EarlyStopping, scores: number[]): number | null {
-  const at = scores.findIndex((score, i) => stopping.update(score, i + 1));
-  return at < 0 ? null : at + 1;
-}
-
-describe("EarlyStopping", () => {
-  it("stops after `patience` scores without improvement", () => {
-    const stopping = new EarlyStopping({ patience: 2 });
-    expect(stopsAt(stopping, [5, 4, 4.5, 4.1, 1])).toBe(4);
-    expect(stopping.getInfo()).toEqual({
-      patience: 2,
-      minDelta: 0,
-      mode: "min",
-      wait: 2,
-      bestScore: 4,
-      stoppedEpoch: 4,
-      shouldStop: true,
-    });
-  });
-
-  it("D53: with patience 0 stops at the first score that does not improve, not at the first score", () => {
-    expect(stopsAt(new EarlyStopping({ patience: 0 }), [5, 4, 3, 3])).toBe(4);
-  });
-
-  it("D53: never takes NaN or infinity as best, and counts them as no improvement", () => {
-    const stopping = new EarlyStopping({ patience: 3 });
-    expect(stopsAt(stopping, [Number.NaN, Number.NEGATIVE_INFINITY, 5, 4])).toBeNull();
-    expect(stopping.getBestScore()).toBe(4);
-    expect(stopsAt(new EarlyStopping({ patience: 2 }), [Number.NaN, Number.NaN])).toBe(2);
-    expect(stopsAt(new EarlyStopping({ patience: 0 }), [Number.NaN])).toBe(1);
-  });
-
-  it("asks for more than |minDelta|, in the direction of its mode", () => {
-    expect(stopsAt(new EarlyStopping({ patience: 1, minDelta: -0.5 }), [5, 4.5])).toBe(2);
-    expect(stopsAt(new EarlyStopping({ patience: 1, minDelta: 0.5 }), [5, 4.4, 3.8])).toBeNull();
-    expect(stopsAt(new EarlyStopping({ patience: 1, mode: "max" }), [0.1, 0.2, 0.15])).toBe(3);
-    expect(() => new EarlyStopping({ mode: "best" as never })).toThrow(/min or max/);
-  });
-
-  it("goes on from a saved state as if nothing had happened", () => {
-    const scores = [5, 4, 4.2, 4.1, 3.9, 4, 4, 4];
-    for (let cut = 0; cut < scores.length; cut++) {
-      const whole = new EarlyStopping({ patience: 3 });
-      const before = new EarlyStopping({ patience: 3 });
-      scores.slice(0, cut).map((score, i) => before.update(score, i + 1));
-      const after = new EarlyStopping({ patience: 3 });
-      after.restore(JSON.parse(JSON.stringify(before.state())));
-      scores.map((score, i) => whole.update(score, i + 1));
-      scores.slice(cut).map((score, i) => after.update(score, cut + i + 1));
-      expect(after.getInfo()).toEqual(whole.getInfo());
-    }
-  });
-});
 
 describe("MetricsTracker", () => {
   it("D51: knows the better direction of each metric", () => {

@@ -162,7 +162,7 @@ describe("a plan", () => {
       expect(probe?.stages[stage]?.secondsPerTile).toBeGreaterThan(0);
     }
     expect(probe?.processMb).toBeGreaterThan(50);
-    expect(probe?.stages[1]?.kept).toBeNull(); // its trunk trains
+    expect(probe?.stages[1]?.kept).toBeNull(); // its backbone trains
     const { train, val } = plan.splits[0]!;
     const { secondsPerTile = 0, secondsPerValidationTile = 0 } = probe?.stages[2]?.kept ?? {};
     expect(secondsPerTile).toBeGreaterThan(0);
@@ -182,7 +182,7 @@ describe("a plan", () => {
       new ExperimentConfig(config({ stages: [1], stage1Config: { totalEpochs: 12 }, ...more }));
     const first = { 1: 25 };
     expect(forecast(checked(), splits, probe(null))).toEqual({ secondsPerEpoch: first, totalSeconds: 12 * (25 + 45) });
-    // Features of a frozen trunk are computed once for each flip and turn.
+    // Features of a frozen backbone are computed once for each flip and turn.
     const kept = { secondsPerTile: 0.5, secondsPerValidationTile: 0.25 };
     const later = 6.25 + 11.25;
     expect(forecast(checked(), splits, probe(kept))).toEqual({ secondsPerEpoch: first, totalSeconds: 70 + 11 * later });

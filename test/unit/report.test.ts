@@ -1,5 +1,4 @@
 // Reports in a real browser: complete, self-contained, quiet, and no wider than the window.
-import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,10 +8,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeRgbPng } from "../../lib/data/write.js";
 import { writeExperimentReport } from "../../lib/report/experimentReport.js";
 import { writeSearchReport } from "../../lib/report/searchReport.js";
+import { chromium } from "../chromium.js";
 
-const chromium = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
-  (path) => path && existsSync(path),
-);
 if (!chromium) console.warn("WARNING: no Chromium found, the reports are not looked at. Install it, or set CHROMIUM.");
 
 const nasty = `<img src=x onerror=alert(1)> & "cells"`;

@@ -1,18 +1,16 @@
 import { cpSync, existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
-import { hostname, tmpdir } from "node:os";
+import { readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join, relative } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { ExperimentInput } from "../../lib/config/experiment.js";
-import { generateSynthetic } from "../../lib/data/synthetic.js";
 import type { TrainingEvent } from "../../lib/events.js";
 import { readJson } from "../../lib/files/json.js";
 import { KFoldStrategy } from "../../lib/python/strategies.js";
-import { ExperimentRunner } from "../../lib/train/experiment.js";
 import { lockExperiment } from "../../lib/train/lock.js";
-import type { RunnerOptions } from "../../lib/train/options.js";
 import { markOf } from "../../lib/train/processMark.js";
 import { FakeEngine } from "./runner-fake.js";
+import { outcome, runner, syntheticRuns } from "./runner-runs.js";
 
 // The real evaluation counts in the engine, which these tests do without: the prompt IoU is the fake model's one number.
 vi.mock("../../lib/evaluation/pairs.js", () => ({
@@ -31,46 +29,12 @@ vi.mock("../../lib/evaluation/thresholds.js", () => ({
   metricsAt: (sweeps: unknown[], thresholds: number[]) => thresholds.map((threshold) => ({ threshold, f1: sweeps.length })),
 }));
 
-let folder: string;
-let data: { imgPath: string; maskPath: string };
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "cellsam-folds-"));
-  data = await generateSynthetic({ directory: join(folder, "data"), images: 6, size: 64, seed: 1 });
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
-
-let outputs = 0;
-const newOutput = () => join(folder, `out-${outputs++}`);
+const { folder, newOutput, settings } = syntheticRuns(6, 64);
 
 function input(outputDir: string, more: Partial<ExperimentInput> = {}): ExperimentInput {
   const stage = { totalEpochs: 2, patience: 10 };
-  const base = {
-    imgPath: data.imgPath,
-    maskPath: data.maskPath,
-    outputName: "run",
-    outputDir,
-    device: "cpu",
-    size: "tiny",
-  } as const;
-  const quiet = { saveVisualizations: false, tensorboard: false };
-  return { ...base, ...quiet, kFolds: 3, stage1Config: { ...stage, transferWeights: true }, stage2Config: stage, ...more };
-}
-
-function runner(engine: FakeEngine, config: ExperimentInput, options: RunnerOptions = {}): ExperimentRunner {
-  return new ExperimentRunner(config, { openSession: engine.openSession, openStoreWriter: engine.openStoreWriter, ...options });
-}
-
-/** Everything of a finished run that must not depend on interruptions. */
-async function outcome(root: string): Promise<Record<string, string>> {
-  const entries = await readdir(root, { recursive: true, withFileTypes: true });
-  const names = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1));
-  const files = names.filter((file) => /^(models|metrics|results|splits)/.test(file) && !file.endsWith(".html")).sort();
-  const texts = await Promise.all(files.map((file) => readFile(join(root, file), "utf8")));
-  return Object.fromEntries(
-    files.map((file, i) => [file, (texts[i] as string).replaceAll(/(?:[A-Z]:)?[/\\][^"]*[/\\]run[/\\]+/g, "")]),
-  );
+  const stages = { stage1Config: { ...stage, transferWeights: true }, stage2Config: stage };
+  return settings(outputDir, { size: "tiny", saveVisualizations: false, tensorboard: false, kFolds: 3, ...stages, ...more });
 }
 
 /** The fake engine whose fold `bad` meets a fault in stage 2. */
@@ -177,7 +141,7 @@ describe("k folds", () => {
     expect(again.map(({ fold, error }) => [fold, error])).toEqual([1, 2, 3].map((fold) => [fold, null]));
     const whole = newOutput();
     await runner(new FakeEngine(), input(whole)).run();
-    expect(await outcome(root)).toEqual(await outcome(join(whole, "run")));
+    expect(await outcome(out)).toEqual(await outcome(whole));
   });
 
   it("reject when every fold fails, and keep the reasons", async () => {
@@ -208,7 +172,7 @@ describe("k folds", () => {
     expect(results.every(({ error }) => error === null)).toBe(true);
     const whole = newOutput();
     await runner(new FakeEngine(), input(whole)).run();
-    expect(await outcome(join(out, "run"))).toEqual(await outcome(join(whole, "run")));
+    expect(await outcome(out)).toEqual(await outcome(whole));
   });
 
   it("killed at any command, with one fold failing, end as if undisturbed", async () => {
@@ -224,7 +188,7 @@ describe("k folds", () => {
       if (++commands % 4 === 0) cpSync(out, join(kills, String(commands)), { recursive: true });
     };
     await runner(snapshotting, config(out)).run();
-    const whole = await outcome(join(out, "run"));
+    const whole = await outcome(out);
     const snapshots = await readdir(kills);
     expect(snapshots.length).toBeGreaterThan(20);
     for (const snapshot of snapshots) {
@@ -232,7 +196,7 @@ describe("k folds", () => {
       // The lock of the dead process stays behind.
       await writeFile(join(place, ".run.lock"), JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), started: "then" }));
       await runner(failingEngine(2), config(place), { resume: true }).run();
-      expect(await outcome(join(place, "run")), `killed after command ${snapshot}`).toEqual(whole);
+      expect(await outcome(place), `killed after command ${snapshot}`).toEqual(whole);
     }
   }, 60_000);
 });

@@ -1,18 +1,16 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { ExperimentInput } from "../../lib/config/experiment.js";
-import { generateSynthetic } from "../../lib/data/synthetic.js";
+import { writeLabels } from "../../lib/data/write.js";
 import type { TrainingEvent } from "../../lib/events.js";
 import { readJson } from "../../lib/files/json.js";
 import type { Strategy } from "../../lib/strategies/strategy.js";
-import { ExperimentRunner } from "../../lib/train/experiment.js";
-import type { RunnerOptions } from "../../lib/train/options.js";
 import { changedKeys } from "../../lib/train/resume.js";
 import { FakeEngine, Killed } from "./runner-fake.js";
+import { outcome, runner, syntheticRuns, treeOf } from "./runner-runs.js";
 
 // The real evaluation counts in the engine, which these tests do without.
 vi.mock("../../lib/evaluation/pairs.js", () => ({
@@ -20,59 +18,19 @@ vi.mock("../../lib/evaluation/pairs.js", () => ({
   summarize: (pairs: unknown[]) => ({ images: pairs.length, broken: Number.NaN }),
 }));
 
-let folder: string;
-let data: { imgPath: string; maskPath: string };
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "cellsam-runner-"));
-  data = await generateSynthetic({ directory: join(folder, "data"), images: 5, size: 64, seed: 1 });
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
-
-let outputs = 0;
-const newOutput = () => join(folder, `out-${outputs++}`);
+const { folder, data, newOutput, settings } = syntheticRuns(5, 64);
 
 function input(outputDir: string, more: Partial<ExperimentInput> = {}): ExperimentInput {
   const stage = { totalEpochs: 3, patience: 10 };
-  const { imgPath, maskPath } = data;
-  return {
-    imgPath,
-    maskPath,
-    outputName: "run",
-    outputDir,
-    strategy: "train_val_split",
-    device: "cpu",
-    stage1Config: { ...stage, transferWeights: true },
-    stage2Config: stage,
-    ...more,
-  };
-}
-
-function runner(engine: FakeEngine, config: ExperimentInput, options: RunnerOptions = {}): ExperimentRunner {
-  return new ExperimentRunner(config, { openSession: engine.openSession, openStoreWriter: engine.openStoreWriter, ...options });
+  const stages = { stage1Config: { ...stage, transferWeights: true }, stage2Config: stage };
+  return settings(outputDir, { strategy: "train_val_split", ...stages, ...more });
 }
 
 /** An evaluation says in which image it died. */
 const isKilled = (error: Error) => error instanceof Killed || error.cause instanceof Killed;
 
-async function treeOf(root: string): Promise<string[]> {
-  const entries = await readdir(root, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
-    .sort();
-}
-
-/** Everything of a finished run that must not depend on interruptions. */
-async function outcome(outputDir: string): Promise<Record<string, string>> {
-  const root = join(outputDir, "run");
-  const files = (await treeOf(root)).filter((file) => /^(models|metrics|results|splits)/.test(file) && !file.endsWith(".html"));
-  const texts = await Promise.all(files.map((file) => readFile(join(root, file), "utf8")));
-  return Object.fromEntries(files.map((file, i) => [file, (texts[i] as string).replaceAll(outputDir, "")]));
-}
-
 describe("a whole run", () => {
-  it("D29, D69, D70, D86: writes the README's tree, in strict JSON, and answers the results", async () => {
+  it("D29, D69, D70, D86: writes the README's tree, in strict JSON, and returns the results", async () => {
     const out = newOutput();
     const engine = new FakeEngine();
     const events: TrainingEvent[] = [];
@@ -136,7 +94,7 @@ describe("a whole run", () => {
     expect([engine.transfers, other.transfers]).toEqual([["image_encoder"], ["cellfinder"]]);
   });
 
-  it("saves the copied trunk when no stage 2 follows, so that the file holds the evaluated model", async () => {
+  it("saves the copied backbone when no stage 2 follows, so that the file holds the evaluated model", async () => {
     const config = (out: string) => input(out, { stages: [1], stage1Config: { transferWeights: true, totalEpochs: 2 } });
     const out = newOutput();
     const engine = new FakeEngine();
@@ -317,7 +275,7 @@ describe("an existing experiment", () => {
     expect(await outcome(out)).toEqual(before);
   });
 
-  it("answers its results again when a finished run is resumed", async () => {
+  it("returns its results again when a finished run is resumed", async () => {
     const out = newOutput();
     const results = await runner(new FakeEngine(), input(out)).run();
     const engine = new FakeEngine();
@@ -544,9 +502,25 @@ describe("bad data", () => {
     expect(engine.calls).toEqual([]);
   });
 
-  it("D84: fail a split whose validation images hold no cell", async () => {
-    const engine = new FakeEngine();
-    const empty: Strategy = { name: "bad", prepareSplits: ([a]) => [{ seed: 0, train: [a as string], val: [] }] };
-    await expect(runner(engine, input(newOutput()), { strategy: empty }).run()).rejects.toMatchObject({ code: "ERR_SPLIT" });
+  it("D84: fail a split whose validation images hold no cell, and one without validation images", async () => {
+    const blank = join(folder, "blank");
+    await cp(data.maskPath, blank, { recursive: true });
+    const [mask = ""] = await readdir(blank);
+    await writeLabels(join(blank, mask), { data: new Int32Array(64 * 64), shape: [64, 64] });
+    const split = (take: (images: readonly string[]) => [string[], string[]]): Strategy => {
+      const prepareSplits = (images: readonly string[]) => {
+        const [train, val] = take(images);
+        return [{ seed: 0, train, val }];
+      };
+      return { name: "bad", prepareSplits };
+    };
+    const noCell = split(([first = "", ...rest]) => [rest, [first]]);
+    const none = split((images) => [[...images], []]);
+    const fails = async (strategy: Strategy, message: string) => {
+      const failed = runner(new FakeEngine(), input(newOutput(), { maskPath: blank }), { strategy }).run();
+      await expect(failed).rejects.toMatchObject({ code: "ERR_SPLIT", message: expect.stringContaining(message) });
+    };
+    await fails(noCell, "none of the 1 validation images contains a cell");
+    await fails(none, "val is empty");
   });
 });

@@ -221,7 +221,7 @@ describe("a search", () => {
     const result = await optimizer("crash", out, { maxParallel: 2 }).runGridSearch();
     expect(result.counts).toEqual({ completed: 4, failed: 1, pruned: 0 });
     expect(result.all_trials[1]).toMatchObject({ success: false, metric_value: null, error: { code: "ERR_TRIAL_DIED" } });
-    // Windows knows no signals: a process that is ended by force answers 1.
+    // Windows knows no signals: a process that is ended by force exits with 1.
     const how = process.platform === "win32" ? "ended with code 1 and no result" : "SIGKILL";
     expect(result.all_trials[1]?.error?.message).toContain(how);
     await writeFile(join(out, "sound"), "");
@@ -279,7 +279,6 @@ describe("a search", () => {
     const out = newFolder();
     const other = spawn(process.execPath, ["-e", "setTimeout(() => {}, 30_000)"]);
     try {
-      await writeFile(join(folder, "lock"), "");
       await optimizer("fine", out).runRandomSearch(1);
       const started = existsSync("/proc/self/stat")
         ? (await readFile(`/proc/${other.pid}/stat`, "utf8")).split(")").at(-1)?.trim().split(" ")[19]

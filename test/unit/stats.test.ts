@@ -12,7 +12,7 @@ import { bootstrapInterval, describe as describeValues } from "../../lib/stats/s
 
 const python = process.env.CELLSAM_PYTHON ?? "python3";
 
-/** What the code in `body`, which sees `cases` and fills `out`, answers. */
+/** What the code in `body`, which sees `cases` and fills `out`, prints. */
 function scipy<T>(cases: unknown, body: string): T[] {
   const code = `import json, sys\nimport numpy as np\nfrom scipy import stats, special\ncases = json.load(sys.stdin)\nout = []\n${body}\nprint(json.dumps(out))`;
   return JSON.parse(execFileSync(python, ["-c", code], { input: JSON.stringify(cases), encoding: "utf8" })) as T[];

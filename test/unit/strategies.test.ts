@@ -28,6 +28,33 @@ function whole({ train, val, test = [] }: Splits): string[] {
   return [...train, ...val, ...test].sort();
 }
 
+describe("TrainValSplitStrategy", () => {
+  const ten = Array.from({ length: 10 }, (_, i) => `image_${i}`);
+
+  it("makes one split with 30 % of the images in validation, the same for the same seed", async () => {
+    const [split, ...more] = await new TrainValSplitStrategy().prepareSplits(ten);
+    expect(more).toEqual([]);
+    expect(split?.seed).toBe(23);
+    expect(split?.val).toHaveLength(3);
+    expect([...(split?.train ?? []), ...(split?.val ?? [])].sort()).toEqual(ten);
+    expect(await new TrainValSplitStrategy().prepareSplits(ten)).toEqual([split]);
+    expect(await new TrainValSplitStrategy({ randomSeed: 24 }).prepareSplits(ten)).not.toEqual([split]);
+    expect((await new TrainValSplitStrategy({ valRatio: 0.5 }).prepareSplits(ten))[0]?.val).toHaveLength(5);
+  });
+
+  it("reads a splits file instead of drawing, and checks it", async () => {
+    const splits = join(folder, "one-split.json");
+    await writeFile(splits, JSON.stringify({ seed: 1, train: ["image_1"], val: ["image_0"] }));
+    const strategy = new TrainValSplitStrategy({ splits });
+    expect(await strategy.prepareSplits(ten)).toEqual([{ seed: 1, train: ["image_1"], val: ["image_0"] }]);
+    await expect(strategy.prepareSplits(["image_0"])).rejects.toMatchObject({ code: "ERR_SPLIT" });
+  });
+
+  it("refuses to split a single image", async () => {
+    await expect(new TrainValSplitStrategy().prepareSplits(["only"])).rejects.toMatchObject({ code: "ERR_SPLIT" });
+  });
+});
+
 describe("KFoldStrategy", () => {
   it("D12: every image is validated exactly once, and trains in all other folds", async () => {
     for (const k of [2, 5, 23]) {

@@ -1,5 +1,5 @@
 // The search for the best detection threshold, on the candidates of a real untrained model: whatever its weights say, one pass
-// must answer what a prediction at each threshold answers.
+// must give what a prediction at each threshold gives.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { assemblePrediction, type Candidates, type ImageSweep, sweepThresholds } from "../../lib/engine/inference.js";
 import type { NdArray } from "../../lib/engine/native.js";
@@ -47,7 +47,7 @@ describe.each(cases)("candidates of %s", (_, more) => {
   const found: Candidates[] = [];
   const sweeps: ImageSweep[] = [];
   beforeAll(async () => {
-    // The masks' own threshold: the median logit of one answer would do; these weights sit near 0.5.
+    // The masks' own threshold: the median logit of one prediction would do; these weights sit near 0.5.
     for (const { image, labels } of images) {
       const candidates = await session.candidates({ image, ...options, maskThreshold: 0.5, floor: 0 });
       found.push(candidates);
@@ -135,7 +135,7 @@ describe.each(cases)("candidates of %s", (_, more) => {
   });
 });
 
-test("only so many candidates are kept, and what they cannot answer is refused", async () => {
+test("only so many candidates are kept, and what they cannot decide is refused", async () => {
   const { image } = images[0] as (typeof images)[0];
   const all = await session.candidates({ image, ...open, floor: 0 });
   const few = await session.candidates({ image, ...open, bboxThreshold: 1, floor: 0, maxCandidates: 5 });

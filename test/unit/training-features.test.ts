@@ -1,4 +1,4 @@
-// Kept features of frozen trunks, over the real engine: training and validation end in the same bits with and without them, what
+// Kept features of frozen backbones, over the real engine: training and validation end in the same bits with and without them, what
 // is kept serves epochs, folds, sessions and stores, and what goes wrong with the files costs time only.
 import {
   existsSync,
@@ -71,19 +71,19 @@ describe("with and without, cold and warm, the same bits", () => {
     ["stage 2 with mining", { onlineHardNegativeMining: true, maxPrompts: 3 }, {}],
     ["the head alone", { stage: 1, stage1Type: "head_only" }, {}],
     ["a frozen detector", { stage: 1, stage1Type: "cellfinder", freezeBackbone: true }, {}],
-    ["SAM's trunk, frozen", { stage: 1, stage1Type: "image_encoder", freezeBackbone: true }, {}],
-    ["both trunks, frozen", { stage: 1, stage1Type: "all_backbones", freezeBackbone: true, accumulate: 2 }, {}],
+    ["SAM's backbone, frozen", { stage: 1, stage1Type: "image_encoder", freezeBackbone: true }, {}],
+    ["both backbones, frozen", { stage: 1, stage1Type: "all_backbones", freezeBackbone: true, accumulate: 2 }, {}],
   ])("%s", async (_, stage, course) => {
     const cache = fresh();
     const without = await run(null, stage, course);
     const cold = await run(cache, stage, course);
     const warm = await run(cache, stage, course);
-    const trunks = "stage1Type" in stage && stage.stage1Type === "all_backbones" ? 2 : 1;
-    expect([sum(without.kept), sum(without.computed)]).toEqual([0, 12 * trunks]);
-    expect(sum(cold.kept) + sum(cold.computed)).toBe(12 * trunks);
-    expect(cold.kept.filter((_, i) => i % 2 === 1)).toEqual([0, trunks, trunks]); // one picture validates
-    expect([sum(warm.kept), sum(warm.computed)]).toEqual([12 * trunks, 0]);
-    expect(files(cache)).toHaveLength(trunks);
+    const backbones = "stage1Type" in stage && stage.stage1Type === "all_backbones" ? 2 : 1;
+    expect([sum(without.kept), sum(without.computed)]).toEqual([0, 12 * backbones]);
+    expect(sum(cold.kept) + sum(cold.computed)).toBe(12 * backbones);
+    expect(cold.kept.filter((_, i) => i % 2 === 1)).toEqual([0, backbones, backbones]); // one tile validates
+    expect([sum(warm.kept), sum(warm.computed)]).toEqual([12 * backbones, 0]);
+    expect(files(cache)).toHaveLength(backbones);
     expect(cold.result).toEqual(without.result);
     expect(warm.result).toEqual(without.result);
     expect([...without.notices, ...cold.notices, ...warm.notices]).toEqual([]);
@@ -100,7 +100,7 @@ test("what trains has no features: nothing is counted and nothing written", asyn
 });
 
 describe("shared", () => {
-  test("by stages: SAM's frozen trunk of stage 1 is that of stage 2", async () => {
+  test("by stages: SAM's frozen backbone of stage 1 is that of stage 2", async () => {
     const cache = fresh();
     await run(cache, { stage: 1, stage1Type: "image_encoder", freezeBackbone: true });
     expect(sum((await run(cache, {})).computed)).toBe(0);

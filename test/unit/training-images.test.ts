@@ -78,8 +78,8 @@ describe("complex augmentation", () => {
     await using session = await smallSession();
     await session.beginStage({ ...common, stage });
     const total = async (epoch: number, complexAugmentation: boolean) => {
-      const answer = await train(session, store, [0, 3], { epoch, augment: true, complexAugmentation });
-      return answer.losses.total_loss as number;
+      const report = await train(session, store, [0, 3], { epoch, augment: true, complexAugmentation });
+      return report.losses.total_loss as number;
     };
     const differ = [];
     for (const epoch of [0, 1, 2]) {

@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-// From random weights the whole segmenter must learn, and the dice loss alone: focal and boundary loss first make all masks
+// From random weights the whole mask model must learn, and the dice loss alone: focal and boundary loss first make all masks
 // empty, and leave it to a released model's weights to know what a cell looks like.
 const fromScratch = {
   trainNeckOnly: false,

@@ -61,7 +61,7 @@ describe("a stopped and resumed run ends like an undisturbed one", () => {
     ["adam, plateau", { optimizer: "adam", scheduler: "plateau" }],
     ["sgd, step", { optimizer: "sgd", scheduler: "step" }],
     ["accumulated", { accumulate: 3 }],
-    ["both trunks", { stage1Type: "all_backbones" }],
+    ["both backbones", { stage1Type: "all_backbones" }],
     ["stage 2", { stage: 2, scheduler: "cosine", onlineHardNegativeMining: true, maxPrompts: 3, boxJitter: 0.1 }],
     [
       "stage 2, all open",

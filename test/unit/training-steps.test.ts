@@ -221,9 +221,9 @@ describe("schedules", () => {
   test("plateau halves after more than ten observations without improvement", async () => {
     await using session = await smallSession();
     await session.beginStage({ ...common, learningRate: lr, stage: 1, scheduler: "plateau" });
-    const answers = [];
-    for (let i = 0; i < 12; ++i) answers.push((await session.observe(1)).lr);
-    expect(answers).toEqual([...Array(11).fill(lr), lr / 2]);
+    const rates = [];
+    for (let i = 0; i < 12; ++i) rates.push((await session.observe(1)).lr);
+    expect(rates).toEqual([...Array(11).fill(lr), lr / 2]);
     expect((await train(session, store, [0])).events[0]?.lr).toBeCloseTo(lr / 2, 12);
   });
 });
@@ -332,7 +332,7 @@ describe("batches without cells", () => {
     expect(among.losses.total_loss).toBeCloseTo(alone.losses.total_loss as number, 5);
   });
 
-  test("validation answers null only when nothing counted", async () => {
+  test("validation reports null only when nothing counted", async () => {
     await using session = await smallSession();
     await session.beginStage({ ...common, stage: 2 });
     const losses = async (indices: number[]) =>
@@ -360,16 +360,16 @@ describe("validation", () => {
 
   test("D17: uses neither mining nor drawn prompts", async () => {
     const options = { onlineHardNegativeMining: true, boxJitter: 0.3, maxPrompts: 1 };
-    const answers = [];
+    const losses = [];
     for (const more of [{}, options]) {
       await using session = await smallSession();
       await session.beginStage({ ...common, stage: 2, learningRate: tinyRate, ...more });
-      const { losses } = await session.validate({ store, indices: Int32Array.of(4), batchSize: 1 });
-      answers.push({ validated: losses, trained: (await train(session, store, [4])).losses });
+      const { losses: validated } = await session.validate({ store, indices: Int32Array.of(4), batchSize: 1 });
+      losses.push({ validated, trained: (await train(session, store, [4])).losses });
     }
-    expect(answers[1]?.validated).toEqual(answers[0]?.validated);
-    expect(answers[1]?.trained).not.toEqual(answers[0]?.trained);
-    expect(answers[0]?.trained).toEqual(answers[0]?.validated); // without them, training asks the same question
+    expect(losses[1]?.validated).toEqual(losses[0]?.validated);
+    expect(losses[1]?.trained).not.toEqual(losses[0]?.trained);
+    expect(losses[0]?.trained).toEqual(losses[0]?.validated); // without them, training sees the same prompts
   });
 
   test.each([1, 2] as const)("D11: stage %i validation is never augmented, training is when asked", async (stage) => {

@@ -74,7 +74,7 @@ export async function storeOf(tiles: Tile[], path: string): Promise<string> {
   return path;
 }
 
-/** Trains one epoch without augmentation and answers its report and its steps. */
+/** Trains one epoch without augmentation and returns its report and its steps. */
 export async function train(
   session: Session,
   store: string,

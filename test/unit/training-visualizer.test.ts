@@ -176,7 +176,9 @@ describe("the image", () => {
       [255, 255, 255],
       [0, 0, 0],
     ]);
-    expect(await visualizer.visualizeStage1Predictions(grey(), [], [], 1, { phase: "flat" })).toBeDefined();
+    const flat = await pixels(await visualizer.visualizeStage1Predictions(grey(), [], [], 1, { phase: "flat" }));
+    expect(flat.width).toBe(side);
+    expect(flat.at(500, 10)).toEqual(flat.at(10, 10));
   });
 });
 
@@ -258,8 +260,13 @@ describe("curves", () => {
       const path = await visualizer.plotTrainingCurves(values, values, "odd", "odd.png");
       expect((await sharp(path).metadata()).density).toBe(150);
     }
-    expect(await visualizer.plotLossComponents({ zero: [0, 0], one: [1, 2] }, "odd", "odd.png")).toBeDefined();
-    expect(await visualizer.plotLossComponents({}, "odd", "odd.png")).toBeDefined();
+    const drawn = async (components: Record<string, number[]>) => {
+      const { count } = await pixels(await visualizer.plotLossComponents(components, "odd", "odd.png"));
+      return count([0x00, 0x72, 0xb2]) + count([0xd5, 0x5e, 0x00]);
+    };
+    // A loss of zero has no place on a logarithmic axis: of its line only the sample in the legend is left.
+    const [both, one, none] = [await drawn({ zero: [0, 0], one: [1, 2] }), await drawn({ one: [1, 2] }), await drawn({})];
+    expect([both > one, one > 100, none]).toEqual([true, true, 0]);
   });
 
   test("the PNG shows the lines in their colours, on white", async () => {
