@@ -11,11 +11,13 @@ import { dirname, join, relative, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { rolldown } from "rolldown";
 import { root, run } from "./ready.mjs";
+import { writeSettings } from "./settings.mjs";
 
 const dist = join(root, "dist");
 const core = join(dist, "core.js");
 
 run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]);
+await writeSettings(root);
 const modules = staticImports(join(dist, "entry.js"));
 /** @type {Map<string, string[]>} */
 const names = new Map();

@@ -136,9 +136,9 @@ function build(folder, tests) {
 /** A fingerprint of all native sources by their names and times. */
 function sourcesState() {
   const files = ["CMakeLists.txt"];
-  for (const folder of ["native", "test/native", "test/parity"]) {
+  for (const folder of ["native", "build/generated", "test/native", "test/parity"]) {
     for (const name of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })) {
-      if (/\.(cc|h|cu)$/.test(name)) files.push(join(folder, name));
+      if (/\.(cc|h|inc|cu)$/.test(name)) files.push(join(folder, name));
     }
   }
   return files.sort().map((file) => `${file}:${statSync(join(root, file)).mtimeMs}`);

@@ -68,7 +68,8 @@ function tables(schema, prefix = "") {
  */
 function flat(field) {
   const others = field.anyOf?.filter(({ type }) => type !== "null");
-  return others?.length === 1 ? { ...others[0], ...field, nullable: true } : field;
+  if (others?.length === 1) return { ...others[0], ...field, nullable: true };
+  return Array.isArray(field.type) ? { ...field, type: field.type.find((type) => type !== "null"), nullable: true } : field;
 }
 
 /**
