@@ -10,12 +10,19 @@ import { run } from "../../scripts/ready.mjs";
 const root = resolve(import.meta.dirname, "../..");
 const tree = join(root, "build", "extended");
 
+/**
+ * @typedef {{ path: string, text: string }} NewFile
+ * @typedef {{ path: string, after: string, line: string }} NewLine
+ */
+
 /** What docs/extending.md adds: new files with their text, and lines that go behind another line of a file. */
 function additions() {
+  /** @type {NewFile[]} */
   const files = [];
+  /** @type {NewLine[]} */
   const lines = [];
   const text = readFileSync(join(root, "docs", "extending.md"), "utf8");
-  for (const [, language, block] of text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)) {
+  for (const [, language, block = ""] of text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)) {
     const [, path] = /^ ?\/\/ ((?:lib|native)\/\S+)\n/.exec(block) ?? [];
     if (!path) continue;
     const body = block.slice(block.indexOf("\n") + 1);
@@ -25,8 +32,13 @@ function additions() {
   return { files, lines };
 }
 
+/**
+ * @param {string} path
+ * @param {string} block a diff of it
+ */
 function addedLines(path, block) {
   let after = "";
+  /** @type {NewLine[]} */
   const added = [];
   for (const line of block.trimEnd().split("\n")) {
     if (line.startsWith("+")) added.push({ path, after, line: line.slice(1) });
@@ -35,11 +47,15 @@ function addedLines(path, block) {
   return added;
 }
 
-/** Writes what has changed, so that only that is compiled again. */
+/**
+ * Writes what has changed, so that only that is compiled again.
+ * @param {{ files: NewFile[], lines: NewLine[] }} added
+ */
 function writeTree({ files, lines }) {
   const sources = [
     "package.json",
     "tsconfig.json",
+    "tsconfig.build.json",
     ...new Set(lines.map(({ path }) => path)),
     ...filesIn("lib"),
     ...filesIn("scripts"),
@@ -49,7 +65,7 @@ function writeTree({ files, lines }) {
     if (existsSync(join(root, path))) throw new Error(`docs/extending.md adds ${path}, which is there already`);
     texts.set(path, text);
   }
-  for (const { path, after, line } of lines) texts.set(path, withLine(texts.get(path), path, after, line));
+  for (const { path, after, line } of lines) texts.set(path, withLine(texts.get(path) ?? "", path, after, line));
   for (const folder of ["lib", "native", "scripts"]) {
     for (const path of filesIn(folder, tree)) if (!texts.has(path)) rmSync(join(tree, path));
   }
@@ -62,6 +78,12 @@ function writeTree({ files, lines }) {
   if (!existsSync(modules)) symlinkSync(join(root, "node_modules"), modules, "junction");
 }
 
+/**
+ * @param {string} text
+ * @param {string} path
+ * @param {string} after
+ * @param {string} line
+ */
 function withLine(text, path, after, line) {
   const parts = text.split(`${after}\n`);
   if (parts.length !== 2)
@@ -69,6 +91,7 @@ function withLine(text, path, after, line) {
   return parts.join(`${after}\n${line}\n`);
 }
 
+/** @param {string} folder */
 function filesIn(folder, base = root) {
   const top = join(base, folder);
   if (!existsSync(top)) return [];
