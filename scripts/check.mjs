@@ -1,6 +1,6 @@
 /**
- * `npm run check`: the rules of the house that no compiler knows. Here are sizes of files, and the arrows of the design, which
- * includes and imports follow; each of the other rules has a file of its own in check/.
+ * `npm run check`: rules that no compiler checks. Here are the sizes of files, and the layers of the design, which
+ * includes and imports follow; each of the other rules has its own file in check/.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -89,7 +89,7 @@ if (problems.length > 0) {
   console.error(problems.join("\n"));
   process.exit(1);
 }
-console.log(`${files.length} files: every rule holds`);
+console.log(`${files.length} files: all rules hold`);
 
 /** @param {string} file */
 function checkSize(file) {

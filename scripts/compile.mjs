@@ -34,7 +34,7 @@ function exportsOf(file) {
 }
 
 /**
- * What `module` exports as `name`, among the exports of all.
+ * The name in core.js of the export `name` of `module`.
  * @param {string} module
  * @param {string} name
  */
@@ -43,7 +43,7 @@ function alias(module, name) {
 }
 
 /**
- * `path` as an import in a file of `folder` writes it.
+ * The specifier by which a file of `folder` imports `path`.
  * @param {string} folder
  * @param {string} path
  */
@@ -76,7 +76,7 @@ async function joined() {
 }
 
 /**
- * The modules that importing `file` loads at once, itself last.
+ * The modules that an import of `file` loads at once, `file` last.
  * @param {string} file
  * @returns {string[]}
  */

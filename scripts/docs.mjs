@@ -1,6 +1,7 @@
 /**
- * `npm run docs`: writes the documents that are made from the sources: docs/configuration.md from the configuration's
- * schemas, docs/errors.md from the list of codes, docs/api.md from the declarations. `npm run docs -- --check` fails when one of them is not what would be written.
+ * `npm run docs`: writes the documents that are made from the sources: docs/configuration.md from the configuration's schemas,
+ * docs/errors.md from the list of codes, docs/api.md from the declarations. `npm run docs -- --check` fails when one of them is
+ * not what would be written.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
