@@ -1,5 +1,5 @@
 // Runs the rows that use the package as a user installs it: decoding, the start of a process, a whole run. The protocol is that
-// of native/main.cc: one line of JSON in, one line out.
+// of bench/native/main.cc: one line of JSON in, one line out.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 

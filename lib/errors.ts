@@ -91,6 +91,7 @@ export const errorCodes = {
     "An exception that is no CellsamError, where it is recorded: for a failed fold or trial, or by the command line.",
 } as const;
 
+/** One of the codes that docs/errors.md lists. */
 export type ErrorCode = keyof typeof errorCodes;
 
 /** An error as results, events and logs hold it. */
@@ -99,6 +100,7 @@ export interface Failure {
   message: string;
 }
 
+/** What the package throws. `detail` holds the facts of the case (paths, names, sizes) as plain JSON. */
 export class CellsamError extends Error {
   readonly code: ErrorCode;
   readonly detail: Readonly<Record<string, unknown>>;

@@ -1,11 +1,41 @@
-/** The public names of the package. */
+/** The public names of the package, by area; docs/api.md has the areas in this order. */
 
-export { ExperimentConfig, type ExperimentInput } from "./config/experiment.js";
-export type { InferenceConfig, PredictConfig, PredictInput } from "./config/inference.js";
-export { createDefaultParamSpace, HyperparameterSpace, type SpaceInput } from "./config/space.js";
-export { Stage1Config, type Stage1Input } from "./config/stage1.js";
-export { Stage2Config, type Stage2Input } from "./config/stage2.js";
-export { generateSynthetic, type SyntheticDataset, type SyntheticOptions } from "./data/synthetic.js";
+// Training
+
+export type {
+  CheckpointEvent,
+  EpochEvent,
+  FoldEvent,
+  NoticeEvent,
+  ProgressEvent,
+  StageEvent,
+  StepEvent,
+  TrainingEvent,
+} from "./events.js";
+export { EarlyStopping, type EarlyStoppingOptions, type EarlyStoppingState } from "./monitor/earlyStopping.js";
+export { type PlanOptions, planExperiment } from "./plan/experiment.js";
+export type { Plan } from "./plan/plan.js";
+export { finetune } from "./python/finetune.js";
+export type { FinetuneOptions } from "./python/finetuneKeywords.js";
+export { ExperimentRunner } from "./train/experiment.js";
+export type { RunnerOptions } from "./train/options.js";
+export type { FoldResult, StageResult } from "./train/results.js";
+export { type Training, train } from "./train/train.js";
+
+// Strategies
+
+export {
+  FullDatasetStrategy,
+  KFoldStrategy,
+  LeaveOneGroupOutStrategy,
+  TrainValSplitStrategy,
+} from "./python/strategies.js";
+export type { KFoldOptions } from "./strategies/kFold.js";
+export type { DrawnOptions, Splits, Strategy } from "./strategies/strategy.js";
+export type { TrainValSplitOptions } from "./strategies/trainValSplit.js";
+
+// Prediction
+
 export {
   type AssembleOptions,
   assemblePrediction,
@@ -13,8 +43,59 @@ export {
   type ImageSweep,
   sweepThresholds,
 } from "./engine/inference.js";
-export * from "./engine/losses.js";
+export { type LabelFormat, type PredictedImage, type PredictFolderOptions, predictFolder } from "./predict/folder.js";
+export { openPredictor, type Predictor, type PredictorOptions, type PredictorSource } from "./predict/predictor.js";
+
+// Evaluation
+
+export {
+  type EvaluateFoldersOptions,
+  type EvaluateOptions,
+  type EvaluateWeightsOptions,
+  evaluateFolders,
+  evaluateWeights,
+  type FolderEvaluation,
+  type TruthOptions,
+} from "./evaluation/folders.js";
+export type { Evaluation, ImageEvaluation } from "./evaluation/model.js";
+export {
+  type CocoRates,
+  type DeepcellRates,
+  type EvaluationOptions,
+  evaluatePair,
+  type MatchCounts,
+  type PairEvaluation,
+  type Rates,
+  type Summary,
+  summarize,
+} from "./evaluation/pairs.js";
+export {
+  metricsAt,
+  type OptimizableMetric,
+  type OptimizedThresholds,
+  optimizeThresholds,
+  type ThresholdMetrics,
+} from "./evaluation/thresholds.js";
+
+// Search
+
+export type { SearchEvent, TrialEpochEvent, TrialEvent } from "./search/events.js";
+export { HyperparameterOptimizer, type OptimizerOptions, runGridSearch, runRandomSearch } from "./search/optimizer.js";
+export type { SearchResult, TrialRecord } from "./search/results.js";
+export type { Hyperparameters, Trial } from "./search/trials.js";
+
+// Statistics
+
+export { compareExperiments, type ExperimentComparison } from "./stats/experiments.js";
+
+// Data
+
+export { generateSynthetic, type SyntheticDataset, type SyntheticOptions } from "./data/synthetic.js";
 export type { NdArray } from "./engine/native.js";
+export { openStoreWriter, type StoreImage, type StoreWriter, type StoreWriterOptions } from "./engine/storeWriter.js";
+
+// Sessions
+
 export {
   type CandidatesOptions,
   type Device,
@@ -42,42 +123,35 @@ export {
   type ValidateOptions,
   type ValidateReport,
 } from "./engine/session.js";
-export { openStoreWriter, type StoreImage, type StoreWriter, type StoreWriterOptions } from "./engine/storeWriter.js";
-export { CellsamError, type ErrorCode } from "./errors.js";
-export {
-  type EvaluateOptions,
-  evaluateFolders,
-  evaluateWeights,
-  type FolderEvaluation,
-  type TruthOptions,
-} from "./evaluation/folders.js";
-export type { Evaluation, ImageEvaluation } from "./evaluation/model.js";
-export {
-  type CocoRates,
-  type DeepcellRates,
-  type EvaluationOptions,
-  evaluatePair,
-  type MatchCounts,
-  type PairEvaluation,
-  type Rates,
-  type Summary,
-  summarize,
-} from "./evaluation/pairs.js";
-export {
-  metricsAt,
-  type OptimizableMetric,
-  type OptimizedThresholds,
-  optimizeThresholds,
-  type ThresholdMetrics,
-} from "./evaluation/thresholds.js";
-export type * from "./events.js";
-export type { EarlyStoppingOptions, EarlyStoppingState } from "./monitor/earlyStopping.js";
-export { EarlyStopping } from "./monitor/earlyStopping.js";
+
+// Losses
+
+export * from "./engine/losses.js";
+
+// Reports
+
 export { MetricsTracker, type MetricsTrackerOptions } from "./monitor/metricsTracker.js";
-export { type PlanOptions, planExperiment } from "./plan/experiment.js";
-export type { Plan } from "./plan/plan.js";
-export { type LabelFormat, type PredictedImage, type PredictFolderOptions, predictFolder } from "./predict/folder.js";
-export { openPredictor, type Predictor, type PredictorOptions, type PredictorSource } from "./predict/predictor.js";
+export type { OverlayImage, OverlayLabels } from "./report/canvas.js";
+export { writeExperimentReport } from "./report/experimentReport.js";
+export { writeOverlay } from "./report/overlay.js";
+export { writeSearchReport } from "./report/searchReport.js";
+export { TrainingVisualizer, type TrainingVisualizerOptions } from "./report/trainingVisualizer.js";
+
+// Configuration
+
+export type { ConfigMethods } from "./config/configClass.js";
+export { ExperimentConfig, type ExperimentInput } from "./config/experiment.js";
+export type { InferenceConfig, PredictConfig, PredictInput } from "./config/inference.js";
+export { createDefaultParamSpace, HyperparameterSpace, type SpaceInput } from "./config/space.js";
+export { Stage1Config, type Stage1Input } from "./config/stage1.js";
+export { Stage2Config, type Stage2Input } from "./config/stage2.js";
+
+// Errors
+
+export { CellsamError, type ErrorCode, type Failure } from "./errors.js";
+
+// The Python module's classes
+
 export {
   AdaptiveEarlyStopping,
   type AdaptiveOptions,
@@ -86,8 +160,6 @@ export {
   type WatchedMetric,
 } from "./python/adaptiveStopping.js";
 export { type Checkpoint, CheckpointManager, type CheckpointManagerOptions } from "./python/checkpointManager.js";
-export { finetune } from "./python/finetune.js";
-export type { FinetuneOptions } from "./python/finetuneKeywords.js";
 export {
   GPUMonitor,
   type GPUMonitorOptions,
@@ -95,20 +167,4 @@ export {
   type MemorySnapshot,
   type SystemMemoryInfo,
 } from "./python/gpuMonitor.js";
-export { FullDatasetStrategy, KFoldStrategy, LeaveOneGroupOutStrategy, TrainValSplitStrategy } from "./python/strategies.js";
-export { writeExperimentReport } from "./report/experimentReport.js";
-export { writeOverlay } from "./report/overlay.js";
-export { writeSearchReport } from "./report/searchReport.js";
-export { TrainingVisualizer, type TrainingVisualizerOptions } from "./report/trainingVisualizer.js";
-export type { SearchEvent, TrialEpochEvent, TrialEvent } from "./search/events.js";
-export { HyperparameterOptimizer, type OptimizerOptions, runGridSearch, runRandomSearch } from "./search/optimizer.js";
-export type { SearchResult, TrialRecord } from "./search/results.js";
-export type { Hyperparameters, Trial } from "./search/trials.js";
-export { compareExperiments, type ExperimentComparison } from "./stats/experiments.js";
-export type { KFoldOptions } from "./strategies/kFold.js";
-export type { DrawnOptions, Splits, Strategy } from "./strategies/strategy.js";
-export type { TrainValSplitOptions } from "./strategies/trainValSplit.js";
-export { ExperimentRunner } from "./train/experiment.js";
-export type { RunnerOptions } from "./train/options.js";
-export type { FoldResult, StageResult } from "./train/results.js";
-export { type Training, train } from "./train/train.js";
+export type { ResultMethods } from "./python/strategies.js";

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { binaryProblems } from "./check/binaries.mjs";
 import { cycleProblems } from "./check/cycles.mjs";
 import { errorCodeProblems } from "./check/errorCodes.mjs";
+import { pathProblems } from "./check/paths.mjs";
 import { releaseProblems } from "./check/release.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -78,12 +79,8 @@ for (const file of files) {
   if (/^native\/.*\.(cc|h|cu)$/.test(file)) checkNative(file);
   if (/^lib\/.*\.ts$/.test(file)) checkLib(file);
 }
-problems.push(
-  ...cycleProblems(root, files),
-  ...errorCodeProblems(root, files),
-  ...binaryProblems(root),
-  ...releaseProblems(root),
-);
+for (const rule of [cycleProblems, errorCodeProblems, pathProblems]) problems.push(...rule(root, files));
+problems.push(...binaryProblems(root), ...releaseProblems(root));
 
 if (problems.length > 0) {
   console.error(problems.join("\n"));

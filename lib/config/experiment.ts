@@ -89,6 +89,7 @@ export const experimentSchema = once(() =>
 );
 
 export type ExperimentConfig = z.output<ReturnType<typeof experimentSchema>>;
-/** @throws CellsamError ERR_CONFIG */
+/** All settings of an experiment, checked, with their defaults. @throws CellsamError ERR_CONFIG */
 export const ExperimentConfig = configClass("ExperimentConfig", experimentSchema, {}, overShipped);
+/** The settings of an experiment as a caller gives them: all but imgPath, maskPath and outputName may be absent. */
 export type ExperimentInput = z.input<ReturnType<typeof experimentSchema>>;

@@ -45,6 +45,7 @@ export const inferenceFields = () => ({
 });
 
 export const inferenceSchema = once(() => zod().strictObject(inferenceFields()));
+/** How boxes become cells: the settings of `inference`, with their defaults. */
 export type InferenceConfig = z.output<ReturnType<typeof inferenceSchema>>;
 
 /** How predictions are measured, and what thresholds are looked at. */
@@ -94,7 +95,9 @@ export const predictSchema = once(() =>
       checkShipped(config, context);
     }),
 );
+/** The settings with which a model predicts, with their defaults. */
 export type PredictConfig = z.output<ReturnType<typeof predictSchema>>;
+/** The settings with which a model predicts as a caller gives them: each may be absent. */
 export type PredictInput = z.input<ReturnType<typeof predictSchema>>;
 
 /** Checks the input and fills in defaults: those that come with the weights, then everyone's. @throws CellsamError ERR_CONFIG */

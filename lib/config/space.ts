@@ -151,8 +151,9 @@ export const spaceSchema = once(() =>
 );
 
 export type HyperparameterSpace = z.output<ReturnType<typeof spaceSchema>>;
+/** A search space as a caller gives it: a list of values for each setting that is searched. */
 export type SpaceInput = z.input<ReturnType<typeof spaceSchema>>;
-/** @throws CellsamError ERR_CONFIG */
+/** A search space, checked. @throws CellsamError ERR_CONFIG */
 export const HyperparameterSpace = configClass("HyperparameterSpace", spaceSchema);
 
 export type Value = string | number | boolean | null;

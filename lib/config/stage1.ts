@@ -63,7 +63,7 @@ export const stage1Schema = once(() =>
 );
 
 export type Stage1Config = z.output<ReturnType<typeof stage1Schema>>;
-/** @throws CellsamError ERR_CONFIG */
+/** The settings of stage 1, the training of the detector, checked, with their defaults. @throws CellsamError ERR_CONFIG */
 export const Stage1Config = configClass("Stage1Config", stage1Schema, {
   /** What each part of the loss counts. */
   getWeightDict() {
@@ -82,4 +82,5 @@ export const Stage1Config = configClass("Stage1Config", stage1Schema, {
     return asksForPictures(this, epoch);
   },
 });
+/** The settings of stage 1 as a caller gives them: each may be absent. */
 export type Stage1Input = z.input<ReturnType<typeof stage1Schema>>;

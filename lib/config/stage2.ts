@@ -115,7 +115,7 @@ function lossWeights(
 }
 
 export type Stage2Config = z.output<ReturnType<typeof stage2Schema>>;
-/** @throws CellsamError ERR_CONFIG */
+/** The settings of stage 2, the training of the masks, checked, with their defaults. @throws CellsamError ERR_CONFIG */
 export const Stage2Config = configClass("Stage2Config", stage2Schema, {
   /** What each part of the loss counts; 0 for a boundary loss that is switched off. */
   getLossWeights() {
@@ -130,4 +130,5 @@ export const Stage2Config = configClass("Stage2Config", stage2Schema, {
     return asksForPictures(this, epoch);
   },
 });
+/** The settings of stage 2 as a caller gives them: each may be absent. */
 export type Stage2Input = z.input<ReturnType<typeof stage2Schema>>;

@@ -7,8 +7,8 @@ import { lazily } from "../lazily.js";
 const fastPng = lazily<typeof import("fast-png")>("fast-png");
 
 /** What `writeLabels` writes. */
-export const labelFormats = ["tiff", "png", "npy"] as const;
-export type LabelFormat = (typeof labelFormats)[number];
+export type LabelFormat = "tiff" | "png" | "npy";
+export const labelFormats: readonly LabelFormat[] = ["tiff", "png", "npy"];
 
 /**
  * Writes a label map [H,W]; the extension chooses the format: .png 16 bit; .tif or .tiff 16 bit, or 32 bit when an id passes

@@ -28,8 +28,8 @@ export interface ThresholdMetrics {
   ap75: number;
 }
 
-export const optimizable = ["f1", "dice", "ap50", "jaccard", "precision", "recall"] as const;
-export type OptimizableMetric = (typeof optimizable)[number];
+export type OptimizableMetric = "f1" | "dice" | "ap50" | "jaccard" | "precision" | "recall";
+export const optimizable: readonly OptimizableMetric[] = ["f1", "dice", "ap50", "jaccard", "precision", "recall"];
 
 /** @throws CellsamError ERR_INVALID_ARGUMENT for a metric that no threshold can be tuned to. Case does not matter. */
 export function optimizableMetric(name: string): OptimizableMetric {

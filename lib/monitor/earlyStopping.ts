@@ -17,6 +17,7 @@ export interface EarlyStoppingState {
   shouldStop: boolean;
 }
 
+/** Says when a score has not improved by more than `minDelta` for `patience` epochs. */
 export class EarlyStopping {
   /** AdaptiveEarlyStopping increases it. */
   protected patience: number;

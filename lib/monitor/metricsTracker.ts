@@ -44,6 +44,7 @@ export interface MetricsTrackerOptions {
   directions?: Record<string, Direction>;
 }
 
+/** Keeps the values of metrics by phase and epoch, and finds the best, the latest and moving averages. */
 export class MetricsTracker {
   readonly saveDir: string | undefined;
   readonly windowSize: number;

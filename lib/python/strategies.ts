@@ -87,7 +87,11 @@ function withResults<Base extends ClassOf<Pick<DrawnStrategy, "name" | "prepareS
   return WithResults;
 }
 
+/** Everything trains, nothing validates: `new FullDatasetStrategy(options?: DrawnOptions)`. */
 export class FullDatasetStrategy extends withResults(FullDataset) {}
+/** k-fold cross-validation: `new KFoldStrategy(options?: KFoldOptions)`. */
 export class KFoldStrategy extends withResults(KFold) {}
+/** One fold for each group, which validates: `new LeaveOneGroupOutStrategy(options?: DrawnOptions)`. */
 export class LeaveOneGroupOutStrategy extends withResults(LeaveOneGroupOut) {}
+/** One split into training and validation: `new TrainValSplitStrategy(options?: TrainValSplitOptions)`. */
 export class TrainValSplitStrategy extends withResults(TrainValSplit) {}

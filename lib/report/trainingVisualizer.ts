@@ -23,6 +23,7 @@ export interface TrainingVisualizerOptions {
   saveEnabled?: boolean;
 }
 
+/** Draws predictions and curves of a training as PNG files below `outputDir`. */
 export class TrainingVisualizer {
   readonly outputDir: string;
   readonly saveEnabled: boolean;

@@ -1,4 +1,4 @@
-// What binding.node exports, and nothing else. lib/native.ts declares the same shape for TypeScript.
+// What binding.node exports, and nothing else. lib/engine/native.ts declares the same shape for TypeScript.
 #include <napi.h>
 
 #include <mutex>

@@ -1,21 +1,9 @@
 // What `npm run check` finds of circles: every kind of import and include, on small trees.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { cycleProblems } from "../../scripts/check/cycles.mjs";
+import { checkedTree } from "./tree.js";
 
-const root = mkdtempSync(join(tmpdir(), "cellsam-cycles-"));
-afterAll(() => rmSync(root, { recursive: true }));
-
-/** The problems of a tree with these files. */
-function problems(tree: Record<string, string>): string[] {
-  for (const [file, text] of Object.entries(tree)) {
-    mkdirSync(dirname(join(root, file)), { recursive: true });
-    writeFileSync(join(root, file), text);
-  }
-  return cycleProblems(root, Object.keys(tree));
-}
+const { problems } = checkedTree(cycleProblems);
 
 describe("circles of imports", () => {
   it.each([

@@ -1,33 +1,22 @@
 // The list of error codes: what `npm run check` finds when it and the sources differ, and what a code that is not listed does.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { CellsamError, errorCodes, failureOf } from "../../lib/errors.js";
 import { errorCodeProblems, listedCodes } from "../../scripts/check/errorCodes.mjs";
 import { root as checkout } from "../programs.js";
+import { checkedTree } from "./tree.js";
 
-const root = mkdtempSync(join(tmpdir(), "cellsam-codes-"));
-afterAll(() => rmSync(root, { recursive: true }));
-
+const tree = checkedTree(errorCodeProblems);
 const list = 'export const errorCodes = {\n  // Files\n  ERR_A: "A.",\n  // Calls\n  ERR_B:\n    "B.",\n} as const;\n';
 
 /** The problems of a tree with these files and a list of ERR_A and ERR_B. */
-function problems(tree: Record<string, string>): string[] {
-  const files = { "lib/errors.ts": list, ...tree };
-  for (const [file, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(root, file)), { recursive: true });
-    writeFileSync(join(root, file), text);
-  }
-  return errorCodeProblems(root, Object.keys(files));
-}
+const problems = (files: Record<string, string>) => tree.problems({ "lib/errors.ts": list, ...files });
 
 describe("error codes", () => {
   const thrown = { "lib/a.ts": 'throw new CellsamError("ERR_A", "");', "native/b.cc": 'throw Error("ERR_B", "");' };
 
   it("are in order when every listed one is thrown and every other is listed", () => {
     expect(problems(thrown)).toEqual([]);
-    expect(listedCodes(root)).toEqual([
+    expect(listedCodes(tree.root)).toEqual([
       { section: "Files", code: "ERR_A", meaning: "A." },
       { section: "Calls", code: "ERR_B", meaning: "B." },
     ]);
@@ -43,8 +32,8 @@ describe("error codes", () => {
   });
 
   it("that nobody throws are found, though a comment or a document names them", () => {
-    const tree = { ...thrown, "native/b.cc": "// Throws ERR_B.", "docs/b.md": "`ERR_B`" };
-    expect(problems(tree)).toEqual(["lib/errors.ts: ERR_B is thrown nowhere"]);
+    const spoken = { ...thrown, "native/b.cc": "// Throws ERR_B.", "docs/b.md": "`ERR_B`" };
+    expect(problems(spoken)).toEqual(["lib/errors.ts: ERR_B is thrown nowhere"]);
   });
 
   it("are told by prefixes without being codes themselves", () => {
