@@ -11,7 +11,7 @@ let folder = "";
 beforeAll(async () => {
   folder = await mkdtemp(join(ROOT, "node_modules/.cellsam-thread-"));
   const options = {
-    extends: join(ROOT, "tsconfig.json"),
+    extends: join(ROOT, "tsconfig.build.json"),
     compilerOptions: {
       rootDir: join(ROOT, "lib"),
       outDir: join(folder, "out"),
