@@ -1,6 +1,6 @@
 // What a loss of the masks (stage 2) is to the rest of the engine, and the table of them. Everything that has the losses' names
-// in it follows from the table: options, weights, metrics, engine commands. A loss is a file native/loss/NAME.cc that defines
-// NAME_loss(), and a line in mask_losses.inc; docs/extending.md has the TypeScript side.
+// in it follows from the table: options, weights, metrics, engine commands. A loss is a file NAME.cc in native/loss that
+// defines NAME_loss(), and a line in mask_losses.inc; docs/extending.md has the TypeScript side.
 #pragma once
 
 #include <string>

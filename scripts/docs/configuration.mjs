@@ -69,9 +69,7 @@ function tables(schema, prefix = "") {
 function flat(field) {
   const others = field.anyOf?.filter(({ type }) => type !== "null");
   if (others?.length === 1) return { ...others[0], ...field, nullable: true };
-  /** @type {unknown} */
-  const type = field.type; // ["boolean", "null"] for a flag that may be unset
-  return Array.isArray(type) ? { ...field, type: type.find((name) => name !== "null"), nullable: true } : field;
+  return Array.isArray(field.type) ? { ...field, type: field.type.find((type) => type !== "null"), nullable: true } : field;
 }
 
 /**

@@ -11,18 +11,18 @@ const root = resolve(import.meta.dirname, "../..");
 const tree = join(root, "build", "extended");
 
 /**
- * A line that goes behind the line `after` of a file.
- * @typedef {{ path: string, after: string, line: string }} AddedLine
+ * @typedef {{ path: string, text: string }} NewFile
+ * @typedef {{ path: string, after: string, line: string }} NewLine
  */
 
-/** What docs/extending.md adds: new files with their text, and lines. */
+/** What docs/extending.md adds: new files with their text, and lines that go behind another line of a file. */
 function additions() {
-  /** @type {{ path: string, text: string }[]} */
+  /** @type {NewFile[]} */
   const files = [];
-  /** @type {AddedLine[]} */
+  /** @type {NewLine[]} */
   const lines = [];
   const text = readFileSync(join(root, "docs", "extending.md"), "utf8");
-  for (const [, language = "", block = ""] of text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)) {
+  for (const [, language, block = ""] of text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)) {
     const [, path] = /^ ?\/\/ ((?:lib|native)\/\S+)\n/.exec(block) ?? [];
     if (!path) continue;
     const body = block.slice(block.indexOf("\n") + 1);
@@ -34,11 +34,11 @@ function additions() {
 
 /**
  * @param {string} path
- * @param {string} block the lines of a diff
+ * @param {string} block a diff of it
  */
 function addedLines(path, block) {
   let after = "";
-  /** @type {AddedLine[]} */
+  /** @type {NewLine[]} */
   const added = [];
   for (const line of block.trimEnd().split("\n")) {
     if (line.startsWith("+")) added.push({ path, after, line: line.slice(1) });
@@ -49,7 +49,7 @@ function addedLines(path, block) {
 
 /**
  * Writes what has changed, so that only that is compiled again.
- * @param {ReturnType<typeof additions>} added
+ * @param {{ files: NewFile[], lines: NewLine[] }} added
  */
 function writeTree({ files, lines }) {
   const sources = [
