@@ -23,8 +23,7 @@ enum class Intensity {
 constexpr Intensity intensity_of(std::string_view name) { return name == "full" ? Intensity::Full : Intensity::Percentile; }
 
 struct PrepareOptions {
-  bool normalize =
-      setting::pixels::normalize.default_value;  // clip at the 99.9 percentile and equalise (CLAHE), each channel alone
+  bool normalize = setting::pixels::normalize.default_value;  // see normalize_channels
   Intensity intensity = intensity_of(setting::pixels::intensity.default_value);
   GreyChannel grey_channel = grey_channel_of(setting::pixels::grey_channel.default_value);
   ChannelRule channels = {};

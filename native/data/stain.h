@@ -9,11 +9,15 @@
 namespace cellsam::data {
 
 struct StainOptions {
-  bool inversion = setting::pixels::inversion.default_value;      // 1 - amount: what is stained is dark, as in the source
-  double eosin = setting::pixels::eosin.default_value;            // weight of eosin in the blue channel
-  double dab = setting::pixels::dab.default_value;                // weight of DAB in the blue channel
-  bool only_nuclei = setting::pixels::only_nuclei.default_value;  // leaves the blue channel zero
-  double gamma = setting::pixels::gamma.default_value;            // exponent of both channels; above 1 it darkens faint stains
+  // 1 - amount: what is stained is dark, as in the source.
+  bool inversion = setting::pixels::inversion.default_value;
+  // Weights of eosin and DAB in the blue channel.
+  double eosin = setting::pixels::eosin.default_value;
+  double dab = setting::pixels::dab.default_value;
+  // Leaves the blue channel zero.
+  bool only_nuclei = setting::pixels::only_nuclei.default_value;
+  // Exponent of both channels; above 1 it darkens faint stains.
+  double gamma = setting::pixels::gamma.default_value;
 };
 
 // RGB f64 [H,W,3] in 0..255, rounded to integers first -> f64 [H,W,3] of integers in 0..255, for every pixel:

@@ -12,8 +12,10 @@
 namespace cellsam::data {
 
 struct TileOptions {
-  std::int64_t tile_size = setting::tiling::tile_size.default_value;  // pixels, T
-  double overlap = setting::tiling::overlap.default_value;  // fraction that neighbours share; stride = round(T * (1 - overlap))
+  // Pixels, T.
+  std::int64_t tile_size = setting::tiling::tile_size.default_value;
+  // Fraction that neighbours share, 0 <= overlap < 1; stride = round(T * (1 - overlap)).
+  double overlap = setting::tiling::overlap.default_value;
   // Pixels; an instance cut by a tile's edge is removed where less than this is left of it.
   std::int64_t min_fragment_area = setting::tiling::min_fragment_area.default_value;
 };

@@ -11,18 +11,18 @@ const root = resolve(import.meta.dirname, "../..");
 const tree = join(root, "build", "extended");
 
 /**
- * @typedef {{ path: string, text: string }} NewFile
- * @typedef {{ path: string, after: string, line: string }} NewLine
+ * A line that goes behind the line `after` of a file.
+ * @typedef {{ path: string, after: string, line: string }} AddedLine
  */
 
-/** What docs/extending.md adds: new files with their text, and lines that go behind another line of a file. */
+/** What docs/extending.md adds: new files with their text, and lines. */
 function additions() {
-  /** @type {NewFile[]} */
+  /** @type {{ path: string, text: string }[]} */
   const files = [];
-  /** @type {NewLine[]} */
+  /** @type {AddedLine[]} */
   const lines = [];
   const text = readFileSync(join(root, "docs", "extending.md"), "utf8");
-  for (const [, language, block = ""] of text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)) {
+  for (const [, language = "", block = ""] of text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)) {
     const [, path] = /^ ?\/\/ ((?:lib|native)\/\S+)\n/.exec(block) ?? [];
     if (!path) continue;
     const body = block.slice(block.indexOf("\n") + 1);
@@ -34,11 +34,11 @@ function additions() {
 
 /**
  * @param {string} path
- * @param {string} block a diff of it
+ * @param {string} block the lines of a diff
  */
 function addedLines(path, block) {
   let after = "";
-  /** @type {NewLine[]} */
+  /** @type {AddedLine[]} */
   const added = [];
   for (const line of block.trimEnd().split("\n")) {
     if (line.startsWith("+")) added.push({ path, after, line: line.slice(1) });
@@ -49,7 +49,7 @@ function addedLines(path, block) {
 
 /**
  * Writes what has changed, so that only that is compiled again.
- * @param {{ files: NewFile[], lines: NewLine[] }} added
+ * @param {ReturnType<typeof additions>} added
  */
 function writeTree({ files, lines }) {
   const sources = [

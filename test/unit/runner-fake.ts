@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
+import type { LabelMap } from "../../lib/data/image.js";
 import type {
   LoadReport,
   openSession,
@@ -31,7 +32,7 @@ export class FakeEngine {
   onValidate: (stage: number, epoch: number, fold: number) => void = () => undefined;
   valLoss: ((stage: number, epoch: number) => number) | undefined;
   openSessions = 0;
-  /** Replaces parts of the answer to `load`. */
+  /** Replaces parts of what `load` reports. */
   loadReport: Partial<LoadReport> = {};
 
   /** Every command passes here. Dying halfway: the effect of the command may or may not be on disk. */
@@ -49,10 +50,10 @@ export class FakeEngine {
   readonly openStoreWriter = (async ({ path }: { path: string }) => {
     let tiles = 0;
     return {
-      add: async () => {
+      add: async ({ labels }: { labels: LabelMap }) => {
         this.record("add");
         tiles += 2;
-        return { tiles: 2, first: tiles - 2, instances: 5 };
+        return { tiles: 2, first: tiles - 2, instances: new Set(labels.data.filter((id) => id > 0)).size };
       },
       finish: async () => {
         this.record("finish");
@@ -119,7 +120,7 @@ class FakeSession implements Omit<Session, Unused> {
     this.#engine.stages.push(options);
     this.#stage = options.stage;
     this.#state.momentum = 0;
-    return { trainable: ["weight"], parameters: 1, groups: [{ name: "all", lr: 1, parameters: 1 }], options: [] };
+    return { options: [], trainable: ["weight"], parameters: 1, groups: [{ name: "all", lr: 1, parameters: 1 }] };
   }
 
   async trainEpoch({ indices, fold = 1, epoch, startStep = 0, batchSize, signal, onStep }: TrainEpochOptions) {
