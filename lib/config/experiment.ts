@@ -14,8 +14,8 @@ import { nameProblem } from "./fileName.js";
 import { evaluationSchema, inferenceSchema } from "./inference.js";
 import { modelFields } from "./model.js";
 import { monitoringFields } from "./monitoring.js";
+import { readingFields } from "./reading.js";
 import { checkShipped, overShipped } from "./shippedWeights.js";
-import { sourceFields } from "./source.js";
 import { stage1Schema } from "./stage1.js";
 import { stage2Schema } from "./stage2.js";
 import { strategyFields, strategyProblems } from "./strategy.js";
@@ -24,7 +24,7 @@ export const experimentSchema = once(() =>
   zod()
     .strictObject({
       ...dataFields(),
-      ...sourceFields(),
+      ...readingFields(),
       outputName: zod()
         .string({ error: "must be the name of the experiment's folder" })
         .regex(/^[^/\\]*[^/\\.\s][^/\\]*$/, { error: "must be a folder name without slashes", abort: true })

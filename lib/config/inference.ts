@@ -8,8 +8,8 @@ import { checkIntensity, type IntensityConfig, intensityFields, intensityOf } fr
 import { flag, setting, zod } from "./fields.js";
 import { modelFields } from "./model.js";
 import { parseConfig } from "./parse.js";
+import { labelFields, readFields } from "./reading.js";
 import { checkShipped, predictionOverShipped } from "./shippedWeights.js";
-import { labelFields, readFields } from "./source.js";
 
 export const inferenceFields = () => ({
   bboxThreshold: setting(inference.bboxThreshold).describe("Smallest detection score."),

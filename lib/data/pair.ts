@@ -9,7 +9,7 @@ import type { Pair } from "./discover.js";
 import type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
 import { byBytes } from "./order.js";
 
-/** The settings of lib/config/source.ts that decide what is read; null is the same as absent. */
+/** The settings of lib/config/reading.ts that decide what is read; null is the same as absent. */
 export interface ReadingOptions {
   maxPixels?: number | null;
   page?: number | null;

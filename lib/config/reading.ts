@@ -52,7 +52,7 @@ export const labelFields = () => ({
     .describe("Names of the COCO categories that are cells; null: all."),
 });
 
-export const sourceFields = () => ({
+export const readingFields = () => ({
   ...readFields(),
   ...labelFields(),
   imageExtensions: extensions().describe("Extensions that count as images and as masks; null: every one that is read."),
