@@ -5,13 +5,16 @@ import { dirname, join } from "node:path";
 import { agrees, median, ratioOf } from "./figures.mjs";
 import { Side } from "./side.mjs";
 
-/** @import { Answer, Check, Contest, ContestResult, ContestSide, Selection, Setup, SideRow, Timed, Tried, Unit, Variant, Work } from "./types.js" */
+/**
+ * @import { Answer, Check, Contest, ContestResult, ContestSide, Selection, Setup, SideRow, Timed, Tried, Unit, Variant,
+ *   Work } from "./types.js"
+ */
 
-/** A repetition of less than this is repeated until it takes about as long. */
+/** Work that takes less time than this is repeated within one measurement. */
 const shortest = 0.3;
 
 /**
- * By what the sides are judged: CPU seconds where one thread makes them comparable.
+ * The time by which measurements are compared: CPU seconds where one thread makes them comparable.
  * @type {(setup: Setup) => Unit}
  */
 export const primary = ({ device, threads }) => (device === "cpu" && threads === 1 ? "cpu" : "wall");
@@ -107,7 +110,7 @@ function result(contest, setup, { selection, checks, runs, counts, peaks }) {
 }
 
 /**
- * Draws weights and inputs once per size; they lie under build/bench for the next time.
+ * Draws weights and inputs once per size; they are kept in build/bench for the next time.
  * @param {Work} contest
  * @param {Setup} setup
  */
@@ -164,7 +167,7 @@ export async function openSide(contest, { kind, row }, variant, folder, setup) {
 }
 
 /**
- * The check was a first repetition, and enough of a warm-up where one takes seconds.
+ * The check was a first repetition, which is enough as a warm-up where one takes seconds.
  * @param {Contest} contest
  * @param {Side} side
  */
@@ -175,7 +178,7 @@ async function repetitions(contest, side) {
 }
 
 /**
- * The numbers that both sides returned, side by side.
+ * The results of both sides for comparison.
  * @param {Contest} contest
  * @param {Answer} expected
  * @param {Answer} returned
@@ -195,8 +198,8 @@ function checksOf(contest, expected, returned, peerVariant, productVariant) {
 const firstDifference = (checks) => checks.find(({ peer, product, tolerance }) => !agrees(peer, product, tolerance));
 
 /**
- * One repetition of every way after its warm-up; the fastest of each side goes into the contest. Kept under build/bench, since
- * compiling peers takes minutes: --select tries again.
+ * Runs every variant once after its warm-up and chooses the fastest of each side. The choice is kept in build/bench, since
+ * compiling peers takes minutes; --select chooses again.
  * @param {Contest} contest
  * @param {string} folder
  * @param {Setup} setup

@@ -43,7 +43,7 @@ delay.disable();
 await session.dispose();
 rmSync(folder, { recursive: true });
 
-// The histogram holds the whole interval between two ticks of its 1 ms timer.
+// The histogram has the whole interval between two ticks of its 1 ms timer.
 /** @param {number} nanoseconds */
 const ms = (nanoseconds) => Math.round(nanoseconds / 1e4) / 100;
 console.log(

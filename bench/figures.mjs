@@ -60,7 +60,7 @@ const times = (value) => `${value >= 100 ? Math.round(value) : value.toPrecision
 /** @param {number} bytes */
 const gigabytes = (bytes) => (bytes / 2 ** 30).toPrecision(2);
 /**
- * The settings of a way, those that are switched on by their names.
+ * The settings of a variant; those that are true by their names only.
  * @param {Variant} variant
  */
 const variantName = (variant) =>
@@ -69,7 +69,7 @@ const variantName = (variant) =>
     .join(" ") || "-";
 
 /**
- * One line a contest. `results` as run.mjs writes them.
+ * A table with one line per row of the bench. `results` as run.mjs writes them.
  * @param {Results} results
  */
 export function table(results) {

@@ -89,7 +89,7 @@ function figure(measured) {
 }
 
 /**
- * The same row with small networks, under names of its own.
+ * The same row with small networks, under other names.
  * @param {Contest} row
  * @param {number} side
  */
@@ -103,7 +103,7 @@ function shrink(row, side) {
 }
 
 /**
- * After every row, so that a long run that is stopped has not been in vain.
+ * Writes the results; called after every row, so that they are not lost when a long run is stopped.
  * @param {Contest | Curve} row
  * @param {CurveResult[] | (ContestResult | FailedRow)[]} measured
  */

@@ -1,4 +1,7 @@
-/** What the files of a benchmark hand each other: rows as bench/rows has them, what a side is asked and returns, and what is written down. */
+/**
+ * What the files of a benchmark hand each other: rows as bench/rows has them, what a side is asked and returns, and what is
+ * written down.
+ */
 
 /** Plain PyTorch in Python, the native bench program, or the package in Node.js. */
 export type SideKind = "peer" | "native" | "package";

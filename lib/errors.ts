@@ -1,6 +1,7 @@
 /**
- * The one error class that callers of the package see, and every code that it can carry, those of the engine too. `code` is stable and made
- * for programs, `message` says what to do, `detail` holds the facts of the case (paths, names, sizes) as plain JSON.
+ * The one error class that callers of the package see, and every code that it can carry, those of the engine too. `code` is
+ * stable and made for programs, `message` says what to do, `detail` holds the facts of the case (paths, names, sizes) as plain
+ * JSON.
  */
 
 /** When each code is thrown; `npm run check` compares the list with the sources, and docs/errors.md is made of it. */

@@ -1,11 +1,14 @@
 /**
- * Events of a training run, and the channel that carries them to a `for await` loop. A slow reader must neither stop the training nor
- * fill the memory, so a newer step or progress event replaces an unread one; every other event is kept. The channel is the only place
- * that leaves events out: callbacks and the files of a run get every one.
+ * Events of a training run, and the channel that carries them to a `for await` loop. A slow reader must neither stop the
+ * training nor fill the memory, so a newer step or progress event replaces an unread one; every other event is kept. The
+ * channel is the only place that leaves events out: callbacks and the files of a run get every one.
  */
 import type { Failure } from "./errors.js";
 
-/** One batch. `losses` holds `total_loss` and its weighted parts by name; with hard example mining the hard prompts count more in them. */
+/**
+ * One batch. `losses` holds `total_loss` and its weighted parts by name; with hard example mining the hard prompts count more
+ * in them.
+ */
 export interface StepEvent {
   type: "step";
   stage: 1 | 2;
@@ -89,8 +92,8 @@ export interface NoticeEvent {
 export type TrainingEvent = StepEvent | EpochEvent | FoldEvent | StageEvent | CheckpointEvent | ProgressEvent | NoticeEvent;
 
 /**
- * A queue with one reader. `push` never blocks: where the newest unread event is a step or progress, the next event of the same type
- * replaces it; otherwise it is queued. The reader gets what was pushed before `end` or `fail`, then the end or the error.
+ * A queue with one reader. `push` never blocks: where the newest unread event is a step or progress, the next event of the same
+ * type replaces it; otherwise it is queued. The reader gets what was pushed before `end` or `fail`, then the end or the error.
  */
 export class EventChannel<T extends { type: string } = TrainingEvent> implements AsyncIterable<T> {
   readonly #pending: T[] = [];

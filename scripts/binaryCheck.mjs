@@ -10,9 +10,9 @@ import { sorted } from "./binaryTool.mjs";
 /** @typedef {keyof typeof oldestLinux} OldestLinux */
 
 /**
- * The oldest Linux that binaries may be made for, by its glibc, with what libstdc++ and libgcc have there. 2.28 is as old as
- * libtorch goes (libtorch_cpu.so of 2.13 and 2.14 needs GLIBC_2.28, GLIBCXX_3.4.22, CXXABI_1.3.11) and Node.js 20 too; the
- * systems with it (Red Hat 8, Debian 10) have the libraries of GCC 8.
+ * The oldest Linux systems that binaries may be made for: the versions of glibc, libstdc++ and libgcc there. 2.28 is the oldest
+ * that libtorch supports (libtorch_cpu.so of 2.13 and 2.14 needs GLIBC_2.28, GLIBCXX_3.4.22, CXXABI_1.3.11) and Node.js 20 too;
+ * the systems with it (Red Hat 8, Debian 10) have the libraries of GCC 8.
  * @type {Record<"2.28" | "2.35", Record<"GLIBC" | "GLIBCXX" | "CXXABI" | "GCC", string>>}
  */
 export const oldestLinux = {
@@ -32,7 +32,7 @@ const entries = {
 };
 
 /**
- * Libraries of libtorch and CUDA that each binary links; whatever else it uses it opens by path.
+ * Libraries of libtorch and CUDA that each binary links; all others are opened by path.
  * @type {Record<Kind, string[]>}
  */
 const linked = {
@@ -42,8 +42,8 @@ const linked = {
 };
 
 /**
- * How the binaries of a system are read, what a library's file is called there, and which libraries a binary may need: those of the
- * system, and those of libtorch by `names`.
+ * How the binaries of a system are read, what a library's file is called there, and which libraries a binary may need: those of
+ * the system, and those of libtorch by `names`.
  * @typedef {{
  *   read: (path: string) => import("./binaryTool.mjs").Binary,
  *   file: (name: string) => string,
@@ -77,8 +77,9 @@ const systems = {
 };
 
 /**
- * The problems of `folder`, which holds the prebuilt binaries of `platform` (<system>-<arch>). `torches`: minors that need an
- * engine; `cuda`: those that need a CUDA library; `oldest`: a key of `oldestLinux`; `checkout`: a folder that nothing may name.
+ * Sentences about the problems of `folder`, which holds the prebuilt binaries of `platform` (<system>-<arch>). `torches`:
+ * minors that need an engine; `cuda`: those that need a CUDA library; `oldest`: a key of `oldestLinux`; `checkout`: a folder
+ * whose path must not occur in them.
  * @param {string} folder
  * @param {string} platform
  * @param {{ torches: readonly string[], cuda?: readonly string[], oldest?: OldestLinux, checkout?: string }} wanted
@@ -110,7 +111,7 @@ function systemOf(platform) {
 }
 
 /**
- * The problems of one binary of `kind`, in words; none for one that may be released.
+ * Sentences about the problems of one binary of `kind`; none for one that may be released.
  * @param {string} path
  * @param {string} platform
  * @param {Kind} kind
@@ -149,7 +150,7 @@ export function binaryProblems(path, platform, kind, { oldest, checkout }) {
 }
 
 /**
- * Asserts and torch's own checks carry the path of their source file, which is to be a relative one in what is shipped.
+ * Asserts and torch's checks contain the path of their source file, which must be relative in a released binary.
  * @param {string} path
  * @param {string | undefined} checkout
  */

@@ -22,7 +22,7 @@ export function readMachO(path) {
     needed: field(/cmd LC_(LOAD|LOAD_WEAK|REEXPORT|LAZY_LOAD)_DYLIB$/m, "name"),
     late: [],
     paths: field(/cmd LC_RPATH$/m, "path"),
-    // Names have an underscore in front. A weak one is what templates and inline functions of C++ leave.
+    // Names have an underscore in front. Weak symbols come from templates and inline functions of C++.
     exported: [...symbols.matchAll(/^[\da-f]+ \([^)]+\) external _(\S+)/gm)].map(([, name = ""]) => name),
     // Stabs, the names of object files in place of the debug information in them, belong to no section.
     debug: /^[\da-f]+ \(\?\)|^[\da-f]+ - /m.test(symbols) || commands.some((command) => /segname __DWARF$/m.test(command)),

@@ -2,8 +2,8 @@
 import { execFileSync } from "node:child_process";
 
 /**
- * What a binary says of itself. `paths`: of the build machine; `late`: libraries that are loaded at their first use; `needs`: the
- * newest version of a system library that it asks for, by that library's name.
+ * What a binary says of itself. `paths`: of the build machine; `late`: libraries that are loaded at their first use; `needs`:
+ * the newest version of a system library that it asks for, by that library's name.
  * @typedef {{
  *   machine: string | undefined,
  *   needed: string[],
@@ -17,7 +17,7 @@ import { execFileSync } from "node:child_process";
  */
 
 /**
- * What a tool prints; an error that names the package to install when there is no such tool.
+ * The output of a tool.
  * @param {string} tool
  * @param {string} debianPackage
  * @param {string[]} args

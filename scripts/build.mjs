@@ -24,6 +24,7 @@ const { values: options } = parseArgs({
 process.env.CMAKE_BUILD_PARALLEL_LEVEL ??= String(buildJobs());
 
 run(process.execPath, ["scripts/compile.mjs"]);
+if (options.tests) run(process.execPath, ["test/extending/tree.mjs"], { stdio: ["ignore", "ignore", "inherit"] });
 const libtorch = options.binding ? "" : (options.libtorch ?? foundLibtorch());
 if (!libtorch && !options.binding)
   fail("No libtorch was found: name one with --libtorch, or run `npx cellsam setup --headers`.");

@@ -11,11 +11,13 @@ import { dirname, join, relative, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { rolldown } from "rolldown";
 import { root, run } from "./ready.mjs";
+import { writeSettings } from "./settings.mjs";
 
 const dist = join(root, "dist");
 const core = join(dist, "core.js");
 
 run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]);
+await writeSettings(root);
 const modules = staticImports(join(dist, "entry.js"));
 /** @type {Map<string, string[]>} */
 const names = new Map();
@@ -32,7 +34,7 @@ function exportsOf(file) {
 }
 
 /**
- * What `module` exports as `name`, among the exports of all.
+ * The name in core.js of the export `name` of `module`.
  * @param {string} module
  * @param {string} name
  */
@@ -41,7 +43,7 @@ function alias(module, name) {
 }
 
 /**
- * `path` as an import in a file of `folder` writes it.
+ * The specifier by which a file of `folder` imports `path`.
  * @param {string} folder
  * @param {string} path
  */
@@ -74,7 +76,7 @@ async function joined() {
 }
 
 /**
- * The modules that importing `file` loads at once, itself last.
+ * The modules that an import of `file` loads at once, `file` last.
  * @param {string} file
  * @returns {string[]}
  */

@@ -55,7 +55,7 @@ function drawn(image, ...layers) {
 }
 
 /**
- * Canvases of one width below each other, with the gap that panels have.
+ * Canvases of the same width below each other, with the gap between panels.
  * @param {Canvas[]} rows
  */
 function stacked(rows) {

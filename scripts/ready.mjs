@@ -38,7 +38,8 @@ function has(command) {
 }
 
 /**
- * How npm is called: by its own script where it started us, since what Windows has on its path is a command file, which takes a shell.
+ * How npm is called: by its own script where npm started this process, since on Windows the npm of the path is a command file,
+ * which needs a shell.
  * @template {object} O
  * @param {string[]} args
  * @param {O} options
@@ -116,7 +117,7 @@ function libtorch() {
 const buildMinutes = { engine: 7, tests: 6 };
 
 /**
- * Leaves out the work when sources and libtorch are the ones of the last build.
+ * Skips the build when sources and libtorch are those of the last one.
  * @param {string} folder
  * @param {boolean} tests
  */
@@ -136,15 +137,15 @@ function build(folder, tests) {
 /** A fingerprint of all native sources by their names and times. */
 function sourcesState() {
   const files = ["CMakeLists.txt"];
-  for (const folder of ["native", "test/native", "test/parity"]) {
+  for (const folder of ["native", "build/generated", "test/native", "test/parity"]) {
     for (const name of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })) {
-      if (/\.(cc|h|cu)$/.test(name)) files.push(join(folder, name));
+      if (/\.(cc|h|inc|cu)$/.test(name)) files.push(join(folder, name));
     }
   }
   return files.sort().map((file) => `${file}:${statSync(join(root, file)).mtimeMs}`);
 }
 
-/** Makes the checkout runnable, and returns the libtorch folder. `tests`: also builds the native test programs. */
+/** Prepares the checkout and returns the libtorch folder. `tests`: also builds the native test programs. */
 export function ready({ tests = false } = {}) {
   requireSystem();
   packages();

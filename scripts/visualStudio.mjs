@@ -9,8 +9,8 @@ export const installVisualStudio =
   '--add Microsoft.VisualStudio.Workload.VCTools --add Microsoft.VisualStudio.Component.VC.Llvm.Clang"';
 
 /**
- * Gives this process, and all that it starts, the environment of Visual Studio's own command prompt. Returns whether it has it; does nothing
- * on other systems.
+ * Gives this process, and all that it starts, the environment of Visual Studio's own command prompt. Returns whether that
+ * succeeded; does nothing on other systems.
  */
 export function enterVisualStudio() {
   if (process.platform !== "win32") return false;

@@ -4,7 +4,7 @@ import { readFileSync, statSync } from "node:fs";
 const largest = 6e6;
 
 /**
- * The problems of the file at `path`, in words; none for weights that may be released.
+ * Sentences about the problems of the file at `path`; none for weights that may be released.
  * @param {string} path
  */
 export function weightsProblems(path) {

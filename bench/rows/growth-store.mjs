@@ -1,5 +1,5 @@
 /**
- * Stores of more and more tiles of 16 x 16: opening and shuffling one, and reading all of it besides.
+ * Stores of more and more tiles of 16 x 16: opening and shuffling one, and also reading all of it.
  * @type {(name: string, order: number, title: string, reads?: number) => import("../types.js").Curve}
  */
 const curve = (name, order, title, reads) => ({

@@ -1,5 +1,5 @@
 /**
- * From an image to its label map, against the official order of work: box after box through the mask decoder, in fp32.
+ * From an image to its label map, against the official code, which runs the mask decoder box after box in fp32.
  * @type {import("../types.js").Contest}
  */
 export default {

@@ -2,10 +2,11 @@
 
 import type { z } from "zod";
 import { once } from "../lazily.js";
+import { epoch } from "../settings/groups.js";
 import { configClass } from "./configClass.js";
 import { checkIntensity, dataFields } from "./data.js";
 import { featureFields } from "./features.js";
-import { flag, integer, path, zod } from "./fields.js";
+import { flag, integer, path, setting, zod } from "./fields.js";
 import { nameProblem } from "./fileName.js";
 import { evaluationSchema, inferenceSchema } from "./inference.js";
 import { modelFields } from "./model.js";
@@ -41,7 +42,7 @@ export const experimentSchema = once(() =>
         .describe("Which stages are trained: 1 the detector, 2 the masks."),
       stage1Config: stage1Schema().prefault({}).describe("Stage 1: the detector."),
       stage2Config: stage2Schema().prefault({}).describe("Stage 2: the masks."),
-      batchSize: integer(1).default(1).describe("Tiles in a step."),
+      batchSize: setting(epoch.batchSize).describe("Tiles in a step."),
       ...modelFields(),
       ...featureFields(),
       inference: inferenceSchema().prefault({}).describe("How boxes become cells, in evaluation and prediction."),

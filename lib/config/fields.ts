@@ -1,50 +1,54 @@
 /** The kinds of values that the schemas are made of. Every message names the whole allowed range, not only the bound that was hit. */
 
+import type { z } from "zod";
 import { lazily } from "../lazily.js";
+import {
+  type ChoiceSetting,
+  type DescribedNumber,
+  expected,
+  type FlagSetting,
+  inRange,
+  type Range,
+  type Setting,
+} from "../settings/kinds.js";
 import { nearest } from "./nearest.js";
 
 /** The library of the schemas, which are built when they are first used. */
 export const zod = lazily<typeof import("zod")>("zod");
 
-/** `limits`: the range in the words of JSON Schema. */
-function bounded(range: string, inside: (value: number) => boolean, limits: Record<string, unknown>) {
-  const error = `must be ${range}`;
+function bounded(range: Range & { type: "number" | "integer" }) {
+  const error = `must be ${expected({ ...range, default: null })}`;
   return zod()
     .number({ error })
-    .refine((value) => Number.isFinite(value) && inside(value), { error })
-    .meta(limits);
+    .refine((value) => inRange(value, range), { error })
+    .meta(limits(range));
 }
 
-export const positive = () => bounded("a finite number > 0", (v) => v > 0, { exclusiveMinimum: 0 });
-export const nonNegative = () => bounded("a finite number >= 0", (v) => v >= 0, { minimum: 0 });
-export const atLeastOne = () => bounded("a finite number >= 1", (v) => v >= 1, { minimum: 1 });
+/** The range in the words of JSON Schema. */
+function limits({ type, minimum, exclusiveMinimum, maximum, exclusiveMaximum, orZero }: Range & { type: string }) {
+  const least = orZero ? 0 : minimum;
+  return {
+    ...(type === "integer" && { type }),
+    ...(least !== undefined && { minimum: least }),
+    ...(exclusiveMinimum !== undefined && { exclusiveMinimum }),
+    ...(maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER && { maximum }),
+    ...(exclusiveMaximum !== undefined && { exclusiveMaximum }),
+  };
+}
+
+export const positive = () => bounded({ type: "number", exclusiveMinimum: 0 });
+export const nonNegative = () => bounded({ type: "number", minimum: 0 });
 /** [0, 1] */
-export const ratio = () => bounded("a number from 0 to 1", (v) => v >= 0 && v <= 1, { minimum: 0, maximum: 1 });
+export const ratio = () => bounded({ type: "number", minimum: 0, maximum: 1 });
 /** (0, 1] */
-export const fraction = () => bounded("a number > 0 and <= 1", (v) => v > 0 && v <= 1, { exclusiveMinimum: 0, maximum: 1 });
+export const fraction = () => bounded({ type: "number", exclusiveMinimum: 0, maximum: 1 });
 /** [0, below) */
-export const ratioBelow = (below: number) =>
-  bounded(`a number >= 0 and < ${below}`, (v) => v >= 0 && v < below, { minimum: 0, exclusiveMaximum: below });
+export const ratioBelow = (below: number) => bounded({ type: "number", minimum: 0, exclusiveMaximum: below });
 /** (0, 1) */
-export const openRatio = () =>
-  bounded("a number > 0 and < 1", (v) => v > 0 && v < 1, { exclusiveMinimum: 0, exclusiveMaximum: 1 });
+export const openRatio = () => bounded({ type: "number", exclusiveMinimum: 0, exclusiveMaximum: 1 });
 
-export function integer(min: number, max = Number.MAX_SAFE_INTEGER) {
-  const range = max === Number.MAX_SAFE_INTEGER ? `an integer >= ${min}` : `an integer from ${min} to ${max}`;
-  return bounded(range, (v) => Number.isInteger(v) && v >= min && v <= max, {
-    type: "integer",
-    minimum: min,
-    ...(max < Number.MAX_SAFE_INTEGER && { maximum: max }),
-  });
-}
-
-/** 0, which switches something off, or an integer of the range. */
-export const zeroOrInteger = (min: number, max: number) =>
-  bounded(`0 or an integer from ${min} to ${max}`, (v) => v === 0 || (Number.isInteger(v) && v >= min && v <= max), {
-    type: "integer",
-    minimum: 0,
-    maximum: max,
-  });
+export const integer = (minimum: number, maximum?: number) =>
+  bounded({ type: "integer", minimum, ...(maximum !== undefined && { maximum }) });
 
 export function choice<const T extends readonly [string, ...string[]]>(names: T) {
   return zod().enum(names, {
@@ -64,3 +68,29 @@ export const path = () =>
     .refine((text) => !/[\u0000-\u001f]/.test(text), {
       error: "must be a path: in double quotes a backslash begins an escape, so write / or single quotes",
     });
+
+type Plain<S extends Setting> = S extends ChoiceSetting
+  ? z.ZodEnum<{ [Name in S["choices"][number]]: Name }>
+  : S extends FlagSetting
+    ? z.ZodBoolean
+    : z.ZodNumber;
+type Field<S extends Setting> = z.ZodDefault<null extends S["default"] ? z.ZodNullable<Plain<S>> : Plain<S>>;
+
+/** A setting that the engine knows too: its range and default are those of lib/settings/. */
+export function setting<const S extends Setting>(known: S): Field<S> {
+  const plain: z.ZodType = kind(known);
+  return (known.default === null ? plain.nullable() : plain).default(known.default) as unknown as Field<S>;
+}
+
+function kind(known: Setting) {
+  if ("choices" in known) return choice(known.choices);
+  return known.type === "boolean" ? flag() : bounded(known);
+}
+
+type Fields<S> = { [Name in keyof S]: S[Name] extends Setting ? Field<S[Name]> : never };
+
+/** All settings of a group that describe themselves, such as those of a loss. */
+export function described<const S extends Record<string, DescribedNumber>>(group: S): Fields<S> {
+  const fields = Object.entries(group).map(([name, known]) => [name, setting(known).describe(known.description)]);
+  return Object.fromEntries(fields) as Fields<S>;
+}

@@ -1,6 +1,7 @@
 /** Which network, with which weights, on which device. Shared by training, prediction and evaluation. */
 import type { z } from "zod";
-import { choice, flag, integer, path, zod } from "./fields.js";
+import { session } from "../settings/groups.js";
+import { choice, path, setting, zod } from "./fields.js";
 
 export const sizes = ["vit_b", "vit_l", "vit_h", "tiny"] as const;
 
@@ -10,9 +11,9 @@ export const modelFields = () => ({
     .record(zod().string(), zod().union([zod().number(), zod().boolean(), zod().string(), zod().array(zod().number())]))
     .default({})
     .describe("Fields of the size table to change, in the table's own spelling, e.g. { image_size: 128 }."),
-  generation: choice(["plain", "adv"])
-    .default("plain")
-    .describe('How images are prepared: "plain" (CellSAM 1.0 weights) or "adv" (1.2 weights).'),
+  generation: setting(session.generation).describe(
+    'How images are prepared: "plain" (CellSAM 1.0 weights) or "adv" (1.2 weights).',
+  ),
   weights: path()
     .nullable()
     .default(null)
@@ -22,12 +23,10 @@ export const modelFields = () => ({
     .regex(/^(auto|cpu|cuda(:\d+)?)$/, { error: "must be auto, cpu, cuda or cuda:N" })
     .default("auto")
     .describe("auto (a GPU that works, else the CPU), cpu, cuda or cuda:N."),
-  precision: choice(["fp32", "bf16"]).default("fp32").describe("Type of numbers in which the network computes."),
-  seed: integer(0, 2 ** 32 - 1)
-    .default(42)
-    .describe("Seed of everything that is drawn but the splits."),
-  threads: integer(0, 1024).default(0).describe("Compute threads; 0: all cores."),
-  deterministic: flag().default(false).describe("Uses only operations that give the same bits every time."),
+  precision: setting(session.precision).describe("Type of numbers in which the network computes."),
+  seed: setting(session.seed).describe("Seed of everything that is drawn but the splits."),
+  threads: setting(session.threads).describe("Compute threads; 0: all cores."),
+  deterministic: setting(session.deterministic).describe("Uses only operations that give the same bits every time."),
 });
 
 export type ModelConfig = z.output<z.ZodObject<ReturnType<typeof modelFields>>>;

@@ -1,5 +1,5 @@
 /** What a run records beside its results, and which weights it keeps beside the best. Names and defaults are the Python module's. */
-import { flag, integer, zeroOrInteger } from "./fields.js";
+import { flag, integer } from "./fields.js";
 
 export const monitoringFields = () => ({
   tensorboard: flag().default(true).describe("Writes TensorBoard event files to logs/tensorboard."),
@@ -11,7 +11,7 @@ export const monitoringFields = () => ({
     ),
   saveCheckpoints: flag().default(true).describe("Keeps weights of epochs on the way, s1_epoch_25.pth and so on."),
   saveFreq: integer(1).default(25).describe("Every so many epochs, with saveCheckpoints."),
-  keepLastN: zeroOrInteger(1, Number.MAX_SAFE_INTEGER)
+  keepLastN: integer(0)
     .default(3)
     .describe("Newest epoch checkpoints to keep in each stage; 0 keeps all. The best is never one of them."),
   keepBestOnly: flag().default(false).describe("Keeps no epoch checkpoints, only the best weights."),

@@ -5,49 +5,96 @@
 
 import type { z } from "zod";
 import { once } from "../lazily.js";
-import { fromSnake, toCamelName } from "../spelling.js";
+import { stage1 } from "../settings/groups.js";
+import { type DetectorLossName, detectorLosses } from "../settings/losses/detector.js";
+import { type MaskLossName, maskLosses, type SearchedLossSetting } from "../settings/losses/table.js";
+import { fromSnake, snakeCase, toCamelName } from "../spelling.js";
 import { configClass } from "./configClass.js";
 import { choice, flag, integer, nonNegative, positive, zod } from "./fields.js";
-import { stage1Types } from "./stage1.js";
 
-/** A list of the space: the setting that it searches, and the setting's short name in trial records. */
-interface SpaceField {
+/** A list of the space: the setting that it searches, and what the setting may be. */
+interface Searched<Value extends z.ZodType = z.ZodType, Drawn extends boolean = boolean> {
+  /** The setting's short name in trial records. */
   record: string;
   path: string;
+  value: Value;
+  /** Whether values can be drawn from a range in place of a list, and only whole ones. */
+  drawn: Drawn;
+  whole: boolean;
+  about: string;
+}
+
+const one = <Value extends z.ZodType>(value: Value, record: string, path: string, about: string): Searched<Value, false> => ({
+  ...{ record, path, value, about, drawn: false, whole: false },
+});
+const real = (value: z.ZodNumber, record: string, path: string, about: string): Searched<z.ZodNumber, true> => ({
+  ...{ record, path, value, about, drawn: true, whole: false },
+});
+const whole = (record: string, path: string, about: string): Searched<z.ZodNumber, true> => ({
+  ...{ record, path, value: integer(1), about, drawn: true, whole: true },
+});
+
+type Numbers<Names extends string> = Record<Names, Searched<z.ZodNumber, true>>;
+
+/** A list for the weight of each loss. */
+function weights<Name extends string>(
+  names: readonly Name[],
+  stage: string,
+  described: Record<string, { description: string }>,
+) {
+  const lists = names.map((name) => {
+    const about = (described[`${name}LossWeight`] as { description: string }).description.replace("Weight", "Weights");
+    return [`${name}LossWeights`, real(nonNegative(), `${name}_weight`, `${stage}.${name}LossWeight`, about)];
+  });
+  return Object.fromEntries(lists) as Numbers<`${Name}LossWeights`>;
+}
+
+function maskLossLists() {
+  const lists = maskLosses.map(({ name, settings, searched }) => {
+    const own = Object.entries<string>(searched).map(([setting, about]) => [
+      `${setting}s`,
+      real(nonNegative(), snakeCase(setting), `stage2Config.${setting}`, about),
+    ]);
+    return { ...weights([name], "stage2Config", settings), ...Object.fromEntries(own) };
+  });
+  return Object.assign({}, ...lists) as Numbers<`${MaskLossName}LossWeights` | `${SearchedLossSetting}s`>;
 }
 
 /** In the order of the trial records. */
-const fields = {
-  stage1LearningRates: { record: "stage1_lr", path: "stage1Config.learningRate" },
-  stage1TotalEpochs: { record: "stage1_epochs", path: "stage1Config.totalEpochs" },
-  stage1Types: { record: "stage1_type", path: "stage1Config.stage1Type" },
-  ceLossWeights: { record: "ce_weight", path: "stage1Config.ceLossWeight" },
-  bboxLossWeights: { record: "bbox_weight", path: "stage1Config.bboxLossWeight" },
-  giouLossWeights: { record: "giou_weight", path: "stage1Config.giouLossWeight" },
-  stage2LearningRates: { record: "stage2_lr", path: "stage2Config.learningRate" },
-  stage2TotalEpochs: { record: "stage2_epochs", path: "stage2Config.totalEpochs" },
-  focalLossWeights: { record: "focal_weight", path: "stage2Config.focalLossWeight" },
-  focalGammas: { record: "focal_gamma", path: "stage2Config.focalGamma" },
-  diceLossWeights: { record: "dice_weight", path: "stage2Config.diceLossWeight" },
-  boundaryLossWeights: { record: "boundary_weight", path: "stage2Config.boundaryLossWeight" },
-  gammas: { record: "gamma", path: "gamma" },
-  eosinValues: { record: "eosin", path: "eosin" },
-  dabValues: { record: "dab", path: "dab" },
-  batchSizes: { record: "batch_size", path: "batchSize" },
-  augmentationFlags: { record: "augmentation", path: "augmentation" },
-  complexAugmentationFlags: { record: "complex_augmentation", path: "complexAugmentation" },
-} as const satisfies Record<string, SpaceField>;
+const fields = once(() => ({
+  stage1LearningRates: real(positive(), "stage1_lr", "stage1Config.learningRate", "Learning rates of stage 1."),
+  stage1TotalEpochs: whole("stage1_epochs", "stage1Config.totalEpochs", "Epochs of stage 1."),
+  stage1Types: one(choice(stage1.stage1Type.choices), "stage1_type", "stage1Config.stage1Type", "What stage 1 trains."),
+  ...weights<DetectorLossName>(detectorLosses.names, "stage1Config", detectorLosses.settings),
+  stage2LearningRates: real(positive(), "stage2_lr", "stage2Config.learningRate", "Learning rates of stage 2."),
+  stage2TotalEpochs: whole("stage2_epochs", "stage2Config.totalEpochs", "Epochs of stage 2."),
+  ...maskLossLists(),
+  gammas: real(positive(), "gamma", "gamma", "Exponents of the amounts of stain."),
+  eosinValues: real(nonNegative(), "eosin", "eosin", "Shares of eosin."),
+  dabValues: real(nonNegative(), "dab", "dab", "Shares of DAB."),
+  batchSizes: whole("batch_size", "batchSize", "Tiles in a step."),
+  augmentationFlags: one(flag(), "augmentation", "augmentation", "With and without augmentation."),
+  complexAugmentationFlags: one(
+    flag(),
+    "complex_augmentation",
+    "complexAugmentation",
+    "With and without complex augmentation.",
+  ),
+}));
 
-type FieldName = keyof typeof fields;
+type Fields = ReturnType<typeof fields>;
+type FieldName = keyof Fields;
+type Lists = { [Name in FieldName]: z.ZodOptional<z.ZodArray<Fields[Name]["value"]>> };
+type Ranges = { [Name in FieldName as Fields[Name]["drawn"] extends true ? Name : never]: ReturnType<typeof range> };
 
 const listOf = <T extends z.ZodType>(value: T) =>
   zod().array(value, { error: "must be a list" }).min(1, { error: "must list at least one value" }).optional();
 
-const range = (whole: boolean) =>
+const range = (onlyWhole: boolean) =>
   zod()
     .strictObject({
-      min: (whole ? integer(1) : nonNegative()).describe("Lowest value."),
-      max: (whole ? integer(1) : nonNegative()).describe("Highest value."),
+      min: (onlyWhole ? integer(1) : nonNegative()).describe("Lowest value."),
+      max: (onlyWhole ? integer(1) : nonNegative()).describe("Highest value."),
       log: flag().default(false).describe("Draws uniformly in the logarithm: every decade is as likely as the next."),
     })
     .superRefine(({ min, max, log }, context) => {
@@ -56,6 +103,20 @@ const range = (whole: boolean) =>
     })
     .optional();
 
+function lists(): Lists {
+  const entries = Object.entries<Searched>(fields());
+  return Object.fromEntries(
+    entries.map(([name, { value, about }]) => [name, listOf(value).describe(about)]),
+  ) as unknown as Lists;
+}
+
+function ranges(): Ranges {
+  const drawn = Object.entries<Searched>(fields()).filter(([, field]) => field.drawn);
+  return Object.fromEntries(
+    drawn.map(([name, field]) => [name, range(field.whole).describe(field.about)]),
+  ) as unknown as Ranges;
+}
+
 const setting = once(() =>
   zod().union([zod().string(), zod().number(), zod().boolean(), zod().null()], { error: "must be a single value" }),
 );
@@ -63,42 +124,9 @@ const setting = once(() =>
 export const spaceSchema = once(() =>
   zod()
     .strictObject({
-      stage1LearningRates: listOf(positive()).describe("Learning rates of stage 1."),
-      stage1TotalEpochs: listOf(integer(1)).describe("Epochs of stage 1."),
-      stage1Types: listOf(choice(stage1Types)).describe("What stage 1 trains."),
-      ceLossWeights: listOf(nonNegative()).describe("Weights of the class loss."),
-      bboxLossWeights: listOf(nonNegative()).describe("Weights of the L1 loss of boxes."),
-      giouLossWeights: listOf(nonNegative()).describe("Weights of the GIoU loss."),
-      stage2LearningRates: listOf(positive()).describe("Learning rates of stage 2."),
-      stage2TotalEpochs: listOf(integer(1)).describe("Epochs of stage 2."),
-      focalLossWeights: listOf(nonNegative()).describe("Weights of the focal loss."),
-      focalGammas: listOf(nonNegative()).describe("Focusing exponents of the focal loss."),
-      diceLossWeights: listOf(nonNegative()).describe("Weights of the dice loss."),
-      boundaryLossWeights: listOf(nonNegative()).describe("Weights of the boundary loss."),
-      gammas: listOf(positive()).describe("Exponents of the amounts of stain."),
-      eosinValues: listOf(nonNegative()).describe("Shares of eosin."),
-      dabValues: listOf(nonNegative()).describe("Shares of DAB."),
-      batchSizes: listOf(integer(1)).describe("Tiles in a step."),
-      augmentationFlags: listOf(flag()).describe("With and without augmentation."),
-      complexAugmentationFlags: listOf(flag()).describe("With and without complex augmentation."),
+      ...lists(),
       ranges: zod()
-        .strictObject({
-          stage1LearningRates: range(false).describe("Learning rates of stage 1."),
-          stage1TotalEpochs: range(true).describe("Epochs of stage 1."),
-          ceLossWeights: range(false).describe("Weights of the class loss."),
-          bboxLossWeights: range(false).describe("Weights of the L1 loss of boxes."),
-          giouLossWeights: range(false).describe("Weights of the GIoU loss."),
-          stage2LearningRates: range(false).describe("Learning rates of stage 2."),
-          stage2TotalEpochs: range(true).describe("Epochs of stage 2."),
-          focalLossWeights: range(false).describe("Weights of the focal loss."),
-          focalGammas: range(false).describe("Focusing exponents of the focal loss."),
-          diceLossWeights: range(false).describe("Weights of the dice loss."),
-          boundaryLossWeights: range(false).describe("Weights of the boundary loss."),
-          gammas: range(false).describe("Exponents of the amounts of stain."),
-          eosinValues: range(false).describe("Shares of eosin."),
-          dabValues: range(false).describe("Shares of DAB."),
-          batchSizes: range(true).describe("Tiles in a step."),
-        })
+        .strictObject(ranges())
         .prefault({})
         .describe("Ranges to draw from instead of lists, for random search only."),
       settings: zod()
@@ -115,7 +143,7 @@ export const spaceSchema = once(() =>
           context.addIssue({ code: "custom", path: ["ranges", name], message: `is given beside the list ${name}; keep one` });
       }
       for (const path of Object.keys(space.settings)) {
-        const listed = Object.entries(fields).find((entry) => entry[1].path === camelPath(path));
+        const listed = Object.entries<Searched>(fields()).find(([, field]) => field.path === camelPath(path));
         if (listed)
           context.addIssue({ code: "custom", path: ["settings", path], message: `has a list of its own, ${listed[0]}` });
       }
@@ -146,11 +174,9 @@ function camelPath(path: string): string {
 
 /** The searched settings of a space, in the order of the trial records. */
 export function parametersOf(space: HyperparameterSpace): Parameter[] {
-  const named = (Object.keys(fields) as FieldName[]).flatMap((name): Parameter[] => {
-    const { record, path } = fields[name];
+  const named = Object.entries<Searched>(fields()).flatMap(([name, { record, path, whole }]): Parameter[] => {
     const drawn = space.ranges[name as keyof typeof space.ranges];
-    const whole = name.endsWith("TotalEpochs") || name === "batchSizes";
-    const values = drawn ? { ...drawn, whole } : space[name];
+    const values = drawn ? { ...drawn, whole } : space[name as FieldName];
     return values ? [{ name: record, path, values }] : [];
   });
   const others = Object.entries(space.settings).map(([path, values]) => ({ name: path, path: camelPath(path), values }));

@@ -26,12 +26,6 @@ export function stageOptions(config: ExperimentConfig, stage: StageNumber, steps
     const { transferWeights: _transferWeights, visualizePredictions: _drawn, ...options } = shared;
     return { ...common, ...options };
   }
-  const { useBoundaryLoss, maxPrompts, visualizeMasks: _drawn, ...options } = shared;
-  return {
-    ...common,
-    ...options,
-    // The engine takes values only; 0 stands for all prompts.
-    useBoundaryLoss: useBoundaryLoss ?? options.boundaryLossWeight > 0,
-    maxPrompts: maxPrompts ?? 0,
-  };
+  const { visualizeMasks: _drawn, ...options } = shared;
+  return { ...common, ...options };
 }

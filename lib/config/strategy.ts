@@ -1,14 +1,22 @@
 /** Settings of the splits into training, validation and test images: the strategy, how it draws, or the file to use. */
 import type { z } from "zod";
+import { type StrategyName, strategies } from "../strategies/table.js";
 import { choice, flag, fraction, integer, openRatio, path, ratioBelow, zod } from "./fields.js";
 
-export const strategies = ["k_fold", "train_val_split", "full_dataset", "leave_one_group_out"] as const;
+const names = Object.keys(strategies) as [StrategyName, ...StrategyName[]];
 
 /** How a split is drawn when none is given. */
 export const splitDefaults = { valRatio: 0.3, testRatio: 0, splitSeed: 23, groupDuplicates: false };
 
-/** Settings of every strategy, which the constructors of the strategy classes have too. */
-export const drawFields = () => ({
+export const strategyFields = () => ({
+  strategy: choice(names).default("k_fold").describe("How images are divided between training and validation."),
+  kFolds: integer(2).default(5).describe("Number of folds of the strategy k_fold."),
+  valRatio: openRatio()
+    .default(splitDefaults.valRatio)
+    .describe("Share of the images that validates with the strategy train_val_split."),
+  splitSeed: integer(0, 2 ** 32 - 1)
+    .default(splitDefaults.splitSeed)
+    .describe("Seed of the draw of splits."),
   testRatio: ratioBelow(1)
     .default(splitDefaults.testRatio)
     .describe("Share of the images that is held out as a test: they never train, and no model or threshold is chosen by them."),
@@ -24,18 +32,6 @@ export const drawFields = () => ({
     .nullable()
     .default(null)
     .describe("A splits.json to use in place of a draw: one split, or a list with one for each fold."),
-});
-
-export const strategyFields = () => ({
-  strategy: choice(strategies).default("k_fold").describe("How images are divided between training and validation."),
-  kFolds: integer(2).default(5).describe("Number of folds of the strategy k_fold."),
-  valRatio: openRatio()
-    .default(splitDefaults.valRatio)
-    .describe("Share of the images that validates with the strategy train_val_split."),
-  splitSeed: integer(0, 2 ** 32 - 1)
-    .default(splitDefaults.splitSeed)
-    .describe("Seed of the draw of splits."),
-  ...drawFields(),
   findDuplicates: flag()
     .default(true)
     .describe("Looks for near-duplicate images, and warns where they are on two sides of a split."),

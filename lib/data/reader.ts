@@ -27,38 +27,36 @@ import { byBytes } from "./order.js";
 import { toImage } from "./pixels.js";
 import { paint } from "./raster.js";
 
+type Kind = "image" | "labels";
+type Reader = (bytes: Buffer, maxPixels: number, options: DecodeOptions, kind: Kind) => RawImage | Promise<RawImage>;
+
+/** The formats by extension, lower case. A reader checks the size that a file claims against `maxPixels` before it takes memory for it. */
+const readers: Record<string, Reader> = {
+  ".png": readPng,
+  ".jpg": readJpeg,
+  ".jpeg": readJpeg,
+  ".tif": readTiff,
+  ".tiff": readTiff,
+  ".bmp": readBmp,
+  ".npy": (bytes, maxPixels, _options, kind) =>
+    kind === "labels" && isPickledNpy(bytes) ? readCellpose(bytes, maxPixels) : readNpy(bytes, maxPixels),
+  ".npz": (bytes, maxPixels, _options, kind) => readNpz(bytes, maxPixels, kind),
+};
+
 /** Extensions that are read, lower case. */
-export const EXTENSIONS = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy", ".npz"] as const;
+export const EXTENSIONS: readonly string[] = Object.keys(readers);
 
 /**
  * The stored samples of a file, before any rule. `kind` chooses the array of a .npz, and whether a .npy may hold Cellpose's
  * dict.
  */
-export async function readRaw(
-  path: string,
-  options: DecodeOptions = {},
-  kind: "image" | "labels" = "image",
-): Promise<RawImage> {
+export async function readRaw(path: string, options: DecodeOptions = {}, kind: Kind = "image"): Promise<RawImage> {
   const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
   const bytes = await bytesOf(path, maxPixels);
-  switch (extname(path).toLowerCase()) {
-    case ".png":
-      return readPng(bytes, maxPixels);
-    case ".jpg":
-    case ".jpeg":
-      return readJpeg(bytes, maxPixels);
-    case ".tif":
-    case ".tiff":
-      return readTiff(bytes, maxPixels, options);
-    case ".bmp":
-      return readBmp(bytes, maxPixels);
-    case ".npy":
-      return kind === "labels" && isPickledNpy(bytes) ? readCellpose(bytes, maxPixels) : readNpy(bytes, maxPixels);
-    case ".npz":
-      return readNpz(bytes, maxPixels, kind);
-    default:
-      throw unsupported(`files of type ${extname(path)} are not read; use ${EXTENSIONS.join(", ")}`);
-  }
+  const extension = extname(path).toLowerCase();
+  const read = Object.hasOwn(readers, extension) ? readers[extension] : undefined;
+  if (!read) throw unsupported(`files of type ${extname(path)} are not read; use ${EXTENSIONS.join(", ")}`);
+  return read(bytes, maxPixels, options, kind);
 }
 
 /**

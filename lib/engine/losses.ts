@@ -2,6 +2,7 @@
  * The losses that the trainer uses, their gradients, hard example mining and the assignment solver, on plain typed arrays: to
  * check a number, to plot a loss, or to train with a loop of your own. The work is done by the engine, in the dtype given.
  */
+import { type MaskLossName, type MaskLossSettings, maskLosses } from "../settings/losses/table.js";
 import { engineCommand } from "./commands.js";
 import type { NdArray } from "./native.js";
 
@@ -41,7 +42,7 @@ export interface LossValue {
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ or an option is out of range.
  */
 export function focalLoss(logits: Masks, target: MaskTargets, options: FocalOptions = {}): LossValue {
-  return engineCommand("loss.focal", { logits, target, ...options });
+  return singleLoss("focal", logits, target, options);
 }
 
 /**
@@ -49,7 +50,7 @@ export function focalLoss(logits: Masks, target: MaskTargets, options: FocalOpti
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ or an option is out of range.
  */
 export function diceLoss(logits: Masks, target: MaskTargets, options: DiceOptions = {}): LossValue {
-  return engineCommand("loss.dice", { logits, target, ...options });
+  return singleLoss("dice", logits, target, options);
 }
 
 /**
@@ -58,43 +59,47 @@ export function diceLoss(logits: Masks, target: MaskTargets, options: DiceOption
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ.
  */
 export function boundaryLoss(logits: Masks, target: MaskTargets, options: IgnoredPixels = {}): LossValue {
-  return engineCommand("loss.boundary", { logits, target, ...options });
+  return singleLoss("boundary", logits, target, options);
 }
 
-export interface MaskLossOptions extends IgnoredPixels {
-  /** Default 1; a term of weight 0 is not computed. */
-  focalWeight?: number;
-  /** Default 0.25. */
-  focalAlpha?: number;
-  /** Default 2. */
-  focalGamma?: number;
-  /** Default 1. */
-  diceWeight?: number;
-  /** Default 1. */
-  diceSmooth?: number;
-  /** Default 1. */
-  boundaryWeight?: number;
-  /** Default true; false drops the boundary term whatever its weight. */
-  useBoundary?: boolean;
+/** One loss without its weight. Its settings are named without the loss: `alpha` for `focalAlpha`. */
+function singleLoss(name: MaskLossName, logits: Masks, target: MaskTargets, options: IgnoredPixels): LossValue {
+  const { ignored, ...own } = options;
+  const settings = Object.fromEntries(Object.keys(own).map((option) => [option, `${name}_${option}`]));
+  return engineCommand(`loss.${name}`, { logits, target, ignored, ...named(own, settings) });
 }
 
-export interface MaskLossValue {
-  /** Weighted, one value per mask, [N]. */
-  focal: NdArray<Float64Array>;
-  dice: NdArray<Float64Array>;
-  boundary: NdArray<Float64Array>;
-  /** The sum of the three. */
+/** Options under the names of the settings that they are. Others keep their names, and the engine refuses them. */
+function named(options: object, settings: Record<string, string>): object {
+  return Object.fromEntries(Object.entries(options).map(([option, value]) => [settings[option] ?? option, value]));
+}
+
+type OwnSettings = Omit<MaskLossSettings, `${MaskLossName}LossWeight`>;
+
+/**
+ * The weight of each loss, such as `focalWeight` (one of weight 0 is not computed), and the settings of the losses, such as `focalGamma`,
+ * `focalAlpha` and `diceSmooth`; ranges and defaults are those of stage 2. `useBoundary`: false leaves the boundary loss out, whatever its weight.
+ */
+export type MaskLossOptions = IgnoredPixels & { useBoundary?: boolean } & { [Name in `${MaskLossName}Weight`]?: number } & {
+  [Name in keyof OwnSettings]?: number;
+};
+
+/** The weighted losses by name, [N] with one value per mask, and: */
+export type MaskLossValue = Record<MaskLossName, NdArray<Float64Array>> & {
+  /** The sum of the losses, [N]. */
   total: NdArray<Float64Array>;
   /** Gradient of the sum of the totals, shape and dtype of the logits. */
   gradient: NdArray<FloatArray>;
-}
+};
 
 /**
- * The stage-2 loss per mask: focalWeight·focal + diceWeight·dice + boundaryWeight·boundary.
- * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ or an option is out of range.
+ * The stage-2 loss per mask, weighted: focalWeight·focal + diceWeight·dice + boundaryWeight·boundary + ... over all losses of the masks.
+ * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ, or an option is unknown or out of range.
  */
 export function maskLoss(logits: Masks, target: MaskTargets, options: MaskLossOptions = {}): MaskLossValue {
-  return engineCommand("loss.mask", { logits, target, ...options });
+  const weights = maskLosses.map(({ name }) => [`${name}Weight`, `${name}LossWeight`]);
+  const settings = { ...Object.fromEntries(weights), useBoundary: "useBoundaryLoss" };
+  return engineCommand("loss.mask", { logits, target, ...named(options, settings) });
 }
 
 /** The true cells of one image. */
@@ -151,7 +156,15 @@ export function detectionLoss(
   targets: DetectionTargets[],
   options: DetectionLossOptions = {},
 ): DetectionLossValue {
-  return engineCommand("loss.detection", { logits, boxes, targets, ...options });
+  const settings = {
+    ceWeight: "ceLossWeight",
+    bboxWeight: "bboxLossWeight",
+    giouWeight: "giouLossWeight",
+    costClass: "setCostClass",
+    costBbox: "setCostBbox",
+    costGiou: "setCostGiou",
+  };
+  return engineCommand("loss.detection", { logits, boxes, targets, ...named(options, settings) });
 }
 
 export interface MiningOptions {
@@ -181,7 +194,14 @@ export interface MiningWeights {
  * @throws CellsamError ERR_INVALID_ARGUMENT when totals is not [N] or fraction is out of range.
  */
 export function miningWeights(totals: NdArray<FloatArray>, options: MiningOptions = {}): MiningWeights {
-  return engineCommand("mining.weights", { totals, ...options });
+  const settings = {
+    weighted: "onlineHardNegativeMiningWeighted",
+    fraction: "ohemFraction",
+    hardWeight: "ohemHardWeight",
+    hardWeightMin: "ohemHardWeightMin",
+    hardWeightMax: "ohemHardWeightMax",
+  };
+  return engineCommand("mining.weights", { totals, ...named(options, settings) });
 }
 
 export interface Assignment {

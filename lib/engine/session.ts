@@ -3,6 +3,10 @@
  * another on a thread of its own and never block the event loop.
  */
 import type { NoticeEvent, StepEvent } from "../events.js";
+import type { inference, pixels } from "../settings/groups.js";
+import type { Values } from "../settings/kinds.js";
+import type { DetectorLossName } from "../settings/losses/detector.js";
+import type { MaskLossName } from "../settings/losses/table.js";
 import { CommandSession } from "./commandSession.js";
 import type { Candidates, Prediction } from "./inference.js";
 import { toBorder } from "./names.js";
@@ -74,22 +78,12 @@ export interface StageOptions {
   [option: string]: unknown;
 }
 
-/** Weights of the losses of a stage, by the names of its settings. Those that are absent stay as they are. */
-export type LossWeights = Partial<
-  Record<
-    | "ceLossWeight"
-    | "bboxLossWeight"
-    | "giouLossWeight"
-    | "focalLossWeight"
-    | "diceLossWeight"
-    | "boundaryLossWeight"
-    | "iouLossWeight",
-    number
-  >
->;
+/** Weights of the losses of a stage, by the names of its settings; absent ones stay as they are. */
+export type LossWeights = Partial<Record<`${DetectorLossName | MaskLossName | "iou"}LossWeight`, number>>;
 
 export interface StageReport {
-  /** Names of the tensors that train. */
+  /** Names of all options that the stage takes, in the engine's spelling. */
+  options: string[];
   trainable: string[];
   /** How many numbers they hold. */
   parameters: number;
@@ -164,40 +158,11 @@ export interface StateReport {
   step: number;
 }
 
-/** How pixels are read; docs/configuration.md explains each option. Absent: the engine's default. */
-export interface PixelOptions {
-  normalize?: boolean;
-  intensity?: "percentile" | "full";
-  greyChannel?: "blue" | "all";
-  nuclearChannel?: "red" | "green" | "blue" | null;
-  wholeCellChannel?: "red" | "green" | "blue" | null;
-  rgbTransform?: boolean;
-  stainTransform?: boolean;
-  /** This and the following options: read with stainTransform only. */
-  inversion?: boolean;
-  eosin?: number;
-  dab?: number;
-  onlyNuclei?: boolean;
-  gamma?: number;
-}
+/** How pixels are read; lib/config/data.ts says what each one does. Absent: the default of the configuration. */
+export type PixelOptions = Partial<Values<typeof pixels>>;
 
-/** How pixels are read and how boxes become cells; docs/configuration.md explains each option. Absent: the engine's default. */
-export interface InferenceOptions extends PixelOptions {
-  bboxThreshold?: number;
-  adaptiveThreshold?: boolean;
-  nmsIou?: number;
-  iouThreshold?: number;
-  maskThreshold?: number;
-  minArea?: number;
-  overlap?: "score" | "official";
-  minVisible?: number;
-  largestPiece?: boolean;
-  removeBoundaries?: boolean;
-  promptChunk?: number;
-  /** Side of the square tiles in pixels; 0: the whole image at once. */
-  tileSize?: number;
-  tileOverlap?: number;
-}
+/** How pixels are read and how boxes become cells; lib/config/inference.ts says what each one does. Absent: the default of the configuration. */
+export type InferenceOptions = PixelOptions & Partial<Values<typeof inference>>;
 
 export interface PredictOptions extends InferenceOptions {
   /** [H,W] or [H,W,C]. */

@@ -62,7 +62,7 @@ export async function evaluateFolders(
   predictionPath: string,
   options: EvaluateFoldersOptions = {},
 ): Promise<FolderEvaluation> {
-  const { iouThreshold = 0.5, cutoff2 = 0.1, boundaryTolerance = 2, annotationFormat } = options;
+  const { iouThreshold, cutoff2, boundaryTolerance, annotationFormat } = options;
   const { binaryMasks = false, ignoreLabel = null, categories = null, maxPixels = null } = options;
   const reading = { binaryMasks, ignoreLabel, categories, maxPixels };
   const found = await discover({

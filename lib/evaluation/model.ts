@@ -2,7 +2,6 @@
  * Measures a model on whole images with the prediction that users call: the cells found (detector and masks together), and
  * separately how good the masks are when the prompts are the true boxes.
  */
-
 import type { IntensityConfig } from "../config/data.js";
 import { type EvaluationConfig, type InferenceConfig, predictOptions } from "../config/inference.js";
 import type { Pair } from "../data/discover.js";

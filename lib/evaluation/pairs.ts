@@ -5,6 +5,7 @@
 
 import { engineCommand, engineCommandAsync } from "../engine/commands.js";
 import type { NdArray } from "../engine/native.js";
+import { comparison as standard } from "../settings/groups.js";
 import { type CocoImage, type CocoRates, cocoRates } from "./coco.js";
 import { addSums, boundaryRates, type DeepcellRates, deepcellRates, pixelRates, rate, type Sums } from "./sums.js";
 
@@ -120,7 +121,8 @@ export async function evaluatePair(
   prediction: NdArray<Int32Array>,
   options: EvaluationOptions = {},
 ): Promise<PairEvaluation> {
-  const { scores, iouThreshold = 0.5, cutoff2 = 0.1, boundaryTolerance = 2 } = options;
+  const { scores, iouThreshold = standard.iouThreshold.default, cutoff2 = standard.cutoff2.default } = options;
+  const { boundaryTolerance = standard.boundaryTolerance.default } = options;
   const measured = { truth, prediction, thresholds, iouThreshold, cutoff2, boundaryTolerance, scores };
   const found = await engineCommandAsync<MatchResult>("metric.match", measured);
   const countsAt: Record<string, MatchCounts> = {};
@@ -162,7 +164,7 @@ export function summarize(pairs: readonly PairEvaluation[]): Summary {
       pairs.reduce((soFar, { countsAt }) => soFar + (countsAt[name] as MatchCounts)[field], 0);
     total[name] = counts(sum("truth"), sum("predicted"), sum("truePositives"), sum("matchedIouSum"));
   }
-  const { cutoff1 = 0.5, cutoff2 = 0.1 } = pairs[0]?.deepcell ?? {};
+  const { cutoff1 = 1 - standard.iouThreshold.default, cutoff2 = standard.cutoff2.default } = pairs[0]?.deepcell ?? {};
   const mean = (field: "dice" | "jaccard") =>
     pairs.length === 0 ? 1 : pairs.reduce((sum, pair) => sum + pair[field], 0) / pairs.length;
   return {

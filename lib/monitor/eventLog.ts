@@ -1,6 +1,6 @@
 /**
- * logs/events.jsonl: every event of a run for other programs, one JSON object per line, each with its time. Of a task's progress only the
- * end is written. What a resumed run repeats is in the file twice.
+ * logs/events.jsonl: every event of a run for other programs, one JSON object per line, each with its time. Of a task's
+ * progress only the end is written. What a resumed run repeats is in the file twice.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
@@ -12,8 +12,8 @@ export class EventLog {
   readonly #every: number;
 
   /**
-   * Of the steps, every `every`-th and the last of an epoch are written; default all. Appends; an incomplete last line of a killed process
-   * is removed first.
+   * Of the steps, every `every`-th and the last of an epoch are written; default all. Appends; an incomplete last line of a
+   * killed process is removed first.
    */
   constructor(path: string, { every = 1 }: { every?: number } = {}) {
     mkdirSync(dirname(path), { recursive: true });

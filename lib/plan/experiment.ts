@@ -9,8 +9,8 @@ import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js"
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { pairLabels } from "../data/pair.js";
 import type { Splits } from "../data/split.js";
-import { configuredStrategy } from "../strategies/configured.js";
 import { leftOutNotes } from "../strategies/strategy.js";
+import { configuredStrategy } from "../strategies/table.js";
 import { acrossIn, duplicatesOf } from "../train/duplicates.js";
 import { drawSplits } from "../train/prepare.js";
 import { featureBytes } from "./features.js";

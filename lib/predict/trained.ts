@@ -9,7 +9,10 @@ import { fromSnake } from "../spelling.js";
 
 type TrainedConfig = PredictInput & { weights: string; size: string };
 
-/** The configuration to predict with. `fold` counts from 1. @throws CellsamError ERR_CONFIG when the folder holds no experiment with a model */
+/**
+ * The configuration to predict with. `fold` counts from 1.
+ * @throws CellsamError ERR_CONFIG when the folder holds no experiment with a model
+ */
 export async function trainedConfig(folder: string, fold = 1): Promise<TrainedConfig> {
   const file = join(folder, "experiment_config.json");
   const models = join(folder, "models", `fold_${fold}`);

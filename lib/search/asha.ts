@@ -4,22 +4,15 @@
  */
 import type { SearchOptions } from "../config/search.js";
 import { CellsamError } from "../errors.js";
+import { detectorLosses } from "../settings/losses/detector.js";
+import { maskLossSettings } from "../settings/losses/table.js";
 import type { TrialEpoch, TrialFold } from "./messages.js";
 import type { Judgement, Pruner } from "./pruner.js";
 
 /** Settings that change what a stage's validation loss measures, so that losses of different trials do not compare. */
-const lossSettings = {
-  1: ["ceLossWeight", "bboxLossWeight", "giouLossWeight", "focalAlpha", "auxLoss"],
-  2: [
-    "focalLossWeight",
-    "focalGamma",
-    "focalAlpha",
-    "diceLossWeight",
-    "diceSmooth",
-    "boundaryLossWeight",
-    "useBoundaryLoss",
-    "iouLossWeight",
-  ],
+const lossSettings: Record<1 | 2, readonly string[]> = {
+  1: [...Object.keys(detectorLosses.settings), "focalAlpha", "auxLoss"],
+  2: [...Object.keys(maskLossSettings), "useBoundaryLoss", "iouLossWeight"],
 };
 
 const rungPattern = /^stage (\d) epoch (\d+)$/;

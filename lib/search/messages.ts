@@ -1,5 +1,4 @@
 /** The messages between a search and the process of a trial. */
-
 import type { ExperimentInput } from "../config/experiment.js";
 import type { Failure } from "../errors.js";
 import type { FoldRecord } from "./metric.js";

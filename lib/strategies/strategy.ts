@@ -1,5 +1,4 @@
 /** A training strategy turns the list of source images into one or more splits; each split is one training. */
-import { drawFields } from "../config/strategy.js";
 import type { Groups, Splits } from "../data/split.js";
 import { CellsamError, type Failure } from "../errors.js";
 import type { FoldMetrics } from "../stats/folds.js";
@@ -39,6 +38,8 @@ export interface DrawnOptions {
   splits?: string | null;
 }
 
+const drawOptions = ["testRatio", "testGroups", "groups", "splits", "randomSeed"] satisfies (keyof DrawnOptions)[];
+
 /** One training's result: anything with metrics, or with an error. */
 export interface StrategyResult extends FoldMetrics {
   /** Counted from 1. */
@@ -57,7 +58,7 @@ export abstract class DrawnStrategy implements Strategy {
   readonly splits: string | null;
 
   constructor(options: DrawnOptions = {}, own: readonly string[] = []) {
-    const known = [...Object.keys(drawFields()), "randomSeed", ...own];
+    const known = [...drawOptions, ...own];
     const unknown = Object.keys(options).filter((key) => !known.includes(key));
     if (unknown.length > 0) {
       const message = `${new.target.name}: unknown option ${unknown.join(", ")}; known are ${known.join(", ")}`;

@@ -1,8 +1,8 @@
 /** The main entry: a checked configuration, and the one run of its experiment. The code of the run is loaded when it starts. */
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { EventChannel, type TrainingEvent } from "../events.js";
-import { configuredStrategy } from "../strategies/configured.js";
 import type { Strategy } from "../strategies/strategy.js";
+import { configuredStrategy } from "../strategies/table.js";
 import type { RunnerOptions } from "./options.js";
 import { OutputTree } from "./outputTree.js";
 import type { FoldResult } from "./results.js";

@@ -1,6 +1,6 @@
 /**
- * Records the events of a run: each goes to the caller, to logs/events.jsonl and to TensorBoard, and a notice also to logs/experiment.log.
- * Events that occur before there is an output folder are kept until `open`.
+ * Records the events of a run: each goes to the caller, to logs/events.jsonl and to TensorBoard, and a notice also to
+ * logs/experiment.log. Events that occur before there is an output folder are kept until `open`.
  */
 import { dirname, join } from "node:path";
 import type { ExperimentConfig } from "../config/experiment.js";

@@ -27,7 +27,8 @@ export interface TileStore {
   sources: SourceTiles[];
 }
 
-function tileSettings(config: ExperimentConfig) {
+/** What the engine's store writer is told. */
+export function tileSettings(config: ExperimentConfig) {
   const { tileSize, tileOverlap, minFragmentArea } = config;
   return { tileSize, overlap: tileOverlap, minFragmentArea, ...intensityOf(config) };
 }

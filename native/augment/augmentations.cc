@@ -4,19 +4,11 @@
 
 #include <utility>
 
-// The table, in the order in which augmentations are applied: the name of a function Pixels NAME(const Pixels&, CounterRng&),
-// which a file of that name defines, and its level. Append new ones: each draws from a random stream of its number.
-#define CELLSAM_AUGMENTATIONS(ENTRY) \
-  ENTRY(flip_rotate, Level::Simple)  \
-  ENTRY(affine, Level::Complex)      \
-  ENTRY(elastic, Level::Complex)     \
-  ENTRY(brightness, Level::Complex)
-
 namespace cellsam::augment {
 
-#define CELLSAM_DECLARE(NAME, LEVEL) Pixels NAME(const Pixels& pixels, CounterRng& rng);
-CELLSAM_AUGMENTATIONS(CELLSAM_DECLARE)
-#undef CELLSAM_DECLARE
+#define AUGMENTATION(NAME, LEVEL) Pixels NAME(const Pixels& pixels, CounterRng& rng);
+#include "augment/augmentations.inc"
+#undef AUGMENTATION
 
 namespace {
 
@@ -36,9 +28,11 @@ at::Tensor valid_pixels(const at::Tensor& labels, const data::Rect& part) {
 }  // namespace
 
 const std::vector<Augmentation>& augmentations() {
-#define CELLSAM_ROW(NAME, LEVEL) {#NAME, LEVEL, NAME},
-  static const std::vector<Augmentation> table = {CELLSAM_AUGMENTATIONS(CELLSAM_ROW)};
-#undef CELLSAM_ROW
+#define AUGMENTATION(NAME, LEVEL) {#NAME, LEVEL, NAME},
+  static const std::vector<Augmentation> table = {
+#include "augment/augmentations.inc"
+  };
+#undef AUGMENTATION
   return table;
 }
 

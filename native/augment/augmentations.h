@@ -1,7 +1,7 @@
 // Augmentation of tiles. What happens to a tile is drawn by a pure function of (seed, epoch, sample) and applied to image and
 // labels together, so that any order of work and any number of threads give the same pixels.
 //
-// A new augmentation is a file of its own and one line in the table of augmentations.cc.
+// A new augmentation is a file of its own and one line in augmentations.inc.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -11,6 +11,7 @@
 #include "base/stop_if_abandoned.h"
 #include "ops/epilogues.h"
 #include "ops/grid_attention.h"
+#include "settings/features.h"
 #include "weights/layout.h"
 #include "weights/sha256.h"
 
@@ -25,8 +26,7 @@ std::int64_t gigabytes(double number) { return static_cast<std::int64_t>(std::mi
 at::ScalarType feature_type(const std::string& dtype, device::Precision precision) {
   if (dtype == "fp32") return at::kFloat;
   if (dtype == "bf16") return at::kBFloat16;
-  if (dtype == "auto") return precision == device::Precision::bf16 ? at::kBFloat16 : at::kFloat;
-  throw Error("ERR_INVALID_ARGUMENT", "feature_dtype must be auto, bf16 or fp32, not \"" + dtype + "\"");
+  return precision == device::Precision::bf16 ? at::kBFloat16 : at::kFloat;
 }
 
 // A batch that data::assemble did not make may have no hashes.
@@ -41,13 +41,13 @@ ContentHash hash_of_image(const data::Batch& batch, std::int64_t i) {
 FeatureOptions read_feature_options(Options& options) {
   FeatureOptions read;
   read.folder = options.text("feature_cache_dir", "");
-  const double disk = options.number("feature_cache_gb", -1), memory = options.number("feature_cache_memory_gb", 0);
-  read.disk_limit = disk < 0 ? -1 : gigabytes(disk);
-  read.memory_limit = gigabytes(memory);
-  read.dtype = options.text("feature_dtype", read.dtype);
+  const auto disk = options.read(setting::features::feature_cache_gb);
+  const auto memory = options.read(setting::features::feature_cache_memory_gb);
+  read.disk_limit = disk ? gigabytes(*disk) : -1;
+  read.memory_limit = memory ? gigabytes(*memory) : 0;
+  read.dtype = options.read(setting::features::feature_dtype);
   read.version = options.text("feature_cache_version", "");
   if (read.disk_limit == 0) read.folder.clear();
-  feature_type(read.dtype, device::Precision::fp32);  // throws for a wrong name also where no backbone is frozen
   return read;
 }
 

@@ -16,19 +16,6 @@ void require(bool holds, const std::string& option, const std::string& what, std
 
 }  // namespace
 
-GreyChannel parse_grey_channel(const std::string& text) {
-  if (text == "blue") return GreyChannel::Blue;
-  if (text == "all") return GreyChannel::All;
-  throw Error("ERR_INVALID_ARGUMENT", "grey_channel must be \"blue\" or \"all\", got \"" + text + "\"");
-}
-
-int parse_channel(const std::string& option, const std::string& text) {
-  if (text == "red") return 0;
-  if (text == "green") return 1;
-  if (text == "blue") return 2;
-  throw Error("ERR_INVALID_ARGUMENT", option + " must be \"red\", \"green\" or \"blue\", got \"" + text + "\"");
-}
-
 at::Tensor apply_channel_rule(const at::Tensor& formatted, std::int64_t channels, const ChannelRule& rule,
                               GreyChannel grey_channel) {
   auto chosen = formatted;

@@ -6,12 +6,14 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
+#include <string_view>
 
 namespace cellsam::data {
 
 // Where an image with one channel goes: to blue alone, as in CellSAM's own inference, or to all three channels.
 enum class GreyChannel { Blue, All };
+
+constexpr GreyChannel grey_channel_of(std::string_view name) { return name == "all" ? GreyChannel::All : GreyChannel::Blue; }
 
 struct ChannelRule {
   // The channels (0 red, 1 green, 2 blue) of an RGB source that become green (nuclear) and blue (whole_cell); red becomes 0. If
@@ -19,12 +21,6 @@ struct ChannelRule {
   std::optional<int> nuclear, whole_cell;
   bool rgb_to_blue = false;  // keeps only the blue channel of an RGB source; a grey image goes to blue
 };
-
-// Reads "blue" or "all"; throws ERR_INVALID_ARGUMENT otherwise.
-GreyChannel parse_grey_channel(const std::string& text);
-
-// Reads "red", "green" or "blue"; throws ERR_INVALID_ARGUMENT, which names `option`, otherwise.
-int parse_channel(const std::string& option, const std::string& text);
 
 // [H,W,3] -> [H,W,3]. formatted: an image whose last `channels` channels are those of the source (format_image). Returns it as
 // it is where the rule asks for nothing. Throws ERR_INVALID_IMAGE when the rule needs channels that the source does not have.

@@ -148,12 +148,6 @@ std::vector<double> normalized_plane(const at::Tensor& image, std::int64_t chann
 
 }  // namespace
 
-Intensity parse_intensity(const std::string& text) {
-  if (text == "percentile") return Intensity::Percentile;
-  if (text == "full") return Intensity::Full;
-  throw Error("ERR_INVALID_ARGUMENT", "intensity must be \"percentile\" or \"full\", got \"" + text + "\"");
-}
-
 at::Tensor format_image(const Array& image, GreyChannel grey_channel) {
   const Layout layout = layout_of(image);
   return with_pixels(image, [&](const auto* pixels) { return place_channels<double>(pixels, layout, grey_channel); });

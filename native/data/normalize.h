@@ -5,11 +5,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
-#include <string>
+#include <string_view>
 
 #include "data/channels.h"
 #include "data/stain.h"
 #include "engine.h"
+#include "settings/pixels.h"
 
 namespace cellsam::data {
 
@@ -19,16 +20,16 @@ enum class Intensity {
   Full,        // u16 is divided by 257; float must lie in 0..1 and is multiplied by 255
 };
 
+constexpr Intensity intensity_of(std::string_view name) { return name == "full" ? Intensity::Full : Intensity::Percentile; }
+
 struct PrepareOptions {
-  bool normalize = true;  // see normalize_channels
-  Intensity intensity = Intensity::Percentile;
-  GreyChannel grey_channel = GreyChannel::Blue;
+  bool normalize =
+      setting::pixels::normalize.default_value;  // clip at the 99.9 percentile and equalise (CLAHE), each channel alone
+  Intensity intensity = intensity_of(setting::pixels::intensity.default_value);
+  GreyChannel grey_channel = grey_channel_of(setting::pixels::grey_channel.default_value);
   ChannelRule channels = {};
   std::optional<StainOptions> stain = {};  // for RGB images; not together with a channel rule
 };
-
-// Reads "percentile" or "full"; throws ERR_INVALID_ARGUMENT otherwise.
-Intensity parse_intensity(const std::string& text);
 
 // `image` as f64 [H,W,3]. Accepts [H,W], [H,W,C] and, where the last side is above 3, [C,H,W], with C in 1..3. The data goes to
 // the last C channels, the others are zero (format_image_shape of the official code). Throws ERR_INVALID_IMAGE otherwise.

@@ -1,12 +1,13 @@
 #include "data/prepare_options.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
 namespace cellsam::data {
 namespace {
 
-constexpr std::array kChannelNames = {"red", "green", "blue"};
+constexpr std::array<std::string_view, 3> kChannelNames = {"red", "green", "blue"};
 
 std::string text_of(bool flag) { return flag ? "true" : "false"; }
 
@@ -16,29 +17,34 @@ std::string text_of(double number) {
   return text.data();
 }
 
-std::optional<int> read_channel(Options& options, const std::string& name) {
-  const auto text = options.text(name, "");
-  return text.empty() ? std::nullopt : std::optional(parse_channel(name, text));
+std::optional<int> read_channel(Options& options, const setting::Optional<setting::Choice>& setting) {
+  const auto name = options.read(setting);
+  if (!name) return std::nullopt;
+  return static_cast<int>(std::find(kChannelNames.begin(), kChannelNames.end(), *name) - kChannelNames.begin());
+}
+
+StainOptions read_stain_options(Options& options) {
+  StainOptions read;
+  read.inversion = options.read(setting::pixels::inversion);
+  read.eosin = options.read(setting::pixels::eosin);
+  read.dab = options.read(setting::pixels::dab);
+  read.only_nuclei = options.read(setting::pixels::only_nuclei);
+  read.gamma = options.read(setting::pixels::gamma);
+  return read;
 }
 
 }  // namespace
 
 PrepareOptions read_prepare_options(Options& options) {
   PrepareOptions read;
-  read.normalize = options.flag("normalize", read.normalize);
-  read.intensity = parse_intensity(options.text("intensity", "percentile"));
-  read.grey_channel = parse_grey_channel(options.text("grey_channel", "blue"));
-  read.channels.nuclear = read_channel(options, "nuclear_channel");
-  read.channels.whole_cell = read_channel(options, "whole_cell_channel");
-  read.channels.rgb_to_blue = options.flag("rgb_transform", false);
-  StainOptions stain;
-  const bool wanted = options.flag("stain_transform", false);
-  stain.inversion = options.flag("inversion", stain.inversion);
-  stain.eosin = options.number("eosin", stain.eosin);
-  stain.dab = options.number("dab", stain.dab);
-  stain.only_nuclei = options.flag("only_nuclei", stain.only_nuclei);
-  stain.gamma = options.number("gamma", stain.gamma);
-  check_stain_options(stain);
+  read.normalize = options.read(setting::pixels::normalize);
+  read.intensity = intensity_of(options.read(setting::pixels::intensity));
+  read.grey_channel = grey_channel_of(options.read(setting::pixels::grey_channel));
+  read.channels.nuclear = read_channel(options, setting::pixels::nuclear_channel);
+  read.channels.whole_cell = read_channel(options, setting::pixels::whole_cell_channel);
+  read.channels.rgb_to_blue = options.read(setting::pixels::rgb_transform);
+  const bool wanted = options.read(setting::pixels::stain_transform);
+  const auto stain = read_stain_options(options);
   if (wanted) read.stain = stain;
   const int rules = static_cast<int>(read.channels.nuclear || read.channels.whole_cell) +
                     static_cast<int>(read.channels.rgb_to_blue) + static_cast<int>(wanted);
@@ -50,6 +56,14 @@ PrepareOptions read_prepare_options(Options& options) {
   return read;
 }
 
+TileOptions read_tile_options(Options& options) {
+  TileOptions read;
+  read.tile_size = options.read(setting::tiling::tile_size);
+  read.overlap = options.read(setting::tiling::overlap);
+  read.min_fragment_area = options.read(setting::tiling::min_fragment_area);
+  return read;
+}
+
 std::map<std::string, std::string> describe(const PrepareOptions& options) {
   std::map<std::string, std::string> text = {
       {"normalize", text_of(options.normalize)},
@@ -58,8 +72,8 @@ std::map<std::string, std::string> describe(const PrepareOptions& options) {
       {"rgb_transform", text_of(options.channels.rgb_to_blue)},
       {"stain_transform", text_of(options.stain.has_value())},
   };
-  if (const auto& channel = options.channels.nuclear) text["nuclear_channel"] = kChannelNames.at(*channel);
-  if (const auto& channel = options.channels.whole_cell) text["whole_cell_channel"] = kChannelNames.at(*channel);
+  if (const auto& channel = options.channels.nuclear) text["nuclear_channel"] = std::string(kChannelNames.at(*channel));
+  if (const auto& channel = options.channels.whole_cell) text["whole_cell_channel"] = std::string(kChannelNames.at(*channel));
   if (const auto& stain = options.stain) {
     text["inversion"] = text_of(stain->inversion);
     text["eosin"] = text_of(stain->eosin);

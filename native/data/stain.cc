@@ -50,13 +50,7 @@ double to_level(double amount, double gamma) { return std::trunc(255 * std::pow(
 
 }  // namespace
 
-void check_stain_options(const StainOptions& options) {
-  if (options.eosin >= 0 && options.dab >= 0 && options.gamma > 0) return;
-  throw Error("ERR_INVALID_ARGUMENT", "stain_transform: eosin and dab must be at least 0, gamma greater than 0");
-}
-
 at::Tensor separate_stains(const at::Tensor& image, const StainOptions& options) {
-  check_stain_options(options);
   static const auto absorbance = absorbances();
   static constexpr Matrix unmix = inverse(kStains);
   const auto source = image.contiguous();

@@ -4,18 +4,17 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "settings/pixels.h"
+
 namespace cellsam::data {
 
 struct StainOptions {
-  bool inversion = false;    // 1 - amount: what is stained is dark, as in the source
-  double eosin = 0;          // weight of eosin in the blue channel, >= 0
-  double dab = 1;            // weight of DAB in the blue channel, >= 0
-  bool only_nuclei = false;  // leaves the blue channel zero
-  double gamma = 2.1;        // exponent of both channels, > 0; above 1 it darkens faint stains
+  bool inversion = setting::pixels::inversion.default_value;      // 1 - amount: what is stained is dark, as in the source
+  double eosin = setting::pixels::eosin.default_value;            // weight of eosin in the blue channel
+  double dab = setting::pixels::dab.default_value;                // weight of DAB in the blue channel
+  bool only_nuclei = setting::pixels::only_nuclei.default_value;  // leaves the blue channel zero
+  double gamma = setting::pixels::gamma.default_value;            // exponent of both channels; above 1 it darkens faint stains
 };
-
-// Throws ERR_INVALID_ARGUMENT unless eosin, dab >= 0 and gamma > 0.
-void check_stain_options(const StainOptions& options);
 
 // RGB f64 [H,W,3] in 0..255, rounded to integers first -> f64 [H,W,3] of integers in 0..255, for every pixel:
 //   (n_H, n_E, n_D) = max(0, (ln max(rgb / 255, 1e-6) / ln 1e-6) M)       as scikit-image's rgb2hed

@@ -7,12 +7,15 @@
 #include <cstdint>
 #include <vector>
 
+#include "settings/tiling.h"
+
 namespace cellsam::data {
 
 struct TileOptions {
-  std::int64_t tile_size = 512;        // pixels, T
-  double overlap = 0.25;               // fraction that neighbours share, 0 <= overlap < 1; stride = round(T * (1 - overlap))
-  std::int64_t min_fragment_area = 0;  // pixels; an instance cut by a tile's edge is removed where less than this is left of it
+  std::int64_t tile_size = setting::tiling::tile_size.default_value;  // pixels, T
+  double overlap = setting::tiling::overlap.default_value;  // fraction that neighbours share; stride = round(T * (1 - overlap))
+  // Pixels; an instance cut by a tile's edge is removed where less than this is left of it.
+  std::int64_t min_fragment_area = setting::tiling::min_fragment_area.default_value;
 };
 
 // A rectangle in the pixels of a tile.

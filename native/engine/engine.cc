@@ -12,6 +12,7 @@
 #include "engine/candidates.h"
 #include "engine/losses.h"
 #include "engine/metrics.h"
+#include "engine/option_names.h"
 #include "engine/session.h"
 #include "engine/store_writer.h"
 #include "model/model_size.h"
@@ -61,6 +62,7 @@ class TorchEngine final : public Engine {
         info["cuda_kernels"] = device::describe_cuda_library();
         return info;
       }
+      if (command == "options") return option_names();
       if (command == "sizes") {
         List sizes;
         for (const auto& size : model::model_sizes()) sizes.push_back(model::describe(size));

@@ -8,10 +8,7 @@
 
 #include "base/options.h"
 #include "base/tensors.h"
-#include "loss/boundary.h"
 #include "loss/detection.h"
-#include "loss/dice.h"
-#include "loss/focal.h"
 #include "loss/hungarian.h"
 #include "loss/mask_loss.h"
 #include "loss/mining.h"
@@ -65,50 +62,25 @@ Masks read_masks(Options& options) {
   return masks;
 }
 
-// One of the three single losses, as a function of its masks and its own options.
-template <class Loss>
-Value single_loss(Options& options, Loss loss) {
+Value single_loss(const loss::MaskLossKind& kind, Options& options) {
   const auto masks = read_masks(options);
-  const at::Tensor value = loss(masks);
+  const auto settings = loss::read_loss_settings(kind, options);
   options.done();
+  const auto value = loss::single_mask_loss(kind, masks.logits, masks.target, settings, masks.ignored);
   return Dict{{"value", numbers(value)}, {"gradient", gradient_of(value.sum(), masks.leaf)}};
-}
-
-Value focal(Options& options) {
-  return single_loss(options, [&](const Masks& masks) {
-    return loss::focal_per_prompt(masks.logits, masks.target, options.number("alpha", 0.25), options.number("gamma", 2),
-                                  masks.ignored);
-  });
-}
-
-Value dice(Options& options) {
-  return single_loss(options, [&](const Masks& masks) {
-    return loss::dice_per_prompt(masks.logits, masks.target, options.number("smooth", 1), masks.ignored);
-  });
-}
-
-Value boundary(Options& options) {
-  return single_loss(options,
-                     [&](const Masks& masks) { return loss::boundary_per_prompt(masks.logits, masks.target, masks.ignored); });
 }
 
 Value mask(Options& options) {
   const auto masks = read_masks(options);
   loss::MaskLossOptions chosen;
-  chosen.focal_weight = options.number("focal_weight", chosen.focal_weight);
-  chosen.focal_alpha = options.number("focal_alpha", chosen.focal_alpha);
-  chosen.focal_gamma = options.number("focal_gamma", chosen.focal_gamma);
-  chosen.dice_weight = options.number("dice_weight", chosen.dice_weight);
-  chosen.dice_smooth = options.number("dice_smooth", chosen.dice_smooth);
-  chosen.boundary_weight = options.number("boundary_weight", chosen.boundary_weight);
-  chosen.use_boundary = options.flag("use_boundary", chosen.use_boundary);
+  chosen.read(options);
   options.done();
   const auto found = loss::mask_loss(masks.logits, masks.target, chosen, masks.ignored);
-  return Dict{{"focal", numbers(found.focal)},
-              {"dice", numbers(found.dice)},
-              {"boundary", numbers(found.boundary)},
-              {"total", numbers(found.total)},
-              {"gradient", gradient_of(found.total.sum(), masks.leaf)}};
+  Dict result{{"total", numbers(found.total)}, {"gradient", gradient_of(found.total.sum(), masks.leaf)}};
+  for (std::size_t i = 0; i < loss::mask_losses().size(); ++i) {
+    result[std::string(loss::mask_losses()[i].name)] = numbers(found.terms.select(1, static_cast<std::int64_t>(i)));
+  }
+  return result;
 }
 
 std::vector<loss::Targets> read_targets(Options& options) {
@@ -134,37 +106,24 @@ Value detection(Options& options) {
   const auto logits = read_leaf(options, "logits"), boxes = read_leaf(options, "boxes");
   const auto targets = read_targets(options);
   loss::DetectionLossOptions chosen;
-  chosen.ce_weight = options.number("ce_weight", chosen.ce_weight);
-  chosen.bbox_weight = options.number("bbox_weight", chosen.bbox_weight);
-  chosen.giou_weight = options.number("giou_weight", chosen.giou_weight);
-  chosen.focal_alpha = options.number("focal_alpha", chosen.focal_alpha);
-  chosen.aux_loss = options.flag("aux_loss", chosen.aux_loss);
-  chosen.match_cost.class_weight = options.number("cost_class", chosen.match_cost.class_weight);
-  chosen.match_cost.bbox_weight = options.number("cost_bbox", chosen.match_cost.bbox_weight);
-  chosen.match_cost.giou_weight = options.number("cost_giou", chosen.match_cost.giou_weight);
+  chosen.read(options);
   options.done();
   if (logits.dim() != 4 || boxes.dim() != 4) {
     throw Error("ERR_INVALID_ARGUMENT", "loss.detection: logits must be [L,B,Q,C] and boxes [L,B,Q,4]");
   }
   const auto found = loss::detection_loss(logits.unbind(0), boxes.unbind(0), targets, chosen);
-  return Dict{{"total", found.total.item<double>()},
-              {"ce", found.ce.item<double>()},
-              {"bbox", found.bbox.item<double>()},
-              {"giou", found.giou.item<double>()},
+  Dict result{{"total", found.total.item<double>()},
               {"class_error", found.class_error},
               {"logits_gradient", gradient_of(found.total, logits)},
               {"boxes_gradient", gradient_of(found.total, boxes)}};
+  for (const auto& term : loss::kDetectorTerms) result[std::string(term.name)] = (found.*term.value).item<double>();
+  return result;
 }
 
 Value mining(Options& options) {
   const auto totals = read_numbers(options, "totals");
-  loss::MiningOptions chosen;
+  auto chosen = loss::read_mining_options(options);
   chosen.enabled = true;
-  chosen.weighted = options.flag("weighted", chosen.weighted);
-  chosen.fraction = options.number("fraction", chosen.fraction);
-  chosen.hard_weight = options.number("hard_weight", chosen.hard_weight);
-  chosen.hard_weight_min = options.number("hard_weight_min", chosen.hard_weight_min);
-  chosen.hard_weight_max = options.number("hard_weight_max", chosen.hard_weight_max);
   options.done();
   const auto weights = loss::mining_weights(totals, chosen);
   loss::MiningStatistics statistics;
@@ -189,18 +148,26 @@ using Command = Value (*)(Options&);
 
 const std::map<std::string_view, Command>& commands() {
   static const std::map<std::string_view, Command> table = {
-      {"loss.focal", focal},         {"loss.dice", dice},        {"loss.boundary", boundary}, {"loss.mask", mask},
-      {"loss.detection", detection}, {"mining.weights", mining}, {"hungarian", hungarian}};
+      {"loss.mask", mask}, {"loss.detection", detection}, {"mining.weights", mining}, {"hungarian", hungarian}};
   return table;
+}
+
+// The loss of the masks that a command loss.NAME means, or null.
+const loss::MaskLossKind* single_loss_of(std::string_view command) {
+  for (const auto& kind : loss::mask_losses()) {
+    if (command == "loss." + std::string(kind.name)) return &kind;
+  }
+  return nullptr;
 }
 
 }  // namespace
 
-bool is_loss_command(std::string_view command) { return commands().contains(command); }
+bool is_loss_command(std::string_view command) { return commands().contains(command) || single_loss_of(command) != nullptr; }
 
 Value call_loss(std::string_view command, const Value& arguments) {
   Options options(arguments, std::string(command));
   at::AutoGradMode with_grad(true);
+  if (const auto* kind = single_loss_of(command)) return single_loss(*kind, options);
   return commands().at(command)(options);
 }
 

@@ -11,6 +11,7 @@
 #include "metric/average_precision.h"
 #include "metric/coco.h"
 #include "metric/segmentation.h"
+#include "settings/comparison.h"
 
 namespace cellsam::engine {
 namespace {
@@ -62,13 +63,11 @@ Value match_command(Options& options) {
   const auto truth = to_tensor(options.require_array("truth"));
   const auto prediction = to_tensor(options.require_array("prediction"));
   const auto thresholds = read_thresholds(options);
-  const auto iou_threshold = options.number("iou_threshold", 0.5), cutoff2 = options.number("cutoff2", 0.1);
-  const auto tolerance = options.number("boundary_tolerance", 2);
+  const auto iou_threshold = options.read(setting::comparison::iou_threshold);
+  const auto cutoff2 = options.read(setting::comparison::cutoff2);
+  const auto tolerance = options.read(setting::comparison::boundary_tolerance);
   const auto* scores = options.array("scores");
   options.done();
-  if (!(iou_threshold >= 0 && iou_threshold < 1)) {
-    throw Error("ERR_INVALID_ARGUMENT", "metric.match: iou_threshold must lie in 0..1, 1 excluded");
-  }
 
   const auto judged = metric::leave_out_ignored(truth, prediction);
   const auto table = metric::overlap_table(judged.truth, judged.prediction);

@@ -16,6 +16,9 @@
 #include "engine/fingerprint.h"
 #include "infer/box_mask_iou.h"
 #include "infer/predict.h"
+#include "settings/candidates.h"
+#include "settings/epoch.h"
+#include "settings/session.h"
 #include "train/stage.h"
 #include "train/trainer.h"
 #include "weights/checkpoint.h"
@@ -30,14 +33,14 @@ class ModelSession final : public Session {
  public:
   explicit ModelSession(Options& options)
       : device_(device::parse_device(options.text("device", "cpu"))),
-        precision_(device::parse_precision(options.text("precision", "fp32"))),
-        seed_(static_cast<std::uint64_t>(options.integer("seed", 42))),
-        threads_(options.integer("threads", 0)),
-        deterministic_(options.flag("deterministic", false)) {
+        precision_(device::parse_precision(options.read(setting::session::precision))),
+        seed_(static_cast<std::uint64_t>(options.read(setting::session::seed))),
+        threads_(options.read(setting::session::threads)),
+        deterministic_(options.read(setting::session::deterministic)) {
     const auto name = options.require_text("size");
     const auto* overrides = options.value("overrides");
     const auto size = model::model_size(name, overrides != nullptr ? *overrides : Value());
-    const auto preprocessing = data::parse_preprocessing(options.text("generation", "plain"));
+    const auto preprocessing = data::parse_preprocessing(options.read(setting::session::generation));
     options.done();
     const device::CoreShare share(threads_);
     device::prepare_thread(share.threads(), deterministic_);
@@ -144,20 +147,16 @@ class ModelSession final : public Session {
 
   Value begin_stage(Options& options, Control&) {
     const auto number = options.require_integer("stage");
-    const auto trainer_options = train::read_trainer_options(options);
+    if (number != 1 && number != 2) throw Error("ERR_INVALID_ARGUMENT", "begin_stage: stage must be 1 or 2");
+    const auto trainer_options = train::read_trainer_options(options, number);
     trainer_.reset();  // opening a stage changes what is trainable, also when it fails
     const train::StageContext context{model_, preprocessing(), device_, precision_};
-    std::unique_ptr<train::Stage> stage;
-    if (number == 1) {
-      stage = train::open_detector_stage(context, options);
-    } else if (number == 2) {
-      stage = train::open_mask_stage(context, options);
-    } else {
-      throw Error("ERR_INVALID_ARGUMENT", "begin_stage: stage must be 1 or 2");
-    }
+    auto stage = number == 1 ? train::open_detector_stage(context, options) : train::open_mask_stage(context, options);
     options.done();
     trainer_ = std::make_unique<train::Trainer>(std::move(stage), trainer_options, seed_);
-    return trainer_->describe();
+    auto report = trainer_->describe();
+    report["options"] = List(options.names().begin(), options.names().end());
+    return report;
   }
 
   Value end_stage(Options& options, Control&) {
@@ -182,14 +181,14 @@ class ModelSession final : public Session {
     request.epoch = options.require_integer("epoch");
     request.start_step = options.integer("start_step", 0);
     if (request.start_step < 0) throw Error("ERR_INVALID_ARGUMENT", "start_step must not be negative");
-    request.augment = options.flag("augment", false);
-    request.complex_augmentation = options.flag("complex_augmentation", false);
+    request.augment = options.read(setting::epoch::augment);
+    request.complex_augmentation = options.read(setting::epoch::complex_augmentation);
     if (request.complex_augmentation && !request.augment) {
       throw Error("ERR_INVALID_ARGUMENT", "complex_augmentation adds to the simple one: set augment too");
     }
-    request.variants = options.integer("augmentation_variants", 0);
-    if (request.variants < 0 || (request.variants > 0 && !request.complex_augmentation)) {
-      throw Error("ERR_INVALID_ARGUMENT", "augmentation_variants limits complex_augmentation: set that too, and 0 or more");
+    request.variants = options.read(setting::epoch::augmentation_variants);
+    if (request.variants > 0 && !request.complex_augmentation) {
+      throw Error("ERR_INVALID_ARGUMENT", "augmentation_variants limits complex_augmentation: set that too");
     }
     options.done();
     return trainer().train_epoch(request, control);
@@ -246,13 +245,10 @@ class ModelSession final : public Session {
   Value candidates(Options& options, Control& control) {
     const auto image = read_image(options);
     infer::CandidateLimits limits;
-    limits.floor = options.number("floor", 0.01);
-    limits.most = options.integer("max_candidates", 1000);
+    limits.floor = options.read(setting::candidates::floor);
+    limits.most = options.read(setting::candidates::max_candidates);
     auto predict_options = infer::read_predict_options(options);
     options.done();
-    if (!(limits.floor >= 0 && limits.floor <= 1) || limits.most < 0) {
-      throw Error("ERR_INVALID_ARGUMENT", "candidates: floor must lie in 0..1 and max_candidates must not be negative");
-    }
     predict_options.preprocessing = preprocessing();
     at::NoGradGuard no_grad;
     device::Autocast autocast(device_, precision_);
@@ -294,8 +290,7 @@ class ModelSession final : public Session {
   train::EpochRequest read_request(Options& options) {
     train::EpochRequest request;
     request.store = open_store(options.require_text("store"));
-    request.batch_size = options.integer("batch_size", 1);
-    if (request.batch_size < 1) throw Error("ERR_INVALID_ARGUMENT", "batch_size must be at least 1");
+    request.batch_size = options.read(setting::epoch::batch_size);
     const auto indices = to_tensor(options.require_array("indices")).to(at::kLong);
     request.indices.assign(indices.data_ptr<std::int64_t>(), indices.data_ptr<std::int64_t>() + indices.numel());
     if (request.indices.empty())

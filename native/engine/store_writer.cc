@@ -78,13 +78,9 @@ class StoreWriterSession : public Session {
 
 std::unique_ptr<Session> open_store_writer(Options& options) {
   const auto path = options.require_text("path");
-  data::TileOptions tiling;
-  tiling.tile_size = options.integer("tile_size", tiling.tile_size);
-  tiling.overlap = options.number("overlap", tiling.overlap);
-  tiling.min_fragment_area = options.integer("min_fragment_area", tiling.min_fragment_area);
+  const auto tiling = data::read_tile_options(options);
   const auto prepare = data::read_prepare_options(options);
   options.done();
-  data::tile_starts(1, tiling);  // refuses a tiling out of range now, before a file is created
   data::Settings settings = {{"tile_size", std::to_string(tiling.tile_size)},
                              {"overlap", std::to_string(tiling.overlap)},
                              {"min_fragment_area", std::to_string(tiling.min_fragment_area)}};

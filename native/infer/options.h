@@ -2,10 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <string_view>
 
 #include "base/options.h"
 #include "data/preprocess.h"
+#include "settings/inference.h"
 
 namespace cellsam::infer {
 
@@ -14,28 +15,45 @@ enum class OverlapRule {
   Official  // the lower score keeps them, as label = max over (index + 1) * mask does in the official code
 };
 
+constexpr OverlapRule overlap_rule(std::string_view name) {
+  return name == "official" ? OverlapRule::Official : OverlapRule::Score;
+}
+
 struct PredictOptions {
-  double bbox_threshold = 0.4;     // detection score; see adaptive_threshold
-  bool adaptive_threshold = true;  // threshold.h's rule, as in the official code; false = bbox_threshold itself
-  double nms_iou = 1.0;            // boxes that overlap a better one by more than this IoU are dropped; 1 = off
-  double iou_threshold = 0.5;      // smallest IoU that the mask decoder predicts for its own mask
-  double mask_threshold = 0.4;     // of the mask's sigmoid
-  std::int64_t min_area = 25;      // pixels
-  OverlapRule overlap = OverlapRule::Score;
-  double min_visible = 0.5;        // Score only: an instance that keeps a smaller share of its mask is dropped
-  bool largest_piece = true;       // Score only: a cell keeps only the largest connected piece of its mask
-  bool remove_boundaries = false;  // clears a pixel line between a label and what is left of or below it
-  std::int64_t prompt_chunk = 32;  // boxes that go through the mask decoder together
-  bool factored_decoder = true;    // the mask decoder in its faster formulation; false = as it is written in the paper
-  std::int64_t tile_size = 0;      // pixels; 0 = the whole image is squashed to the model's input
-  double tile_overlap = 0.25;      // of neighbouring tiles
+  // Detection score; see adaptive_threshold.
+  double bbox_threshold = setting::inference::bbox_threshold.default_value;
+  // threshold.h's rule, as in the official code; false: bbox_threshold itself.
+  bool adaptive_threshold = setting::inference::adaptive_threshold.default_value;
+  // Boxes that overlap a better one by more than this IoU are dropped; 1: none.
+  double nms_iou = setting::inference::nms_iou.default_value;
+  // Smallest IoU that the mask decoder predicts for its own mask.
+  double iou_threshold = setting::inference::iou_threshold.default_value;
+  // Of the mask's sigmoid.
+  double mask_threshold = setting::inference::mask_threshold.default_value;
+  // Pixels.
+  std::int64_t min_area = setting::inference::min_area.default_value;
+  OverlapRule overlap = overlap_rule(setting::inference::overlap.default_value);
+  // Score only: an instance that keeps a smaller share of its mask is dropped.
+  double min_visible = setting::inference::min_visible.default_value;
+  // Score only: a cell keeps only the largest connected piece of its mask.
+  bool largest_piece = setting::inference::largest_piece.default_value;
+  // Clears a pixel line between a label and what is left of or below it.
+  bool remove_boundaries = setting::inference::remove_boundaries.default_value;
+  // Boxes that go through the mask decoder together.
+  std::int64_t prompt_chunk = setting::inference::prompt_chunk.default_value;
+  // The mask decoder in its faster formulation; false: as it is written in the paper.
+  bool factored_decoder = setting::inference::factored_decoder.default_value;
+  // Pixels; 0: the whole image is squashed to the model's input.
+  std::int64_t tile_size = 0;
+  // Of neighbouring tiles.
+  double tile_overlap = setting::inference::tile_overlap.default_value;
 
   // Which inputs the weights expect. The owner of the weights sets it; it is no option of a caller.
   data::Preprocessing preprocessing = data::Preprocessing::Plain;
 };
 
-// Reads the fields above but `preprocessing` by their names; `overlap` is "score" or "official". The caller calls
-// options.done(). Throws ERR_INVALID_ARGUMENT for a value out of range.
+// Reads the fields above but `preprocessing` by their names. The caller calls options.done(). Throws ERR_INVALID_ARGUMENT for a
+// value out of range.
 PredictOptions read_predict_options(Options& options);
 
 }  // namespace cellsam::infer

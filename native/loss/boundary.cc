@@ -1,8 +1,12 @@
-#include "loss/boundary.h"
-
+// Boundary loss: the mean difference between the Sobel edges of the predicted and of the true mask.
+//   mean |E(p) - E(g)| over the pixels of each mask, p = σ(logit), g the target, E(u) = sqrt(gx² + gy² + 1e-6) with the 3x3
+//   Sobel filters and zero padding 1. Edges whose 3x3 window meets an ignored pixel are not known and left out too.
 #include <ATen/ATen.h>
 
 #include <utility>
+
+#include "loss/mask_loss_table.h"
+#include "settings/boundary.h"
 
 namespace cellsam::loss {
 
@@ -23,38 +27,35 @@ std::pair<at::Tensor, at::Tensor> sobel(const at::Tensor& u) {
           smooth_across.narrow(1, 2, height) - smooth_across.narrow(1, 0, height)};
 }
 
-at::Tensor magnitude(const std::pair<at::Tensor, at::Tensor>& slopes) {
-  return slopes.first.square().addcmul_(slopes.second, slopes.second).add_(kEdgeFloor).sqrt_();
+at::Tensor magnitude(const std::pair<at::Tensor, at::Tensor>& edges) {
+  return edges.first.square().addcmul_(edges.second, edges.second).add_(kEdgeFloor).sqrt_();
 }
 
-}  // namespace
-
-Term boundary_term(const Prompts& prompts) {
-  at::NoGradGuard no_grad;
-  const auto& [logits, target, probability, needs_gradient, counted] = prompts;
-  const auto slopes = sobel(probability);
-  const auto edges = magnitude(slopes);
+Term boundary_term(const MaskInputs& masks, const LossSettings& /*settings*/) {
+  const auto& [logits, target, probability, needs_gradient, counted] = masks;
+  const auto predicted = sobel(probability);
+  const auto edges = magnitude(predicted);
   auto difference = edges - magnitude(sobel(target));
   at::Tensor known;  // like counted, but of edges
   if (counted.defined()) known = 1 - at::max_pool2d(1 - counted, {3, 3}, {1, 1}, {1, 1});
   at::Tensor gradient;
   if (needs_gradient) {
     // The adjoint of a correlation is the correlation with the flipped filter, and Sobel's filters change sign when flipped.
-    const auto pull = difference.sign().div_(edges);
+    const auto edge_gradient = difference.sign().div_(edges);
     if (known.defined()) {
-      pull.mul_(known / known.sum({1, 2}, /*keepdim=*/true).clamp_min(1));
+      edge_gradient.mul_(known / known.sum({1, 2}, /*keepdim=*/true).clamp_min(1));
     } else {
-      pull.div_(static_cast<double>(logits.size(1) * logits.size(2)));
+      edge_gradient.div_(static_cast<double>(logits.size(1) * logits.size(2)));
     }
-    gradient = sobel(pull * slopes.first).first.add_(sobel(pull * slopes.second).second).neg_();
+    gradient = sobel(edge_gradient * predicted.first).first.add_(sobel(edge_gradient * predicted.second).second).neg_();
     gradient.mul_(probability).mul_((-logits).sigmoid());
   }
   difference.abs_();
   return {known.defined() ? mean_counted(difference, known) : difference.flatten(1).mean(1), gradient};
 }
 
-at::Tensor boundary_per_prompt(const at::Tensor& logits, const at::Tensor& target, const at::Tensor& ignored) {
-  return attach(logits, boundary_term(read_prompts(logits, target, ignored)));
-}
+}  // namespace
+
+MaskLossKind boundary_loss() { return {"boundary", setting::boundary::boundary_loss_weight, {}, boundary_term}; }
 
 }  // namespace cellsam::loss

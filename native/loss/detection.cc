@@ -40,16 +40,16 @@ at::Tensor pair_indices(const std::vector<Assignment>& found, const std::vector<
   std::vector<std::int64_t> query_at, logit_at, target_at;
   const auto* label = labels.const_data_ptr<std::int64_t>();
   const auto images = targets.size();
-  for (std::size_t problem = 0, first = 0; problem < found.size(); ++problem) {
-    if (problem % images == 0) first = 0;
-    for (std::size_t i = 0; i < found[problem].rows.size(); ++i) {
-      const auto query = static_cast<std::int64_t>(problem) * queries + found[problem].rows[i];
-      const auto target = static_cast<std::int64_t>(first) + found[problem].columns[i];
+  for (std::size_t task = 0, first = 0; task < found.size(); ++task) {
+    if (task % images == 0) first = 0;
+    for (std::size_t i = 0; i < found[task].rows.size(); ++i) {
+      const auto query = static_cast<std::int64_t>(task) * queries + found[task].rows[i];
+      const auto target = static_cast<std::int64_t>(first) + found[task].columns[i];
       query_at.push_back(query);
       target_at.push_back(target);
       logit_at.push_back(query * classes + label[target]);
     }
-    first += targets[problem % images].boxes.size(0);
+    first += targets[task % images].boxes.size(0);
   }
   auto all = at::empty({3, static_cast<std::int64_t>(query_at.size())}, at::kLong);
   auto* to = all.data_ptr<std::int64_t>();
@@ -78,8 +78,8 @@ at::Tensor join(const std::vector<Targets>& targets, at::Tensor Targets::*part, 
 // region. `layers`: boxes [B,Q,4] on the CPU; row 0 of `pairs` are the matched queries.
 at::Tensor counted_queries(const std::vector<at::Tensor>& boxes, const std::vector<Targets>& targets, const at::Tensor& pairs) {
   if (std::none_of(targets.begin(), targets.end(), [](const Targets& image) { return image.ignored.defined(); })) return {};
-  const auto plain = at::stack(boxes).to(at::kDouble);  // [L,B,Q,4]
-  const auto layers = plain.size(0), images = plain.size(1), queries = plain.size(2);
+  const auto wide = at::stack(boxes).to(at::kDouble);  // [L,B,Q,4]
+  const auto layers = wide.size(0), images = wide.size(1), queries = wide.size(2);
   auto counted = at::ones({layers, images, queries, 1}, at::kFloat);
   auto* count = counted.data_ptr<float>();
   for (std::int64_t image = 0; image < images; ++image) {
@@ -87,7 +87,7 @@ at::Tensor counted_queries(const std::vector<at::Tensor>& boxes, const std::vect
     const IgnoredRegion region(targets[image].ignored);
     for (std::int64_t layer = 0; layer < layers; ++layer) {
       const auto first = (layer * images + image) * queries;
-      const auto* box = plain.const_data_ptr<double>() + 4 * first;
+      const auto* box = wide.const_data_ptr<double>() + 4 * first;
       for (std::int64_t query = 0; query < queries; ++query, box += 4) {
         if (region.share(box[0], box[1], box[2], box[3]) >= kIgnoredShare) count[first + query] = 0;
       }
@@ -130,6 +130,19 @@ DetectionLoss known_loss(const at::Tensor& logits, const at::Tensor& boxes, cons
 }
 
 }  // namespace
+
+void DetectionLossOptions::read_weights(Options& options) {
+  for (const auto& term : kDetectorTerms) this->*term.weight = options.read(term.setting, this->*term.weight);
+}
+
+void DetectionLossOptions::read(Options& options) {
+  read_weights(options);
+  focal_alpha = options.read(setting::stage1::focal_alpha, focal_alpha);
+  aux_loss = options.read(setting::stage1::aux_loss, aux_loss);
+  match_cost.class_weight = options.read(setting::stage1::set_cost_class, match_cost.class_weight);
+  match_cost.bbox_weight = options.read(setting::stage1::set_cost_bbox, match_cost.bbox_weight);
+  match_cost.giou_weight = options.read(setting::stage1::set_cost_giou, match_cost.giou_weight);
+}
 
 DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& boxes,
                              const std::vector<Targets>& targets, const DetectionLossOptions& options) {

@@ -4,20 +4,31 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
+#include <string_view>
 #include <vector>
 
+#include "base/options.h"
 #include "loss/layer_matcher.h"
 #include "loss/matcher.h"
+#include "settings/detector.h"
+#include "settings/stage1.h"
 
 namespace cellsam::loss {
 
 struct DetectionLossOptions {
-  double ce_weight = 1;
-  double bbox_weight = 5;
-  double giou_weight = 2;
-  double focal_alpha = 0.25;  // gamma is 2
-  bool aux_loss = true;       // add the losses of the earlier decoder layers to the total
+  double ce_weight = setting::detector::ce_loss_weight.default_value;
+  double bbox_weight = setting::detector::bbox_loss_weight.default_value;
+  double giou_weight = setting::detector::giou_loss_weight.default_value;
+  double focal_alpha = setting::stage1::focal_alpha.default_value;  // gamma is 2
+  bool aux_loss = setting::stage1::aux_loss.default_value;          // add the losses of the earlier decoder layers to the total
   MatchCost match_cost;
+
+  // Reads ce_loss_weight, bbox_loss_weight, giou_loss_weight, focal_alpha, aux_loss and set_cost_class, _bbox, _giou; those
+  // that are absent stay. The caller calls options.done().
+  void read(Options& options);
+  // Reads the three weights alone.
+  void read_weights(Options& options);
 };
 
 // Zero-dimensional tensors on the predictions' device. `total` carries the gradient; the components are detached.
@@ -26,6 +37,20 @@ struct DetectionLoss {
   at::Tensor ce, bbox, giou;  // weighted, last layer only
   double class_error = 100;   // percent of the matched queries of the last layer whose best class is wrong; 100 if none
 };
+
+// One of the three losses in the sum.
+struct DetectorTerm {
+  std::string_view name;  // of its metric loss_NAME
+  setting::Number setting;
+  double DetectionLossOptions::*weight;
+  at::Tensor DetectionLoss::*value;
+};
+
+inline constexpr std::array<DetectorTerm, 3> kDetectorTerms{{
+    {"ce", setting::detector::ce_loss_weight, &DetectionLossOptions::ce_weight, &DetectionLoss::ce},
+    {"bbox", setting::detector::bbox_loss_weight, &DetectionLossOptions::bbox_weight, &DetectionLoss::bbox},
+    {"giou", setting::detector::giou_loss_weight, &DetectionLossOptions::giou_weight, &DetectionLoss::giou},
+}};
 
 // logits: per decoder layer, last one last, [B,Q,C]; boxes: likewise [B,Q,4] sigmoid cx, cy, width, height; targets: B entries.
 // Every sum is divided by N = max(1, targets in the batch). An image, or a whole batch, without cells is valid. A query that is

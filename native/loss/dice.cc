@@ -1,15 +1,17 @@
-#include "loss/dice.h"
-
+// Soft Dice loss on logits (Milletari et al., 3DV 2016): one minus the overlap of the predicted and the true mask.
+//   1 - (2 Σpg + smooth) / (Σp + Σg + smooth) over the pixels of each mask, p = σ(logit), g the target
 #include <ATen/ATen.h>
 
-#include "engine.h"
+#include "loss/mask_loss_table.h"
+#include "settings/dice.h"
 
 namespace cellsam::loss {
 
-Term dice_term(const Prompts& prompts, double smooth) {
-  if (!(smooth > 0)) throw Error("ERR_INVALID_ARGUMENT", "dice loss: smooth must be greater than 0 (0/0 for an empty mask)");
-  at::NoGradGuard no_grad;
-  const auto& [logits, whole_target, whole_probability, needs_gradient, counted] = prompts;
+namespace {
+
+Term dice_term(const MaskInputs& masks, const LossSettings& settings) {
+  const double smooth = settings[setting::dice::dice_smooth];
+  const auto& [logits, whole_target, whole_probability, needs_gradient, counted] = masks;
   // A pixel that is left out is one where neither mask has anything.
   const auto target = counted.defined() ? whole_target * counted : whole_target;
   const auto probability = counted.defined() ? whole_probability * counted : whole_probability;
@@ -25,8 +27,8 @@ Term dice_term(const Prompts& prompts, double smooth) {
   return {1 - upper / lower, gradient};
 }
 
-at::Tensor dice_per_prompt(const at::Tensor& logits, const at::Tensor& target, double smooth, const at::Tensor& ignored) {
-  return attach(logits, dice_term(read_prompts(logits, target, ignored), smooth));
-}
+}  // namespace
+
+MaskLossKind dice_loss() { return {"dice", setting::dice::dice_loss_weight, {setting::dice::dice_smooth}, dice_term}; }
 
 }  // namespace cellsam::loss

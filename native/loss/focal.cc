@@ -2,7 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include "engine.h"
+#include "loss/mask_loss_table.h"
+#include "settings/focal.h"
 
 namespace cellsam::loss {
 
@@ -26,35 +27,32 @@ at::Tensor power(const at::Tensor& miss, double exponent) {
 
 at::Tensor alpha_of(const at::Tensor& target, double alpha) { return target * (2 * alpha - 1) + (1 - alpha); }
 
-void check(double gamma) {
-  if (!(gamma >= 0)) throw Error("ERR_INVALID_ARGUMENT", "focal loss: gamma must be at least 0");
-}
-
 }  // namespace
 
 at::Tensor focal_elements(const at::Tensor& logits, const at::Tensor& target, double alpha, double gamma) {
-  check(gamma);
   auto value = cross_entropy(logits, target);
   if (gamma != 0) value = value * power(miss_of(logits, logits.sigmoid(), target), gamma);
   return alpha < 0 ? value : value * alpha_of(target, alpha);
 }
 
-Term focal_term(const Prompts& prompts, double alpha, double gamma) {
-  check(gamma);
-  at::NoGradGuard no_grad;
-  const auto& [logits, target, probability, needs_gradient, counted] = prompts;
+namespace {
+
+// The mean over the pixels of each mask.
+Term focal_term(const MaskInputs& masks, const LossSettings& settings) {
+  const double alpha = settings[setting::focal::focal_alpha], gamma = settings[setting::focal::focal_gamma];
+  const auto& [logits, target, probability, needs_gradient, counted] = masks;
   const auto entropy = cross_entropy(logits, target);
   auto value = entropy;
-  at::Tensor
-      gradient;  // of value: weight · (p - g) + dweight/dz · entropy, with weight = miss^γ and dmiss/dz = (1 - 2g) p (1 - p)
+  // d value/dz = weight · (p - g) + dweight/dz · entropy, with weight = miss^γ and dmiss/dz = (1 - 2g) p (1 - p)
+  at::Tensor gradient;
   if (needs_gradient) gradient = probability - target;
   if (gamma != 0) {
     const auto miss = miss_of(logits, probability, target);
     const auto weight = power(miss, gamma);
     value = entropy * weight;
     if (needs_gradient) {
-      auto slope = probability * (-logits).sigmoid() * (1 - 2 * target);
-      gradient.mul_(weight).add_(slope.mul_(power(miss, gamma - 1)).mul_(entropy), gamma);
+      auto miss_grad = probability * (-logits).sigmoid() * (1 - 2 * target);
+      gradient.mul_(weight).add_(miss_grad.mul_(power(miss, gamma - 1)).mul_(entropy), gamma);
     }
   }
   if (alpha >= 0) {
@@ -70,9 +68,10 @@ Term focal_term(const Prompts& prompts, double alpha, double gamma) {
   return {value.flatten(1).mean(1), gradient};
 }
 
-at::Tensor focal_per_prompt(const at::Tensor& logits, const at::Tensor& target, double alpha, double gamma,
-                            const at::Tensor& ignored) {
-  return attach(logits, focal_term(read_prompts(logits, target, ignored), alpha, gamma));
+}  // namespace
+
+MaskLossKind focal_loss() {
+  return {"focal", setting::focal::focal_loss_weight, {setting::focal::focal_gamma, setting::focal::focal_alpha}, focal_term};
 }
 
 }  // namespace cellsam::loss

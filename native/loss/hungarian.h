@@ -1,5 +1,5 @@
-// The linear assignment problem: which query answers which target at the least total cost. Shortest augmenting paths in the
-// rectangular form of Crouse (IEEE Trans. Aerospace and Electronic Systems 52(4), 2016), the method behind SciPy's
+// The linear assignment problem: which query is matched with which target at the least total cost. Shortest augmenting paths in
+// the rectangular form of Crouse (IEEE Trans. Aerospace and Electronic Systems 52(4), 2016), the method behind SciPy's
 // linear_sum_assignment, over the few columns of each row that can matter.
 #pragma once
 

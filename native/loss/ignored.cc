@@ -9,8 +9,8 @@ namespace cellsam::loss {
 
 IgnoredRegion::IgnoredRegion(const at::Tensor& ignored)
     : height_(ignored.size(0)), width_(ignored.size(1)), sums_(static_cast<std::size_t>((height_ + 1) * (width_ + 1)), 0) {
-  const auto plain = ignored.to(at::kByte).contiguous();
-  const auto* pixel = plain.const_data_ptr<std::uint8_t>();
+  const auto bytes = ignored.to(at::kByte).contiguous();
+  const auto* pixel = bytes.const_data_ptr<std::uint8_t>();
   const auto pitch = width_ + 1;
   for (std::int64_t y = 0; y < height_; ++y) {
     double row = 0;

@@ -8,7 +8,7 @@
 
 namespace cellsam::loss {
 
-// Answers how much of a box lies on the pixels of `ignored` that are not 0.
+// Tells how much of a box lies on the pixels of `ignored` that are not 0.
 class IgnoredRegion {
  public:
   explicit IgnoredRegion(const at::Tensor& ignored);  // [H,W] bool or u8 on the CPU

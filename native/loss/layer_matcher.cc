@@ -39,7 +39,7 @@ at::Tensor send(const at::Tensor& from, at::ScalarType dtype, at::Tensor& kept) 
 struct LayerMatcher::Work {
   std::vector<Targets> targets;
   MatchCost cost;
-  std::vector<PlainTargets> truth;  // of the first layer's dtype
+  std::vector<HostTargets> truth;  // of the first layer's dtype
   // Grow by `add` alone. Deques: the threads hold on to elements.
   std::deque<Layer> layers;
   std::deque<Assignment> found;
@@ -47,17 +47,17 @@ struct LayerMatcher::Work {
 
   std::mutex mutex;
   std::condition_variable changed;
-  std::size_t next = 0;  // problem that no thread has taken yet
+  std::size_t next = 0;  // task that no thread has taken yet
   std::size_t done = 0;
   bool stopped = false;
   std::fenv_t
-      environment;  // of the thread that made this: whether denormals are flushed, so that all answers have the same bits
+      environment;  // of the thread that made this: whether denormals are flushed, so that all matchings have the same bits
   std::vector<std::thread> threads;
 
-  void solve(const Layer& layer, std::size_t image, Assignment& answer, std::exception_ptr& error) noexcept {
+  void solve(const Layer& layer, std::size_t image, Assignment& assignment, std::exception_ptr& error) noexcept {
     try {
       if (layer.landed) layer.landed->synchronize();
-      answer = solve_problem({layer.logits, layer.boxes, static_cast<std::int64_t>(image), &truth[image], cost});
+      assignment = solve_match({layer.logits, layer.boxes, static_cast<std::int64_t>(image), &truth[image], cost});
     } catch (...) {
       error = std::current_exception();
     }
@@ -69,12 +69,12 @@ struct LayerMatcher::Work {
     for (;;) {
       changed.wait(lock, [&] { return stopped || next < found.size(); });
       if (stopped) return;
-      const auto problem = next++;
-      const auto& layer = layers[problem / targets.size()];
-      auto& answer = found[problem];
-      auto& error = errors[problem];
+      const auto task = next++;
+      const auto& layer = layers[task / targets.size()];
+      auto& assignment = found[task];
+      auto& error = errors[task];
       lock.unlock();
-      solve(layer, problem % targets.size(), answer, error);
+      solve(layer, task % targets.size(), assignment, error);
       lock.lock();
       ++done;
       changed.notify_all();
@@ -131,22 +131,22 @@ void LayerMatcher::add(const at::Tensor& logits, const at::Tensor& boxes) {
 
 Matched LayerMatcher::finish() {
   auto& work = *work_;
-  const auto problems = work.found.size();
+  const auto tasks = work.found.size();
   if (work.threads.empty()) {
-    parallel_for(0, static_cast<std::int64_t>(problems), 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(0, static_cast<std::int64_t>(tasks), 1, [&](std::int64_t begin, std::int64_t end) {
       for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
         work.solve(work.layers[i / work.targets.size()], i % work.targets.size(), work.found[i], work.errors[i]);
       }
     });
   } else {
     std::unique_lock lock(work.mutex);
-    work.changed.wait(lock, [&] { return work.done == problems; });
+    work.changed.wait(lock, [&] { return work.done == tasks; });
   }
   for (const auto& error : work.errors) {
     if (error) std::rethrow_exception(error);
   }
   Matched matched;
-  for (auto& answer : work.found) matched.found.push_back(std::move(answer));
+  for (auto& assignment : work.found) matched.found.push_back(std::move(assignment));
   for (auto& layer : work.layers) {
     matched.logits.push_back(layer.logits);
     matched.boxes.push_back(layer.boxes);

@@ -1,5 +1,5 @@
-// Matches the decoder layers while they are still being computed: each layer's answers are handed in as they come, and threads
-// of its own solve one problem per image meanwhile.
+// Matches the decoder layers while they are still being computed: each layer's predictions are handed in as they come, and
+// threads of its own solve one matching per image meanwhile.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,9 +22,9 @@ struct Matched {
 
 class LayerMatcher {
  public:
-  // `targets`: one entry per image. With `threads` 0 all problems are solved in `finish`, side by side on torch's threads.
+  // `targets`: one entry per image. With `threads` 0 all matchings are solved in `finish`, side by side on torch's threads.
   LayerMatcher(std::vector<Targets> targets, const MatchCost& cost, std::int64_t threads = 0);
-  // Waits for the problems that are being solved, and drops the others.
+  // Waits for the matchings that are being solved, and drops the others.
   ~LayerMatcher();
   LayerMatcher(const LayerMatcher&) = delete;
   LayerMatcher& operator=(const LayerMatcher&) = delete;
@@ -33,7 +33,7 @@ class LayerMatcher {
   // Throws ERR_INVALID_ARGUMENT for wrong shapes or labels.
   void add(const at::Tensor& logits, const at::Tensor& boxes);
 
-  // All layers that were added, once. Throws what the first problem of them threw, as `match` does.
+  // All layers that were added, once. Throws what the first of them threw, as `match` does.
   Matched finish();
 
  private:

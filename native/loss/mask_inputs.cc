@@ -28,7 +28,7 @@ struct KnownGradient : torch::autograd::Function<KnownGradient> {
 
 }  // namespace
 
-Prompts read_prompts(const at::Tensor& logits, const at::Tensor& target, const at::Tensor& ignored) {
+MaskInputs read_mask_inputs(const at::Tensor& logits, const at::Tensor& target, const at::Tensor& ignored) {
   if (logits.dim() != 3 || logits.sizes() != target.sizes() || logits.size(1) == 0 || logits.size(2) == 0) {
     std::ostringstream message;
     message << "a mask loss needs logits and target of one shape [N,H,W] with H, W >= 1, got " << logits.sizes() << " and "
@@ -45,9 +45,9 @@ Prompts read_prompts(const at::Tensor& logits, const at::Tensor& target, const a
   const bool needs_gradient = at::GradMode::is_enabled() && logits.requires_grad();
   at::NoGradGuard no_grad;
   const bool wide = logits.scalar_type() == at::kFloat || logits.scalar_type() == at::kDouble;
-  auto plain = logits.detach().to(wide ? logits.scalar_type() : at::kFloat);
-  return {plain, target.detach().to(plain.options()), plain.sigmoid(), needs_gradient,
-          ignored.defined() ? ignored.detach().eq(0).to(plain.options()) : at::Tensor()};
+  auto detached = logits.detach().to(wide ? logits.scalar_type() : at::kFloat);
+  return {detached, target.detach().to(detached.options()), detached.sigmoid(), needs_gradient,
+          ignored.defined() ? ignored.detach().eq(0).to(detached.options()) : at::Tensor()};
 }
 
 at::Tensor mean_counted(const at::Tensor& values, const at::Tensor& counted) {

@@ -1,14 +1,14 @@
-// What the three mask losses share: their checked inputs, and a loss whose gradient is already known. Each loss is a number per
-// prompt, so its backward pass only scales a gradient that the forward pass can compute while the values are at hand; one saved
-// tensor replaces the ten that automatic differentiation would keep.
+// What the losses of the masks share: their checked inputs, and a loss whose gradient is already known. Each loss is one number
+// per mask, so its backward pass only scales a gradient that the forward pass can compute while the values are at hand; one
+// saved tensor replaces the ten that automatic differentiation would keep.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 namespace cellsam::loss {
 
-// [N,H,W] each, in float32 or float64, without autograd history.
-struct Prompts {
+// [N,H,W] each, in float32 or float64, without autograd history. N counts the prompts, one mask each.
+struct MaskInputs {
   at::Tensor logits;
   at::Tensor target;
   at::Tensor probability;  // σ(logits)
@@ -18,9 +18,9 @@ struct Prompts {
 
 // Throws ERR_INVALID_ARGUMENT unless both are [N,H,W] of one shape with H, W >= 1, and `ignored`, if given, is [N,H,W] or
 // [1,H,W]: pixels where it is not 0 take no part in value and gradient.
-Prompts read_prompts(const at::Tensor& logits, const at::Tensor& target, const at::Tensor& ignored = {});
+MaskInputs read_mask_inputs(const at::Tensor& logits, const at::Tensor& target, const at::Tensor& ignored = {});
 
-// Mean over the pixels of each prompt that count [N]; 0 for a prompt without any.
+// Mean over the pixels of each mask that count [N]; 0 for a mask without any.
 at::Tensor mean_counted(const at::Tensor& values, const at::Tensor& counted);
 
 struct Term {
@@ -28,7 +28,7 @@ struct Term {
   at::Tensor gradient;  // [N,H,W] of value in the logits, undefined when not needed
 };
 
-// `term.value` as a differentiable function of `logits`.
+// `term.value` as a differentiable function of `logits`, of which it was computed.
 at::Tensor attach(const at::Tensor& logits, const Term& term);
 
 }  // namespace cellsam::loss

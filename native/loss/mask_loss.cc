@@ -2,35 +2,37 @@
 
 #include <ATen/ATen.h>
 
-#include "loss/boundary.h"
-#include "loss/dice.h"
-#include "loss/focal.h"
-
 namespace cellsam::loss {
 
 MaskLoss mask_loss(const at::Tensor& logits, const at::Tensor& target, const MaskLossOptions& options,
                    const at::Tensor& ignored) {
-  const auto prompts = read_prompts(logits, target, ignored);
+  const auto masks = read_mask_inputs(logits, target, ignored);
   at::NoGradGuard no_grad;
-  Term total{prompts.logits.new_zeros({logits.size(0)}), {}};
-  if (prompts.needs_gradient) total.gradient = at::zeros_like(prompts.logits);
-  auto add = [&](double weight, const Term& term) {
+  Term total{masks.logits.new_zeros({logits.size(0)}), {}};
+  if (masks.needs_gradient) total.gradient = at::zeros_like(masks.logits);
+  const auto& losses = mask_losses();
+  std::vector<at::Tensor> weighted(losses.size(), at::zeros_like(total.value));
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    const double weight = options.weight(i);
+    if (weight == 0) continue;
+    const auto term = losses[i].term(masks, options.settings(i));
     if (term.gradient.defined()) total.gradient.add_(term.gradient, weight);
-    auto value = term.value * weight;
-    total.value += value;
-    return value;
-  };
-  const auto zeros = total.value.clone();
-  MaskLoss loss{zeros, zeros, zeros, {}};
-  if (options.focal_weight != 0) {
-    loss.focal = add(options.focal_weight, focal_term(prompts, options.focal_alpha, options.focal_gamma));
+    weighted[i] = term.value * weight;
+    total.value += weighted[i];
   }
-  if (options.dice_weight != 0) loss.dice = add(options.dice_weight, dice_term(prompts, options.dice_smooth));
-  if (options.use_boundary && options.boundary_weight != 0)
-    loss.boundary = add(options.boundary_weight, boundary_term(prompts));
-  at::AutoGradMode with_grad(prompts.needs_gradient);
-  loss.total = attach(logits, total);
-  return loss;
+  at::AutoGradMode with_grad(masks.needs_gradient);
+  return {at::stack(weighted, 1), attach(logits, total)};
+}
+
+at::Tensor single_mask_loss(const MaskLossKind& loss, const at::Tensor& logits, const at::Tensor& target,
+                            const LossSettings& settings, const at::Tensor& ignored) {
+  const auto masks = read_mask_inputs(logits, target, ignored);
+  Term term;
+  {
+    at::NoGradGuard no_grad;
+    term = loss.term(masks, settings);
+  }
+  return attach(logits, term);
 }
 
 }  // namespace cellsam::loss

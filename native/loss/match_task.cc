@@ -31,7 +31,7 @@ struct Corners {
         area((right - left) * (bottom - top)) {}
 };
 
-// Fills cost [T,Q] of one image in float64, which only checks of gradients need: plain code.
+// Fills cost [T,Q] of one image in float64, which only checks of gradients need.
 void fill_cost(const double* logits, const double* boxes, std::int64_t queries, std::int64_t classes,
                const double* target_boxes, const std::int64_t* labels, std::int64_t targets, const MatchCost& cost,
                double* out) {
@@ -70,19 +70,19 @@ void fill_cost(const double* logits, const double* boxes, std::int64_t queries, 
   }
 }
 
-kernels::CostColumns columns_of(const Problem& problem) {
-  const auto& cost = problem.cost;
-  return {problem.logits_of<float>(),
-          problem.boxes_of<float>(),
-          problem.queries(),
-          problem.classes(),
+kernels::CostColumns columns_of(const MatchTask& task) {
+  const auto& cost = task.cost;
+  return {task.logits_of<float>(),
+          task.boxes_of<float>(),
+          task.queries(),
+          task.classes(),
           {static_cast<float>(cost.class_weight), static_cast<float>(cost.bbox_weight), static_cast<float>(cost.giou_weight)}};
 }
 
 // Costs that are made whenever the solver looks at a target.
 class MadeRows final : public CostRows<float> {
  public:
-  MadeRows(const kernels::CostColumns& columns, const PlainTargets& targets)
+  MadeRows(const kernels::CostColumns& columns, const HostTargets& targets)
       : columns_(columns),
         boxes_(targets.boxes.const_data_ptr<float>()),
         labels_(targets.labels.const_data_ptr<std::int64_t>()),
@@ -109,36 +109,36 @@ class MadeRows final : public CostRows<float> {
 }
 
 // Costs [T,Q] of one image.
-void write_costs(const Problem& problem, float* out) {
-  const auto columns = columns_of(problem);
-  MadeRows rows(columns, *problem.targets);
+void write_costs(const MatchTask& task, float* out) {
+  const auto columns = columns_of(task);
+  MadeRows rows(columns, *task.targets);
   std::array<float, kernels::kStrides> minima;
-  for (std::int64_t target = 0; target < problem.count(); ++target) {
+  for (std::int64_t target = 0; target < task.count(); ++target) {
     out = std::copy_n(rows.row(target, minima.data()).costs, columns.queries(), out);
   }
 }
 
-void write_costs(const Problem& problem, double* out) {
-  fill_cost(problem.logits_of<double>(), problem.boxes_of<double>(), problem.queries(), problem.classes(),
-            problem.targets->boxes.const_data_ptr<double>(), problem.targets->labels.const_data_ptr<std::int64_t>(),
-            problem.count(), problem.cost, out);
+void write_costs(const MatchTask& task, double* out) {
+  fill_cost(task.logits_of<double>(), task.boxes_of<double>(), task.queries(), task.classes(),
+            task.targets->boxes.const_data_ptr<double>(), task.targets->labels.const_data_ptr<std::int64_t>(), task.count(),
+            task.cost, out);
 }
 
 template <class Number>
-Assignment assign_stored(const Problem& problem) {
-  std::vector<Number> costs(static_cast<std::size_t>(problem.count() * problem.queries()));
-  write_costs(problem, costs.data());
-  return hungarian(costs.data(), problem.count(), problem.queries());
+Assignment assign_stored(const MatchTask& task) {
+  std::vector<Number> costs(static_cast<std::size_t>(task.count() * task.queries()));
+  write_costs(task, costs.data());
+  return hungarian(costs.data(), task.count(), task.queries());
 }
 
 // Rows are targets.
-Assignment assign_targets(const Problem& problem) {
-  if (problem.logits.scalar_type() == at::kDouble) return assign_stored<double>(problem);
-  if (problem.count() > problem.queries()) return assign_stored<float>(problem);
-  const auto columns = columns_of(problem);
-  MadeRows rows(columns, *problem.targets);
+Assignment assign_targets(const MatchTask& task) {
+  if (task.logits.scalar_type() == at::kDouble) return assign_stored<double>(task);
+  if (task.count() > task.queries()) return assign_stored<float>(task);
+  const auto columns = columns_of(task);
+  MadeRows rows(columns, *task.targets);
   Assignment found;
-  found.columns = assign_rows(rows, problem.count(), problem.queries());
+  found.columns = assign_rows(rows, task.count(), task.queries());
   found.rows.resize(found.columns.size());
   std::iota(found.rows.begin(), found.rows.end(), std::int64_t{0});
   return found;
@@ -152,35 +152,35 @@ void fail_match(const std::string& what, at::IntArrayRef got) {
   throw Error("ERR_INVALID_ARGUMENT", message.str());
 }
 
-PlainTargets read_targets(const Targets& targets, at::ScalarType dtype, std::int64_t classes) {
+HostTargets read_targets(const Targets& targets, at::ScalarType dtype, std::int64_t classes) {
   if (targets.boxes.dim() != 2 || targets.boxes.size(1) != 4) fail_match("target boxes must be [T,4]", targets.boxes.sizes());
   if (targets.labels.dim() != 1 || targets.labels.size(0) != targets.boxes.size(0)) {
     fail_match("labels must be [T] with one entry per target box", targets.labels.sizes());
   }
-  PlainTargets plain{targets.boxes.detach().to(at::kCPU, dtype).contiguous(),
-                     targets.labels.to(at::kCPU, at::kLong).contiguous()};
-  const auto* labels = plain.labels.const_data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < plain.labels.size(0); ++i) {
+  HostTargets read{targets.boxes.detach().to(at::kCPU, dtype).contiguous(),
+                   targets.labels.to(at::kCPU, at::kLong).contiguous()};
+  const auto* labels = read.labels.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < read.labels.size(0); ++i) {
     if (labels[i] >= 0 && labels[i] < classes) continue;
     throw Error("ERR_INVALID_ARGUMENT",
                 "matching: label " + std::to_string(labels[i]) + " of target " + std::to_string(i) + " must be 0 to " +
                     std::to_string(classes - 1),
                 {{"target", i}, {"label", labels[i]}});
   }
-  return plain;
+  return read;
 }
 
-at::Tensor problem_costs(const Problem& problem) {
-  auto costs = at::empty({problem.count(), problem.queries()}, problem.logits.options());
-  AT_DISPATCH_FLOATING_TYPES(costs.scalar_type(), "cost_matrix", [&] { write_costs(problem, costs.data_ptr<scalar_t>()); });
+at::Tensor match_costs(const MatchTask& task) {
+  auto costs = at::empty({task.count(), task.queries()}, task.logits.options());
+  AT_DISPATCH_FLOATING_TYPES(costs.scalar_type(), "cost_matrix", [&] { write_costs(task, costs.data_ptr<scalar_t>()); });
   return costs;
 }
 
-Assignment solve_problem(const Problem& problem) {
-  if (problem.count() == 0 || problem.queries() == 0) return {};
+Assignment solve_match(const MatchTask& task) {
+  if (task.count() == 0 || task.queries() == 0) return {};
   Assignment found;
   try {
-    found = assign_targets(problem);
+    found = assign_targets(task);
   } catch (const Error& error) {
     if (error.code == "ERR_NON_FINITE_COST") fail_non_finite(error);
     throw;

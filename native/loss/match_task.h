@@ -1,4 +1,4 @@
-// One matching problem, an image in one decoder layer: its checked targets, its costs and its solution. Shared by the matching
+// One matching, an image in one decoder layer: its checked targets, its costs and its solution. Shared by the matching
 // of a single image and that of all layers.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace cellsam::loss {
 
-struct PlainTargets {
+struct HostTargets {
   at::Tensor boxes;   // [T,4] on the CPU, dtype of the predictions
   at::Tensor labels;  // [T] int64 on the CPU
 };
@@ -19,13 +19,13 @@ struct PlainTargets {
 [[noreturn]] void fail_match(const std::string& what, at::IntArrayRef got);
 
 // Throws ERR_INVALID_ARGUMENT for a wrong shape or a label that is no class.
-PlainTargets read_targets(const Targets& targets, at::ScalarType dtype, std::int64_t classes);
+HostTargets read_targets(const Targets& targets, at::ScalarType dtype, std::int64_t classes);
 
-struct Problem {
+struct MatchTask {
   const at::Tensor& logits;  // [B,Q,C], of the whole layer, on the CPU, without gaps
   const at::Tensor& boxes;   // [B,Q,4], likewise, of the same dtype
   std::int64_t image;
-  const PlainTargets* targets;  // of that image, of the same dtype
+  const HostTargets* targets;  // of that image, of the same dtype
   const MatchCost& cost;
 
   std::int64_t count() const { return targets->boxes.size(0); }
@@ -42,11 +42,11 @@ struct Problem {
 };
 
 // Costs [T,Q].
-at::Tensor problem_costs(const Problem& problem);
+at::Tensor match_costs(const MatchTask& task);
 
 // The cheapest matching of the same; rows are queries and ascend, columns are targets. In float32 the costs are made row by row
 // and never stand in memory together, unless there are more targets than queries. Runs no tensor operation, so that any thread
 // may call it.
-Assignment solve_problem(const Problem& problem);
+Assignment solve_match(const MatchTask& task);
 
 }  // namespace cellsam::loss

@@ -19,22 +19,22 @@ PlainPrediction read_prediction(const at::Tensor& logits, const at::Tensor& boxe
     fail_match("boxes must be [Q,4]", boxes.sizes());
   }
   const auto dtype = logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const auto plain = [&](const at::Tensor& tensor) { return tensor.detach().to(at::kCPU, dtype).contiguous().unsqueeze(0); };
-  return {plain(logits), plain(boxes)};
+  const auto on_host = [&](const at::Tensor& tensor) { return tensor.detach().to(at::kCPU, dtype).contiguous().unsqueeze(0); };
+  return {on_host(logits), on_host(boxes)};
 }
 
 }  // namespace
 
 at::Tensor cost_matrix(const at::Tensor& logits, const at::Tensor& boxes, const Targets& targets, const MatchCost& cost) {
-  const auto plain = read_prediction(logits, boxes);
-  const auto truth = read_targets(targets, plain.logits.scalar_type(), logits.size(1));
-  return problem_costs({plain.logits, plain.boxes, 0, &truth, cost}).t().contiguous();
+  const auto prediction = read_prediction(logits, boxes);
+  const auto truth = read_targets(targets, prediction.logits.scalar_type(), logits.size(1));
+  return match_costs({prediction.logits, prediction.boxes, 0, &truth, cost}).t().contiguous();
 }
 
 Match match(const at::Tensor& logits, const at::Tensor& boxes, const Targets& targets, const MatchCost& cost) {
-  const auto plain = read_prediction(logits, boxes);
-  const auto truth = read_targets(targets, plain.logits.scalar_type(), logits.size(1));
-  const auto found = solve_problem({plain.logits, plain.boxes, 0, &truth, cost});
+  const auto prediction = read_prediction(logits, boxes);
+  const auto truth = read_targets(targets, prediction.logits.scalar_type(), logits.size(1));
+  const auto found = solve_match({prediction.logits, prediction.boxes, 0, &truth, cost});
   return {at::tensor(found.rows, at::kLong), at::tensor(found.columns, at::kLong)};
 }
 

@@ -4,12 +4,14 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "settings/stage1.h"
+
 namespace cellsam::loss {
 
 struct MatchCost {
-  double class_weight = 1;
-  double bbox_weight = 1;
-  double giou_weight = 1;
+  double class_weight = setting::stage1::set_cost_class.default_value;
+  double bbox_weight = setting::stage1::set_cost_bbox.default_value;
+  double giou_weight = setting::stage1::set_cost_giou.default_value;
 };
 
 // The true cells of one image. Best kept on the CPU: elsewhere, each matching costs a copy.

@@ -10,6 +10,16 @@
 
 namespace cellsam::loss {
 
+MiningOptions read_mining_options(Options& options) {
+  MiningOptions read;
+  read.weighted = options.read(setting::stage2::online_hard_negative_mining_weighted);
+  read.fraction = options.read(setting::stage2::ohem_fraction);
+  read.hard_weight = options.read(setting::stage2::ohem_hard_weight);
+  read.hard_weight_min = options.read(setting::stage2::ohem_hard_weight_min);
+  read.hard_weight_max = options.read(setting::stage2::ohem_hard_weight_max);
+  return read;
+}
+
 void MiningStatistics::add(std::int64_t prompts, const MiningOptions& options) {
   total_examples_processed += prompts;
   hard_examples_selected += hard_count(prompts, options);
@@ -22,9 +32,6 @@ double MiningStatistics::hard_examples_ratio() const {
 
 std::int64_t hard_count(std::int64_t prompts, const MiningOptions& options) {
   if (!options.enabled || prompts == 0) return 0;
-  if (!(options.fraction > 0 && options.fraction <= 1)) {
-    throw Error("ERR_INVALID_ARGUMENT", "hard example mining: fraction must be in (0, 1]");
-  }
   // 0.29 * 100 is 28.999... in binary; the tiny excess makes it 29.
   const auto count = static_cast<std::int64_t>(std::floor(static_cast<double>(prompts) * options.fraction + 1e-9));
   return std::max<std::int64_t>(1, count);

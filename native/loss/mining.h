@@ -4,16 +4,23 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "base/options.h"
+#include "settings/stage2.h"
+
 namespace cellsam::loss {
 
 struct MiningOptions {
-  bool enabled = false;
-  bool weighted = false;  // weight by how hard, instead of one weight for all hard prompts
-  double fraction = 0.1;  // of the prompts that count as hard, (0, 1]; at least one prompt does
-  double hard_weight = 2;
-  double hard_weight_min = 1.2;
-  double hard_weight_max = 2.5;
+  bool enabled = setting::stage2::online_hard_negative_mining.default_value;
+  // Weight by how hard, instead of one weight for all hard prompts.
+  bool weighted = setting::stage2::online_hard_negative_mining_weighted.default_value;
+  double fraction = setting::stage2::ohem_fraction.default_value;  // of the prompts that count as hard; at least one does
+  double hard_weight = setting::stage2::ohem_hard_weight.default_value;
+  double hard_weight_min = setting::stage2::ohem_hard_weight_min.default_value;
+  double hard_weight_max = setting::stage2::ohem_hard_weight_max.default_value;
 };
+
+// Reads all but `enabled`, by the names of the settings above. The caller calls options.done().
+MiningOptions read_mining_options(Options& options);
 
 // Counted on the host, without looking at the device.
 struct MiningStatistics {

@@ -3,19 +3,21 @@
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 
+#include <array>
 #include <optional>
 #include <sstream>
 #include <utility>
 
 #include "engine.h"
-#include "loss/cuda_mask_terms.h"
 #include "loss/mask_inputs.h"
+#include "settings/dice.h"
+#include "settings/focal.h"
 
 namespace cellsam::loss {
 
 namespace {
 
-void check(const UpsampledMasks& masks, const MaskLossOptions& options) {
+void check(const UpsampledMasks& masks) {
   const auto &logits = masks.logits, &labels = masks.labels, &ids = masks.ids;
   if (logits.dim() != 3 || labels.dim() != 2 || ids.dim() != 1 || ids.size(0) != logits.size(0) || labels.numel() == 0 ||
       logits.size(1) == 0 || logits.size(2) == 0 || masks.canvas < 1 || labels.scalar_type() != at::kInt ||
@@ -25,23 +27,37 @@ void check(const UpsampledMasks& masks, const MaskLossOptions& options) {
             << labels.sizes() << " and " << ids.sizes() << " with a canvas of " << masks.canvas;
     throw Error("ERR_INVALID_ARGUMENT", message.str());
   }
-  if (options.focal_weight != 0 && !(options.focal_gamma >= 0)) {
-    throw Error("ERR_INVALID_ARGUMENT", "focal loss: gamma must be at least 0");
-  }
-  if (options.dice_weight != 0 && !(options.dice_smooth > 0)) {
-    throw Error("ERR_INVALID_ARGUMENT", "dice loss: smooth must be greater than 0 (0/0 for an empty mask)");
-  }
 }
 
-// By the kernels of the logits' device; nothing where there are none.
+// Where focal, dice and boundary loss stand in the table.
+const std::array<std::size_t, 3>& fused_columns() {
+  static const std::array columns{mask_loss_index("focal"), mask_loss_index("dice"), mask_loss_index("boundary")};
+  return columns;
+}
+
+// [N,k] in the order of the table, from [N,3] of the kernels.
+at::Tensor in_table_order(const at::Tensor& terms) {
+  const auto count = static_cast<std::int64_t>(mask_losses().size());
+  if (count == 3 && fused_columns() == std::array<std::size_t, 3>{0, 1, 2}) return terms;
+  auto all = terms.new_zeros({terms.size(0), count});
+  for (std::int64_t i = 0; i < 3; ++i) {
+    all.select(1, static_cast<std::int64_t>(fused_columns()[static_cast<std::size_t>(i)])).copy_(terms.select(1, i));
+  }
+  return all;
+}
+
+// By the kernels of the logits' device; nothing where there are none, or where they do not know a loss that counts.
 std::optional<UpsampledMaskLoss> fused_loss(const UpsampledMasks& masks, const MaskLossOptions& options) {
+  const auto losses = fused_losses(options);
+  if (!losses) return std::nullopt;
   const bool needs_gradient = at::GradMode::is_enabled() && masks.logits.requires_grad();
-  std::optional<MaskTerms> terms;
-  if (masks.logits.is_cpu()) terms = mask_terms(masks, options, needs_gradient);
-  if (masks.logits.is_cuda()) terms = cuda_mask_terms(masks, options, needs_gradient);
-  if (!terms) return std::nullopt;
-  const auto total = attach(masks.logits, {terms->focal + terms->dice + terms->boundary, terms->gradient});
-  return UpsampledMaskLoss{{terms->focal, terms->dice, terms->boundary, total}, terms->iou};
+  std::optional<FusedMaskLoss> found;
+  if (masks.logits.is_cpu()) found = fused_mask_loss_cpu(masks, *losses, needs_gradient);
+  if (masks.logits.is_cuda()) found = fused_mask_loss_cuda(masks, *losses, needs_gradient);
+  if (!found) return std::nullopt;
+  const auto term = [&](std::int64_t i) { return found->terms.select(1, i); };
+  const auto total = attach(masks.logits, {term(0) + term(1) + term(2), found->gradient});
+  return UpsampledMaskLoss{{in_table_order(found->terms), total}, found->iou};
 }
 
 // The same as `resize` below as two matrix products: the backward of CUDA's bilinear kernels adds in no fixed order, and torch
@@ -95,8 +111,21 @@ UpsampledMaskLoss loss_by_tensors(const UpsampledMasks& masks, const MaskLossOpt
 
 }  // namespace
 
+std::optional<FusedLosses> fused_losses(const MaskLossOptions& options) {
+  const auto& [focal, dice, boundary] = fused_columns();
+  for (std::size_t i = 0; i < mask_losses().size(); ++i) {
+    if (options.weight(i) != 0 && i != focal && i != dice && i != boundary) return std::nullopt;
+  }
+  return FusedLosses{options.weight(focal),
+                     options.settings(focal)[setting::focal::focal_alpha],
+                     options.settings(focal)[setting::focal::focal_gamma],
+                     options.weight(dice),
+                     options.settings(dice)[setting::dice::dice_smooth],
+                     options.weight(boundary)};
+}
+
 UpsampledMaskLoss upsampled_mask_loss(const UpsampledMasks& masks, const MaskLossOptions& options, bool fused) {
-  check(masks, options);
+  check(masks);
   if (fused) {
     if (auto loss = fused_loss(masks, options)) return *std::move(loss);
   }

@@ -2,12 +2,13 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <set>
 
 #include "base/stop_if_abandoned.h"
 #include "cache/backbones.h"
 #include "data/instances.h"
 #include "loss/detection.h"
+#include "settings/stage1.h"
+#include "settings/training.h"
 #include "train/stage.h"
 #include "weights/layout.h"
 
@@ -23,62 +24,61 @@ bool is_prediction_layer(const std::string& name) {
   return false;
 }
 
+// One of the two backbones that the head can be trained on.
+struct HeadInput {
+  cache::Backbone backbone;
+  bool used = false, trains = false;
+  cache::FrozenBackbone* frozen = nullptr;  // when it is used and does not train
+};
+
 class DetectorStage final : public Stage {
  public:
   DetectorStage(const StageContext& context, Options& options) : context_(context) {
-    const auto type = options.text("stage1_type", "cellfinder");
-    const auto scope = options.text("head_scope", "full");
-    const bool freeze_backbone = options.flag("freeze_backbone", false);
-    const double backbone_lr_ratio = options.number("backbone_lr_ratio", 1.0);
-    if (!std::set<std::string>{"cellfinder", "image_encoder", "all_backbones", "head_only"}.contains(type)) {
-      throw Error("ERR_INVALID_ARGUMENT",
-                  "stage1_type must be cellfinder, image_encoder, all_backbones or head_only, not \"" + type + "\"");
-    }
-    if (scope != "full" && scope != "prediction") {
-      throw Error("ERR_INVALID_ARGUMENT", "head_scope must be full or prediction, not \"" + scope + "\"");
-    }
-    on_body_ = type != "image_encoder";
-    on_encoder_ = type == "image_encoder" || type == "all_backbones";
-    train_body_ = !freeze_backbone && (type == "cellfinder" || type == "all_backbones");
-    train_encoder_ = !freeze_backbone && on_encoder_;
+    const auto type = options.read(setting::stage1::stage1_type);
+    const bool whole_head = options.read(setting::stage1::head_scope) == "full";
+    const bool freeze_backbone = options.read(setting::stage1::freeze_backbone);
+    const double backbone_lr_ratio = options.read(setting::training::backbone_lr_ratio);
+    cellfinder_.used = type != "image_encoder";
+    sam_.used = type == "image_encoder" || type == "all_backbones";
+    cellfinder_.trains = !freeze_backbone && (type == "cellfinder" || type == "all_backbones");
+    sam_.trains = !freeze_backbone && sam_.used;
 
     const auto features = cache::read_feature_options(options);
-    if (on_body_ && !train_body_)
-      frozen_body_ = add_frozen_backbone(context_.model, context_.setting_of(cache::Backbone::CellFinder), features);
-    if (on_encoder_ && !train_encoder_)
-      frozen_encoder_ = add_frozen_backbone(context_.model, context_.setting_of(cache::Backbone::Sam), features);
-
-    set_loss_weights(options);
-    loss_.focal_alpha = options.number("focal_alpha", loss_.focal_alpha);
-    loss_.aux_loss = options.flag("aux_loss", loss_.aux_loss);
-    loss_.match_cost.class_weight = options.number("set_cost_class", loss_.match_cost.class_weight);
-    loss_.match_cost.bbox_weight = options.number("set_cost_bbox", loss_.match_cost.bbox_weight);
-    loss_.match_cost.giou_weight = options.number("set_cost_giou", loss_.match_cost.giou_weight);
-    cache::set_checkpointing(context_.model, options.flag("activation_checkpointing", false));
+    for (auto* input : {&cellfinder_, &sam_}) {
+      if (input->used && !input->trains)
+        input->frozen = add_frozen_backbone(context_.model, context_.setting_of(input->backbone), features);
+    }
+    loss_.read(options);
+    cache::set_checkpointing(context_.model, options.read(setting::training::activation_checkpointing));
 
     const std::string encoder = cache::mask_model_prefix(context_.model) + "image_encoder.";
     model::NamedTensors head, backbone;
     for (const auto& entry : context_.model->unique_parameters()) {
       const auto& name = entry.first;
       if (name.starts_with(weights::kCellFinderBackbone)) {
-        if (train_body_) backbone.push_back(entry);
+        if (cellfinder_.trains) backbone.push_back(entry);
       } else if (name.starts_with(kHead)) {
-        if (scope == "full" || is_prediction_layer(name)) head.push_back(entry);
-      } else if (train_encoder_ && name.starts_with(encoder) && !name.starts_with(encoder + "neck.")) {
+        if (whole_head || is_prediction_layer(name)) head.push_back(entry);
+      } else if (sam_.trains && name.starts_with(encoder) && !name.starts_with(encoder + "neck.")) {
         backbone.push_back(entry);
       }
     }
-    choose(context_.model, {{"head", head}, {"backbone", backbone, backbone_lr_ratio}}, options.number("weight_decay", 1e-4));
+    choose(context_.model, {{"head", head}, {"backbone", backbone, backbone_lr_ratio}},
+           options.read(setting::training::weight_decay));
   }
 
   int number() const override { return 1; }
-  void set_loss_weights(Options& options) final {
-    loss_.ce_weight = read_weight(options, "ce_loss_weight", loss_.ce_weight);
-    loss_.bbox_weight = read_weight(options, "bbox_loss_weight", loss_.bbox_weight);
-    loss_.giou_weight = read_weight(options, "giou_loss_weight", loss_.giou_weight);
+  void set_loss_weights(Options& options) override {
+    auto changed = loss_;
+    changed.read_weights(options);
+    loss_ = changed;
   }
   const std::vector<std::string>& loss_names() const override {
-    static const std::vector<std::string> names{"total_loss", "loss_ce", "loss_bbox", "loss_giou"};
+    static const auto names = [] {
+      std::vector<std::string> all{"total_loss"};
+      for (const auto& term : loss::kDetectorTerms) all.push_back("loss_" + std::string(term.name));
+      return all;
+    }();
     return names;
   }
 
@@ -97,31 +97,33 @@ class DetectorStage final : public Stage {
 
  private:
   static at::Tensor report(const loss::DetectionLoss& loss) {
-    return at::stack({loss.total.detach(), loss.ce.detach(), loss.bbox.detach(), loss.giou.detach()}).to(at::kFloat);
+    std::vector<at::Tensor> losses{loss.total.detach()};
+    for (const auto& term : loss::kDetectorTerms) losses.push_back((loss.*term.value).detach());
+    return at::stack(losses).to(at::kFloat);
   }
 
   // Over both backbones the head is shared and the losses add up.
   loss::DetectionLoss criterion(const data::Batch& batch, const Control& control) {
     const auto targets = targets_of(batch);
     loss::DetectionLoss sum;
-    if (on_body_) sum = score(features(frozen_body_, cache::Backbone::CellFinder, batch, control), targets, control);
-    if (on_encoder_) {
+    for (const auto* input : {&cellfinder_, &sam_}) {
+      if (!input->used) continue;
       stop_if_abandoned(control);
-      auto loss = score(features(frozen_encoder_, cache::Backbone::Sam, batch, control), targets, control);
-      if (!on_body_) return loss;
+      const auto loss = score(features(*input, batch, control), targets, control);
+      if (!sum.total.defined()) {
+        sum = loss;
+        continue;
+      }
       sum.total = sum.total + loss.total;
-      sum.ce = sum.ce + loss.ce;
-      sum.bbox = sum.bbox + loss.bbox;
-      sum.giou = sum.giou + loss.giou;
+      for (const auto& term : loss::kDetectorTerms) sum.*term.value = sum.*term.value + loss.*term.value;
     }
     return sum;
   }
 
   // [B,g,g,E]
-  at::Tensor features(cache::FrozenBackbone* frozen, cache::Backbone backbone, const data::Batch& batch,
-                      const Control& control) {
-    return frozen != nullptr ? (*frozen)(batch, control)
-                             : cache::run_backbone(context_.model, context_.setting_of(backbone), batch.images);
+  at::Tensor features(const HeadInput& input, const data::Batch& batch, const Control& control) {
+    if (input.frozen != nullptr) return (*input.frozen)(batch, control);
+    return cache::run_backbone(context_.model, context_.setting_of(input.backbone), batch.images);
   }
 
   loss::DetectionLoss score(const at::Tensor& features, const std::vector<loss::Targets>& targets, const Control& control) {
@@ -141,12 +143,12 @@ class DetectorStage final : public Stage {
     return loss::detection_loss(logits, boxes, targets, loss_, matcher);
   }
 
-  // Beside the threads that compute the layers: a problem is solved in a small part of the time that a layer takes. While a GPU
-  // computes, the session's threads have nothing else to do. A single thread matches when the layers are done.
+  // Beside the threads that compute the layers: a matching is solved in a small part of the time that a layer takes. While a
+  // GPU computes, the session's threads have nothing else to do. A single thread matches when the layers are done.
   std::int64_t matching_threads(std::size_t images) const {
-    const std::int64_t budget = at::get_num_threads(), problems = static_cast<std::int64_t>(images);
-    if (context_.device.is_cpu()) return std::min(budget - 1, problems);
-    return budget == 1 ? 0 : std::min(budget, problems * (loss_.aux_loss ? context_.model->size().decoder_layers : 1));
+    const std::int64_t budget = at::get_num_threads(), tasks = static_cast<std::int64_t>(images);
+    if (context_.device.is_cpu()) return std::min(budget - 1, tasks);
+    return budget == 1 ? 0 : std::min(budget, tasks * (loss_.aux_loss ? context_.model->size().decoder_layers : 1));
   }
 
   static std::vector<loss::Targets> targets_of(const data::Batch& batch) {
@@ -163,8 +165,7 @@ class DetectorStage final : public Stage {
 
   StageContext context_;
   loss::DetectionLossOptions loss_;
-  bool on_body_ = true, on_encoder_ = false, train_body_ = true, train_encoder_ = false;
-  cache::FrozenBackbone *frozen_body_ = nullptr, *frozen_encoder_ = nullptr;  // null: not used, or it trains
+  HeadInput cellfinder_{cache::Backbone::CellFinder}, sam_{cache::Backbone::Sam};
 };
 
 }  // namespace

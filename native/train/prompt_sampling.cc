@@ -41,13 +41,9 @@ at::Tensor jitter(const at::Tensor& boxes, double share, float tile, CounterRng&
 
 PromptOptions read_prompt_options(Options& options) {
   PromptOptions read;
-  read.max_prompts = options.integer("max_prompts", read.max_prompts);
-  read.box_jitter = options.number("box_jitter", read.box_jitter);
-  read.background_prompt = options.flag("background_prompt", read.background_prompt);
-  if (read.max_prompts < 0) throw Error("ERR_INVALID_ARGUMENT", "max_prompts must be 0 (all) or more");
-  if (read.box_jitter < 0 || read.box_jitter >= 0.5) {
-    throw Error("ERR_INVALID_ARGUMENT", "box_jitter must be at least 0 and below 0.5, where a box could turn inside out");
-  }
+  read.max_prompts = options.read(setting::stage2::max_prompts).value_or(0);
+  read.box_jitter = options.read(setting::stage2::box_jitter);
+  read.background_prompt = options.read(setting::stage2::background_prompt);
   return read;
 }
 

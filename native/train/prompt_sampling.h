@@ -7,6 +7,7 @@
 
 #include "base/options.h"
 #include "data/batch.h"
+#include "settings/stage2.h"
 #include "train/stage.h"
 
 namespace cellsam::train {
@@ -19,9 +20,11 @@ struct ImagePrompts {
 };
 
 struct PromptOptions {
-  std::int64_t max_prompts = 0;    // of an image and step; 0 = all
-  double box_jitter = 0;           // each edge moves by up to this share of the box's side, below 0.5
-  bool background_prompt = false;  // an image without cells gives one prompt: the whole tile, with an empty target
+  std::int64_t max_prompts = 0;  // of an image and step; 0: all
+  // Each edge moves by up to this share of the box's side; below 0.5, where a box could turn inside out.
+  double box_jitter = setting::stage2::box_jitter.default_value;
+  // An image without cells gives one prompt: the whole tile, with an empty target.
+  bool background_prompt = setting::stage2::background_prompt.default_value;
 };
 
 // Reads the fields by their names. Throws ERR_INVALID_ARGUMENT for a value out of range.

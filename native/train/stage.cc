@@ -1,7 +1,5 @@
 #include "train/stage.h"
 
-#include <cmath>
-
 namespace cellsam::train {
 
 void Stage::choose(model::CellSam& model, std::vector<Part> parts, double weight_decay) {
@@ -48,12 +46,6 @@ cache::FeatureCounts Stage::take_feature_counts() {
 
 void Stage::prefetch(const data::Batch& batch) {
   for (const auto& backbone : frozen_) backbone->prefetch(batch);
-}
-
-double Stage::read_weight(Options& options, const char* name, double fallback) {
-  const auto weight = options.number(name, fallback);
-  if (weight >= 0 && std::isfinite(weight)) return weight;
-  throw Error("ERR_INVALID_ARGUMENT", std::string(name) + " must be 0 or more");
 }
 
 }  // namespace cellsam::train

@@ -31,10 +31,10 @@ class Stage {
  public:
   virtual ~Stage() = default;
 
-  // Names of what `train_batch` and `evaluate_batch` answer; the first is "total_loss", the others its weighted components.
+  // Names of what `train_batch` and `evaluate_batch` return; the first is "total_loss", the others its weighted components.
   virtual const std::vector<std::string>& loss_names() const = 0;
 
-  // Forward and backward of one batch. Adds scale * d(total)/d(parameter) to the gradients and answers the losses [k] on the
+  // Forward and backward of one batch. Adds scale * d(total)/d(parameter) to the gradients and returns the losses [k] on the
   // device, without a host sync. Empty when the batch holds nothing to learn from. When `control` is abandoned it throws
   // ERR_DISPOSED between two networks or prompt chunks, and leaves part of the gradients behind.
   virtual std::optional<at::Tensor> train_batch(const data::Batch& batch, double scale, const DrawKey& key,
@@ -45,8 +45,8 @@ class Stage {
 
   virtual int number() const = 0;  // 1 or 2
 
-  // Reads loss weights by the names of the stage's options; those that are absent stay. Throws ERR_INVALID_ARGUMENT for a
-  // weight that is negative, or that would need parameters which the stage does not train.
+  // Reads loss weights by the names of the stage's options; those that are absent stay. Throws ERR_INVALID_ARGUMENT, and
+  // changes nothing, for a weight that is negative, or that would need parameters which the stage does not train.
   virtual void set_loss_weights(Options& options) = 0;
 
   // What the last `train_batch` or `evaluate_batch` has to tell people, once.
@@ -80,9 +80,6 @@ class Stage {
   // A backbone that this stage uses and does not train. The stage keeps it.
   cache::FrozenBackbone* add_frozen_backbone(model::CellSam& model, const cache::BackboneSetting& setting,
                                              const cache::FeatureOptions& options);
-
-  // A loss weight; ERR_INVALID_ARGUMENT when it is negative or not finite.
-  static double read_weight(Options& options, const char* name, double fallback);
 
   void notice(std::string message) { notices_.push_back(std::move(message)); }
 

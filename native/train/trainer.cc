@@ -11,6 +11,9 @@
 #include "data/batch.h"
 #include "data/sampler.h"
 #include "optim/clip_grad_norm.h"
+#include "settings/stage1.h"
+#include "settings/stage2.h"
+#include "settings/training.h"
 
 namespace cellsam::train {
 namespace {
@@ -33,17 +36,16 @@ std::int64_t batches_of(const EpochRequest& request) {
 
 }  // namespace
 
-TrainerOptions read_trainer_options(Options& options) {
-  TrainerOptions read;
-  read.optimizer = optim::parse_method(options.text("optimizer", "adamw"));
-  read.learning_rate = options.number("learning_rate", 1e-4);
-  read.grad_clip = options.number("grad_clip", 1.0);
-  read.accumulate = options.integer("accumulate", 1);
-  read.schedule.type = optim::parse_schedule_type(options.text("scheduler", "none"));
-  read.schedule.warmup_fraction = options.number("warmup_fraction", 0);
+TrainerOptions read_trainer_options(Options& options, std::int64_t stage) {
+  const auto scheduler = options.read(stage == 1 ? setting::stage1::scheduler : setting::stage2::scheduler);
+  TrainerOptions read{.optimizer = optim::parse_method(options.read(setting::training::optimizer)),
+                      .learning_rate = options.read(setting::training::learning_rate),
+                      .grad_clip = options.read(setting::training::grad_clip),
+                      .accumulate = options.read(setting::training::accumulate),
+                      .schedule = {.type = optim::parse_schedule_type(scheduler),
+                                   .warmup_fraction = options.read(setting::training::warmup_fraction)}};
   const auto epochs = options.require_integer("epochs");
   const auto batches = options.require_integer("steps_per_epoch");
-  if (read.accumulate < 1) throw Error("ERR_INVALID_ARGUMENT", "accumulate must be 1 or more");
   const auto updates = (batches + read.accumulate - 1) / read.accumulate;
   read.schedule.total_steps = std::max<std::int64_t>(1, epochs * updates);
   return read;

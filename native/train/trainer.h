@@ -18,15 +18,15 @@
 namespace cellsam::train {
 
 struct TrainerOptions {
-  optim::Method optimizer = optim::Method::adamw;
-  double learning_rate = 1e-4;
-  double grad_clip = 1.0;       // <= 0: off
-  std::int64_t accumulate = 1;  // batches per optimiser step
+  optim::Method optimizer;
+  double learning_rate;
+  double grad_clip;         // 0: off
+  std::int64_t accumulate;  // batches per optimiser step
   optim::ScheduleOptions schedule;
 };
 
-// Reads the options that both stages share.
-TrainerOptions read_trainer_options(Options& options);
+// Reads the options that both stages share, with the defaults of stage 1 or 2.
+TrainerOptions read_trainer_options(Options& options, std::int64_t stage);
 
 // One pass over part of a store.
 struct EpochRequest {

@@ -1,4 +1,4 @@
-/** RUNPATHs and unwanted dependencies of what was built, for `npm run check`, where readelf is at hand. */
+/** For `npm run check`, on Linux: the binaries in build/Release have no RUNPATH, and depend only on what they may. */
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";

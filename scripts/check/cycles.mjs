@@ -15,7 +15,7 @@ export function cycleProblems(root, files) {
 }
 
 /**
- * The files of `known` that `text` imports in any way (`import type` and `import()` too), or includes.
+ * The files of `known` that `text` imports in any way, also by `import type` and `import()`, or includes.
  * @param {string} file
  * @param {string} text
  * @param {Set<string>} known
@@ -33,7 +33,7 @@ export function targets(file, text, known) {
 }
 
 /**
- * Circles of the graph, each as the way from a file back to itself: none if there is none, at least one if there are some.
+ * Circles of the graph, each as the path from a file back to itself; at least one of them if there are several.
  * @param {Map<string, string[]>} imports
  */
 export function circles(imports) {

@@ -40,7 +40,7 @@ ${tables(space)}`;
 }
 
 /**
- * A table of the plain settings, then one for each group of settings.
+ * A table of the settings that are values, then one for each group of settings.
  * @param {Field} schema
  * @returns {string}
  */
@@ -52,7 +52,7 @@ function tables(schema, prefix = "") {
     if (name === "$schema" || name === "environment") continue;
     const field = flat(given);
     if (field.properties) groups.push([`${prefix}${name}`, field]);
-    else rows.push(`| \`${name}\` | ${kind(field)} | ${value(field.default)} | ${inCell(field.description ?? "")} |`);
+    else rows.push(`| \`${name}\` | ${kind(field)} | ${value(field.default)} | ${tableText(field.description ?? "")} |`);
   }
   const table = ["| setting | values | default | |", "|---|---|---|---|", ...rows, ""].join("\n");
   const sections = groups.map(
@@ -62,13 +62,14 @@ function tables(schema, prefix = "") {
 }
 
 /**
- * One schema of a choice between a thing and nothing.
+ * The schema of a nullable field without its null.
  * @param {Field} field
  * @returns {Field}
  */
 function flat(field) {
   const others = field.anyOf?.filter(({ type }) => type !== "null");
-  return others?.length === 1 ? { ...others[0], ...field, nullable: true } : field;
+  if (others?.length === 1) return { ...others[0], ...field, nullable: true };
+  return Array.isArray(field.type) ? { ...field, type: field.type.find((type) => type !== "null"), nullable: true } : field;
 }
 
 /**
@@ -100,6 +101,6 @@ function value(given) {
 }
 
 /** @param {string} text */
-function inCell(text) {
+function tableText(text) {
   return text.replaceAll("|", "\\|").replaceAll("\n", " ");
 }

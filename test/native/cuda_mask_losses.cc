@@ -6,14 +6,14 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <tuple>
 #include <vector>
 
-#include "loss/cuda_mask_terms.h"
-#include "loss/mask_loss.h"
 #include "loss/upsampled_mask_loss.h"
 #include "native/checks.h"
+#include "native/mask_losses.h"
 #include "native/program.h"
 
 namespace cellsam::test::cuda_mask_losses_program {
@@ -88,15 +88,14 @@ Answer kernels(const Case& c, const Scene& scene, bool gradient, bool backwards 
              columns = make_axis(c.low_width, c.canvas_width, c.width);
   MaskLossArguments a;
   TORCH_CHECK(plan_tiles(a, rows, columns, c.shared_limit));
-  const auto& o = c.options;
+  const auto o = loss::fused_losses(c.options).value();
   a.logits = scene.logits.const_data_ptr<float>();
   a.labels = scene.labels.const_data_ptr<int>();
   a.ids = scene.ids.const_data_ptr<int>();
   a.ignores = true, a.ignored = -1;
   a.rows = view_of(rows), a.columns = view_of(columns);
-  a.weights = {static_cast<float>(o.focal_weight), static_cast<float>(o.focal_alpha),
-               static_cast<float>(o.focal_gamma),  static_cast<float>(o.dice_weight),
-               static_cast<float>(o.dice_smooth),  static_cast<float>(o.use_boundary ? o.boundary_weight : 0)};
+  a.weights = {static_cast<float>(o.focal_weight), static_cast<float>(o.focal_alpha), static_cast<float>(o.focal_gamma),
+               static_cast<float>(o.dice_weight),  static_cast<float>(o.dice_smooth), static_cast<float>(o.boundary_weight)};
   a.mask_logit = kMaskLogit;
   a.prompts = static_cast<int>(scene.logits.size(0));
   a.gradient = gradient;
@@ -124,7 +123,7 @@ Answer reference(const Case& c, const Scene& scene) {
   loss.total.sum().backward();
   const auto mask = (full > kMaskLogit).to(at::kDouble) * counted, hit = (mask * target).sum({1, 2});
   const auto iou = hit / (mask.sum({1, 2}) + target.sum({1, 2}) - hit).clamp_min(1);
-  return {at::stack({loss.focal, loss.dice, loss.boundary, iou}, 1).detach(), leaf.grad()};
+  return {at::stack({term(loss, "focal"), term(loss, "dice"), term(loss, "boundary"), iou}, 1).detach(), leaf.grad()};
 }
 
 void check_case(Checks& checks, const Case& c) {
@@ -146,12 +145,12 @@ std::tuple<Tensor, Tensor> mask_losses_on_host(const Tensor& logits, const Tenso
                                                std::int64_t canvas, std::optional<std::int64_t> ignored,
                                                at::ArrayRef<double> weights, double mask_logit, bool gradient) {
   TORCH_CHECK(ignored == -1 && static_cast<float>(mask_logit) == kMaskLogit);
-  const loss::MaskLossOptions options{.focal_weight = weights[0],
-                                      .focal_alpha = weights[1],
-                                      .focal_gamma = weights[2],
-                                      .dice_weight = weights[3],
-                                      .dice_smooth = weights[4],
-                                      .boundary_weight = weights[5]};
+  const auto options = mask_options({{"focal_loss_weight", weights[0]},
+                                     {"focal_alpha", weights[1]},
+                                     {"focal_gamma", weights[2]},
+                                     {"dice_loss_weight", weights[3]},
+                                     {"dice_smooth", weights[4]},
+                                     {"boundary_loss_weight", weights[5]}});
   const Case c{"", logits.size(1), logits.size(2), canvas, canvas, labels.size(0), labels.size(1), options};
   const auto answer = kernels(c, {logits, labels, ids}, gradient);
   return {answer.losses, answer.gradient};
@@ -162,18 +161,20 @@ void check_operator(Checks& checks, const loss::MaskLossOptions& options) {
   const auto scene = scene_of({"", 32, 32, 128, 128, 64, 64, {}, true});
   const auto leaf = scene.logits.clone().requires_grad_(true);
   const loss::UpsampledMasks masks{leaf, scene.labels, scene.ids, 128, -1, kMaskLogit};
-  const auto terms = loss::cuda_mask_terms(masks, options, true).value();
+  const auto losses = loss::fused_losses(options).value();
+  const auto found = loss::fused_mask_loss_cuda(masks, losses, true).value();
   const auto plain = loss::upsampled_mask_loss(masks, options, /*fused=*/false);
   plain.loss.total.sum().backward();
-  checks.near("operator: focal", terms.focal, plain.loss.focal.detach(), 1e-6);
-  checks.near("operator: dice", terms.dice, plain.loss.dice.detach(), 1e-6);
-  checks.near("operator: boundary", terms.boundary, plain.loss.boundary.detach(), 1e-6);
-  checks.near("operator: iou", terms.iou, plain.iou, 1e-6);
-  checks.near("operator: gradient", terms.gradient, leaf.grad(), 1e-6);
-  checks.holds("operator: no gradient unless asked for", !loss::cuda_mask_terms(masks, options, false)->gradient.defined());
+  const std::array names{"focal", "dice", "boundary"};
+  for (std::int64_t i = 0; i < std::ssize(names); ++i) {
+    checks.near(std::string("operator: ") + names[i], found.terms.select(1, i), term(plain.loss, names[i]), 1e-6);
+  }
+  checks.near("operator: iou", found.iou, plain.iou, 1e-6);
+  checks.near("operator: gradient", found.gradient, leaf.grad(), 1e-6);
+  checks.holds("operator: no gradient unless asked for", !loss::fused_mask_loss_cuda(masks, losses, false)->gradient.defined());
   auto far = masks;
   far.labels = at::zeros({32 * 17, 64}, at::kInt);
-  checks.holds("operator: too large a tile is left to torch", !loss::cuda_mask_terms(far, options, false));
+  checks.holds("operator: too large a tile is left to torch", !loss::fused_mask_loss_cuda(far, losses, false));
 }
 
 // A logit that is not finite reaches every loss of its prompt, and no other prompt.
@@ -207,15 +208,13 @@ TEST_PROGRAM(cuda_mask_losses) {
   check_case(checks, {"not square", 12, 34, 48, 136, 45, 80});
   check_case(checks, {"ignored pixels", 32, 32, 128, 128, 64, 64, {}, true});
   check_case(checks, {"tiles of one cell", 9, 9, 36, 36, 72, 72, {}, true, mask_shared_bytes(22 * 22)});
-  loss::MaskLossOptions other;
-  other.focal_weight = 2, other.focal_alpha = -1, other.focal_gamma = 0.5, other.dice_weight = 0.3, other.dice_smooth = 4;
-  other.boundary_weight = 0.7;
-  check_case(checks, {"other weights, no alpha, a broken gamma", 32, 32, 128, 128, 64, 64, other, true});
-  check_operator(checks, other);
-  other.focal_gamma = 0, other.use_boundary = false;
-  check_case(checks, {"gamma 0, no boundary", 32, 32, 128, 128, 64, 64, other});
-  loss::MaskLossOptions dice;
-  dice.focal_weight = 0, dice.use_boundary = false;
+  Dict other{{"focal_loss_weight", 2},  {"focal_alpha", -1}, {"focal_gamma", 0.5},
+             {"dice_loss_weight", 0.3}, {"dice_smooth", 4},  {"boundary_loss_weight", 0.7}};
+  check_case(checks, {"other weights, no alpha, a broken gamma", 32, 32, 128, 128, 64, 64, mask_options(other), true});
+  check_operator(checks, mask_options(other));
+  other["focal_gamma"] = 0, other["use_boundary_loss"] = false;
+  check_case(checks, {"gamma 0, no boundary", 32, 32, 128, 128, 64, 64, mask_options(other)});
+  const auto dice = mask_options({{"focal_loss_weight", 0}, {"use_boundary_loss", false}});
   check_case(checks, {"dice alone", 32, 32, 128, 128, 64, 64, dice, true});
 
   for (const float logit : {INFINITY, -INFINITY, NAN}) check_not_finite(checks, logit);

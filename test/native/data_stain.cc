@@ -120,7 +120,7 @@ void check_refused(test::Checks& checks) {
           "one of the three");
   refused("gamma 0", "ERR_INVALID_ARGUMENT", even(1, 2, 3), {{"stain_transform", true}, {"gamma", 0}}, "gamma");
   refused("negative eosin", "ERR_INVALID_ARGUMENT", even(1, 2, 3), {{"stain_transform", true}, {"eosin", -1}}, "eosin");
-  refused("no such channel", "ERR_INVALID_ARGUMENT", even(1, 2, 3), {{"nuclear_channel", "pink"}}, "pink");
+  refused("no such channel", "ERR_INVALID_ARGUMENT", even(1, 2, 3), {{"nuclear_channel", "pink"}}, "nuclear_channel");
   refused("an unknown option", "ERR_INVALID_ARGUMENT", even(1, 2, 3), {{"gama", 2}}, "gama");
 }
 

@@ -1,14 +1,13 @@
 // The mask losses, example mining and the detection loss: the reference vectors of the Python module, finite differences in
 // float64, and the properties that the Python module lacked (linear weights, one rule with and without mining).
-#include "loss/boundary.h"
 #include "loss/detection.h"
-#include "loss/dice.h"
 #include "loss/focal.h"
 #include "loss/ignored.h"
 #include "loss/mask_loss.h"
 #include "loss/mining.h"
 #include "native/checks.h"
 #include "native/gradients.h"
+#include "native/mask_losses.h"
 #include "native/program.h"
 
 namespace cellsam::test::losses_program {
@@ -22,17 +21,17 @@ Tensor one_prompt(const Tensor& mask) { return mask.unsqueeze(0); }
 void check_vectors(test::Checks& checks) {
   const auto z = one_prompt(at::tensor({0.f, 1.f, -1.f, 2.f}).view({2, 2}));
   const auto g = one_prompt(at::tensor({1.f, 0.f, 0.f, 1.f}).view({2, 2}));
-  checks.near("2x2 focal, gamma 2", loss::focal_per_prompt(z, g, 0.25, 2).item<double>(), 0.146791860, 1e-6);
-  checks.near("2x2 focal, gamma 3", loss::focal_per_prompt(z, g, 0.25, 3).item<double>(), 0.102778763, 1e-6);
-  checks.near("2x2 dice", loss::dice_per_prompt(z, g, 1).item<double>(), 0.300922513, 1e-6);
-  checks.near("2x2 boundary", loss::boundary_per_prompt(z, g).item<double>(), 0.692647636, 1e-6);
+  checks.near("2x2 focal, gamma 2", single_loss("focal", z, g).item<double>(), 0.146791860, 1e-6);
+  checks.near("2x2 focal, gamma 3", single_loss("focal", z, g, {{"focal_gamma", 3}}).item<double>(), 0.102778763, 1e-6);
+  checks.near("2x2 dice", single_loss("dice", z, g).item<double>(), 0.300922513, 1e-6);
+  checks.near("2x2 boundary", single_loss("boundary", z, g).item<double>(), 0.692647636, 1e-6);
 
   const auto ramp = one_prompt(at::linspace(-2, 2, 25, at::kFloat).view({5, 5}));
   auto square = at::zeros({1, 5, 5}, at::kByte);
   square.narrow(1, 1, 3).narrow(2, 1, 3).fill_(1);
-  checks.near("5x5 focal", loss::focal_per_prompt(ramp, square).item<double>(), 0.271574795, 1e-6);
-  checks.near("5x5 dice", loss::dice_per_prompt(ramp, square).item<double>(), 0.555555582, 1e-6);
-  checks.near("5x5 boundary", loss::boundary_per_prompt(ramp, square).item<double>(), 1.708793640, 2e-6);
+  checks.near("5x5 focal", single_loss("focal", ramp, square).item<double>(), 0.271574795, 1e-6);
+  checks.near("5x5 dice", single_loss("dice", ramp, square).item<double>(), 0.555555582, 1e-6);
+  checks.near("5x5 boundary", single_loss("boundary", ramp, square).item<double>(), 1.708793640, 2e-6);
 }
 
 double mined_mean(const std::vector<float>& totals, bool weighted, double fraction) {
@@ -59,7 +58,6 @@ void check_mining(test::Checks& checks) {
   checks.holds("equal totals: the first are taken",
                loss::mining_weights(at::ones({5}), {true, false, 0.4}).narrow(0, 0, 2).eq(2).all().item<bool>());
   checks.holds("29 % of 100 is 29", loss::hard_count(100, {true, false, 0.29}) == 29);
-  checks.throws("fraction 0", "ERR_INVALID_ARGUMENT", [] { loss::hard_count(3, {true, false, 0}); });
   loss::MiningStatistics statistics;
   statistics.add(10, {true, false, 0.3});
   statistics.add(2, {true, false, 0.3});
@@ -87,20 +85,26 @@ void check_gradients(test::Checks& checks) {
   for (double gamma : {0.0, 0.5, 1.0, 2.0, 3.0}) {
     const auto name = "focal gamma " + std::to_string(gamma).substr(0, 3);
     compare(
-        name, [&](const Tensor& x) { return loss::focal_per_prompt(x, target, 0.25, gamma).dot(scale); }, z);
+        name,
+        [&](const Tensor& x) {
+          return single_loss("focal", x, target, {{"focal_gamma", gamma}}).dot(scale);
+        },
+        z);
+    const Dict without{{"focal_gamma", gamma}, {"focal_alpha", -1}};
     compare(
-        name + " soft, no alpha", [&](const Tensor& x) { return loss::focal_per_prompt(x, soft, -1, gamma).dot(scale); }, z);
+        name + " soft, no alpha", [&](const Tensor& x) { return single_loss("focal", x, soft, without).dot(scale); }, z);
     compare(
         name + " by element", [&](const Tensor& x) { return loss::focal_elements(x, target, 0.25, gamma).sum(); }, z);
   }
   compare(
-      "dice", [&](const Tensor& x) { return loss::dice_per_prompt(x, target, 0.7).dot(scale); }, z);
+      "dice",
+      [&](const Tensor& x) {
+        return single_loss("dice", x, target, {{"dice_smooth", 0.7}}).dot(scale);
+      },
+      z);
   compare(
-      "boundary", [&](const Tensor& x) { return loss::boundary_per_prompt(x, soft).dot(scale); }, z);
-  loss::MaskLossOptions options;
-  options.focal_weight = 3;
-  options.dice_weight = 0.5;
-  options.boundary_weight = 2;
+      "boundary", [&](const Tensor& x) { return single_loss("boundary", x, soft).dot(scale); }, z);
+  const auto options = mask_options({{"focal_loss_weight", 3}, {"dice_loss_weight", 0.5}, {"boundary_loss_weight", 2}});
   for (bool weighted : {false, true}) {
     const auto weights = loss::mining_weights(loss::mask_loss(z, target, options).total, {true, weighted, 0.7});
     compare(
@@ -111,28 +115,26 @@ void check_gradients(test::Checks& checks) {
 
 void check_mask_loss(test::Checks& checks) {
   const auto [z, g] = random_masks();
-  loss::MaskLossOptions options;
-  const auto once = loss::mask_loss(z, g, options);
-  options.focal_weight = 2;
-  options.dice_weight = 3;
-  options.boundary_weight = 5;
-  const auto scaled = loss::mask_loss(z, g, options);
-  checks.near("D14: focal weight is linear", scaled.focal, once.focal * 2, 1e-12);
-  checks.near("dice weight is linear", scaled.dice, once.dice * 3, 1e-12);
-  checks.near("D14: boundary weight is linear", scaled.boundary, once.boundary * 5, 1e-12);
-  checks.near("total is the sum", scaled.total, scaled.focal + scaled.dice + scaled.boundary, 1e-12);
-  options.use_boundary = false;
-  options.focal_weight = 0;
-  const auto dice_only = loss::mask_loss(z, g, options);
-  checks.near("D14: terms can be off", dice_only.total, once.dice * 3, 1e-12);
+  const auto once = loss::mask_loss(z, g);
+  const Dict weights{{"focal_loss_weight", 2}, {"dice_loss_weight", 3}, {"boundary_loss_weight", 5}};
+  const auto scaled = loss::mask_loss(z, g, mask_options(weights));
+  checks.near("D14: focal weight is linear", term(scaled, "focal"), term(once, "focal") * 2, 1e-12);
+  checks.near("dice weight is linear", term(scaled, "dice"), term(once, "dice") * 3, 1e-12);
+  checks.near("D14: boundary weight is linear", term(scaled, "boundary"), term(once, "boundary") * 5, 1e-12);
+  checks.near("total is the sum", scaled.total, scaled.terms.sum(1), 1e-12);
+  const auto dice_only =
+      loss::mask_loss(z, g, mask_options({{"focal_loss_weight", 0}, {"dice_loss_weight", 3}, {"use_boundary_loss", false}}));
+  checks.near("D14: terms can be off", dice_only.total, term(once, "dice") * 3, 1e-12);
   checks.holds("zeros for a term that is off",
-               dice_only.boundary.eq(0).all().item<bool>() && dice_only.focal.eq(0).all().item<bool>());
+               term(dice_only, "boundary").eq(0).all().item<bool>() && term(dice_only, "focal").eq(0).all().item<bool>());
+  checks.throws("a weight below 0", "ERR_INVALID_ARGUMENT", [] { mask_options({{"dice_loss_weight", -1}}); });
+  checks.throws("gamma below 0", "ERR_INVALID_ARGUMENT", [] { mask_options({{"focal_gamma", -1}}); });
+  checks.throws("smooth of 0", "ERR_INVALID_ARGUMENT", [] { mask_options({{"dice_smooth", 0}}); });
 
   for (double size : {50.0, 500.0, 1e4}) {
     for (auto dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
       const auto steep = (g.mul(2).sub(1) * size * at::tensor({1.0, -1.0, 0.5}).view({3, 1, 1})).to(dtype);
-      options = {};
-      options.focal_gamma = 0.5;
+      const auto options = mask_options({{"focal_gamma", 0.5}});
       const auto gradient =
           test::analytic_gradient(steep, [&](const Tensor& x) { return loss::mask_loss(x, g, options).total.sum(); });
       checks.holds("finite at " + std::to_string(size) + " in " + c10::toString(dtype),
@@ -152,14 +154,14 @@ void check_ignored(test::Checks& checks) {
   const auto hidden = ignored.to(at::kBool);
   const auto other = at::where(hidden, at::full_like(z, 9.0), z);
   const auto lie = at::where(hidden, 1 - g, g);
-  loss::MaskLossOptions options;
+  const loss::MaskLossOptions options;
   const auto once = loss::mask_loss(z, g, options, ignored), again = loss::mask_loss(other, lie, options, ignored);
-  checks.near("ignored: focal does not see them", once.focal, again.focal, 0);
-  checks.near("ignored: dice does not see them", once.dice, again.dice, 1e-15);
-  checks.near("ignored: boundary does not see them", once.boundary, again.boundary, 1e-15);
+  checks.near("ignored: focal does not see them", term(once, "focal"), term(again, "focal"), 0);
+  checks.near("ignored: dice does not see them", term(once, "dice"), term(again, "dice"), 1e-15);
+  checks.near("ignored: boundary does not see them", term(once, "boundary"), term(again, "boundary"), 1e-15);
   const auto half = [](const Tensor& x) { return x.narrow(0, 0, 1).slice(2, 0, 3).contiguous(); };
-  checks.near("ignored: focal of the rest", once.focal[0], loss::focal_per_prompt(half(z), half(g))[0], 1e-15);
-  checks.near("ignored: dice of the rest", once.dice[0], loss::dice_per_prompt(half(z), half(g))[0], 1e-15);
+  checks.near("ignored: focal of the rest", term(once, "focal")[0], single_loss("focal", half(z), half(g))[0], 1e-15);
+  checks.near("ignored: dice of the rest", term(once, "dice")[0], single_loss("dice", half(z), half(g))[0], 1e-15);
   // Of the left three columns the third one's windows meet the ignored ones; of the other two the edges are the whole image's.
   auto edges = [](const Tensor& x) {
     const auto plane = at::constant_pad_nd(x.narrow(0, 0, 1), {1, 1, 1, 1}, 0).unsqueeze(0);
@@ -167,7 +169,7 @@ void check_ignored(test::Checks& checks) {
     return (at::conv2d(plane, across).square() + at::conv2d(plane, across.transpose(2, 3)).square() + 1e-6).sqrt()[0][0];
   };
   const auto by_hand = (edges(z.sigmoid()) - edges(g)).abs().slice(1, 0, 2).mean();
-  checks.near("ignored: boundary of the rest", once.boundary[0], by_hand, 1e-14);
+  checks.near("ignored: boundary of the rest", term(once, "boundary")[0], by_hand, 1e-14);
 
   const auto scale = at::tensor({1.0, -2.0, 3.0});
   for (const auto& mask : {ignored, ignored.narrow(0, 0, 1)}) {

@@ -8,6 +8,7 @@
 
 #include "kernels/isa.h"
 #include "native/checks.h"
+#include "native/mask_losses.h"
 #include "native/program.h"
 
 namespace cellsam::test::upsampled_mask_loss_program {
@@ -96,9 +97,9 @@ double relative(const Tensor& got, const Tensor& expected) {
 
 void compare(test::Checks& checks, const std::string& name, const Outcome& got, const Outcome& expected, double limit) {
   const auto &a = got.found, &b = expected.found;
-  checks.near(name + ", focal", a.loss.focal.to(at::kDouble), b.loss.focal, limit);
-  checks.near(name + ", dice", a.loss.dice.to(at::kDouble), b.loss.dice, limit);
-  checks.near(name + ", boundary", a.loss.boundary.to(at::kDouble), b.loss.boundary, limit);
+  checks.near(name + ", focal", term(a.loss, "focal").to(at::kDouble), term(b.loss, "focal"), limit);
+  checks.near(name + ", dice", term(a.loss, "dice").to(at::kDouble), term(b.loss, "dice"), limit);
+  checks.near(name + ", boundary", term(a.loss, "boundary").to(at::kDouble), term(b.loss, "boundary"), limit);
   checks.near(name + ", total", a.loss.total.detach().to(at::kDouble), b.loss.total.detach(), 2 * limit);
   checks.near(name + ", iou", a.iou.to(at::kDouble), b.iou, 1e-6);
   checks.near(name + ", gradient", relative(got.gradient, expected.gradient), 0, limit);
@@ -150,25 +151,18 @@ void check_sizes(test::Checks& checks) {
 void check_options(test::Checks& checks) {
   const auto masks = scene({64, 64, 256, 128, 128});
   for (double gamma : {0.0, 0.5, 1.0, 1.5, 2.0, 5.0}) {
-    loss::MaskLossOptions options;
-    options.focal_gamma = gamma;
-    options.focal_weight = 3;
-    options.dice_weight = 0;
-    options.use_boundary = false;
-    compare_levels(checks, "focal alone, gamma " + std::to_string(gamma), masks, options);
-    options.focal_alpha = -1;
-    compare_levels(checks, "focal without alpha, gamma " + std::to_string(gamma), masks, options);
+    Dict focal{{"focal_gamma", gamma}, {"focal_loss_weight", 3}, {"dice_loss_weight", 0}, {"use_boundary_loss", false}};
+    compare_levels(checks, "focal alone, gamma " + std::to_string(gamma), masks, mask_options(focal));
+    focal["focal_alpha"] = -1;
+    compare_levels(checks, "focal without alpha, gamma " + std::to_string(gamma), masks, mask_options(focal));
   }
-  loss::MaskLossOptions options;
-  options.focal_weight = 0;
-  options.boundary_weight = 0;
-  options.dice_smooth = 0.3;
-  compare_levels(checks, "dice alone", masks, options);
-  options.dice_weight = 0;
-  options.boundary_weight = 2;
-  compare_levels(checks, "boundary alone", masks, options);
-  options.boundary_weight = 0;
-  compare_levels(checks, "nothing", masks, options);
+  const auto weighted = [](double focal, double dice, double boundary) {
+    return mask_options(
+        {{"focal_loss_weight", focal}, {"dice_loss_weight", dice}, {"boundary_loss_weight", boundary}, {"dice_smooth", 0.3}});
+  };
+  compare_levels(checks, "dice alone", masks, weighted(0, 1, 0));
+  compare_levels(checks, "boundary alone", masks, weighted(0, 0, 2));
+  compare_levels(checks, "nothing", masks, weighted(0, 0, 0));
 }
 
 // Sure logits, right ones and wrong ones: the gradient keeps its digits where float32 probabilities round to 0 and 1.
@@ -253,12 +247,6 @@ void check_tensors(test::Checks& checks) {
     checks.throws("an id for each mask", "ERR_INVALID_ARGUMENT", [&] {
       loss::upsampled_mask_loss({masks.logits, masks.labels, masks.ids.narrow(0, 0, 2), 64}, {}, fused);
     });
-    loss::MaskLossOptions options;
-    options.focal_gamma = -1;
-    checks.throws("gamma below 0", "ERR_INVALID_ARGUMENT", [&] { loss::upsampled_mask_loss(masks, options, fused); });
-    options = {};
-    options.dice_smooth = 0;
-    checks.throws("smooth of 0", "ERR_INVALID_ARGUMENT", [&] { loss::upsampled_mask_loss(masks, options, fused); });
   }
 }
 

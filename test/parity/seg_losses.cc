@@ -1,7 +1,5 @@
 // Case 09: the three mask losses and their gradients, in float32 and float64, among them |logit| = 50.
-#include "loss/boundary.h"
-#include "loss/dice.h"
-#include "loss/focal.h"
+#include "native/mask_losses.h"
 #include "native/program.h"
 #include "parity/case.h"
 
@@ -34,14 +32,15 @@ TEST_PROGRAM(seg_losses) {
       for (auto dtype : {at::kFloat, at::kDouble}) {
         for (const auto& gamma : test::list(params, "gammas")) {
           const double power = test::as<double>(gamma);
-          check_loss(
-              parity, "focal_g" + std::to_string(static_cast<int>(power)), dtype, item,
-              [&](const auto& z, const auto& g) { return loss::focal_per_prompt(prompts(z), prompts(g), alpha, power).sum(); });
+          const Dict focal{{"focal_alpha", alpha}, {"focal_gamma", power}};
+          check_loss(parity, "focal_g" + std::to_string(static_cast<int>(power)), dtype, item,
+                     [&](const auto& z, const auto& g) { return single_loss("focal", prompts(z), prompts(g), focal).sum(); });
         }
-        check_loss(parity, "dice", dtype, item,
-                   [&](const auto& z, const auto& g) { return loss::dice_per_prompt(prompts(z), prompts(g), smooth).sum(); });
+        check_loss(parity, "dice", dtype, item, [&](const auto& z, const auto& g) {
+          return single_loss("dice", prompts(z), prompts(g), {{"dice_smooth", smooth}}).sum();
+        });
         check_loss(parity, "boundary", dtype, item,
-                   [&](const auto& z, const auto& g) { return loss::boundary_per_prompt(prompts(z), prompts(g)).mean(); });
+                   [&](const auto& z, const auto& g) { return single_loss("boundary", prompts(z), prompts(g)).mean(); });
       }
     }
   });

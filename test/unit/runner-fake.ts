@@ -120,7 +120,7 @@ class FakeSession implements Omit<Session, Unused> {
     this.#engine.stages.push(options);
     this.#stage = options.stage;
     this.#state.momentum = 0;
-    return { trainable: ["weight"], parameters: 1, groups: [{ name: "all", lr: 1, parameters: 1 }] };
+    return { trainable: ["weight"], parameters: 1, groups: [{ name: "all", lr: 1, parameters: 1 }], options: [] };
   }
 
   async trainEpoch({ indices, fold = 1, epoch, startStep = 0, batchSize, signal, onStep }: TrainEpochOptions) {

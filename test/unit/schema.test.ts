@@ -76,9 +76,6 @@ describe("a new configuration file", () => {
     }
     const all = parse(text.replace(/^( *)# (?=[a-z0-9_]+:( |$))/gm, "$1"));
     expect(Object.keys(all).length).toBeGreaterThan(30);
-    // The one setting that is unset by default.
-    expect(all.stage2_config.use_boundary_loss).toBeNull();
-    delete all.stage2_config.use_boundary_loss;
     expect(new ExperimentConfig(all).toDict()).toEqual(new ExperimentConfig(required as never).toDict());
   });
 });

@@ -12,7 +12,7 @@ import {
   LeaveOneGroupOutStrategy,
   TrainValSplitStrategy,
 } from "../../lib/python/strategies.js";
-import { configuredStrategy } from "../../lib/strategies/configured.js";
+import { configuredStrategy } from "../../lib/strategies/table.js";
 
 const sources = Array.from({ length: 23 }, (_, i) => `image_${String(i).padStart(2, "0")}`);
 /** Slides of 1 to 6 images. */

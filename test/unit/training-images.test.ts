@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openStoreWriter } from "../../lib/engine/storeWriter.js";
-import { ellipses, plainSgd, side, smallSession, storeOf, type Tile, train } from "./training-tiles.js";
+import { ellipses, plainSgd, side, smallSession, storeOf, type Tile, tinyRate, train } from "./training-tiles.js";
 
 let folder = "";
 let store = "";
-const common = { epochs: 1, stepsPerEpoch: 1, ...plainSgd, learningRate: 0 };
+const common = { epochs: 1, stepsPerEpoch: 1, ...plainSgd, learningRate: tinyRate };
 
 /** The tile with another label wherever `where` says so. */
 function relabelled({ image, labels }: Tile, to: number, where: (label: number, x: number, y: number) => boolean): Tile {

@@ -13,6 +13,7 @@ import {
   relativeDistance,
   smallSession,
   storeOf,
+  tinyRate,
   train,
   weightsOf,
 } from "./training-tiles.js";
@@ -162,7 +163,7 @@ describe("prompts", () => {
   ) {
     await using session = await smallSession({ seed });
     await session.load(base);
-    await session.beginStage({ ...common, learningRate: 0, stage: 2, maxPrompts: 2, boxJitter: 0.2 });
+    await session.beginStage({ ...common, learningRate: tinyRate, stage: 2, maxPrompts: 2, boxJitter: 0.2 });
     const { events } = await train(session, store, indices, { epoch, ...options });
     return events.map((step) => step.losses.total_loss as number);
   }
@@ -362,7 +363,7 @@ describe("validation", () => {
     const losses = [];
     for (const more of [{}, options]) {
       await using session = await smallSession();
-      await session.beginStage({ ...common, stage: 2, learningRate: 0, ...more });
+      await session.beginStage({ ...common, stage: 2, learningRate: tinyRate, ...more });
       const { losses: validated } = await session.validate({ store, indices: Int32Array.of(4), batchSize: 1 });
       losses.push({ validated, trained: (await train(session, store, [4])).losses });
     }
@@ -373,7 +374,7 @@ describe("validation", () => {
 
   test.each([1, 2] as const)("D11: stage %i validation is never augmented, training is when asked", async (stage) => {
     await using session = await smallSession();
-    await session.beginStage({ ...common, stage, learningRate: 0 });
+    await session.beginStage({ ...common, stage, learningRate: tinyRate });
     const { losses } = await session.validate({ store, indices: Int32Array.of(4), batchSize: 1 });
     const plain = await train(session, store, [4]);
     const augmented = [];

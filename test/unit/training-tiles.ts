@@ -34,7 +34,9 @@ export function smallSession(options: Partial<SessionOptions> = {}): Promise<Ses
 }
 
 /** The options of a stage that every test gives; SGD's first step is lr * gradient, so weights show gradients. */
-export const plainSgd = { optimizer: "sgd", learningRate: 0.1, weightDecay: 0, gradClip: 0 } as const;
+export const plainSgd = { optimizer: "sgd", learningRate: 0.1, weightDecay: 0, gradClip: 0, scheduler: "none" } as const;
+/** A learning rate that changes no weight. */
+export const tinyRate = 1e-30;
 
 export interface Tile {
   image: ImageArray;

@@ -1,5 +1,3 @@
-#include "loss/mask_terms.h"
-
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -9,6 +7,7 @@
 #include "base/axis_taps.h"
 #include "base/parallel.h"
 #include "kernels/mask_loss_kernel.h"
+#include "loss/fused_mask_loss.h"
 
 namespace cellsam::loss {
 
@@ -45,7 +44,7 @@ PixelCounts count_pixels(const at::Tensor& labels, std::int32_t ignored) {
 }
 
 template <class Number>
-MaskTerms compute(const UpsampledMasks& masks, const MaskLossOptions& options, bool needs_gradient) {
+FusedMaskLoss compute(const UpsampledMasks& masks, const FusedLosses& losses, bool needs_gradient) {
   const auto logits = masks.logits.detach().to(at::CppTypeToScalarType<Number>::value).contiguous();
   const auto labels = masks.labels.contiguous(), ids = masks.ids.contiguous();
   const auto n = logits.size(0);
@@ -53,7 +52,7 @@ MaskTerms compute(const UpsampledMasks& masks, const MaskLossOptions& options, b
   const AxisTaps<Number> columns({logits.size(2), masks.canvas, labels.size(1)});
   const auto counts = masks.ignored ? count_pixels(labels, *masks.ignored) : PixelCounts{labels.numel(), labels.numel()};
   const auto counted = static_cast<double>(std::max<std::int64_t>(1, counts.counted));
-  const bool has_alpha = options.focal_alpha >= 0;
+  const bool has_alpha = losses.focal_alpha >= 0;
 
   kernels::MaskTask<Number> plan{};
   plan.rows = rows.view();
@@ -61,25 +60,21 @@ MaskTerms compute(const UpsampledMasks& masks, const MaskLossOptions& options, b
   plan.labels = labels.const_data_ptr<std::int32_t>();
   plan.ignores = masks.ignored && counts.counted < labels.numel();
   plan.ignored = masks.ignored.value_or(0);
-  plan.focal_target = static_cast<Number>(options.focal_weight / counted * (has_alpha ? options.focal_alpha : 1));
-  plan.focal_other = static_cast<Number>(options.focal_weight / counted * (has_alpha ? 1 - options.focal_alpha : 1));
-  plan.focal_gamma = static_cast<Number>(options.focal_gamma);
-  if (options.use_boundary) {
-    plan.boundary = static_cast<Number>(options.boundary_weight / static_cast<double>(std::max<std::int64_t>(1, counts.known)));
-  }
-  plan.dice = static_cast<Number>(options.dice_weight);
-  plan.dice_smooth = options.dice_smooth;
+  plan.focal_target = static_cast<Number>(losses.focal_weight / counted * (has_alpha ? losses.focal_alpha : 1));
+  plan.focal_other = static_cast<Number>(losses.focal_weight / counted * (has_alpha ? 1 - losses.focal_alpha : 1));
+  plan.focal_gamma = static_cast<Number>(losses.focal_gamma);
+  plan.boundary = static_cast<Number>(losses.boundary_weight / static_cast<double>(std::max<std::int64_t>(1, counts.known)));
+  plan.dice = static_cast<Number>(losses.dice_weight);
+  plan.dice_smooth = losses.dice_smooth;
   plan.overlap = masks.iou_threshold.has_value();
   plan.threshold = static_cast<Number>(masks.iou_threshold.value_or(0));
 
-  MaskTerms terms{logits.new_empty({n}), logits.new_empty({n}), logits.new_empty({n}), {}, {}};
-  if (plan.overlap) terms.iou = logits.new_empty({n});
-  if (needs_gradient) terms.gradient = at::empty_like(logits);
-  auto* focal = terms.focal.template data_ptr<Number>();
-  auto* dice = terms.dice.template data_ptr<Number>();
-  auto* boundary = terms.boundary.template data_ptr<Number>();
-  auto* iou = plan.overlap ? terms.iou.template data_ptr<Number>() : nullptr;
-  auto* gradient = needs_gradient ? terms.gradient.template data_ptr<Number>() : nullptr;
+  FusedMaskLoss found{logits.new_empty({n, 3}), {}, {}};
+  if (plan.overlap) found.iou = logits.new_empty({n});
+  if (needs_gradient) found.gradient = at::empty_like(logits);
+  auto* terms = found.terms.template data_ptr<Number>();
+  auto* iou = plan.overlap ? found.iou.template data_ptr<Number>() : nullptr;
+  auto* gradient = needs_gradient ? found.gradient.template data_ptr<Number>() : nullptr;
   const auto* logit = logits.template const_data_ptr<Number>();
   const auto* id = ids.const_data_ptr<std::int32_t>();
   const auto pixels = logits.size(1) * logits.size(2);
@@ -94,23 +89,24 @@ MaskTerms compute(const UpsampledMasks& masks, const MaskLossOptions& options, b
       task.present = id[i] != 0;
       task.gradient = gradient == nullptr ? nullptr : gradient + i * pixels;
       const auto sums = kernel.run(task, static_cast<std::byte*>(memory.data_ptr()));
-      focal[i] = options.focal_weight == 0 ? 0 : static_cast<Number>(sums.focal);
-      dice[i] = plan.dice == 0 ? 0 : static_cast<Number>(sums.dice);
-      boundary[i] = plan.boundary == 0 ? 0 : static_cast<Number>(sums.boundary);
+      auto* term = terms + 3 * i;
+      term[0] = losses.focal_weight == 0 ? 0 : static_cast<Number>(sums.focal);
+      term[1] = plan.dice == 0 ? 0 : static_cast<Number>(sums.dice);
+      term[2] = plan.boundary == 0 ? 0 : static_cast<Number>(sums.boundary);
       if (iou == nullptr) continue;
       const auto together = std::max<std::int64_t>(1, sums.predicted + sums.truth - sums.shared);
       iou[i] = static_cast<Number>(static_cast<double>(sums.shared) / static_cast<double>(together));
     }
   });
-  return terms;
+  return found;
 }
 
 }  // namespace
 
-MaskTerms mask_terms(const UpsampledMasks& masks, const MaskLossOptions& options, bool needs_gradient) {
+FusedMaskLoss fused_mask_loss_cpu(const UpsampledMasks& masks, const FusedLosses& losses, bool needs_gradient) {
   at::NoGradGuard no_grad;
-  if (masks.logits.scalar_type() == at::kDouble) return compute<double>(masks, options, needs_gradient);
-  return compute<float>(masks, options, needs_gradient);
+  if (masks.logits.scalar_type() == at::kDouble) return compute<double>(masks, losses, needs_gradient);
+  return compute<float>(masks, losses, needs_gradient);
 }
 
 }  // namespace cellsam::loss
