@@ -30,8 +30,8 @@ void MaskStage::open_graphs() {
 at::Tensor MaskStage::train_with_graphs(const PromptBatch& batch, const at::Tensor& embeddings, double scale,
                                         const Control& control) {
   auto& sam = *context_.model->mask_model();
-  auto weights_used = model::named_state(*sam.prompt_encoder);
-  for (const auto& entry : model::named_state(*sam.mask_decoder)) weights_used.push_back(entry);
+  auto weights_used = model::state_dict(*sam.prompt_encoder);
+  for (const auto& entry : model::state_dict(*sam.mask_decoder)) weights_used.push_back(entry);
   graphs_->clear_if_changed(weights_used);
 
   at::Tensor sums, gradient;

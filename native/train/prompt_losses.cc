@@ -32,7 +32,7 @@ loss::MaskLossOptions read_mask_losses(Options& options) {
 
 PromptBatch on_device(const data::Batch& batch, std::vector<ImagePrompts> prompts, at::Device device) {
   PromptBatch result{std::move(prompts), upload(batch.labels, device), {}};
-  for (const auto& instances : batch.instances) result.ignores.push_back(instances.ignores);
+  for (const auto& instances : batch.instances) result.ignores.push_back(instances.has_ignored);
   for (auto& image : result.prompts) {
     result.count += image.boxes.size(0);
     image.boxes = upload(image.boxes, device);
