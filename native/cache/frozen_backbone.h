@@ -28,9 +28,9 @@ struct FeatureOptions {
   std::string folder;             // empty: nothing is kept
   std::int64_t disk_limit = -1;   // bytes of the folder; negative: see FeatureFolder
   std::int64_t memory_limit = 0;  // bytes of mapped features; 0: as many as the system allows
-  std::string dtype{setting::features::feature_dtype
-                        .default_value};  // "fp32", "bf16", or "auto": bf16 in a session of that precision, else fp32
-  std::string version;                    // of the package: another one may compute other bits
+  // "fp32", "bf16", or "auto": bf16 in a session of that precision, else fp32.
+  std::string dtype{setting::features::feature_dtype.default_value};
+  std::string version;  // of the package: another one may compute other bits
 };
 // Reads feature_cache_dir, feature_cache_gb (0: nothing is kept), feature_cache_memory_gb, feature_dtype and
 // feature_cache_version. Throws ERR_INVALID_ARGUMENT for an unknown feature_dtype.
