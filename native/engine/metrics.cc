@@ -10,6 +10,7 @@
 #include "base/tensors.h"
 #include "metric/average_precision.h"
 #include "metric/coco.h"
+#include "metric/match.h"
 #include "metric/segmentation.h"
 
 namespace cellsam::engine {
@@ -70,8 +71,8 @@ Value match_command(Options& options) {
     throw Error("ERR_INVALID_ARGUMENT", "metric.match: iou_threshold must lie in 0..1, 1 excluded");
   }
 
-  const auto judged = metric::leave_out_ignored(truth, prediction);
-  const auto table = metric::overlap_table(judged.truth, judged.prediction);
+  const auto maps = metric::leave_out_ignored(truth, prediction);
+  const auto table = metric::overlap_table(maps.truth, maps.prediction);
   std::vector<std::int32_t> true_positives;
   std::vector<double> iou_sums;
   for (const auto& counts : metric::count_matches(table, thresholds)) {
@@ -85,7 +86,7 @@ Value match_command(Options& options) {
     pairs.push_back(pair.iou);
   }
   const auto pixels = metric::foreground(table);
-  const auto boundary = metric::boundary_counts(judged.truth, judged.prediction, judged.ignored, tolerance);
+  const auto boundary = metric::boundary_counts(maps.truth, maps.prediction, maps.ignored, tolerance);
   Dict answer{{"truth", table.truth_ids.size()},
               {"predicted", table.predicted_ids.size()},
               {"thresholds", to_array(doubles(thresholds))},

@@ -57,7 +57,7 @@ class StoreWriterSession : public Session {
       const auto tiles = data::cut_tiles(image, ids, tiling_);
       const auto first = writer_.add({name, image.size(1), image.size(2)}, tiles);
       return Dict{{"tiles", tiles.size()}, {"first", first}, {"instances", data::find_instances(ids).ids.size(0)}};
-    } catch (Error& error) {  // which of a thousand files it was is what the caller needs most
+    } catch (Error& error) {  // names the file
       error.detail["source"] = name;
       throw Error(error.code, name + ": " + error.what(), error.detail);
     }
@@ -84,7 +84,7 @@ std::unique_ptr<Session> open_store_writer(Options& options) {
   tiling.min_fragment_area = options.integer("min_fragment_area", tiling.min_fragment_area);
   const auto prepare = data::read_prepare_options(options);
   options.done();
-  data::tile_starts(1, tiling);  // refuses a tiling out of range now, before a file is created
+  data::tile_starts(1, tiling);  // throws for options out of range before a file is created
   data::Settings settings = {{"tile_size", std::to_string(tiling.tile_size)},
                              {"overlap", std::to_string(tiling.overlap)},
                              {"min_fragment_area", std::to_string(tiling.min_fragment_area)}};

@@ -1,4 +1,4 @@
-// How the names of the known layouts relate to the official names of CellSAM's state dict. Used by loading only.
+// How names of the known layouts relate to the official names of CellSAM's state dict. For loading only.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// load_into: plans the whole copy, checks it, and only then touches the model.
+// load_into: plans all copies, checks them, and only then changes the model.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -22,7 +22,7 @@ std::string described(const at::Tensor& tensor) {
   return text + "]";
 }
 
-// True when some number has all bits of its exponent set: NaN or infinity. One pass without a temporary.
+// Whether some number has all bits of its exponent set, that is, is NaN or infinity. Needs no temporary tensor.
 template <class Bits>
 bool any_exponent_full(const at::Tensor& tensor, Bits exponent) {
   const auto* bits = static_cast<const Bits*>(tensor.const_data_ptr());
@@ -50,9 +50,9 @@ bool starts_with_any(const std::string& name, const std::vector<std::string>& pr
   return std::any_of(prefixes.begin(), prefixes.end(), [&](const auto& prefix) { return name.starts_with(prefix); });
 }
 
-// A tensor of the checkpoint under an official name.
+// A tensor of the checkpoint.
 struct Found {
-  std::string source;
+  std::string source;  // its name there
   at::Tensor tensor;
 };
 
@@ -134,8 +134,8 @@ class Plan {
     }
   }
 
-  // The value for a target. Of a tied head the highest layer's copy goes to all its names: Python's load_state_dict copies
-  // them one after another into one tensor.
+  // The value for a target. Of a tied head the copy of the highest layer is used for all of its names, as Python's
+  // load_state_dict copies one after the other into one tensor.
   const Found* find(const std::string& name) {
     if (const auto tied = tied_name(name)) {
       const auto group = tied_.find(tied->group);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "infer/bit_mask.h"
 #include "infer/full_masks.h"
 #include "infer/overlap.h"
 #include "infer/postprocess.h"
@@ -43,7 +44,7 @@ void masks(test::Checks& checks) {
                                                         mask.window.height == 3 && area(mask) == 12);
   checks.holds("an empty mask has no window", crop_mask(at::zeros({4, 4}, at::kByte)).empty());
   const auto a = rectangle(0, 0, 4, 4, 1).mask, b = rectangle(2, 3, 4, 4, 1).mask;
-  checks.holds("shared area", shared_area(a, b) == 2 && area(unite(a, b)) == 30);
+  checks.holds("shared area", intersection_area(a, b) == 2 && area(unite(a, b)) == 30);
   checks.holds("clipping is tight", clip(unite(a, b), {4, 0, 9, 9}).window.y == 3);
 
   auto ring = to_bits(frame(0, 0, 5, 1).mask);
@@ -84,7 +85,7 @@ void holes(test::Checks& checks) {
                                                                              {1, 30, 0.5},  {30, 1, 0.5},   {2, 2, 0.7}};
   for (const auto& [height, width, share] : cases) {
     const auto set = at::rand({height, width}).lt(share);
-    Bits bits{{0, 0, width, height}, std::vector<std::uint8_t>(static_cast<std::size_t>(height * width))};
+    BitMask bits{{0, 0, width, height}, std::vector<std::uint8_t>(static_cast<std::size_t>(height * width))};
     for (std::size_t i = 0; i < bits.bits.size(); ++i) bits.bits[i] = set.flatten()[static_cast<std::int64_t>(i)].item<bool>();
     fill_holes(bits);
     const auto filled = at::tensor(at::ArrayRef<std::uint8_t>(bits.bits), at::kByte).view({height, width}).to(at::kBool);
@@ -251,7 +252,8 @@ void stitching(test::Checks& checks) {
   const auto apart = stitch(two, {{complete}, {rectangle(48, 40, 12, 16, 0.9)}});
   checks.holds("cells that do not agree both stay", apart.size() == 2);
   checks.holds("a box goes to the tile that shows most of it",
-               best_tile(two, {40, 0, 70, 9}) == 0 && best_tile(two, {45, 0, 90, 9}) == 1);
+               boxes_by_tile(two, at::tensor({40, 0, 70, 9, 45, 0, 90, 9}, at::kDouble).view({2, 4})) ==
+                   std::vector<std::vector<std::int64_t>>{{0}, {1}});
 }
 
 void options_are_strict(test::Checks& checks) {

@@ -1,9 +1,10 @@
 // Case 11: a small CellSAM from prepared image to label map, with and without model_cp, with the user's boxes and without
 // normalisation. Every step is compared, each from our own answer to the step before.
+#include "infer/bit_mask.h"
 #include "infer/detect.h"
+#include "infer/mask_predictor.h"
 #include "infer/postprocess.h"
 #include "infer/predict.h"
-#include "infer/prompt.h"
 
 #include <limits>
 #include <optional>
@@ -81,7 +82,7 @@ void check_mask_model(const Variant& variant, model::CellSam& model, const infer
   const auto full = infer::postprocess_masks(answer.logits, size, {size, size}, {image.size(1), image.size(2)});
   variant.check("mask_logits_orig", full.squeeze(1));
 
-  const auto instances = infer::Prompter(model, image, options).masks(boxes, options.iou_threshold, {});
+  const auto instances = infer::MaskPredictor(model, image, options).predict(boxes, options.iou_threshold, {});
   auto labels = at::zeros({image.size(1), image.size(2)}, at::kInt);
   auto final_boxes = at::zeros({static_cast<std::int64_t>(instances.size()), 4}, at::kDouble);
   for (std::size_t i = 0; i < instances.size(); ++i) {
