@@ -1,22 +1,33 @@
-// Peer against product on one piece of work: finds the best way of each side, checks that both compute the same, and lets them
-// take turns.
+// Measures the peer against the product on one piece of work: finds the best variant of each side, checks that both compute the
+// same, and measures them alternately.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { agrees, median, ratioOf } from "./figures.mjs";
 import { Side } from "./side.mjs";
 
+/** @import { Answer, Check, Contest, ContestResult, ContestSide, Selection, Setup, SideRow, Timed, Tried, Unit, Variant, Work } from "./types.js" */
+
 /** A repetition of less than this is repeated until it takes about as long. */
 const shortest = 0.3;
 
-/** What `run` answers is judged by: CPU seconds where one thread makes them comparable. */
+/**
+ * By what the sides are judged: CPU seconds where one thread makes them comparable.
+ * @type {(setup: Setup) => Unit}
+ */
 export const primary = ({ device, threads }) => (device === "cpu" && threads === 1 ? "cpu" : "wall");
 
+/**
+ * @param {Contest} contest
+ * @param {Setup} setup
+ */
 export async function runContest(contest, setup) {
   const folder = await fixture(contest, setup);
   const selection = await select(contest, folder, setup);
   const { peer: peerVariant, product: productVariant } = selection;
+  /** @type {Side[]} */
   const sides = [];
   try {
+    /** @type {(side: SideRow, variant: Variant) => Promise<Side>} */
     const open = async (side, variant) => {
       const opened = await openSide(contest, side, variant, folder, setup);
       sides.push(opened);
@@ -25,12 +36,13 @@ export async function runContest(contest, setup) {
     const peer = await open(contest.peer, peerVariant);
     const expected = await peer.ask({ op: "check" });
     const product = await open(contest.product, productVariant);
-    const answered = await product.ask({ op: "check" });
-    const checks = checksOf(contest, expected, answered, peerVariant, productVariant);
+    const returned = await product.ask({ op: "check" });
+    const checks = checksOf(contest, expected, returned, peerVariant, productVariant);
     const bad = firstDifference(checks);
     if (bad) throw new Error(`${bad.name} differs: peer ${bad.peer}, product ${bad.product}, tolerance ${bad.tolerance}`);
 
     const counts = { peer: await repetitions(contest, peer), product: await repetitions(contest, product) };
+    /** @type {Record<"peer" | "product", Timed[]>} */
     const runs = { peer: [], product: [] };
     for (let i = 0; i < setup.pairs; i++) {
       runs.peer.push(await peer.ask({ op: "run", times: counts.peer }));
@@ -43,12 +55,26 @@ export async function runContest(contest, setup) {
   }
 }
 
+/**
+ * @param {Contest} contest
+ * @param {Setup} setup
+ * @param {{
+ *   selection: Selection,
+ *   checks: Check[],
+ *   runs: Record<"peer" | "product", Timed[]>,
+ *   counts: Record<"peer" | "product", number>,
+ *   peaks: Record<"peer" | "product", number>,
+ * }} measured
+ */
 function result(contest, setup, { selection, checks, runs, counts, peaks }) {
   const unit = primary(setup);
+  /** @type {NonNullable<Contest["total"]>} */
   const finish = contest.total ?? ((answer, kind) => answer[kind] / (contest.per ?? 1));
-  const of = (side, kind) => runs[side].map((answer) => finish(answer, kind, side, setup));
+  /** @type {(side: "peer" | "product", kind: Unit) => number[]} */
+  const of = (side, kind) => runs[side].map((answer) => finish(answer, kind, side));
   const peer = of("peer", unit);
   const product = of("product", unit);
+  /** @type {ContestResult} */
   const row = {
     name: contest.name,
     title: contest.title,
@@ -80,7 +106,11 @@ function result(contest, setup, { selection, checks, runs, counts, peaks }) {
   return row;
 }
 
-/** Draws weights and inputs once per size; they lie under build/bench for the next time. */
+/**
+ * Draws weights and inputs once per size; they lie under build/bench for the next time.
+ * @param {Work} contest
+ * @param {Setup} setup
+ */
 export async function fixture(contest, setup) {
   const { key, steps } = contest.fixture;
   const folder = join(setup.folder, "fixtures", key);
@@ -104,6 +134,13 @@ export async function fixture(contest, setup) {
   return folder;
 }
 
+/**
+ * @param {Work} contest
+ * @param {SideRow} side
+ * @param {Variant} variant
+ * @param {string} folder
+ * @param {Setup} setup
+ */
 export async function openSide(contest, { kind, row }, variant, folder, setup) {
   const side = new Side(kind, setup);
   const { precision = variant.dtype ?? "fp32", ...own } = variant;
@@ -126,48 +163,67 @@ export async function openSide(contest, { kind, row }, variant, folder, setup) {
   }
 }
 
-/** The check was a first repetition, and enough of a warm-up where one takes seconds. */
+/**
+ * The check was a first repetition, and enough of a warm-up where one takes seconds.
+ * @param {Contest} contest
+ * @param {Side} side
+ */
 async function repetitions(contest, side) {
   if (contest.slow) return 1;
   const { wall } = await side.ask({ op: "run", times: 1 });
   return Math.max(1, Math.min(1000, Math.ceil(shortest / wall)));
 }
 
-/** What both sides answered, side by side. */
-function checksOf(contest, expected, answered, peerVariant, productVariant) {
+/**
+ * The numbers that both sides returned, side by side.
+ * @param {Contest} contest
+ * @param {Answer} expected
+ * @param {Answer} returned
+ * @param {Variant} peerVariant
+ * @param {Variant} productVariant
+ * @returns {Check[]}
+ */
+function checksOf(contest, expected, returned, peerVariant, productVariant) {
   const exact = [peerVariant, productVariant].every((variant) => (variant.precision ?? variant.dtype ?? "fp32") === "fp32");
   const tolerance = contest.tolerance ?? (exact ? 1e-4 : 2e-2);
   return Object.keys(expected)
-    .filter((name) => name in answered && !["wall", "cpu"].includes(name))
-    .map((name) => ({ name, peer: expected[name], product: answered[name], tolerance }));
+    .filter((name) => name in returned && !["wall", "cpu"].includes(name))
+    .map((name) => ({ name, peer: Number(expected[name]), product: Number(returned[name]), tolerance }));
 }
 
+/** @param {Check[]} checks */
 const firstDifference = (checks) => checks.find(({ peer, product, tolerance }) => !agrees(peer, product, tolerance));
 
 /**
  * One repetition of every way after its warm-up; the fastest of each side goes into the contest. Kept under build/bench, since
  * compiling peers takes minutes: --select tries again.
+ * @param {Contest} contest
+ * @param {string} folder
+ * @param {Setup} setup
+ * @returns {Promise<Selection>}
  */
 async function select(contest, folder, setup) {
   const file = join(setup.folder, "selection.json");
   const known = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
   const key = JSON.stringify([contest.name, setup.device, setup.threads, contest.peer.variants, contest.product.variants]);
   if (known[key] && !setup.select) return known[key];
+  /** @type {Selection["tried"]} */
   const tried = { peer: [], product: [] };
-  for (const side of ["peer", "product"]) {
+  for (const side of /** @type {const} */ (["peer", "product"])) {
     const { variants } = contest[side];
     for (const variant of variants) {
       if (variants.length === 1) tried[side].push({ variant });
       else tried[side].push(await tryOnce(contest, contest[side], variant, folder, setup));
     }
   }
+  /** @param {Tried[]} list */
   const best = (list) => {
-    const done = list.filter(({ error }) => !error).sort((a, b) => (a.seconds ?? 0) - (b.seconds ?? 0));
-    if (done.length === 0) throw new Error(`no way could be run: ${list.map(({ error }) => error).join("; ")}`);
-    return done[0];
+    const [first] = list.filter(({ error }) => !error).sort((a, b) => (a.seconds ?? 0) - (b.seconds ?? 0));
+    if (!first) throw new Error(`no way could be run: ${list.map(({ error }) => error).join("; ")}`);
+    return first;
   };
   const peer = best(tried.peer);
-  // A way of the product that rounds too much is no candidate.
+  // A variant of the product that rounds too much is not a candidate.
   for (const entry of tried.product) {
     if (!peer.check || !entry.check) continue;
     const bad = firstDifference(checksOf(contest, peer.check, entry.check, peer.variant, entry.variant));
@@ -179,12 +235,20 @@ async function select(contest, folder, setup) {
   return selection;
 }
 
+/**
+ * @param {Contest} contest
+ * @param {ContestSide} side
+ * @param {Variant} variant
+ * @param {string} folder
+ * @param {Setup} setup
+ * @returns {Promise<Tried>}
+ */
 async function tryOnce(contest, side, variant, folder, setup) {
   let opened;
   try {
     opened = await openSide(contest, side, variant, folder, setup);
     const check = await opened.ask({ op: "check" });
-    // What takes seconds was timed while it was checked, unless that included compiling it.
+    // Work that takes seconds was timed during the check, unless that included compiling.
     const timed =
       contest.slow && !variant.compile ? check : await opened.ask({ op: "run", times: await repetitions(contest, opened) });
     const seconds = timed[primary(setup)];
@@ -192,8 +256,9 @@ async function tryOnce(contest, side, variant, folder, setup) {
     setup.say(`  ${side.kind} ${JSON.stringify(variant)}: ${seconds.toPrecision(4)} s, ${(bytes / 2 ** 30).toFixed(2)} GiB`);
     return { variant, seconds, check, peak: bytes };
   } catch (error) {
-    setup.say(`  ${side.kind} ${JSON.stringify(variant)}: ${error.message}`);
-    return { variant, error: error.message };
+    const { message } = /** @type {Error} */ (error);
+    setup.say(`  ${side.kind} ${JSON.stringify(variant)}: ${message}`);
+    return { variant, error: message };
   } finally {
     await opened?.close();
   }

@@ -1,5 +1,5 @@
-// How long the event loop waits while `tiny` trains on every core of the machine: node bench/event-loop-delay.mjs [seconds].
-// Prints one JSON line; delays in ms. Needs a built checkout (`npm run build`).
+// Measures the delay of the event loop while `tiny` trains on all cores of the machine: node bench/event-loop-delay.mjs
+// [seconds]. Prints one JSON line; delays in ms. Needs a built checkout (`npm run build`).
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -44,6 +44,7 @@ await session.dispose();
 rmSync(folder, { recursive: true });
 
 // The histogram holds the whole interval between two ticks of its 1 ms timer.
+/** @param {number} nanoseconds */
 const ms = (nanoseconds) => Math.round(nanoseconds / 1e4) / 100;
 console.log(
   JSON.stringify({

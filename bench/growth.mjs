@@ -1,10 +1,18 @@
-// How the cost of the product grows with one size: a few sizes, each in a process of its own, and the exponent that fits.
+// Measures how the time of the product grows with one size: several sizes, each in a process of its own, and the exponent that
+// fits.
 import { fixture, openSide, primary } from "./contest.mjs";
 import { growth, median } from "./figures.mjs";
 
+/** @import { Curve, CurveResult, Setup } from "./types.js" */
+
 const repeats = 3;
 
+/**
+ * @param {Curve} curve
+ * @param {Setup} setup
+ */
 export async function runGrowth(curve, setup) {
+  /** @type {CurveResult[]} */
   const curves = [];
   for (const side of curve.sides) {
     const points = [];

@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- --peer FOLDER`: every row of bench/rows, peer and product alternately. Writes
- * bench/results/DATE-DEVICE[-N-threads].json and the same as a Markdown table; rows that are measured again replace those of the day.
+ * bench/results/DATE-DEVICE[-N-threads].json and the same as a Markdown table; rows that are measured again replace earlier
+ * ones of the day.
  *
  *   --device cpu|cuda   default cpu
  *   --only NAME         a row by name, or the beginning of names; may be given more than once
@@ -8,8 +9,8 @@
  *   --pairs N           default 5
  *   --python FILE       a Python with the peer's packages; default CELLSAM_PYTHON, then build/bench/python
  *   --setup             makes build/bench/python and builds the native bench program first
- *   --select            tries all ways of both sides again instead of taking the best of the last time
- *   --side N            networks on images of N pixels a side, to try the harness: nothing is kept
+ *   --select            tries all variants of both sides again, and does not take the best of the last time
+ *   --side N            networks on images of N pixels a side, to try the harness; results are not kept
  *   --list              prints the names
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -35,7 +36,10 @@ const { values: options } = parseArgs({
   },
 });
 
+/** @import { Contest, ContestResult, Curve, CurveResult, FailedRow, Results } from "./types.js" */
+
 const folder = join(import.meta.dirname, "rows");
+/** @type {(Contest | Curve)[]} */
 const all = [];
 for (const file of readdirSync(folder).filter((name) => name.endsWith(".mjs"))) {
   all.push(...[(await import(join(folder, file))).default].flat());
@@ -59,29 +63,36 @@ const threads = options.threads === "1" ? "" : `-${options.threads}-threads`;
 const file = join(target, `${started.toISOString().slice(0, 10)}-${options.device}${threads}`);
 let failed = 0;
 for (const row of chosen) {
-  if (row.devices && !row.devices.includes(options.device)) continue;
-  if (options.side && !row.sizes) shrink(row, Number(options.side));
+  if (row.devices && !row.devices.includes(setup.device)) continue;
+  if (options.side && !("sizes" in row)) shrink(row, Number(options.side));
   const begin = Date.now();
   setup.say(`${row.name}: ${row.title}`);
+  /** @type {CurveResult[] | (ContestResult | FailedRow)[]} */
   let measured;
   try {
-    measured = row.sizes ? await runGrowth(row, setup) : [await runContest(row, setup)];
+    measured = "sizes" in row ? await runGrowth(row, setup) : [await runContest(row, setup)];
   } catch (error) {
     failed++;
-    measured = [{ name: row.name, title: row.title, error: error.message }];
+    measured = [{ name: row.name, title: row.title, error: /** @type {Error} */ (error).message }];
   }
   const minutes = (Date.now() - begin) / 60_000;
   if (!options.side) save(row, measured);
-  for (const one of measured) {
-    setup.say(
-      `  ${one.error ?? (one.ratio ? `${one.ratio.toFixed(2)}x` : `exponent ${one.exponent.toFixed(2)}`)} in ${minutes.toFixed(1)} min`,
-    );
-  }
+  for (const one of measured) setup.say(`  ${figure(one)} in ${minutes.toFixed(1)} min`);
 }
 if (!options.side) console.log(readFileSync(`${file}.md`, "utf8"));
 process.exit(failed > 0 ? 1 : 0);
 
-/** The same row with small networks, under names of its own. */
+/** @param {ContestResult | FailedRow | CurveResult} measured */
+function figure(measured) {
+  if ("exponent" in measured) return `exponent ${measured.exponent.toFixed(2)}`;
+  return measured.error ?? `${measured.ratio.toFixed(2)}x`;
+}
+
+/**
+ * The same row with small networks, under names of its own.
+ * @param {Contest} row
+ * @param {number} side
+ */
 function shrink(row, side) {
   row.name += `-${side}`;
   row.fixture = { ...row.fixture, key: `${row.fixture.key}-side${side}` };
@@ -91,23 +102,32 @@ function shrink(row, side) {
   row.peer = { ...row.peer, variants: row.peer.variants.filter(({ compile }) => !compile).slice(0, 2) };
 }
 
-/** After every row, so that a long run that is stopped has not been in vain. */
+/**
+ * After every row, so that a long run that is stopped has not been in vain.
+ * @param {Contest | Curve} row
+ * @param {CurveResult[] | (ContestResult | FailedRow)[]} measured
+ */
 function save(row, measured) {
   const before = read();
+  /** @type {<R extends { name: string }>(list: R[]) => R[]} */
   const others = (list) => list.filter(({ name }) => name !== row.name);
-  const order = (a, b) => all.findIndex(({ name }) => name === a.name) - all.findIndex(({ name }) => name === b.name);
-  const grows = row.sizes && !measured[0].error;
+  const index = (/** @type {{ name: string }} */ row) => all.findIndex(({ name }) => name === row.name);
+  /** @type {(a: { name: string }, b: { name: string }) => number} */
+  const order = (a, b) => index(a) - index(b);
+  const curves = measured.flatMap((one) => ("exponent" in one ? one : []));
+  const contests = measured.flatMap((one) => ("exponent" in one ? [] : one));
   const results = {
     ...setup.facts,
     finished: new Date().toISOString(),
     pairs: setup.pairs,
-    rows: [...others(before.rows), ...(grows ? [] : measured)].sort(order),
-    growth: [...others(before.growth), ...(grows ? measured : [])].sort(order),
+    rows: [...others(before.rows), ...contests].sort(order),
+    growth: [...others(before.growth), ...curves].sort(order),
   };
   writeFileSync(`${file}.json`, `${JSON.stringify(results, null, 1)}\n`);
   writeFileSync(`${file}.md`, table(results));
 }
 
+/** @returns {Pick<Results, "rows" | "growth">} */
 function read() {
   try {
     return JSON.parse(readFileSync(`${file}.json`, "utf8"));

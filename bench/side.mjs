@@ -1,8 +1,11 @@
-// A process that does one side's work: asked in lines of JSON, one answer a line, so that two of them can take turns.
+// A process that does the work of one side. It gets requests and returns results as lines of JSON, so that two of them can run
+// alternately.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+
+/** @import { Answer, Request, SideKind, Tools } from "./types.js" */
 
 const here = import.meta.dirname;
 
@@ -11,8 +14,12 @@ export class Side {
   #answers;
   #complaints = "";
 
-  /** `kind`: "peer" (Python), "native" (the bench program) or "package" (Node). */
+  /**
+   * @param {SideKind} kind
+   * @param {Tools} tools
+   */
   constructor(kind, { python, peer, libtorch, program, threads, device }) {
+    /** @type {Record<SideKind, [command: string, args: string[]]>} */
     const commands = {
       peer: [python, ["-u", join(here, "peer", "worker.py"), peer]],
       native: [program, []],
@@ -20,6 +27,7 @@ export class Side {
     };
     const [command, args] = commands[kind];
     const count = String(threads);
+    /** @type {NodeJS.ProcessEnv} */
     const env = { ...process.env, OMP_NUM_THREADS: count, MKL_NUM_THREADS: count, OMP_WAIT_POLICY: "passive" };
     if (kind === "native") env.LD_LIBRARY_PATH = join(libtorch, "lib");
     if (kind === "native" && device === "cuda") env.CELLSAM_BENCH_CUDA = cudaKernels();
@@ -33,10 +41,14 @@ export class Side {
     this.#child.on("error", (error) => {
       this.#complaints += error.message;
     });
-    this.#child.stdin.on("error", () => {}); // a process that has died is reported by the missing answer
+    this.#child.stdin.on("error", () => {}); // a process that has died is reported because its result is missing
     this.kind = kind;
   }
 
+  /**
+   * @param {Request} request
+   * @returns {Promise<Answer>}
+   */
   async ask(request) {
     this.#child.stdin.write(`${JSON.stringify(request)}\n`);
     const { value, done } = await this.#answers.next();
@@ -46,7 +58,7 @@ export class Side {
     return answer;
   }
 
-  /** Ends the process and waits for it: the next one shall have the machine for itself. */
+  /** Ends the process and waits for it, so that the next one has the machine for itself. */
   async close() {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = new Promise((resolve) => this.#child.once("close", resolve));
@@ -55,7 +67,7 @@ export class Side {
   }
 }
 
-/** Our own CUDA kernels, which the package's loader finds beside the engine. */
+/** The library with this package's CUDA kernels, which the loader of the package finds beside the engine. */
 function cudaKernels() {
   const folder = join(here, "..", "build", "Release");
   const name = readdirSync(folder).find((file) => /^libcellsam_cuda-.*\.so$/.test(file));

@@ -6,9 +6,13 @@
  */
 import { ExperimentRunner } from "cellsam-train";
 
+/** @import { Strategy } from "cellsam-train" */
+
+/** @implements {Strategy} */
 class LeaveOneMicroscopeOut {
   name = "leave_one_microscope_out";
 
+  /** @type {Strategy["prepareSplits"]} */
   prepareSplits(sources) {
     const microscopes = [...new Set(sources.map((source) => source.split("-")[0]))];
     return microscopes.map((microscope) => {

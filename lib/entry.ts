@@ -1,7 +1,7 @@
 /**
- * What `import "cellsam-train"` runs: the names of index.ts, whose types it has (test/unit/start.test.ts compares them). A function that
- * returns a promise is loaded by its first call, since most programs call few of them. Everything else is loaded at once, and loads its
- * own packages later (lazily.ts).
+ * What `import "cellsam-train"` runs: the names of index.ts, whose types it has (test/unit/start.test.ts compares them). A
+ * function that returns a promise is loaded by its first call, since most programs call few of them. Everything else is loaded
+ * at once, and loads its own packages later (lazily.ts).
  */
 
 export { ExperimentConfig } from "./config/experiment.js";

@@ -1,44 +1,102 @@
 /**
- * The one error class that callers of the package see. `code` is stable and made for programs, `message` says what to do,
- * `detail` holds the facts of the case (paths, names, sizes) as plain JSON.
+ * The one error class that callers of the package see, and every code that it can carry, those of the engine too. `code` is stable and made
+ * for programs, `message` says what to do, `detail` holds the facts of the case (paths, names, sizes) as plain JSON.
  */
 
+/** When each code is thrown; `npm run check` compares the list with the sources, and docs/errors.md is made of it. */
 export const errorCodes = {
-  /** An argument or option has the wrong type, an unknown name or a value out of range. */
-  ERR_INVALID_ARGUMENT: "ERR_INVALID_ARGUMENT",
-  /** No libtorch was found; `cellsam setup` fetches one. */
-  ERR_LIBTORCH_NOT_FOUND: "ERR_LIBTORCH_NOT_FOUND",
-  /** A libtorch was found, but no engine of this package was built for its major.minor version. */
-  ERR_LIBTORCH_VERSION: "ERR_LIBTORCH_VERSION",
-  /** A native library is there but cannot be loaded. */
-  ERR_NATIVE_LOAD: "ERR_NATIVE_LOAD",
-  /** CUDA was asked for, and the GPU driver is older than the CUDA of this libtorch. */
-  ERR_CUDA_DRIVER_TOO_OLD: "ERR_CUDA_DRIVER_TOO_OLD",
-  /** The session, or the whole environment, was closed before the command could run or end. */
-  ERR_DISPOSED: "ERR_DISPOSED",
-  /** A command was cancelled. Callers of a session see the reason of their AbortSignal instead. */
-  ERR_CANCELLED: "ERR_CANCELLED",
-  /** Not enough memory, of the host or of the device. */
-  ERR_OUT_OF_MEMORY: "ERR_OUT_OF_MEMORY",
-  /** torch would compute bf16 attention on the GPU with the formula that keeps every score in memory. */
-  ERR_SLOW_ATTENTION: "ERR_SLOW_ATTENTION",
-  /** A hyper-parameter search would have more trials than `maxTrials`. */
-  ERR_SEARCH_SIZE: "ERR_SEARCH_SIZE",
-  /** Another process is searching in the same folder. */
-  ERR_SEARCH_RUNNING: "ERR_SEARCH_RUNNING",
-  /** No trial of a search completed, so none is the best. */
-  ERR_SEARCH_FAILED: "ERR_SEARCH_FAILED",
-  /** Of a trial: its results do not hold the number that the search ranks by. */
-  ERR_NO_METRIC: "ERR_NO_METRIC",
-  /** Of a trial: its process ended without a result. */
-  ERR_TRIAL_DIED: "ERR_TRIAL_DIED",
-  /** A fault of this package. */
-  ERR_INTERNAL: "ERR_INTERNAL",
+  // Set-up
+  ERR_LIBTORCH_NOT_FOUND: "No libtorch was found; `cellsam setup` fetches one.",
+  ERR_LIBTORCH_VERSION: "A libtorch was found, but no engine of this package was built for its major.minor version.",
+  ERR_NATIVE_LOAD: "A native library is missing, cannot be loaded, or belongs to another version of the package.",
+  ERR_CUDA_DRIVER_TOO_OLD: "CUDA was asked for, and the GPU driver is older than the CUDA of this libtorch.",
+  ERR_DEVICE_UNAVAILABLE: "The device that was asked for does not exist, or this libtorch cannot use it.",
+  ERR_SETUP: "`cellsam setup` got no libtorch from any source, or has nowhere to put it.",
+  ERR_DOWNLOAD: "A file could not be downloaded.",
+  ERR_CHECKSUM: "A downloaded file is damaged, or another than expected.",
+  ERR_ARCHIVE: "A downloaded archive is damaged, or no archive.",
+
+  // Calls and settings
+  ERR_CONFIG: "A setting is unknown, missing or out of range, or settings contradict each other.",
+  ERR_INVALID_ARGUMENT: "An argument or option has the wrong type, an unknown name, or a value out of range.",
+  ERR_STATE: "The call does not fit what came before it, such as training without an open stage.",
+  ERR_DISPOSED: "The session, the process or the worker was closed before the command could run or end.",
+  ERR_CANCELLED: "A command was cancelled; callers of a session see the reason of their AbortSignal instead.",
+  ERR_STOPPED: "A command or a trial was stopped from outside, and saved so that it can be resumed.",
+
+  // Images, masks and splits
+  ERR_DATASET:
+    "Images or masks are broken, unmatched or ambiguous; `detail.problems` lists all of them, each with a code of this section.",
+  ERR_PATH: "A folder of images or masks is missing, cannot be listed, or has the name of a picture.",
+  ERR_NO_DATA: "A folder holds no image or no mask, or no mask holds a cell.",
+  ERR_NO_MASK: "An image has no mask.",
+  ERR_NO_IMAGE: "A mask has no image.",
+  ERR_DUPLICATE_IMAGE: "Several images have the same name.",
+  ERR_DUPLICATE_MASK: "Several masks belong to one image.",
+  ERR_SIZE_MISMATCH: "A mask has another height or width than its image.",
+  ERR_IMAGE_BROKEN: "An image file is damaged.",
+  ERR_IMAGE_UNSUPPORTED: "An image file is of a kind that is not read, or not with these settings.",
+  ERR_IMAGE_TOO_LARGE: "An image has more pixels than `max_pixels` allows.",
+  ERR_IMAGE_VALUES: "An image has channels that need a setting, or values that are not finite, negative or too large.",
+  ERR_LABEL_VALUES:
+    "A mask is no label map: binary, coloured, a photograph, or with values that are no whole numbers from 0 to 2147483647.",
+  ERR_ANNOTATION: "An annotation file (COCO, GeoJSON, Cellpose) is damaged, or not of its format.",
+  ERR_INVALID_IMAGE: "Pixels given to the engine have a wrong shape or number of channels, or are not finite.",
+  ERR_INVALID_LABELS: "Labels given to a store of tiles have a wrong shape, or values that name no cells.",
+  ERR_SPLIT:
+    "Images cannot be divided as asked: too few images or groups, or a file of splits or groups that does not fit them.",
+
+  // Files
+  ERR_FILE: "A file cannot be read or written, or is not what its name says.",
+  ERR_IO: "A store of tiles cannot be read or written.",
+  ERR_STORE_CORRUPT: "A store of tiles is damaged, or of another version of the package.",
+  ERR_OUTPUT_EXISTS: "What would be written is there already; `--overwrite` replaces it, `--resume` goes on.",
+  ERR_LOCKED: "Another process trains in this experiment.",
+
+  // Weights and checkpoints
+  ERR_CHECKPOINT_NOT_FOUND: "There is no checkpoint of this name.",
+  ERR_CHECKPOINT_READ: "A checkpoint cannot be read.",
+  ERR_CHECKPOINT_WRITE: "A checkpoint cannot be written.",
+  ERR_CHECKPOINT_CORRUPT: "A checkpoint is damaged.",
+  ERR_CHECKPOINT_FORMAT: "A file is no checkpoint of a known kind.",
+  ERR_CHECKPOINT_UNSAFE: "A .pth file asks for the execution of code.",
+  ERR_CHECKPOINT_MISMATCH: "The tensors of a checkpoint are not those of the model.",
+  ERR_CHECKPOINT_NOT_FINITE: "A checkpoint holds numbers that are not finite.",
+
+  // Training and prediction
+  ERR_OUT_OF_MEMORY: "The memory of the computer or of the GPU does not suffice.",
+  ERR_SLOW_ATTENTION: "torch would compute bf16 attention on the GPU with the formula that keeps every score in memory.",
+  ERR_NON_FINITE_LOSS: "The losses or gradients of a step are not finite; the weights are those before the step.",
+  ERR_NON_FINITE_COST: "Predictions that are to be matched with cells are not finite.",
+  ERR_NON_FINITE: "The network returned NaN or infinity while it predicted.",
+  ERR_INFEASIBLE_ASSIGNMENT: "Every assignment contains a pair of infinite cost.",
+  ERR_NO_BEST_MODEL: "No epoch of a stage had a finite loss.",
+  ERR_ALL_FOLDS_FAILED: "No fold was trained to its end; `detail.errors` has the reason of each.",
+  ERR_NOTHING_TO_RESUME: "The folder of the experiment holds no state to go on from.",
+  ERR_RESUME: "What a run or a search depends on has changed since it was stopped.",
+  ERR_STATE_MISMATCH: "The saved state of a training is that of another stage, optimizer or set of parameters.",
+
+  // Search
+  ERR_SEARCH_SIZE: "A search would have more trials than `maxTrials`.",
+  ERR_SEARCH_RUNNING: "Another process is searching in the same folder.",
+  ERR_SEARCH_FAILED: "No trial of a search has the number that it ranks by.",
+  ERR_NO_METRIC: "The results of a trial do not hold the number that the search ranks by.",
+  ERR_TRIAL_DIED: "The process of a trial ended without a result.",
+
+  // Faults of this package or of torch
+  ERR_TORCH: "torch refused an operation.",
+  ERR_INTERNAL: "Something is wrong in this package.",
+  ERR_UNEXPECTED:
+    "An exception that is no CellsamError, where it is recorded: for a failed fold or trial, or by the command line.",
 } as const;
 
-/** The codes that this layer throws itself; the engine and the other families add their own, all of the form `ERR_...`. */
-export type KnownErrorCode = keyof typeof errorCodes;
-export type ErrorCode = KnownErrorCode | (`ERR_${string}` & {});
+export type ErrorCode = keyof typeof errorCodes;
+
+/** An error as results, events and logs hold it. */
+export interface Failure {
+  code: ErrorCode;
+  message: string;
+}
 
 export class CellsamError extends Error {
   readonly code: ErrorCode;
@@ -54,6 +112,12 @@ export class CellsamError extends Error {
   toJSON(): { name: string; code: ErrorCode; message: string; detail: Readonly<Record<string, unknown>> } {
     return { name: this.name, code: this.code, message: this.message, detail: this.detail };
   }
+}
+
+/** Any error as results, events and logs hold it. */
+export function failureOf(error: unknown): Failure {
+  const code = error instanceof CellsamError ? error.code : "ERR_UNEXPECTED";
+  return { code, message: error instanceof Error ? error.message : String(error) };
 }
 
 /** Native errors arrive as plain `Error`s with `code` and `detail`; everything else passes through unchanged. */

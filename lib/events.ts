@@ -1,7 +1,9 @@
 /**
  * Events of a training run, and the channel that carries them to a `for await` loop. A slow reader must neither stop the training nor
- * fill the memory, so a newer step or progress event replaces an unread one; every other event is kept.
+ * fill the memory, so a newer step or progress event replaces an unread one; every other event is kept. The channel is the only place
+ * that leaves events out: callbacks and the files of a run get every one.
  */
+import type { Failure } from "./errors.js";
 
 /** One batch. `losses` holds `total_loss` and its weighted parts by name; with hard example mining the hard prompts count more in them. */
 export interface StepEvent {
@@ -48,7 +50,7 @@ export interface FoldEvent {
   /** Scores of a finished fold (f1, ap50, mean_ap, pq, mean_prompt_iou, best_f1, ...); null for a score that is not defined. */
   metrics?: Record<string, number | null>;
   /** Why a fold failed. */
-  error?: { code: string; message: string };
+  error?: Failure;
 }
 
 export interface StageEvent {

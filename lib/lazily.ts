@@ -1,6 +1,6 @@
 /**
- * Defers work and packages until they are first needed: importing the library must not cost a program the time to load schemas, charts,
- * TIFF readers or HTTP. test/unit/start.test.ts lists what an import may load.
+ * Defers work and packages until they are first needed: importing the library must not cost a program the time to load schemas,
+ * charts, TIFF readers or HTTP. test/unit/start.test.ts lists what an import may load.
  */
 import { createRequire } from "node:module";
 

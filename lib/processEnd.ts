@@ -13,7 +13,9 @@ const crashes: Record<number, string> = {
   3221226505: "a failed check",
 };
 
-/** What ended the process from outside, such as "SIGKILL" or "an access violation (0xc0000005)"; null when it ended by itself. */
+/**
+ * What ended the process from outside, such as "SIGKILL" or "an access violation (0xc0000005)"; null when it ended by itself.
+ */
 export function endedBy(code: number | null | undefined, signal: NodeJS.Signals | null | undefined): string | null {
   if (signal) return signal;
   if (typeof code !== "number" || code < 0xc0000000) return null;

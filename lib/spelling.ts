@@ -31,7 +31,10 @@ export function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 }
 
-/** Renames snake_case keys to camelCase, at every depth, and drops undefined values. @throws CellsamError ERR_CONFIG for a key in two spellings */
+/**
+ * Renames snake_case keys to camelCase, at every depth, and drops undefined values.
+ * @throws CellsamError ERR_CONFIG for a key in two spellings
+ */
 export function fromSnake(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(fromSnake);
   if (!isPlain(value)) return value;

@@ -1,4 +1,4 @@
-/** What can be wrong with the prebuilt binaries of a release: told from the files alone, on any system and without libtorch. */
+/** Checks the prebuilt binaries of a release by reading the files, on any system and without libtorch. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readElf } from "./binaryElf.mjs";
@@ -6,33 +6,52 @@ import { readMachO } from "./binaryMachO.mjs";
 import { readPe } from "./binaryPe.mjs";
 import { sorted } from "./binaryTool.mjs";
 
+/** @typedef {"binding" | "engine" | "cuda"} Kind */
+/** @typedef {keyof typeof oldestLinux} OldestLinux */
+
 /**
  * The oldest Linux that binaries may be made for, by its glibc, with what libstdc++ and libgcc have there. 2.28 is as old as
  * libtorch goes (libtorch_cpu.so of 2.13 and 2.14 needs GLIBC_2.28, GLIBCXX_3.4.22, CXXABI_1.3.11) and Node.js 20 too; the
  * systems with it (Red Hat 8, Debian 10) have the libraries of GCC 8.
+ * @type {Record<"2.28" | "2.35", Record<"GLIBC" | "GLIBCXX" | "CXXABI" | "GCC", string>>}
  */
 export const oldestLinux = {
   2.28: { GLIBC: "2.28", GLIBCXX: "3.4.25", CXXABI: "1.3.11", GCC: "7.0.0" },
-  // Ubuntu 22.04, with the libraries of GCC 12: for a look at what a newer Linux builds.
+  // Ubuntu 22.04, with the libraries of GCC 12: to check what a newer Linux builds.
   2.35: { GLIBC: "2.35", GLIBCXX: "3.4.30", CXXABI: "1.3.13", GCC: "12.0.0" },
 };
 
 /** The oldest macOS: that of PyTorch's own builds. */
 const oldestMacOS = "14.0";
 
+/** @type {Record<Kind, string[]>} */
 const entries = {
   binding: ["napi_register_module_v1", "node_api_module_get_api_version_v1"],
   engine: ["cellsam_engine"],
   cuda: [], // its kernels register themselves when it is loaded
 };
 
-/** Libraries of libtorch and CUDA that each binary links; whatever else it uses it opens by path. */
+/**
+ * Libraries of libtorch and CUDA that each binary links; whatever else it uses it opens by path.
+ * @type {Record<Kind, string[]>}
+ */
 const linked = {
   binding: [],
   engine: ["torch_cpu", "c10"],
   cuda: ["torch", "torch_cpu", "torch_cuda", "c10", "c10_cuda", "cudart"],
 };
 
+/**
+ * How the binaries of a system are read, what a library's file is called there, and which libraries a binary may need: those of the
+ * system, and those of libtorch by `names`.
+ * @typedef {{
+ *   read: (path: string) => import("./binaryTool.mjs").Binary,
+ *   file: (name: string) => string,
+ *   known: (library: string, names: string[]) => boolean,
+ * }} System
+ */
+
+/** @type {Record<string, System>} */
 const systems = {
   linux: {
     read: readElf,
@@ -50,7 +69,7 @@ const systems = {
   },
   win32: {
     read: readPe,
-    file: (name) => `lib${name}.dll`, // ours are named as elsewhere
+    file: (name) => `lib${name}.dll`, // the libraries of this package are named as on other systems
     known: (library, names) =>
       /^(kernel32|msvcp140(_\w+)?|vcruntime140(_1)?|api-ms-win-crt-[\w-]+)\.dll$/i.test(library) ||
       names.some((name) => library.toLowerCase() === `${name}.dll`),
@@ -60,10 +79,13 @@ const systems = {
 /**
  * The problems of `folder`, which holds the prebuilt binaries of `platform` (<system>-<arch>). `torches`: minors that need an
  * engine; `cuda`: those that need a CUDA library; `oldest`: a key of `oldestLinux`; `checkout`: a folder that nothing may name.
+ * @param {string} folder
+ * @param {string} platform
+ * @param {{ torches: readonly string[], cuda?: readonly string[], oldest?: OldestLinux, checkout?: string }} wanted
  */
 export function prebuildProblems(folder, platform, { torches, cuda = [], oldest = "2.28", checkout }) {
-  const [system] = platform.split("-");
-  const { file } = systems[system];
+  const { file } = systemOf(platform);
+  /** @type {Map<string, Kind>} */
   const kinds = new Map([["binding.node", "binding"]]);
   for (const torch of torches) kinds.set(file(`cellsam_engine-${torch}`), "engine");
   for (const torch of cuda) kinds.set(file(`cellsam_cuda-${torch}`), "cuda");
@@ -80,20 +102,33 @@ export function prebuildProblems(folder, platform, { torches, cuda = [], oldest 
   ];
 }
 
-/** The problems of one binary of `kind` ("binding", "engine", "cuda"), in words; none for one that may be released. */
+/** @param {string} platform */
+function systemOf(platform) {
+  const system = systems[platform.split("-")[0] ?? ""];
+  if (!system) throw new Error(`${platform} is not a platform of this package`);
+  return system;
+}
+
+/**
+ * The problems of one binary of `kind`, in words; none for one that may be released.
+ * @param {string} path
+ * @param {string} platform
+ * @param {Kind} kind
+ * @param {{ oldest: OldestLinux, checkout?: string | undefined }} limits
+ */
 export function binaryProblems(path, platform, kind, { oldest, checkout }) {
-  const [system, arch] = platform.split("-");
-  const { read, known } = systems[system];
+  const { read, known } = systemOf(platform);
+  const arch = platform.split("-")[1];
   let binary;
   try {
     binary = read(path);
   } catch (error) {
-    return [`cannot be read: ${error.message}`];
+    return [`cannot be read: ${/** @type {Error} */ (error).message}`];
   }
   const problems = [];
   if (binary.machine !== arch) problems.push(`is for ${binary.machine}, not ${arch}`);
   for (const library of binary.needed) if (!known(library, linked[kind])) problems.push(`needs ${library}`);
-  // In Electron the program has another name, so that only a hook of the delayed loading finds it.
+  // In Electron the program has another name, so it is found only by a hook of the delayed loading.
   for (const library of binary.late) {
     if (kind !== "binding" || library.toLowerCase() !== "node.exe") problems.push(`needs ${library} later on`);
   }
@@ -102,17 +137,22 @@ export function binaryProblems(path, platform, kind, { oldest, checkout }) {
   if (binary.signed === false) problems.push("is not signed, which macOS demands on arm64");
   for (const symbol of binary.exported) if (!entries[kind].includes(symbol)) problems.push(`exports ${symbol}`);
   for (const symbol of entries[kind]) if (!binary.exported.includes(symbol)) problems.push(`does not export ${symbol}`);
+  /** @type {Record<string, string>} */
   const allowed = { macOS: oldestMacOS, ...oldestLinux[oldest] };
   for (const [library, version] of Object.entries(binary.needs)) {
     const newest = allowed[library];
-    if (newest && sorted([version, newest]).at(-1) !== newest)
+    if (newest && version && sorted([version, newest]).at(-1) !== newest)
       problems.push(`needs ${library} ${version}, newer than ${newest}`);
   }
-  if (!binary.debug) problems.push(...namedFolders(path, checkout)); // debug information names every file
+  if (!binary.debug) problems.push(...namedFolders(path, checkout)); // debug information contains the path of every file
   return problems;
 }
 
-/** Asserts and torch's own checks carry the path of their source file, which is to be a relative one in what is shipped. */
+/**
+ * Asserts and torch's own checks carry the path of their source file, which is to be a relative one in what is shipped.
+ * @param {string} path
+ * @param {string | undefined} checkout
+ */
 function namedFolders(path, checkout) {
   const text = readFileSync(path, "latin1");
   const source = /(?<![\w.+-])(?:\/|[A-Za-z]:[\\/])(?:[\w.+ -]+[\\/])+[\w.+-]+\.(?:h|hpp|c|cc|cpp|cu)\b/.exec(text)?.[0];

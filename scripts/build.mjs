@@ -3,7 +3,7 @@
  *
  *   --libtorch FOLDER   builds the engine against this libtorch (with include/); default: the one that the package itself finds
  *   --binding           builds binding.node only, without any libtorch
- *   --cuda              insists on libcellsam_cuda; without it that is built when libtorch has CUDA and nvcc is there
+ *   --cuda              requires libcellsam_cuda; by default it is built when libtorch has CUDA and nvcc is there
  *   --tests             also builds the native test programs into build/test
  *   --bench             also builds the product's side of `npm run bench` into build/bench
  */
@@ -27,7 +27,7 @@ run(process.execPath, ["scripts/compile.mjs"]);
 const libtorch = options.binding ? "" : (options.libtorch ?? foundLibtorch());
 if (!libtorch && !options.binding)
   fail("No libtorch was found: name one with --libtorch, or run `npx cellsam setup --headers`.");
-// Configured each time: cmake-js would otherwise build with the libtorch of the last call.
+// Configured every time, since cmake-js would otherwise build with the libtorch of the last call.
 const definitions = {
   LIBTORCH: libtorch,
   CELLSAM_CUDA: options.cuda ? "ON" : "AUTO",

@@ -1,9 +1,13 @@
-/** The one way by which the native binaries are configured and built: cmake-js, on Windows with clang-cl and Ninja. */
+/** Configures and builds the native binaries with cmake-js, on Windows with clang-cl and Ninja. */
 import { join } from "node:path";
 import { root, run } from "./ready.mjs";
 import { enterVisualStudio } from "./visualStudio.mjs";
 
-/** Builds everything into `out`/Release; `definitions` are CMake's. */
+/**
+ * Builds everything into `out`/Release; `definitions` are CMake's.
+ * @param {string} out
+ * @param {Record<string, string>} definitions
+ */
 export function buildNative(out, definitions) {
   const windows = process.platform === "win32";
   enterVisualStudio();

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * What prebuildify calls in the place of node-gyp: builds binding.node with cmake-js into build/Release of the working folder.
+ * prebuildify calls this in place of node-gyp: builds binding.node with cmake-js into build/Release of the working folder.
  * Node-API keeps one binary good for every Node.js version, so the target version in the arguments is not used.
  */
 import { copyFileSync, mkdirSync } from "node:fs";

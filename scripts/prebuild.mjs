@@ -1,9 +1,9 @@
 /**
- * `npm run release:prebuild`: fills prebuilds/<platform>-<arch>/ with what `npm install` brings to a machine without a compiler:
+ * `npm run release:prebuild`: fills prebuilds/<platform>-<arch>/ with the binaries for machines without a compiler:
  * binding.node, one engine for each libtorch named, and the CUDA library where one was built; all of them stripped.
  *
- *   --libtorch FOLDER   may stand again for each torch minor (with include/ and lib/); default: the one that the package finds
- *   --built             takes the engine that `npm run build` made, instead of building any
+ *   --libtorch FOLDER   may be repeated for each torch minor (with include/ and lib/); default: the one that the package finds
+ *   --built             uses the engine that `npm run build` made and builds none
  *
  * Everything is built in folders of its own under build/prebuild, so that a checkout's build stays as it is.
  */
@@ -27,7 +27,7 @@ for (const folder of folders) {
 }
 
 const work = join(root, "build", "prebuild");
-const stage = join(work, "stage"); // stands in for a checkout: prebuildify looks for build/Release in it
+const stage = join(work, "stage"); // takes the place of a checkout: prebuildify looks for build/Release in it
 const release = join(stage, "build", "Release");
 const target = join(root, "prebuilds", `${process.platform}-${process.arch}`);
 rmSync(stage, { recursive: true, force: true });
@@ -35,18 +35,18 @@ rmSync(target, { recursive: true, force: true });
 mkdirSync(release, { recursive: true });
 
 process.env.CMAKE_BUILD_PARALLEL_LEVEL ??= String(availableParallelism());
-// A ccache that makes paths relative would keep the compiler from replacing them.
+// A ccache that makes paths relative would prevent the compiler from replacing them.
 process.env.CCACHE_BASEDIR = "";
 folders.forEach((folder, index) => {
   const out = join(work, `libtorch-${index}`);
-  rmSync(join(out, "Release"), { recursive: true, force: true }); // an engine of another version would be shipped too
+  rmSync(join(out, "Release"), { recursive: true, force: true }); // otherwise an engine of another version would be shipped too
   buildNative(out, { LIBTORCH: folder, CELLSAM_TESTS: "OFF", CELLSAM_RELEASE: "ON" });
   takeLibraries(join(out, "Release"));
 });
 if (options.built) takeLibraries(join(root, "build", "Release"));
 
-// prebuildify drives node-gyp alone; the shim answers in its place and calls cmake-js. It strips binding.node and the libraries
-// beside it, and moves them all.
+// prebuildify calls node-gyp only; the shim takes its place and calls cmake-js. prebuildify strips binding.node and the
+// libraries beside it, and moves them.
 const shim = join(root, "scripts", "nodeGypShim.mjs");
 const prebuildify = promisify(createRequire(import.meta.url)("prebuildify"));
 await prebuildify({
@@ -60,6 +60,7 @@ await prebuildify({
 });
 console.log(`prebuilds/${process.platform}-${process.arch}: ${readdirSync(target).sort().join(", ")}`);
 
+/** @param {string} folder */
 function takeLibraries(folder) {
   for (const name of readdirSync(folder)) {
     if (/\.(so|dylib|dll)$/.test(name)) copyFileSync(join(folder, name), join(release, name));

@@ -1,6 +1,7 @@
 /**
- * `npm run quickstart`: makes the checkout ready, fine-tunes the shipped `cellsam-tiny` on the images of examples/tissue through
- * both stages, and tells scores before and after, and where pictures and report are. Arguments go to `cellsam train`.
+ * `npm run quickstart`: makes the checkout ready, fine-tunes the shipped `cellsam-tiny` on the images of examples/tissue
+ * through both stages, and prints scores before and after, and the paths of pictures and report. Arguments go to `cellsam
+ * train`.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,18 +20,12 @@ const scores = {
   "mean AP, IoU 0.5 to 0.95": "mean_ap",
   "masks alone: mean IoU with true boxes": "mean_prompt_iou",
 };
-const row = (cells) =>
-  cells[0].padEnd(40) +
-  cells
-    .slice(1)
-    .map((cell) => cell.padStart(10))
-    .join("");
-const table = Object.entries(scores).map(([words, name]) =>
-  row([words, preeval[name].toFixed(3), evaluation[name].toFixed(3)]),
-);
+/** @type {(name: string, ...values: string[]) => string} */
+const row = (name, ...values) => [name.padEnd(40), ...values.map((value) => value.padStart(10))].join("");
+const table = Object.entries(scores).map(([words, name]) => row(words, preeval[name].toFixed(3), evaluation[name].toFixed(3)));
 const pictures = join(results, "fold_1", "visualizations");
 console.log(`
-${row([`on ${val_images} images that did not train`, "before", "after"])}
+${row(`on ${val_images} images that did not train`, "before", "after")}
 ${table.join("\n")}
 
 Pictures  ${readdirSync(pictures).filter((name) => name.endsWith(".png")).length} in ${pictures} (truth green, prediction red)

@@ -1,6 +1,6 @@
 /**
- * `node scripts/readmePicture.mjs`: draws docs/images/nuclei.png, the README's picture, with the shipped weights: of the images of
- * examples/nuclei, by AP at IoU 0.5, the best, the one in the middle and the worst. Each row: image, truth, prediction.
+ * `node scripts/readmePicture.mjs`: draws docs/images/nuclei.png, the README's picture, with the shipped weights: of the images
+ * of examples/nuclei, by AP at IoU 0.5, the best, the one in the middle and the worst. Each row: image, truth, prediction.
  */
 import { join } from "node:path";
 import { root } from "./ready.mjs";
@@ -10,11 +10,12 @@ const { decodeImage, decodeLabels } = await import("../dist/data/decode.js");
 const canvases = await import("../dist/report/canvas.js");
 const { writeCanvas } = await import("../dist/report/overlay.js");
 
-const [images, masks] = ["images", "masks"].map((name) => join(root, "examples", "nuclei", name));
-const model = { weights: "cellsam-tiny", device: "cpu" };
+const folder = join(root, "examples", "nuclei");
+const [images, masks] = [join(folder, "images"), join(folder, "masks")];
+const model = { weights: "cellsam-tiny", device: /** @type {const} */ ("cpu") };
 const { summary, images: measured } = await evaluateWeights(images, masks, model);
 const ranked = measured.toSorted((a, b) => b.metrics.ap50 - a.metrics.ap50);
-const chosen = [ranked[0], ranked[Math.floor(ranked.length / 2)], ranked.at(-1)];
+const chosen = [0, Math.floor(ranked.length / 2), ranked.length - 1].flatMap((rank) => ranked[rank] ?? []);
 
 const rows = [];
 const predictor = await openPredictor(model);
@@ -31,22 +32,34 @@ const target = join(root, "docs", "images", "nuclei.png");
 await writeCanvas(target, stacked(rows));
 console.log(target);
 
-/** The image, and the image under each of the layers. */
+/** @import { NdImage } from "../dist/data/image.js" */
+/** @import { Canvas, Colour } from "../dist/report/canvas.js" */
+
+/**
+ * The image, and the image under each of the layers.
+ * @param {NdImage} image
+ * @param {[labels: { data: Int32Array }, colour: Colour][]} layers
+ */
 function drawn(image, ...layers) {
   const [height, width] = image.shape;
   const { canvas, lefts } = canvases.panels(1 + layers.length, width, height);
   const shown = canvases.toDisplay(image);
   for (const [i, left] of lefts.entries()) {
     canvases.drawImage(canvas, left, shown, width, 1, { width, height });
-    const [labels, colour] = layers[i - 1] ?? [];
-    if (labels) canvases.drawContours(canvas, left, { data: labels.data, shape: [height, width] }, 1, colour);
+    const layer = layers[i - 1];
+    if (!layer) continue; // the image alone
+    const [labels, colour] = layer;
+    canvases.drawContours(canvas, left, { data: labels.data, shape: [height, width] }, 1, colour);
   }
   return canvas;
 }
 
-/** Canvases of one width below each other, with the gap that panels have. */
+/**
+ * Canvases of one width below each other, with the gap that panels have.
+ * @param {Canvas[]} rows
+ */
 function stacked(rows) {
-  const { width } = rows[0];
+  const width = rows[0]?.width ?? 0;
   const gap = Buffer.alloc(width * 3 * 8, 255);
   const data = Buffer.concat(rows.flatMap((row, i) => (i === 0 ? [row.data] : [gap, row.data])));
   return { data, width, height: data.length / (width * 3) };

@@ -1,6 +1,6 @@
 /**
- * Everything that a fresh clone needs before it can run: npm packages, libtorch with headers, both binaries. Each step says
- * what it does, is skipped when it is done already, and names the system package when one is missing.
+ * Prepares a fresh clone: npm packages, libtorch with headers, both binaries. Each step prints what it does, is skipped when it
+ * is done already, and names the system package that is missing.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
@@ -11,24 +11,40 @@ import { enterVisualStudio, installVisualStudio } from "./visualStudio.mjs";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Runs a command in the checkout with its output shown; ends the process with its code when it fails. */
+/**
+ * Runs a command in the checkout with its output shown; ends the process with its code when it fails.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {import("node:child_process").SpawnSyncOptions} options
+ */
 export function run(command, args, options = {}) {
   const result = spawnSync(command, args, { cwd: root, stdio: "inherit", ...options });
   if (result.error) fail(`${command} could not be started: ${result.error.message}`);
   if (result.status !== 0) process.exit(result.status ?? 1);
 }
 
+/**
+ * @param {string} message
+ * @returns {never}
+ */
 export function fail(message) {
   console.error(`\n${message}`);
   process.exit(3);
 }
 
+/** @param {string} command */
 function has(command) {
   return spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
 }
 
-/** How npm is called: by its own script where it started us, since what Windows has on its path is a command file, which takes a shell. */
-export function npmCall(args, options = {}) {
+/**
+ * How npm is called: by its own script where it started us, since what Windows has on its path is a command file, which takes a shell.
+ * @template {object} O
+ * @param {string[]} args
+ * @param {O} options
+ * @returns {[command: string, args: string[], options: O & { shell?: boolean }]}
+ */
+export function npmCall(args, options) {
   const script = process.env.npm_execpath ?? "";
   if (/npm-cli\.c?js$/.test(script)) return [process.execPath, [script, ...args], options];
   if (process.platform === "win32") return [["npm", ...args].join(" "), [], { ...options, shell: true }];
@@ -36,7 +52,7 @@ export function npmCall(args, options = {}) {
 }
 
 function requireSystem() {
-  const [major, minor] = process.versions.node.split(".").map(Number);
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 19)) fail(`Node.js 20.19 or newer is needed, this is ${process.version}.`);
   if (process.platform === "win32") return requireWindows();
   const missing = [];
@@ -65,16 +81,16 @@ function packages() {
   const lock = join(root, "package-lock.json");
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
   console.log("Installing npm packages: about half a minute");
-  run(...npmCall(["ci", "--no-audit", "--no-fund"]));
+  run(...npmCall(["ci", "--no-audit", "--no-fund"], {}));
 }
 
-/** How many files are compiled at once: two of the engine's larger ones take about 3 GB of memory together. */
+/** Number of files that are compiled at the same time: two of the larger ones take about 3 GB of memory together. */
 export function buildJobs() {
   const memoryPerJob = 1.5 * 2 ** 30;
   return Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / memoryPerJob)));
 }
 
-/** The libtorch that the package itself would find; an empty string without one. Needs dist/. */
+/** The libtorch that the package finds; an empty string without one. Needs dist/. */
 export function foundLibtorch() {
   const script =
     "const { resolveLibtorch } = await import('./dist/runtime/resolve.js');" +
@@ -84,7 +100,7 @@ export function foundLibtorch() {
   return result.stdout.trim();
 }
 
-/** That one, else one that `cellsam setup` fetches; always with headers. */
+/** The libtorch that the package finds, else one that `cellsam setup` fetches; always with headers. */
 function libtorch() {
   let folder = foundLibtorch();
   if (!folder || !existsSync(join(folder, "include"))) {
@@ -99,7 +115,11 @@ function libtorch() {
 /** CPU minutes of a clean build, measured with GCC 12 on a 2-core virtual machine (AMD Zen 4). */
 const buildMinutes = { engine: 7, tests: 6 };
 
-/** Leaves out the work when sources and libtorch are the ones of the last build. */
+/**
+ * Leaves out the work when sources and libtorch are the ones of the last build.
+ * @param {string} folder
+ * @param {boolean} tests
+ */
 function build(folder, tests) {
   const stamp = join(root, "build", "ready.json");
   const state = JSON.stringify({ folder, tests, sources: sourcesState() });
@@ -113,18 +133,18 @@ function build(folder, tests) {
   writeFileSync(stamp, state);
 }
 
-/** Names and times of all native sources, as a cheap fingerprint. */
+/** A fingerprint of all native sources by their names and times. */
 function sourcesState() {
   const files = ["CMakeLists.txt"];
   for (const folder of ["native", "test/native", "test/parity"]) {
-    for (const name of readdirSync(join(root, folder), { recursive: true })) {
+    for (const name of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })) {
       if (/\.(cc|h|cu)$/.test(name)) files.push(join(folder, name));
     }
   }
   return files.sort().map((file) => `${file}:${statSync(join(root, file)).mtimeMs}`);
 }
 
-/** Makes the checkout runnable; answers the libtorch folder. `tests`: also builds the native test programs. */
+/** Makes the checkout runnable, and returns the libtorch folder. `tests`: also builds the native test programs. */
 export function ready({ tests = false } = {}) {
   requireSystem();
   packages();

@@ -1,11 +1,12 @@
 /**
- * `npm run release:check`: refuses a package that would fail on a user's machine. For each platform: is every binary there, is
- * it stripped, does it export and need only what it should, does it run on the system it is promised for; are the shipped weights
- * sound; and does the package hold what it should and nothing else? Any system can check the binaries of all.
+ * `npm run release:check`: refuses a package that would fail on a user's machine. It checks for each platform that every binary
+ * is there, is stripped, exports and needs only what it should, and runs on the oldest supported system; that the shipped
+ * weights are valid; and that the package has the right files and no others. The binaries of all platforms can be checked on
+ * any system.
  *
- *   --platform NAME   linux-x64, ...; may stand again; default: every platform that is released
- *   --torch A.B       a torch minor that needs an engine; may stand again; default: all that are supported
- *   --cuda A.B        a torch minor that needs a CUDA library on linux-x64; may stand again; default: those of --torch
+ *   --platform NAME   linux-x64, ...; may be repeated; default: every platform that is released
+ *   --torch A.B       a torch minor that needs an engine; may be repeated; default: all that are supported
+ *   --cuda A.B        a torch minor that needs a CUDA library on linux-x64; may be repeated; default: those of --torch
  *   --no-cuda         no CUDA library is asked for
  *   --glibc A.B       the oldest Linux that a binary must run on, by its glibc; default: that of PyTorch's own builds
  *   --tag NAME        also refuses when the package is not the version of this git tag, or still unreleased by its changelog
@@ -34,13 +35,14 @@ const platforms = options.platform ?? releasedPlatforms;
 for (const platform of platforms) {
   if (!releasedPlatforms.includes(platform)) fail(`--platform ${platform} is not one of ${releasedPlatforms.join(", ")}.`);
 }
-if (!oldestLinux[options.glibc]) fail(`--glibc ${options.glibc} is not one of ${Object.keys(oldestLinux).join(", ")}.`);
+const oldest = /** @type {import("./binaryCheck.mjs").OldestLinux} */ (options.glibc);
+if (!(oldest in oldestLinux)) fail(`--glibc ${options.glibc} is not one of ${Object.keys(oldestLinux).join(", ")}.`);
 const torches = options.torch ?? supportedTorch;
 const cuda = options["no-cuda"] ? [] : (options.cuda ?? torches);
 const problems = [];
 
 for (const platform of platforms) {
-  const wanted = { torches, cuda: platform === "linux-x64" ? cuda : [], oldest: options.glibc, checkout: root };
+  const wanted = { torches, cuda: platform === "linux-x64" ? cuda : [], oldest, checkout: root };
   problems.push(...prebuildProblems(join(root, "prebuilds", platform), platform, wanted).map((text) => `prebuilds/${text}`));
 }
 for (const name of shippedNames) {
@@ -65,14 +67,17 @@ function checkPackage() {
     if (options.tag !== `v${manifest.version}`)
       problems.push(`the tag ${options.tag} is not v${manifest.version}, the package's version`);
     if (/unreleased/.test(heading ?? "")) problems.push(`CHANGELOG.md calls ${manifest.version} unreleased`);
-    // npm shows where a package was built only when it says itself that it comes from there.
+    // npm publishes provenance only for a package whose repository field names the repository of the build.
     if (!manifest.repository?.url) problems.push("package.json has no repository, without which npm takes no provenance");
   }
   for (const hook of ["preinstall", "install", "postinstall"]) {
     if (manifest.scripts[hook]) problems.push(`package.json has a script ${hook}: package managers block it`);
   }
-  const [pack] = JSON.parse(execFileSync(...npmCall(["pack", "--dry-run", "--json"], { cwd: root, encoding: "utf8" })));
-  const files = pack.files.map(({ path }) => path);
+  const [pack] = JSON.parse(
+    execFileSync(...npmCall(["pack", "--dry-run", "--json"], { cwd: root, encoding: /** @type {const} */ ("utf8") })),
+  );
+  /** @type {string[]} */
+  const files = pack.files.map((/** @type {{ path: string }} */ { path }) => path);
   const weightsFiles = shippedNames.flatMap((name) => [`models/${name}.safetensors`, `models/${name}.md`]);
   const unwanted = /(^|\/)(test|node_modules|build|output)\/|\.(cc|cu|h|tsbuildinfo)$|\.map$/;
   for (const file of files) if (unwanted.test(file)) problems.push(`the package holds ${file}`);
@@ -90,6 +95,6 @@ function checkPackage() {
   if (!/^export \{[^}]*\} from "\.\/core\.js";\n$/.test(readFileSync(join(root, "dist", "entry.js"), "utf8"))) {
     problems.push("dist/entry.js loads more than dist/core.js: run `npm run compile`");
   }
-  const mega = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+  const mega = (/** @type {number} */ bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
   console.log(`${pack.filename}: ${mega(pack.size)} packed, ${mega(pack.unpackedSize)} unpacked, ${files.length} files`);
 }

@@ -1,6 +1,6 @@
 /**
- * `node scripts/shipWeights.mjs output/cellsam-tiny`: makes the trained model of an experiment the weights that the package ships,
- * in half the bytes. models/cellsam-tiny.md tells how the experiment was trained.
+ * `node scripts/shipWeights.mjs output/cellsam-tiny`: turns the trained model of an experiment into the weights that the
+ * package ships, in fp16. models/cellsam-tiny.md describes how the experiment was trained.
  */
 import { root } from "./ready.mjs";
 import { weightsProblems } from "./weightsCheck.mjs";

@@ -20,7 +20,7 @@ const result = spawnSync(process.execPath, [join(root, "node_modules/vitest/vite
 });
 process.exit(result.status ?? 1);
 
-/** A Python with the reference libraries, or none: then the tests that need it say so and are counted as skipped. */
+/** A Python with the reference libraries; without one, the tests that need it print so and are skipped. */
 function python() {
   if (process.env.CELLSAM_PYTHON) return {};
   const folder = join(root, "build", "python");
@@ -28,6 +28,7 @@ function python() {
   const executable = windows ? join(folder, "Scripts", "python.exe") : join(folder, "bin", "python");
   if (!existsSync(join(folder, "READY"))) {
     console.log("Installing the Python reference libraries for the tests into build/python");
+    /** @type {[command: string, args: string[]][]} */
     const steps = [
       [process.env.PYTHON ?? (windows ? "python" : "python3"), ["-m", "venv", folder]],
       [

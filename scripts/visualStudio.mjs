@@ -1,15 +1,15 @@
-/** What Windows needs to build: Visual Studio's compiler and its environment, which a command file of its own makes. */
+/** Visual Studio's environment, which a build on Windows needs; a command file of Visual Studio makes it. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-/** Brings compiler, clang-cl, CMake and Ninja. */
+/** Installs compiler, clang-cl, CMake and Ninja. */
 export const installVisualStudio =
   'winget install --exact --id Microsoft.VisualStudio.2022.BuildTools --override "--passive --wait --includeRecommended ' +
   '--add Microsoft.VisualStudio.Workload.VCTools --add Microsoft.VisualStudio.Component.VC.Llvm.Clang"';
 
 /**
- * Gives this process, and all that it starts, the environment of Visual Studio's own command prompt. Answers whether it has it; does nothing
+ * Gives this process, and all that it starts, the environment of Visual Studio's own command prompt. Returns whether it has it; does nothing
  * on other systems.
  */
 export function enterVisualStudio() {
@@ -23,6 +23,6 @@ export function enterVisualStudio() {
   if (found.status !== 0 || !existsSync(script)) return false;
   const line = `"chcp 65001 >nul & call "${script}" >nul && set"`;
   const told = spawnSync("cmd.exe", ["/d", "/s", "/c", line], { encoding: "utf8", windowsVerbatimArguments: true });
-  for (const [, name, value] of (told.stdout ?? "").matchAll(/^([^=\r\n]+)=(.*?)\r?$/gm)) process.env[name] = value;
+  for (const [, name = "", value] of (told.stdout ?? "").matchAll(/^([^=\r\n]+)=(.*?)\r?$/gm)) process.env[name] = value;
   return Boolean(process.env.VSCMD_VER);
 }

@@ -1,10 +1,14 @@
-/** What can be wrong with a file of shipped weights, as its safetensors header tells it; no libtorch is needed. */
+/** Checks a file of shipped weights by its safetensors header, without libtorch. */
 import { readFileSync, statSync } from "node:fs";
 
 const largest = 6e6;
 
-/** The problems of the file at `path`, in words; none for weights that may be released. */
+/**
+ * The problems of the file at `path`, in words; none for weights that may be released.
+ * @param {string} path
+ */
 export function weightsProblems(path) {
+  /** @type {Record<string, { dtype: string, data_offsets: [begin: number, end: number] }> & { __metadata__?: Record<string, string> }} */
   let header;
   let data;
   try {
@@ -12,7 +16,8 @@ export function weightsProblems(path) {
     const length = Number(bytes.readBigUInt64LE(0));
     header = JSON.parse(bytes.toString("utf8", 8, 8 + length));
     data = bytes.length - 8 - length;
-  } catch (error) {
+  } catch (thrown) {
+    const error = /** @type {NodeJS.ErrnoException} */ (thrown);
     return [error.code === "ENOENT" ? "is missing" : `is no safetensors file (${error.message})`];
   }
   const problems = [];

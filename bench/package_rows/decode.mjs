@@ -1,23 +1,36 @@
-// Image and label map of every picture of a folder, as the package reads them; one after another in the calling thread.
+// Reads the image and label map of every pair of a folder as the package does, one after another in the calling thread.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { readImage, readLabels } from "../../dist/data/reader.js";
 
+/** @import { OpenRequest, PackageRow } from "../types.js" */
+
+/**
+ * The image files of a folder, each with its label map.
+ * @param {string} folder
+ */
 export function pictures(folder) {
+  /** @param {string} kind */
   const of = (kind) =>
     readdirSync(folder)
       .filter((name) => name.startsWith(kind) && name.endsWith(".png"))
       .sort()
       .map((name) => join(folder, name));
   const labels = of("m");
-  return of("i").map((image, i) => ({ image, labels: labels[i] }));
+  return of("i").map((image, i) => ({ image, labels: labels[i] ?? "" }));
 }
 
-const mean = (arrays) => {
-  const sums = arrays.map((data) => data.reduce((sum, value) => sum + value, 0) / data.length);
-  return sums.reduce((sum, value) => sum + value, 0) / sums.length;
-};
+/** @param {Iterable<number> & { length: number }} values */
+function mean(values) {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum / values.length;
+}
 
+/**
+ * @param {OpenRequest} request
+ * @returns {Promise<PackageRow>}
+ */
 export async function open({ folder }) {
   const files = pictures(folder);
   return {
@@ -25,8 +38,8 @@ export async function open({ folder }) {
       const images = [];
       const labels = [];
       for (const file of files) {
-        images.push((await readImage(file.image)).data);
-        labels.push((await readLabels(file.labels)).data);
+        images.push(mean((await readImage(file.image)).data));
+        labels.push(mean((await readLabels(file.labels)).data));
       }
       return { image: mean(images), labels: mean(labels) };
     },
@@ -35,6 +48,7 @@ export async function open({ folder }) {
         await readImage(file.image);
         await readLabels(file.labels);
       }
+      return {};
     },
   };
 }

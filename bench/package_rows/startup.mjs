@@ -6,8 +6,11 @@ import { Random } from "../../dist/data/random.js";
 import { drawField } from "../../dist/data/synthetic.js";
 import { openStoreWriter } from "../../dist/engine/storeWriter.js";
 
+/** @import { OpenRequest, PackageRow } from "../types.js" */
+
 const side = 128;
 
+/** @param {OpenRequest} request */
 export async function fixture({ folder }) {
   const { pixels, labels } = drawField(new Random(1), side);
   const writer = await openStoreWriter({ path: join(folder, "tiles.store"), tileSize: side, normalize: false });
@@ -20,16 +23,15 @@ export async function fixture({ folder }) {
   await writer.dispose();
 }
 
+/**
+ * @param {OpenRequest} request
+ * @returns {Promise<PackageRow>}
+ */
 export async function open({ folder, device, threads }) {
   const program = join(import.meta.dirname, "first_step.mjs");
   const run = async () => {
     await promisify(execFile)(process.execPath, [program, join(folder, "tiles.store"), device, String(threads)]);
+    return {};
   };
-  return {
-    run,
-    async check() {
-      await run();
-      return {};
-    },
-  };
+  return { run, check: run };
 }

@@ -1,9 +1,12 @@
-// Makes the store of tiles that the native row `tiles` reads, from pictures that the peer has drawn.
+// Makes the store of tiles that the native row `tiles` reads, from images that the peer has drawn.
 import { join } from "node:path";
 import { readImage, readLabels } from "../../dist/data/reader.js";
 import { openStoreWriter } from "../../dist/engine/storeWriter.js";
 import { pictures } from "./decode.mjs";
 
+/** @import { OpenRequest } from "../types.js" */
+
+/** @param {OpenRequest} request */
 export async function fixture({ folder }) {
   const writer = await openStoreWriter({ path: join(folder, "tiles.store"), tileSize: 512, normalize: false });
   for (const file of pictures(folder)) {

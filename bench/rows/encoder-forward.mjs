@@ -1,4 +1,7 @@
-/** SAM's image encoder as inference runs it. */
+/**
+ * SAM's image encoder as inference runs it.
+ * @type {import("../types.js").Contest}
+ */
 export default {
   order: 1,
   name: "encoder-forward",

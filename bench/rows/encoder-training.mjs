@@ -1,9 +1,10 @@
 /**
- * SAM's image encoder forward and backward to all of its weights. Compiling takes many minutes at this size; at 512 the compiled encoder
- * was slower than the fastest eager one.
+ * SAM's image encoder forward and backward to all of its weights. Compiling takes many minutes at this size; at 512 the
+ * compiled encoder was slower than the fastest eager one.
  */
 import forward from "./encoder-forward.mjs";
 
+/** @type {import("../types.js").Contest} */
 export default {
   ...forward,
   order: 2,

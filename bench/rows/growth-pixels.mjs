@@ -1,6 +1,7 @@
 /** The encoder forward on larger and larger images. */
 import forward from "./encoder-forward.mjs";
 
+/** @type {import("../types.js").Curve} */
 export default {
   order: 22,
   name: "growth-pixels",

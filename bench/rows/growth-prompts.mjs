@@ -1,6 +1,7 @@
 /** A step of stage 2 on cached features with more and more prompts in the tile. */
 import step from "./stage2-step.mjs";
 
+/** @type {import("../types.js").Curve} */
 export default {
   order: 20,
   name: "growth-prompts",

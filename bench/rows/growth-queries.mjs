@@ -1,6 +1,7 @@
 /** A step of stage 1 on cached features with more and more queries. */
 import step from "./stage1-head.mjs";
 
+/** @type {import("../types.js").Curve} */
 export default {
   order: 21,
   name: "growth-queries",

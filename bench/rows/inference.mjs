@@ -1,4 +1,7 @@
-/** From an image to its label map, against the official order of work: box after box through the mask decoder, in fp32. */
+/**
+ * From an image to its label map, against the official order of work: box after box through the mask decoder, in fp32.
+ * @type {import("../types.js").Contest}
+ */
 export default {
   order: 9,
   name: "inference",

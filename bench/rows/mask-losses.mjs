@@ -1,5 +1,6 @@
 /** Focal, dice and boundary loss of 512 x 512 masks from logits of 256 x 256, forward and backward. */
 const masks = 8;
+/** @satisfies {Partial<import("../types.js").Contest>} */
 const shared = {
   per: masks,
   fixture: { key: `mask-losses-${masks}`, steps: [{ kind: "native", row: "mask-losses" }] },
@@ -7,6 +8,7 @@ const shared = {
   product: { kind: "native", row: "mask-losses", variants: [{ precision: "fp32" }] },
 };
 
+/** @type {import("../types.js").Contest[]} */
 export default [
   {
     ...shared,

@@ -1,4 +1,7 @@
-/** Cost matrix and assignment of one image and decoder layer. */
+/**
+ * Cost matrix and assignment of one image and decoder layer.
+ * @type {import("../types.js").Contest}
+ */
 export default {
   order: 8,
   name: "matching",

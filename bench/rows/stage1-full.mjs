@@ -1,6 +1,7 @@
-/** A step of stage 1 in which everything is trained, trunk included. */
+/** A step of stage 1 in which everything trains, the backbone included. */
 import head from "./stage1-head.mjs";
 
+/** @type {import("../types.js").Contest} */
 export default {
   ...head,
   order: 7,

@@ -1,6 +1,7 @@
-/** A step of stage 1 on cached features of a frozen trunk: head, matching of all layers, losses, backward, AdamW. */
+/** A step of stage 1 on cached features of a frozen backbone: head, matching of all layers, losses, backward, AdamW. */
 const targets = 100;
 
+/** @type {import("../types.js").Contest} */
 export default {
   order: 6,
   name: "stage1-head",

@@ -1,6 +1,7 @@
-/** A step of stage 2 on cached features of the frozen trunk: neck, decoder, losses, backward to the neck, AdamW. */
+/** A step of stage 2 on cached features of the frozen backbone: neck, decoder, losses, backward to the neck, AdamW. */
 const prompts = 64;
 
+/** @type {import("../types.js").Contest} */
 export default {
   order: 3,
   name: "stage2-step",

@@ -1,4 +1,7 @@
-/** From the start of a process to the end of its first training step with a tiny model. */
+/**
+ * From the start of a process to the end of its first training step with a tiny model.
+ * @type {import("../types.js").Contest}
+ */
 export default {
   order: 14,
   name: "startup",

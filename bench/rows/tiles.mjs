@@ -1,6 +1,8 @@
-/** Pictures from disk to tensors: decoding alone, then with flips and quarter turns. Times are per image with its label map. */
+/** Images from disk to tensors: decoding alone, then with flips and quarter turns. Times are per image with its label map. */
 const files = 16;
+/** @type {import("../types.js").SideRow} */
 const drawn = { kind: "peer", row: "decode" };
+/** @satisfies {Partial<import("../types.js").Contest>} */
 const shared = {
   per: files,
   devices: ["cpu"],
@@ -10,6 +12,7 @@ const shared = {
   memory: false,
 };
 
+/** @type {import("../types.js").Contest[]} */
 export default [
   {
     ...shared,

@@ -1,11 +1,12 @@
 /**
  * A whole run of stage 2 against the Python module's way. Both sides are measured tile by tile, the product with a cold and
- * with a warm cache, and extrapolated linearly; the measured parts stand in the results as `runs`.
+ * with a warm cache, and extrapolated linearly; the measured parts are in the results as `runs`.
  */
 const [tiles, epochs, cells] = [200, 20, 40];
 /** Flips and quarter turns of a tile: more than an epoch can draw, so the fill of the cache is never counted too low. */
 const turns = 8;
 
+/** @type {import("../types.js").Contest} */
 export default {
   order: 15,
   name: "whole-run",
@@ -27,7 +28,8 @@ export default {
   product: { kind: "package", row: "whole-run", variants: [{ precision: "bf16" }] },
   total(answer, kind, side) {
     if (side === "peer") return answer[kind] * tiles * epochs;
-    const fill = Math.max(0, answer.cold[kind] - answer.warm[kind]);
-    return fill * tiles * turns + answer.warm[kind] * tiles * epochs;
+    const { cold, warm } = answer;
+    if (!cold || !warm) throw new Error("the product tells no times with a cold and a warm cache");
+    return Math.max(0, cold[kind] - warm[kind]) * tiles * turns + warm[kind] * tiles * epochs;
   },
 };

@@ -13,8 +13,9 @@ const window = new BrowserWindow({
 });
 await window.loadFile(fileURLToPath(new URL("window.html", import.meta.url)));
 
+/** @type {ReturnType<typeof train> | undefined} */
 let training;
-ipcMain.handle("train", async (_, config) => {
+ipcMain.handle("train", async (_, /** @type {Parameters<typeof train>[0]} */ config) => {
   if (training) throw new Error("a training is running already");
   training = train(config, { overwrite: true });
   try {

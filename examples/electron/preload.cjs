@@ -2,7 +2,7 @@
 const { contextBridge, ipcRenderer } = require("electron");
 
 contextBridge.exposeInMainWorld("cellsam", {
-  train: (config) => ipcRenderer.invoke("train", config),
+  train: (/** @type {unknown} */ config) => ipcRenderer.invoke("train", config),
   stop: () => ipcRenderer.invoke("stop"),
-  onEpoch: (tell) => ipcRenderer.on("epoch", (_, event) => tell(event)),
+  onEpoch: (/** @type {(event: unknown) => void} */ tell) => ipcRenderer.on("epoch", (_, event) => tell(event)),
 });

@@ -1,6 +1,6 @@
 /**
  * A web service that trains on what is uploaded and streams its progress to a page. Start: node server.mjs, then open the
- * address that it prints. The event loop stays free while it trains, so other requests are answered.
+ * address that it prints. The event loop stays free while it trains, so other requests are served.
  */
 import { randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
@@ -14,8 +14,13 @@ import Fastify from "fastify";
 
 const folder = process.env.TRAININGS ?? "trainings";
 const epochs = Number(process.env.EPOCHS ?? 20);
-/** Trainings by id: the handle, and every event so far for pages that come later. */
+/**
+ * Trainings by id: the handle, and every event so far for pages that come later.
+ * @type {Map<string, { training: ReturnType<typeof train>, events: object[], ended: Promise<void> }>}
+ */
 const trainings = new Map();
+
+/** @typedef {import("fastify").FastifyRequest<{ Params: { id: string } }>} Named A request that names a training. */
 
 const app = Fastify();
 await app.register(multipart, { limits: { fileSize: 256 * 2 ** 20, files: 1000 } });
@@ -24,7 +29,7 @@ app.get("/", (_, reply) =>
   reply.type("text/html").send(createReadStream(fileURLToPath(new URL("page.html", import.meta.url)))),
 );
 
-/** Two fields of files, `images` and `masks`, paired by name. Answers { id }. */
+/** Two fields of files, `images` and `masks`, paired by name. Returns { id }. */
 app.post("/trainings", async (request, reply) => {
   const id = randomUUID();
   for (const field of ["images", "masks"]) await mkdir(join(folder, id, field), { recursive: true });
@@ -45,25 +50,31 @@ app.post("/trainings", async (request, reply) => {
     stage1Config: stage,
     stage2Config: stage,
   });
-  trainings.set(id, { training, events: [], ended: follow(id, training) });
+  /** @type {object[]} */
+  const events = [];
+  trainings.set(id, { training, events, ended: follow(training, events) });
   return reply.code(202).send({ id });
 });
 
-/** Keeps what pages want to see; an end is an event too. */
-async function follow(id, training) {
-  await Promise.resolve(); // until the map has this training
-  const { events } = trainings.get(id);
+/**
+ * Keeps what pages want to see; an end is an event too.
+ * @param {ReturnType<typeof train>} training
+ * @param {object[]} events
+ */
+async function follow(training, events) {
   try {
     for await (const event of training) if (event.type === "epoch" || event.type === "stage") events.push(event);
     events.push({ type: "done" });
   } catch (error) {
-    events.push({ type: "failed", code: error.code ?? error.name, message: error.message });
-    if (!(error instanceof CellsamError)) app.log.error(error);
+    const { name, message } = error instanceof Error ? error : new Error(String(error));
+    const known = error instanceof CellsamError;
+    if (!known) app.log.error(error);
+    events.push({ type: "failed", code: known ? error.code : name, message });
   }
 }
 
 /** Server-sent events: those so far, then new ones until the training ends. */
-app.get("/trainings/:id/events", async (request, reply) => {
+app.get("/trainings/:id/events", async (/** @type {Named} */ request, reply) => {
   const entry = trainings.get(request.params.id);
   if (!entry) return reply.code(404).send({ message: "no such training" });
   reply.hijack();
@@ -79,13 +90,13 @@ app.get("/trainings/:id/events", async (request, reply) => {
   reply.raw.end();
 });
 
-app.get("/trainings/:id/report", (request, reply) => {
+app.get("/trainings/:id/report", (/** @type {Named} */ request, reply) => {
   if (!trainings.has(request.params.id)) return reply.code(404).send({ message: "no such training" });
   return reply.type("text/html").send(createReadStream(join(folder, request.params.id, "run", "results", "report.html")));
 });
 
 /** Stops after the step; the folder keeps what `resume` needs. */
-app.delete("/trainings/:id", async (request, reply) => {
+app.delete("/trainings/:id", async (/** @type {Named} */ request, reply) => {
   const entry = trainings.get(request.params.id);
   if (!entry) return reply.code(404).send({ message: "no such training" });
   await entry.training.stop(new Error("stopped by the user"));

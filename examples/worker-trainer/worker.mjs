@@ -15,11 +15,12 @@ const training = train(
   },
   { overwrite: true },
 );
+if (!parentPort) throw new Error("start main.mjs, which starts this");
 parentPort.on("message", () => training.stop(new Error("stopped")));
 for await (const event of training) {
   if (event.type === "epoch")
     parentPort.postMessage({ stage: event.stage, epoch: event.epoch, loss: event.validation?.total_loss });
 }
-const [{ evaluation }] = await training.results;
-parentPort.postMessage({ done: true, f1: evaluation?.f1 ?? null });
+const [fold] = await training.results;
+parentPort.postMessage({ done: true, f1: fold?.evaluation?.f1 ?? null });
 parentPort.close();

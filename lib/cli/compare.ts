@@ -34,7 +34,8 @@ function table({ unit, n, metrics, notes }: Comparison): string {
   });
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => (row[column] as string).length)));
   const line = (row: string[]) => `  ${row.map((text, i) => text.padEnd(widths[i] as number)).join("  ")}`.trimEnd();
-  // The score over all cells that a run prints can differ in the other direction, since images with many cells weigh more in it.
+  // The score over all cells that a run prints can differ in the other direction, since images with many cells weigh more in
+  // it.
   return [`${n} ${unit}s, each with the same weight`, line(head), ...rows.map(line), ...notes.map((note) => `  ${note}`)].join(
     "\n",
   );

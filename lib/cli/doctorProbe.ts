@@ -1,6 +1,6 @@
 /**
- * The child process of `cellsam doctor`: reads the driver, loads libtorch and the engine, and trains one step on every device. It prints one
- * JSON line for each step that succeeded; an error ends it with the reason on stderr.
+ * The child process of `cellsam doctor`: reads the driver, loads libtorch and the engine, and trains one step on every device.
+ * It prints one JSON line for each step that succeeded; an error ends it with the reason on stderr.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

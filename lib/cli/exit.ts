@@ -1,6 +1,6 @@
 /** How a command ends: the exit code for every kind of error, and its message. */
 import { CommanderError } from "commander";
-import { CellsamError } from "../errors.js";
+import { CellsamError, failureOf } from "../errors.js";
 import { strictJson } from "../files/json.js";
 
 export const exitCodes = { ok: 0, failed: 1, input: 2, notSetUp: 3, stopped: 75 } as const;
@@ -27,8 +27,7 @@ export function reportError(
 ): void {
   if (error instanceof CommanderError) return; // commander has printed it already
   const known = error instanceof CellsamError;
-  const code = known ? error.code : "ERR_UNEXPECTED";
-  const message = error instanceof Error ? error.message : String(error);
+  const { code, message } = failureOf(error);
   const hint = known ? "" : "\nThis is a fault of cellsam-train. Run again with --debug and report what it prints.";
   process.stderr.write(`${code}: ${message}${hint}\n`);
   if (debug && error instanceof Error && error.stack) process.stderr.write(`${error.stack}\n`);

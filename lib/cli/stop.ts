@@ -2,7 +2,8 @@
 import { constants } from "node:os";
 import { CellsamError } from "../errors.js";
 
-// On Windows SIGBREAK is Ctrl-Break, and SIGHUP means that the window was closed, which leaves a few seconds. Elsewhere SIGHUP is left to nohup.
+// On Windows SIGBREAK is Ctrl-Break, and SIGHUP means that the window was closed, which leaves a few seconds. Elsewhere SIGHUP
+// is left to nohup.
 const signals: NodeJS.Signals[] =
   process.platform === "win32" ? ["SIGINT", "SIGBREAK", "SIGHUP"] : ["SIGINT", "SIGTERM", "SIGUSR1"];
 

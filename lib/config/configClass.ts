@@ -1,6 +1,7 @@
 /**
- * Configuration objects: they can be read (`config.batchSize`), spread, cloned and written as JSON like plain objects, and are checked
- * whenever they change. Every setting is an accessor of the object, so that an assignment is checked like the constructor's input.
+ * Configuration objects: they can be read (`config.batchSize`), spread, cloned and written as JSON like plain objects, and are
+ * checked whenever they change. Every setting is an accessor of the object, so that an assignment is checked like the
+ * constructor's input.
  */
 import type { z } from "zod";
 import { writeAtomic } from "../files/writeAtomic.js";
@@ -16,9 +17,16 @@ const yaml = lazily<typeof import("yaml")>("yaml");
 export interface ConfigMethods {
   /** The value at `path`. For an unknown path `fallback`, or an error where none is given. @throws CellsamError ERR_CONFIG */
   get(path: string, fallback?: unknown): unknown;
-  /** Changes the value at `path` and checks the whole configuration again. A refused change leaves it as it was. @throws CellsamError ERR_CONFIG */
+  /**
+   * Changes the value at `path` and checks the whole configuration again. A refused change leaves it as it was.
+   * @throws CellsamError ERR_CONFIG
+   */
   set(path: string, value: unknown): void;
-  /** Lays a YAML or JSON file over this configuration, group by group. `notice` is called for keys of a file of the Python module that have no effect. @throws CellsamError ERR_CONFIG */
+  /**
+   * Lays a YAML or JSON file over this configuration, group by group. `notice` is called for keys of a file of the Python
+   * module that have no effect.
+   * @throws CellsamError ERR_CONFIG
+   */
   loadFromFile(path: string, notice?: (message: string) => void): Promise<void>;
   /** Writes .yaml, .yml or .json with snake_case keys. @throws CellsamError ERR_CONFIG, ERR_FILE */
   saveToFile(path: string): Promise<void>;
@@ -148,21 +156,28 @@ const methods = new Proxy(plainMethods, {
   },
 });
 
-type ConfigClass<S extends z.ZodType, M> = new (input?: z.input<S>) => z.output<S> & ConfigMethods & M;
+/** The fields of `S` that are groups of settings, which have the methods of a configuration too. */
+type GroupNames<S extends z.ZodObject> = {
+  [K in keyof S["shape"]]: S["shape"][K] extends z.ZodPrefault<z.ZodObject> | z.ZodDefault<z.ZodObject> ? K : never;
+}[keyof S["shape"]];
+
+type ConfigClass<S extends z.ZodObject, M> = new (
+  input?: z.input<S>,
+) => z.output<S> & { readonly [K in GroupNames<S>]: ConfigMethods } & ConfigMethods & M;
 
 /**
- * Makes a class whose instances are checked configurations, `new Stage1Config({ patience: 3 })`, with `extra` methods. `schema` is built by
- * the first instance. `prepare` adds defaults that depend on the input.
+ * Makes a class whose instances are checked configurations, `new Stage1Config({ patience: 3 })`, with `extra` methods. `schema`
+ * is built by the first instance. `prepare` adds defaults that depend on the input.
  */
 export function configClass<S extends z.ZodObject, M extends object = object>(
   title: string,
   schema: () => S,
   extra: M & ThisType<z.output<S>> = {} as M,
-  prepare: (input: unknown) => unknown = (input) => input,
+  prepare?: (config: unknown) => unknown,
 ): ConfigClass<S, M> {
   class CheckedConfig {
     constructor(input?: z.input<S>) {
-      const values = frozen(parseConfig(title, schema(), prepare(input ?? {}))) as RawConfig;
+      const values = frozen(parseConfig(title, schema(), input ?? {}, prepare)) as RawConfig;
       expose(this, schema(), { root: { title, schema: schema(), values }, path: [] });
     }
   }

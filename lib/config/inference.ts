@@ -93,7 +93,7 @@ export type PredictInput = z.input<ReturnType<typeof predictSchema>>;
 
 /** Checks the input and fills in defaults: those that come with the weights, then everyone's. @throws CellsamError ERR_CONFIG */
 export function predictConfig(input: PredictInput): PredictConfig {
-  return parseConfig("prediction", predictSchema(), predictionOverShipped(input));
+  return parseConfig("prediction", predictSchema(), input, predictionOverShipped);
 }
 
 /** The options of the engine's `predict` that a configuration decides. */

@@ -1,4 +1,7 @@
-/** JSON Schema of the configuration files, for editors: made from the schemas that check them, with the snake_case names of files. */
+/**
+ * JSON Schema of the configuration files, for editors: made from the schemas that check them, with the snake_case names of
+ * files.
+ */
 
 import { snakeCase } from "../spelling.js";
 import { experimentSchema } from "./experiment.js";

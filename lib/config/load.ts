@@ -18,9 +18,9 @@ export function decodeText(bytes: Uint8Array): string {
 }
 
 /**
- * The content of a .yaml, .yml or .json file with its keys in camelCase, not yet checked. `environment` of an experiment_config.json is not a
- * setting and is left out, so that the file can configure another run. Files of the Python module are accepted too; `notice` is called for
- * what in them has no effect here.
+ * The content of a .yaml, .yml or .json file with its keys in camelCase, not yet checked. `environment` of an
+ * experiment_config.json is not a setting and is left out, so that the file can configure another run. Files of the Python
+ * module are accepted too; `notice` is called for what in them has no effect here.
  * @throws CellsamError ERR_CONFIG
  */
 export async function readConfigFile(path: string, notice: (message: string) => void = () => undefined): Promise<RawConfig> {
@@ -103,7 +103,10 @@ export function setAt(config: RawConfig, path: string, value: unknown): void {
   inner[name] = entry;
 }
 
-/** Applies settings such as `stage1_config.learning_rate=1e-3`; values are YAML scalars or lists. @throws CellsamError ERR_CONFIG */
+/**
+ * Applies settings such as `stage1_config.learning_rate=1e-3`; values are YAML scalars or lists.
+ * @throws CellsamError ERR_CONFIG
+ */
 export function applySettings(config: RawConfig, settings: readonly string[]): void {
   for (const setting of settings) {
     const at = setting.indexOf("=");

@@ -1,6 +1,6 @@
 /**
- * Checks input and turns it into a configuration. All problems are reported in one error, each with its key, the allowed range and, for an
- * unknown key, the nearest known one.
+ * Checks input and turns it into a configuration. All problems are reported in one error, each with its key, the allowed range
+ * and, for an unknown key, the nearest known one.
  */
 import type { z } from "zod";
 import { CellsamError } from "../errors.js";
@@ -83,11 +83,17 @@ export function configError(title: string, problems: ConfigProblem[]): CellsamEr
 }
 
 /**
- * Checks `input` (camelCase or snake_case keys) against `schema` and fills in the defaults.
+ * Checks `input` (camelCase or snake_case keys) against `schema` and fills in the defaults. `prepare` gets the input with
+ * camelCase keys, and may add defaults that depend on it.
  * @throws CellsamError ERR_CONFIG with every problem in `detail.problems`
  */
-export function parseConfig<S extends z.ZodType>(title: string, schema: S, input: unknown): z.output<S> {
-  const result = schema.safeParse(fromSnake(input), { reportInput: true });
+export function parseConfig<S extends z.ZodType>(
+  title: string,
+  schema: S,
+  input: unknown,
+  prepare: (config: unknown) => unknown = (config) => config,
+): z.output<S> {
+  const result = schema.safeParse(prepare(fromSnake(input)), { reportInput: true });
   if (!result.success) throw configError(title, problemsOf(schema, result.error));
   return result.data;
 }

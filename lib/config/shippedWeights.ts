@@ -1,10 +1,10 @@
 /**
- * The weights that come with the package: `weights: cellsam-tiny` in place of a path. They set the defaults of the settings that they were
- * trained with. models/cellsam-tiny.md has their data, licence and scores.
+ * The weights that come with the package: `weights: cellsam-tiny` in place of a path. They set the defaults of the settings
+ * that they were trained with. models/cellsam-tiny.md has their data, licence and scores.
  */
 import { join } from "node:path";
 import type { z } from "zod";
-import { fromSnake, isPlain } from "../spelling.js";
+import { isPlain } from "../spelling.js";
 import { packageFolder } from "../version.js";
 import { mergeConfig, type RawConfig } from "./load.js";
 import { nearest } from "./nearest.js";
@@ -31,7 +31,10 @@ function shippedOf(weights: unknown): Shipped | undefined {
   return typeof weights === "string" && Object.hasOwn(shipped, weights) ? shipped[weights] : undefined;
 }
 
-/** The file of a `weights` setting. The name of shipped weights is never a path; a file of that name in the working directory is ./name. */
+/**
+ * The file of a `weights` setting. The name of shipped weights is never a path; a file of that name in the working directory is
+ * ./name.
+ */
 export function weightsFile(weights: string): string {
   const own = shippedOf(weights);
   return own ? join(packageFolder, "models", own.file) : weights;
@@ -44,14 +47,12 @@ export function shippedSettings(weights: unknown): RawConfig {
 }
 
 /** The configuration of a training, with the defaults of its weights. */
-export function overShipped(input: unknown): unknown {
-  const config = fromSnake(input);
+export function overShipped(config: unknown): unknown {
   return isPlain(config) ? mergeConfig(shippedSettings(config.weights), config) : config;
 }
 
 /** The same for a prediction, in which the tile size is a setting of inference. */
-export function predictionOverShipped(input: unknown): unknown {
-  const config = fromSnake(input);
+export function predictionOverShipped(config: unknown): unknown {
   if (!isPlain(config)) return config;
   const { tileSize, inference, ...settings } = shippedSettings(config.weights);
   return mergeConfig({ ...settings, ...(isPlain(inference) && { inference: { ...inference, tileSize } }) }, config);

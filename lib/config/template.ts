@@ -12,8 +12,8 @@ export type Chosen = Record<string, unknown>;
 const width = 110;
 
 /**
- * YAML text. Chosen settings are written; all others are comments with their defaults, so that removing a `#` changes nothing yet. `facts` come
- * first, as comments.
+ * YAML text. Chosen settings are written; all others are comments with their defaults, so that removing a `#` changes nothing
+ * yet. `facts` come first, as comments.
  */
 export function configTemplate(chosen: Chosen, facts: readonly string[] = []): string {
   const schema = configSchema("experiment");

@@ -1,5 +1,5 @@
 /** The check before training: every file is decoded once, and all problems are reported in one error. */
-import { CellsamError } from "../errors.js";
+import { CellsamError, type ErrorCode } from "../errors.js";
 import type { Pair } from "./discover.js";
 import { pairImage, pairLabels, type ReadingOptions } from "./pair.js";
 import type { Problem } from "./problem.js";
@@ -29,7 +29,7 @@ export interface CheckedDataset {
   cells: number;
 }
 
-const FIXES: Record<string, string> = {
+const FIXES: Partial<Record<ErrorCode, string>> = {
   ERR_FILE: "restore the file or take it out of the folder",
   ERR_IMAGE_BROKEN: "copy or export the file again",
   ERR_IMAGE_UNSUPPORTED: "change the settings that read it, or convert the file",
@@ -42,7 +42,8 @@ const FIXES: Record<string, string> = {
 /**
  * Decodes all pairs and compares sizes.
  *
- * @throws CellsamError ERR_DATASET with `detail.problems: Problem[]` (everything, in the order of the pairs) when anything is wrong
+ * @throws CellsamError ERR_DATASET with `detail.problems: Problem[]` (everything, in the order of the pairs) when anything is
+ * wrong
  */
 export async function checkDataset(pairs: readonly Pair[], options: CheckOptions = {}): Promise<CheckedDataset> {
   const checked: (CheckedPair | undefined)[] = new Array(pairs.length);

@@ -33,7 +33,8 @@ export function discoverOptions(config: Omit<DatasetConfig, "imgPath" | "maskPat
 }
 
 /**
- * Finds and checks every pair. Where an image of an additional data set has the name of an earlier one, its folder's name is put in front.
+ * Finds and checks every pair. Where an image of an additional data set has the name of an earlier one, its folder's name is
+ * put in front.
  *
  * @throws CellsamError ERR_DATASET with everything that is wrong in any of the data sets
  */

@@ -1,6 +1,6 @@
 /**
- * Decodes files on two worker threads, which start with the first file and end after a second without work. A worker that dies fails only
- * the file that it was reading.
+ * Decodes files on two worker threads, which start with the first file and end after a second without work. A worker that dies
+ * fails only the file that it was reading.
  */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -56,11 +56,12 @@ const queue: Job[] = [];
 const threads = new Set<Thread>();
 
 /**
- * Decodes an image. PNG (1 to 16 bit; grey, RGB, alpha, indexed), JPEG, BMP, TIFF and OME-TIFF (8 to 64 bit, integer and float; grey, RGB,
- * channels and stacks by `options`), .npy, .npz.
+ * Decodes an image. PNG (1 to 16 bit; grey, RGB, alpha, indexed), JPEG, BMP, TIFF and OME-TIFF (8 to 64 bit, integer and float;
+ * grey, RGB, channels and stacks by `options`), .npy, .npz.
  *
  * @returns pixels [H,W] or [H,W,3] as uint8, uint16 or float32, unscaled
- * @throws CellsamError ERR_FILE, ERR_IMAGE_BROKEN, ERR_IMAGE_UNSUPPORTED, ERR_IMAGE_TOO_LARGE or ERR_IMAGE_VALUES, with the file's path in front;
+ * @throws CellsamError ERR_FILE, ERR_IMAGE_BROKEN, ERR_IMAGE_UNSUPPORTED, ERR_IMAGE_TOO_LARGE or ERR_IMAGE_VALUES, with the
+ * file's path in front;
  *   ERR_INTERNAL when no image can be decoded at all
  */
 export function decodeImage(path: string, options: DecodeOptions = {}): Promise<NdImage> {
@@ -68,9 +69,11 @@ export function decodeImage(path: string, options: DecodeOptions = {}): Promise<
 }
 
 /**
- * Decodes a label map [H,W] as int32, ids as in the file; from annotations of objects (`options.annotation`) ids 1..N in file order.
+ * Decodes a label map [H,W] as int32, ids as in the file; from annotations of objects (`options.annotation`) ids 1..N in file
+ * order.
  *
- * @throws CellsamError as decodeImage, ERR_LABEL_VALUES when the values are no label map, ERR_ANNOTATION for annotations that cannot be understood
+ * @throws CellsamError as decodeImage, ERR_LABEL_VALUES when the values are no label map, ERR_ANNOTATION for annotations that
+ * cannot be understood
  */
 export function decodeLabels(path: string, options: LabelOptions = {}): Promise<LabelMap> {
   return threaded ? submit<LabelMap>({ kind: "labels", path, options }) : readLabels(path, options);

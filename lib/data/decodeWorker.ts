@@ -1,4 +1,7 @@
-/** The thread on which files are decoded; decode.ts starts it and sends it jobs. Pixels are transferred to the caller, not copied. */
+/**
+ * The thread on which files are decoded; decode.ts starts it and sends it jobs. Pixels are transferred to the caller, not
+ * copied.
+ */
 import { parentPort } from "node:worker_threads";
 import { CellsamError } from "../errors.js";
 import type { Reply, Request } from "./decode.js";

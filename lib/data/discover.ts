@@ -2,7 +2,7 @@
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, extname, join, relative, resolve } from "node:path";
-import type { CellsamError } from "../errors.js";
+import type { CellsamError, ErrorCode } from "../errors.js";
 import { listCocoImages } from "./decode.js";
 import type { Annotation } from "./image.js";
 import { compareBytes } from "./order.js";
@@ -25,12 +25,18 @@ export interface Pair {
 export interface DiscoverOptions {
   /** Folder of images, or one image file. */
   imgPath: string;
-  /** Folder of masks or annotations, one mask file, or a COCO JSON file. The same folder as imgPath is allowed when masks end in one of MASK_SUFFIXES. Omit it to predict. */
+  /**
+   * Folder of masks or annotations, one mask file, or a COCO JSON file. The same folder as imgPath is allowed when masks end in
+   * one of MASK_SUFFIXES. Omit it to predict.
+   */
   maskPath?: string;
   /** Extensions that count as images and as masks, with the dot, any case. Default: all that can be read. */
   imageExtensions?: readonly string[];
   maskExtensions?: readonly string[];
-  /** Kind of the annotations; other kinds in the folder are then ignored. Default "auto": the kind that is there, if there is only one. */
+  /**
+   * Kind of the annotations; other kinds in the folder are then ignored. Default "auto": the kind that is there, if there is
+   * only one.
+   */
   annotationFormat?: "auto" | Annotation;
 }
 
@@ -55,7 +61,10 @@ interface Found {
   item?: string;
 }
 
-/** Lists and pairs the files of one or two folders (not their subfolders). Hidden files are ignored. Nothing is thrown for bad input. */
+/**
+ * Lists and pairs the files of one or two folders (not their subfolders). Hidden files are ignored. Nothing is thrown for bad
+ * input.
+ */
 export async function discover(options: DiscoverOptions): Promise<Discovered> {
   const out: Discovered = { pairs: [], problems: [], ignored: [] };
   const { imgPath, maskPath } = options;
@@ -147,8 +156,8 @@ function kindOf({ path, annotation }: Found): Annotation {
 }
 
 /**
- * The annotations of a mask path: label images, GeoJSON, COCO JSON, folders of objects. Without `out` (images and masks in one folder) the
- * label images were listed before.
+ * The annotations of a mask path: label images, GeoJSON, COCO JSON, folders of objects. Without `out` (images and masks in one
+ * folder) the label images were listed before.
  */
 async function annotationsIn(
   path: string,
@@ -280,7 +289,7 @@ function group(files: Found[], key: (file: Found) => string): Map<string, Found[
   return groups;
 }
 
-function report(out: Discovered, code: string, files: Found[], what: string, fix: string): void {
+function report(out: Discovered, code: ErrorCode, files: Found[], what: string, fix: string): void {
   const names = files.map(({ path }) => basename(path)).join(", ");
   for (const { path } of files) out.problems.push({ code, path, message: files.length > 1 ? `${names} ${what}` : what, fix });
 }

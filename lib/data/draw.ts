@@ -1,6 +1,6 @@
 /**
- * Seeded draws of splits. The unit of a draw is the group: all images of one slide or patient, or a single image without a group. The order
- * of `sources` does not matter.
+ * Seeded draws of splits. The unit of a draw is the group: all images of one slide or patient, or a single image without a
+ * group. The order of `sources` does not matter.
  */
 import { CellsamError } from "../errors.js";
 import { byBytes } from "./order.js";
@@ -23,7 +23,8 @@ function refuse(message: string): CellsamError {
 }
 
 /**
- * round(n * valRatio) sources validate, at least one and never all. With groups, whole groups are drawn until that number is reached.
+ * round(n * valRatio) sources validate, at least one and never all. With groups, whole groups are drawn until that number is
+ * reached.
  *
  * @throws CellsamError ERR_SPLIT for fewer than two groups, duplicates, a ratio out of range, groups that name unknown sources
  */
@@ -38,8 +39,8 @@ export function trainValSplit(options: DrawOptions & { valRatio: number }): Spli
 }
 
 /**
- * k folds in which each source validates exactly once. Groups are assigned largest first, each to the fold with the fewest images so far, so
- * that folds are as even as groups allow; groups of the same size are assigned in an order drawn with `seed`.
+ * k folds in which each source validates exactly once. Groups are assigned largest first, each to the fold with the fewest
+ * images so far, so that folds are as even as groups allow; groups of the same size are assigned in an order drawn with `seed`.
  *
  * @throws CellsamError ERR_SPLIT when there are fewer groups than folds
  */

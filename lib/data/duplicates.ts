@@ -1,9 +1,11 @@
 /**
- * Finds near-duplicates: images with the same content in identical files, other formats, other sizes, with noise, other brightness or
- * contrast, flipped or turned by quarters. Two such images on two sides of a split make a model look better than it is.
+ * Finds near-duplicates: images with the same content in identical files, other formats, other sizes, with noise, other
+ * brightness or contrast, flipped or turned by quarters. Two such images on two sides of a split make a model look better than
+ * it is.
  *
- * Each image is reduced to a thumbnail of 32 x 32 grey values with mean 0. Its coarse version of 8 x 8, in all eight flips and turns, is a
- * perceptual hash that rules out nearly all pairs; the normalised correlation of the thumbnails decides on the rest.
+ * Each image is reduced to a thumbnail of 32 x 32 grey values with mean 0. Its coarse version of 8 x 8, in all eight flips and
+ * turns, is a perceptual hash that rules out nearly all pairs; the normalised correlation of the thumbnails decides on the
+ * rest.
  */
 import type { NdImage } from "./image.js";
 

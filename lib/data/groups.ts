@@ -1,6 +1,6 @@
 /**
- * Reads from a table or mapping which images belong to one group (a slide, a patient, a field of view). A group is never divided between
- * training, validation and test.
+ * Reads from a table or mapping which images belong to one group (a slide, a patient, a field of view). A group is never
+ * divided between training, validation and test.
  */
 import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
@@ -16,10 +16,10 @@ function refuse(path: string, message: string, detail: Record<string, unknown> =
 }
 
 /**
- * Returns the group of each image. The file is a .csv, .tsv or .txt table (image, group; with a header that has a column `group`, the image
- * is in the first column and the group in that one), or a .json, .yaml or .yml mapping from image to group, or from group to a list of
- * images. Images are named with or without extension. Images of `sources` must have a group, those of `more` may. Other images are ignored,
- * since the table may describe more than this data set.
+ * Returns the group of each image. The file is a .csv, .tsv or .txt table (image, group; with a header that has a column
+ * `group`, the image is in the first column and the group in that one), or a .json, .yaml or .yml mapping from image to group,
+ * or from group to a list of images. Images are named with or without extension. Images of `sources` must have a group, those
+ * of `more` may. Other images are ignored, since the table may describe more than this data set.
  *
  * @throws CellsamError ERR_SPLIT for a file that cannot be read, images in two groups, and images without a group
  */

@@ -1,9 +1,12 @@
 /**
- * The types of pixels in lib/data: what a format reader returns, and what the rest of the package gets. A reader returns what the file
- * stores; the rules that turn it into an image or a label map are in pixels.ts and labels.ts.
+ * The types of pixels in lib/data: what a format reader returns, and what the rest of the package gets. A reader returns what
+ * the file stores; the rules that turn it into an image or a label map are in pixels.ts and labels.ts.
  */
 
-/** Pixels as a file stores them. 64-bit integers arrive as Float64Array (exact up to 2^53, larger values are refused by the reader). */
+/**
+ * Pixels as a file stores them. 64-bit integers arrive as Float64Array (exact up to 2^53, larger values are refused by the
+ * reader).
+ */
 export type Samples =
   | Uint8Array
   | Int8Array
@@ -24,7 +27,7 @@ export interface RawImage {
   alpha: boolean;
   /** Bits per sample below 8 (1, 2, 4); values are not stretched yet. */
   bits?: number;
-  /** Colour table of an indexed picture, 3 bytes (R, G, B) an entry; `data` holds the indices. */
+  /** Colour table of an indexed image, 3 bytes (R, G, B) per entry; `data` has the indices. */
   palette?: Uint8Array;
   /** TIFF photometric 0: stored values are inverted with respect to brightness. */
   whiteIsZero?: boolean;
@@ -42,7 +45,10 @@ export interface NdImage {
   notes: string[];
 }
 
-/** A label map [H,W]: 0 is background, -1 an ignore region (neither cell nor background), every other value is one cell. Ids are those of the file. */
+/**
+ * A label map [H,W]: 0 is background, -1 an ignore region (neither cell nor background), every other value is one cell. Ids are
+ * those of the file.
+ */
 export interface LabelMap {
   data: Int32Array;
   shape: [number, number];
@@ -57,8 +63,8 @@ export interface DecodeOptions {
   /** Page of a TIFF with several pages, from 0, whatever it shows. */
   page?: number;
   /**
-   * Channels to take, from 0: one makes a grey image, two are [nuclei, whole cell] and become green and blue, three become red, green, blue.
-   * Pages of a TIFF without a description of its axes are then taken as channels.
+   * Channels to take, from 0: one makes a grey image, two are [nuclei, whole cell] and become green and blue, three become red,
+   * green, blue. Pages of a TIFF without a description of its axes are then taken as channels.
    */
   channels?: readonly number[];
   /** Slice of a z stack, from 0, or "max" for the largest value over all slices. */

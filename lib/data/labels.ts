@@ -1,4 +1,6 @@
-/** Turns stored samples into a label map. Whole non-negative ids are kept; what is not a label map is refused, never guessed. */
+/**
+ * Turns stored samples into a label map. Whole non-negative ids are kept; what is not a label map is refused, never guessed.
+ */
 import { CellsamError } from "../errors.js";
 import type { LabelMap, RawImage, Samples } from "./image.js";
 
@@ -7,9 +9,10 @@ function refuse(message: string): CellsamError {
 }
 
 /**
- * Rules: ids are whole numbers from 0 to 2^31 - 1; of indexed images the indices are the ids; RGB masks are read only when their channels
- * are equal; a bool mask, or one whose only values are 0 and 255, is a foreground mask and needs `binaryMasks`. A map whose only id is 1 (or
- * any other but 255) is one cell and is never split. `ignoreLabel` (which may be negative) becomes -1.
+ * Rules: ids are whole numbers from 0 to 2^31 - 1; of indexed images the indices are the ids; RGB masks are read only when
+ * their channels are equal; a bool mask, or one whose only values are 0 and 255, is a foreground mask and needs `binaryMasks`.
+ * A map whose only id is 1 (or any other but 255) is one cell and is never split. `ignoreLabel` (which may be negative) becomes
+ * -1.
  * @throws CellsamError ERR_LABEL_VALUES
  */
 export function toLabels(raw: RawImage, binaryMasks = false, ignoreLabel?: number): LabelMap {
@@ -71,14 +74,17 @@ function toIds(data: Samples, width: number, ignoreLabel: number | undefined): I
   return ids;
 }
 
-/** A mask with at least so many ids, and more than `mostChanges` changes of id between labelled neighbours in a row, is taken for a photograph. */
+/**
+ * A mask with at least so many ids, and more than `mostChanges` changes of id between labelled neighbours in a row, is taken
+ * for a photograph.
+ */
 const fewestIds = 20;
 /** Cells would be less than 4 pixels wide on average. Label maps of DSB 2018 are below 0.02, its photographs above 0.3. */
 const mostChanges = 0.25;
 
 /**
- * The ids other than 0, and the share of neighbours in a row, both in a cell, whose ids differ. Label maps consist of runs of equal ids, so
- * only the ends of runs are looked at.
+ * The ids other than 0, and the share of neighbours in a row, both in a cell, whose ids differ. Label maps consist of runs of
+ * equal ids, so only the ends of runs are looked at.
  */
 function survey(ids: Int32Array, width: number): { found: Set<number>; changeShare: number } {
   const found = new Set<number>();

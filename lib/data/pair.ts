@@ -1,4 +1,7 @@
-/** Reads the image and the label map of a pair as a configuration says. Training, prediction and evaluation read files only through this. */
+/**
+ * Reads the image and the label map of a pair as a configuration says. Training, prediction and evaluation read files only
+ * through this.
+ */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { decodeImage, decodeLabels } from "./decode.js";
@@ -33,7 +36,8 @@ export function pairImage({ image }: Pick<Pair, "image">, options: ReadingOption
 /**
  * The label map of a pair that has a mask.
  *
- * @param pair with `size`, or `height` and `width`, of the image, which GeoJSON needs. A checked pair has them; otherwise the image is decoded.
+ * @param pair with `size`, or `height` and `width`, of the image, which GeoJSON needs. A checked pair has them; otherwise the
+ * image is decoded.
  * @throws CellsamError as decodeLabels
  */
 export async function pairLabels(

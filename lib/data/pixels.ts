@@ -1,6 +1,6 @@
 /**
- * Turns stored samples into an image: chooses channels and checks the range of values. Only samples below 8 bit are scaled here; how 16-bit
- * and float images become 0..255 is part of the engine's preprocessing.
+ * Turns stored samples into an image: chooses channels and checks the range of values. Only samples below 8 bit are scaled
+ * here; how 16-bit and float images become 0..255 is part of the engine's preprocessing.
  */
 import { CellsamError } from "../errors.js";
 import type { NdImage, RawImage, Samples } from "./image.js";
@@ -15,11 +15,14 @@ function refuse(message: string): CellsamError {
 /**
  * Rules, in order:
  * - indexed colours are looked up; bool and 1-bit become 0/255, 2 and 4 bit are stretched to 0..255; WhiteIsZero is inverted;
- * - an alpha channel that the file declares is dropped, with a note when it is not constant; four channels in an array without such a
+ * - an alpha channel that the file declares is dropped, with a note when it is not constant; four channels in an array without
+ *   such a
  *   declaration (.npy) are read as RGBA only when the fourth is constant at its maximum;
- * - (H,W,1) is squeezed; three equal channels stay three; channels first is moved last when the first axis is at most 4 and smaller than both others;
+ * - (H,W,1) is squeezed; three equal channels stay three; channels first is moved last when the first axis is at most 4 and
+ *   smaller than both others;
  *   two channels, and more than four, are refused unless `wanted` says which to take (DecodeOptions.channels);
- * - NaN, infinity and negative values are refused; signed, 32 and 64 bit samples are narrowed to uint8, uint16 or float32 without loss.
+ * - NaN, infinity and negative values are refused; signed, 32 and 64 bit samples are narrowed to uint8, uint16 or float32
+ *   without loss.
  */
 export function toImage(raw: RawImage, wanted?: readonly number[]): NdImage {
   const notes = [...raw.notes];
@@ -59,7 +62,10 @@ export function toImage(raw: RawImage, wanted?: readonly number[]): NdImage {
   return { data, dtype: dtypeOf(data), shape: kept === 1 ? [height, width] : [height, width, kept], notes };
 }
 
-/** Whether the shape is [C,H,W]: at most 4 first, and not a thin image with channels last. Where channels are chosen, any number smaller than both sides will do. */
+/**
+ * Whether the shape is [C,H,W]: at most 4 first, and not a thin image with channels last. Where channels are chosen, any number
+ * smaller than both sides will do.
+ */
 function isChannelsFirst([a = 0, b = 0, c = 0]: number[], chosen: boolean): boolean {
   return chosen ? a < c && a < b : a <= 4 && b > a && c > a && c > 4;
 }
@@ -68,7 +74,10 @@ function dtypeOf(data: NdImage["data"]): NdImage["dtype"] {
   return data instanceof Uint8Array ? "uint8" : data instanceof Uint16Array ? "uint16" : "float32";
 }
 
-/** The `wanted` of `channels` (pixels are `step` samples apart): one becomes grey, two become green and blue with an empty red, three are RGB. */
+/**
+ * The `wanted` of `channels` (pixels are `step` samples apart): one becomes grey, two become green and blue with an empty red,
+ * three are RGB.
+ */
 function compose(data: Samples, channels: number, step: number, wanted: readonly number[]): Samples {
   const missing = wanted.find((channel) => channel >= channels);
   if (missing !== undefined) throw refuse(`channel ${missing} was asked for, it has ${channels} (counted from 0)`);

@@ -1,6 +1,9 @@
+/** What the checks of a data set report. */
+import type { ErrorCode } from "../errors.js";
+
 /** One problem of a data set. Problems are collected, so that a user can correct a folder at once and not file by file. */
 export interface Problem {
-  code: string;
+  code: ErrorCode;
   /** The file or folder. */
   path: string;
   message: string;

@@ -1,4 +1,7 @@
-/** Seeded random numbers for what TypeScript draws (splits, trials, the synthetic data). The engine has random numbers of its own. */
+/**
+ * Seeded random numbers for what TypeScript draws (splits, trials, the synthetic data). The engine has random numbers of its
+ * own.
+ */
 export class Random {
   private state: number;
   private spare: number | undefined;

@@ -1,6 +1,7 @@
 /**
- * Rasterises outlines. A pixel belongs to a shape when its centre lies inside. Corners of pixels are at whole numbers, as in GeoJSON and
- * COCO, so the centre of pixel (row r, column c) is x = c + 0.5, y = r + 0.5. A centre on an edge belongs to the side right of or below it.
+ * Rasterises outlines. A pixel belongs to a shape when its centre lies inside. Corners of pixels are at whole numbers, as in
+ * GeoJSON and COCO, so the centre of pixel (row r, column c) is x = c + 0.5, y = r + 0.5. A centre on an edge belongs to the
+ * side right of or below it.
  */
 import type { LabelMap } from "./image.js";
 
@@ -58,8 +59,8 @@ export function fillPolygon(
 }
 
 /**
- * Paints shapes into a label map: ids 1..N in the given order, later ones on top; ignore regions (-1) first, so that cells cover them. Cells
- * of which no pixel is left are listed in `notes`; their ids remain unused.
+ * Paints shapes into a label map: ids 1..N in the given order, later ones on top; ignore regions (-1) first, so that cells
+ * cover them. Cells of which no pixel is left are listed in `notes`; their ids remain unused.
  */
 export function paint(shapes: readonly Shape[], shape: readonly [number, number], notes: string[] = []): LabelMap {
   const [height, width] = shape;

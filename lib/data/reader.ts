@@ -30,7 +30,10 @@ import { paint } from "./raster.js";
 /** Extensions that are read, lower case. */
 export const EXTENSIONS = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy", ".npz"] as const;
 
-/** The stored samples of a file, before any rule. `kind` chooses the array of a .npz, and whether a .npy may hold Cellpose's dict. */
+/**
+ * The stored samples of a file, before any rule. `kind` chooses the array of a .npz, and whether a .npy may hold Cellpose's
+ * dict.
+ */
 export async function readRaw(
   path: string,
   options: DecodeOptions = {},
@@ -58,7 +61,10 @@ export async function readRaw(
   }
 }
 
-/** Reads synchronously: this thread has nothing else to do, and an asynchronous read costs half as much time as decoding a small file. */
+/**
+ * Reads synchronously: this thread has nothing else to do, and an asynchronous read costs half as much time as decoding a small
+ * file.
+ */
 async function bytesOf(path: string, maxPixels: number): Promise<Buffer> {
   const info = statSync(path);
   if (!info.isFile()) throw new CellsamError("ERR_FILE", "it is not a file");
@@ -116,7 +122,9 @@ async function cocoOf(path: string, maxPixels: number): Promise<ReturnType<typeo
   return latest.file;
 }
 
-/** Files of one object each: in the folder itself, or in its folder "masks" as in DSB 2018. Sorted by the bytes of their names. */
+/**
+ * Files of one object each: in the folder itself, or in its folder "masks" as in DSB 2018. Sorted by the bytes of their names.
+ */
 export async function objectFiles(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
   const inner = entries.find((entry) => entry.name === "masks" && entry.isDirectory());

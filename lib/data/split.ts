@@ -1,12 +1,15 @@
 /**
- * Which source images train, validate and are held out. The unit of a split is the source image, or a group of them, and never the tile,
- * since tiles of one image overlap.
+ * Which source images train, validate and are held out. The unit of a split is the source image, or a group of them, and never
+ * the tile, since tiles of one image overlap.
  */
 import { readFile } from "node:fs/promises";
 import { CellsamError } from "../errors.js";
 import { byBytes } from "./order.js";
 
-/** Names of the source images on each side, sorted. `test` is held out from training and from every choice of a model or threshold. */
+/**
+ * Names of the source images on each side, sorted. `test` is held out from training and from every choice of a model or
+ * threshold.
+ */
 export interface Splits {
   seed: number;
   train: string[];
@@ -73,8 +76,8 @@ export function checkSplits(
 }
 
 /**
- * Checks the splits of an experiment, each by itself and all together: no split may train on or validate with an image that another one
- * holds out as a test.
+ * Checks the splits of an experiment, each by itself and all together: no split may train on or validate with an image that
+ * another one holds out as a test.
  *
  * @throws CellsamError ERR_SPLIT
  */
@@ -89,8 +92,8 @@ export function checkFolds(folds: readonly Splits[], sources: readonly string[],
 }
 
 /**
- * Splits in which the images of `trainingOnly` train too. Where an image of the same group validates or tests, they are left out of that
- * split, since the result would look better than it is.
+ * Splits in which the images of `trainingOnly` train too. Where an image of the same group validates or tests, they are left
+ * out of that split, since the result would look better than it is.
  */
 export function withTrainingOnly(splits: readonly Splits[], trainingOnly: readonly string[], groups: Groups = {}): Splits[] {
   const groupOf = (source: string) => (Object.hasOwn(groups, source) ? groups[source] : undefined);

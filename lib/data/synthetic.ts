@@ -1,6 +1,6 @@
 /**
- * A small synthetic data set for tests and examples: images like fluorescence of nuclei in touching clumps, with texture, uneven light, blur
- * and noise, and label maps that are correct by construction. The same options give the same pixels.
+ * A small synthetic data set for tests and examples: images like fluorescence of nuclei in touching clumps, with texture,
+ * uneven light, blur and noise, and label maps that are correct by construction. The same options give the same pixels.
  */
 import { join } from "node:path";
 import { writeAtomic } from "../files/writeAtomic.js";
@@ -47,7 +47,10 @@ interface Cell {
   waves: { order: number; amplitude: number; phase: number }[];
 }
 
-/** Draws and writes the data set: images/synthetic_000.png (8-bit grey) and masks/synthetic_000.png (16-bit ids). @throws RangeError */
+/**
+ * Draws and writes the data set: images/synthetic_000.png (8-bit grey) and masks/synthetic_000.png (16-bit ids).
+ * @throws RangeError
+ */
 export async function generateSynthetic({ directory, images, size = 128, seed }: SyntheticOptions): Promise<SyntheticDataset> {
   if (!Number.isInteger(images) || images < 1) throw new RangeError(`images must be a whole number from 1, got ${images}`);
   if (!Number.isInteger(size) || size < 64 || size > 1024)
@@ -126,8 +129,8 @@ function outline(cell: Cell, direction: number): number {
 }
 
 /**
- * Adds the cell to both maps and returns true, or leaves them as they are where a cell would lose too much area or be divided, or the new one
- * lies outside the field. `areas[id]` is the area of the whole outline, visible or not.
+ * Adds the cell to both maps and returns true, or leaves them as they are where a cell would lose too much area or be divided,
+ * or the new one lies outside the field. `areas[id]` is the area of the whole outline, visible or not.
  */
 function claim(cell: Cell, id: number, size: number, labels: Int32Array, radius: Float32Array, areas: number[]): boolean {
   const taken: { at: number; label: number; radius: number }[] = [];
@@ -183,7 +186,9 @@ function areaOf(labels: Int32Array, id: number): number {
   return sum;
 }
 
-/** Intensity before the optics: uneven background, and for each cell a brightness, a dome-shaped profile and a grainy texture. */
+/**
+ * Intensity before the optics: uneven background, and for each cell a brightness, a dome-shaped profile and a grainy texture.
+ */
 function lightOf(random: Random, size: number, labels: Int32Array, radius: Float32Array, count: number): Float32Array {
   const coarse = blur(noise(random, size), size, size / 6);
   const fine = blur(noise(random, size), size, 1.6);

@@ -11,7 +11,8 @@ export const labelFormats = ["tiff", "png", "npy"] as const;
 export type LabelFormat = (typeof labelFormats)[number];
 
 /**
- * Writes a label map [H,W]; the extension chooses the format: .png 16 bit; .tif or .tiff 16 bit, or 32 bit when an id passes 65535; .npy int32.
+ * Writes a label map [H,W]; the extension chooses the format: .png 16 bit; .tif or .tiff 16 bit, or 32 bit when an id passes
+ * 65535; .npy int32.
  *
  * @throws CellsamError ERR_LABEL_VALUES for a PNG with an id past 65535, or negative ids; ERR_FILE when it cannot be written
  */

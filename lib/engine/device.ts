@@ -1,4 +1,6 @@
-/** Turns the configured device into the one to use. "auto" takes a GPU that works, and warns where there is one that does not. */
+/**
+ * Turns the configured device into the one to use. "auto" takes a GPU that works, and warns where there is one that does not.
+ */
 import { CellsamError } from "../errors.js";
 import { compareVersions } from "../runtime/setup.js";
 import { minimumCuda } from "../runtime/variants.js";
@@ -10,7 +12,7 @@ interface EngineInfo {
 }
 
 /**
- * The device for "auto", "cpu", "cuda" or "cuda:N". `warn` is told of a GPU that cannot be used.
+ * The device for "auto", "cpu", "cuda" or "cuda:N". `warn` is called for a GPU that cannot be used.
  * @throws CellsamError ERR_CUDA_DRIVER_TOO_OLD when CUDA is asked for and the driver is older than this libtorch's CUDA.
  */
 export async function resolveDevice(device: string, warn: (message: string) => void): Promise<Device> {

@@ -15,7 +15,10 @@ export interface Prediction {
   count: number;
 }
 
-/** Every cell that some detection threshold down to a floor would find in one image. It consists of these arrays alone, and can be stored. */
+/**
+ * Every cell that some detection threshold down to a floor would find in one image. It consists of these arrays alone, and can
+ * be stored.
+ */
 export interface Candidates {
   height: number;
   width: number;
@@ -75,8 +78,8 @@ function rules({ overlap, minArea, minVisible, largestPiece, removeBoundaries }:
 }
 
 /**
- * The label map of `candidates` at a detection threshold: what `predict` returns with that `bboxThreshold` and `adaptiveThreshold: false`.
- * Without `threshold`: what `predict` returns with the options that the candidates were found with.
+ * The label map of `candidates` at a detection threshold: what `predict` returns with that `bboxThreshold` and
+ * `adaptiveThreshold: false`. Without `threshold`: what `predict` returns with the options that the candidates were found with.
  * @throws CellsamError ERR_INVALID_ARGUMENT for a threshold below the candidates' floors
  */
 export async function assemblePrediction(
@@ -88,8 +91,8 @@ export async function assemblePrediction(
 }
 
 /**
- * Compares the cells that `candidates` give at every distinct score with the true label map [H,W] (0 background, -1 ignored), without
- * making a label map for each.
+ * Compares the cells that `candidates` give at every distinct score with the true label map [H,W] (0 background, -1 ignored),
+ * without making a label map for each.
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ
  */
 export async function sweepThresholds(

@@ -1,6 +1,6 @@
 /**
- * Renames keys between the camelCase of TypeScript and the snake_case of the engine. Only names of options and of fields of results are
- * renamed; keys that are data, such as names of losses, stay as they are.
+ * Renames keys between the camelCase of TypeScript and the snake_case of the engine. Only names of options and of fields of
+ * results are renamed; keys that are data, such as names of losses, stay as they are.
  */
 import { camelCase, snakeCase } from "../spelling.js";
 

@@ -13,8 +13,8 @@ import { fromBorder } from "./names.js";
 export type NumberArray = Uint8Array | Uint16Array | Int32Array | Float32Array | Float64Array;
 
 /**
- * A dense, row-major array of numbers, as argument and as result. The memory of an argument is used in place: do not write to it, and do
- * not transfer its buffer, before the command has ended.
+ * A dense, row-major array of numbers, as argument and as result. The memory of an argument is used in place: do not write to
+ * it, and do not transfer its buffer, before the command has ended.
  */
 export interface NdArray<T extends NumberArray = NumberArray> {
   data: T;
@@ -104,8 +104,8 @@ function loadBinding(): Binding {
 }
 
 /**
- * Loads libtorch and the engine, once per process; later calls return at once. CELLSAM_ENGINE names another engine file; one without a
- * torch version in its name, such as the fake engine of the tests, needs no libtorch.
+ * Loads libtorch and the engine, once per process; later calls return at once. CELLSAM_ENGINE names another engine file; one
+ * without a torch version in its name, such as the fake engine of the tests, needs no libtorch.
  * @throws CellsamError ERR_NATIVE_LOAD, ERR_LIBTORCH_NOT_FOUND, ERR_LIBTORCH_VERSION
  */
 export function loadEngine(options: ResolveOptions = {}): { path: string; libtorch: Libtorch | null } {
@@ -160,7 +160,9 @@ export function driverInfo(): DriverInfo | null {
   return guarded(() => loadBinding().driver());
 }
 
-/** Memory of a CUDA device; null for the CPU, without a loaded engine, and until torch has used the device. Initialises nothing. */
+/**
+ * Memory of a CUDA device; null for the CPU, without a loaded engine, and until torch has used the device. Initialises nothing.
+ */
 export function deviceMemory(device: string): DeviceMemory | null {
   if (!seesDevice(device)) return null;
   return fromBorder(engineCall("device.memory", { device })) as DeviceMemory | null;

@@ -1,6 +1,6 @@
 /**
- * The typed interface of the engine's model sessions. A session is one model with its optimiser; its commands run one after another on a
- * thread of its own and never block the event loop.
+ * The typed interface of the engine's model sessions. A session is one model with its optimiser; its commands run one after
+ * another on a thread of its own and never block the event loop.
  */
 import type { NoticeEvent, StepEvent } from "../events.js";
 import { CommandSession } from "./commandSession.js";
@@ -28,7 +28,9 @@ export interface SessionOptions {
   precision?: "fp32" | "bf16";
   /** Of the random weights and of all draws. Default 42. */
   seed?: number;
-  /** Compute threads. 0, the default: all cores, shared equally by the commands of several sessions that run at the same time. */
+  /**
+   * Compute threads. 0, the default: all cores, shared equally by the commands of several sessions that run at the same time.
+   */
   threads?: number;
   /** Only operations that give the same result every time. Default false. */
   deterministic?: boolean;
@@ -136,6 +138,8 @@ export interface EpochReport extends ValidateReport {
   steps: number;
   /** Learning rate of the last step. */
   lr: number;
+  /** Number of threads that the epoch computed with. */
+  threads: number;
   /** CUDA graphs (`cudaGraphs` of stage 2): how many were recorded, and how often they were replayed. */
   graphs: { recorded: number; replayed: number };
 }
@@ -257,12 +261,17 @@ export interface Session extends AsyncDisposable, Disposable {
   candidates(options: CandidatesOptions): Promise<Candidates>;
   /** IoU of each cell's mask when its true box is the prompt. Rejects with the signal's reason when it fires. */
   promptIou(options: PromptIouOptions): Promise<PromptIou>;
-  /** Stops the running command, rejects it and the queued ones with ERR_DISPOSED, and frees the model. May be called repeatedly. */
+  /**
+   * Stops the running command, rejects it and the queued ones with ERR_DISPOSED, and frees the model. May be called repeatedly.
+   */
   dispose(): Promise<void>;
   readonly disposed: boolean;
 }
 
-/** Builds a model, with random weights, on a thread of its own. @throws CellsamError ERR_INVALID_ARGUMENT, ERR_DEVICE_UNAVAILABLE, and those of loading libtorch */
+/**
+ * Builds a model, with random weights, on a thread of its own.
+ * @throws CellsamError ERR_INVALID_ARGUMENT, ERR_DEVICE_UNAVAILABLE, and those of loading libtorch
+ */
 export async function openSession(options: SessionOptions): Promise<Session> {
   const { overrides, ...rest } = options;
   const native = await openNative({ kind: "model", ...toBorder(rest), ...(overrides && { overrides: toBorder(overrides) }) });

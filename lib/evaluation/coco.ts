@@ -1,7 +1,7 @@
 /**
- * COCO's average precision of instance masks, from the engine's verdict on each detection of an image. As in COCO: IoU 0.50:0.05:0.95,
- * precision made monotone and read at 101 recalls, areas below 32 x 32 pixels are small and above 96 x 96 large. Unlike in COCO, an image
- * is not limited to 100 detections, since a field of cells has more.
+ * COCO's average precision of instance masks, from the engine's verdict on each detection of an image. As in COCO: IoU
+ * 0.50:0.05:0.95, precision made monotone and read at 101 recalls, areas below 32 x 32 pixels are small and above 96 x 96
+ * large. Unlike in COCO, an image is not limited to 100 detections, since a field of cells has more.
  */
 
 /** The contribution of one image. */

@@ -40,7 +40,9 @@ export interface FolderEvaluation {
   images: { image: string; metrics: PairEvaluation }[];
 }
 
-/** The scores that `predictFolder` wrote beside its label images, row i for the id i + 1; undefined where they are incomplete. */
+/**
+ * The scores that `predictFolder` wrote beside its label images, row i for the id i + 1; undefined where they are incomplete.
+ */
 async function scoresOf(labels: string, source: string): Promise<EvaluationOptions["scores"]> {
   const file = join(dirname(labels), "scores.json");
   if (!existsSync(file)) return undefined;
@@ -51,8 +53,8 @@ async function scoresOf(labels: string, source: string): Promise<EvaluationOptio
 }
 
 /**
- * Compares the label images of two folders, paired by name. COCO AP needs the scores.json that `predictFolder` writes beside its
- * predictions.
+ * Compares the label images of two folders, paired by name. COCO AP needs the scores.json that `predictFolder` writes beside
+ * its predictions.
  * @throws CellsamError ERR_DATASET listing every file without a partner or of another size
  */
 export async function evaluateFolders(
@@ -96,8 +98,8 @@ export async function evaluateFolders(
 }
 
 /**
- * Predicts the images with a model and compares with the true masks. `optimizeThreshold` also returns the best detection thresholds,
- * from the same pass; tune them on validation images and report on others.
+ * Predicts the images with a model and compares with the true masks. `optimizeThreshold` also returns the best detection
+ * thresholds, from the same pass; tune them on validation images and report on others.
  * @throws CellsamError ERR_DATASET, ERR_CONFIG, ERR_CHECKPOINT_MISMATCH; the signal's reason
  */
 export async function evaluateWeights(

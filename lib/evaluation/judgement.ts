@@ -1,4 +1,7 @@
-/** Warnings that follow from the scores of an evaluation: of a model that finds nothing, and of one that training has made worse. */
+/**
+ * Warnings that follow from the scores of an evaluation: of a model that finds nothing, and of one that training has made
+ * worse.
+ */
 
 interface Judged {
   counts?: { truth: number; predicted: number };

@@ -1,13 +1,15 @@
 /**
- * Measures a model on whole images with the prediction that users call: the cells found (detector and masks together), and separately
- * how good the masks are when the prompts are the true boxes.
+ * Measures a model on whole images with the prediction that users call: the cells found (detector and masks together), and
+ * separately how good the masks are when the prompts are the true boxes.
  */
+
 import type { IntensityConfig } from "../config/data.js";
 import { type EvaluationConfig, type InferenceConfig, predictOptions } from "../config/inference.js";
 import type { Pair } from "../data/discover.js";
 import { pairImage, pairLabels, type ReadingOptions } from "../data/pair.js";
 import { assemblePrediction, type ImageSweep, type Prediction, sweepThresholds } from "../engine/inference.js";
 import type { Session } from "../engine/session.js";
+import type { Failure } from "../errors.js";
 import type { TrainingEvent } from "../events.js";
 import { ofImage } from "../predict/imageError.js";
 import { meanOrNull } from "../stats/summary.js";
@@ -25,10 +27,8 @@ export interface ImageEvaluation {
 }
 
 /** An image that could not be measured. It is in none of the scores. */
-export interface EvaluationFailure {
+export interface EvaluationFailure extends Failure {
   image: string;
-  code: string;
-  message: string;
 }
 
 export type BestThresholds = Record<"f1" | "dice" | "ap50", ThresholdMetrics> &

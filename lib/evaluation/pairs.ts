@@ -1,6 +1,6 @@
 /**
- * Instance metrics of predicted label maps against true ones, by one-to-one matching of cells on their IoU. The engine matches and counts;
- * this file adds up images. Where neither side has cells the rates are 1, where one side has none they are 0.
+ * Instance metrics of predicted label maps against true ones, by one-to-one matching of cells on their IoU. The engine matches
+ * and counts; this file adds up images. Where neither side has cells the rates are 1, where one side has none they are 0.
  */
 
 import { engineCommand, engineCommandAsync } from "../engine/commands.js";
@@ -42,7 +42,10 @@ export interface Rates extends CocoRates {
   dice: number;
   /** Foreground pixels: |A and B| / |A or B|, in a summary the mean over images. */
   jaccard: number;
-  /** SEG of the Cell Tracking Challenge (Maska et al., 2014): mean Jaccard index over true cells, 0 for one that no prediction covers by more than half. */
+  /**
+   * SEG of the Cell Tracking Challenge (Maska et al., 2014): mean Jaccard index over true cells, 0 for one that no prediction
+   * covers by more than half.
+   */
   seg: number;
   /** Share of predicted boundary pixels near a true one; boundary F1 after Csurka et al., BMVC 2013. */
   boundaryPrecision: number;
@@ -107,9 +110,9 @@ export interface EvaluationOptions {
 }
 
 /**
- * Compares a predicted label map with the true one, both [H,W], 0 = background. The true map may hold -1 (ignored): predictions that lie
- * at least half in such pixels are left out, and the pixels count for neither side. The matching runs on a thread of its own, since large
- * maps take seconds.
+ * Compares a predicted label map with the true one, both [H,W], 0 = background. The true map may hold -1 (ignored): predictions
+ * that lie at least half in such pixels are left out, and the pixels count for neither side. The matching runs on a thread of
+ * its own, since large maps take seconds.
  * @throws CellsamError ERR_INVALID_ARGUMENT when shapes differ, an id is negative, or scores do not fit
  */
 export async function evaluatePair(
@@ -149,8 +152,8 @@ export async function evaluatePair(
 }
 
 /**
- * The rates over all images together, from added counts; dice and jaccard are means over images. Without images all rates are 1, as for
- * an empty image.
+ * The rates over all images together, from added counts; dice and jaccard are means over images. Without images all rates are
+ * 1, as for an empty image.
  */
 export function summarize(pairs: readonly PairEvaluation[]): Summary {
   const total: Record<string, MatchCounts> = {};

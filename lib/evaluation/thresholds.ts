@@ -1,12 +1,16 @@
 /**
- * Finds the best detection threshold for a metric from one inference pass. Every threshold at which the result changes is compared, so the
- * optimum is global. Where an interval of thresholds is equally good, the middle of the widest one is returned.
+ * Finds the best detection threshold for a metric from one inference pass. Every threshold at which the result changes is
+ * compared, so the optimum is global. Where an interval of thresholds is equally good, the middle of the widest one is
+ * returned.
  */
 import type { ImageSweep } from "../engine/inference.js";
 import { CellsamError } from "../errors.js";
 import { pixelRates, rate } from "./sums.js";
 
-/** Scores over all images at one detection threshold. `ap`, `ap50`, `ap75` are TP / (TP + FP + FN) of cells; dice and jaccard are of pixels. */
+/**
+ * Scores over all images at one detection threshold. `ap`, `ap50`, `ap75` are TP / (TP + FP + FN) of cells; dice and jaccard
+ * are of pixels.
+ */
 export interface ThresholdMetrics {
   /** The `bboxThreshold` that gives these numbers, with `adaptiveThreshold: false`. */
   threshold: number;
@@ -15,7 +19,10 @@ export interface ThresholdMetrics {
   f1: number;
   dice: number;
   jaccard: number;
-  /** Mean over the IoU thresholds 0.50, 0.55, ..., 0.95. (COCO's AP would have no best threshold: it only grows as the threshold falls.) */
+  /**
+   * Mean over the IoU thresholds 0.50, 0.55, ..., 0.95. (COCO's AP would have no best threshold: it only grows as the threshold
+   * falls.)
+   */
   ap: number;
   ap50: number;
   ap75: number;

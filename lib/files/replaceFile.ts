@@ -1,6 +1,6 @@
 /**
- * The last step of a write that must appear as a whole: the finished file or folder gets its name. On Windows that fails while another
- * process has the target open, as virus scanners and indexers do for a moment with what was just written.
+ * The last step of a write that must appear as a whole: the finished file or folder gets its name. On Windows that fails while
+ * another process has the target open, as virus scanners and indexers do for a moment with what was just written.
  */
 import { rename } from "node:fs/promises";
 import { setTimeout } from "node:timers/promises";

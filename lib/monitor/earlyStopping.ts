@@ -40,7 +40,9 @@ export class EarlyStopping {
     this.mode = mode;
   }
 
-  /** Takes one score and returns whether to stop. A score that is not finite is never the best, and counts as no improvement. */
+  /**
+   * Takes one score and returns whether to stop. A score that is not finite is never the best, and counts as no improvement.
+   */
   update(score: number, epoch?: number): boolean {
     if (this.improves(score)) {
       this.#best = score;

@@ -1,4 +1,7 @@
-/** logs/events.jsonl: the events of a run for other programs, one JSON object per line, each with its time. */
+/**
+ * logs/events.jsonl: every event of a run for other programs, one JSON object per line, each with its time. Of a task's progress only the
+ * end is written. What a resumed run repeats is in the file twice.
+ */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
 import type { TrainingEvent } from "../events.js";
@@ -8,7 +11,10 @@ export class EventLog {
   readonly #path: string;
   readonly #every: number;
 
-  /** Of the steps, every `every`-th and the last of an epoch are written. Appends; an incomplete last line of a killed process is removed first. */
+  /**
+   * Of the steps, every `every`-th and the last of an epoch are written; default all. Appends; an incomplete last line of a killed process
+   * is removed first.
+   */
   constructor(path: string, { every = 1 }: { every?: number } = {}) {
     mkdirSync(dirname(path), { recursive: true });
     if (existsSync(path)) truncateSync(path, readFileSync(path).lastIndexOf("\n") + 1);

@@ -1,4 +1,6 @@
-/** The log file of an experiment: one line per message, `time - logger name - LEVEL - message`, as Python's logging writes it. */
+/**
+ * The log file of an experiment: one line per message, `time - logger name - LEVEL - message`, as Python's logging writes it.
+ */
 import { appendFileSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 
@@ -23,7 +25,10 @@ export class Log {
     this.#level = level;
   }
 
-  /** Appends a line, synchronously, so that the last messages before a crash are in the file. Further lines of a message are indented. */
+  /**
+   * Appends a line, synchronously, so that the last messages before a crash are in the file. Further lines of a message are
+   * indented.
+   */
   write(level: Level, logger: string, message: string): void {
     if (order.indexOf(level) < order.indexOf(this.#level)) return;
     appendFileSync(this.#path, `${timestamp(new Date())} - ${logger} - ${level} - ${message.replaceAll("\n", "\n  ")}\n`);

@@ -1,6 +1,6 @@
 /**
- * Memory of the GPU, of the machine and of this process, in MiB, and its log lines. Without a GPU its part is null. Free memory is what the
- * device reports, so memory of other processes, and memory that torch holds in reserve, count as used.
+ * Memory of the GPU, of the machine and of this process, in MiB, and its log lines. Without a GPU its part is null. Free memory
+ * is what the device reports, so memory of other processes, and memory that torch holds in reserve, count as used.
  */
 import { deviceMemory, driverInfo } from "../engine/native.js";
 import { type SystemMemory, systemMemory } from "./systemMemory.js";

@@ -56,7 +56,10 @@ export class MetricsTracker {
     this.#directions = { ...directions };
   }
 
-  /** Appends one value per metric. `when` is the epoch, or epoch and phase. Default: the next epoch, from 1, and the phase "train". */
+  /**
+   * Appends one value per metric. `when` is the epoch, or epoch and phase. Default: the next epoch, from 1, and the phase
+   * "train".
+   */
   update(metrics: Readonly<Record<string, number | null>>, when: number | { epoch?: number; phase?: Phase } = {}): void {
     const { epoch, phase = defaultPhase } = typeof when === "number" ? { epoch: when } : when;
     const series = this.#phases.get(phase) ?? new Map<string, Series>();

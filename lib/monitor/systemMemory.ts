@@ -1,4 +1,7 @@
-/** Memory of the machine and of this process, in bytes. Available is what the kernel can still provide, which is more than what is unused. */
+/**
+ * Memory of the machine and of this process, in bytes. Available is what the kernel can still provide, which is more than what
+ * is unused.
+ */
 import { freemem, totalmem } from "node:os";
 import { textOrNull } from "../files/read.js";
 

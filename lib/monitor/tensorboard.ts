@@ -1,6 +1,6 @@
 /**
- * Event files that TensorBoard reads: scalars by tag and step. Scalars need four protobuf messages (Event, Summary, Summary.Value,
- * SessionLog; tensorflow/core/util/event.proto and framework/summary.proto), which are encoded here.
+ * Event files that TensorBoard reads: scalars by tag and step. Scalars need four protobuf messages (Event, Summary,
+ * Summary.Value, SessionLog; tensorflow/core/util/event.proto and framework/summary.proto), which are encoded here.
  */
 import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * Forecasts a training: checks the data as a run does, counts tiles and cells as a run cuts them, and with a probe measures time and memory of
- * a few real steps.
+ * Forecasts a training: checks the data as a run does, counts tiles and cells as a run cuts them, and with a probe measures
+ * time and memory of a few real steps.
  */
 import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
@@ -30,7 +30,10 @@ export interface PlanOptions {
 /** Number of queries of the released networks and of `tiny`; native/model/build.cc. */
 const queriesOf: Record<string, number> = { vit_b: 3500, vit_l: 3500, vit_h: 3500, tiny: 100 };
 
-/** Forecasts the training of a configuration; writes nothing. @throws CellsamError ERR_CONFIG; ERR_DATASET with all problems of the data at once; ERR_SPLIT; the signal's reason */
+/**
+ * Forecasts the training of a configuration; writes nothing.
+ * @throws CellsamError ERR_CONFIG; ERR_DATASET with all problems of the data at once; ERR_SPLIT; the signal's reason
+ */
 export async function planExperiment(input: ExperimentInput, options: PlanOptions = {}): Promise<Plan> {
   const { probe: wanted = false, onProgress, signal } = options;
   const config = new ExperimentConfig(input);

@@ -9,7 +9,10 @@ const shapes: Record<string, { grid: number; width: number }> = {
   tiny: { grid: 16, width: 96 },
 };
 
-/** Bytes for all tiles in all flips and turns, or versions, that training can draw; null where `sizeOverrides` change the backbone. */
+/**
+ * Bytes for all tiles in all flips and turns, or versions, that training can draw; null where `sizeOverrides` change the
+ * backbone.
+ */
 export function featureBytes(config: ExperimentConfig, tiles: number, folds: number): number | null {
   const { size, sizeOverrides, featureCache, featureCacheGb } = config;
   const backbones = frozenBackbones(config, folds);

@@ -41,7 +41,10 @@ export interface Plan {
   splits: { train: SidePlan; val: SidePlan; test: SidePlan }[];
   /** Pairs of near-duplicates, and how many of them are on two sides of a split. */
   duplicates: { pairs: DuplicatePair[]; acrossSides: number };
-  /** `freeBytes` is null where the system does not report it; `featureBytes` is the most that features of frozen backbones can take, null where it is not known. */
+  /**
+   * `freeBytes` is null where the system does not report it; `featureBytes` is the most that features of frozen backbones can
+   * take, null where it is not known.
+   */
   disk: { storeBytes: number; freeBytes: number | null; modelBytes: number | null; featureBytes: number | null };
   /** Number of boxes that the detector returns for a tile; null where `sizeOverrides` change it and there is no probe. */
   queries: number | null;

@@ -20,13 +20,17 @@ export interface TileTimes {
 
 export interface StageProbe extends TileTimes {
   trainable: number;
-  /** The same when the features of a frozen backbone are cached; null where no backbone is frozen, or features are not cached. */
+  /**
+   * The same when the features of a frozen backbone are cached; null where no backbone is frozen, or features are not cached.
+   */
   kept: TileTimes | null;
 }
 
 export interface Probe {
   device: string;
-  /** Share of the processors that other programs used in the minute before, 1 for all; null where the system does not report it. */
+  /**
+   * Share of the processors that other programs used in the minute before, 1 for all; null where the system does not report it.
+   */
   busy: number | null;
   parameters: number;
   queries: number;

@@ -1,4 +1,6 @@
-/** Counts the tiles of a data set without the engine: how many there are, with how many cells, and how large they are on disk. */
+/**
+ * Counts the tiles of a data set without the engine: how many there are, with how many cells, and how large they are on disk.
+ */
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { LabelMap } from "../data/image.js";
 
@@ -63,8 +65,8 @@ function areas({ data, shape }: LabelMap, top: number, left: number, bottom: num
 }
 
 /**
- * Bytes of the store file without the few hundred of its settings: 7 bytes a pixel (RGB and a 32-bit label), each tile rounded up to 64, and 64
- * more in the index; native/data/store_format.h.
+ * Bytes of the store file without the few hundred of its settings: 7 bytes a pixel (RGB and a 32-bit label), each tile rounded
+ * up to 64, and 64 more in the index; native/data/store_format.h.
  */
 export function storeBytes(tiles: readonly PlannedTiles[], tileSize: number): number {
   const pitch = Math.ceil((7 * tileSize * tileSize) / 64) * 64 + 64;

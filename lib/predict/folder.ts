@@ -39,11 +39,17 @@ export interface PredictedImage {
   labels: string;
   /** How many cells were found. */
   cells: number;
-  /** One entry per cell: its id in the label image, the detection score, the model's own estimate of the mask's IoU, the box as xyxy in pixels. */
+  /**
+   * One entry per cell: its id in the label image, the detection score, the model's own estimate of the mask's IoU, the box as
+   * xyxy in pixels.
+   */
   instances: { id: number; score: number; iou: number; box: number[] }[];
 }
 
-/** Opens a model with a trained detector. @throws CellsamError ERR_CONFIG without weights, ERR_CHECKPOINT_MISMATCH without a detector */
+/**
+ * Opens a model with a trained detector.
+ * @throws CellsamError ERR_CONFIG without weights, ERR_CHECKPOINT_MISMATCH without a detector
+ */
 export async function openDetector(
   input: PredictInput,
   { onWarning = () => undefined, ...options }: Pick<PredictFolderOptions, "openSession" | "onWarning"> = {},
@@ -107,8 +113,8 @@ function instancesOf({ count, scores, ious, boxes }: Prediction): PredictedImage
 /**
  * Segments every image of `imgPath` (a file or a folder).
  * @returns the cells of each image, also written to scores.json beside the label images
- * @throws CellsamError ERR_DATASET for files that cannot be read, ERR_OUTPUT_EXISTS, ERR_CONFIG when an image would be overwritten,
- * ERR_CHECKPOINT_MISMATCH for weights without a detector
+ * @throws CellsamError ERR_DATASET for files that cannot be read, ERR_OUTPUT_EXISTS, ERR_CONFIG when an image would be
+ * overwritten, ERR_CHECKPOINT_MISMATCH for weights without a detector
  */
 export async function predictFolder(
   imgPath: string,

@@ -1,4 +1,7 @@
-/** Errors that occur while one of many images is processed: they must name it, and must not be mistaken for an image without cells. */
+/**
+ * Errors that occur while one of many images is processed: they must name it, and must not be mistaken for an image without
+ * cells.
+ */
 import type { Pair } from "../data/discover.js";
 import { CellsamError } from "../errors.js";
 

@@ -5,8 +5,8 @@ import { openDetector } from "./folder.js";
 import { trainedConfig } from "./trained.js";
 
 /**
- * The folder of a finished experiment, used with the settings that it was trained with (`precision` may be changed), or weights and
- * settings. `fold` counts from 1, the default.
+ * The folder of a finished experiment, used with the settings that it was trained with (`precision` may be changed), or weights
+ * and settings. `fold` counts from 1, the default.
  */
 export type PredictorSource = { experiment: string; fold?: number; precision?: PredictInput["precision"] } | PredictInput;
 
@@ -26,7 +26,10 @@ export interface Predictor extends AsyncDisposable, Disposable {
   dispose(): Promise<void>;
 }
 
-/** Opens a model for prediction. @throws CellsamError ERR_CONFIG without weights, ERR_CHECKPOINT_MISMATCH for weights without a detector */
+/**
+ * Opens a model for prediction.
+ * @throws CellsamError ERR_CONFIG without weights, ERR_CHECKPOINT_MISMATCH for weights without a detector
+ */
 export async function openPredictor(source: PredictorSource, options: PredictorOptions = {}): Promise<Predictor> {
   let input: PredictInput = source;
   if ("experiment" in source) {

@@ -7,8 +7,10 @@ import { CellsamError } from "../errors.js";
 import { readJson } from "../files/json.js";
 import { fromSnake } from "../spelling.js";
 
+type TrainedConfig = PredictInput & { weights: string; size: string };
+
 /** The configuration to predict with. `fold` counts from 1. @throws CellsamError ERR_CONFIG when the folder holds no experiment with a model */
-export async function trainedConfig(folder: string, fold = 1): Promise<PredictInput> {
+export async function trainedConfig(folder: string, fold = 1): Promise<TrainedConfig> {
   const file = join(folder, "experiment_config.json");
   const models = join(folder, "models", `fold_${fold}`);
   const weights = [2, 1].map((stage) => join(models, `best_model_s${stage}.pth`)).find((path) => existsSync(path));
@@ -18,6 +20,6 @@ export async function trainedConfig(folder: string, fold = 1): Promise<PredictIn
   const trained = fromSnake(await readJson(file)) as ExperimentConfig;
   const config = Object.fromEntries(
     Object.keys(predictSchema().shape).map((key) => [key, trained[key as keyof ExperimentConfig]]),
-  ) as PredictInput;
+  ) as PredictInput & { size: string };
   return { ...config, weights, inference: { ...trained.inference, tileSize: trained.inference.tileSize ?? trained.tileSize } };
 }

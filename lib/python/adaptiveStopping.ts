@@ -1,4 +1,7 @@
-/** Two stopping rules of the Python module that runs do not use: one with growing patience, and one that watches several metrics. */
+/**
+ * Two stopping rules of the Python module that runs do not use: one with growing patience, and one that watches several
+ * metrics.
+ */
 import { CellsamError } from "../errors.js";
 import { EarlyStopping, type EarlyStoppingOptions } from "../monitor/earlyStopping.js";
 
@@ -12,8 +15,9 @@ export interface AdaptiveOptions extends Omit<EarlyStoppingOptions, "patience"> 
 }
 
 /**
- * Early stopping whose patience grows once, to `factor` times as much and at most maxPatience: at the first score without improvement after
- * ten scores, if the mean improvement between the last ten was below half of minDelta (with minDelta 0: if there was none).
+ * Early stopping whose patience grows once, to `factor` times as much and at most maxPatience: at the first score without
+ * improvement after ten scores, if the mean improvement between the last ten was below half of minDelta (with minDelta 0: if
+ * there was none).
  */
 export class AdaptiveEarlyStopping extends EarlyStopping {
   readonly #maxPatience: number;
@@ -60,7 +64,10 @@ export interface WatchedMetric {
   weight?: number;
 }
 
-/** When to stop. "any": one metric is out of patience. "all": every metric is. "weighted": those out of patience have at least half of the weight. */
+/**
+ * When to stop. "any": one metric is out of patience. "all": every metric is. "weighted": those out of patience have at least
+ * half of the weight.
+ */
 export type StoppingRule = "any" | "all" | "weighted";
 
 /** Early stopping by several metrics. */
@@ -85,7 +92,9 @@ export class MultiMetricEarlyStopping {
     });
   }
 
-  /** Takes the scores of one epoch and returns whether to stop. A metric that is missing or not finite counts as no improvement. */
+  /**
+   * Takes the scores of one epoch and returns whether to stop. A metric that is missing or not finite counts as no improvement.
+   */
   update(scores: Readonly<Record<string, number | null | undefined>>, epoch?: number): boolean {
     for (const [name, , stopping] of this.#watched) stopping.update(scores[name] ?? Number.NaN, epoch);
     if (this.shouldStop()) this.#stoppedEpoch ??= epoch ?? null;

@@ -1,4 +1,6 @@
-/** The Python module's CheckpointManager: what it asks of the checkpoints of a fold beside writing them, which a run never does. */
+/**
+ * The Python module's CheckpointManager: what it asks of the checkpoints of a fold beside writing them, which a run never does.
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
@@ -17,10 +19,11 @@ export interface Loads {
 /** Saves, finds and loads the weights of one fold. */
 export class CheckpointManager extends Checkpoints {
   /**
-   * Loads weights into `model`: those of `path`, else the final ones (`final`), else the best ones of the stage, after their SHA-256 was
-   * compared with the manifest's. Returns what was loaded, or null when there is no such checkpoint and no path was named.
-   * @throws CellsamError ERR_CHECKPOINT_NOT_FOUND for a path that is not there, ERR_CHECKPOINT_CORRUPT for a file that is not what was
-   * written, and whatever the model finds wrong with the weights
+   * Loads weights into `model`: those of `path`, else the final ones (`final`), else the best ones of the stage, after their
+   * SHA-256 was compared with the manifest's. Returns what was loaded, or null when there is no such checkpoint and no path was
+   * named.
+   * @throws CellsamError ERR_CHECKPOINT_NOT_FOUND for a path that is not there, ERR_CHECKPOINT_CORRUPT for a file that is not
+   * what was written, and whatever the model finds wrong with the weights
    */
   async loadCheckpoint(
     model: Loads,

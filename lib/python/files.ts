@@ -1,6 +1,6 @@
 /**
- * Translates configuration files of the Python module: keys that have another name or place here, and keys that had no effect. `notice` is
- * called for what is left out; a key in no table stays, and is refused like any unknown key.
+ * Translates configuration files of the Python module: keys that have another name or place here, and keys that had no effect.
+ * `notice` is called for what is left out; a key in no table stays, and is refused like any unknown key.
  */
 import { CellsamError } from "../errors.js";
 import { camelCase, isPlain } from "../spelling.js";
@@ -75,7 +75,8 @@ function isPythonFile(file: Raw): boolean {
 }
 
 /**
- * The content of a file with the keys of the Python module replaced by those of this package, in snake_case. Other files are returned as they are.
+ * The content of a file with the keys of the Python module replaced by those of this package, in snake_case. Other files are
+ * returned as they are.
  * @throws CellsamError ERR_CONFIG for what is not possible here
  */
 export function fromPythonFile(content: Raw, notice: Notice): Raw {
@@ -113,13 +114,14 @@ export function fromPythonFile(content: Raw, notice: Notice): Raw {
   return run;
 }
 
-interface Tell {
+/** What happens to a key: `give` makes it a setting of the run, `leave` reports that it has no effect. */
+interface Actions {
   give: (from: string, name: string, value: unknown) => void;
   leave: (from: string, key: string, value: unknown) => void;
   notice: Notice;
 }
 
-function fromStage(stage: 1 | 2, settings: Raw, { give, leave, notice }: Tell): Raw {
+function fromStage(stage: 1 | 2, settings: Raw, { give, leave, notice }: Actions): Raw {
   const group = `stage${stage}_config`;
   const { epochs, epochs_s1, epochs_s2, ...others } = settings;
   const result: Raw = {};
@@ -152,7 +154,7 @@ function fromStage(stage: 1 | 2, settings: Raw, { give, leave, notice }: Tell): 
   return result;
 }
 
-function fromDataset(group: string, settings: Raw, { give, leave, notice }: Tell): void {
+function fromDataset(group: string, settings: Raw, { give, leave, notice }: Actions): void {
   for (const [key, value] of Object.entries(settings)) {
     const from = `${group}.${key}`;
     const name = datasetToRun[key];

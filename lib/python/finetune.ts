@@ -5,7 +5,10 @@ import type { RunnerOptions } from "../train/options.js";
 import type { FoldResult } from "../train/results.js";
 import { type FinetuneOptions, finetuneConfig } from "./finetuneKeywords.js";
 
-/** Trains an experiment as the Python module's `finetune` does and returns one result per split. @throws CellsamError ERR_CONFIG, and what ExperimentRunner.run rejects with */
+/**
+ * Trains an experiment as the Python module's `finetune` does and returns one result per split.
+ * @throws CellsamError ERR_CONFIG, and what ExperimentRunner.run rejects with
+ */
 export async function finetune(
   imgPath: string,
   maskPath: string,

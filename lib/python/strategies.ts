@@ -1,6 +1,7 @@
 /** The strategies with the methods of the Python module, whose strategies also run the folds and keep the results. */
 
 import type { Splits } from "../data/split.js";
+import { failureOf } from "../errors.js";
 import { writeJson } from "../files/json.js";
 import { type Aggregate, aggregateMetrics, foldMetrics, summaryLines } from "../stats/folds.js";
 import { FullDatasetStrategy as FullDataset } from "../strategies/fullDataset.js";
@@ -54,8 +55,7 @@ function withResults<Base extends ClassOf<Pick<DrawnStrategy, "name" | "prepareS
           results.push(await train(i + 1, split));
         } catch (error) {
           first ??= error;
-          const { code = "ERR_UNEXPECTED", message = String(error) } = error as { code?: string; message?: string };
-          results.push({ fold: i + 1, error: { code, message } });
+          results.push({ fold: i + 1, error: failureOf(error) });
         }
       }
       this.takeResults(results);

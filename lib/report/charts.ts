@@ -33,7 +33,10 @@ export interface LineChart {
 const rowHeight = 16;
 const letterWidth = 6.2;
 
-/** A chart of values over epochs with a legend below. `log` omits values that are not positive, and makes the axis logarithmic where the values span enough. */
+/**
+ * A chart of values over epochs with a legend below. `log` omits values that are not positive, and makes the axis logarithmic
+ * where the values span enough.
+ */
 export function lineChart({ lines, title, y = "loss", log = false, width = 420, height = 260 }: LineChart): string {
   const groups = [...new Set(lines.map((line) => line.group ?? line.name))];
   const colour = (line: Line) => palette[groups.indexOf(line.group ?? line.name) % palette.length] as string;
@@ -122,7 +125,9 @@ function epochTicks(longest: number): number[] {
   return step === 1 ? ticks : [1, ...ticks];
 }
 
-/** Ticks at 1, 2 and 5 of each decade; only at 1 where there are many decades. With fewer than two of them, the axis is linear. */
+/**
+ * Ticks at 1, 2 and 5 of each decade; only at 1 where there are many decades. With fewer than two of them, the axis is linear.
+ */
 function logTicks(low: number, high: number): number[] {
   const decades = Array.from({ length: 80 }, (_, i) => i - 40);
   const steps = high / low > 1e3 ? [1] : [1, 2, 5];

@@ -24,7 +24,10 @@ const scores: Record<string, string> = {
   mean_prompt_iou: "mask IoU, true boxes as prompts",
 };
 
-/** Writes FOLDER/results/report.html and returns its path. @throws CellsamError ERR_CONFIG when the folder holds no experiment */
+/**
+ * Writes FOLDER/results/report.html and returns its path.
+ * @throws CellsamError ERR_CONFIG when the folder holds no experiment
+ */
 export async function writeExperimentReport(folder: string): Promise<string> {
   const path = join(folder, "results", "report.html");
   await writeAtomic(path, await experimentReport(folder));

@@ -1,4 +1,7 @@
-/** Writes pictures of predictions: the image, and the image with the outlines and boxes of true (green) and predicted (red) cells. */
+/**
+ * Writes pictures of predictions: the image, and the image with the outlines and boxes of true (green) and predicted (red)
+ * cells.
+ */
 import { writeRgbPng } from "../data/write.js";
 import {
   type Canvas,
@@ -18,8 +21,9 @@ export type { OverlayImage, OverlayLabels } from "./canvas.js";
 const SMALLEST_PANEL = 512;
 
 /**
- * Writes one PNG of panels side by side: the image, the image with the true outlines (where `truth` is given), and the image with the
- * predicted outlines. Images below 512 px are enlarged by a whole factor. @throws RangeError for labels of another size
+ * Writes one PNG of panels side by side: the image, the image with the true outlines (where `truth` is given), and the image
+ * with the predicted outlines. Images below 512 px are enlarged by a whole factor. @throws RangeError for labels of another
+ * size
  */
 export async function writeOverlay(
   path: string,

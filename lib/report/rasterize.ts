@@ -1,6 +1,6 @@
 /**
- * Renders SVG charts as pixels. Text is replaced by outlines of a font that comes with the package, so that the result is the same on a
- * machine without fonts.
+ * Renders SVG charts as pixels. Text is replaced by outlines of a font that comes with the package, so that the result is the
+ * same on a machine without fonts.
  */
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -62,7 +62,9 @@ export async function textToPaths(svg: string): Promise<string> {
   return (document.querySelector("svg") as unknown as { outerHTML: string }).outerHTML;
 }
 
-/** The `d` attribute, rounded to a hundredth of a pixel. opentype.js's own has NaN where a number is very close to a whole one. */
+/**
+ * The `d` attribute, rounded to a hundredth of a pixel. opentype.js's own has NaN where a number is very close to a whole one.
+ */
 function pathData(commands: readonly PathCommand[]): string {
   const step = ({ type, x1, y1, x2, y2, x, y }: PathCommand) => {
     const numbers = [x1, y1, x2, y2, x, y].filter((value) => value !== undefined);

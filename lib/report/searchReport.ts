@@ -1,4 +1,7 @@
-/** report.html of a hyper-parameter search: the best settings, the importance of settings, and all trials, from optimization_results.json. */
+/**
+ * report.html of a hyper-parameter search: the best settings, the importance of settings, and all trials, from
+ * optimization_results.json.
+ */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
@@ -32,7 +35,10 @@ interface Search {
   pruner: string | null;
 }
 
-/** Writes FOLDER/report.html and returns its path. @throws CellsamError ERR_CONFIG when the folder holds no results of a search */
+/**
+ * Writes FOLDER/report.html and returns its path.
+ * @throws CellsamError ERR_CONFIG when the folder holds no results of a search
+ */
 export async function writeSearchReport(folder: string): Promise<string> {
   const file = join(folder, searchFile);
   if (!existsSync(file)) {

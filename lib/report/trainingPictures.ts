@@ -51,7 +51,10 @@ export function boxPicture(image: VisualImage, predBoxes: Boxes, gtBoxes: Boxes)
   ]);
 }
 
-/** The image with its prompts, the true cells and the predicted cells, side by side. `promptBoxes` are [n,4] as x0, y0, x1, y1 in pixels. */
+/**
+ * The image with its prompts, the true cells and the predicted cells, side by side. `promptBoxes` are [n,4] as x0, y0, x1, y1
+ * in pixels.
+ */
 export function maskPicture(
   image: VisualImage,
   promptBoxes: Boxes,

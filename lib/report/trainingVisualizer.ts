@@ -33,8 +33,9 @@ export class TrainingVisualizer {
   }
 
   /**
-   * Draws the image with true boxes (green) and predicted ones (red), both [n,4] as cx, cy, w, h relative to the image's sides, with their
-   * numbers below. Resolves to the path {phase}/stage1_boxes/epoch_{epoch}_batch_{batchIdx}.png below fold_{fold}/ or, without a fold, below outputDir.
+   * Draws the image with true boxes (green) and predicted ones (red), both [n,4] as cx, cy, w, h relative to the image's sides,
+   * with their numbers below. Resolves to the path {phase}/stage1_boxes/epoch_{epoch}_batch_{batchIdx}.png below fold_{fold}/
+   * or, without a fold, below outputDir.
    */
   async visualizeStage1Predictions(
     image: VisualImage,
@@ -49,7 +50,10 @@ export class TrainingVisualizer {
     return this.#write(await boxPicture(image, predBoxes, gtBoxes), options, "stage1_boxes", name);
   }
 
-  /** Draws three panels: the image with the prompt boxes [n,4] (x0, y0, x1, y1 in pixels, cyan), the true cells and the predicted cells. Resolves to the path. */
+  /**
+   * Draws three panels: the image with the prompt boxes [n,4] (x0, y0, x1, y1 in pixels, cyan), the true cells and the
+   * predicted cells. Resolves to the path.
+   */
   async visualizeStage2Masks(
     image: VisualImage,
     promptBoxes: Boxes,

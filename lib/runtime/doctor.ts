@@ -1,6 +1,6 @@
 /**
- * `cellsam doctor`: what this installation found and whether it works, check by check, each failure with the command that
- * mends it. Native code runs in a child process, since a bad library can end a process. The child prints a line for each step that
+ * `cellsam doctor`: what this installation found and whether it works, check by check, each failure with the command that mends
+ * it. Native code runs in a child process, since a bad library can end a process. The child prints a line for each step that
  * succeeded, so the first line that is missing names the step that failed.
  */
 import { execFile } from "node:child_process";
@@ -94,7 +94,7 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
       checks.push({ name: "engine", ok: false, found: messageOf(error), mend });
     }
   }
-  // Hashing the libraries and loading them go on side by side: both read the same half gigabyte.
+  // The libraries are hashed and loaded at the same time: both read the same half gigabyte.
   const [sums, native] = await Promise.all([whole, nativeChecks(options.probe, env, engine ? libtorch : null)]);
   if (sums) checks.push(sums);
   // What is missing from the system, or a damaged library, explains the failure to load.

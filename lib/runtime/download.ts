@@ -1,6 +1,6 @@
 /**
- * Downloads one large file over HTTP(S): honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and after a broken connection continues where
- * it stopped.
+ * Downloads one large file over HTTP(S): honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and after a broken connection continues
+ * where it stopped.
  */
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -30,7 +30,10 @@ const stallMs = 60_000;
  */
 const endless = 2 ** 30;
 
-/** Fetches `url` into `path`, appending to what an earlier try left there. @throws CellsamError ERR_DOWNLOAD; the signal's reason */
+/**
+ * Fetches `url` into `path`, appending to what an earlier try left there.
+ * @throws CellsamError ERR_DOWNLOAD; the signal's reason
+ */
 export async function download(url: string, path: string, options: DownloadOptions = {}): Promise<void> {
   // Plain HTTP goes through a proxy without a tunnel: many proxies allow tunnels to port 443 only.
   const agent = new (undici().EnvHttpProxyAgent)({ proxyTunnel: false, headersTimeout: stallMs, bodyTimeout: stallMs });

@@ -1,6 +1,6 @@
 /**
- * Chooses the engine binary that fits a libtorch. libtorch's C++ ABI is stable within one major.minor only, so there is one engine per
- * torch version, which its file name states: libcellsam_engine-2.13.so (.dylib on macOS, .dll on Windows).
+ * Chooses the engine binary that fits a libtorch. libtorch's C++ ABI is stable within one major.minor only, so there is one
+ * engine per torch version, which its file name states: libcellsam_engine-2.13.so (.dylib on macOS, .dll on Windows).
  */
 import { basename, join } from "node:path";
 import { CellsamError } from "../errors.js";
@@ -19,7 +19,10 @@ function engineFolders(packageRoot: string): string[] {
   return [join(packageRoot, "build", "Release"), join(packageRoot, "prebuilds", `${process.platform}-${process.arch}`)];
 }
 
-/** The engine for this libtorch, and the torch version (major.minor) that it was built for. @throws CellsamError ERR_NATIVE_LOAD, ERR_LIBTORCH_VERSION */
+/**
+ * The engine for this libtorch, and the torch version (major.minor) that it was built for.
+ * @throws CellsamError ERR_NATIVE_LOAD, ERR_LIBTORCH_VERSION
+ */
 export function resolveEngine(packageRoot: string, libtorch: Libtorch): { path: string; torch: string } {
   const wanted = libtorch.version.split(".").slice(0, 2).join(".");
   const built: string[] = [];

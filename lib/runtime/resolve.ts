@@ -101,7 +101,10 @@ export function libtorchVersion(folder: string): string | null {
   return null;
 }
 
-/** What to do besides `npx cellsam setup` to use another libtorch: one that is named by an option or variable is preferred to the cache. */
+/**
+ * What to do besides `npx cellsam setup` to use another libtorch: one that is named by an option or variable is preferred to
+ * the cache.
+ */
 export function besidesSetup({ source }: Libtorch): string {
   if (source === "cache") return "";
   return source === "option" ? " and leave out the option libtorch" : ` and unset ${source}`;

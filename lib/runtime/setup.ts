@@ -1,6 +1,6 @@
 /**
- * `cellsam setup`: puts a libtorch into the cache, from PyTorch's own archive or through pip, which knows the mirrors of the network.
- * A folder counts as installed only when it has READY.json and its final name.
+ * `cellsam setup`: puts a libtorch into the cache, from PyTorch's own archive or through pip, which knows the mirrors of the
+ * network. A folder counts as installed only when it has READY.json and its final name.
  */
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
@@ -49,7 +49,10 @@ export interface SetupResult {
   fetched: boolean;
 }
 
-/** Fetches libtorch into the cache. @throws CellsamError ERR_SETUP, which lists why each source failed; ERR_CHECKSUM; the signal's reason */
+/**
+ * Fetches libtorch into the cache.
+ * @throws CellsamError ERR_SETUP, which lists why each source failed; ERR_CHECKSUM; the signal's reason
+ */
 export async function setupLibtorch(options: SetupOptions): Promise<SetupResult> {
   const env = options.env ?? process.env;
   const { variant, torch = libtorchVersionPinned } = options;
@@ -223,7 +226,8 @@ async function pipDownload(work: string, torch: string, options: SetupOptions): 
   const args = ["-m", "pip", "download", ...source, "--dest", folder, `torch==${torch}`];
   try {
     await callPython(args, options).catch((error) => {
-      // This Python may be too old or too new for torch. The libraries are the same in the wheels of every Python, so another one will do.
+      // This Python may be too old or too new for torch. The libraries are the same in the wheels of every Python, so another
+      // one will do.
       if (isNoPython(error) || options.signal?.aborted) throw error;
       return callPython([...args, "--python-version", wheelPython], options).catch(() => Promise.reject(error));
     });

@@ -18,7 +18,10 @@ const unneeded =
 /** The import libraries with which the engine is linked on Windows. The static libraries beside them are not used. */
 const linkable = /^(c10|torch|torch_cpu)\.lib$/;
 
-/** The path at which a file of a libtorch is kept, relative to the target folder; null for a file that is not needed. `name` is relative to the torch folder. */
+/**
+ * The path at which a file of a libtorch is kept, relative to the target folder; null for a file that is not needed. `name` is
+ * relative to the torch folder.
+ */
 export function keptAs(name: string, headers: boolean): string | null {
   if (name === "version.py" || name === "build-version") return name;
   const library = /^lib\/([^/]+)$/.exec(name)?.[1];

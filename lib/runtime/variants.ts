@@ -1,6 +1,6 @@
 /**
- * The libtorch that `cellsam setup` fetches: its version, and where PyTorch keeps its archives. This is a module and not a JSON file
- * because Node 20 prints a warning for each JSON import.
+ * The libtorch that `cellsam setup` fetches: its version, and where PyTorch keeps its archives. This is a module and not a JSON
+ * file because Node 20 prints a warning for each JSON import.
  */
 export type Variant = "cpu" | "cu126" | "cu130";
 

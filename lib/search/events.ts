@@ -1,4 +1,5 @@
 /** Events of a search. */
+import type { Failure } from "../errors.js";
 import type { TrialEpoch } from "./messages.js";
 import type { Hyperparameters } from "./trials.js";
 
@@ -18,7 +19,7 @@ export interface TrialEvent {
   /** Number of trials that have ended, completed or not. */
   ended: number;
   seconds: number;
-  error?: { code: string; message: string };
+  error?: Failure;
 }
 
 /** An epoch of a trial. */

@@ -1,6 +1,6 @@
 /**
- * Racing over folds: a trial ends when its finished folds are significantly worse than the same folds of the best trial so far, by a one-sided
- * paired t test at 5 % with the variance of Nadeau and Bengio (2003), since folds share training images.
+ * Racing over folds: a trial ends when its finished folds are significantly worse than the same folds of the best trial so far,
+ * by a one-sided paired t test at 5 % with the variance of Nadeau and Bengio (2003), since folds share training images.
  */
 import type { SearchOptions } from "../config/search.js";
 import { CellsamError } from "../errors.js";
@@ -14,7 +14,10 @@ export function studentT95(freedom: number): number {
   return studentQuantile(0.95, freedom);
 }
 
-/** Whether `own` is significantly worse than `best`, fold by fold; false for fewer than two folds. `folds` is the number of all folds. */
+/**
+ * Whether `own` is significantly worse than `best`, fold by fold; false for fewer than two folds. `folds` is the number of all
+ * folds.
+ */
 export function hopeless(own: readonly number[], best: readonly number[], folds: number, mode: "max" | "min"): boolean {
   const deficits = own.map((value, i) => (mode === "max" ? 1 : -1) * ((best[i] as number) - value));
   const n = deficits.length;

@@ -1,7 +1,7 @@
 /**
- * The importance of each searched setting: the share of the variance of the metric between completed trials that the setting explains alone
- * (one-way analysis of variance). Interactions are not considered. With few trials large shares occur by chance, so every share has a
- * permutation p value. Pruned and failed trials are left out.
+ * The importance of each searched setting: the share of the variance of the metric between completed trials that the setting
+ * explains alone (one-way analysis of variance). Interactions are not considered. With few trials large shares occur by chance,
+ * so every share has a permutation p value. Pruned and failed trials are left out.
  */
 import { Random } from "../data/random.js";
 import { mean } from "../stats/summary.js";
@@ -66,7 +66,10 @@ function grouped(raw: readonly (string | number | boolean | null)[]): {
   return { labels: sorted, groups: raw.map((value) => sorted.indexOf(value)) };
 }
 
-/** Most important first; null with too few trials, or without any difference between them. Settings that do not vary are left out. */
+/**
+ * Most important first; null with too few trials, or without any difference between them. Settings that do not vary are left
+ * out.
+ */
 export function importanceOf(trials: readonly Scored[], parameters: readonly string[], seed: number): Importance[] | null {
   if (trials.length < fewestTrials) return null;
   const metrics = trials.map(({ metric }) => metric);

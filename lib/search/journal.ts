@@ -1,14 +1,13 @@
 /**
- * trials.jsonl: the state of each trial, one line at a time, flushed to disk before the search continues. The last line of a trial is valid;
- * a line that a kill has cut off is dropped.
+ * trials.jsonl: the state of each trial, one line at a time, flushed to disk before the search continues. The last line of a
+ * trial is valid; a line that a kill has cut off is dropped.
  */
 import { existsSync } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
-import { CellsamError } from "../errors.js";
+import { CellsamError, type Failure } from "../errors.js";
 import { strictJson } from "../files/json.js";
 import type { ProcessMark } from "../train/processMark.js";
-import type { TrialFailure } from "./messages.js";
 import type { FoldRecord } from "./metric.js";
 
 /** Validation loss over the epochs of one stage of one fold. */
@@ -52,7 +51,7 @@ export interface EndLine {
   /** How far a trial got that did not complete; else null. */
   reached: Reached | null;
   seconds: number;
-  error?: TrialFailure;
+  error?: Failure;
   /** The process died: a resumed search runs the trial again. */
   crashed?: boolean;
 }

@@ -1,11 +1,8 @@
 /** The messages between a search and the process of a trial. */
-import type { ExperimentInput } from "../config/experiment.js";
-import type { FoldRecord } from "./metric.js";
 
-export interface TrialFailure {
-  code: string;
-  message: string;
-}
+import type { ExperimentInput } from "../config/experiment.js";
+import type { Failure } from "../errors.js";
+import type { FoldRecord } from "./metric.js";
 
 /** To the trial. After `stop` it finishes its step, saves and ends. */
 export type TrialOrder = { type: "run"; config: ExperimentInput } | { type: "stop" };
@@ -37,4 +34,4 @@ export type TrialReport =
   | { type: "training" }
   | { type: "done"; results: FoldRecord[] }
   | { type: "stopped" }
-  | { type: "failed"; error: TrialFailure };
+  | { type: "failed"; error: Failure };

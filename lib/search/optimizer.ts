@@ -1,4 +1,7 @@
-/** The hyper-parameter search: trials from a space, ranked by one metric of their results. The code that runs them is loaded when it starts. */
+/**
+ * The hyper-parameter search: trials from a space, ranked by one metric of their results. The code that runs them is loaded
+ * when it starts.
+ */
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { type SearchInput, type SearchOptions, searchOptions } from "../config/search.js";
 import { HyperparameterSpace, parametersOf, type SpaceInput } from "../config/space.js";

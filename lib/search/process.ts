@@ -3,9 +3,10 @@ import { type ChildProcess, fork } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { ExperimentInput } from "../config/experiment.js";
+import type { Failure } from "../errors.js";
 import { endedBy } from "../processEnd.js";
 import { markOf, type ProcessMark } from "../train/processMark.js";
-import type { TrialFailure, TrialOrder, TrialReport } from "./messages.js";
+import type { TrialOrder, TrialReport } from "./messages.js";
 import type { FoldRecord } from "./metric.js";
 
 /** Characters of the end of stderr that are kept for an error message. */
@@ -23,7 +24,7 @@ export const trialEntry = [
 export type TrialEnd =
   | { state: "done"; results: FoldRecord[] }
   | { state: "stopped" }
-  | { state: "failed"; error: TrialFailure; crashed: boolean };
+  | { state: "failed"; error: Failure; crashed: boolean };
 
 export interface RunningTrial {
   mark: ProcessMark;

@@ -1,4 +1,7 @@
-/** A pruner decides whether a running trial ends early. It gets the reports of trials and decides at checks, once for each check and trial. */
+/**
+ * A pruner decides whether a running trial ends early. It gets the reports of trials and decides at checks, once for each check
+ * and trial.
+ */
 import type { TrialEpoch, TrialFold } from "./messages.js";
 
 /** The decision at a check. */

@@ -1,10 +1,11 @@
 /**
- * Runs the trials of a search, several at a time, each in a process of its own, and records how each ended before the next one starts. A trial
- * that ran when the search was stopped or killed continues from what it has saved.
+ * Runs the trials of a search, several at a time, each in a process of its own, and records how each ended before the next one
+ * starts. A trial that ran when the search was stopped or killed continues from what it has saved.
  */
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SearchOptions } from "../config/search.js";
+import type { Failure } from "../errors.js";
 import { readJson } from "../files/json.js";
 import type { Log } from "../monitor/log.js";
 import { OutputTree } from "../train/outputTree.js";
@@ -188,7 +189,8 @@ class Pool {
     const { check, value, keep } = judgement;
     log.info(logger, `trial ${trialId} ${check}: ${value}, ${keep ? "continues" : "ends early"}`);
     if (!keep) this.#pruned.add(trialId);
-    // Lines are written in the order of the decisions, before the last line of the trial, which also reports an error of writing.
+    // Lines are written in the order of the decisions, before the last line of the trial, which also reports an error of
+    // writing.
     journal.append({ trial_id: trialId, state: "check", check, value, keep }).then(
       () => keep || process.stop(),
       () => process.stop(),
@@ -224,7 +226,7 @@ class Pool {
     if (end.state === "failed")
       return { ...line, state: "failed", reached, error: end.error, ...(end.crashed && { crashed: true }) };
     if (this.#pruned.has(trial.trialId)) return { ...line, state: "pruned", reached };
-    const error = { code: "ERR_TRIAL_DIED", message: "the trial's process was stopped from outside" };
+    const error: Failure = { code: "ERR_TRIAL_DIED", message: "the trial's process was stopped from outside" };
     return { ...line, state: "failed", reached, error, crashed: true };
   }
 

@@ -20,7 +20,10 @@ import type { TrialList } from "./trials.js";
 const logger = "cellsam.search";
 
 export interface SearchRunOptions {
-  /** Continues a stopped or killed search, or starts one where there is none. A random search may have more trials than before. Default false. */
+  /**
+   * Continues a stopped or killed search, or starts one where there is none. A random search may have more trials than before.
+   * Default false.
+   */
   resume?: boolean;
   /** Replaces an earlier search in the same folder. Default false. */
   overwrite?: boolean;

@@ -58,7 +58,8 @@ export class SearchTree {
         (text) => JSON.parse(text) as ProcessMark,
         () => null,
       );
-      // A lock with the number of this process is from another search in it or, where start times are not known, from a dead process.
+      // A lock with the number of this process is from another search in it or, where start times are not known, from a dead
+      // process.
       const dead = holder?.pid === process.pid && holder.started === null;
       if (holder && !dead && isRunning(holder)) {
         throw new CellsamError(
@@ -78,7 +79,8 @@ export class SearchTree {
   }
 
   /**
-   * Refuses to overwrite something by accident, and to resume another search. Returns the plan to use: that of a resumed search is the saved one.
+   * Refuses to overwrite something by accident, and to resume another search. Returns the plan to use: that of a resumed search
+   * is the saved one.
    * @throws CellsamError ERR_OUTPUT_EXISTS; ERR_RESUME naming what has changed
    */
   async open(

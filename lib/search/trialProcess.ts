@@ -1,9 +1,9 @@
 /**
- * The process of one trial: gets a configuration from the search, runs the experiment and reports its progress. It always resumes what an
- * earlier process has saved. When the search ends, killed or not, it stops after the step, saves and ends.
+ * The process of one trial: gets a configuration from the search, runs the experiment and reports its progress. It always
+ * resumes what an earlier process has saved. When the search ends, killed or not, it stops after the step, saves and ends.
  */
 import type { ExperimentInput } from "../config/experiment.js";
-import { CellsamError } from "../errors.js";
+import { CellsamError, type Failure, failureOf } from "../errors.js";
 import type { TrainingEvent } from "../events.js";
 import { toSnake } from "../spelling.js";
 import { ExperimentRunner } from "../train/experiment.js";
@@ -66,7 +66,8 @@ function forward(event: TrainingEvent): void {
   }
 }
 
-function failure(error: unknown): { code: string; message: string } {
-  if (error instanceof CellsamError) return { code: error.code, message: error.message };
-  return { code: "ERR_UNEXPECTED", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+function failure(error: unknown): Failure {
+  const known = failureOf(error);
+  const stack = error instanceof Error && !(error instanceof CellsamError) ? error.stack : undefined;
+  return { ...known, message: stack ?? known.message };
 }

@@ -1,4 +1,7 @@
-/** Makes the trials of a space: every combination of a grid, or seeded random draws. Each effective configuration occurs only once. */
+/**
+ * Makes the trials of a space: every combination of a grid, or seeded random draws. Each effective configuration occurs only
+ * once.
+ */
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { type RawConfig, setAt } from "../config/load.js";
 import { type HyperparameterSpace, type Parameter, parametersOf, type Value } from "../config/space.js";
@@ -21,7 +24,10 @@ export interface TrialList {
   notes: string[];
 }
 
-/** Spaces of up to so many combinations are listed and drawn from without replacement; in larger ones repeated draws are rejected. */
+/**
+ * Spaces of up to so many combinations are listed and drawn from without replacement; in larger ones repeated draws are
+ * rejected.
+ */
 const listed = 2 ** 16;
 
 /** Whether a setting has no effect in `config`. */
@@ -151,8 +157,8 @@ export function gridTrials(base: ExperimentInput, space: HyperparameterSpace, ma
 }
 
 /**
- * `count` different trials, drawn independently and uniformly; fewer when the space has fewer. A larger count begins with the trials of a
- * smaller one, so a search can be continued with more trials.
+ * `count` different trials, drawn independently and uniformly; fewer when the space has fewer. A larger count begins with the
+ * trials of a smaller one, so a search can be continued with more trials.
  */
 export function randomTrials(base: ExperimentInput, space: HyperparameterSpace, count: number, seed: number): TrialList {
   if (!Number.isInteger(count) || count < 1)

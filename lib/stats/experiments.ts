@@ -1,4 +1,7 @@
-/** Compares two experiments by their result files: by folds where both had the same splits, by images where both measured the same ones. */
+/**
+ * Compares two experiments by their result files: by folds where both had the same splits, by images where both measured the
+ * same ones.
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Splits } from "../data/split.js";
@@ -41,7 +44,10 @@ export interface ExperimentComparison {
   notes: string[];
 }
 
-/** Tests whether the experiment of `folderB` is better than that of `folderA`. @throws CellsamError ERR_CONFIG when a folder holds no finished experiment, or when nothing can be paired */
+/**
+ * Tests whether the experiment of `folderB` is better than that of `folderA`.
+ * @throws CellsamError ERR_CONFIG when a folder holds no finished experiment, or when nothing can be paired
+ */
 export async function compareExperiments(folderA: string, folderB: string): Promise<ExperimentComparison> {
   const [a, b] = [await readExperiment(folderA), await readExperiment(folderB)];
   const notes: string[] = [];

@@ -24,7 +24,9 @@ export function numbersOf(group: object | null | undefined): Numbers {
   );
 }
 
-/** f1, ap50, meanAp, ... of the evaluation; bestF1, bestDice, bestAp50: the metric's value at the threshold that is best for it. */
+/**
+ * f1, ap50, meanAp, ... of the evaluation; bestF1, bestDice, bestAp50: the metric's value at the threshold that is best for it.
+ */
 export function foldMetrics({ evaluation, bestF1, bestDice, bestAp50 }: FoldMetrics): Numbers {
   const best = (group: object | null | undefined, name: string) => numbersOf(group)[name];
   const tuned = { bestF1: best(bestF1, "f1"), bestDice: best(bestDice, "dice"), bestAp50: best(bestAp50, "ap50") };

@@ -4,6 +4,8 @@ declare module "jstat" {
     studentt: { cdf(t: number, df: number): number; inv(p: number, df: number): number };
     normal: { cdf(x: number, mean: number, std: number): number; inv(p: number, mean: number, std: number): number };
     gammaln(x: number): number;
+    covariance(x: number[], y: number[]): number;
+    variance(x: number[], sample?: boolean): number;
   };
   export default jstat;
 }

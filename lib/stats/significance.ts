@@ -1,4 +1,6 @@
-/** Whether paired differences, one per fold or image, are more than chance: tests, correction for multiple testing, effect size. */
+/**
+ * Whether paired differences, one per fold or image, are more than chance: tests, correction for multiple testing, effect size.
+ */
 import type jstat from "jstat";
 import { lazily } from "../lazily.js";
 import { deviation, mean } from "./summary.js";
@@ -44,16 +46,16 @@ export function pairedT(differences: readonly number[], variance = 1 / differenc
 }
 
 /**
- * The corrected resampled t test (Nadeau & Bengio 2003): folds share training images, so their differences are not independent, and
- * the variance is (1/k + nVal/nTrain) s² and not s²/k.
+ * The corrected resampled t test (Nadeau & Bengio 2003): folds share training images, so their differences are not independent,
+ * and the variance is (1/k + nVal/nTrain) s² and not s²/k.
  */
 export function correctedT(differences: readonly number[], valOverTrain: number): TTest {
   return pairedT(differences, 1 / differences.length + valOverTrain);
 }
 
 /**
- * Wilcoxon's signed-rank test, two-sided. Zeros are left out, ties share their mean rank. Exact over all sign patterns of the given
- * ranks up to 50 differences, else normal with the tie correction and without a continuity correction.
+ * Wilcoxon's signed-rank test, two-sided. Zeros are left out, ties share their mean rank. Exact over all sign patterns of the
+ * given ranks up to 50 differences, else normal with the tie correction and without a continuity correction.
  */
 export function wilcoxon(differences: readonly number[]): Wilcoxon {
   const values = differences.filter((value) => value !== 0);

@@ -34,7 +34,10 @@ export function meanOrNull(values: readonly number[]): number | null {
   return values.length === 0 ? null : mean(values);
 }
 
-/** Sample standard deviation, ddof 1, of at least two values. Exactly 0 for values that differ by rounding only, from which no test may conclude anything. */
+/**
+ * Sample standard deviation, ddof 1, of at least two values. Exactly 0 for values that differ by rounding only, from which no
+ * test may conclude anything.
+ */
 export function deviation(values: readonly number[]): number {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
@@ -66,8 +69,8 @@ export function tInterval(values: readonly number[], level = 0.95): Interval {
 }
 
 /**
- * BCa interval (Efron 1987) of the mean of at least two values, from seeded resamples: the same values and seed give the same interval.
- * With few values it is narrower than it should be, and the t interval is the one to trust.
+ * BCa interval (Efron 1987) of the mean of at least two values, from seeded resamples: the same values and seed give the same
+ * interval. With few values it is narrower than it should be, and the t interval is the one to trust.
  */
 export function bootstrapInterval(values: readonly number[], seed: number, level = 0.95): Interval {
   const n = values.length;

@@ -1,4 +1,6 @@
-/** k-fold cross-validation: the images are divided into k parts, and each part validates a model that was trained on the others. */
+/**
+ * k-fold cross-validation: the images are divided into k parts, and each part validates a model that was trained on the others.
+ */
 import { kFolds as drawFolds } from "../data/draw.js";
 import type { Groups, Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";

@@ -1,7 +1,7 @@
 /** A training strategy turns the list of source images into one or more splits; each split is one training. */
 import { drawFields } from "../config/strategy.js";
 import type { Groups, Splits } from "../data/split.js";
-import { CellsamError } from "../errors.js";
+import { CellsamError, type Failure } from "../errors.js";
 import type { FoldMetrics } from "../stats/folds.js";
 
 export type { Splits } from "../data/split.js";
@@ -43,7 +43,7 @@ export interface DrawnOptions {
 export interface StrategyResult extends FoldMetrics {
   /** Counted from 1. */
   fold: number;
-  error?: { code: string; message: string } | null;
+  error?: Failure | null;
 }
 
 /** The base of the strategies that draw their splits with a seed or read them from a file. */
@@ -87,7 +87,10 @@ export abstract class DrawnStrategy implements Strategy {
     return withTrainingOnly(folds, trainingOnly, together);
   }
 
-  /** Draws the splits. `testGroups` are names in `groups`, in which near-duplicates may have joined several of the configured groups. */
+  /**
+   * Draws the splits. `testGroups` are names in `groups`, in which near-duplicates may have joined several of the configured
+   * groups.
+   */
   protected abstract draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[];
 
   /** Checks that the splits of a file fit the strategy, and returns them. */

@@ -1,9 +1,9 @@
 /**
  * Names, writes and removes the weights of one fold: the best and the last of each stage, and epochs on the way.
  *
- * Everything is written under another name first and then takes its place, and manifest.json says what each file is. The best weights of
- * a run are first kept as versions in the resume folder, so that the run state on disk always names weights that still exist, whenever
- * the process dies.
+ * Everything is written under another name first and then takes its place, and manifest.json says what each file is. The best
+ * weights of a run are first kept as versions in the resume folder, so that the run state on disk always names weights that
+ * still exist, whenever the process dies.
  */
 import { existsSync } from "node:fs";
 import { copyFile, link, mkdir, readdir, rm } from "node:fs/promises";
@@ -108,8 +108,8 @@ export class Checkpoints {
   }
 
   /**
-   * Writes s1_epoch_E.pth (checkpoint_epoch_E.pth without a stage), returns its path, and removes the stage's oldest epoch checkpoints
-   * beyond keepLastN. With keepBestOnly only a best one is written, and null is returned.
+   * Writes s1_epoch_E.pth (checkpoint_epoch_E.pth without a stage), returns its path, and removes the stage's oldest epoch
+   * checkpoints beyond keepLastN. With keepBestOnly only a best one is written, and null is returned.
    */
   async saveCheckpoint(model: Saves, options: SaveOptions): Promise<string | null> {
     const { stage, epoch, isBest = false } = options;

@@ -8,7 +8,7 @@ export class Curves {
   readonly #folder: string;
   readonly #every: number;
   readonly #writers = new Map<string, EventWriter>();
-  /** Steps do not tell their fold. */
+  /** Events of steps do not contain their fold. */
   #fold = 1;
 
   /** Of the steps, every `every`-th and an epoch's last are drawn. */

@@ -1,4 +1,7 @@
-/** Near-duplicates among the images of an experiment: found before the images are split, and reported where they are on two sides. */
+/**
+ * Near-duplicates among the images of an experiment: found before the images are split, and reported where they are on two
+ * sides.
+ */
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { CheckedPair } from "../data/check.js";
 import { type DuplicatePair, findDuplicates, type Thumbnail, thumbnail } from "../data/duplicates.js";

@@ -33,7 +33,10 @@ export class ExperimentRunner {
     return this.#running;
   }
 
-  /** Starts the experiment if it does not run yet, and returns its events until the end. The loop throws what `run` rejects with. */
+  /**
+   * Starts the experiment if it does not run yet, and returns its events until the end. The loop throws what `run` rejects
+   * with.
+   */
   events(): AsyncIterable<TrainingEvent> {
     this.run().catch(() => undefined);
     return this.#channel;

@@ -1,4 +1,6 @@
-/** One fold of an experiment: both stages from a fresh model, the evaluation of its best weights, its part of the result files. */
+/**
+ * One fold of an experiment: both stages from a fresh model, the evaluation of its best weights, its part of the result files.
+ */
 import { existsSync } from "node:fs";
 import type { CheckedPair } from "../data/check.js";
 import type { Session } from "../engine/session.js";
@@ -17,8 +19,8 @@ import { splitTiles } from "./tiles.js";
 const logger = "cellsam.runner";
 
 /**
- * Trains and evaluates fold number `fold` (from 1), or what is left of it, and adds its result to the run state. `session` holds the
- * model to start from, and remains the caller's.
+ * Trains and evaluates fold number `fold` (from 1), or what is left of it, and adds its result to the run state. `session`
+ * holds the model to start from, and remains the caller's.
  */
 export async function trainFold(fold: number, session: Session, run: RunContext): Promise<void> {
   const { config, tree, folds, state, log, emit } = run;

@@ -4,7 +4,7 @@ import { arch, platform } from "node:process";
 import { stageOptions } from "../config/stageOptions.js";
 import type { Splits } from "../data/split.js";
 import { openSession, type Session } from "../engine/session.js";
-import { CellsamError } from "../errors.js";
+import { CellsamError, failureOf } from "../errors.js";
 import { writeJson } from "../files/json.js";
 import { openModel } from "../predict/model.js";
 import { writeExperimentReport } from "../report/experimentReport.js";
@@ -22,7 +22,10 @@ import { splitTiles } from "./tiles.js";
 
 const logger = "cellsam.runner";
 
-/** Trains the folds that are left and returns the results of all. @throws CellsamError ERR_ALL_FOLDS_FAILED; what stops a single fold */
+/**
+ * Trains the folds that are left and returns the results of all.
+ * @throws CellsamError ERR_ALL_FOLDS_FAILED; what stops a single fold
+ */
 export async function trainFolds(
   { config, tree, options, strategy }: Experiment,
   { pairs, store, state, resumed }: PreparedRun,
@@ -114,14 +117,13 @@ async function reportDuplicates({ config, tree, state, warn }: RunContext): Prom
 /** The result of a fold that failed; the others go on. */
 async function recordFailure(fold: number, error: unknown, { tree, strategy, state, log, emit }: RunContext): Promise<void> {
   const { train, val, test = [] } = state.splits[fold - 1] as Splits;
-  const code = error instanceof CellsamError ? error.code : "ERR_UNEXPECTED";
-  const message = error instanceof Error ? error.message : String(error);
-  log.error(logger, `fold ${fold} failed: ${error instanceof Error ? (error.stack ?? message) : message}`);
+  const failure = failureOf(error);
+  log.error(logger, `fold ${fold} failed: ${error instanceof Error ? (error.stack ?? failure.message) : failure.message}`);
   const counts = { trainImages: train.length, valImages: val.length, testImages: test.length };
-  state.results.push(failedResult({ fold, strategy, device: state.device, ...counts, error: { code, message } }));
+  state.results.push(failedResult({ fold, strategy, device: state.device, ...counts, error: failure }));
   beginFold(state, fold + 1);
   await writeRunState(tree.runState, state);
-  emit({ type: "fold", fold, folds: state.splits.length, state: "failed", error: { code, message } });
+  emit({ type: "fold", fold, folds: state.splits.length, state: "failed", error: failure });
 }
 
 /** Says how it went. @throws CellsamError ERR_ALL_FOLDS_FAILED */

@@ -1,7 +1,7 @@
 /**
- * Prevents two processes from working in one experiment folder. The lock is a file beside the folder that names its process; the lock of a
- * dead process is taken over. Where the process cannot be looked up, as on another host, a lock that was not renewed for five minutes counts
- * as dead.
+ * Prevents two processes from working in one experiment folder. The lock is a file beside the folder that names its process;
+ * the lock of a dead process is taken over. Where the process cannot be looked up, as on another host, a lock that was not
+ * renewed for five minutes counts as dead.
  */
 import { link, mkdir, open, readFile, rename, rm, rmdir, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -22,7 +22,10 @@ interface Owner {
   processStarted?: string | null;
 }
 
-/** Locks the experiment and returns the function that unlocks it. @throws CellsamError ERR_LOCKED while another run holds it, ERR_CONFIG */
+/**
+ * Locks the experiment and returns the function that unlocks it.
+ * @throws CellsamError ERR_LOCKED while another run holds it, ERR_CONFIG
+ */
 export async function lockExperiment(outputDir: string, outputName: string): Promise<() => Promise<void>> {
   const path = resolve(outputDir, `.${outputName}.lock`);
   const unusable = (cause: Error) => {
@@ -46,7 +49,8 @@ export async function lockExperiment(outputDir: string, outputName: string): Pro
       const message = `${join(outputDir, outputName)} is in use by ${who}. Wait for it, or stop it; if it is dead, remove ${path}`;
       throw new CellsamError("ERR_LOCKED", message, { detail: { path, ...other } });
     }
-    // Renamed before it is removed: another process may have replaced the dead lock by its own meanwhile, which is then put back.
+    // Renamed before it is removed: another process may have replaced the dead lock by its own meanwhile, which is then put
+    // back.
     const dead = `${path}.${process.pid}.${Date.now()}`;
     await rename(path, dead).catch(() => undefined);
     const moved = await ownerOf(dead);
@@ -89,7 +93,8 @@ async function alive(path: string, owner: Owner | null): Promise<boolean> {
   if (owner?.host === hostname()) {
     const { pid, processStarted = null } = owner;
     if (!isRunning({ pid, started: processStarted })) return false;
-    // Windows reuses process numbers soon and does not report when a process was started: there an owner that renews its lock is alive.
+    // Windows reuses process numbers soon and does not report when a process was started: there an owner that renews its lock
+    // is alive.
     if (processStarted !== null) return true;
   }
   const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }));

@@ -1,6 +1,6 @@
 /**
- * manifest.json beside the weights of a fold: epoch, metric and SHA-256 of each file. It never names a file that is not there, and at
- * every moment, also after a kill between two writes, it knows the hash of the file that bears a name.
+ * manifest.json beside the weights of a fold: epoch, metric and SHA-256 of each file. It never names a file that is not there,
+ * and at every moment, also after a kill between two writes, it knows the hash of the file that bears a name.
  */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";

@@ -7,7 +7,10 @@ import type { Strategy } from "../strategies/strategy.js";
 export type LossWeightSchedule = (at: { stage: 1 | 2; fold: number; epoch: number; epochs: number }) => LossWeights;
 
 export interface RunnerOptions {
-  /** Continues a stopped or killed run of the same configuration; starts from the beginning where nothing was saved. Default false. */
+  /**
+   * Continues a stopped or killed run of the same configuration; starts from the beginning where nothing was saved. Default
+   * false.
+   */
   resume?: boolean;
   /** Replaces an earlier experiment of the same name. Default false. */
   overwrite?: boolean;
@@ -16,8 +19,9 @@ export interface RunnerOptions {
   /** Decides the splits instead of the configured strategy. */
   strategy?: Strategy;
   /**
-   * Called before every epoch for other weights of its losses; those that are absent stay. The validation loss, and so the choice of the best
-   * epoch, uses the weights of its epoch. Must depend on its argument alone, or a resumed run would differ from an undisturbed one.
+   * Called before every epoch for other weights of its losses; those that are absent stay. The validation loss, and so the
+   * choice of the best epoch, uses the weights of its epoch. Must depend on its argument alone, or a resumed run would differ
+   * from an undisturbed one.
    */
   lossWeights?: LossWeightSchedule;
   /** Opens the models, in place of the engine. */

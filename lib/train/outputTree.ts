@@ -56,9 +56,10 @@ export class OutputTree {
   }
 
   /**
-   * Refuses a folder in which a run would overwrite something by accident. `inputs` are the files and folders that the run reads, by setting.
-   * @throws CellsamError ERR_OUTPUT_EXISTS when files are there and neither `resume` nor `overwrite` is set; ERR_NOTHING_TO_RESUME;
-   * ERR_CONFIG when `overwrite` would remove an input
+   * Refuses a folder in which a run would overwrite something by accident. `inputs` are the files and folders that the run
+   * reads, by setting.
+   * @throws CellsamError ERR_OUTPUT_EXISTS when files are there and neither `resume` nor `overwrite` is set;
+   * ERR_NOTHING_TO_RESUME; ERR_CONFIG when `overwrite` would remove an input
    */
   async check(
     { resume = false, overwrite = false }: { resume?: boolean; overwrite?: boolean },
@@ -68,7 +69,8 @@ export class OutputTree {
     if (resume && overwrite) throw new CellsamError("ERR_CONFIG", "resume and overwrite exclude each other");
     const entries = existsSync(this.root) ? await readdir(this.root) : [];
     const saved = existsSync(this.runState);
-    // A run that ended before its first save leaves nothing, or an empty resume/. It starts from the beginning, with --resume or without.
+    // A run that ended before its first save leaves nothing, or an empty resume/. It starts from the beginning, with --resume
+    // or without.
     if (!saved && entries.every((entry) => entry === "resume")) return;
     if (resume) {
       if (saved) return;
@@ -91,8 +93,8 @@ export class OutputTree {
   }
 
   /**
-   * Removes an earlier experiment: its run state first, so that half an experiment is never resumed, and resume/ last, so that what a killed
-   * process leaves is still recognised as an experiment.
+   * Removes an earlier experiment: its run state first, so that half an experiment is never resumed, and resume/ last, so that
+   * what a killed process leaves is still recognised as an experiment.
    */
   async clear(): Promise<void> {
     await rm(this.runState, { force: true });

@@ -11,8 +11,8 @@ import { writeOverlay } from "../report/overlay.js";
 const perEnd = 2;
 
 /**
- * Writes best_1_NAME.png, best_2_..., worst_1_... into `folder`, ranked by AP at IoU 0.5, for which it predicts those images again. A picture
- * that cannot be drawn, because memory or disk space is short, is only a warning.
+ * Writes best_1_NAME.png, best_2_..., worst_1_... into `folder`, ranked by AP at IoU 0.5, for which it predicts those images
+ * again. A picture that cannot be drawn, because memory or disk space is short, is only a warning.
  */
 export async function drawExtremes(
   context: EvaluationContext & { warn: (message: string) => void },

@@ -1,6 +1,6 @@
 /**
- * Prepares a run before its first fold: checks the data, splits the images, cuts them into tiles, and compares a resumed run with what was
- * saved. Nothing is written into the output folder yet, except the log of a resumed run.
+ * Prepares a run before its first fold: checks the data, splits the images, cuts them into tiles, and compares a resumed run
+ * with what was saved. Nothing is written into the output folder yet, except the log of a resumed run.
  */
 import { existsSync } from "node:fs";
 import { weightsFile } from "../config/shippedWeights.js";
@@ -30,7 +30,10 @@ export interface PreparedRun {
   resumed: boolean;
 }
 
-/** `finished` are the results of a run that has nothing left to do. @throws CellsamError for whatever is wrong with inputs or output folder */
+/**
+ * `finished` are the results of a run that has nothing left to do.
+ * @throws CellsamError for whatever is wrong with inputs or output folder
+ */
 export async function prepareRun(experiment: Experiment, record: RunRecord): Promise<PreparedRun | { finished: FoldResult[] }> {
   const { config, tree, options } = experiment;
   const { resume, signal } = options;

@@ -1,5 +1,6 @@
 /** The results of a run and their files. Keys are camelCase in memory and snake_case in files, as Python code expects. */
 
+import type { Failure } from "../errors.js";
 import type { Evaluation, ThresholdMetrics } from "../evaluation/model.js";
 import { writeJson } from "../files/json.js";
 import { toSnake } from "../spelling.js";
@@ -45,7 +46,10 @@ export interface FoldResult {
   trainImages: number;
   valImages: number;
   testImages: number;
-  /** "training" where nothing validates: scores on training images (resubstitution) are too high, and only a test tells how good the model is. */
+  /**
+   * "training" where nothing validates: scores on training images (resubstitution) are too high, and only a test tells how good
+   * the model is.
+   */
   evaluatedOn: "validation" | "training";
   /** Scores of the fold's model on those images; null for a fold that failed. */
   evaluation: Evaluation["summary"] | null;
@@ -58,7 +62,7 @@ export interface FoldResult {
   /** null without held-out images. */
   test: TestResult | null;
   /** Why the fold failed. */
-  error: { code: string; message: string } | null;
+  error: Failure | null;
 }
 
 /** The result of a fold that failed. */

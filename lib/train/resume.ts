@@ -1,9 +1,9 @@
 /**
  * The saved state of a run (resume/run.json), by which it continues after it was stopped or killed.
  *
- * The session's state and the best weights are in files with versioned names. run.json names the ones that belong together; it is written
- * after them, and replaced by a rename. Only then are older files removed. A kill between any two writes therefore leaves a run.json whose
- * files all exist.
+ * The session's state and the best weights are in files with versioned names. run.json names the ones that belong together; it
+ * is written after them, and replaced by a rename. Only then are older files removed. A kill between any two writes therefore
+ * leaves a run.json whose files all exist.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";

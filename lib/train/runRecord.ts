@@ -43,10 +43,10 @@ export class RunRecord {
   /** Opens the files and writes the events so far; does nothing when called again. */
   open(): Log {
     if (this.#files) return this.#files.log;
-    const { debug, logFreq, tensorboard } = this.#config;
+    const { debug, eventFreq, logFreq, tensorboard } = this.#config;
     const folder = dirname(this.#tree.log);
     const log = new Log(this.#tree.log, debug ? "DEBUG" : "INFO");
-    const events = new EventLog(join(folder, "events.jsonl"), { every: logFreq });
+    const events = new EventLog(join(folder, "events.jsonl"), { every: eventFreq });
     this.#files = { log, events, curves: tensorboard ? new Curves(join(folder, "tensorboard"), logFreq) : null };
     for (const event of this.#early.splice(0)) this.#write(event, this.#files);
     return log;

@@ -1,7 +1,7 @@
 /**
- * One stage of one fold: epochs of training and validation until the schedule or early stopping ends them. The best epoch is the one with
- * the strictly lowest validation loss; where nothing validates, the last epoch's weights are the model and nothing stops early. What a
- * later run needs to go on is saved after epochs (`saveEvery`) and when the run is stopped.
+ * One stage of one fold: epochs of training and validation until the schedule or early stopping ends them. The best epoch is
+ * the one with the strictly lowest validation loss; where nothing validates, the last epoch's weights are the model and nothing
+ * stops early. What a later run needs to continue is saved after epochs (`saveEvery`) and when the run is stopped.
  */
 import { join } from "node:path";
 import { type StageNumber, stageConfig, stageOptions } from "../config/stageOptions.js";
@@ -17,7 +17,8 @@ import { drawCurves, drawEpoch } from "./stagePictures.js";
 
 /**
  * Trains the stage from its beginning, or from `context.state.progress` when a run is resumed.
- * @throws the signal's reason, after what is needed to go on was saved; CellsamError ERR_NO_BEST_MODEL when no loss was finite
+ * @throws the signal's reason, after what is needed to continue was saved; CellsamError ERR_NO_BEST_MODEL when no loss was
+ * finite
  */
 export async function runStage(context: FoldContext, stage: StageNumber): Promise<StageResult> {
   return new StageRun(context, stage).run();
@@ -106,7 +107,7 @@ class StageRun {
     this.#progress.epoch = epoch;
     this.#progress.step = 0;
     await this.#keepEpoch(epoch, validated && Number.isFinite(loss) ? loss : null);
-    this.#tell(epoch, trained, validated, improved);
+    this.#report(epoch, trained, validated, improved);
   }
 
   async #train(epoch: number): Promise<EpochReport> {
@@ -140,7 +141,9 @@ class StageRun {
     return session.validate({ store: store.path, indices: valTiles, batchSize, signal, onNotice: emit });
   }
 
-  /** Where the signal ends `work`, saves that all batches of the epoch are done: a resumed run repeats what comes after them. */
+  /**
+   * Where the signal ends `work`, saves that all batches of the epoch are done: a resumed run repeats what comes after them.
+   */
   async #repeatable<T>(steps: number, work: Promise<T>): Promise<T> {
     return work.catch(async (error: unknown) => {
       if (this.#context.signal?.aborted) await this.#stop(steps);
@@ -171,7 +174,7 @@ class StageRun {
     log.debug("cellsam.checkpoints", `saved ${path}`);
   }
 
-  #tell(epoch: number, trained: EpochReport, validated: ValidateReport | null, improved: boolean): void {
+  #report(epoch: number, trained: EpochReport, validated: ValidateReport | null, improved: boolean): void {
     const { emit, fold, log } = this.#context;
     const { losses: train, lr } = trained;
     const epochs = this.#epochs;

@@ -9,7 +9,10 @@ import { boxesOf } from "../report/canvas.js";
 import { type PictureOptions, TrainingVisualizer } from "../report/trainingVisualizer.js";
 import type { FoldContext } from "./context.js";
 
-/** Writes stage{n}_training_curve.png and stage{n}_loss_components.png into the fold's visualizations. A picture that fails is only a warning. */
+/**
+ * Writes stage{n}_training_curve.png and stage{n}_loss_components.png into the fold's visualizations. A picture that fails is
+ * only a warning.
+ */
 export async function drawCurves(
   { config, tree, fold, warn }: Pick<FoldContext, "config" | "tree" | "fold" | "warn">,
   stage: StageNumber,
@@ -30,10 +33,10 @@ export async function drawCurves(
 }
 
 /**
- * After an epoch, draws what the stage predicts for the first images of the fold, of each at most one tile, the one with the most cells. Stage
- * 1 draws boxes above the detection threshold and the true ones, stage 2 the masks of the true boxes. Only with `debug`, in the epochs that the
- * settings of the stage choose. The pictures are in {val|train}/; "batch" in their names counts the pictures of the epoch. The training is not
- * changed.
+ * After an epoch, draws what the stage predicts for the first images of the fold, of each at most one tile, the one with the
+ * most cells. Stage 1 draws boxes above the detection threshold and the true ones, stage 2 the masks of the true boxes. Only
+ * with `debug`, in the epochs that the settings of the stage choose. The pictures are in {val|train}/; "batch" in their names
+ * counts the pictures of the epoch. The training is not changed.
  *
  * @throws the signal's reason when it fires; a picture that fails is only a warning
  */

@@ -1,10 +1,15 @@
-/** The stages of one fold in order. A stage starts from the best weights of the one before, also when the run is resumed there. */
+/**
+ * The stages of one fold in order. A stage starts from the best weights of the one before, also when the run is resumed there.
+ */
 import type { StageNumber } from "../config/stageOptions.js";
 import type { FoldContext } from "./context.js";
 import { writeRunState } from "./resume.js";
 import { runStage } from "./stage.js";
 
-/** Trains what is not yet trained. Afterwards the session holds the best weights of the last stage; returns the path of their file. */
+/**
+ * Trains what is not yet trained. Afterwards the session holds the best weights of the last stage; returns the path of their
+ * file.
+ */
 export async function trainStages(context: FoldContext): Promise<string> {
   const { config, state, session, checkpoints, tree, emit, fold } = context;
   for (const stage of config.stages) {

@@ -79,8 +79,8 @@ async function storeIndex(path: string, sources: SourceTiles[]): Promise<StoreIn
 }
 
 /**
- * The sources of a store; null when one byte of it or of its index has changed. Reading a store once takes little time compared with training
- * on it, and it cannot turn out to be damaged in the middle of an epoch.
+ * The sources of a store; null when one byte of it or of its index has changed. Reading a store once takes little time compared
+ * with training on it, and it cannot turn out to be damaged in the middle of an epoch.
  */
 async function intactSources(path: string, index: string): Promise<SourceTiles[] | null> {
   try {
@@ -129,7 +129,10 @@ export async function tileStore(
   }
 }
 
-/** The tiles of both sides of a split; none validate where everything trains. @throws CellsamError ERR_SPLIT when a side holds no cell */
+/**
+ * The tiles of both sides of a split; none validate where everything trains.
+ * @throws CellsamError ERR_SPLIT when a side holds no cell
+ */
 export function splitTiles(store: TileStore, { train, val }: Splits): { trainTiles: Int32Array; valTiles: Int32Array } {
   const valTiles = val.length > 0 ? tilesOf(store, val, "validation") : new Int32Array();
   return { trainTiles: tilesOf(store, train, "training"), valTiles };

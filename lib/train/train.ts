@@ -1,4 +1,6 @@
-/** One training in one object, for programs that embed it: events as an async iterator, results as a promise, and a way to stop. */
+/**
+ * One training in one object, for programs that embed it: events as an async iterator, results as a promise, and a way to stop.
+ */
 import type { ExperimentInput } from "../config/experiment.js";
 import type { TrainingEvent } from "../events.js";
 import { ExperimentRunner } from "./experiment.js";

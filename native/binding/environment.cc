@@ -91,14 +91,15 @@ void Environment::run_posted(Napi::Env env) {
     woken_ = false;
     tasks.swap(tasks_);
   }
-  for (const auto& task : tasks) {
-    try {
-      Napi::HandleScope scope(env);
-      task(env);
-    } catch (const Napi::Error& error) {
-      // A listener threw. That is an uncaught exception of the program, and the other tasks still have to run.
-      napi_fatal_exception(env, error.Value());
-    }
+  for (const auto& task : tasks) run(env, task);
+}
+
+void Environment::run(Napi::Env env, const Task& task) {
+  try {
+    Napi::HandleScope scope(env);
+    task(env);
+  } catch (const Napi::Error& error) {
+    napi_fatal_exception(env, error.Value());
   }
 }
 

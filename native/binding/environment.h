@@ -41,6 +41,9 @@ class Environment : public std::enable_shared_from_this<Environment> {
   void reap();  // joins the threads that have ended
   bool stopped() const { return stopped_; }
 
+  // JavaScript thread only. An exception of `task` becomes an uncaught exception of the program, and other tasks still run.
+  static void run(Napi::Env env, const Task& task);
+
   // JavaScript thread only. Stops and joins all threads; none can be started afterwards. May be called again.
   void stop();
 

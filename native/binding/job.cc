@@ -10,13 +10,8 @@ namespace cellsam::binding {
 
 namespace {
 
-bool is_step(const Value& event) {
-  const auto* dict = event.as<Dict>();
-  if (dict == nullptr) return false;
-  const auto type = dict->find("type");
-  const auto* text = type == dict->end() ? nullptr : type->second.as<std::string>();
-  return text != nullptr && *text == "step";
-}
+// More events than are queued unless the event loop is blocked. The event of a step takes about 2 KB, so this is 20 MB.
+constexpr std::size_t kMostEvents = 10'000;
 
 }  // namespace
 
@@ -28,8 +23,11 @@ std::shared_ptr<Job> Job::create(Napi::Env env, Work work, Napi::Value on_event)
 }
 
 Job::Job(Private, Napi::Env env, Work work, Napi::Value on_event)
-    : environment_(Environment::of(env)), work_(std::move(work)), deferred_(Napi::Promise::Deferred::New(env)) {
-  if (on_event.IsFunction()) napi_create_reference(env, on_event, 1, &on_event_);
+    : environment_(Environment::of(env)),
+      work_(std::move(work)),
+      has_listener_(on_event.IsFunction()),
+      deferred_(Napi::Promise::Deferred::New(env)) {
+  if (has_listener_) napi_create_reference(env, on_event, 1, &on_event_);
   environment_->ref(env);
   live().jobs++;
 }
@@ -66,16 +64,23 @@ void Job::conclude() {
   environment_->post([self = shared_from_this()](Napi::Env env) { self->settle(env); });
 }
 
-void Job::emit(Value event) {
-  bool first;
+void Job::abandon() {
   {
     std::lock_guard lock(mutex_);
+    abandoned_ = true;
+  }
+  taken_.notify_all();
+}
+
+void Job::emit(Value event) {
+  if (!has_listener_) return;
+  bool first;
+  {
+    std::unique_lock lock(mutex_);
+    taken_.wait(lock, [this] { return events_.size() < kMostEvents || abandoned_; });
+    if (abandoned_) return;
     first = events_.empty();
-    if (!first && is_step(event) && is_step(events_.back())) {
-      events_.back() = std::move(event);
-    } else {
-      events_.push_back(std::move(event));
-    }
+    events_.push_back(std::move(event));
   }
   if (first) environment_->post([self = shared_from_this()](Napi::Env env) { self->deliver(env); });
 }
@@ -86,12 +91,12 @@ void Job::deliver(Napi::Env env) {
     std::lock_guard lock(mutex_);
     events.swap(events_);
   }
+  taken_.notify_all();
   if (on_event_ == nullptr) return;
   napi_value listener = nullptr;
   napi_get_reference_value(env, on_event_, &listener);
   for (const auto& event : events) {
-    Napi::HandleScope scope(env);
-    Napi::Function(env, listener).Call({to_js(env, event)});
+    Environment::run(env, [&](Napi::Env running) { Napi::Function(running, listener).Call({to_js(running, event)}); });
   }
 }
 

@@ -35,11 +35,11 @@ class Job final : public Control, public std::enable_shared_from_this<Job> {
   // Any thread. Settles the promise without running the work.
   void reject(Failure failure);
   void cancel() { cancelled_ = true; }
-  void abandon() { abandoned_ = true; }
+  void abandon();
 
   bool cancelled() const override { return cancelled_ || abandoned_; }
   bool abandoned() const override { return abandoned_; }
-  // A "step" event takes the place of one that JavaScript has not seen yet; other events wait in order.
+  // Every event reaches JavaScript, in order. When too many are queued, as the JavaScript thread is blocked, it waits.
   void emit(Value event) override;
 
  private:
@@ -62,8 +62,10 @@ class Job final : public Control, public std::enable_shared_from_this<Job> {
   std::optional<Failure> failure_;
 
   std::mutex mutex_;
-  std::deque<Value> events_;  // under mutex_; while it is not empty, a call of deliver() is posted
+  std::condition_variable taken_;  // notified when events_ has space again, or nobody has to wait any more
+  std::deque<Value> events_;       // under mutex_; while it is not empty, a call of deliver() is posted
 
+  const bool has_listener_;
   // JavaScript thread only. A raw reference, because a job may be destroyed on any thread after its environment has ended.
   Napi::Promise::Deferred deferred_;
   napi_ref on_event_ = nullptr;

@@ -173,7 +173,7 @@ describe("examples", () => {
           );
         }
         await page.click("button[type=submit]");
-        await page.waitForFunction(() => document.querySelector("#state")?.textContent === "Done.", { timeout: 100_000 });
+        await page.waitForFunction(`document.querySelector("#state")?.textContent === "Done."`, { timeout: 100_000 });
         const points = await page.$eval("#curve", (curve) => curve.getAttribute("points"));
         expect(points?.split(" ")).toHaveLength(4); // two epochs of two stages
         if (process.env.CELLSAM_SCREENSHOTS)

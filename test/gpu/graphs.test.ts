@@ -77,7 +77,7 @@ describe.skipIf(!gpu)("CUDA graphs of stage 2", () => {
         await drawn.save(other, { format: "safetensors" });
       }
       await session.beginStage({ epochs: 9, stepsPerEpoch: 3, ...plainSgd, stage: 2, cudaGraphs });
-      const losses = [];
+      const losses: number[] = [];
       const epoch = async () => losses.push((await train(session, store, [0, 1, 2])).losses.total_loss as number);
       for (let i = 0; i < 3; i++) await epoch();
       await session.load(other);

@@ -6,11 +6,9 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { engineCall } from "../../lib/engine/native.js";
-import { root } from "../programs.js";
 import { ellipses, storeOf } from "../unit/training-tiles.js";
 import { gpu } from "./gpu.js";
 
-const device = "cuda";
 const folder = mkdtempSync(join(tmpdir(), "cellsam-row-column-"));
 let store: string;
 beforeAll(async () => {
@@ -24,19 +22,10 @@ interface Journey {
   norms: number[];
 }
 
-/** Three steps of stage 1 on a map of 16 x 16 cells. */
+/** Three steps of stage 1 on a map of 16 x 16 image tokens. */
 async function journey(precision: string, env: Record<string, string> = {}): Promise<Journey> {
-  const script = `
-    const { openSession } = await import(${JSON.stringify(join(root, "dist", "session.js"))});
-    const session = await openSession({ size: "tiny", threads: 1, seed: 1, device: "${device}", precision: "${precision}" });
-    await session.beginStage({ stage: 1, epochs: 1, stepsPerEpoch: 3, optimizer: "sgd", learningRate: 0.01 });
-    const steps = [];
-    const range = { store: ${JSON.stringify(store)}, indices: Int32Array.of(0, 1, 2), epoch: 0, batchSize: 1 };
-    await session.trainEpoch({ ...range, augment: false, onStep: (step) => steps.push(step) });
-    await session.dispose();
-    console.log(JSON.stringify({ losses: steps.map((s) => s.losses), norms: steps.map((s) => s.gradNorm) }));`;
-  const args = ["--input-type=module", "-e", script];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, ...env } });
+  const child = [join(import.meta.dirname, "row_column_child.mjs"), store, precision];
+  const { stdout } = await promisify(execFile)(process.execPath, child, { env: { ...process.env, ...env } });
   return JSON.parse(stdout) as Journey;
 }
 

@@ -69,7 +69,7 @@ describe.skipIf(!library)("libcellsam_cuda", () => {
   if (library && !libtorch) console.warn("SKIPPED: CELLSAM_CUDA_LIBTORCH names no CUDA libtorch to load the engine with");
   it.skipIf(!libtorch)("gives the engine its operators, unless that is told to do without", async () => {
     const script =
-      `import(${JSON.stringify(join(root, "dist", "native.js"))}).then((native) => ` +
+      `import(${JSON.stringify(join(root, "dist", "engine", "native.js"))}).then((native) => ` +
       `console.log(JSON.stringify(native.engineCall("info").cuda_kernels)))`;
     const engine = (library as string).replace("cellsam_cuda", "cellsam_engine");
     const ask = async (env: Record<string, string> = {}) => {

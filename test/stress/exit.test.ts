@@ -14,7 +14,7 @@ beforeAll(async () => {
   environments.fake = { ...process.env, CELLSAM_ENGINE: fakeEngine() };
   // Long enough that no epoch ends before its process does.
   environments.real = { ...process.env, CELLSAM_STRESS_TRAIN: JSON.stringify(await realTraining(100_000)) };
-  if (!existsSync(join(root, "dist", "native.js"))) {
+  if (!existsSync(join(root, "dist", "engine", "native.js"))) {
     execFileSync(process.execPath, [join(root, "scripts", "compile.mjs")], { stdio: "inherit" });
   }
 });
@@ -43,6 +43,13 @@ function end(mode: string, env: NodeJS.ProcessEnv | undefined): Promise<Ending> 
     child.on("close", (code, signal) => resolve({ code, signal, out, err }));
   });
 }
+
+test("an end cuts short the wait of a job that told more than was heard", async () => {
+  for (let i = 0; i < times; i++) {
+    const ending = await end("held-up", environments.fake);
+    expect(ending, ending.err).toMatchObject({ code: 0, signal: null, out: "running\n" });
+  }
+});
 
 describe.each(["fake", "real"])("%s engine", (engine) => {
   describe.each(endings)("%s", (mode, code, out) => {

@@ -80,6 +80,18 @@ struct Statics {
   }
 } statics;
 
+// How many steps were made since `reset_steps`.
+std::atomic<int> steps_made{0};
+
+// {steps, ms}: returns when so many were made, or after so long, how many it were. It blocks the thread that asks.
+Value await_steps(const Value& arguments) {
+  const auto end = Clock::now() + std::chrono::duration<double, std::milli>(number(arguments, "ms", 10'000));
+  while (steps_made < number(arguments, "steps", 0) && Clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return Dict{{"steps", steps_made.load()}};
+}
+
 class FakeSession final : public Session {
  public:
   explicit FakeSession(Value options) : options_(std::move(options)) {}
@@ -113,6 +125,7 @@ class FakeSession final : public Session {
       if (torn_down) std::abort();
       if (control.abandoned()) throw Error("ERR_DISPOSED", "abandoned");
       step++;
+      steps_made++;
       control.emit(Dict{{"type", "step"},
                         {"step", step},
                         {"steps", steps},
@@ -143,6 +156,8 @@ class FakeEngine final : public Engine {
     if (command == "fail") fail(arguments);
     if (command == "ramp") return ramp(arguments);
     if (command == "sum") return sum(arguments);
+    if (command == "await_steps") return await_steps(arguments);
+    if (command == "reset_steps") return steps_made.exchange(0);
     if (command == "burn") burn(number(arguments, "ms", 10));
     return Dict{{"torch", "none"}};
   }

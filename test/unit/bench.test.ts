@@ -1,6 +1,5 @@
 /** The arithmetic of `npm run bench`: what it says of numbers whose answer is known. No test looks at a clock. */
 import { expect, it } from "vitest";
-// @ts-expect-error plain JavaScript
 import { agrees, growth, median, ratioOf, seconds, table } from "../../bench/figures.mjs";
 
 it("gives the ratio of medians, and the range of the pairs in which both sides took turns", () => {
@@ -36,13 +35,14 @@ it("writes times in the unit that suits them", () => {
 });
 
 it("writes a line a row, with what could not be measured said in its place", () => {
-  const side = (variant: object, middle: number, peak: number) => ({ variant, median: middle, peak });
-  const text: string = table({
+  const side = (variant: Record<string, string | boolean>, middle: number, peak: number) => ({ variant, median: middle, peak });
+  const text = table({
     device: "cpu",
     threads: 1,
     pairs: 5,
     rows: [
       {
+        name: "encoder",
         title: "encoder",
         target: 2,
         ratio: 2.5,
@@ -52,9 +52,18 @@ it("writes a line a row, with what could not be measured said in its place", () 
         peer: side({ impl: "own", compile: true }, 5, 3 * 2 ** 30),
         product: side({ precision: "bf16" }, 2, 2 ** 30),
       },
-      { title: "matching", error: "value differs" },
+      { name: "matching", title: "matching", error: "value differs" },
     ],
-    growth: [{ title: "prompts", side: "product", points: [{ size: 16, seconds: 0.5 }], exponent: 1.004 }],
+    growth: [
+      {
+        name: "prompts",
+        title: "prompts",
+        side: "product",
+        points: [{ size: 16, seconds: 0.5 }],
+        exponent: 1.004,
+        factor: 0.03,
+      },
+    ],
   });
   expect(text).toMatch(/1 thread on both sides, at least 5 alternating pairs.*CPU seconds/);
   expect(text).toContain(

@@ -106,10 +106,7 @@ describe("the stages' own questions", () => {
 
   test("are known to the groups of an experiment too", () => {
     const { stage1Config } = make();
-    expect((stage1Config as Stage1Config & { getWeightDict(): object }).getWeightDict()).toEqual({
-      loss_ce: 1,
-      loss_bbox: 5,
-      loss_giou: 2,
-    });
+    const { getWeightDict } = stage1Config as unknown as InstanceType<typeof Stage1Config>;
+    expect(getWeightDict.call(stage1Config)).toEqual({ loss_ce: 1, loss_bbox: 5, loss_giou: 2 });
   });
 });

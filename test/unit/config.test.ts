@@ -113,7 +113,7 @@ describe("unknown keys", () => {
 });
 
 describe("ranges", () => {
-  it.each([
+  it.each<[make: () => unknown, key: string, range: string]>([
     [() => new Stage1Config({ totalEpochs: 0 }), "totalEpochs", "an integer >= 1"],
     [() => new Stage1Config({ totalEpochs: 2.5 }), "totalEpochs", "an integer >= 1"],
     [() => new Stage1Config({ learningRate: -5 }), "learningRate", "a finite number > 0"],
@@ -131,14 +131,11 @@ describe("ranges", () => {
     [() => new ExperimentConfig({ ...required, outputName: ".." }), "outputName", "without slashes"],
     [() => new ExperimentConfig({ ...required, device: "gpu" }), "device", "auto, cpu, cuda or cuda:N"],
     [() => new ExperimentConfig({ ...required, debug: "yes" as never }), "debug", "true or false"],
-    ...[1, 31, 8193, 40.5].map(
-      (tileSize) =>
-        [
-          () => new ExperimentConfig({ ...required, inference: { tileSize } }),
-          "inference.tileSize",
-          "0 or an integer from 32 to 8192",
-        ] as const,
-    ),
+    ...[1, 31, 8193, 40.5].map((tileSize): [() => unknown, string, string] => [
+      () => new ExperimentConfig({ ...required, inference: { tileSize } }),
+      "inference.tileSize",
+      "0 or an integer from 32 to 8192",
+    ]),
   ])("%#: name the key and the allowed range", (make, key, range) => {
     const found = problems(make);
     expect(found.map((problem) => problem.key)).toEqual([key]);

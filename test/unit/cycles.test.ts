@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { cycleProblems } from "../../scripts/cycles.mjs";
+import { cycleProblems } from "../../scripts/check/cycles.mjs";
 
 const root = mkdtempSync(join(tmpdir(), "cellsam-cycles-"));
 afterAll(() => rmSync(root, { recursive: true }));

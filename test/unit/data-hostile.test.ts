@@ -19,8 +19,7 @@ interface Outcome {
 }
 
 const archive = resolve(root, process.env.CELLSAM_DATA ?? "../shared/data", "hostile.tar.gz");
-const dist = join(root, "dist");
-const there = existsSync(archive) && existsSync(join(dist, "data/check.js"));
+const there = existsSync(archive) && existsSync(join(root, "dist", "data", "check.js"));
 if (!there) console.warn(`SKIPPED: no ${archive}, or the package is not compiled`);
 
 // The list is needed to name the tests, so it is read before they are declared.
@@ -38,15 +37,11 @@ describe.skipIf(!there)("hostile data sets", () => {
     chmodSync(folder, 0o755);
     execFileSync("tar", ["xzpf", archive, "-C", folder]);
     const child = join(root, "test/fixtures/data/hostile_child.mjs");
-    const output = execFileSync(
-      process.execPath,
-      ["--max-old-space-size=1024", child, dist, join(folder, "hostile"), ...names],
-      {
-        encoding: "utf8",
-        timeout: 90_000,
-        maxBuffer: 2 ** 26,
-      },
-    );
+    const output = execFileSync(process.execPath, ["--max-old-space-size=1024", child, join(folder, "hostile"), ...names], {
+      encoding: "utf8",
+      timeout: 90_000,
+      maxBuffer: 2 ** 26,
+    });
     outcomes = JSON.parse(output);
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));

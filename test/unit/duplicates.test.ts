@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import sharp from "sharp";
+import sharp, { type Sharp } from "sharp";
 import { describe, expect, it } from "vitest";
 import { decodeImage } from "../../lib/data/decode.js";
 import { duplicateSets, findDuplicates, type Thumbnail, thumbnail } from "../../lib/data/duplicates.js";
@@ -10,7 +10,7 @@ import { duplicateReport, duplicateWarning } from "../../lib/train/duplicates.js
 const images = join(import.meta.dirname, "../../../shared/data/dsb2018/images");
 const threshold = 0.9;
 
-async function pixels(image: sharp.Sharp) {
+async function pixels(image: Sharp) {
   const { data, info } = await image.removeAlpha().raw().toBuffer({ resolveWithObject: true });
   return {
     data: new Uint8Array(data),
@@ -32,7 +32,7 @@ describe.runIf(existsSync(images))("near-duplicates among real images", async ()
     expect(findDuplicates(originals, threshold)).toEqual([]);
   });
 
-  it.each<[string, (image: sharp.Sharp, width: number, height: number) => sharp.Sharp]>([
+  it.each<[string, (image: Sharp, width: number, height: number) => Sharp]>([
     ["flipped", (image) => image.flip()],
     ["mirrored and turned", (image) => image.flop().rotate(90)],
     ["half the size", (image, width, height) => image.resize(width >> 1, height >> 1, { fit: "fill" })],

@@ -209,7 +209,7 @@ test("predictions in ignored pixels are no mistakes where the true masks say so"
   const counts = async (ignoreLabel?: number) =>
     (await evaluateFolders(join(folder, "truth"), join(folder, "predicted"), { ...(ignoreLabel && { ignoreLabel }) })).images[0]
       ?.metrics;
-  expect(await counts()).toMatchObject(await counts(7));
+  expect(await counts()).toMatchObject((await counts(7)) as object);
   expect(await counts(9)).not.toEqual(await counts());
   await writeLabels(join(folder, "predicted", "a.png"), { data: Int32Array.of(1, 1, 0, 0), shape: [1, 4] });
   expect((await evaluate()).summary.f1).toBeLessThan(1);

@@ -64,7 +64,7 @@ test("folds, stages, later runs and the plan agree", { timeout: 120_000 }, async
 
 test("a pool of augmented tiles says so", { timeout: 60_000 }, async () => {
   const pool = { augmentation: true, complexAugmentation: true, augmentationVariants: 3 };
-  const one = { strategy: "train_val_split", stages: [2] } as const;
+  const one = { strategy: "train_val_split" as const, stages: [2 as const] };
   const { notices } = await run({ ...pool, ...one, outputName: "pool" });
   expect(notices.filter((message) => message.includes("3 versions of each tile"))).toHaveLength(1);
   const { notices: endless } = await run({ ...pool, ...one, augmentationVariants: 0, outputName: "endless" });

@@ -271,7 +271,11 @@ describe("cellsam init", () => {
     expect(text).toContain("# 2 images of additional_datasets only train.");
     const content = parse(text);
     expect(content).toMatchObject({ channels: [0, 1], ignore_label: 65535, tile_size: 64 });
-    const planned = await planExperiment({ ...fromSnake(content), outputName: "x", strategy: "full_dataset" } as never);
+    const planned = await planExperiment({
+      ...(fromSnake(content) as object),
+      outputName: "x",
+      strategy: "full_dataset",
+    } as never);
     expect(planned.images.count).toBe(4);
     expect(planned.cells.count).toBe(4);
     expect(planned.splits[0]?.train.images).toBe(4);

@@ -8,12 +8,12 @@ import { basename } from "node:path";
 import type {
   LoadReport,
   openSession,
-  openStoreWriter,
   Session,
   SessionOptions,
   StageOptions,
   TrainEpochOptions,
 } from "../../lib/engine/session.js";
+import type { openStoreWriter } from "../../lib/engine/storeWriter.js";
 
 export class Killed extends Error {}
 
@@ -69,13 +69,16 @@ function noise(...parts: (number | string)[]): number {
   return createHash("sha256").update(parts.join()).digest().readUInt32LE() / 2 ** 32;
 }
 
+/** What no run asks a session for. */
+type Unused = "digest" | "parameters" | "setLossWeights" | "disposed" | typeof Symbol.dispose | typeof Symbol.asyncDispose;
+
 interface State {
   weight: number;
   momentum: number;
   sum: number;
 }
 
-class FakeSession {
+class FakeSession implements Omit<Session, Unused> {
   #engine: FakeEngine;
   #state: State;
   #stage = 0;
@@ -88,7 +91,7 @@ class FakeSession {
     this.#state = { weight: 10 + noise(seed), momentum: 0, sum: 0 };
   }
 
-  async load(path: string) {
+  async load(path: string): Promise<LoadReport> {
     this.#engine.record(`load ${basename(path)}`);
     this.#state.weight = JSON.parse(await readFile(path, "utf8")).weight;
     return {
@@ -134,6 +137,7 @@ class FakeSession {
       images: step,
       seconds: 1,
       lr: 1,
+      threads: 1,
       losses: { total_loss: state.sum / steps },
       features: { kept: 0, computed: 0 },
       graphs: { recorded: 0, replayed: 0 },
@@ -180,14 +184,15 @@ class FakeSession {
 
   async saveState(path: string) {
     this.#engine.record("saveState");
-    await writeFile(path, JSON.stringify(this.#state));
-    return null;
+    const text = JSON.stringify(this.#state);
+    await writeFile(path, text);
+    return { path, bytes: text.length, sha256: createHash("sha256").update(text).digest("hex") };
   }
 
   async loadState(path: string) {
     this.#engine.record("loadState");
     this.#state = JSON.parse(await readFile(path, "utf8"));
-    return { stage: 1, epoch: 0, step: 0 };
+    return { stage: 1 as const, epoch: 0, step: 0 };
   }
 
   async endStage() {
@@ -224,7 +229,7 @@ class FakeSession {
     };
   }
 
-  async transferWeights(to: string) {
+  async transferWeights(to = "image_encoder") {
     this.#engine.record("transfer_weights");
     this.#engine.transfers.push(to);
     this.#state.weight = Math.floor(this.#state.weight) + 0.25; // a copy: done twice it changes nothing more

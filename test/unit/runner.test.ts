@@ -144,7 +144,7 @@ describe("a whole run", () => {
     const models = join(out, "run/models/fold_1");
     const text = await readFile(join(models, "best_model_s1.pth"), "utf8");
     // The fake's model is one number, and its prompt IoU that number.
-    expect(JSON.parse(text).weight).toBe(result?.evaluation.meanPromptIou);
+    expect(JSON.parse(text).weight).toBe(result?.evaluation?.meanPromptIou);
     const manifest = await readJson<{ files: Record<string, object> }>(join(models, "manifest.json"));
     expect(manifest.files["best_model_s1.pth"]).toMatchObject({
       sha256: createHash("sha256").update(text).digest("hex"),

@@ -2,18 +2,24 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+/** @import { ExperimentConfig } from "../../lib/config/experiment.js" */
+/** @import { TrialOrder, TrialReport } from "../../lib/search/messages.js" */
+
 let stopped = false;
-const send = (message) => new Promise((done) => (process.connected ? process.send(message, () => done()) : done()));
+/** @type {(message: TrialReport) => Promise<void>} */
+const send = (message) =>
+  new Promise((done) => (process.send && process.connected ? process.send(message, () => done()) : done()));
 process.on("SIGINT", () => undefined);
 process.on("disconnect", () => {
   stopped = true;
 });
-process.on("message", async (order) => {
+process.on("message", async (message) => {
+  const order = /** @type {TrialOrder} */ (message);
   if (order.type === "stop") {
     stopped = true;
     return;
   }
-  const { config } = order;
+  const config = /** @type {ExperimentConfig} */ (order.config); // the search sends a whole one
   const root = join(config.outputDir, config.outputName);
   const saved = join(root, "epoch");
   mkdirSync(root, { recursive: true });
@@ -21,7 +27,7 @@ process.on("message", async (order) => {
   const id = Number(config.outputName.split("_trial_")[1]);
   writeFileSync(join(root, "config.json"), JSON.stringify(config));
   const epochs = config.stage1Config.totalEpochs;
-  const loss = (epoch) => 1 / epoch + Math.abs(Math.log10(config.stage1Config.learningRate) + 3);
+  const loss = (/** @type {number} */ epoch) => 1 / epoch + Math.abs(Math.log10(config.stage1Config.learningRate) + 3);
   await send({ type: "training" });
   let epoch = existsSync(saved) ? Number(readFileSync(saved, "utf8")) : 0;
   while (epoch < epochs) {

@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const indices = Int32Array.of(0, 1, 2, 3);
-const epoch = { store, indices, epoch: 1, batchSize: 1, augment: false };
+const epoch = { indices, epoch: 1, batchSize: 1, augment: false };
 const stage2 = { stage: 2, epochs: 100, stepsPerEpoch: 4, ...plainSgd, learningRate: 1e-9 } as const;
 
 describe("threads", () => {

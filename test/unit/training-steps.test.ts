@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Session, SessionOptions } from "../../lib/engine/session.js";
+import type { Losses, Session, SessionOptions } from "../../lib/engine/session.js";
 import {
   changes,
   ellipses,
@@ -47,6 +47,11 @@ async function journey(
   return { ...report, change: changes(before, await weightsOf(session, folder)) };
 }
 
+function expectSameLosses(losses: Losses, wanted: Losses): void {
+  expect(Object.keys(losses)).toEqual(Object.keys(wanted));
+  for (const [name, loss] of Object.entries(wanted)) expect(losses[name], name).toBeCloseTo(loss as number, 4);
+}
+
 describe("gradient accumulation", () => {
   test.each([1, 2] as const)("stage %i: two batches of one equal one batch of two with as many cells", async (stage) => {
     const [apart, together] = [await journey(stage, [0, 1], { accumulate: 2 }), await journey(stage, [0, 1], {}, 2)];
@@ -85,7 +90,7 @@ describe("prompts", () => {
     for (const promptChunk of [1, 3, 32]) {
       const chunked = await journey(2, [0, 4], { ...options, promptChunk }, 2);
       expect(relativeDistance(chunked.change, whole.change)).toBeLessThan(1e-4);
-      for (const [name, loss] of Object.entries(whole.losses)) expect(chunked.losses[name], name).toBeCloseTo(loss, 4);
+      expectSameLosses(chunked.losses, whole.losses);
     }
   });
 
@@ -97,7 +102,7 @@ describe("prompts", () => {
     const factored = await journey(2, [0, 4], { ...options, promptChunk: 3 }, 2);
     const plain = await journey(2, [0, 4], { ...options, factoredDecoder: false }, 2);
     expect(relativeDistance(factored.change, plain.change)).toBeLessThan(1e-4);
-    for (const [name, loss] of Object.entries(plain.losses)) expect(factored.losses[name], name).toBeCloseTo(loss, 4);
+    expectSameLosses(factored.losses, plain.losses);
   });
 
   test.each([
@@ -108,7 +113,7 @@ describe("prompts", () => {
     const graphs = await journey(2, [0, 4, 7, 8], { ...options, cudaGraphs: true, promptChunk: 5 }, 2);
     const plain = await journey(2, [0, 4, 7, 8], options, 2);
     expect(relativeDistance(graphs.change, plain.change)).toBeLessThan(1e-4);
-    for (const [name, loss] of Object.entries(plain.losses)) expect(graphs.losses[name], name).toBeCloseTo(loss, 4);
+    expectSameLosses(graphs.losses, plain.losses);
     expect(graphs.graphs).toEqual({ recorded: 0, replayed: 0 }); // there is no GPU to record for, and it is said
     expect(graphs.notices.join()).toContain("cuda_graphs is for a GPU");
   });
@@ -129,7 +134,7 @@ describe("prompts", () => {
       ] as const) {
         const other = await journey(2, [0, 4], { ...options, fusedMaskLoss }, 2, { deterministic, overrides: sizes });
         expect(relativeDistance(other.change, fused.change)).toBeLessThan(1e-4);
-        for (const [name, loss] of Object.entries(fused.losses)) expect(other.losses[name], name).toBeCloseTo(loss, 4);
+        expectSameLosses(other.losses, fused.losses);
         // Not to the last bit: the switch chooses.
         if (!fusedMaskLoss) expect(relativeDistance(other.change, fused.change)).toBeGreaterThan(0);
       }

@@ -2,9 +2,8 @@
 // binding.node in Node.js for Windows with the fake engine.
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { root } from "../programs.js";
 import { endings } from "../stress/engine.js";
-import { makeWindows, nodeOnWindows, onWindows, underWine, windows } from "./wine.js";
+import { makeWindows, nodeOnWindows, underWine, windows } from "./wine.js";
 
 describe.skipIf(!windows)("on Windows", () => {
   beforeAll(makeWindows, 600_000);
@@ -25,7 +24,7 @@ describe.skipIf(!windows)("on Windows", () => {
   });
 
   it("carries values, arrays and errors between JavaScript and the engine", async () => {
-    const { out, err } = await nodeOnWindows([onWindows(join(root, "test", "windows", "border.mjs"))]);
+    const { out, err } = await nodeOnWindows([join("test", "windows", "border.mjs")]);
     expect(err).toBe("");
     expect(JSON.parse(out)).toEqual({
       platform: "win32",

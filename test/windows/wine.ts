@@ -36,7 +36,7 @@ export const engine = join(release, "libfake_engine.dll");
 export function makeWindows(): void {
   mkdirSync(release, { recursive: true });
   mkdirSync(join(checkout, "test"), { recursive: true });
-  for (const name of ["dist", "node_modules", "package.json", join("test", "stress")]) {
+  for (const name of ["dist", "node_modules", "package.json", join("test", "stress"), join("test", "windows")]) {
     rmSync(join(checkout, name), { force: true });
     symlinkSync(join(root, name), join(checkout, name));
   }

@@ -1,4 +1,7 @@
-/** Reads the label map "masks" of Cellpose's `_seg.npy`, a pickled dict in a .npy file. The pickle is read by pickle.ts, never executed. */
+/**
+ * Reads the label map "masks" of Cellpose's `_seg.npy`, a pickled dict in a .npy file. The pickle is read by pickle.ts, never
+ * executed.
+ */
 import type { RawImage } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
 import { samplesOf, TYPES, toRowMajor } from "./npy.js";

@@ -8,9 +8,9 @@ import { annotation } from "./limits.js";
 const CELLS = new Set(["cell", "detection"]);
 
 /**
- * Paints the features of a FeatureCollection, a list of features or one feature. Polygon and MultiPolygon, with holes; ids 1..N in file order,
- * later objects on top. A class whose name ends in "*" (QuPath's "Ignore*") is an ignore region. Where the file has cells or detections,
- * its other annotations only outline regions and are left out, with a note.
+ * Paints the features of a FeatureCollection, a list of features or one feature. Polygon and MultiPolygon, with holes; ids 1..N
+ * in file order, later objects on top. A class whose name ends in "*" (QuPath's "Ignore*") is an ignore region. Where the file
+ * has cells or detections, its other annotations only outline regions and are left out, with a note.
  *
  * @param shape [height, width] of the image, which the file does not contain
  * @throws CellsamError ERR_ANNOTATION

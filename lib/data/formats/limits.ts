@@ -16,7 +16,10 @@ export function annotation(what: string): CellsamError {
   return new CellsamError("ERR_ANNOTATION", what);
 }
 
-/** Throws when [height, width] is empty or exceeds `maxPixels`. To be called with the declared size, before anything is allocated. */
+/**
+ * Throws when [height, width] is empty or exceeds `maxPixels`. To be called with the declared size, before anything is
+ * allocated.
+ */
 export function checkSize(height: number, width: number, maxPixels: number): void {
   if (!(height >= 1 && width >= 1)) throw broken(`the declared size ${height} x ${width} is empty`);
   if (height * width > maxPixels) {

@@ -1,6 +1,6 @@
 /**
- * A restricted reader of pickles: numbers, text, lists, dicts and NumPy arrays. Nothing that a file names is ever looked up or called: the
- * few names that arrays are stored with are interpreted here, and every other name is refused.
+ * A restricted reader of pickles: numbers, text, lists, dicts and NumPy arrays. Nothing that a file names is ever looked up or
+ * called: the few names that arrays are stored with are interpreted here, and every other name is refused.
  */
 import { broken, unsupported } from "./limits.js";
 
@@ -36,7 +36,10 @@ const MODULES: Record<string, string> = {
   "numpy._core.multiarray scalar": "scalar",
 };
 
-/** The object that a pickle holds; dicts are Maps, arrays are PickledArrays. @throws CellsamError ERR_IMAGE_UNSUPPORTED, ERR_IMAGE_BROKEN */
+/**
+ * The object that a pickle holds; dicts are Maps, arrays are PickledArrays.
+ * @throws CellsamError ERR_IMAGE_UNSUPPORTED, ERR_IMAGE_BROKEN
+ */
 export function readPickle(bytes: Uint8Array): unknown {
   return new Machine(bytes).run();
 }

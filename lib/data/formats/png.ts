@@ -1,7 +1,8 @@
 /**
- * Reads PNG files as they are stored: no colour management, no reduction from 16 to 8 bit, the indices of indexed images. The common kinds
- * are inflated by zlib and unfiltered by pngRows.ts, in a fraction of fast-png's time. Indexed and interlaced images are rare and are decoded
- * by fast-png, after the same checks, since it verifies neither the length of the compressed stream nor its checksum.
+ * Reads PNG files as they are stored: no colour management, no reduction from 16 to 8 bit, the indices of indexed images. The
+ * common kinds are inflated by zlib and unfiltered by pngRows.ts, in a fraction of fast-png's time. Indexed and interlaced
+ * images are rare and are decoded by fast-png, after the same checks, since it verifies neither the length of the compressed
+ * stream nor its checksum.
  */
 import { crc32, inflateSync } from "node:zlib";
 import type { DecodedPng } from "fast-png";
@@ -106,7 +107,10 @@ function streamLength(width: number, height: number, bitsPerPixel: number, inter
   );
 }
 
-/** The compressed stream, and whether a colour is declared to be transparent. Refuses a file that is cut off or fails a checksum. */
+/**
+ * The compressed stream, and whether a colour is declared to be transparent. Refuses a file that is cut off or fails a
+ * checksum.
+ */
 function readChunks(bytes: Uint8Array, view: DataView): { packed: Uint8Array; transparent: boolean } {
   const parts: Uint8Array[] = [];
   let transparent = false;

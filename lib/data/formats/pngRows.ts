@@ -1,6 +1,6 @@
 /**
- * Undoes the filters of PNG, row by row. This is not left to a library because of its speed: with Node's zlib it takes 3.5 ms (process CPU)
- * for an image of 512 x 512 and its 16-bit label map, sharp (libpng, zlib-ng) 5.9 ms, PIL 6.5 ms, fast-png 16 ms.
+ * Undoes the filters of PNG, row by row. This is not left to a library because of its speed: with Node's zlib it takes 3.5 ms
+ * (process CPU) for an image of 512 x 512 and its 16-bit label map, sharp (libpng, zlib-ng) 5.9 ms, PIL 6.5 ms, fast-png 16 ms.
  */
 import { broken } from "./limits.js";
 
@@ -34,7 +34,10 @@ export function unfilter(rows: Uint8Array, rowBytes: number, height: number, ste
   return out.slice(0, rowBytes * height);
 }
 
-/** Adds four bytes modulo 256 at once: the lower seven bits cannot carry into the next byte, and the highest bit is added without a carry. */
+/**
+ * Adds four bytes modulo 256 at once: the lower seven bits cannot carry into the next byte, and the highest bit is added
+ * without a carry.
+ */
 function addAbove(words: Int32Array, at: number, length: number): void {
   for (let i = at; i < at + length; i++) {
     const a = words[i] as number;

@@ -2,9 +2,9 @@
 import { annotation } from "./limits.js";
 
 /**
- * Decompresses the text form. Each character, counted from "0", has 5 bits of a number, lowest first; its sixth bit is set when more
- * characters follow, and the fifth bit of the last one is the sign. From the fourth count on, the difference to the count two before is
- * stored.
+ * Decompresses the text form. Each character, counted from "0", has 5 bits of a number, lowest first; its sixth bit is set when
+ * more characters follow, and the fifth bit of the last one is the sign. From the fourth count on, the difference to the count
+ * two before is stored.
  */
 export function unpackCounts(text: string): number[] {
   const counts: number[] = [];
@@ -27,7 +27,10 @@ export function unpackCounts(text: string): number[] {
   return counts;
 }
 
-/** Calls `run(row, from, to)` for the pixels of `counts` in an image of [height, width]. @throws CellsamError ERR_ANNOTATION when they do not fit */
+/**
+ * Calls `run(row, from, to)` for the pixels of `counts` in an image of [height, width].
+ * @throws CellsamError ERR_ANNOTATION when they do not fit
+ */
 export function fillRuns(
   counts: readonly number[],
   [height, width]: readonly [number, number],

@@ -1,6 +1,6 @@
 /**
- * TIFF and BigTIFF through geotiff, which undoes compression, predictors, strips and tiles. geotiff tolerates damaged files, so the layout is
- * checked here before pixels are read.
+ * TIFF and BigTIFF through geotiff, which undoes compression, predictors, strips and tiles. geotiff tolerates damaged files, so
+ * the layout is checked here before pixels are read.
  */
 import type { GeoTIFFImage } from "geotiff";
 import { lazily } from "../../lazily.js";

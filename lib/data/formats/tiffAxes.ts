@@ -1,4 +1,7 @@
-/** The meaning of the pages of a TIFF: channels, slices, time points. It is known from OME-XML, ImageJ's or tifffile's description only. */
+/**
+ * The meaning of the pages of a TIFF: channels, slices, time points. It is known from OME-XML, ImageJ's or tifffile's
+ * description only.
+ */
 
 import { lazily } from "../../lazily.js";
 import type { DecodeOptions } from "../image.js";
@@ -15,7 +18,10 @@ export interface PageAxes {
   known: boolean;
 }
 
-/** @throws CellsamError ERR_IMAGE_UNSUPPORTED when the description lists another number of pages than the file has, ERR_IMAGE_BROKEN for bad XML */
+/**
+ * @throws CellsamError ERR_IMAGE_UNSUPPORTED when the description lists another number of pages than the file has,
+ * ERR_IMAGE_BROKEN for bad XML
+ */
 export function pageAxes(description: string, pages: number): PageAxes {
   const found = pages === 1 ? undefined : (ome(description) ?? imageJ(description) ?? shaped(description));
   if (!found) return strided("XYCZT", { C: pages, Z: 1, T: 1 }, false);

@@ -1,4 +1,7 @@
-/** Writes a label map as a simple TIFF: one page, little endian, strips compressed by deflate. geotiff's writer does not compress. */
+/**
+ * Writes a label map as a simple TIFF: one page, little endian, strips compressed by deflate. geotiff's writer does not
+ * compress.
+ */
 import { deflateSync } from "node:zlib";
 
 const SHORT = 3;
