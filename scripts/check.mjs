@@ -40,6 +40,9 @@ const nativeArrows = {
   engine: ["model", "loss", "data", "metric", "weights", "infer", "device", "cache", "train"],
 };
 
+/** The arrows that some include follows: one that none does is no rule. */
+const usedArrows = new Set();
+
 /** Layers of lib/, lowest first: a file may import from its own room, and from rooms of lower layers. */
 const layers = [
   ["errors"],
@@ -79,6 +82,11 @@ for (const file of files) {
   if (/^native\/.*\.(cc|h|cu)$/.test(file)) checkNative(file);
   if (/^lib\/.*\.ts$/.test(file)) checkLib(file);
 }
+for (const [room, targets] of Object.entries(nativeArrows)) {
+  for (const target of targets) {
+    if (!usedArrows.has(`${room} -> ${target}`)) problems.push(`scripts/check.mjs: no file of native/${room}/ includes ${target}/`);
+  }
+}
 problems.push(
   ...cycleProblems(root, files),
   ...errorCodeProblems(root, files),
@@ -115,6 +123,7 @@ function checkNative(file) {
     if (quote !== '"' || path === "engine.h" || !path.includes("/")) continue;
     const target = path.split("/")[0] ?? "";
     if (target === room || target === "os" || (target === "base" && !["binding", "os"].includes(room))) continue;
+    usedArrows.add(`${room} -> ${target}`);
     if (!nativeArrows[room]?.includes(target)) problems.push(`${file}: ${room} may not include ${path}`);
   }
 }

@@ -132,8 +132,8 @@ Value convert(Napi::Value value, const std::string& where, int depth) {
   return from_object(value.As<Napi::Object>(), where, depth);
 }
 
-// An ArrayBuffer that shares ownership of the array's memory, or a copy where the host (Electron) wants all buffers in its own
-// heap.
+// An ArrayBuffer that shares ownership of the array's memory, or a copy
+// where the host (Electron) wants all buffers in its own heap.
 Napi::ArrayBuffer buffer_of(Napi::Env env, const Array& array) {
   const auto bytes = array.bytes();
   if (bytes == 0) return Napi::ArrayBuffer::New(env, 0);

@@ -29,8 +29,8 @@ void Environment::create(Napi::Env env) {
     throw Napi::Error::New(env, "binding.node could not set up its wake-up call");
   }
   napi_unref_threadsafe_function(env, self->wake_);
-  // Hooks run in reverse order. This one is added after that of the thread-safe function, so the threads are joined before that
-  // ends.
+  // Hooks run in reverse order. This one is added after that of the
+  // thread-safe function, so the threads are joined before that ends.
   napi_add_env_cleanup_hook(
       env,
       [](void* data) {

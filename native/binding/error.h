@@ -17,8 +17,8 @@ struct Failure {
   Dict detail;
 };
 
-// The code, message and details of an exception. Call it where the exception was caught; the result may be used on another
-// thread.
+// The code, message and details of an exception. Call it where the
+// exception was caught; the result may be used on another thread.
 Failure describe(const std::exception_ptr& thrown);
 
 // A JavaScript Error with the properties `code` and `detail`.

@@ -1,6 +1,6 @@
-// Background work. A Job is one command with its promise, its cancel flag and its progress. A JobThread runs jobs one after
-// another. Jobs are created on the JavaScript thread, run on their JobThread, and settle their promises on the JavaScript
-// thread.
+// Background work. A Job is one command with its promise, its cancel flag and its
+// progress. A JobThread runs jobs one after another. Jobs are created on the JavaScript
+// thread, run on their JobThread, and settle their promises on the JavaScript thread.
 #pragma once
 
 #include <napi.h>

@@ -41,9 +41,9 @@ void check_version(void* torch_cpu, const EngineFiles& files) {
               {{"libtorch", files.libtorch}, {"version", version}, {"built", files.torch}});
 }
 
-// Opens the libraries by absolute path, so that no search path matters, and with global symbols, so that the engine uses
-// exactly these. libtorch_cuda follows libtorch_cpu and precedes the first tensor: its kernels register themselves when it is
-// loaded.
+// Opens the libraries by absolute path, so that no search path matters, and with global
+// symbols, so that the engine uses exactly these. libtorch_cuda follows libtorch_cpu
+// and precedes the first tensor: its kernels register themselves when it is loaded.
 void load_libtorch(const EngineFiles& files) {
   const auto file = [&](const char* name) {
     return os::text_of(os::path_of(files.libtorch) / "lib" / os::path_of(os::library_file(name)));

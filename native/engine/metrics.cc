@@ -87,7 +87,7 @@ Value match_command(Options& options) {
   }
   const auto pixels = metric::foreground(table);
   const auto boundary = metric::boundary_counts(maps.truth, maps.prediction, maps.ignored, tolerance);
-  Dict answer{{"truth", table.truth_ids.size()},
+  Dict result{{"truth", table.truth_ids.size()},
               {"predicted", table.predicted_ids.size()},
               {"thresholds", to_array(doubles(thresholds))},
               {"true_positives", to_array(at::tensor(true_positives, at::kInt))},
@@ -100,8 +100,8 @@ Value match_command(Options& options) {
                                 {"predicted", boundary.predicted},
                                 {"truth_near", boundary.truth_near},
                                 {"predicted_near", boundary.predicted_near}}}};
-  if (scores != nullptr) answer["coco"] = coco_part(table, scores_of(table, to_tensor(*scores).to(at::kDouble).contiguous()));
-  return answer;
+  if (scores != nullptr) result["coco"] = coco_part(table, scores_of(table, to_tensor(*scores).to(at::kDouble).contiguous()));
+  return result;
 }
 
 // One number per row of the columns that metric.counts takes.

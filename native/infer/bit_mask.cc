@@ -27,8 +27,8 @@ std::int64_t area(const BitMask& mask) {
   return std::count_if(mask.bits.begin(), mask.bits.end(), [](auto bit) { return bit != 0; });
 }
 
-// Goes through the rows with a union-find of the pieces of background so far. Background at the window's edge is in the set of
-// the outside.
+// Goes through the rows with a union-find of the pieces of background so
+// far. Background at the window's edge is in the set of the outside.
 void fill_holes(BitMask& mask) {
   const std::int64_t width = mask.window.width, height = mask.window.height;
   std::vector<Run> gaps;

@@ -9,7 +9,7 @@
 
 #include "infer/detect.h"
 #include "infer/network.h"
-#include "infer/predict.h"
+#include "infer/prediction.h"
 #include "infer/tile_grid.h"
 
 namespace cellsam::infer {

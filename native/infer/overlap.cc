@@ -61,8 +61,8 @@ void paint_by_official_rule(Canvas& canvas, const std::vector<Instance>& instanc
   }
 }
 
-// Clears the pixels whose left or lower neighbour has another label, as the official code does. The image's edge is no
-// boundary.
+// Clears the pixels whose left or lower neighbour has another label, as
+// the official code does. The image's edge is no boundary.
 void clear_boundaries(Canvas& canvas) {
   const auto before = canvas.labels.clone();
   const auto* pixels = before.const_data_ptr<std::int32_t>();

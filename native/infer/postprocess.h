@@ -23,8 +23,8 @@ struct TopDetections {
 // may occur once for each class.
 TopDetections top_detections(const at::Tensor& logits, const at::Tensor& boxes, std::int64_t image_size);
 
-// Greedy non-maximum suppression: the rows i64 [k] of boxes [n,4] (CPU, best first) whose IoU with every better kept one is at
-// most max_iou.
+// Greedy non-maximum suppression: the rows i64 [k] of boxes [n,4] (CPU,
+// best first) whose IoU with every better kept one is at most max_iou.
 at::Tensor suppress_boxes(const at::Tensor& boxes, double max_iou);
 
 }  // namespace cellsam::infer

@@ -10,7 +10,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "infer/mask.h"
-#include "infer/sweep.h"
+#include "infer/sweep_step.h"
 
 namespace cellsam::infer {
 

@@ -136,11 +136,6 @@ SweepStep counts_at(const Candidates& candidates, double threshold, const at::Te
 
 }  // namespace
 
-bool SweepStep::same(const SweepStep& other) const {
-  return predicted == other.predicted && true_positives == other.true_positives && predicted_pixels == other.predicted_pixels &&
-         shared_pixels == other.shared_pixels;
-}
-
 Sweep sweep(const Candidates& candidates, const at::Tensor& truth, const PredictOptions& options, const Cancelled& cancelled) {
   const auto& grid = candidates.grid;
   if (truth.dim() != 2 || truth.scalar_type() != at::kInt || truth.size(0) != grid.height || truth.size(1) != grid.width) {

@@ -1,27 +1,16 @@
-// The counts that every detection threshold would give against the truth, from one set of candidates and without a label map
-// for each.
+// The counts that every detection threshold would give against the
+// truth, from one set of candidates and without a label map for each.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "infer/candidates.h"
+#include "infer/sweep_step.h"
 
 namespace cellsam::infer {
-
-// Counts of all thresholds from the next step's score up to this one's, which is excluded.
-struct SweepStep {
-  double score = 0;
-  std::int64_t predicted = 0;                        // instances
-  std::array<std::int64_t, 10> true_positives = {};  // at IoU 0.50, 0.55, .. 0.95
-  std::int64_t predicted_pixels = 0;
-  std::int64_t shared_pixels = 0;  // with true instances
-
-  bool same(const SweepStep& other) const;  // but for the score
-};
 
 struct Sweep {
   std::int64_t truth = 0;  // instances

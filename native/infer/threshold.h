@@ -1,5 +1,5 @@
-// CellSAM's rule for which detections count: a threshold between a fixed value and the middle between two clusters of the
-// scores.
+// CellSAM's rule for which detections count: a threshold between a fixed
+// value and the middle between two clusters of the scores.
 #pragma once
 
 #include <array>

@@ -34,8 +34,8 @@ std::vector<std::vector<std::int64_t>> boxes_by_tile(const TileGrid& grid, const
 // Boxes f64 [n,4] from pixels of the image to pixels of the tile.
 at::Tensor boxes_in_tile(const at::Tensor& boxes, const Window& tile);
 
-// Moves instances from pixels of the tile to pixels of the image. Masks are clipped to the image; those without pixels are left
-// out.
+// Moves instances from pixels of the tile to pixels of the image. Masks
+// are clipped to the image; those without pixels are left out.
 std::vector<Instance> on_image(std::vector<Instance> instances, const Window& tile, const TileGrid& grid);
 
 }  // namespace cellsam::infer

@@ -55,8 +55,8 @@ class File {
 
  private:
   static constexpr std::intptr_t kNone = -1;  // on both systems
-  // A single system call, for at most 1 GiB. Return how many bytes were transferred: 0 at the end of the file, below 0 with an
-  // error.
+  // A single system call, for at most 1 GiB. Return how many bytes were
+  // transferred: 0 at the end of the file, below 0 with an error.
   std::int64_t read_part(void* to, std::int64_t bytes, std::int64_t offset, std::error_code& error) const;
   std::int64_t write_part(const void* from, std::int64_t bytes, std::int64_t offset, std::error_code& error) const;
   std::intptr_t handle_ = kNone;
@@ -65,8 +65,8 @@ class File {
 // Renames a file to the name of another, which it replaces if there is one. Whoever opens the name gets one of the two, whole.
 bool replace_file(const std::string& from, const std::string& to, std::error_code& error);
 
-// Flushes the names in the folder of `path` to the disk. No error where that is not possible: on some network file systems and
-// on Windows.
+// Flushes the names in the folder of `path` to the disk. No error where
+// that is not possible: on some network file systems and on Windows.
 bool sync_folder_of(const std::string& path, std::error_code& error);
 
 void remove_file(const std::string& path, std::error_code& error);

@@ -9,7 +9,7 @@
 #include "data/instances.h"
 #include "loss/detection.h"
 #include "train/stage.h"
-#include "weights/layout.h"
+#include "weights/layout_names.h"
 
 namespace cellsam::train {
 namespace {

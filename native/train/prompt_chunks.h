@@ -1,5 +1,5 @@
-// Divides the prompts of a batch into chunks that the decoder takes at once, and into smaller ones when the memory does not
-// suffice.
+// Divides the prompts of a batch into chunks that the decoder takes at
+// once, and into smaller ones when the memory does not suffice.
 #pragma once
 
 #include <ATen/core/Tensor.h>

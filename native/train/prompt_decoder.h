@@ -20,8 +20,8 @@ class PromptDecoder {
   // cuts_gradient: cut the graph as above; without it, the backward pass of each chunk goes on to the embeddings.
   PromptDecoder(model::Sam sam, at::Tensor embeddings, bool factored, bool cuts_gradient = true);
 
-  // The masks of all prompts of `chunk`, in its order, as float32. scale: from pixels of the tile to pixels of the model's
-  // input.
+  // The masks of all prompts of `chunk`, in its order, as float32. scale:
+  // from pixels of the tile to pixels of the model's input.
   model::Masks decode(const std::vector<ImagePrompts>& chunk, double scale);
 
   void drop_gradients();  // forgets the gradients of the chunks so far

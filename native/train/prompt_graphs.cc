@@ -107,8 +107,8 @@ void PromptGraphs::compute(Entry& entry, bool with_gradients) {
   const auto sums = (losses_(inputs) * inputs.weights.unsqueeze(1)).sum(0);
   torch::autograd::variable_list wanted{inputs.embedding};
   wanted.insert(wanted.end(), trained_.begin(), trained_.end());
-  // Not backward(), which writes to the gradients of parameters: these are released between replays, but a graph needs memory
-  // that stays.
+  // Not backward(), which writes to the gradients of parameters: these are
+  // released between replays, but a graph needs memory that stays.
   auto gradients = torch::autograd::grad({sums[0]}, wanted, /*grad_outputs=*/{}, /*retain_graph=*/std::nullopt,
                                          /*create_graph=*/false, /*allow_unused=*/true);
   entry.result.losses = sums.detach();

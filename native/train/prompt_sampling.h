@@ -1,5 +1,5 @@
-// Chooses which cells of a batch become box prompts of stage 2: all of them in validation; in training a random sample, with
-// jitter.
+// Chooses which cells of a batch become box prompts of stage 2: all of
+// them in validation; in training a random sample, with jitter.
 #pragma once
 
 #include <ATen/core/Tensor.h>

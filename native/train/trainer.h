@@ -1,6 +1,6 @@
-// Runs the epochs of a training stage over a store of tiles: batches, optimiser steps, gradient accumulation and clipping,
-// learning rate schedule, progress, and the state that a resumed run needs. What one batch computes is up to the stage
-// (stage.h).
+// Runs the epochs of a training stage over a store of tiles: batches, optimiser steps,
+// gradient accumulation and clipping, learning rate schedule, progress, and the state
+// that a resumed run needs. What one batch computes is up to the stage (stage.h).
 #pragma once
 
 #include <memory>
@@ -68,13 +68,13 @@ class Trainer {
   double observe(double loss);
   double learning_rate() const;
 
-  // Writes everything that load_state() needs to go on bit for bit: trainable parameters, optimiser, schedule, counters, and
-  // the losses of an unfinished epoch. Returns {path, bytes, sha256}. Frozen parameters are not in it; the caller restores
-  // them.
+  // Writes everything that load_state() needs to go on bit for bit: trainable parameters,
+  // optimiser, schedule, counters, and the losses of an unfinished epoch. Returns {path,
+  // bytes, sha256}. Frozen parameters are not in it; the caller restores them.
   Dict save_state(const std::string& path) const;
 
-  // Returns {stage, epoch, step}. Throws ERR_STATE_MISMATCH, changing nothing, for the state of another stage or of other
-  // parameters.
+  // Returns {stage, epoch, step}. Throws ERR_STATE_MISMATCH, changing
+  // nothing, for the state of another stage or of other parameters.
   Dict load_state(const std::string& path);
 
   // {trainable: names, parameters: how many numbers they have, groups: [{name, lr, parameters}]}.
@@ -90,9 +90,9 @@ class Trainer {
   void require_finite(const StepContext& context, const LossQueue::StepLosses& losses);
   [[noreturn]] void fail_non_finite(const StepContext& context, const LossQueue::Step& step, const std::string& what);
   std::optional<NonFiniteOrigin> find_origin(const StepContext& context, const LossQueue::Step& step);
-  // Calls `compute`, which calls the stage. The matching of stage 1 refuses costs that are not finite before there is a loss.
-  // Then `check_earlier` looks at losses that are still in the queue, since an earlier step may be the cause, before this one
-  // fails.
+  // Calls `compute`, which calls the stage. The matching of stage 1 refuses costs that
+  // are not finite before there is a loss. Then `check_earlier` looks at losses that are
+  // still in the queue, since an earlier step may be the cause, before this one fails.
   template <class Compute, class CheckEarlier>
   std::optional<at::Tensor> with_matching_errors(const StepContext& context, const LossQueue::Step& step, Compute compute,
                                                  CheckEarlier check_earlier);

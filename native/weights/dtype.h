@@ -42,8 +42,8 @@ const NumberType* find_type(Field NumberType::*field, const Wanted& value) {
   return found == kNumberTypes.end() ? nullptr : found;
 }
 
-// The type of a tensor that is to be written. Throws ERR_INVALID_ARGUMENT if it is not in the table, or the tensor is not
-// dense.
+// The type of a tensor that is to be written. Throws ERR_INVALID_ARGUMENT
+// if it is not in the table, or the tensor is not dense.
 inline const NumberType& type_to_write(const std::string& name, const at::Tensor& tensor) {
   if (!tensor.defined() || tensor.layout() != at::kStrided || tensor.is_quantized()) {
     throw Error("ERR_INVALID_ARGUMENT", "tensor " + printable(name) + " is not a dense tensor and cannot be saved");

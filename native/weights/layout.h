@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,9 +11,6 @@
 #include "weights/tensor_map.h"
 
 namespace cellsam::weights {
-
-// Prefix of the names of CellFinder's ViT in the state dict.
-constexpr std::string_view kCellFinderBackbone = "cellfinder.decode_head.backbone.body.";
 
 struct Layout {
   std::string name;           // "cellsam", "cellsam_adv" (with model_cp.*), "sam" (plain segment-anything)

@@ -62,7 +62,7 @@ class Plan {
     report_.layout = layout_.name;
     report_.preprocessing = layout_.preprocessing;
     for (const auto& [name, tensor] : source) {
-      for (const auto& target : target_names(layout_, name)) add(target, {name, tensor.detach().cpu().contiguous()});
+      for (const auto& target : official_names(name, is_plain_sam())) add(target, {name, tensor.detach().cpu().contiguous()});
     }
   }
 
@@ -151,13 +151,15 @@ class Plan {
     return found == found_.end() ? nullptr : &found->second;
   }
 
+  bool is_plain_sam() const { return layout_.name == "sam"; }
+
   bool missing_matters(const std::string& name) const {
     if (starts_with_any(name, options_.allow_missing_prefixes)) return false;
-    return layout_.name != "sam" || !name.starts_with("cellfinder.") || name.starts_with(kCellFinderBackbone);
+    return !is_plain_sam() || !name.starts_with("cellfinder.") || name.starts_with(kCellFinderBackbone);
   }
 
   bool unexpected_matters(const std::string& source) const {
-    const auto name = target_names(layout_, source).front();
+    const auto name = official_names(source, is_plain_sam()).front();
     if (starts_with_any(name, options_.allow_unexpected_prefixes)) return false;
     return name.starts_with("model.") || name.starts_with("model_cp.") || name.starts_with("cellfinder.");
   }

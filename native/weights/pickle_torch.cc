@@ -22,8 +22,8 @@ struct Global {
   const NumberType* type = nullptr;
 };
 
-// The full name of an allowed global, and the type of numbers of a storage class or a dtype. `name` is empty if it is not
-// allowed.
+// The full name of an allowed global, and the type of numbers of a
+// storage class or a dtype. `name` is empty if it is not allowed.
 Global find_global(std::string_view module, std::string_view name) {
   for (auto known : {kOrderedDict, kTensor2, kTensor3, kParameter, kSize, kUntyped}) {
     if (known.size() == module.size() + 1 + name.size() && known.starts_with(module) && known[module.size()] == '.' &&

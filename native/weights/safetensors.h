@@ -22,9 +22,9 @@ struct Safetensors {
 // Throws ERR_CHECKPOINT_READ, ERR_CHECKPOINT_CORRUPT.
 Safetensors read_safetensors(const std::string& path);
 
-// Writes atomically. The format has no shared storages: a tensor is written under each of its names. Throws
-// ERR_CHECKPOINT_WRITE, and ERR_INVALID_ARGUMENT for a repeated or reserved name, a sparse or quantised tensor, and an unknown
-// dtype.
+// Writes atomically. The format has no shared storages: a tensor is written under
+// each of its names. Throws ERR_CHECKPOINT_WRITE, and ERR_INVALID_ARGUMENT for a
+// repeated or reserved name, a sparse or quantised tensor, and an unknown dtype.
 WrittenFile write_safetensors(const std::string& path, const TensorMap& tensors, const Metadata& metadata = {});
 
 }  // namespace cellsam::weights

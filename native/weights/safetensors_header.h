@@ -1,5 +1,5 @@
-// Reads and writes the JSON header of a safetensors file. Reading is strict: it accepts only what the format allows, and no
-// name twice.
+// Reads and writes the JSON header of a safetensors file. Reading is
+// strict: it accepts only what the format allows, and no name twice.
 #pragma once
 
 #include <cstdint>

@@ -12,8 +12,8 @@ namespace cellsam::weights {
 
 class ZipReader {
  public:
-  // `file` must outlive the reader. Throws ERR_CHECKPOINT_CORRUPT, and ERR_CHECKPOINT_FORMAT for compressed or encrypted
-  // records.
+  // `file` must outlive the reader. Throws ERR_CHECKPOINT_CORRUPT, and
+  // ERR_CHECKPOINT_FORMAT for compressed or encrypted records.
   explicit ZipReader(std::string_view file);
 
   const std::map<std::string_view, std::string_view>& records() const { return records_; }
