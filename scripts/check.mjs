@@ -84,7 +84,8 @@ for (const file of files) {
 }
 for (const [room, targets] of Object.entries(nativeArrows)) {
   for (const target of targets) {
-    if (!usedArrows.has(`${room} -> ${target}`)) problems.push(`scripts/check.mjs: no file of native/${room}/ includes ${target}/`);
+    if (!usedArrows.has(`${room} -> ${target}`))
+      problems.push(`scripts/check.mjs: no file of native/${room}/ includes ${target}/`);
   }
 }
 problems.push(
