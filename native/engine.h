@@ -108,8 +108,8 @@ class Engine {
   virtual std::unique_ptr<Session> open(const Value& options) = 0;
 };
 
-// The engine's only exported symbol. `abi` is the caller's kEngineAbi; the function returns null when it is not the engine's
-// own.
+// The engine's only exported symbol. `abi` is the caller's kEngineAbi;
+// the function returns null when it is not the engine's own.
 constexpr int kEngineAbi = 2;
 using EngineEntry = Engine* (*)(int abi);
 constexpr const char* kEngineEntryName = "cellsam_engine";

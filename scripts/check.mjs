@@ -41,6 +41,9 @@ const nativeArrows = {
   engine: ["model", "loss", "data", "metric", "weights", "infer", "device", "cache", "train"],
 };
 
+/** The arrows that some include follows: one that none does is no rule. */
+const usedArrows = new Set();
+
 /** Layers of lib/, lowest first: a file may import from its own room, and from rooms of lower layers. */
 const layers = [
   ["errors"],
@@ -79,6 +82,12 @@ for (const file of files) {
   if (/^native\/.*\.(cc|h|cu)$/.test(file)) checkNative(file);
   if (/^lib\/.*\.ts$/.test(file)) checkLib(file);
 }
+for (const [room, targets] of Object.entries(nativeArrows)) {
+  for (const target of targets) {
+    if (!usedArrows.has(`${room} -> ${target}`))
+      problems.push(`scripts/check.mjs: no file of native/${room}/ includes ${target}/`);
+  }
+}
 for (const rule of [cycleProblems, errorCodeProblems, pathProblems]) problems.push(...rule(root, files));
 problems.push(...binaryProblems(root), ...releaseProblems(root));
 
@@ -112,6 +121,7 @@ function checkNative(file) {
     const target = path.split("/")[0] ?? "";
     const everyones = ["base", "settings"].includes(target) && !["binding", "os"].includes(room);
     if (target === room || target === "os" || everyones) continue;
+    usedArrows.add(`${room} -> ${target}`);
     if (!nativeArrows[room]?.includes(target)) problems.push(`${file}: ${room} may not include ${path}`);
   }
 }

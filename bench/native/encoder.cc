@@ -41,12 +41,12 @@ class Encoder final : public Row {
   at::Tensor step() {
     at::AutoGradMode mode(trains_);
     for (auto& parameter : group_.parameters) parameter.mutable_grad().reset();
-    at::Tensor answer;
+    at::Tensor embedding;
     {
       device::Autocast autocast(setting_.device, setting_.precision);
-      answer = encoder_->forward(image_);
+      embedding = encoder_->forward(image_);
     }
-    const auto value = (answer.to(at::kFloat) * cotangent_).sum();
+    const auto value = (embedding.to(at::kFloat) * cotangent_).sum();
     if (trains_) value.backward();
     return value;
   }
@@ -58,8 +58,8 @@ class Encoder final : public Row {
   at::Tensor image_, cotangent_;
 };
 
-// The cotangent leans towards the answer itself, so that the sum tells a wrong network (near 0) from a rounded one. The rest of
-// it is noise: of the answer alone the neck's layer norm would give a gradient of round-off size.
+// The cotangent leans towards the embedding itself, so that the sum tells a wrong network (near 0) from a rounded one. The rest
+// of it is noise: of the embedding alone the neck's layer norm would give a gradient of round-off size.
 void write_fixture(const Setting& setting, Options& parameters) {
   const auto size = read_size(parameters);
   parameters.flag("trains", false);
@@ -67,8 +67,8 @@ void write_fixture(const Setting& setting, Options& parameters) {
   auto model = draw_model(size);
   write_weights(setting.folder, model, kPrefix);
   const auto image = at::randn({parameters.integer("batch", 1), 3, size.image_size, size.image_size});
-  const auto answer = model->model->image_encoder->forward(image);
-  write_inputs(setting.folder, {{"image", image}, {"cotangent", at::randn_like(answer) + 0.1 * answer}});
+  const auto embedding = model->model->image_encoder->forward(image);
+  write_inputs(setting.folder, {{"image", image}, {"cotangent", at::randn_like(embedding) + 0.1 * embedding}});
 }
 
 std::unique_ptr<Row> open(const Setting& setting, Options& parameters) {

@@ -1,4 +1,4 @@
-// Weights and inputs that product and peer share: the product draws them and writes them under the official names, both read
+// Weights and inputs for product and peer: the product draws them and writes them under the official names, both read
 // them from the same files.
 #pragma once
 

@@ -9,7 +9,7 @@
 namespace cellsam::bench {
 namespace {
 
-constexpr double kCellShare = 0.02;  // of the pixels of a picture that one mask covers
+constexpr double kCellFraction = 0.02;  // of the pixels of an image that one mask covers
 
 infer::PredictOptions options_with(double threshold, double mask_threshold) {
   infer::PredictOptions options;
@@ -50,19 +50,19 @@ class Inference final : public Row {
   at::Tensor image_;
 };
 
-// The probability that the given share of a box's mask exceeds.
+// The probability that the given fraction of a box's mask exceeds.
 at::Tensor mask_threshold_for(model::CellSam& model, const at::Tensor& encoder_input, const at::Tensor& box, std::int64_t side,
-                              double share) {
+                              double fraction) {
   auto& sam = model->model;
   const auto canvas = encoder_input.size(3);
   const auto prompt = sam->prompt_encoder->forward(std::nullopt, std::nullopt, box.to(at::kFloat).view({1, 4}), std::nullopt);
   const auto masks = sam->mask_decoder->forward(sam->image_encoder->forward(encoder_input), sam->prompt_encoder->dense_pe(),
                                                 prompt.sparse, prompt.dense, false);
   const auto full = infer::postprocess_masks(masks.logits, canvas, {canvas, canvas}, {side, side}).sigmoid().flatten();
-  return std::get<0>(full.sort())[static_cast<std::int64_t>(static_cast<double>(full.numel()) * (1 - share))].view({1});
+  return std::get<0>(full.sort())[static_cast<std::int64_t>(static_cast<double>(full.numel()) * (1 - fraction))].view({1});
 }
 
-// Random weights say nothing about cells, so the thresholds are set where the wanted number of boxes and a cell's share of a
+// Random weights say nothing about cells, so the thresholds are set where the wanted number of boxes and a cell's fraction of a
 // mask pass, and every mask is taken for a good one.
 void write_fixture(const Setting& setting, Options& parameters) {
   at::NoGradGuard no_grad;
@@ -80,7 +80,7 @@ void write_fixture(const Setting& setting, Options& parameters) {
   const auto encoder_input = data::encoder_input(tile.images, size.image_size, data::Preprocessing::Plain);
   const auto side = tile.labels.size(1);
   const auto box = found.boxes[0] * (static_cast<double>(size.image_size) / static_cast<double>(side));
-  const auto mask_threshold = mask_threshold_for(model, encoder_input, box, side, kCellShare);
+  const auto mask_threshold = mask_threshold_for(model, encoder_input, box, side, kCellFraction);
   write_inputs(setting.folder,
                {{"image", tile.images},
                 {"threshold", threshold.view({1})},

@@ -74,7 +74,7 @@ class Matching final : public Row {
   std::vector<loss::Targets> targets_;
 };
 
-// As the detector answers before training: boxes of one size at random anchors, class scores that say little.
+// Like the outputs of an untrained detector: boxes of one size at random anchors, class scores near their initial value.
 void write_matching_fixture(const Setting& setting, Options& parameters) {
   const auto queries = parameters.integer("queries", 3500), targets = parameters.integer("targets", 500);
   at::manual_seed(3);

@@ -85,7 +85,7 @@ class Program {
     }
   }
 
-  Dict answer(const Value& request) {
+  Dict respond(const Value& request) {
     Options options(request, "bench");
     const auto op = options.require_text("op");
     if (op == "fixture" || op == "open") return make(options, op);
@@ -121,20 +121,20 @@ class Program {
   Dict timed(Work work) {
     wait();
     const double wall = wall_seconds(), cpu = cpu_seconds();
-    Dict answer = work();
+    Dict result = work();
     wait();
-    answer["wall"] = wall_seconds() - wall;
-    answer["cpu"] = cpu_seconds() - cpu;
-    return answer;
+    result["wall"] = wall_seconds() - wall;
+    result["cpu"] = cpu_seconds() - cpu;
+    return result;
   }
 
   Dict run(std::int64_t times) {
-    auto answer = timed([&] {
+    auto result = timed([&] {
       for (std::int64_t i = 0; i < times; ++i) row_->run();
       return Dict{};
     });
-    for (auto& [name, seconds] : answer) seconds = *seconds.as<double>() / static_cast<double>(times);
-    return answer;
+    for (auto& [name, seconds] : result) seconds = *seconds.as<double>() / static_cast<double>(times);
+    return result;
   }
 
   void wait() const {
@@ -170,13 +170,13 @@ int main() {
   cellsam::bench::load_cuda();
   cellsam::bench::Program program;
   for (std::string line; std::getline(std::cin, line);) {
-    std::string answer;
+    std::string result;
     try {
-      answer = cellsam::bench::to_json(program.answer(cellsam::test::JsonReader(line).read()));
+      result = cellsam::bench::to_json(program.respond(cellsam::test::JsonReader(line).read()));
     } catch (const std::exception& error) {
-      answer = cellsam::bench::to_json(cellsam::Dict{{"error", error.what()}});
+      result = cellsam::bench::to_json(cellsam::Dict{{"error", error.what()}});
     }
-    std::cout << answer << std::endl;
+    std::cout << result << std::endl;
   }
   return 0;
 }

@@ -25,7 +25,7 @@ class Row {
  public:
   virtual ~Row() = default;
 
-  // One repetition that also answers figures which the peer answers for the same fixture, such as {value, gradient}: the loss
+  // One repetition that also returns figures that the peer returns for the same fixture, such as {value, gradient}: the loss
   // and the norm of its gradient. Called first, on the weights of the fixture.
   virtual Dict check() = 0;
 

@@ -1,4 +1,4 @@
-// A training step of either stage on one tile: the stage's own `learn`, then clipping and the optimiser, as the trainer runs
+// A training step of either stage on one tile: Stage::train_batch, then clipping and the optimiser, as the trainer runs
 // them.
 #include "data/preprocess.h"
 #include "fixture.h"
@@ -58,7 +58,7 @@ data::Batch draw_tile_for(Options& parameters) {
   return draw_tile(parameters.integer("tile", 512), parameters.integer("cells", 64));
 }
 
-// What both stages need of a fixture: the tile, what the network takes of it, and what its backbone answers.
+// What both stages need of a fixture: the tile, the network's input, and the features of its backbone.
 void write_stage_inputs(const std::string& folder, const data::Batch& tile, const at::Tensor& input,
                         const at::Tensor& features) {
   const auto boxes = tile.instances[0].boxes;

@@ -51,7 +51,7 @@ std::unique_ptr<Row> open_tiles(const Setting& setting, Options& parameters) {
   return std::make_unique<Tiles>(setting, network, batch);
 }
 
-// The store comes from the package, which decodes the pictures that the peer has drawn.
+// The store comes from the package, which decodes the images that the peer has written.
 void no_fixture(const Setting&, Options&) { throw Error("ERR_INVALID_ARGUMENT", "the package writes this fixture"); }
 
 // One repetition opens the store, shuffles an epoch and reads `reads` of its tiles.

@@ -27,7 +27,7 @@ export interface PlanOptions {
   signal?: AbortSignal;
 }
 
-/** Number of queries of the released networks and of `tiny`; native/model/model_size.cc. */
+/** Number of queries of the released networks and of `tiny`; native/model/model_size.h. */
 const queriesOf: Record<string, number> = { vit_b: 3500, vit_l: 3500, vit_h: 3500, tiny: 100 };
 
 /**

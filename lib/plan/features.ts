@@ -1,7 +1,7 @@
 /** Estimates the disk space of cached features of frozen backbones. */
 import type { ExperimentConfig } from "../config/experiment.js";
 
-/** Features of one tile: image tokens per side, and numbers per token; native/model/model_size.cc. */
+/** Features of one tile: image tokens per side, and numbers per token; native/model/model_size.h. */
 const shapes: Record<string, { grid: number; width: number }> = {
   vit_b: { grid: 64, width: 768 },
   vit_l: { grid: 64, width: 1024 },

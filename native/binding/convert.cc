@@ -17,7 +17,7 @@ constexpr int kMaxDepth = 64;  // deeper means a cycle
   throw Error("ERR_INVALID_ARGUMENT", where + ": " + expected);
 }
 
-// Keeps one typed array alive for native code. References can only be deleted on the JavaScript thread.
+// Keeps a typed array alive for native code. The reference is deleted on the JavaScript thread, the only one that may do so.
 std::shared_ptr<void> borrow(Napi::TypedArray array) {
   napi_ref reference = nullptr;
   if (napi_create_reference(array.Env(), array, 1, &reference) != napi_ok) {
@@ -125,32 +125,33 @@ Value convert(Napi::Value value, const std::string& where, int depth) {
     }
     return list;
   }
-  // Object.prototype.toString tells plain objects apart, also those of another realm.
+  // Object.prototype.toString recognises plain objects, also those of another realm.
   const auto tag = value.Env().Global().Get("Object").As<Napi::Object>().Get("prototype").As<Napi::Object>();
   const std::string kind = tag.Get("toString").As<Napi::Function>().Call(value, {}).As<Napi::String>();
   if (kind != "[object Object]") refuse(where, "must be plain data, not " + kind);
   return from_object(value.As<Napi::Object>(), where, depth);
 }
 
-// An ArrayBuffer that owns a share of the array's memory, or a copy where the host wants all buffers inside its own heap.
+// An ArrayBuffer that shares ownership of the array's memory, or a copy
+// where the host (Electron) wants all buffers in its own heap.
 Napi::ArrayBuffer buffer_of(Napi::Env env, const Array& array) {
   const auto bytes = array.bytes();
   if (bytes == 0) return Napi::ArrayBuffer::New(env, 0);
-  auto* share = new std::shared_ptr<void>(array.owner);
+  auto* owner = new std::shared_ptr<void>(array.owner);
   napi_value buffer = nullptr;
-  // V8 counts the bytes of an external buffer as the array's own: AdjustExternalMemory on top would count them twice.
+  // V8 counts the bytes of an external buffer itself; AdjustExternalMemory would count them twice.
   const auto status = napi_create_external_arraybuffer(
       env, array.data, bytes,
       [](napi_env, void*, void* hint) {
         delete static_cast<std::shared_ptr<void>*>(hint);
         live().lent--;
       },
-      share, &buffer);
+      owner, &buffer);
   if (status == napi_ok) {
     live().lent++;
     return Napi::ArrayBuffer(env, buffer);
   }
-  delete share;
+  delete owner;
   if (status != napi_no_external_buffers_allowed) throw Napi::Error::New(env);
   auto copy = Napi::ArrayBuffer::New(env, bytes);
   std::memcpy(copy.Data(), array.data, bytes);

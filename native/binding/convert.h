@@ -1,14 +1,15 @@
-// JavaScript values <-> the border's `Value`s. Arrays of numbers cross without a copy in both directions.
+// Converts JavaScript values to the Values of engine.h and back. Arrays of numbers are not copied in either direction.
 //
 //   JavaScript                                   Value
 //   null, undefined                              null (an undefined property of an object counts as absent)
 //   boolean, number, string                      bool, double, string
 //   Array                                        List
 //   {data: typed array, shape: [..]}             Array
-//   a bare typed array                           Array [length]   (never comes out)
+//   a typed array                                Array [length]   (from JavaScript only)
 //   any other plain object                       Dict
 //
-// Anything else (a BigInt, function, Date, Map, promise, other typed array) is ERR_INVALID_ARGUMENT naming its place.
+// For anything else (a BigInt, function, Date, Map, promise, other typed array) from_js throws ERR_INVALID_ARGUMENT, which
+// names the property.
 #pragma once
 
 #include <napi.h>
@@ -17,11 +18,11 @@
 
 namespace cellsam::binding {
 
-// `where` names the value in messages. Typed arrays stay referenced, and their memory stays in place, until the last copy of
-// the Value is gone; that may happen on any thread.
+// `where` names the value in messages. Typed arrays stay referenced, and their memory in place, until the last copy of the
+// Value is destroyed, on whatever thread.
 Value from_js(Napi::Value value, const std::string& where);
 
-// Array memory is handed over: the typed array owns it. Where the host forbids that (Electron), it is copied.
+// The typed array takes over the memory of an Array. Where the host does not allow that (Electron), it is copied.
 Napi::Value to_js(Napi::Env env, const Value& value);
 
 }  // namespace cellsam::binding

@@ -9,7 +9,7 @@ namespace cellsam::binding {
 
 namespace {
 
-// The few declarations of cuda.h and nvml.h that are used here; both are stable C interfaces.
+// The declarations of cuda.h and nvml.h that are used here; both are stable C interfaces.
 using Init = int (*)(unsigned);
 using GetInt = int (*)(int*);
 using GetDevice = int (*)(int*, int);
@@ -38,7 +38,7 @@ Function symbol(void* library, const char* name) {
   return reinterpret_cast<Function>(os::find_symbol(library, name));
 }
 
-// The library behind nvidia-smi, which some containers do not have. It tells free memory without starting CUDA on the device.
+// The library of nvidia-smi, which some containers lack. It knows the free memory of a device without initialising CUDA there.
 class Nvml {
  public:
   Nvml() : library_(os::open_library(kNvml)) {
@@ -52,7 +52,7 @@ class Nvml {
   Nvml(const Nvml&) = delete;
   Nvml& operator=(const Nvml&) = delete;
 
-  // The version that nvidia-smi shows; null where it is not known.
+  // The version of the driver, as nvidia-smi shows it; null where it is not known.
   Value driver_version() const {
     const auto ask = started_ ? symbol<NvmlText>(library_, "nvmlSystemGetDriverVersion") : nullptr;
     std::array<char, 96> text{};
@@ -60,7 +60,7 @@ class Nvml {
     return std::string(text.data());
   }
 
-  // Bytes; null where they are not known. The bus id finds the device also where CUDA_VISIBLE_DEVICES renumbers them.
+  // Bytes; null where they are not known. The bus id identifies the device also where CUDA_VISIBLE_DEVICES changes the numbers.
   Value free_memory(const char* bus_id) const {
     const auto find = started_ ? symbol<NvmlFind>(library_, "nvmlDeviceGetHandleByPciBusId_v2") : nullptr;
     const auto ask = started_ ? symbol<NvmlMemoryOf>(library_, "nvmlDeviceGetMemoryInfo") : nullptr;

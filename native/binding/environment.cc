@@ -14,8 +14,8 @@ using Holder = std::shared_ptr<Environment>;
 void Environment::create(Napi::Env env) {
   auto self = std::make_shared<Environment>();
   auto name = Napi::String::New(env, "cellsam");
-  // One ThreadSafeFunction per environment, never released by us: one per job would have to be released by a thread that
-  // may race with the environment's own end, and Node 20 frees such a function while its threads still count on it.
+  // One thread-safe function for the environment, which we never release. One for each job would have to be released by a
+  // thread, at the same time as the environment may end, and Node 20 frees such a function while threads still use it.
   auto* context = new Holder(self);
   const auto status = napi_create_threadsafe_function(
       env, nullptr, nullptr, name, 0, 1, context, [](napi_env, void* data, void*) { delete static_cast<Holder*>(data); },
@@ -29,7 +29,8 @@ void Environment::create(Napi::Env env) {
     throw Napi::Error::New(env, "binding.node could not set up its wake-up call");
   }
   napi_unref_threadsafe_function(env, self->wake_);
-  // Hooks run in reverse order. This one comes after the ThreadSafeFunction's own, so the threads are joined before it goes.
+  // Hooks run in reverse order. This one is added after that of the
+  // thread-safe function, so the threads are joined before that ends.
   napi_add_env_cleanup_hook(
       env,
       [](void* data) {
@@ -51,12 +52,12 @@ void Environment::post(Task task) {
   woken_ = napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking) == napi_ok;
 }
 
-void Environment::hold(Napi::Env env) {
-  if (holds_++ == 0 && !stopped_) napi_ref_threadsafe_function(env, wake_);
+void Environment::ref(Napi::Env env) {
+  if (refs_++ == 0 && !stopped_) napi_ref_threadsafe_function(env, wake_);
 }
 
-void Environment::let_go(Napi::Env env) {
-  if (--holds_ == 0 && !stopped_) napi_unref_threadsafe_function(env, wake_);
+void Environment::unref(Napi::Env env) {
+  if (--refs_ == 0 && !stopped_) napi_unref_threadsafe_function(env, wake_);
 }
 
 void Environment::adopt(std::shared_ptr<Stoppable> thread) { threads_.push_back(std::move(thread)); }
@@ -78,7 +79,7 @@ void Environment::stop() {
   for (const auto& thread : threads_) thread->stop();
   for (const auto& thread : threads_) thread->join();
   threads_.clear();
-  std::deque<Task> dropped;  // destroyed without the lock: a task may own an array whose release posts again
+  std::deque<Task> dropped;  // destroyed after the lock is released: a task may own an array whose destruction posts a task
   std::lock_guard lock(mutex_);
   dropped.swap(tasks_);
 }

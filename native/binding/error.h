@@ -1,5 +1,5 @@
-// The one catch boundary: every exception that native code can throw becomes a code, a message and facts, and those become
-// one JavaScript Error. Errors of libtorch (c10::Error) are turned into cellsam::Error by the engine, which can see their type.
+// Turns exceptions of native code into JavaScript errors with a code, a message and details. The engine has turned those of
+// libtorch (c10::Error), whose type is not known here, into cellsam::Error.
 #pragma once
 
 #include <napi.h>
@@ -17,13 +17,14 @@ struct Failure {
   Dict detail;
 };
 
-// What an exception says. Call it where the exception was caught; the answer may travel to another thread.
+// The code, message and details of an exception. Call it where the
+// exception was caught; the result may be used on another thread.
 Failure describe(const std::exception_ptr& thrown);
 
 // A JavaScript Error with the properties `code` and `detail`.
 Napi::Error to_error(Napi::Env env, const Failure& failure);
 
-// Runs the body of an exported function; whatever it throws leaves as a JavaScript exception.
+// Runs the body of an exported function and rethrows its exceptions as JavaScript exceptions.
 template <class Body>
 auto guard(Napi::Env env, Body&& body) -> decltype(body()) {
   try {

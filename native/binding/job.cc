@@ -10,7 +10,7 @@ namespace cellsam::binding {
 
 namespace {
 
-// More than pile up while an event loop turns at all. A step's event takes about 2 KB here, so that is 20 MB.
+// More events than are queued unless the event loop is blocked. The event of a step takes about 2 KB, so this is 20 MB.
 constexpr std::size_t kMostEvents = 10'000;
 
 }  // namespace
@@ -25,10 +25,10 @@ std::shared_ptr<Job> Job::create(Napi::Env env, Work work, Napi::Value on_event)
 Job::Job(Private, Napi::Env env, Work work, Napi::Value on_event)
     : environment_(Environment::of(env)),
       work_(std::move(work)),
-      heard_(on_event.IsFunction()),
+      has_listener_(on_event.IsFunction()),
       deferred_(Napi::Promise::Deferred::New(env)) {
-  if (heard_) napi_create_reference(env, on_event, 1, &on_event_);
-  environment_->hold(env);
+  if (has_listener_) napi_create_reference(env, on_event, 1, &on_event_);
+  environment_->ref(env);
   live().jobs++;
 }
 
@@ -45,8 +45,8 @@ Napi::Object Job::handle(Napi::Env env) {
 
 void Job::run() {
   try {
-    answer_ = work_(*this);
-    // Also when the work ended of itself just then: whoever disposes hears the same of every command.
+    result_ = work_(*this);
+    // Also when the work was done just before: every command of a disposed session has the same result.
     if (abandoned_) throw Error("ERR_DISPOSED", "the session was disposed of while the command ran");
   } catch (...) {
     failure_ = describe(std::current_exception());
@@ -54,13 +54,13 @@ void Job::run() {
   conclude();
 }
 
-void Job::refuse(Failure failure) {
+void Job::reject(Failure failure) {
   failure_ = std::move(failure);
   conclude();
 }
 
 void Job::conclude() {
-  work_ = nullptr;  // lets go of the arguments before the promise settles
+  work_ = nullptr;  // releases the arguments before the promise settles
   environment_->post([self = shared_from_this()](Napi::Env env) { self->settle(env); });
 }
 
@@ -73,7 +73,7 @@ void Job::abandon() {
 }
 
 void Job::emit(Value event) {
-  if (!heard_) return;
+  if (!has_listener_) return;
   bool first;
   {
     std::unique_lock lock(mutex_);
@@ -100,16 +100,16 @@ void Job::deliver(Napi::Env env) {
   }
 }
 
-// Posted after all deliveries of this job, so the promise settles after the last event.
+// It is posted after all deliveries of this job, so that the promise settles after the last event.
 void Job::settle(Napi::Env env) {
   settled_ = true;
   live().jobs--;
-  environment_->let_go(env);
+  environment_->unref(env);
   environment_->reap();
   if (on_event_ != nullptr) napi_delete_reference(env, std::exchange(on_event_, nullptr));
   try {
     if (!failure_) {
-      deferred_.Resolve(to_js(env, std::exchange(answer_, {})));
+      deferred_.Resolve(to_js(env, std::exchange(result_, {})));
       return;
     }
   } catch (const Napi::Error&) {
@@ -144,7 +144,7 @@ void JobThread::submit(std::shared_ptr<Job> job) {
       return;
     }
   }
-  job->refuse({"ERR_DISPOSED", "the session was disposed of; open a new one", {}});
+  job->reject({"ERR_DISPOSED", "the session was disposed of; open a new one", {}});
 }
 
 void JobThread::clear() {
@@ -154,7 +154,7 @@ void JobThread::clear() {
     queued.swap(queue_);
     if (running_) running_->abandon();
   }
-  for (const auto& job : queued) job->refuse({"ERR_DISPOSED", "the session was disposed of before the command ran", {}});
+  for (const auto& job : queued) job->reject({"ERR_DISPOSED", "the session was disposed of before the command ran", {}});
 }
 
 void JobThread::finish(std::function<void()> last) {
@@ -166,7 +166,7 @@ void JobThread::finish(std::function<void()> last) {
 }
 
 void JobThread::stop() {
-  std::deque<std::shared_ptr<Job>> dropped;  // their promises stay open: nobody is left to hear of them
+  std::deque<std::shared_ptr<Job>> dropped;  // their promises stay pending: no JavaScript runs any more
   std::lock_guard lock(mutex_);
   finishing_ = true;
   dropped.swap(queue_);
@@ -179,7 +179,7 @@ void JobThread::join() {
 }
 
 void JobThread::loop() {
-  os::step_back();  // for the event loop
+  os::lower_thread_priority();  // so that the event loop is not delayed
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [this] { return finishing_ || !queue_.empty(); });

@@ -1,5 +1,6 @@
-// The one pattern for background work. A `Job` is one command: its promise, its cancel flag, its progress. A `JobThread` runs
-// jobs one after another. Jobs start on the JavaScript thread, run on theirs, and settle on the JavaScript thread again.
+// Background work. A Job is one command with its promise, its cancel flag and its
+// progress. A JobThread runs jobs one after another. Jobs are created on the JavaScript
+// thread, run on their JobThread, and settle their promises on the JavaScript thread.
 #pragma once
 
 #include <napi.h>
@@ -26,23 +27,23 @@ class Job final : public Control, public std::enable_shared_from_this<Job> {
   // JavaScript thread. `on_event` is a function or undefined.
   static std::shared_ptr<Job> create(Napi::Env env, Work work, Napi::Value on_event);
 
-  // JavaScript thread. What the caller gets: {promise, cancel()}.
+  // JavaScript thread. The object that the caller gets: {promise, cancel()}.
   Napi::Object handle(Napi::Env env);
 
-  // Job thread. Runs the work, then has the promise settled.
+  // Job thread. Runs the work; the promise is settled afterwards.
   void run();
   // Any thread. Settles the promise without running the work.
-  void refuse(Failure failure);
+  void reject(Failure failure);
   void cancel() { cancelled_ = true; }
   void abandon();
 
   bool cancelled() const override { return cancelled_ || abandoned_; }
   bool abandoned() const override { return abandoned_; }
-  // Every event reaches JavaScript, in order. When so many wait that its thread must be blocked, the job waits too.
+  // Every event reaches JavaScript, in order. When too many are queued, as the JavaScript thread is blocked, it waits.
   void emit(Value event) override;
 
  private:
-  struct Private {};  // so that only create() can construct, through make_shared
+  struct Private {};  // so that only create() can use the constructor, which make_shared needs to be public
 
  public:
   Job(Private, Napi::Env env, Work work, Napi::Value on_event);
@@ -57,15 +58,15 @@ class Job final : public Control, public std::enable_shared_from_this<Job> {
   Work work_;
   std::atomic<bool> cancelled_{false};
   std::atomic<bool> abandoned_{false};
-  Value answer_;
+  Value result_;
   std::optional<Failure> failure_;
 
   std::mutex mutex_;
-  std::condition_variable taken_;  // room in events_, or nobody to wait for
-  std::deque<Value> events_;       // under mutex_; not empty: a delivery is on its way
+  std::condition_variable taken_;  // notified when events_ has space again, or nobody has to wait any more
+  std::deque<Value> events_;       // under mutex_; while it is not empty, a call of deliver() is posted
 
-  const bool heard_;  // there is a listener
-  // JavaScript thread only. A raw reference, because a job may be destroyed on any thread once its environment is gone.
+  const bool has_listener_;
+  // JavaScript thread only. A raw reference, because a job may be destroyed on any thread after its environment has ended.
   Napi::Promise::Deferred deferred_;
   napi_ref on_event_ = nullptr;
   bool settled_ = false;
@@ -77,11 +78,11 @@ class JobThread final : public Stoppable {
   static std::shared_ptr<JobThread> start(const std::shared_ptr<Environment>& environment);
   ~JobThread() override;
 
-  // After finish() or stop() the job is refused with ERR_DISPOSED.
+  // Queues a job. After finish() or stop() it is rejected with ERR_DISPOSED.
   void submit(std::shared_ptr<Job> job);
-  // Abandons the running job, and refuses the queued ones with ERR_DISPOSED.
+  // Abandons the running job, and rejects the queued ones with ERR_DISPOSED.
   void clear();
-  // Lets the thread end after the jobs that are queued; `last` runs on it at its end.
+  // Ends the thread after the queued jobs; `last` runs on it at its end.
   void finish(std::function<void()> last = {});
 
   void stop() override;

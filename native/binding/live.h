@@ -1,4 +1,4 @@
-// Counts of what the binding holds for JavaScript, over all environments of the process. Leak tests want to see them at zero.
+// Counts the objects that exist in all environments of the process, for tests of leaks.
 #pragma once
 
 #include <atomic>
@@ -8,11 +8,11 @@ namespace cellsam::binding {
 struct LiveObjects {
   std::atomic<int> sessions{0};
   std::atomic<int> jobs{0};
-  std::atomic<int> borrowed{0};  // typed arrays of JS in native hands
-  std::atomic<int> lent{0};      // native memory in the hands of JS
+  std::atomic<int> borrowed{0};  // typed arrays that native code uses
+  std::atomic<int> lent{0};      // native buffers that JavaScript uses
 };
 
-// Function-local, so that its address is good in destructors that run late.
+// A static variable of a function, so that it exists for destructors that run late.
 inline LiveObjects& live() {
   static LiveObjects counts;
   return counts;

@@ -24,8 +24,8 @@ void* open(const std::string& path, os::Symbols symbols) {
   return library;
 }
 
-// Asks the library itself which version it is. Folders can lie, and an engine on another minor version does not fail to
-// load: it aborts later, with no symbol missing (seen with an engine of 2.13 on 2.14).
+// Asks the library for its version. The folder's name may be wrong, and an engine that was built for another minor version
+// loads without a missing symbol and aborts later (an engine of 2.13 did on 2.14).
 void check_version(void* torch_cpu, const EngineFiles& files) {
   using AbiVersion = std::uint64_t (*)();
   auto* ask = reinterpret_cast<AbiVersion>(os::find_symbol(torch_cpu, "aoti_torch_abi_version"));
@@ -41,24 +41,25 @@ void check_version(void* torch_cpu, const EngineFiles& files) {
               {{"libtorch", files.libtorch}, {"version", version}, {"built", files.torch}});
 }
 
-// By absolute path, so that no search path has a say; global, so that the engine binds to exactly these. libtorch_cuda comes
-// after libtorch_cpu and before any tensor call: its kernels register themselves when it is loaded.
+// Opens the libraries by absolute path, so that no search path matters, and with global
+// symbols, so that the engine uses exactly these. libtorch_cuda follows libtorch_cpu
+// and precedes the first tensor: its kernels register themselves when it is loaded.
 void load_libtorch(const EngineFiles& files) {
   const auto file = [&](const char* name) {
     return os::text_of(os::path_of(files.libtorch) / "lib" / os::path_of(os::library_file(name)));
   };
-  const auto there = [](const std::string& path) { return std::filesystem::exists(os::path_of(path)); };
-  if (!there(file("torch_cpu"))) {
+  const auto exists = [](const std::string& path) { return std::filesystem::exists(os::path_of(path)); };
+  if (!exists(file("torch_cpu"))) {
     throw Error("ERR_LIBTORCH_NOT_FOUND", "no libtorch in " + files.libtorch + ". Type: npx cellsam setup",
                 {{"libtorch", files.libtorch}, {"command", "npx cellsam setup"}});
   }
-  // At a barrier, OpenMP threads spin before they sleep: for long (libgomp's default), and beside another busy process they
-  // burn what little time nice threads get (training ran at a fiftieth); not at all, and a small model trains at half its
-  // speed.
+  // How long OpenMP threads spin at a barrier before they sleep. As long as libgomp's default is, training beside another busy
+  // process ran at a fiftieth of its speed, since our threads of low priority used up their time with spinning. Without
+  // spinning, a small model trains at half its speed.
   if (!os::environment("OMP_WAIT_POLICY")) os::set_default_environment("GOMP_SPINCOUNT", "20000");
   open(file("c10"), os::Symbols::shared);
   check_version(open(file("torch_cpu"), os::Symbols::shared), files);
-  if (there(file("torch_cuda"))) open(file("torch_cuda"), os::Symbols::shared);
+  if (exists(file("torch_cuda"))) open(file("torch_cuda"), os::Symbols::shared);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Opens libtorch and then the engine at run time, which is what lets binding.node load on a machine without libtorch. The
-// engine is shared by all environments of the process and stays until its end.
+// Opens libtorch and then the engine at run time, so that binding.node itself loads on a machine without libtorch. All
+// environments of the process share the engine, which stays open until the process ends.
 #pragma once
 
 #include <string>
@@ -9,15 +9,15 @@
 namespace cellsam::binding {
 
 struct EngineFiles {
-  std::string engine;    // absolute path of the engine
-  std::string libtorch;  // folder with lib/ in it; empty for an engine that needs no libtorch
-  std::string torch;     // major.minor that the engine was built for
+  std::string engine;    // absolute path
+  std::string libtorch;  // folder that contains lib/; empty for an engine that needs no libtorch
+  std::string torch;     // version (major.minor) that the engine was built for
 };
 
-// Errors: ERR_LIBTORCH_NOT_FOUND, ERR_LIBTORCH_VERSION, ERR_NATIVE_LOAD. Loading the same engine again does nothing.
+// Throws ERR_LIBTORCH_NOT_FOUND, ERR_LIBTORCH_VERSION and ERR_NATIVE_LOAD. Does nothing if the same engine is loaded already.
 void load_engine(const EngineFiles& files);
 
-// ERR_NATIVE_LOAD before load_engine().
+// Throws ERR_NATIVE_LOAD if no engine is loaded.
 Engine& loaded_engine();
 
 }  // namespace cellsam::binding

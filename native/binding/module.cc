@@ -1,4 +1,4 @@
-// What binding.node exports, and nothing else. lib/engine/native.ts declares the same shape for TypeScript.
+// The exports of binding.node. lib/engine/native.ts declares them for TypeScript.
 #include <napi.h>
 
 #include <mutex>
@@ -39,7 +39,7 @@ std::string command_of(const Napi::CallbackInfo& info) {
   return info[0].As<Napi::String>();
 }
 
-// engineCall(command, arguments) -> answer
+// engineCall(command, arguments) -> result
 Napi::Value engine_call(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&] {
     const auto command = command_of(info);
@@ -74,12 +74,12 @@ Napi::Value live_objects(const Napi::CallbackInfo& info) {
                                 {"lent", counts.lent.load()}});
 }
 
-// For process.on("exit"): stops and joins this environment's threads.
+// Stops and joins this environment's threads; for process.on("exit").
 void shutdown(const Napi::CallbackInfo& info) { Environment::of(info.Env())->stop(); }
 
-// Activations are freed and asked for again in every step; with glibc's own thresholds, which move, each of them may come from
-// mmap and be cleared by the kernel anew (a seventh of a training step on a small model). What a disposed session leaves in the
-// heap goes back by malloc_trim (session.cc).
+// Activations are allocated and freed in every step. With glibc's own thresholds, which change, each of them may be mapped anew
+// and cleared by the kernel, which took a seventh of a training step of a small model. malloc_trim (session.cc) gives the
+// memory of disposed sessions back to the system.
 void tune_allocator() {
 #ifdef __GLIBC__
   static std::once_flag once;
@@ -107,6 +107,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
 
 }  // namespace cellsam::binding
 
-// The macro wants a name without a namespace.
+// The macro needs a name without a namespace.
 static Napi::Object init_module(Napi::Env env, Napi::Object exports) { return cellsam::binding::init(env, exports); }
 NODE_API_MODULE(binding, init_module)

@@ -15,7 +15,7 @@ namespace cellsam::binding {
 
 namespace {
 
-// Frees the model, and gives the heap that it leaves behind back to the system.
+// Destroys the session and gives free memory of the heap back to the system.
 void close(std::shared_ptr<Session>& session) {
   session.reset();
 #ifdef __GLIBC__
@@ -89,7 +89,7 @@ Napi::Value NativeSession::dispose(const Napi::CallbackInfo& info) {
 
 Napi::Object NativeSession::submit(Napi::Env env, Job::Work work, Napi::Value on_event, bool cancelled) {
   auto job = Job::create(env, std::move(work), on_event);
-  if (cancelled) job->cancel();  // before its thread can have begun with it
+  if (cancelled) job->cancel();  // before its thread can start it
   auto handle = job->handle(env);
   thread_->submit(std::move(job));
   return handle;

@@ -1,5 +1,5 @@
-// The JavaScript object around one engine session. Its commands run one after another on a thread of their own, on which the
-// engine session is also opened and destroyed.
+// The JavaScript class of an engine session. A thread of its own opens the engine session, runs its commands one after another,
+// and destroys it.
 #pragma once
 
 #include <napi.h>
@@ -16,11 +16,11 @@ class NativeSession final : public Napi::ObjectWrap<NativeSession> {
   static Napi::Function define(Napi::Env env);
 
   explicit NativeSession(const Napi::CallbackInfo& info);
-  // Garbage collection of a session that nobody disposed of: lets queued jobs finish, blocks nothing.
+  // For the garbage collection of a session that was not disposed of: queued jobs finish, without blocking.
   ~NativeSession() override;
 
  private:
-  // Filled and emptied on the job thread only.
+  // Used on the job thread only.
   using Slot = std::shared_ptr<std::shared_ptr<Session>>;
 
   Napi::Value open(const Napi::CallbackInfo& info);     // open(options) -> {promise, cancel}

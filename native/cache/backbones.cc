@@ -5,7 +5,7 @@
 #include <map>
 
 #include "base/upload.h"
-#include "weights/layout.h"
+#include "weights/layout_names.h"
 
 namespace cellsam::cache {
 namespace {

@@ -27,8 +27,8 @@ struct BackboneSetting {
 // Features [B,g,g,E] of tiles u8 [B,3,T,T] on the host: preprocessing, then the backbone, on the setting's device.
 at::Tensor run_backbone(model::CellSam& model, const BackboneSetting& setting, const at::Tensor& tiles);
 
-// Overwrites the weights of the backbone `to` with those of the other one. SAM's neck stays. Returns how many tensors were
-// copied.
+// Overwrites the weights of the backbone `to` with those of the other
+// one. SAM's neck stays. Returns how many tensors were copied.
 std::int64_t copy_backbone(model::CellSam& model, Backbone to);
 
 // Switches activation checkpointing of both backbones (see ImageEncoder).

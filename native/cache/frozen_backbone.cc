@@ -12,7 +12,7 @@
 #include "ops/epilogues.h"
 #include "ops/grid_attention.h"
 #include "settings/features.h"
-#include "weights/layout.h"
+#include "weights/layout_names.h"
 #include "weights/sha256.h"
 
 namespace cellsam::cache {
@@ -104,8 +104,8 @@ void FrozenBackbone::prefetch(const data::Batch& batch) {
 
 std::vector<std::string> FrozenBackbone::take_notices() { return file_ ? file_->take_notices() : std::vector<std::string>(); }
 
-// Opens another file when the weights have changed: they may be loaded, or copied from the other backbone, while a stage is
-// open.
+// Opens another file when the weights have changed: they may be loaded,
+// or copied from the other backbone, while a stage is open.
 std::shared_ptr<FeatureFile> FrozenBackbone::file() {
   if (options_.folder.empty()) return nullptr;
   const auto version = weights_version();

@@ -1,6 +1,6 @@
-// Features of a frozen backbone, computed once. A backbone that does not train returns the same features for the same image,
-// and they are most of the work of a training step. So they are kept on disk for all epochs, folds, trials and runs
-// (feature_file.h).
+// Features of a frozen backbone, computed once. A backbone that does not train returns
+// the same features for the same image, and they are most of the work of a training step.
+// So they are kept on disk for all epochs, folds, trials and runs (feature_file.h).
 //
 // Features are found by the content of the image as the backbone gets it, after augmentation. So nothing depends on where an
 // image comes from: the eight flips and quarter turns of a tile are eight images, a tile has the same features in every store,

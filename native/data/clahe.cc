@@ -110,9 +110,9 @@ void equalize_adaptive(double* pixels, std::int64_t height, std::int64_t width) 
     mappings[region] = grey_mapping(counts);
   }
 
-  // Between the centres of four regions their mappings are interpolated bilinearly; outside of the outermost centres the
-  // nearest mapping counts. The four products are rounded to float one by one, as in scikit-image, which decides about the last
-  // level.
+  // Between the centres of four regions their mappings are interpolated bilinearly;
+  // outside of the outermost centres the nearest mapping counts. The four products are
+  // rounded to float one by one, as in scikit-image, which decides about the last level.
   auto mapping = [&](std::int64_t y, std::int64_t x) -> const Mapping& {
     return mappings[std::clamp<std::int64_t>(y, 0, regions_y - 1) * regions_x + std::clamp<std::int64_t>(x, 0, regions_x - 1)];
   };

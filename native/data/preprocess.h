@@ -15,8 +15,8 @@ enum class Preprocessing { Plain, Adv };
 // Reads "plain" or "adv"; throws ERR_INVALID_ARGUMENT otherwise.
 Preprocessing parse_preprocessing(const std::string& text);
 
-// Tiles [B,3,h,w], u8 (0..255) or float (0..1) -> f32 [B,3,S,S] in 0..1: bilinear, antialiased, without keeping the aspect
-// ratio.
+// Tiles [B,3,h,w], u8 (0..255) or float (0..1) -> f32 [B,3,S,S] in 0..1:
+// bilinear, antialiased, without keeping the aspect ratio.
 at::Tensor resize_tiles(const at::Tensor& tiles, std::int64_t image_size);
 
 // f32 [B,3,H,W] -> the same shape: each image is clipped to the 0 and `upper` quantiles of its non-zero values (all channels

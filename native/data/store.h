@@ -1,7 +1,7 @@
-// A store of tiles: a file that is written once, then memory-mapped read-only and shared by all folds, epochs and trials. The
-// file (little endian) is a header of 64 bytes, the tiles at equal distances, and the index: settings, sources, and an entry
-// with a checksum for each tile. The header is written last and the file gets its name last, so that a file that can be opened
-// is whole.
+// A store of tiles: a file that is written once, then memory-mapped read-only and shared by all
+// folds, epochs and trials. The file (little endian) is a header of 64 bytes, the tiles at equal
+// distances, and the index: settings, sources, and an entry with a checksum for each tile. The header
+// is written last and the file gets its name last, so that a file that can be opened is whole.
 #pragma once
 
 #include <ATen/core/Tensor.h>

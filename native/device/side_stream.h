@@ -1,5 +1,5 @@
-// A second stream of a GPU besides the one that a thread uses. A CUDA graph is recorded there, as the default stream cannot
-// record.
+// A second stream of a GPU besides the one that a thread uses. A CUDA
+// graph is recorded there, as the default stream cannot record.
 #pragma once
 
 #include <c10/core/Device.h>

@@ -19,7 +19,8 @@ at::Tensor column(Options& options, const std::string& name, at::ScalarType type
   bool fits = tensor.scalar_type() == type && tensor.dim() == static_cast<std::int64_t>(sides.size());
   for (std::size_t i = 0; fits && i < sides.size(); ++i)
     fits = sides[i] < 0 || tensor.size(static_cast<std::int64_t>(i)) == sides[i];
-  if (!fits) throw Error("ERR_INVALID_ARGUMENT", "candidates: " + name + " is not what the session's candidates answered");
+  if (!fits)
+    throw Error("ERR_INVALID_ARGUMENT", "candidates: " + name + " is not what the session's candidates command returned");
   return tensor;
 }
 
@@ -40,7 +41,8 @@ infer::Candidates read_candidates(const Value& value) {
   const auto runs = column(options, "runs", at::kInt, {-1, 3});
   options.done();
   const auto broken = [](bool bad) {
-    if (bad) throw Error("ERR_INVALID_ARGUMENT", "candidates: the masks are not what the session's candidates answered");
+    if (bad)
+      throw Error("ERR_INVALID_ARGUMENT", "candidates: the masks are not what the session's candidates command returned");
   };
   for (std::int64_t i = 0; i < count; ++i) {
     const auto* sides = tiles.const_data_ptr<std::int32_t>() + 4 * i;

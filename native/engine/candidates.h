@@ -1,5 +1,5 @@
-// The engine's commands `infer.assemble` and `infer.sweep`: what was found once, at any detection threshold. No model is
-// needed.
+// The engine's commands `infer.assemble` and `infer.sweep`: predictions at any detection threshold from candidates that were
+// found once, without a model.
 #pragma once
 
 #include <string_view>
@@ -10,8 +10,8 @@
 namespace cellsam::engine {
 
 // {height, width, tiles i32 [t,4] (x, y, width, height), thresholds f64 [t], floors f64 [t], tile i32 [n], scores f64 [n],
-//  ious f64 [n], boxes f64 [n,4], run_counts i32 [n], runs i32 [r,3] (y, x, end): the masks, row by row, in pixels of the
-//  image}
+//  ious f64 [n], boxes f64 [n,4], run_counts i32 [n], runs i32 [r,3] (y, x, end)}: the masks are runs of pixels of the image,
+//  of which instance i has run_counts[i].
 Value to_value(const infer::Candidates& candidates);
 
 bool is_candidates_command(std::string_view command);

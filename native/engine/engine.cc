@@ -1,5 +1,5 @@
-// The engine's one exported symbol: answers commands that need no session and opens sessions. Every exception that leaves
-// here is a cellsam::Error, since binding.node does not know torch's.
+// The engine's exported symbol: it runs commands that need no session, and opens sessions. Every exception that leaves it is a
+// cellsam::Error, since binding.node does not know those of torch.
 #include <c10/util/Exception.h>
 
 #include <atomic>
@@ -21,7 +21,7 @@ namespace cellsam::engine {
 namespace {
 
 template <class Body>
-auto translated(Body body) {
+auto translate_errors(Body body) {
   try {
     return body();
   } catch (const Error&) {
@@ -39,13 +39,13 @@ auto translated(Body body) {
 
 std::atomic<std::int64_t> live_sessions{0};
 
-// Counts itself, and translates what the session inside throws.
+// Counts the open sessions and translates the errors of the session inside.
 class GuardedSession final : public Session {
  public:
   explicit GuardedSession(std::unique_ptr<Session> inner) : inner_(std::move(inner)) { ++live_sessions; }
   ~GuardedSession() override { --live_sessions; }
   Value call(std::string_view command, const Value& arguments, Control& control) override {
-    return translated([&] { return inner_->call(command, arguments, control); });
+    return translate_errors([&] { return inner_->call(command, arguments, control); });
   }
 
  private:
@@ -55,7 +55,7 @@ class GuardedSession final : public Session {
 class TorchEngine final : public Engine {
  public:
   Value call(std::string_view command, const Value& arguments) override {
-    return translated([&]() -> Value {
+    return translate_errors([&]() -> Value {
       if (command == "info") {
         auto info = device::describe_devices();
         info["live_objects"] = live_sessions.load();
@@ -80,7 +80,7 @@ class TorchEngine final : public Engine {
   }
 
   std::unique_ptr<Session> open(const Value& arguments) override {
-    return translated([&]() -> std::unique_ptr<Session> {
+    return translate_errors([&]() -> std::unique_ptr<Session> {
       Options options(arguments, "open");
       const auto kind = options.require_text("kind");
       if (kind == "model") return std::make_unique<GuardedSession>(open_model(options));

@@ -1,4 +1,4 @@
-// A short name for the exact bits of a tensor, by which a caller sees which weights moved without copying them out.
+// A hash of the exact bits of a tensor, by which a caller can see which weights have changed without copying them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,8 +7,7 @@
 
 namespace cellsam::engine {
 
-// 16 hex digits: FNV-1a (64 bit) over the tensor's bytes in row-major order. Tells tensors apart; proves nothing to an
-// attacker.
+// 16 hex digits: FNV-1a (64 bit) of the tensor's bytes in row-major order. It does not resist intended collisions.
 std::string fingerprint(const at::Tensor& tensor);
 
 }  // namespace cellsam::engine

@@ -10,6 +10,7 @@
 #include "base/tensors.h"
 #include "metric/average_precision.h"
 #include "metric/coco.h"
+#include "metric/match.h"
 #include "metric/segmentation.h"
 #include "settings/comparison.h"
 
@@ -69,8 +70,8 @@ Value match_command(Options& options) {
   const auto* scores = options.array("scores");
   options.done();
 
-  const auto judged = metric::leave_out_ignored(truth, prediction);
-  const auto table = metric::overlap_table(judged.truth, judged.prediction);
+  const auto maps = metric::leave_out_ignored(truth, prediction);
+  const auto table = metric::overlap_table(maps.truth, maps.prediction);
   std::vector<std::int32_t> true_positives;
   std::vector<double> iou_sums;
   for (const auto& counts : metric::count_matches(table, thresholds)) {
@@ -84,8 +85,8 @@ Value match_command(Options& options) {
     pairs.push_back(pair.iou);
   }
   const auto pixels = metric::foreground(table);
-  const auto boundary = metric::boundary_counts(judged.truth, judged.prediction, judged.ignored, tolerance);
-  Dict answer{{"truth", table.truth_ids.size()},
+  const auto boundary = metric::boundary_counts(maps.truth, maps.prediction, maps.ignored, tolerance);
+  Dict result{{"truth", table.truth_ids.size()},
               {"predicted", table.predicted_ids.size()},
               {"thresholds", to_array(doubles(thresholds))},
               {"true_positives", to_array(at::tensor(true_positives, at::kInt))},
@@ -98,8 +99,8 @@ Value match_command(Options& options) {
                                 {"predicted", boundary.predicted},
                                 {"truth_near", boundary.truth_near},
                                 {"predicted_near", boundary.predicted_near}}}};
-  if (scores != nullptr) answer["coco"] = coco_part(table, scores_of(table, to_tensor(*scores).to(at::kDouble).contiguous()));
-  return answer;
+  if (scores != nullptr) result["coco"] = coco_part(table, scores_of(table, to_tensor(*scores).to(at::kDouble).contiguous()));
+  return result;
 }
 
 // One number per row of the columns that metric.counts takes.

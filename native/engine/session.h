@@ -1,4 +1,4 @@
-// The session of kind "model": one CellSAM, its weights, and the training stage that is open on it.
+// The session of kind "model": a CellSAM with its weights, and the training stage that is open on it.
 #pragma once
 
 #include <memory>
@@ -8,25 +8,24 @@
 
 namespace cellsam::engine {
 
-// Options: size (a name of the table), overrides (fields of it), generation = "plain" | "adv", device = "cpu", precision =
-// "fp32" | "bf16", seed = 42, threads = 0 (all cores, see CoreShare), deterministic = false. Reads them all and calls
-// options.done().
+// Options: size (name of a ModelSize), overrides (fields of it), generation = "plain" | "adv", device = "cpu", precision =
+// "fp32" | "bf16", seed = 42, threads = 0 (see CoreShare), deterministic = false. Reads them all and calls options.done().
 //
-// Commands, all arguments by name:
-//   load {path}                         fill the model from a checkpoint; answers weights::LoadReport
-//   save {path, format = "pth"|"safetensors", dtype = "fp32"|"fp16"}
-//   digest {}                           64-bit fingerprint of every entry of the state dict
-//   parameters {}                       [{name, shape, trainable}]
-//   begin_stage {stage, ...}            opens a stage: TrainerOptions and the stage's own options
-//   set_loss_weights {...}              those of the open stage's losses, by the names of its options; absent ones stay
+// Commands and their arguments, by name:
+//   load {path}                         loads a checkpoint; returns a weights::LoadReport
+//   save {path, format = "pth" | "safetensors", dtype = "fp32" | "fp16"}   -> {path, bytes, sha256, tensors}
+//   digest {}                           -> {name: fingerprint} of every entry of the state dict
+//   parameters {}                       -> [{name, shape, trainable}]
+//   begin_stage {stage, ...}            opens stage 1 or 2, with TrainerOptions and the options of the stage
+//   set_loss_weights {...}              of the open stage, by the names of its options; absent ones stay as they are
 //   train_epoch, validate {store, indices, ...}   see trainer.h
-//   observe {loss}                      tells the plateau schedule; answers {lr}
-//   save_state, load_state {path}       the resumable state of the open stage
+//   observe {loss}                      -> {lr}; an epoch's loss for the plateau schedule
+//   save_state, load_state {path}       the state of the open stage, see Trainer
 //   end_stage {}
-//   transfer_weights {to = "image_encoder"|"cellfinder"}   one backbone into the other (after the best stage-1 weights are
-//   back) predict {image, ...}                see infer::PredictOptions; answers {labels, scores, boxes, ious, count}
+//   transfer_weights {to = "image_encoder" | "cellfinder"}   -> {tensors}; copies one backbone to the other, see copy_backbone
+//   predict {image, boxes?, ...}        -> {labels, scores, boxes, ious, count}, see infer::predict and infer::PredictOptions
 //   candidates {image, floor = 0.01, max_candidates = 1000, ...}   see infer::find_candidates and engine/candidates.h
-//   prompt_iou {image, labels, ...}     mask IoU of every instance when its true box is the prompt
+//   prompt_iou {image, labels, ...}     -> {ids, ious}, see infer::box_mask_iou
 std::unique_ptr<Session> open_model(Options& options);
 
 }  // namespace cellsam::engine

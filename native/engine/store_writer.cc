@@ -57,7 +57,7 @@ class StoreWriterSession : public Session {
       const auto tiles = data::cut_tiles(image, ids, tiling_);
       const auto first = writer_.add({name, image.size(1), image.size(2)}, tiles);
       return Dict{{"tiles", tiles.size()}, {"first", first}, {"instances", data::find_instances(ids).ids.size(0)}};
-    } catch (Error& error) {  // which of a thousand files it was is what the caller needs most
+    } catch (Error& error) {  // names the file
       error.detail["source"] = name;
       throw Error(error.code, name + ": " + error.what(), error.detail);
     }

@@ -1,4 +1,4 @@
-// The session of kind "store_writer": images and label maps come in from TypeScript one by one and leave as one tile store.
+// The session of kind "store_writer": takes images and label maps from TypeScript one by one and writes a store of tiles.
 #pragma once
 
 #include <memory>
@@ -13,11 +13,11 @@ namespace cellsam::engine {
 //
 // Commands of the session:
 //   add    {image: [H,W] or [H,W,C] u8, u16, f32 or f64; labels?: i32, u8 or u16 [H,W]; source: name}
-//          0 is background, -1 marks pixels that training leaves out, cells count from 1
-//          -> {tiles, first (index of the first), instances (of the whole image)}
-//   finish {} -> {tiles, images, bytes, path}; nothing is visible under `path` before
-// Errors: ERR_INVALID_IMAGE and ERR_INVALID_LABELS name the source in message and detail; a refused image leaves the store as
-// it was. ERR_STATE after finish.
+//          of labels, 0 is background, -1 marks ignored pixels, and cells count from 1
+//          -> {tiles, first (index of the first one), instances (of the whole image)}
+//   finish {} -> {tiles, images, bytes, path}; there is no file `path` before
+// Errors: ERR_INVALID_IMAGE and ERR_INVALID_LABELS name the source in message and detail, and leave the store as it was;
+// ERR_STATE after finish.
 std::unique_ptr<Session> open_store_writer(Options& options);
 
 }  // namespace cellsam::engine

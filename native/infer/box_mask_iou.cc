@@ -9,24 +9,24 @@
 #include <c10/core/GradMode.h>
 
 #include "data/instances.h"
-#include "infer/prompt.h"
-#include "infer/stitch.h"
+#include "infer/mask_predictor.h"
+#include "infer/tile_grid.h"
 
 namespace cellsam::infer {
 namespace {
 
-// IoU of a predicted mask (in pixels of the image) with the instance `id` of `area` pixels.
+// IoU of a predicted mask (in pixels of the image) with the instance `id`, which has true_area pixels.
 double iou_with(const Mask& mask, const at::Tensor& labels, std::int32_t id, std::int64_t true_area) {
   const auto* pixels = labels.const_data_ptr<std::int32_t>();
   const std::int64_t width = labels.size(1);
-  std::int64_t shared = 0, own = 0;
+  std::int64_t shared = 0, predicted_area = 0;
   for (const auto& run : mask.runs) {
     for (const auto* pixel = pixels + run.y * width + run.x; pixel < pixels + run.y * width + run.end; ++pixel) {
-      own += *pixel >= 0;  // an ignored pixel (-1) counts for no side
+      predicted_area += *pixel >= 0;  // without ignored pixels (-1)
       shared += *pixel == id;
     }
   }
-  return static_cast<double>(shared) / static_cast<double>(own + true_area - shared);
+  return static_cast<double>(shared) / static_cast<double>(predicted_area + true_area - shared);
 }
 
 }  // namespace
@@ -48,22 +48,18 @@ BoxMaskIou box_mask_iou(model::CellSam& model, const at::Tensor& image, const at
   const auto areas = at::bincount(at::searchsorted(ids, truth.masked_select(truth.gt(0))), {}, count);
 
   const auto grid = grid_of(image, options);
-  std::vector<std::vector<std::int64_t>> rows(grid.tiles.size());
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto* box = boxes.const_data_ptr<double>() + 4 * i;
-    rows[best_tile(grid, {box[0], box[1], box[2], box[3]})].push_back(i);
-  }
+  const auto rows = boxes_by_tile(grid, boxes);
   for (std::size_t i = 0; i < grid.tiles.size(); ++i) {
     const auto& tile = grid.tiles[i];
     if (rows[i].empty()) continue;
-    const Prompter prompter(model, cut_tile(image, tile), options);
-    const auto origin = at::tensor({tile.x, tile.y, tile.x, tile.y}, at::kDouble);
-    // A chunk at a time, so that the masks of a crowded image never lie in memory together.
+    const MaskPredictor predictor(model, cut_tile(image, tile), options);
+    const auto tile_boxes = boxes_in_tile(boxes, tile);
+    // A chunk at a time, so that not all masks of a crowded image are in memory at once.
     for (std::size_t begin = 0; begin < rows[i].size(); begin += static_cast<std::size_t>(options.prompt_chunk)) {
       const auto end = std::min(rows[i].size(), begin + static_cast<std::size_t>(options.prompt_chunk));
       const std::vector<std::int64_t> part(rows[i].begin() + begin, rows[i].begin() + end);
-      const auto prompts = boxes.index_select(0, at::tensor(part, at::kLong)) - origin;
-      for (auto& found : prompter.masks(prompts, -std::numeric_limits<double>::infinity(), cancelled)) {
+      const auto prompts = tile_boxes.index_select(0, at::tensor(part, at::kLong));
+      for (auto& found : predictor.predict(prompts, -std::numeric_limits<double>::infinity(), cancelled)) {
         const auto row = part[static_cast<std::size_t>(found.source)];
         const auto mask = clip(moved(std::move(found.mask), tile.x, tile.y), {0, 0, grid.width, grid.height});
         result.ious.data_ptr<double>()[row] =

@@ -8,7 +8,8 @@
 #include <c10/core/GradMode.h>
 
 #include "engine.h"
-#include "infer/prompt.h"
+#include "infer/mask_predictor.h"
+#include "infer/stitch.h"
 
 namespace cellsam::infer {
 
@@ -26,18 +27,18 @@ Candidates find_candidates(model::CellSam& model, const at::Tensor& image, const
   for (const auto& tile : candidates.grid.tiles) {
     stop_if(cancelled);
     const auto pixels = cut_tile(image, tile);
-    auto& answer = candidates.tiles.emplace_back();
-    if (!pixels.any().item<bool>()) continue;  // nothing to see; the official code crashes on a black image
+    auto& of_tile = candidates.tiles.emplace_back();
+    if (!pixels.any().item<bool>()) continue;  // all black, on which the official code crashes
     const auto found = detect(model, pixels, options, limits);
-    answer.threshold = found.threshold;
-    answer.floor = found.floor;
+    of_tile.threshold = found.threshold;
+    of_tile.floor = found.floor;
     if (found.scores.numel() == 0) continue;
-    auto instances = Prompter(model, pixels, options).masks(found.boxes, options.iou_threshold, cancelled);
+    auto instances = MaskPredictor(model, pixels, options).predict(found.boxes, options.iou_threshold, cancelled);
     for (auto& instance : instances) {
       instance.score = found.scores[instance.source].item<double>();
       instance.source = -1;
     }
-    answer.instances = on_image(std::move(instances), tile, candidates.grid);
+    of_tile.instances = on_image(std::move(instances), tile, candidates.grid);
   }
   return candidates;
 }

@@ -16,8 +16,8 @@ DetectedBoxes detect(model::CellSam& model, const at::Tensor& image, const Predi
   check_image(image);
   const auto size = model->size().image_size;
   const auto tile = image.unsqueeze(0).to(device_of(model));
-  const auto answer = model->cellfinder->forward(data::detector_input(tile, size, options.preprocessing));
-  const auto logits = answer.logits.back()[0].to(at::kFloat), boxes = answer.boxes.back()[0].to(at::kFloat);
+  const auto detections = model->cellfinder->forward(data::detector_input(tile, size, options.preprocessing));
+  const auto logits = detections.logits.back()[0].to(at::kFloat), boxes = detections.boxes.back()[0].to(at::kFloat);
   require_finite(logits, "detection scores");
   require_finite(boxes, "detection boxes");
 
@@ -27,7 +27,7 @@ DetectedBoxes detect(model::CellSam& model, const at::Tensor& image, const Predi
       options.adaptive_threshold ? score_threshold(scores, options.bbox_threshold) : options.bbox_threshold;
   const auto above = [exact = scores.to(at::kDouble)](double score) { return exact.gt(score).sum().item<std::int64_t>(); };
   const auto wanted = above(std::min(limits.floor, threshold));
-  const auto passed = std::min(wanted, std::max(above(threshold), limits.most));  // scores fall, so these come first
+  const auto passed = std::min(wanted, std::max(above(threshold), limits.most));  // the first ones, as scores are sorted
   const double floor = passed < wanted ? scores[passed].item<double>() : std::min(limits.floor, threshold);
   const auto best = top.boxes.narrow(0, 0, passed).to(at::kCPU, at::kDouble);
   const auto kept = suppress_boxes(best, options.nms_iou);

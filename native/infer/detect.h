@@ -1,4 +1,4 @@
-// Where the cells are: CellFinder's boxes that pass the score threshold.
+// Detects cells: CellFinder's boxes above the score threshold.
 #pragma once
 
 #include "infer/network.h"
@@ -6,22 +6,22 @@
 
 namespace cellsam::infer {
 
-// What the detector found in one image, best first. On the CPU.
+// The detections in one image, best first, on the CPU.
 struct DetectedBoxes {
   at::Tensor boxes;      // f64 [n,4] (x1, y1, x2, y2) in pixels of the image, not clipped
   at::Tensor scores;     // f32 [n]
-  double threshold = 0;  // of the options; the rest is what the limits ask for
-  double floor = 0;      // every detection with a score above is here
+  double threshold = 0;  // that the options give, see threshold.h
+  double floor = 0;      // all detections with a score above it are included
 };
 
-// What is worth keeping below the threshold of the options.
+// Which detections below the threshold of the options are wanted too. By default none.
 struct CandidateLimits {
-  double floor = 1;       // smallest detection score
-  std::int64_t most = 0;  // detections, best first; those above the threshold of the options stay in any case
+  double floor = 1;       // lowest detection score
+  std::int64_t most = 0;  // number of detections, best first; those above the threshold are always included
 };
 
-// Runs the detector on `image` [3,H,W], squashed to the model's input; then the score threshold and box NMS of the options.
-// Throws ERR_INVALID_ARGUMENT and ERR_NON_FINITE.
+// Runs the detector on `image` [3,H,W], resized to the model's input, then applies the score threshold and the box NMS of the
+// options. Throws ERR_INVALID_ARGUMENT and ERR_NON_FINITE.
 DetectedBoxes detect(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
                      const CandidateLimits& limits = {});
 

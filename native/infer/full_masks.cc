@@ -13,10 +13,10 @@
 namespace cellsam::infer {
 namespace {
 
-// Pixels that are upsampled at once on a GPU: 32 M floats are 128 MB, and a few such buffers are alive together.
+// Pixels that are upsampled at once on a GPU: 32 M floats are 128 MB, and a few such buffers exist at the same time.
 constexpr std::int64_t kUpsampledPixels = std::int64_t{1} << 25;
 
-// Places [begin, end) of a row.
+// Indices [begin, end) of a row.
 struct Span {
   std::int64_t begin = 0, end = 0;
 
@@ -27,8 +27,8 @@ struct Span {
   }
 };
 
-// One mask after the other, in the same memory. An upsampled logit is a weighted mean of low-resolution ones, so it exceeds the
-// threshold only where one of them does.
+// Upsamples masks row by row, one mask after the other in the same memory. An upsampled logit is a weighted mean of
+// low-resolution ones, so it is above the threshold only where one of them is.
 class MaskRows {
  public:
   MaskRows(const AxisView<float>& rows, const AxisView<float>& columns, float threshold)
@@ -51,7 +51,7 @@ class MaskRows {
   }
 
  private:
-  // From the first to the last logit of a low-resolution row that exceeds the threshold.
+  // From the first to the last logit of a low-resolution row that is above the threshold.
   Span above(const float* row) const {
     std::int64_t begin = 0, end = columns_.in;
     while (begin < end && row[begin] <= threshold_) ++begin;
@@ -59,14 +59,14 @@ class MaskRows {
     return {begin, end};
   }
 
-  // The columns of the image in which some of these low-resolution ones have a part.
+  // The columns of the image that depend on some of these low-resolution columns.
   Span reached_by(const Span& low) const {
     const auto* end = columns_.first + columns_.out;
-    const auto place = [&](std::int64_t first) { return std::lower_bound(columns_.first, end, first) - columns_.first; };
-    return {place(low.begin - columns_.taps + 1), place(low.end)};
+    const auto index = [&](std::int64_t first) { return std::lower_bound(columns_.first, end, first) - columns_.first; };
+    return {index(low.begin - columns_.taps + 1), index(low.end)};
   }
 
-  // mixed_ = row y of the image, at the low resolution's columns.
+  // Sets mixed_ to row y of the image at the columns of the low resolution.
   void mix(const float* logits, std::int64_t y, const Span& low) {
     const auto* from = logits + rows_.first[y] * columns_.in;
     const auto* weights = rows_.weights + y * rows_.taps;
@@ -78,7 +78,7 @@ class MaskRows {
     }
   }
 
-  // bits_ = where mixed_, at the image's columns, exceeds the threshold.
+  // Sets bits_ where mixed_, upsampled to the image's columns, is above the threshold.
   void widen(const Span& wide) {
     for (auto x = wide.begin; x < wide.end; ++x) {
       const auto* from = mixed_.data() + columns_.first[x];
@@ -100,11 +100,11 @@ std::vector<Mask> masks_on_cpu(const at::Tensor& logits, const MaskSize& size, d
   const AxisTaps<float> rows({logits.size(1), size.canvas, size.height}), columns({logits.size(2), size.canvas, size.width});
   const auto* maps = logits.const_data_ptr<float>();
   const auto pixels = logits.size(1) * logits.size(2);
-  const auto level = static_cast<float>(std::log(threshold) - std::log1p(-threshold));  // -inf and inf at 0 and 1
+  const auto logit = static_cast<float>(std::log(threshold) - std::log1p(-threshold));  // -inf and inf at 0 and 1
   std::vector<Mask> masks(static_cast<std::size_t>(logits.size(0)));
   parallel_for(0, logits.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
-    MaskRows one(rows.view(), columns.view(), level);
-    for (auto i = begin; i < end; ++i) masks[static_cast<std::size_t>(i)] = one.mask(maps + i * pixels);
+    MaskRows mask_rows(rows.view(), columns.view(), logit);
+    for (auto i = begin; i < end; ++i) masks[static_cast<std::size_t>(i)] = mask_rows.mask(maps + i * pixels);
   });
   return masks;
 }

@@ -22,7 +22,7 @@ void check_image(const at::Tensor& image) {
 
 void require_finite(const at::Tensor& values, const char* what) {
   if (values.isfinite().all().item<bool>()) return;
-  throw Error("ERR_NON_FINITE", std::string("inference: the network answered NaN or infinity as ") + what +
+  throw Error("ERR_NON_FINITE", std::string("inference: the network returned NaN or infinity as ") + what +
                                     "; the weights are damaged, or bf16 is too coarse for them (try precision fp32)");
 }
 

@@ -1,4 +1,4 @@
-// What goes into and comes out of the networks at inference, checked: the part that detecting and prompting share.
+// What detection and mask prediction share: checks of the networks' inputs and outputs, cancellation, device and scale.
 #pragma once
 
 #include <functional>
@@ -9,20 +9,21 @@
 
 namespace cellsam::infer {
 
-// Asked between the steps of a long inference; true ends it with ERR_CANCELLED.
+// Called between the steps of a long inference. Returns whether it should end.
 using Cancelled = std::function<bool()>;
 
+// Throws ERR_CANCELLED if `cancelled` returns true.
 void stop_if(const Cancelled& cancelled);
 
 // Throws ERR_INVALID_ARGUMENT unless `image` is u8 or float [3,H,W] with at least one pixel.
 void check_image(const at::Tensor& image);
 
-// Throws ERR_NON_FINITE that names `what` if any value is NaN or infinite: damaged weights must not look like an empty image.
+// Throws ERR_NON_FINITE, naming `what`, if any value is NaN or infinite: otherwise damaged weights would find no cells.
 void require_finite(const at::Tensor& values, const char* what);
 
 at::Device device_of(model::CellSam& model);
 
-// Factors from pixels of `image` [3,H,W] to pixels of the model's input for (x1, y1, x2, y2): f64 [4].
+// The factors f64 [4] that take (x1, y1, x2, y2) from pixels of `image` [3,H,W] to pixels of the model's input.
 at::Tensor model_scale(const at::Tensor& image, std::int64_t image_size);
 
 }  // namespace cellsam::infer

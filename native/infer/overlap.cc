@@ -5,6 +5,8 @@
 
 #include <ATen/ATen.h>
 
+#include "infer/bit_mask.h"
+
 namespace cellsam::infer {
 namespace {
 
@@ -15,7 +17,7 @@ struct Canvas {
 
   std::int32_t& at(std::int64_t x, std::int64_t y) { return pixels[y * width + x]; }
 
-  // Only what of the mask lies on the canvas.
+  // Paints the part of the mask that lies on the canvas.
   void paint(const Mask& mask, std::int32_t id) {
     for (const auto& run : clip(mask, {0, 0, width, height}).runs)
       std::fill(&at(run.x, run.y), &at(run.x, run.y) + (run.end - run.x), id);
@@ -26,7 +28,7 @@ struct Canvas {
   std::int32_t* pixels;
 };
 
-// Instance i is painted with the id i + 1 in both rules; ids without pixels are closed up afterwards.
+// With both rules instance i has the id i + 1; resolve_overlaps() closes the gaps that ids without pixels leave.
 at::Tensor paint_by_score(const std::vector<Instance>& instances, std::int64_t height, std::int64_t width,
                           const PredictOptions& options) {
   Painter painter(height, width, options);
@@ -34,9 +36,9 @@ at::Tensor paint_by_score(const std::vector<Instance>& instances, std::int64_t h
   return painter.labels();
 }
 
-// The pixels of one label inside of a window that holds them all.
-Bits bits_of(Canvas& canvas, std::int32_t id, const Window& window) {
-  Bits mask{window, std::vector<std::uint8_t>(static_cast<std::size_t>(window.area()))};
+// The pixels of one label, within a window that contains them all.
+BitMask mask_of(Canvas& canvas, std::int32_t id, const Window& window) {
+  BitMask mask{window, std::vector<std::uint8_t>(static_cast<std::size_t>(window.area()))};
   auto* bit = mask.bits.data();
   for (std::int64_t y = window.y; y < window.bottom(); ++y) {
     const auto* label = &canvas.at(window.x, y);
@@ -45,11 +47,11 @@ Bits bits_of(Canvas& canvas, std::int32_t id, const Window& window) {
   return mask;
 }
 
-void paint_officially(Canvas& canvas, const std::vector<Instance>& instances, const PredictOptions& options) {
+void paint_by_official_rule(Canvas& canvas, const std::vector<Instance>& instances, const PredictOptions& options) {
   for (std::size_t i = 0; i < instances.size(); ++i) canvas.paint(instances[i].mask, static_cast<std::int32_t>(i + 1));
   for (std::size_t i = 0; i < instances.size(); ++i) {
     const auto id = static_cast<std::int32_t>(i + 1);
-    auto mask = bits_of(canvas, id, intersect(instances[i].mask.window, {0, 0, canvas.width, canvas.height}));
+    auto mask = mask_of(canvas, id, intersect(instances[i].mask.window, {0, 0, canvas.width, canvas.height}));
     if (area(mask) < options.min_area) {
       canvas.paint(to_mask(mask), 0);
       continue;
@@ -59,7 +61,8 @@ void paint_officially(Canvas& canvas, const std::vector<Instance>& instances, co
   }
 }
 
-// Clears the pixels whose left or lower neighbour has another value, as the official code does; the image's edge is no border.
+// Clears the pixels whose left or lower neighbour has another label, as
+// the official code does. The image's edge is no boundary.
 void clear_boundaries(Canvas& canvas) {
   const auto before = canvas.labels.clone();
   const auto* pixels = before.const_data_ptr<std::int32_t>();
@@ -85,19 +88,19 @@ Painter::Painter(std::int64_t height, std::int64_t width, const PredictOptions& 
       pixels_(labels_.data_ptr<std::int32_t>()) {}
 
 Mask Painter::paint(const Mask& mask, std::int32_t id) {
-  Bits bits = to_bits(clip(mask, {0, 0, width_, height_}));
-  fill_holes(bits);
-  if (largest_piece_) keep_largest_piece(bits);
-  const auto own = area(bits);
-  auto* bit = bits.bits.data();
-  for (std::int64_t y = bits.window.y; y < bits.window.bottom(); ++y) {
-    const auto* owner = pixels_ + y * width_ + bits.window.x;
-    for (std::int64_t x = 0; x < bits.window.width; ++x, ++bit, ++owner) *bit = *bit != 0 && *owner == 0;
+  BitMask free = to_bits(clip(mask, {0, 0, width_, height_}));
+  fill_holes(free);
+  if (largest_piece_) keep_largest_piece(free);
+  const auto whole_area = area(free);
+  auto* bit = free.bits.data();
+  for (std::int64_t y = free.window.y; y < free.window.bottom(); ++y) {
+    const auto* label = pixels_ + y * width_ + free.window.x;
+    for (std::int64_t x = 0; x < free.window.width; ++x, ++bit, ++label) *bit = *bit != 0 && *label == 0;
   }
-  if (largest_piece_) keep_largest_piece(bits);
-  const auto visible = area(bits);
-  if (visible < min_area_ || static_cast<double>(visible) < min_visible_ * static_cast<double>(own)) return {};
-  auto painted = to_mask(bits);
+  if (largest_piece_) keep_largest_piece(free);
+  const auto visible_area = area(free);
+  if (visible_area < min_area_ || static_cast<double>(visible_area) < min_visible_ * static_cast<double>(whole_area)) return {};
+  auto painted = to_mask(free);
   fill(painted, id);
   return painted;
 }
@@ -115,7 +118,7 @@ Resolved resolve_overlaps(const std::vector<Instance>& instances, std::int64_t h
                           const PredictOptions& options) {
   const bool by_score = options.overlap == OverlapRule::Score;
   Canvas canvas(by_score ? paint_by_score(instances, height, width, options) : at::zeros({height, width}, at::kInt));
-  if (!by_score) paint_officially(canvas, instances, options);
+  if (!by_score) paint_by_official_rule(canvas, instances, options);
   if (options.remove_boundaries) clear_boundaries(canvas);
 
   std::vector<std::int32_t> new_id(instances.size() + 1, 0);

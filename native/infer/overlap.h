@@ -1,4 +1,4 @@
-// Who owns a pixel that several masks claim: from a list of instances to one label map.
+// Resolves overlaps: from a list of instances to a label map, in which every pixel belongs to one instance at most.
 #pragma once
 
 #include <vector>
@@ -10,17 +10,17 @@
 
 namespace cellsam::infer {
 
-// The label map of rule Score as it grows, cell by cell.
+// Makes the label map of OverlapRule::Score, cell by cell.
 class Painter {
  public:
   Painter(std::int64_t height, std::int64_t width, const PredictOptions& options);
 
-  // Gives the cell, its holes filled, the free pixels of its mask and answers them; none if they are less than min_visible of
-  // it or than min_area. With largest_piece a cell is one piece: islands go before the mask is measured, and what better cells
-  // cut off goes after. `id` is not 0.
+  // Fills the holes of the cell's mask, gives `id` (not 0) to those of its pixels that are free, and returns these. Paints and
+  // returns nothing if they are less than the fraction min_visible of the mask, or less than min_area. With largest_piece a
+  // cell is one piece: of the mask, and then of its free pixels, only the largest piece is kept.
   Mask paint(const Mask& mask, std::int32_t id);
 
-  // Frees what `paint` answered.
+  // Frees the pixels that paint() returned.
   void erase(const Mask& visible);
 
   const at::Tensor& labels() const { return labels_; }
@@ -37,13 +37,14 @@ class Painter {
 
 struct Resolved {
   at::Tensor labels;               // i32 [H,W], ids 1..n without gaps
-  std::vector<std::int64_t> kept;  // id i + 1 is instances[kept[i]]
+  std::vector<std::int64_t> kept;  // the instance of id i + 1 is instances[kept[i]]
 };
 
 // Applies options.overlap, min_area, min_visible and remove_boundaries.
-// Score: instances come in order of falling score; each takes what better ones left of its mask, see Painter.
-// Official: a later instance takes the pixels of earlier ones; then each label in turn fills its holes (with whatever lies in
-// them), or vanishes if it is smaller than min_area.
+//   Score:    instances are ordered by falling score; each gets the pixels of its mask that better ones have left, see Painter.
+//   Official: a later instance takes pixels from earlier ones. Then each label in turn fills its holes, whatever is in them, or
+//   is
+//             removed if it is smaller than min_area.
 Resolved resolve_overlaps(const std::vector<Instance>& instances, std::int64_t height, std::int64_t width,
                           const PredictOptions& options);
 

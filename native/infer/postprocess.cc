@@ -16,7 +16,7 @@ at::Tensor postprocess_masks(const at::Tensor& low_res, std::int64_t image_size,
 
 TopDetections top_detections(const at::Tensor& logits, const at::Tensor& boxes, std::int64_t image_size) {
   const auto queries = logits.size(0), classes = logits.size(1);
-  // sort, not topk: it alone keeps the order of equal scores, so that every run gives the same ids
+  // A stable sort, not topk, keeps the order of equal scores, so that every run gives the same ids.
   const auto [scores, order] = at::sort(logits.sigmoid().flatten(), /*stable=*/true, /*dim=*/0, /*descending=*/true);
   const auto best = order.narrow(0, 0, queries);
   const auto chosen = boxes.index_select(0, best.floor_divide(classes));

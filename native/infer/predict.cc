@@ -8,9 +8,8 @@
 #include <c10/core/GradMode.h>
 
 #include "infer/candidates.h"
-#include "infer/overlap.h"
-#include "infer/prompt.h"
-#include "infer/stitch.h"
+#include "infer/mask_predictor.h"
+#include "infer/tile_grid.h"
 
 namespace cellsam::infer {
 namespace {
@@ -27,18 +26,13 @@ at::Tensor checked_boxes(const at::Tensor& boxes) {
   return plain;
 }
 
-std::array<double, 4> row_of(const at::Tensor& boxes, std::int64_t i) {
-  const auto* row = boxes.const_data_ptr<double>() + 4 * i;
-  return {row[0], row[1], row[2], row[3]};
-}
-
-// Cells that the user's boxes prompt; `rows` says which of them this image or tile shows.
+// Instances of some of the user's boxes, `rows`, in an image or tile.
 std::vector<Instance> boxed_instances(model::CellSam& model, const at::Tensor& image, const at::Tensor& boxes,
                                       const std::vector<std::int64_t>& rows, const PredictOptions& options,
                                       const Cancelled& cancelled) {
   if (rows.empty()) return {};
   const auto prompts = boxes.index_select(0, at::tensor(rows, at::kLong));
-  auto instances = Prompter(model, image, options).masks(prompts, options.iou_threshold, cancelled);
+  auto instances = MaskPredictor(model, image, options).predict(prompts, options.iou_threshold, cancelled);
   for (auto& instance : instances) {
     instance.score = instance.iou;
     instance.source = rows[static_cast<std::size_t>(instance.source)];
@@ -49,17 +43,15 @@ std::vector<Instance> boxed_instances(model::CellSam& model, const at::Tensor& i
 std::vector<Instance> tiled_instances(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
                                       const at::Tensor& boxes, const Cancelled& cancelled) {
   const auto grid = grid_of(image, options);
-  std::vector<std::vector<std::int64_t>> rows(grid.tiles.size());
-  for (std::int64_t i = 0; i < boxes.size(0); ++i) rows[best_tile(grid, row_of(boxes, i))].push_back(i);
-  // A box is prompted in one tile only, so there is nothing to join.
+  const auto rows = boxes_by_tile(grid, boxes);
+  // Each box is used in one tile only, so there is nothing to join.
   std::vector<Instance> all;
   for (std::size_t i = 0; i < grid.tiles.size(); ++i) {
     const auto& tile = grid.tiles[i];
     if (rows[i].empty()) continue;
     const auto pixels = cut_tile(image, tile);
     if (!pixels.any().item<bool>()) continue;
-    const auto origin = at::tensor({tile.x, tile.y, tile.x, tile.y}, at::kDouble);
-    auto found = on_image(boxed_instances(model, pixels, boxes - origin, rows[i], options, cancelled), tile, grid);
+    auto found = on_image(boxed_instances(model, pixels, boxes_in_tile(boxes, tile), rows[i], options, cancelled), tile, grid);
     std::move(found.begin(), found.end(), std::back_inserter(all));
   }
   std::sort(all.begin(), all.end(), [](const Instance& a, const Instance& b) { return a.source < b.source; });
@@ -67,22 +59,6 @@ std::vector<Instance> tiled_instances(model::CellSam& model, const at::Tensor& i
 }
 
 }  // namespace
-
-Prediction to_prediction(const std::vector<Instance>& instances, std::int64_t height, std::int64_t width,
-                         const PredictOptions& options) {
-  const auto resolved = resolve_overlaps(instances, height, width, options);
-  const auto count = static_cast<std::int64_t>(resolved.kept.size());
-  Prediction prediction{resolved.labels, at::zeros({count}, at::kDouble), at::zeros({count, 4}, at::kDouble),
-                        at::zeros({count}, at::kDouble), at::zeros({count}, at::kLong)};
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto& instance = instances[static_cast<std::size_t>(resolved.kept[static_cast<std::size_t>(i)])];
-    prediction.scores.data_ptr<double>()[i] = instance.score;
-    prediction.ious.data_ptr<double>()[i] = instance.iou;
-    prediction.source.data_ptr<std::int64_t>()[i] = instance.source;
-    std::copy(instance.box.begin(), instance.box.end(), prediction.boxes.data_ptr<double>() + 4 * i);
-  }
-  return prediction;
-}
 
 Prediction predict(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
                    const std::optional<at::Tensor>& user_boxes, const Cancelled& cancelled) {

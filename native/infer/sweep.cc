@@ -9,15 +9,16 @@
 
 #include "engine.h"
 #include "infer/overlap.h"
-#include "infer/scoreboard.h"
+#include "infer/running_counts.h"
+#include "infer/stitch.h"
 #include "metric/average_precision.h"
 #include "metric/segmentation.h"
 
 namespace cellsam::infer {
 namespace {
 
-// For each copy the smallest place among the copies that it is linked to: only these can change one another when cells are
-// joined.
+// The connected components of detections that are partners, each known by its smallest index. Only detections of one component
+// affect each other when cells are joined.
 std::vector<std::size_t> groups_of(const std::vector<std::vector<std::size_t>>& partners) {
   std::vector<std::size_t> group(partners.size(), partners.size());
   for (std::size_t first = 0; first < partners.size(); ++first) {
@@ -37,23 +38,24 @@ std::vector<std::size_t> groups_of(const std::vector<std::vector<std::size_t>>& 
   return group;
 }
 
-// The label map of all copies so far, kept right while copies come in by falling score.
-class GrowingMap {
+// The label map of all detections so far, updated while detections are added by falling score.
+class IncrementalLabelMap {
  public:
-  GrowingMap(const std::vector<Copy>& copies, const TileGrid& grid, const at::Tensor& truth, const PredictOptions& options)
-      : copies_(copies),
-        partners_(agreements(copies, grid)),
+  IncrementalLabelMap(const std::vector<TileInstance>& detections, const TileGrid& grid, const at::Tensor& truth,
+                      const PredictOptions& options)
+      : detections_(detections),
+        partners_(partners_of(detections, grid)),
         group_(groups_of(partners_)),
         painter_(grid.height, grid.width, options),
-        board_(truth) {}
+        counts_(truth) {}
 
-  void add(std::size_t copy) {
-    auto& present = present_[group_[copy]];
-    present.push_back(copy);
-    auto joined = join(copies_, partners_, present);
-    auto& cells = cells_of_[group_[copy]];
-    std::vector<Window> changed;  // where better cells are not what they were
-    std::size_t first = copies_.size();
+  void add(std::size_t detection) {
+    auto& present = present_[group_[detection]];
+    present.push_back(detection);
+    auto joined = join(detections_, partners_, present);
+    auto& cells = cells_of_[group_[detection]];
+    std::vector<Window> changed;  // where the label map changes
+    std::size_t first = detections_.size();
     for (const auto rank : cells) {
       auto& old = cells_.at(rank);
       clear(old);
@@ -72,23 +74,24 @@ class GrowingMap {
     repaint(first, fresh, changed);
   }
 
-  const Scoreboard& board() const { return board_; }
+  const RunningCounts& counts() const { return counts_; }
 
  private:
   struct Cell {
     Mask mask;
     Mask visible;
-    Share share;
+    Contribution contribution;
   };
 
   void clear(Cell& cell) {
     painter_.erase(cell.visible);
-    board_.remove(cell.share);
+    counts_.remove(cell.contribution);
     cell.visible = {};
-    cell.share = {};
+    cell.contribution = {};
   }
 
-  // A cell's pixels depend on better cells within its window: from `first` on, what is fresh or touches a change is done again.
+  // Paints cells again from rank `first` on: new ones, and those that overlap a change, as the pixels of a cell depend on the
+  // better cells within its window.
   void repaint(std::size_t first, const std::set<std::size_t>& fresh, std::vector<Window>& changed) {
     std::vector<std::pair<std::size_t, Cell*>> again;
     for (auto at = cells_.lower_bound(first); at != cells_.end(); ++at) {
@@ -102,25 +105,25 @@ class GrowingMap {
     for (auto& [rank, cell] : again) {
       cell->visible = painter_.paint(cell->mask, static_cast<std::int32_t>(rank + 1));
       if (cell->visible.empty()) continue;
-      cell->share = board_.judge(cell->visible);
-      board_.add(cell->share);
+      cell->contribution = counts_.contribution_of(cell->visible);
+      counts_.add(cell->contribution);
     }
   }
 
-  const std::vector<Copy>& copies_;
+  const std::vector<TileInstance>& detections_;
   std::vector<std::vector<std::size_t>> partners_;
   std::vector<std::size_t> group_;
-  std::map<std::size_t, std::vector<std::size_t>> present_;   // copies so far, by group
+  std::map<std::size_t, std::vector<std::size_t>> present_;   // detections so far, by group
   std::map<std::size_t, std::vector<std::size_t>> cells_of_;  // ranks, by group
   std::map<std::size_t, Cell> cells_;                         // by rank
   Painter painter_;
-  Scoreboard board_;
+  RunningCounts counts_;
 };
 
-// One label map for each step.
-SweepStep measured(const Candidates& candidates, double threshold, const at::Tensor& truth, const PredictOptions& options) {
-  const auto judged = metric::leave_out_ignored(truth, assemble(candidates, threshold, options).labels);
-  const auto table = metric::overlap_table(judged.truth, judged.prediction);
+// The counts at a threshold, from a label map of its own.
+SweepStep counts_at(const Candidates& candidates, double threshold, const at::Tensor& truth, const PredictOptions& options) {
+  const auto maps = metric::leave_out_ignored(truth, assemble(candidates, threshold, options).labels);
+  const auto table = metric::overlap_table(maps.truth, maps.prediction);
   const auto pixels = metric::foreground(table);
   SweepStep step;
   step.predicted = static_cast<std::int64_t>(table.predicted_ids.size());
@@ -133,41 +136,36 @@ SweepStep measured(const Candidates& candidates, double threshold, const at::Ten
 
 }  // namespace
 
-bool SweepStep::same(const SweepStep& other) const {
-  return predicted == other.predicted && true_positives == other.true_positives && predicted_pixels == other.predicted_pixels &&
-         shared_pixels == other.shared_pixels;
-}
-
 Sweep sweep(const Candidates& candidates, const at::Tensor& truth, const PredictOptions& options, const Cancelled& cancelled) {
   const auto& grid = candidates.grid;
   if (truth.dim() != 2 || truth.scalar_type() != at::kInt || truth.size(0) != grid.height || truth.size(1) != grid.width) {
     throw Error("ERR_INVALID_ARGUMENT", "sweep: truth must be int32 [H,W] of the image's size");
   }
-  Sweep swept;
-  swept.floor = candidates.floor();
+  Sweep result;
+  result.floor = candidates.floor();
   std::vector<std::vector<Instance>> found;
   for (const auto& tile : candidates.tiles) {
     auto& above = found.emplace_back();
     std::copy_if(tile.instances.begin(), tile.instances.end(), std::back_inserter(above),
-                 [&](const Instance& instance) { return instance.score > swept.floor; });
+                 [&](const Instance& instance) { return instance.score > result.floor; });
   }
-  const auto copies = copies_of(grid, std::move(found));
+  const auto detections = detections_of(grid, std::move(found));
   const bool local = options.overlap == OverlapRule::Score && !options.remove_boundaries;
-  GrowingMap map(copies, grid, truth, options);
-  swept.truth = map.board().truth_count();
-  swept.truth_pixels = map.board().truth_pixels();
-  for (std::size_t i = 0; i < copies.size();) {
+  IncrementalLabelMap map(detections, grid, truth, options);
+  result.truth = map.counts().truth_count();
+  result.truth_pixels = map.counts().truth_pixels();
+  for (std::size_t i = 0; i < detections.size();) {
     stop_if(cancelled);
-    const double score = copies[i].instance.score;
-    for (; i < copies.size() && copies[i].instance.score == score; ++i) {
+    const double score = detections[i].instance.score;
+    for (; i < detections.size() && detections[i].instance.score == score; ++i) {
       if (local) map.add(i);
     }
-    const double next = i < copies.size() ? copies[i].instance.score : swept.floor;
-    auto step = local ? map.board().now() : measured(candidates, next, truth, options);
+    const double next = i < detections.size() ? detections[i].instance.score : result.floor;
+    auto step = local ? map.counts().now() : counts_at(candidates, next, truth, options);
     step.score = score;
-    if (!(swept.steps.empty() ? SweepStep{} : swept.steps.back()).same(step)) swept.steps.push_back(step);
+    if (!(result.steps.empty() ? SweepStep{} : result.steps.back()).same(step)) result.steps.push_back(step);
   }
-  return swept;
+  return result;
 }
 
 }  // namespace cellsam::infer

@@ -69,7 +69,7 @@ std::array<double, 2> two_means(const at::Tensor& scores) {
     }
     double shift = 0;
     for (const int k : {0, 1}) {
-      if (members[k] == 0) continue;  // all scores equal: both centres sit on them
+      if (members[k] == 0) continue;  // all scores are equal, and so are both centres
       shift += squared(sums[k] / members[k] - centres[k]);
       centres[k] = sums[k] / members[k];
     }

@@ -1,9 +1,11 @@
 #include "metric/average_precision.h"
 
+#include "metric/match.h"
+
 namespace cellsam::metric {
 
 const std::vector<double>& average_precision_thresholds() {
-  // Written out: sums of 0.05 would put some of them a rounding error above the number they print as.
+  // Written out, since sums of 0.05 would be a rounding error above some of these numbers.
   static const std::vector<double> thresholds = {0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95};
   return thresholds;
 }

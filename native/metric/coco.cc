@@ -32,7 +32,7 @@ CocoImage coco_image(const OverlapTable& table, const std::vector<double>& score
         const Overlap* best = nullptr;
         for (const auto* overlap : touching[detection]) {
           if (taken[overlap->truth] || overlap->iou < threshold) continue;
-          // One of the size class beats any other; of equal ones the last, as in COCO.
+          // One in the size class is better than any other; of equal ones the last is taken, as in COCO.
           const bool better = best == nullptr || counts(*overlap) > counts(*best) ||
                               (counts(*overlap) == counts(*best) && overlap->iou >= best->iou);
           if (better) best = overlap;

@@ -1,4 +1,4 @@
-// From counts of matched instances to rates. Counts add over images; rates are taken from the sums.
+// Precision, recall and other rates from counts of matched instances. Counts are summed over images before rates are computed.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ struct Counts {
   std::int64_t false_negatives() const { return truth - true_positives; }
 };
 
-// All lie in [0, 1]. With no instance on either side every rate is 1 (nothing to find, nothing invented); with none on just
-// one side every rate is 0, also the ones whose quotient is 0/0.
+// All are in [0, 1]. Without any instance, true or predicted, every rate is 1. With instances on one side only every rate is 0,
+// also where the quotient is 0/0.
 double precision(const Counts& counts);         // TP / (TP + FP)
 double recall(const Counts& counts);            // TP / (TP + FN)
 double f1(const Counts& counts);                // TP / (TP + FP/2 + FN/2)

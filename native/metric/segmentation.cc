@@ -19,14 +19,14 @@ struct Pixel {
 std::vector<Pixel> boundary_of(const at::Tensor& labels, const at::Tensor& ignored) {
   const std::int64_t height = labels.size(0), width = labels.size(1);
   const auto* ids = labels.const_data_ptr<std::int32_t>();
-  const auto* left_out = ignored.defined() ? ignored.const_data_ptr<bool>() : nullptr;
+  const auto* is_ignored = ignored.defined() ? ignored.const_data_ptr<bool>() : nullptr;
   std::vector<Pixel> found;
   for (std::int64_t y = 0; y < height; ++y) {
     for (std::int64_t x = 0; x < width; ++x) {
       const auto here = y * width + x;
       if (ids[here] == 0) continue;
       const auto differs = [&](bool inside, std::int64_t there) {
-        return inside && ids[there] != ids[here] && (left_out == nullptr || !left_out[there]);
+        return inside && ids[there] != ids[here] && (is_ignored == nullptr || !is_ignored[there]);
       };
       if (differs(y > 0, here - width) || differs(y + 1 < height, here + width) || differs(x > 0, here - 1) ||
           differs(x + 1 < width, here + 1)) {
@@ -38,8 +38,8 @@ std::vector<Pixel> boundary_of(const at::Tensor& labels, const at::Tensor& ignor
 }
 
 // How many of `pixels` have one of `others` within the tolerance.
-std::int64_t near(const std::vector<Pixel>& pixels, const std::vector<Pixel>& others, std::int64_t height, std::int64_t width,
-                  double tolerance) {
+std::int64_t count_near(const std::vector<Pixel>& pixels, const std::vector<Pixel>& others, std::int64_t height,
+                        std::int64_t width, double tolerance) {
   std::vector<bool> reached(static_cast<std::size_t>(height * width), false);
   const auto reach = static_cast<std::int64_t>(tolerance);
   for (std::int64_t dy = -reach; dy <= reach; ++dy) {
@@ -65,7 +65,7 @@ ForegroundPixels foreground(const OverlapTable& table) {
 
 double seg_sum(const OverlapTable& table) {
   double sum = 0;
-  // More than half of a true instance can belong to one prediction only.
+  // Only one prediction can cover more than half of a true instance.
   for (const auto& overlap : table.overlaps) sum += 2 * overlap.shared > table.truth_areas[overlap.truth] ? overlap.iou : 0;
   return sum;
 }
@@ -77,8 +77,8 @@ BoundaryCounts boundary_counts(const at::Tensor& truth, const at::Tensor& predic
   }
   const auto height = truth.size(0), width = truth.size(1);
   const auto a = boundary_of(truth, ignored), b = boundary_of(prediction, ignored);
-  return {static_cast<std::int64_t>(a.size()), static_cast<std::int64_t>(b.size()), near(a, b, height, width, tolerance),
-          near(b, a, height, width, tolerance)};
+  return {static_cast<std::int64_t>(a.size()), static_cast<std::int64_t>(b.size()), count_near(a, b, height, width, tolerance),
+          count_near(b, a, height, width, tolerance)};
 }
 
 }  // namespace cellsam::metric

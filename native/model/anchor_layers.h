@@ -1,5 +1,5 @@
-// The encoder and decoder layers of Anchor DETR (Wang et al., AAAI 2022), with a layer norm after each residual sum and without
-// dropout.
+// The encoder and decoder layers of Anchor DETR (Wang et al., AAAI
+// 2022), with a layer norm after each residual sum and without dropout.
 #pragma once
 
 #include <torch/nn/module.h>

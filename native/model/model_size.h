@@ -1,5 +1,5 @@
-// Every width, depth and count of a CellSAM network, and the table of named sizes. The networks take all of their numbers from
-// here.
+// Every width, depth and count of a CellSAM network, and the table of
+// named sizes. The networks take all of their numbers from here.
 #pragma once
 
 #include <cstdint>

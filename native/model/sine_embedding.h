@@ -18,8 +18,8 @@ struct SineOptions {
 // Positions [...] -> [...,dim]: sine at even features, cosine at odd ones. `dim` must be even.
 at::Tensor sine_embedding_1d(const at::Tensor& position, const SineOptions& options);
 
-// Positions [...,2] as (x,y) -> [...,dim]: the first half of the features is of y, the second of x. `dim` must be a multiple
-// of 4.
+// Positions [...,2] as (x,y) -> [...,dim]: the first half of the
+// features is of y, the second of x. `dim` must be a multiple of 4.
 at::Tensor sine_embedding_2d(const at::Tensor& position, const SineOptions& options);
 
 struct GridCoordinates {

@@ -1,5 +1,5 @@
-// A file that appears under its name only when it is complete: written beside it under another name, brought down to the disk,
-// renamed. Without commit() that file is removed and an existing one stays as it was.
+// A file that gets its name only when it is complete. It is written beside that under a temporary name, flushed to the disk,
+// and then renamed. Without commit() the temporary file is removed, and an existing file stays as it was.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace cellsam::os {
 
-// What fails is thrown as a std::system_error whose text begins with the step ("create", "write", "sync", "rename").
+// Throws std::system_error, whose text begins with what failed: "create", "write", "sync" or "rename".
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -19,7 +19,7 @@ class AtomicFile {
 
   const std::string& path() const { return path_; }
   void write(const void* data, std::int64_t bytes, std::int64_t offset);
-  // Nothing can be written after it.
+  // Gives the file its name. Nothing can be written afterwards.
   void commit();
   bool committed() const { return !file_; }
 

@@ -7,8 +7,8 @@
 namespace cellsam::os {
 namespace {
 
-constexpr std::int64_t kLargestPart = std::int64_t{1}
-                                      << 30;  // Linux moves 2 GiB - 4 KiB a call, macOS 2 GiB - 1, Windows 4 GiB - 1
+// Bytes of one system call. Linux transfers up to 2 GiB - 4 KiB, macOS 2 GiB - 1, Windows 4 GiB - 1.
+constexpr std::int64_t kLargestPart = std::int64_t{1} << 30;
 
 }  // namespace
 
@@ -24,9 +24,9 @@ std::int64_t File::read(void* to, std::int64_t bytes, std::int64_t offset, std::
   error.clear();
   std::int64_t done = 0;
   while (done < bytes) {
-    const auto got = read_part(static_cast<char*>(to) + done, std::min(bytes - done, kLargestPart), offset + done, error);
-    if (got <= 0) break;
-    done += got;
+    const auto read = read_part(static_cast<char*>(to) + done, std::min(bytes - done, kLargestPart), offset + done, error);
+    if (read <= 0) break;
+    done += read;
   }
   return done;
 }
@@ -36,9 +36,9 @@ bool File::write(const void* from, std::int64_t bytes, std::int64_t offset, std:
   std::int64_t done = 0;
   while (done < bytes) {
     const auto* next = static_cast<const char*>(from) + done;
-    const auto put = write_part(next, std::min(bytes - done, kLargestPart), offset + done, error);
-    if (put < 0) return false;
-    done += put;
+    const auto written = write_part(next, std::min(bytes - done, kLargestPart), offset + done, error);
+    if (written < 0) return false;
+    done += written;
   }
   return true;
 }

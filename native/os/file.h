@@ -1,6 +1,6 @@
-// A file that is read and written at offsets, with the lock that tells other processes that it is in use. POSIX and Windows
-// have a half each (file_posix.cc, file_windows.cc). Paths are UTF-8; what goes wrong comes back as a code of
-// std::generic_category() where it has one, so that messages and comparisons are the same everywhere.
+// Files that are read and written at offsets and can be locked against other processes, on POSIX (file_posix.cc) and Windows
+// (file_windows.cc). Paths are UTF-8. Errors are codes of std::generic_category() where it has one, so that messages and
+// comparisons are the same everywhere.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +11,15 @@
 namespace cellsam::os {
 
 enum class Access {
-  read,    // of a file that is there
-  update,  // reading and writing; made, empty, when it is not there
-  create,  // writing a file that nobody else has; an error when it is there
+  read,    // an existing file
+  update,  // for reading and writing; the file is made if there is none
+  create,  // for writing; an error if there is a file already
 };
 
-// Many readers, or one who changes or removes it.
+// Any number of shared locks, or a single exclusive one.
 enum class Lock { shared, exclusive };
 
-// Every method may be called from any thread; `error` is cleared when all went well.
+// Every method may be called from any thread. `error` is cleared on success.
 class File {
  public:
   File() = default;
@@ -31,40 +31,42 @@ class File {
   explicit operator bool() const { return handle_ != kNone; }
   void close();
 
-  // Not a folder, a pipe or a device.
+  // Whether it is neither a folder, a pipe nor a device.
   bool is_regular() const;
   std::int64_t size(std::error_code& error) const;
-  // How many bytes were read: fewer than asked for only at the end of the file, or with an error.
+  // Returns how many bytes were read: fewer than `bytes` only at the end of the file or with an error.
   std::int64_t read(void* to, std::int64_t bytes, std::int64_t offset, std::error_code& error) const;
-  // False unless all of it was written.
+  // Returns whether all bytes were written.
   bool write(const void* from, std::int64_t bytes, std::int64_t offset, std::error_code& error) const;
   bool resize(std::int64_t bytes, std::error_code& error) const;
-  // Down to the disk.
+  // Flushes the file to the disk.
   bool sync(std::error_code& error) const;
-  // It was used now; for the file's time, where that can be set.
+  // Sets the file's time of modification to now, where that is possible.
   void touch() const;
-  // These bytes will not be read soon: the system may use its memory for others.
+  // Tells the system that these bytes will not be read soon, so that it can use their memory for others.
   void forget(std::int64_t offset, std::int64_t bytes) const;
 
-  // False with no error when another holds a lock that excludes this one: it never waits. The lock binds only those who ask
-  // for one too, and ends with the file object or with the process.
+  // Takes a lock without waiting. Returns false without an error when another file object has a lock that excludes it. Locks
+  // affect nothing but other calls of try_lock, and end with the file object or the process.
   bool try_lock(Lock lock, std::error_code& error) const;
 
-  // The system's own: a descriptor, or a HANDLE.
+  // The file descriptor, or on Windows the HANDLE.
   std::intptr_t handle() const { return handle_; }
 
  private:
   static constexpr std::intptr_t kNone = -1;  // on both systems
-  // One call of the system, for 1 GiB at most: what it moved, 0 at the end of the file; below 0 with an error.
+  // A single system call, for at most 1 GiB. Return how many bytes were
+  // transferred: 0 at the end of the file, below 0 with an error.
   std::int64_t read_part(void* to, std::int64_t bytes, std::int64_t offset, std::error_code& error) const;
   std::int64_t write_part(const void* from, std::int64_t bytes, std::int64_t offset, std::error_code& error) const;
   std::intptr_t handle_ = kNone;
 };
 
-// Gives a file the name of another, which is replaced if it is there: whoever opens the name gets one of the two, whole.
+// Renames a file to the name of another, which it replaces if there is one. Whoever opens the name gets one of the two, whole.
 bool replace_file(const std::string& from, const std::string& to, std::error_code& error);
 
-// Makes the names in the folder of `path` durable. Some network file systems cannot, and Windows has no way to ask: no error.
+// Flushes the names in the folder of `path` to the disk. No error where
+// that is not possible: on some network file systems and on Windows.
 bool sync_folder_of(const std::string& path, std::error_code& error);
 
 void remove_file(const std::string& path, std::error_code& error);

@@ -14,17 +14,17 @@ namespace {
 
 int descriptor_of(const File& file) { return static_cast<int>(file.handle()); }
 
-// What a system call's answer means: below 0 is a failure, of which errno tells.
-bool succeeded(std::int64_t answer, std::error_code& error) {
-  if (answer >= 0) {
+// Whether a system call succeeded; a result below 0 is a failure, which errno explains.
+bool succeeded(std::int64_t result, std::error_code& error) {
+  if (result >= 0) {
     error.clear();
   } else {
     error = {errno, std::generic_category()};
   }
-  return answer >= 0;
+  return result >= 0;
 }
 
-// O_NONBLOCK: opening a pipe that nobody writes to must not wait for ever. It means nothing for regular files.
+// O_NONBLOCK: opening a pipe without a writer must not wait for one. It has no effect on regular files.
 constexpr int flags_of(Access access) {
   switch (access) {
     case Access::read: return O_RDONLY | O_NONBLOCK | O_CLOEXEC;
@@ -35,7 +35,7 @@ constexpr int flags_of(Access access) {
 
 int sync_descriptor(int descriptor) {
 #if defined(__APPLE__)
-  if (fcntl(descriptor, F_FULLFSYNC) == 0) return 0;  // fsync alone leaves the data in the drive's cache there
+  if (fcntl(descriptor, F_FULLFSYNC) == 0) return 0;  // on macOS fsync leaves the data in the drive's cache
 #endif
   return fsync(descriptor);
 }
@@ -62,21 +62,21 @@ std::int64_t File::size(std::error_code& error) const {
 }
 
 std::int64_t File::read_part(void* to, std::int64_t bytes, std::int64_t offset, std::error_code& error) const {
-  std::int64_t got;
+  std::int64_t read;
   do {
-    got = pread(descriptor_of(*this), to, static_cast<std::size_t>(bytes), offset);
-  } while (got < 0 && errno == EINTR);
-  succeeded(got, error);
-  return got;
+    read = pread(descriptor_of(*this), to, static_cast<std::size_t>(bytes), offset);
+  } while (read < 0 && errno == EINTR);
+  succeeded(read, error);
+  return read;
 }
 
 std::int64_t File::write_part(const void* from, std::int64_t bytes, std::int64_t offset, std::error_code& error) const {
-  std::int64_t put;
+  std::int64_t written;
   do {
-    put = pwrite(descriptor_of(*this), from, static_cast<std::size_t>(bytes), offset);
-  } while (put < 0 && errno == EINTR);
-  succeeded(put, error);
-  return put;
+    written = pwrite(descriptor_of(*this), from, static_cast<std::size_t>(bytes), offset);
+  } while (written < 0 && errno == EINTR);
+  succeeded(written, error);
+  return written;
 }
 
 bool File::resize(std::int64_t bytes, std::error_code& error) const {
@@ -94,11 +94,11 @@ void File::forget(std::int64_t offset, std::int64_t bytes) const {
 }
 
 bool File::try_lock(Lock lock, std::error_code& error) const {
-  int answer;
+  int result;
   do {
-    answer = flock(descriptor_of(*this), (lock == Lock::shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
-  } while (answer != 0 && errno == EINTR);
-  if (succeeded(answer, error)) return true;
+    result = flock(descriptor_of(*this), (lock == Lock::shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
+  } while (result != 0 && errno == EINTR);
+  if (succeeded(result, error)) return true;
   if (error == std::errc::operation_would_block) error.clear();
   return false;
 }

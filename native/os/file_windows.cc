@@ -11,24 +11,24 @@
 namespace cellsam::os {
 namespace {
 
-// A locked byte cannot be read or written by others, so the lock lies where no file reaches.
+// A locked byte cannot be read or written by others, so the lock is at an offset that no file has.
 constexpr std::int64_t kLockOffset = std::int64_t{1} << 62;
-// Virus scanners and indexers open what was just written, for a moment in which it cannot be renamed.
-constexpr auto kPatience = std::chrono::seconds(2);
+// Virus scanners and indexers open new files for a moment, in which these cannot be renamed.
+constexpr auto kRenameTimeout = std::chrono::seconds(2);
 
 HANDLE handle_of(const File& file) { return reinterpret_cast<HANDLE>(file.handle()); }
 
-bool succeeded(BOOL answer, std::error_code& error) {
-  if (answer != FALSE) {
+bool succeeded(BOOL result, std::error_code& error) {
+  if (result != FALSE) {
     error.clear();
   } else {
     error = last_error();
   }
-  return answer != FALSE;
+  return result != FALSE;
 }
 
-// A rename that also replaces a file which somebody has open, as on POSIX (Windows 10 1607 and later, NTFS). The names are our
-// own, since how much of this the SDK's headers declare depends on the Windows that they are asked for.
+// A rename that can also replace an open file, as on POSIX (Windows 10 1607 and later, NTFS). The constants are declared here,
+// since it depends on the target version of Windows whether the SDK's headers declare them.
 BOOL rename_like_posix(const std::wstring& from, const std::wstring& to) {
   constexpr auto kFileRenameInfoEx = static_cast<FILE_INFO_BY_HANDLE_CLASS>(22);
   constexpr DWORD kReplace = 1, kPosixSemantics = 2;
@@ -41,16 +41,16 @@ BOOL rename_like_posix(const std::wstring& from, const std::wstring& to) {
   std::memcpy(memory.data(), &flags, sizeof flags);
   request->FileNameLength = static_cast<DWORD>(to.size() * sizeof(wchar_t));
   std::memcpy(request->FileName, to.data(), to.size() * sizeof(wchar_t));
-  const auto answer = SetFileInformationByHandle(file, kFileRenameInfoEx, request, static_cast<DWORD>(memory.size()));
+  const auto result = SetFileInformationByHandle(file, kFileRenameInfoEx, request, static_cast<DWORD>(memory.size()));
   CloseHandle(file);
-  return answer;
+  return result;
 }
 
 OVERLAPPED at(std::int64_t offset) {
-  OVERLAPPED place{};
-  place.Offset = static_cast<DWORD>(offset & 0xffffffff);
-  place.OffsetHigh = static_cast<DWORD>(offset >> 32);
-  return place;
+  OVERLAPPED position{};
+  position.Offset = static_cast<DWORD>(offset & 0xffffffff);
+  position.OffsetHigh = static_cast<DWORD>(offset >> 32);
+  return position;
 }
 
 }  // namespace
@@ -64,8 +64,8 @@ std::wstring wide_path(const std::string& utf8) {
   return text.starts_with(L"\\\\") ? L"\\\\?\\UNC" + text.substr(1) : L"\\\\?\\" + text;
 }
 
-// Others may read, write, rename and remove it meanwhile, as on POSIX. FILE_FLAG_BACKUP_SEMANTICS opens folders too, which then
-// are told apart from files.
+// Others may read, write, rename and remove an open file, as on POSIX. FILE_FLAG_BACKUP_SEMANTICS opens folders too, so that
+// is_regular() can refuse them.
 File::File(const std::string& path, Access access, std::error_code& error) {
   const DWORD rights = access == Access::read     ? GENERIC_READ
                        : access == Access::update ? GENERIC_READ | GENERIC_WRITE
@@ -93,18 +93,19 @@ std::int64_t File::size(std::error_code& error) const {
 }
 
 std::int64_t File::read_part(void* to, std::int64_t bytes, std::int64_t offset, std::error_code& error) const {
-  auto place = at(offset);
-  DWORD got = 0;
-  if (ReadFile(handle_of(*this), to, static_cast<DWORD>(bytes), &got, &place) != FALSE) return got;
+  auto position = at(offset);
+  DWORD read = 0;
+  if (ReadFile(handle_of(*this), to, static_cast<DWORD>(bytes), &read, &position) != FALSE) return read;
   if (GetLastError() == ERROR_HANDLE_EOF) return 0;
   error = last_error();
   return -1;
 }
 
 std::int64_t File::write_part(const void* from, std::int64_t bytes, std::int64_t offset, std::error_code& error) const {
-  auto place = at(offset);
-  DWORD put = 0;
-  return succeeded(WriteFile(handle_of(*this), from, static_cast<DWORD>(bytes), &put, &place), error) ? std::int64_t{put} : -1;
+  auto position = at(offset);
+  DWORD written = 0;
+  const auto result = WriteFile(handle_of(*this), from, static_cast<DWORD>(bytes), &written, &position);
+  return succeeded(result, error) ? std::int64_t{written} : -1;
 }
 
 bool File::resize(std::int64_t bytes, std::error_code& error) const {
@@ -124,9 +125,9 @@ void File::touch() const {
 void File::forget(std::int64_t, std::int64_t) const {}
 
 bool File::try_lock(Lock lock, std::error_code& error) const {
-  auto place = at(kLockOffset);
+  auto position = at(kLockOffset);
   const DWORD flags = LOCKFILE_FAIL_IMMEDIATELY | (lock == Lock::exclusive ? LOCKFILE_EXCLUSIVE_LOCK : 0);
-  if (LockFileEx(handle_of(*this), flags, 0, 1, 0, &place) != FALSE) {
+  if (LockFileEx(handle_of(*this), flags, 0, 1, 0, &position) != FALSE) {
     error.clear();
     return true;
   }
@@ -139,11 +140,11 @@ bool File::try_lock(Lock lock, std::error_code& error) const {
 }
 
 bool replace_file(const std::string& from, const std::string& to, std::error_code& error) {
-  const auto until = std::chrono::steady_clock::now() + kPatience;
+  const auto deadline = std::chrono::steady_clock::now() + kRenameTimeout;
   const auto old_name = wide_path(from), new_name = wide_path(to);
   while (rename_like_posix(old_name, new_name) == FALSE &&
          !succeeded(MoveFileExW(old_name.c_str(), new_name.c_str(), MOVEFILE_REPLACE_EXISTING), error)) {
-    if (error != std::errc::permission_denied || std::chrono::steady_clock::now() > until) return false;
+    if (error != std::errc::permission_denied || std::chrono::steady_clock::now() > deadline) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   error.clear();

@@ -7,7 +7,7 @@ namespace {
 
 std::string reason_of(const std::string& path) {
   const auto code = GetLastError();
-  // Windows does not say which.
+  // Windows does not say which library is missing.
   if (code == ERROR_MOD_NOT_FOUND && std::filesystem::exists(path_of(path))) {
     return "a library that it needs is missing, such as the Visual C++ runtime (vcruntime140.dll, msvcp140.dll)";
   }
@@ -16,7 +16,7 @@ std::string reason_of(const std::string& path) {
 
 }  // namespace
 
-// What a library needs is looked for beside it and where the system keeps its own, never in the working folder.
+// The libraries that it needs are searched for in its folder and in those of the system, never in the working folder.
 void* open_library(const std::string& path, Symbols, std::string& why) {
   const bool named = path_of(path).has_parent_path();
   const DWORD where =

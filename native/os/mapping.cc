@@ -4,7 +4,7 @@
 
 namespace cellsam::os {
 
-// The parts that differ, in mapping_posix.cc and mapping_windows.cc.
+// In mapping_posix.cc and mapping_windows.cc.
 namespace detail {
 char* map(const File& file, std::int64_t offset, std::int64_t bytes, std::error_code& error);
 void unmap(char* data, std::int64_t bytes);
@@ -13,10 +13,10 @@ std::int64_t page_size();
 }  // namespace detail
 
 Mapping::Mapping(const File& file, std::int64_t offset, std::int64_t bytes, std::error_code& error) {
-  const auto there = std::min(bytes, file.size(error) - offset);
-  if (error || there <= 0) return;
-  data_ = detail::map(file, offset, there, error);
-  if (data_ != nullptr) bytes_ = there;
+  const auto available = std::min(bytes, file.size(error) - offset);
+  if (error || available <= 0) return;
+  data_ = detail::map(file, offset, available, error);
+  if (data_ != nullptr) bytes_ = available;
 }
 
 Mapping::~Mapping() {

@@ -1,4 +1,4 @@
-// A part of a file as read-only memory, which every process that maps it shares.
+// A part of a file as read-only memory, which all processes that map it share.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +11,12 @@ namespace cellsam::os {
 
 class Mapping {
  public:
-  // Where a mapping may begin: a multiple of this, the largest that any of the systems asks for.
+  // A mapping must begin at a multiple of this, which is the largest granularity of the systems.
   static constexpr std::int64_t kAlignment = 1 << 16;
 
   Mapping() = default;
-  // At most `bytes` from `offset` on, as far as the file reaches now. It stays when the file object is closed. A file must not
-  // become shorter where somebody reads it: POSIX ends the reader's process (SIGBUS), and Windows refuses.
+  // Maps `bytes` from `offset` on, or as many as the file has now. The mapping stays when the file is closed. A mapped file
+  // must not become shorter: on POSIX reading there ends the process (SIGBUS), and Windows does not allow it.
   Mapping(const File& file, std::int64_t offset, std::int64_t bytes, std::error_code& error);
   ~Mapping();
   Mapping(Mapping&& other) noexcept : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
@@ -30,7 +30,7 @@ class Mapping {
   const char* data() const { return data_; }
   std::int64_t bytes() const { return bytes_; }
 
-  // Gives back the memory of whole pages in this range. Whoever reads there gets the same bytes, from the file.
+  // Gives the memory of whole pages in this range back to the system. Reading there again reads the file.
   void forget(std::int64_t offset, std::int64_t bytes) const;
 
  private:

@@ -9,13 +9,13 @@ char* map(const File& file, std::int64_t offset, std::int64_t bytes, std::error_
                                    : MapViewOfFile(section, FILE_MAP_READ, static_cast<DWORD>(offset >> 32),
                                                    static_cast<DWORD>(offset & 0xffffffff), static_cast<SIZE_T>(bytes));
   if (start == nullptr) error = last_error();
-  if (section != nullptr) CloseHandle(section);  // the view keeps it
+  if (section != nullptr) CloseHandle(section);  // the view keeps it open
   return static_cast<char*>(start);
 }
 
 void unmap(char* data, std::int64_t) { UnmapViewOfFile(data); }
 
-// Of pages that are not locked this says that they leave the working set.
+// For pages that are not locked this means: remove them from the working set.
 void give_back(char* data, std::int64_t bytes) { VirtualUnlock(data, static_cast<SIZE_T>(bytes)); }
 
 std::int64_t page_size() {

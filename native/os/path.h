@@ -1,5 +1,5 @@
-// Paths between the two forms: UTF-8, as JavaScript and every message have them, and std::filesystem's own, which has 16-bit
-// characters on Windows and reads a plain std::string in the local code page there.
+// Converts paths between UTF-8, which JavaScript and all messages use, and std::filesystem's type, which on Windows has 16-bit
+// characters and would read a std::string in the local code page.
 #pragma once
 
 #include <filesystem>

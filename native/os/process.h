@@ -1,4 +1,4 @@
-// This process and its threads, as the system sees them.
+// The priority of threads and the environment of the process.
 #pragma once
 
 #include <optional>
@@ -6,14 +6,14 @@
 
 namespace cellsam::os {
 
-// The calling thread steps back for others, by 10 of Linux's 19 levels; there the threads that it starts do so too. Nothing on
-// macOS, where the only way is to promise that the work does not matter.
-void step_back();
+// Lowers the priority of the calling thread: on Linux by 10 of 19 levels, also for threads that it starts. Does nothing on
+// macOS, where the only way is to declare the work as unimportant.
+void lower_thread_priority();
 
-// A variable of the environment as it is now, with what JavaScript has set in process.env; none when it is not set.
+// The value of an environment variable, also if JavaScript has set it in process.env; empty if it is not set.
 std::optional<std::string> environment(const char* name);
 
-// Sets a variable for the libraries that are loaded later, unless it is set already.
+// Sets an environment variable, for libraries that are loaded later, unless it is set already.
 void set_default_environment(const char* name, const char* value);
 
 }  // namespace cellsam::os

@@ -10,7 +10,7 @@
 
 namespace cellsam::os {
 
-void step_back() {
+void lower_thread_priority() {
 #if defined(__linux__)
   setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), 10);
 #endif

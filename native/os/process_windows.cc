@@ -5,9 +5,9 @@
 
 namespace cellsam::os {
 
-void step_back() { SetThreadPriority(GetCurrentThread(), THREAD_PRIORITY_BELOW_NORMAL); }
+void lower_thread_priority() { SetThreadPriority(GetCurrentThread(), THREAD_PRIORITY_BELOW_NORMAL); }
 
-// Not getenv(), which answers from the C library's copy of the time when that was loaded. Names and values of ours are ASCII.
+// Not getenv(), which reads the C library's copy from the time when that was loaded. Our names and values are ASCII.
 std::optional<std::string> environment(const char* name) {
   std::string value(256, '\0');
   for (;;) {
@@ -19,7 +19,7 @@ std::optional<std::string> environment(const char* name) {
   }
 }
 
-// For the process and for the C library's copy.
+// Sets it in the process and in the C library's copy.
 void set_default_environment(const char* name, const char* value) {
   if (!environment(name)) _putenv_s(name, value);
 }

@@ -1,4 +1,4 @@
-// The parts of the Windows API that the halves of this room share.
+// What the files for Windows share.
 #pragma once
 
 #ifndef WIN32_LEAN_AND_MEAN
@@ -14,8 +14,8 @@
 
 namespace cellsam::os {
 
-// What the last call of this thread that failed says: a code of std::generic_category() where it has one, whose messages are
-// not in the language of the system.
+// The error of this thread's last failed call: a code of std::generic_category() where it has one, whose messages are in
+// English and not in the language of the system.
 inline std::error_code last_error() {
   const std::error_code code(static_cast<int>(GetLastError()), std::system_category());
   const auto condition = code.default_error_condition();
@@ -23,7 +23,7 @@ inline std::error_code last_error() {
   return code;
 }
 
-// For calls with a W: absolute, and in the form that has no limit of 260 characters.
+// A path for functions whose names end with W: absolute, and in the form without the limit of 260 characters.
 std::wstring wide_path(const std::string& utf8);
 
 }  // namespace cellsam::os

@@ -10,7 +10,7 @@
 #include "settings/stage1.h"
 #include "settings/training.h"
 #include "train/stage.h"
-#include "weights/layout.h"
+#include "weights/layout_names.h"
 
 namespace cellsam::train {
 namespace {

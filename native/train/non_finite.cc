@@ -15,7 +15,7 @@
 namespace cellsam::train {
 namespace {
 
-// What the callbacks share. torch hands it to autograd's threads together with the callbacks themselves.
+// The state of the callbacks. torch passes it on to autograd's threads together with the callbacks.
 struct Record final : c10::DebugInfoBase {
   std::unordered_map<const void*, std::string> layers;  // by the storage of a parameter
   std::mutex mutex;
@@ -27,7 +27,7 @@ struct Record final : c10::DebugInfoBase {
 Record* current() { return static_cast<Record*>(c10::ThreadLocalDebugInfo::get(c10::DebugInfoKind::TEST_INFO_2)); }
 
 struct Operation final : at::ObserverContext {
-  bool watched = false;  // all inputs were finite
+  bool checked = false;  // all inputs were finite, so the outputs should be
 };
 
 bool is_finite(const at::Tensor& tensor) {
@@ -35,9 +35,9 @@ bool is_finite(const at::Tensor& tensor) {
   return at::isfinite(tensor.detach()).all().item<bool>();
 }
 
-// Whether all tensors of `value`, itself or a list of them, fulfil `check`.
+// Whether `check` is true of all tensors in `value`, which is one or a list of them.
 template <class Check>
-bool holds(const c10::IValue& value, Check check) {
+bool all_of(const c10::IValue& value, Check check) {
   if (value.isTensor()) return check(value.toTensor());
   if (!value.isTensorList()) return true;
   for (const at::Tensor& tensor : value.toTensorList()) {
@@ -46,8 +46,9 @@ bool holds(const c10::IValue& value, Check check) {
   return true;
 }
 
-// Their answers are whatever the memory held before, or what the caller wants in it: attention masks with -infinity.
-bool makes_no_numbers(std::string_view name) {
+// Operations that compute nothing: their results are what the memory held before, or what the caller wants in it, such as the
+// -infinity of attention masks.
+bool computes_nothing(std::string_view name) {
   for (std::string_view start :
        {"aten::empty", "aten::new_empty", "aten::resize_", "aten::set_", "aten::fill", "aten::full", "aten::masked_fill"}) {
     if (name.starts_with(start)) return true;
@@ -58,7 +59,7 @@ bool makes_no_numbers(std::string_view name) {
 std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& function) {
   auto* record = current();
   if (record == nullptr) return nullptr;
-  at::DisableRecordFunctionGuard own_operations_do_not_count;
+  at::DisableRecordFunctionGuard not_our_own_operations;
   at::NoGradGuard no_grad;
   std::lock_guard lock(record->mutex);
   if (record->origin) return nullptr;
@@ -67,35 +68,35 @@ std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& function) {
     return nullptr;
   }
   auto operation = std::make_unique<Operation>();
-  operation->watched = !makes_no_numbers(function.name());
+  operation->checked = !computes_nothing(function.name());
   bool any = false;
   for (const auto& input : function.inputs()) {
-    operation->watched = holds(input,
-                               [&](const at::Tensor& tensor) {
-                                 if (!tensor.defined()) return true;
-                                 any = true;
-                                 if (tensor.has_storage()) {
-                                   const auto found = record->layers.find(tensor.storage().unsafeGetStorageImpl());
-                                   if (found != record->layers.end()) record->layer = found->second;
-                                 }
-                                 return is_finite(tensor);
-                               }) &&
-                         operation->watched;
+    operation->checked = all_of(input,
+                                [&](const at::Tensor& tensor) {
+                                  if (!tensor.defined()) return true;
+                                  any = true;
+                                  if (tensor.has_storage()) {
+                                    const auto found = record->layers.find(tensor.storage().unsafeGetStorageImpl());
+                                    if (found != record->layers.end()) record->layer = found->second;
+                                  }
+                                  return is_finite(tensor);
+                                }) &&
+                         operation->checked;
   }
-  operation->watched = operation->watched && any;  // what is made of nothing is meant as it is
+  operation->checked = operation->checked && any;  // a tensor that is made of no other is meant to be as it is
   return operation;
 }
 
 void end(const at::RecordFunction& function, at::ObserverContext* context) {
   auto* record = current();
   const auto* operation = static_cast<Operation*>(context);
-  if (record == nullptr || operation == nullptr || !operation->watched) return;
-  at::DisableRecordFunctionGuard own_operations_do_not_count;
+  if (record == nullptr || operation == nullptr || !operation->checked) return;
+  at::DisableRecordFunctionGuard not_our_own_operations;
   at::NoGradGuard no_grad;
   std::lock_guard lock(record->mutex);
   if (record->origin) return;
   for (const auto& output : function.outputs()) {
-    if (holds(output, is_finite)) continue;
+    if (all_of(output, is_finite)) continue;
     std::string name = function.name();
     if (const auto colon = name.rfind(':'); colon != std::string::npos) name.erase(0, colon + 1);
     record->origin = NonFiniteOrigin{record->layer, name, record->backward};

@@ -1,5 +1,5 @@
-// Finds where a computation stops being finite: the layer of the network and the operation in it. Costs a look at every
-// operation's numbers, so a trainer repeats a batch under it only after a loss or a gradient has come out as NaN or infinity.
+// Finds the layer and the operation in which a computation first makes NaN or infinity. It inspects the numbers of every
+// operation, so a trainer repeats a batch under it only after a loss or a gradient has come out as not finite.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,14 +13,14 @@
 namespace cellsam::train {
 
 struct NonFiniteOrigin {
-  // The module whose parameter was used last, by its name in the state dict: "cellfinder.decode_head.input_proj.0.0".
-  // Operations without a parameter, a softmax or a loss, belong to the module before them. Empty before the first.
+  // The module whose parameter was used last, by its name in the state dict, such as "cellfinder.decode_head.input_proj.0.0".
+  // Operations without a parameter (a softmax, a loss) count to the module before them. Empty before the first module.
   std::string layer;
-  std::string operation;  // torch's name of it, "linear"; "weights" when a parameter itself is not finite
-  bool backward = false;  // a gradient, not an output
+  std::string operation;  // torch's name, such as "linear"; "weights" when a parameter itself is not finite
+  bool backward = false;  // whether it is a gradient
 };
 
-// Watches the operations of this thread (and of autograd's threads that work for it) while it exists.
+// Inspects the operations of this thread, and of autograd's threads that work for it, while it exists.
 class NonFiniteTrace {
  public:
   explicit NonFiniteTrace(const model::NamedTensors& parameters);
@@ -28,11 +28,11 @@ class NonFiniteTrace {
   NonFiniteTrace(const NonFiniteTrace&) = delete;
   NonFiniteTrace& operator=(const NonFiniteTrace&) = delete;
 
-  // The first operation that made NaN or infinity out of finite numbers; nothing when there was none.
+  // The first operation that made NaN or infinity of finite numbers, if there was one.
   std::optional<NonFiniteOrigin> origin() const;
 
-  // Whether one watches this thread. It knows layers by their parameters and torch's operations: code with a faster way that
-  // uses neither takes the plain one then.
+  // Whether a trace of this thread exists. It sees torch's operations and recognises layers by their parameters: fast paths
+  // that use neither must not be taken then.
   static bool active();
 
  private:

@@ -7,7 +7,7 @@
 namespace cellsam::train {
 namespace {
 
-// On a CPU a few prompts at once are fastest: what their steps hand on stays in the caches.
+// Small on a CPU, where a few prompts at once are fastest: their intermediate tensors stay in the caches.
 constexpr std::int64_t kHostBudget = std::int64_t{512} << 20;
 constexpr std::int64_t kDeviceBudget = std::int64_t{4} << 30;
 
@@ -19,18 +19,18 @@ PromptChunks::PromptChunks(std::int64_t size, at::Device device, std::int64_t by
 
 std::vector<std::vector<ImagePrompts>> PromptChunks::split(const std::vector<ImagePrompts>& prompts, bool per_image) const {
   std::vector<std::vector<ImagePrompts>> chunks;
-  std::int64_t room = 0;
+  std::int64_t free = 0;  // prompts that the last chunk can still take
   for (const auto& image : prompts) {
     const auto n = image.boxes.size(0);
-    if (per_image) room = 0;
+    if (per_image) free = 0;
     for (std::int64_t begin = 0, length = 0; begin < n; begin += length) {
-      if (room == 0) {
+      if (free == 0) {
         chunks.emplace_back();
-        room = size_;
+        free = size_;
       }
-      length = std::min(room, n - begin);
+      length = std::min(free, n - begin);
       chunks.back().push_back({image.image, image.boxes.narrow(0, begin, length), image.ids.narrow(0, begin, length)});
-      room -= length;
+      free -= length;
     }
   }
   return chunks;
@@ -40,9 +40,9 @@ std::string PromptChunks::halve(const std::vector<ImagePrompts>& prompts) {
   const auto used = std::min(size_, count_of(prompts));
   if (used < 2) return {};
   size_ = used / 2;
-  const auto half = std::to_string(size_);
-  return "out of memory with " + std::to_string(used) + " prompts at once: the batch is done again with " + half +
-         ", and so are all others until the stage ends. Set prompt_chunk to " + half + " to start with it";
+  const auto size = std::to_string(size_);
+  return "out of memory with " + std::to_string(used) + " prompts at once: the batch is done again with " + size +
+         ", and so are all others until the stage ends. Set prompt_chunk to " + size + " to start with it";
 }
 
 std::int64_t count_of(const std::vector<ImagePrompts>& prompts) {

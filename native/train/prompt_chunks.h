@@ -1,5 +1,5 @@
-// Takes the prompts of a batch through the decoder a few at a time, whichever images they belong to or image by image, and
-// fewer where the memory does not hold them.
+// Divides the prompts of a batch into chunks that the decoder takes at
+// once, and into smaller ones when the memory does not suffice.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -19,13 +19,13 @@ namespace cellsam::train {
 
 class PromptChunks {
  public:
-  // `size` prompts at once, or as many as a fixed budget of the device's memory holds at `bytes` each when it is 0: the same
-  // on every machine with such a device, so that results are too.
+  // size: prompts of a chunk; 0: as many as fit a fixed budget of memory at `bytes` each. The budget does not depend on the
+  // machine, so that results do not either.
   PromptChunks(std::int64_t size, at::Device device, std::int64_t bytes);
 
-  // Calls `begin` and then `body` with each chunk: parts of images, in their order, or of one image if `per_image`. When
-  // the memory does not hold a chunk, it starts over with chunks of half the size, which are kept from then on; what there is
-  // to tell about it goes to `notice`. A single prompt that is too much is the caller's error.
+  // Calls `begin`, then `body` with each chunk: parts of images in their order, with per_image of one image each. When a device
+  // or the host is out of memory, it starts over with chunks of half the size, which stay so, and calls `notice` with a message
+  // for the user. Rethrows the error when even a single prompt is too much.
   template <class Begin, class Body, class Notice>
   void for_each(const std::vector<ImagePrompts>& prompts, bool per_image, const Control& control, Begin begin, Body body,
                 Notice notice) {

@@ -67,9 +67,9 @@ void PromptDecoder::backward() {
 }
 
 std::int64_t PromptDecoder::bytes_per_prompt(const model::ModelSize& size, std::int64_t tile) {
-  constexpr std::int64_t kTokens = 7, kAttentions = 20;  // scores, weights and gradients of five attentions
-  const auto cells = size.grid() * size.grid();
-  const auto floats = cells * (kAttentions * size.decoder_heads * kTokens + 6 * size.prompt_dim) + 16 * tile * tile;
+  constexpr std::int64_t kTokens = 7, kMaps = 20;  // scores, weights and gradients of five attentions
+  const auto image_tokens = size.grid() * size.grid();
+  const auto floats = image_tokens * (kMaps * size.decoder_heads * kTokens + 6 * size.prompt_dim) + 16 * tile * tile;
   return 4 * floats;
 }
 

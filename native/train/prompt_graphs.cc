@@ -12,7 +12,7 @@
 namespace cellsam::train {
 namespace {
 
-// With and without pixels to ignore, with and without gradients, and every padded count that chunks of up to 512 prompts have.
+// With and without ignored pixels, with and without gradients, and every padded count of chunks of up to 512 prompts.
 constexpr std::size_t kMostGraphs = 2 * 2 * 18;
 
 PromptInputs inputs_like(const PromptInputs& inputs, std::int64_t padded_count) {
@@ -29,7 +29,7 @@ PromptInputs inputs_like(const PromptInputs& inputs, std::int64_t padded_count) 
           inputs.ignores};
 }
 
-// Padding is filled with the first prompt, which surely has finite losses when the others do; it counts nothing there.
+// The padding repeats the first prompt, whose losses are finite if all are, with a weight of 0.
 void fill(const PromptInputs& to, const PromptInputs& from) {
   to.embedding.copy_(from.embedding);
   to.labels.copy_(from.labels);
@@ -54,7 +54,7 @@ const PromptGraphs::LossesAndGradients& PromptGraphs::forward_backward(const Pro
 }
 
 at::Tensor PromptGraphs::forward(const PromptInputs& inputs, std::int64_t padded_count) {
-  // A copy: the next replay may write where this one did.
+  // A copy, since the next replay may write to the same memory.
   return run(inputs, padded_count, /*with_gradients=*/false).losses.narrow(0, 0, inputs.ids.size(0)).clone();
 }
 
@@ -74,7 +74,7 @@ PromptGraphs::Entry& PromptGraphs::run(const PromptInputs& inputs, std::int64_t 
       entry.graph->replay();
       ++counts_.replayed;
     } else {
-      work(entry, with_gradients);
+      compute(entry, with_gradients);
       entry.warm = here;
     }
     return entry;
@@ -86,17 +86,17 @@ PromptGraphs::Entry& PromptGraphs::run(const PromptInputs& inputs, std::int64_t 
 
 void PromptGraphs::record(Entry& entry, bool with_gradients) {
   try {
-    entry.graph = recorder_->record([this, &entry, with_gradients] { work(entry, with_gradients); });
+    entry.graph = recorder_->record([this, &entry, with_gradients] { compute(entry, with_gradients); });
     ++counts_.recorded;
   } catch (const c10::Error& error) {
     if (device::is_out_of_memory(error)) throw;
-    // An operation that waits for the device, say. What is wrong with the numbers or the device shows without a graph too.
+    // Some operation cannot be recorded, for example as it waits for the device. Other errors occur without a graph too.
     failure_ = error.what_without_backtrace();
     recorder_.reset();
   }
 }
 
-void PromptGraphs::work(Entry& entry, bool with_gradients) {
+void PromptGraphs::compute(Entry& entry, bool with_gradients) {
   const at::AutoGradMode grad_mode(with_gradients);
   auto inputs = entry.inputs;
   if (!with_gradients) {
@@ -107,7 +107,8 @@ void PromptGraphs::work(Entry& entry, bool with_gradients) {
   const auto sums = (losses_(inputs) * inputs.weights.unsqueeze(1)).sum(0);
   torch::autograd::variable_list wanted{inputs.embedding};
   wanted.insert(wanted.end(), trained_.begin(), trained_.end());
-  // Not backward(): the gradients of parameters come and go between replays, and a graph needs a place that stays.
+  // Not backward(), which writes to the gradients of parameters: these are
+  // released between replays, but a graph needs memory that stays.
   auto gradients = torch::autograd::grad({sums[0]}, wanted, /*grad_outputs=*/{}, /*retain_graph=*/std::nullopt,
                                          /*create_graph=*/false, /*allow_unused=*/true);
   entry.result.losses = sums.detach();

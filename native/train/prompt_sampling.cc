@@ -10,9 +10,9 @@
 namespace cellsam::train {
 namespace {
 
-constexpr std::uint64_t kPromptStream = 2;  // augmentation draws from a stream of its own
+constexpr std::uint64_t kPromptStream = 2;  // key of a random stream that augmentation does not use
 
-// The first `count` numbers of a random order of 0 .. n-1.
+// `count` different numbers of 0 .. n-1 in a random order.
 at::Tensor choose(std::int64_t n, std::int64_t count, CounterRng& rng) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), 0);
@@ -24,14 +24,14 @@ at::Tensor choose(std::int64_t n, std::int64_t count, CounterRng& rng) {
   return at::tensor(order, at::kLong);
 }
 
-at::Tensor jitter(const at::Tensor& boxes, double share, float tile, CounterRng& rng) {
+at::Tensor jitter(const at::Tensor& boxes, double fraction, float tile, CounterRng& rng) {
   auto moved = boxes.clone();
   auto rows = moved.accessor<float, 2>();
   for (std::int64_t i = 0; i < rows.size(0); ++i) {
     const float width = rows[i][2] - rows[i][0], height = rows[i][3] - rows[i][1];
     for (int edge = 0; edge < 4; ++edge) {
-      const float reach = static_cast<float>(share) * (edge % 2 == 0 ? width : height);
-      rows[i][edge] = std::clamp(rows[i][edge] + reach * static_cast<float>(2 * rng.uniform() - 1), 0.F, tile);
+      const float bound = static_cast<float>(fraction) * (edge % 2 == 0 ? width : height);
+      rows[i][edge] = std::clamp(rows[i][edge] + bound * static_cast<float>(2 * rng.uniform() - 1), 0.F, tile);
     }
   }
   return moved;

@@ -1,4 +1,5 @@
-// Which cells of a batch become box prompts of stage 2: all of them for validation; a draw with jittered boxes for training.
+// Chooses which cells of a batch become box prompts of stage 2: all of
+// them in validation; in training a random sample, with jitter.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,7 +17,7 @@ namespace cellsam::train {
 struct ImagePrompts {
   std::int64_t image;  // row in the batch
   at::Tensor boxes;    // f32 [n,4] xyxy in tile pixels
-  at::Tensor ids;      // i32 [n] instance ids; 0 stands for the background prompt, whose target is empty
+  at::Tensor ids;      // i32 [n] instance ids; 0 for the background prompt, whose target is empty
 };
 
 struct PromptOptions {
@@ -27,14 +28,14 @@ struct PromptOptions {
   bool background_prompt = setting::stage2::background_prompt.default_value;
 };
 
-// Reads the fields by their names. Throws ERR_INVALID_ARGUMENT for a value out of range.
+// Reads the fields by their names; throws ERR_INVALID_ARGUMENT for a value out of range.
 PromptOptions read_prompt_options(Options& options);
 
-// One entry per image that has prompts, on the CPU.
+// The prompts of every image that has any, on the CPU.
 std::vector<ImagePrompts> all_prompts(const data::Batch& batch, const PromptOptions& options);
 
-// At most max_prompts of each image, drawn without replacement, jittered inside the tile. Depends on the key and the tile's
-// number in the store, not on the batch around it.
+// At most max_prompts of each image, drawn without replacement, with jitter within the tile. The draw depends on the key and on
+// the tile's number in the store, not on the rest of the batch.
 std::vector<ImagePrompts> draw_prompts(const data::Batch& batch, const PromptOptions& options, const DrawKey& key);
 
 }  // namespace cellsam::train

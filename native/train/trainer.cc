@@ -26,7 +26,7 @@ std::vector<double> to_doubles(const at::Tensor& values) {
   return {values.data_ptr<float>(), values.data_ptr<float>() + values.numel()};
 }
 
-// 1 or 0, on the device.
+// 1 if a value is not finite, else 0; on the device.
 at::Tensor any_not_finite(const at::Tensor& values) { return at::isfinite(values).all().logical_not().to(at::kFloat); }
 
 std::int64_t batches_of(const EpochRequest& request) {
@@ -91,6 +91,18 @@ Dict Trainer::graph_counts() {
   return {{"recorded", counts.recorded}, {"replayed", counts.replayed}};
 }
 
+template <class Compute, class CheckEarlier>
+std::optional<at::Tensor> Trainer::with_matching_errors(const StepContext& context, const LossQueue::Step& step,
+                                                        Compute compute, CheckEarlier check_earlier) {
+  try {
+    return compute();
+  } catch (const Error& error) {
+    if (error.code != "ERR_NON_FINITE_COST") throw;
+    check_earlier();
+    fail_non_finite(context, step, "the matching cost");
+  }
+}
+
 Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
   const auto start = std::chrono::steady_clock::now();
   const auto& names = stage_->loss_names();
@@ -98,8 +110,8 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
   if (request.start_step == 0) sums_ = {};
   epoch_ = request.epoch;
   step_ = request.start_step;
-  // A group's gradient is the mean over its batches, also over the fewer ones of an epoch's last group. A short last batch
-  // counts like a full one, so each of its images weighs more.
+  // The gradient of a group of accumulated batches is the mean over them, also in the last, shorter group of an epoch. A short
+  // last batch counts as much as a full one, so that each of its images has a larger weight.
   const auto group_length = [&](std::int64_t step) {
     const auto first = step - step % options_.accumulate;
     return std::min(options_.accumulate, steps - first);
@@ -107,25 +119,25 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
 
   const auto order = data::epoch_order(request.indices, seed_, static_cast<std::uint64_t>(request.fold),
                                        static_cast<std::uint64_t>(request.epoch));
-  const Place place{request, /*training=*/true, control};
+  const StepContext context{request, /*training=*/true, control};
   double lr = learning_rate();
   LossQueue queue;
   const auto drain = [&](bool flush) {
-    while (const auto landed = queue.pop(flush)) {
-      const auto& [values, step] = *landed;
-      require_finite(place, *landed);
+    while (const auto arrived = queue.pop(flush)) {
+      const auto& [values, step] = *arrived;
+      require_finite(context, *arrived);
       Dict losses;
       for (std::size_t i = 0; i < names.size(); ++i) losses[names[i]] = values[i];
       sums_.add({values.begin(), values.begin() + std::ssize(names)});
       const auto done = std::min<std::int64_t>((step.number + 1) * request.batch_size, std::ssize(request.indices));
-      const auto here = done - request.start_step * request.batch_size;
+      const auto since_start = done - request.start_step * request.batch_size;
       control.emit(Dict{{"type", "step"},
                         {"stage", stage_->number()},
                         {"epoch", request.epoch},
                         {"step", step.number + 1},
                         {"steps", steps},
                         {"images", done},
-                        {"images_per_second", static_cast<double>(here) / seconds_since(start)},
+                        {"images_per_second", static_cast<double>(since_start) / seconds_since(start)},
                         {"lr", step.lr},
                         {"grad_norm", values.size() > names.size() ? Value(values.back()) : Value()},
                         {"losses", losses}});
@@ -136,15 +148,15 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
                            static_cast<std::size_t>(request.start_step), on_gpu(),
                            [this](const auto& batch) { stage_->prefetch(batch); });
   const bool endless = request.complex_augmentation && request.variants == 0;
-  stage_->take_feature_counts();  // of an epoch that an error ended
+  stage_->take_feature_counts();  // those of an epoch that ended with an error
   stage_->take_graph_counts();
-  optimizer_.zero_grad();  // of a group that an error left half done
-  bool pending = false;    // gradients of a group that is not stepped yet
+  optimizer_.zero_grad();  // gradients of a group that an error interrupted
+  bool pending = false;    // whether there are gradients that no update has used yet
   bool stopped = false;
   LossQueue::Step last_with_losses;  // whose losses would show a bad gradient
   for (; step_ < steps; ++step_) {
     stop_if_abandoned(control);
-    // A stop falls between groups: half a group's gradients are not part of the saved state.
+    // It stops between groups only: gradients of an unfinished group are not part of the saved state.
     if (!pending && control.cancelled()) {
       stopped = true;
       break;
@@ -155,8 +167,8 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
     const LossQueue::Step step{step_, batch.indices, lr};
     const auto scale = 1.0 / static_cast<double>(group_length(step_));
     const DrawKey key{seed_, request.epoch};
-    auto losses = guarded(
-        place, step, [&] { return stage_->train_batch(batch, scale, key, control); }, [&] { drain(true); });
+    auto losses = with_matching_errors(
+        context, step, [&] { return stage_->train_batch(batch, scale, key, control); }, [&] { drain(true); });
     emit_notices(control);
     pending = pending || losses.has_value();
     if (losses) last_with_losses = step;
@@ -165,14 +177,14 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
     at::Tensor norm;
     if (updates) norm = optim::clip_grad_norm(stage_->groups(), options_.grad_clip);
     if (losses && updates) losses = at::cat({*losses, norm.to(losses->options()).view({1})});
-    // No losses carry the norm when the group's last batch is empty; waiting for the device is then the price of a safe step.
+    // The norm goes to the host with the losses. When the last batch of a group has none, the device has to be waited for.
     if (!losses && updates && !std::isfinite(norm.item<double>())) {
-      drain(true);  // the loss that went wrong first
-      fail_non_finite(place, last_with_losses, "grad_norm");
+      drain(true);  // reports the first loss that is not finite
+      fail_non_finite(context, last_with_losses, "grad_norm");
     }
-    // A bad loss or gradient never reaches the parameters. The CPU looks; elsewhere that would wait for the device, so the
-    // update itself is told to change nothing, and the reason is thrown when the losses have landed.
-    if (losses && losses->is_cpu()) require_finite(place, {to_doubles(*losses), step});
+    // A loss or gradient that is not finite never reaches the parameters. On the CPU it is checked here. On a GPU that would
+    // wait for the device, so the update is told to change nothing, and the error is thrown when the losses have arrived.
+    if (losses && losses->is_cpu()) require_finite(context, {to_doubles(*losses), step});
     if (updates) {
       optimizer_.step(lr, losses && !losses->is_cpu() ? std::optional(any_not_finite(*losses)) : std::nullopt);
       optimizer_.zero_grad();
@@ -195,105 +207,30 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
           {"graphs", graph_counts()}};
 }
 
-void Trainer::require_finite(const Place& place, const LossQueue::Landed& landed) {
-  const auto& values = landed.values;
-  const auto bad = std::find_if_not(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
-  if (bad == values.end()) return;
-  const auto& names = stage_->loss_names();
-  const auto i = static_cast<std::size_t>(bad - values.begin());
-  fail_non_finite(place, landed.step, i < names.size() ? names[i] : "grad_norm");
-}
-
-// Tiles and random draws are functions of their numbers, so the batch can be had again.
-std::optional<NonFiniteOrigin> Trainer::find_origin(const Place& place, const LossQueue::Step& step) {
-  NonFiniteTrace trace(stage_->parameters());
-  try {
-    auto batch =
-        data::assemble(*place.request.store, step.indices, place.training ? augmenter(place.request) : data::Augmenter());
-    batch.cacheable = false;
-    if (place.training) {
-      stage_->train_batch(batch, 1.0, {seed_, place.request.epoch}, place.control);
-    } else {
-      stage_->evaluate_batch(batch, place.control);
-    }
-  } catch (const Error& error) {
-    if (error.code != "ERR_NON_FINITE_COST") throw;  // the matching stops at what is looked for here
-  }
-  optimizer_.zero_grad();
-  return trace.origin();
-}
-
-void Trainer::fail_non_finite(const Place& place, const LossQueue::Step& step, const std::string& what) {
-  const auto& store = *place.request.store;
-  List images;
-  std::string listed;
-  for (auto index : step.indices) {
-    const auto& source = store.source_name(store.sample(index).source);
-    images.push_back(source);
-    listed += (listed.empty() ? "" : ", ") + source;
-  }
-  const auto number = step.number + 1;
-  const auto epoch = place.training ? Value(place.request.epoch) : Value();
-  const auto when =
-      place.training ? "epoch " + std::to_string(place.request.epoch) + ", step " : std::string("validation batch ");
-  const auto origin = find_origin(place, step);
-  std::string began;
-  if (origin && origin->operation == "weights") {
-    began = " The weight " + origin->layer + " is not finite.";
-  } else if (origin) {
-    began = " It began in " + (origin->layer.empty() ? std::string("the input") : origin->layer) + ", " +
-            (origin->backward ? "in the gradient of " : "") + "operation " + origin->operation + ".";
-  }
-  throw Error("ERR_NON_FINITE_LOSS",
-              what + " is not finite in stage " + std::to_string(stage_->number()) + ", " + when + std::to_string(number) +
-                  " (images: " + listed + ")." + began +
-                  " The weights are as before this step, and the last saved state is kept. Lower learning_rate, set " +
-                  "grad_clip, use precision fp32, or look at these images.",
-              {{"loss", what},
-               {"stage", stage_->number()},
-               {"epoch", epoch},
-               {"step", number},
-               {"images", images},
-               {"layer", origin ? Value(origin->layer) : Value()},
-               {"operation", origin ? Value(origin->operation) : Value()},
-               {"backward", origin && origin->backward}});
-}
-
-template <class Compute, class Earlier>
-std::optional<at::Tensor> Trainer::guarded(const Place& place, const LossQueue::Step& step, Compute compute, Earlier earlier) {
-  try {
-    return compute();
-  } catch (const Error& error) {
-    if (error.code != "ERR_NON_FINITE_COST") throw;
-    earlier();
-    fail_non_finite(place, step, "the matching cost");
-  }
-}
-
 Dict Trainer::validate(const EpochRequest& request, Control& control) {
   const auto start = std::chrono::steady_clock::now();
-  const Place place{request, /*training=*/false, control};
+  const StepContext context{request, /*training=*/false, control};
   LossSums sums;
   LossQueue queue;
   const auto drain = [&](bool flush) {
-    while (const auto landed = queue.pop(flush)) {
-      require_finite(place, *landed);
-      sums.add(landed->values);
+    while (const auto arrived = queue.pop(flush)) {
+      require_finite(context, *arrived);
+      sums.add(arrived->values);
     }
   };
   data::BatchLoader loader(request.store, data::in_batches(request.indices, request.batch_size), {}, 0, on_gpu(),
                            [this](const auto& batch) { stage_->prefetch(batch); });
   stage_->take_feature_counts();
   const auto steps = batches_of(request);
-  for (std::int64_t step = 0; step < steps; ++step) {
+  for (std::int64_t number = 0; number < steps; ++number) {
     stop_if_abandoned(control);
     if (control.cancelled()) throw Error("ERR_CANCELLED", "validation was cancelled");
     const auto batch = loader.next().value();
-    const LossQueue::Step here{step, batch.indices};
-    const auto losses = guarded(
-        place, here, [&] { return stage_->evaluate_batch(batch, control); }, [&] { drain(true); });
+    const LossQueue::Step step{number, batch.indices};
+    const auto losses = with_matching_errors(
+        context, step, [&] { return stage_->evaluate_batch(batch, control); }, [&] { drain(true); });
     emit_notices(control);
-    if (losses) queue.push(*losses, here);
+    if (losses) queue.push(*losses, step);
     sums.images += std::ssize(batch.indices);
     drain(false);
   }

@@ -1,5 +1,6 @@
-// Runs the epochs of one training stage over a store of tiles: batches, steps, accumulation, clipping, schedule, progress,
-// and the state that a resumed run needs. What a step computes is the stage's business (stage.h).
+// Runs the epochs of a training stage over a store of tiles: batches, optimiser steps,
+// gradient accumulation and clipping, learning rate schedule, progress, and the state
+// that a resumed run needs. What one batch computes is up to the stage (stage.h).
 #pragma once
 
 #include <memory>
@@ -11,7 +12,7 @@
 #include "engine.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
-#include "train/loss_record.h"
+#include "train/epoch_losses.h"
 #include "train/non_finite.h"
 #include "train/stage.h"
 
@@ -33,11 +34,11 @@ struct EpochRequest {
   std::shared_ptr<const data::Store> store;
   std::vector<std::int64_t> indices;  // tiles; training shuffles them by (seed, fold, epoch)
   std::int64_t fold = 0;
-  std::int64_t epoch = 0;       // of training; validation has none
-  std::int64_t start_step = 0;  // batches of this epoch that an interrupted run has already done
+  std::int64_t epoch = 0;       // of training; not used for validation
+  std::int64_t start_step = 0;  // batches of this epoch that an interrupted run has done already
   std::int64_t batch_size = 1;
   bool augment = false;
-  bool complex_augmentation = false;  // with `augment` only
+  bool complex_augmentation = false;  // only with `augment`
   std::int64_t variants = 0;          // of each tile under complex augmentation; 0: new ones in every epoch
 };
 
@@ -45,52 +46,62 @@ class Trainer {
  public:
   Trainer(std::unique_ptr<Stage> stage, const TrainerOptions& options, std::uint64_t seed);
 
-  // Trains; answers {stopped, step, steps, images, seconds, lr, losses, features, graphs}. features is {kept, computed}: how
-  // many outputs of frozen backbones were there already and how many had to be computed; graphs {recorded, replayed}, of the
-  // work that a GPU repeats. When `control` is cancelled it finishes the step and answers with stopped = true; a later request
-  // with start_step = step goes on as if nothing had happened. When `control` is abandoned it throws ERR_DISPOSED, and no state
-  // should be saved after that. Throws ERR_NON_FINITE_LOSS when losses or gradient norm of a step are not finite, naming its
-  // images and, after repeating it under a NonFiniteTrace, the layer and operation where that began. The parameters are those
+  // Trains one epoch and emits a "step" event after each step. Returns {stopped, step, steps, images, seconds, threads, lr,
+  // losses, features, graphs}: losses are means by name; features {kept, computed} counts outputs of frozen backbones that were
+  // on disk and that were not; graphs {recorded, replayed} counts CUDA graphs.
+  //
+  // When `control` is cancelled it finishes the step and returns stopped = true. A later request with start_step = step goes on
+  // as if nothing had happened. When `control` is abandoned it throws ERR_DISPOSED; do not save a state after that.
+  //
+  // Throws ERR_NON_FINITE_LOSS when the losses or the gradient norm of a step are not finite. The error names the step's images
+  // and, after the step was repeated under a NonFiniteTrace, the layer and operation where it began. The parameters are those
   // before the step.
   Dict train_epoch(const EpochRequest& request, Control& control);
 
-  // Mean losses over batches, without gradients, augmentation or hard-example weights, and features as above. Throws as
-  // train_epoch does.
+  // Computes the mean losses of batches without gradients, augmentation or hard-example weights. Returns {losses, images,
+  // seconds, features}. Throws as train_epoch does, and ERR_CANCELLED.
   Dict validate(const EpochRequest& request, Control& control);
 
   void set_loss_weights(Options& options) { stage_->set_loss_weights(options); }
 
-  // Tells the plateau schedule the epoch's loss; answers the learning rate that follows.
+  // Takes an epoch's loss into account for the plateau schedule. Returns the learning rate that follows.
   double observe(double loss);
   double learning_rate() const;
 
-  // Everything that `load_state` needs to go on bit for bit: trainable parameters, optimiser, schedule, counters, and the
-  // losses of a half-done epoch. Frozen parameters are the caller's to restore first.
+  // Writes everything that load_state() needs to go on bit for bit: trainable parameters,
+  // optimiser, schedule, counters, and the losses of an unfinished epoch. Returns {path,
+  // bytes, sha256}. Frozen parameters are not in it; the caller restores them.
   Dict save_state(const std::string& path) const;
-  // Answers {stage, epoch, step}. ERR_STATE_MISMATCH when the state is another stage's or other parameters', changing nothing.
+
+  // Returns {stage, epoch, step}. Throws ERR_STATE_MISMATCH, changing
+  // nothing, for the state of another stage or of other parameters.
   Dict load_state(const std::string& path);
 
-  Dict describe() const;  // {trainable, parameters, groups}
+  // {trainable: names, parameters: how many numbers they have, groups: [{name, lr, parameters}]}.
+  Dict describe() const;
 
  private:
-  // A step for error messages: the epoch's, or a batch of the validation.
-  struct Place {
+  // What the errors of a step need to know: of an epoch or of a validation.
+  struct StepContext {
     const EpochRequest& request;
     bool training;
     const Control& control;
   };
-  void require_finite(const Place& place, const LossQueue::Landed& landed);
-  [[noreturn]] void fail_non_finite(const Place& place, const LossQueue::Step& step, const std::string& what);
-  std::optional<NonFiniteOrigin> find_origin(const Place& place, const LossQueue::Step& step);
+  void require_finite(const StepContext& context, const LossQueue::StepLosses& losses);
+  [[noreturn]] void fail_non_finite(const StepContext& context, const LossQueue::Step& step, const std::string& what);
+  std::optional<NonFiniteOrigin> find_origin(const StepContext& context, const LossQueue::Step& step);
+  // Calls `compute`, which calls the stage. The matching of stage 1 refuses costs that
+  // are not finite before there is a loss. Then `check_earlier` looks at losses that are
+  // still in the queue, since an earlier step may be the cause, before this one fails.
+  template <class Compute, class CheckEarlier>
+  std::optional<at::Tensor> with_matching_errors(const StepContext& context, const LossQueue::Step& step, Compute compute,
+                                                 CheckEarlier check_earlier);
+
   bool on_gpu() const;
   data::Augmenter augmenter(const EpochRequest& request) const;
   void emit_notices(Control& control);
   Dict feature_counts();
   Dict graph_counts();
-  // Runs `compute` (train_batch or evaluate_batch of the stage). The matching of stage 1 meets bad numbers before any loss
-  // does; `earlier` first looks at the losses that are still on their way, as an earlier step may be the one to blame.
-  template <class Compute, class Earlier>
-  std::optional<at::Tensor> guarded(const Place& place, const LossQueue::Step& step, Compute compute, Earlier earlier);
 
   std::unique_ptr<Stage> stage_;
   TrainerOptions options_;

@@ -1,4 +1,4 @@
-// What a resumed run needs of a trainer, to a file and back: parameters, optimiser, schedule, counters and running losses.
+// Writes and reads the state of a trainer: parameters, optimiser, schedule, counters and running losses.
 #include <ATen/ATen.h>
 
 #include <cmath>

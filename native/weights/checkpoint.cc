@@ -11,7 +11,7 @@ namespace cellsam::weights {
 namespace {
 
 constexpr const char* kKind = "cellsam.kind";
-constexpr const char* kStateKind = "state-1";  // the number counts incompatible changes of the form
+constexpr const char* kStateKind = "state-1";  // the number counts incompatible changes of the format
 
 }  // namespace
 
@@ -22,7 +22,7 @@ TensorMap read_checkpoint(const std::string& path) {
     const os::File file(path, os::Access::read, error);
     if (!file || !file.is_regular())
       throw Error("ERR_CHECKPOINT_READ", "cannot open " + path + ": no such file, or no permission", {{"path", path}});
-    file.read(first.data(), first.size(), 0, error);  // what is shorter, or cannot be read, is of no known form
+    file.read(first.data(), first.size(), 0, error);  // a file that is shorter or cannot be read has no known format
   }
   const std::string_view magic(first.data(), first.size());
   if (magic.starts_with("PK")) return read_pth(path);

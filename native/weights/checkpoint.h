@@ -1,5 +1,4 @@
-// The two kinds of file that a run keeps: checkpoints (weights, for people and for Python) and state files (what a stopped
-// run needs to go on).
+// Checkpoints, which hold weights for users and for Python, and state files, which hold what an interrupted run needs to go on.
 #pragma once
 
 #include <map>
@@ -10,20 +9,20 @@
 
 namespace cellsam::weights {
 
-// Reads .pth or .safetensors, told apart by content, not by name. Throws what read_pth and read_safetensors throw, and
-// ERR_CHECKPOINT_FORMAT for anything else; for the old non-zip .pth the message says how to re-save it.
+// Reads .pth or .safetensors, by content, not by name. Throws as read_pth and read_safetensors, and ERR_CHECKPOINT_FORMAT for
+// any other file.
 TensorMap read_checkpoint(const std::string& path);
 
-// Named tensors and named plain values (numbers as text) of a run that can go on.
+// Tensors and other values (numbers as text) by name.
 struct StateFile {
   TensorMap tensors;
   std::map<std::string, std::string> values;
 };
 
-// One safetensors file; the values stand in its metadata, a SHA-256 covers everything.
+// Writes a safetensors file with the values as metadata.
 WrittenFile write_state(const std::string& path, const TensorMap& tensors, const std::map<std::string, std::string>& values);
 
-// Throws ERR_CHECKPOINT_READ, ERR_CHECKPOINT_CORRUPT (also when the file has no checksum), ERR_CHECKPOINT_FORMAT (a
+// Throws ERR_CHECKPOINT_READ, ERR_CHECKPOINT_CORRUPT (also for a file without a checksum) and ERR_CHECKPOINT_FORMAT (for a
 // safetensors file that is no state file).
 StateFile read_state(const std::string& path);
 

@@ -10,7 +10,7 @@ namespace {
 constexpr int kLanes = 16;
 using Tables = std::array<std::array<std::uint32_t, 256>, kLanes>;
 
-// tables[k][b]: what byte b does to the sum when k more bytes follow it.
+// tables[k][b]: the effect of byte b on the sum when k more bytes follow it.
 constexpr Tables make_tables() {
   Tables tables{};
   for (std::uint32_t byte = 0; byte < 256; ++byte) {

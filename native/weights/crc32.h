@@ -1,4 +1,4 @@
-// CRC-32 of the zip format (polynomial 0xedb88320), sixteen bytes at a time: every byte of a checkpoint goes through it.
+// CRC-32 of the zip format (polynomial 0xedb88320), sixteen bytes at a time, since a checkpoint may have gigabytes.
 #pragma once
 
 #include <cstdint>

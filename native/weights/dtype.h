@@ -1,5 +1,4 @@
-// The number types that a checkpoint may hold, under their three names. A type that is not in this table is an error in
-// every reader and writer.
+// The types of numbers that a checkpoint may contain, with their three names. Readers and writers refuse any other type.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -35,7 +34,7 @@ constexpr std::array<NumberType, 10> kNumberTypes = {{
     {at::kBool, 1, "BoolStorage", "bool", "BOOL"},
 }};
 
-// The entry whose `field` equals `value`, or null. E.g. find_type(&NumberType::name, "float32").
+// The entry whose `field` equals `value`, or null: find_type(&NumberType::name, "float32").
 template <class Field, class Wanted>
 const NumberType* find_type(Field NumberType::*field, const Wanted& value) {
   const auto* found =
@@ -43,7 +42,8 @@ const NumberType* find_type(Field NumberType::*field, const Wanted& value) {
   return found == kNumberTypes.end() ? nullptr : found;
 }
 
-// The type of a tensor that is to be written. Throws ERR_INVALID_ARGUMENT.
+// The type of a tensor that is to be written. Throws ERR_INVALID_ARGUMENT
+// if it is not in the table, or the tensor is not dense.
 inline const NumberType& type_to_write(const std::string& name, const at::Tensor& tensor) {
   if (!tensor.defined() || tensor.layout() != at::kStrided || tensor.is_quantized()) {
     throw Error("ERR_INVALID_ARGUMENT", "tensor " + printable(name) + " is not a dense tensor and cannot be saved");

@@ -1,4 +1,4 @@
-// How the readers refuse a file: coded errors whose texts may quote the file's own bytes, made harmless first.
+// The errors with which readers refuse a file. Their messages may quote the file, so its bytes are made printable first.
 #pragma once
 
 #include <new>
@@ -9,7 +9,7 @@
 
 namespace cellsam::weights {
 
-// At most 120 characters, everything but printable ASCII as '?': names in a hostile file are no valid text.
+// `bytes` in quotes, at most 120 of them, with '?' for everything but printable ASCII.
 inline std::string printable(std::string_view bytes) {
   std::string text = "'";
   for (char c : bytes.substr(0, 120)) text += c >= 0x20 && c < 0x7f ? c : '?';
@@ -28,7 +28,7 @@ inline std::string printable(std::string_view bytes) {
 
 [[noreturn]] inline void wrong_format(const std::string& what) { throw Error("ERR_CHECKPOINT_FORMAT", what); }
 
-// Runs `read`, which knows bytes but no file name, and puts `path` before the text of its errors.
+// Runs `read`, which does not know the file's name, and puts `path` before the messages of its errors.
 template <class Read>
 auto reading(const std::string& path, Read read) {
   try {

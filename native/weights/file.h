@@ -1,5 +1,4 @@
-// Whole files, in and out: read into memory of our own, written so that a reader sees the old file or the new one and
-// never a part.
+// Reads whole files into memory, and writes files so that a reader sees the old one or the new one and never a part.
 #pragma once
 
 #include <cstddef>
@@ -13,17 +12,17 @@
 
 namespace cellsam::weights {
 
-// A file's bytes, 64-byte aligned. Not a mapping of the file: somebody who truncates a mapped checkpoint (which saving over
-// it from Python does) would kill this process with SIGBUS, or change tensors after their checksum was checked.
+// The bytes of a file, 64-byte aligned. It is no mapping: truncating a mapped checkpoint, which saving over it from Python
+// does, would end this process with SIGBUS, or change tensors after their checksum was verified.
 class FileBytes {
  public:
-  // Throws ERR_CHECKPOINT_READ when the file is absent, unreadable, no regular file, or above 64 GiB.
+  // Throws ERR_CHECKPOINT_READ when the file does not exist, cannot be read, is no regular file, or is larger than 64 GiB.
   explicit FileBytes(const std::string& path);
 
   const std::string& path() const { return path_; }
   std::string_view view() const { return {data_.get(), size_}; }
   std::size_t size() const { return size_; }
-  // Shared ownership, for tensors that point into the bytes.
+  // With shared ownership, for tensors that refer to the bytes.
   const std::shared_ptr<char>& data() const { return data_; }
 
  private:
@@ -38,13 +37,13 @@ struct WrittenFile {
   std::string sha256;  // 64 hex digits over the whole file
 };
 
-// A checkpoint that is being written, as an os::AtomicFile: under its name there is the old one or the new one, whole.
+// A checkpoint that is being written, by means of an os::AtomicFile.
 class CheckpointFile {
  public:
   // Throws ERR_CHECKPOINT_WRITE when the folder cannot be written to.
   explicit CheckpointFile(const std::string& path);
 
-  // Appends. Throws ERR_CHECKPOINT_WRITE, e.g. when the disk is full.
+  // Appends. Throws ERR_CHECKPOINT_WRITE, for example when the disk is full.
   void write(const void* data, std::size_t size);
   WrittenFile commit();
 

@@ -5,11 +5,6 @@
 
 namespace cellsam::weights {
 
-std::string_view without_module(std::string_view name) {
-  while (name.starts_with("module.")) name.remove_prefix(7);
-  return name;
-}
-
 Layout detect_layout(const TensorMap& source) {
   bool sam = false, copy = false, detector = false, encoder = false, decoder = false;
   for (const auto& [full, tensor] : source) {
@@ -28,36 +23,6 @@ Layout detect_layout(const TensorMap& source) {
       "the checkpoint holds neither CellSAM (model.*, cellfinder.*) nor segment-anything (image_encoder.*, mask_decoder.*); "
       "its first names are " +
       names);
-}
-
-std::vector<std::string> target_names(const Layout& layout, std::string_view full) {
-  const std::string name(without_module(full));
-  if (layout.name != "sam") return {name};
-  std::vector<std::string> names{"model." + name, "model_cp." + name};
-  constexpr std::string_view kEncoder = "image_encoder.";
-  // CellFinder's body is SAM's backbone without the neck.
-  if (name.starts_with(kEncoder) && !name.starts_with("image_encoder.neck.")) {
-    names.push_back(std::string(kCellFinderBackbone) + name.substr(kEncoder.size()));
-  }
-  return names;
-}
-
-std::optional<TiedName> tied_name(std::string_view name) {
-  for (std::string_view head : {"class_embed.", "bbox_embed."}) {
-    const auto found = name.find(head);
-    if (!name.starts_with("cellfinder.") || found == name.npos) continue;
-    const auto digits = found + head.size();
-    const auto dot = name.find('.', digits);
-    if (dot == name.npos || dot == digits || dot - digits > 3) continue;
-    int index = 0;
-    bool number = true;
-    for (char c : name.substr(digits, dot - digits)) {
-      number = number && c >= '0' && c <= '9';
-      index = index * 10 + (c - '0');
-    }
-    if (number) return TiedName{std::string(name.substr(0, digits)) + "*" + std::string(name.substr(dot)), index};
-  }
-  return std::nullopt;
 }
 
 Dict to_dict(const LoadReport& report) {

@@ -1,4 +1,4 @@
-// How the names of the known layouts relate to the official names of CellSAM's state dict. Used by loading only.
+// The official names of CellSAM's state dict, and how those of other checkpoints relate to them.
 #pragma once
 
 #include <optional>
@@ -6,20 +6,21 @@
 #include <string_view>
 #include <vector>
 
-#include "weights/layout.h"
-
 namespace cellsam::weights {
 
-// The name without DataParallel's prefix.
+// Prefix of the names of CellFinder's vision transformer in the state dict.
+constexpr std::string_view kCellFinderBackbone = "cellfinder.decode_head.backbone.body.";
+
+// The name without the prefix of DataParallel.
 std::string_view without_module(std::string_view name);
 
-// The official names that a name of the checkpoint stands for: itself; for plain SAM those of SAM, its copy and CellFinder's
-// body, whether or not a model has them.
-std::vector<std::string> target_names(const Layout& layout, std::string_view name);
+// The official names, whether or not a model has them, that a name of a checkpoint stands for: of CellSAM itself, of plain SAM
+// those of SAM, of its copy model_cp and, for the backbone, of CellFinder's.
+std::vector<std::string> official_names(std::string_view name, bool plain_sam);
 
 // A name of one of the detector's prediction heads, which all decoder layers share.
 struct TiedName {
-  std::string group;  // with * for the layer
+  std::string group;  // the name with * for the layer
   int layer = 0;
 };
 std::optional<TiedName> tied_name(std::string_view name);

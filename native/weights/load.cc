@@ -1,4 +1,4 @@
-// load_into: plans the whole copy, checks it, and only then touches the model.
+// load_into: plans all copies, checks them, and only then changes the model.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -22,7 +22,7 @@ std::string described(const at::Tensor& tensor) {
   return text + "]";
 }
 
-// True when some number has all bits of its exponent set: NaN or infinity. One pass without a temporary.
+// Whether some number has all bits of its exponent set, that is, is NaN or infinity. Needs no temporary tensor.
 template <class Bits>
 bool any_exponent_full(const at::Tensor& tensor, Bits exponent) {
   const auto* bits = static_cast<const Bits*>(tensor.const_data_ptr());
@@ -50,9 +50,9 @@ bool starts_with_any(const std::string& name, const std::vector<std::string>& pr
   return std::any_of(prefixes.begin(), prefixes.end(), [&](const auto& prefix) { return name.starts_with(prefix); });
 }
 
-// A tensor of the checkpoint under an official name.
+// A tensor of the checkpoint.
 struct Found {
-  std::string source;
+  std::string source;  // its name there
   at::Tensor tensor;
 };
 
@@ -62,7 +62,7 @@ class Plan {
     report_.layout = layout_.name;
     report_.preprocessing = layout_.preprocessing;
     for (const auto& [name, tensor] : source) {
-      for (const auto& target : target_names(layout_, name)) add(target, {name, tensor.detach().cpu().contiguous()});
+      for (const auto& target : official_names(name, is_plain_sam())) add(target, {name, tensor.detach().cpu().contiguous()});
     }
   }
 
@@ -134,8 +134,8 @@ class Plan {
     }
   }
 
-  // The value for a target. Of a tied head the highest layer's copy goes to all its names: Python's load_state_dict copies
-  // them one after another into one tensor.
+  // The value for a target. Of a tied head the copy of the highest layer is used for all of its names, as Python's
+  // load_state_dict copies one after the other into one tensor.
   const Found* find(const std::string& name) {
     if (const auto tied = tied_name(name)) {
       const auto group = tied_.find(tied->group);
@@ -151,13 +151,15 @@ class Plan {
     return found == found_.end() ? nullptr : &found->second;
   }
 
+  bool is_plain_sam() const { return layout_.name == "sam"; }
+
   bool missing_matters(const std::string& name) const {
     if (starts_with_any(name, options_.allow_missing_prefixes)) return false;
-    return layout_.name != "sam" || !name.starts_with("cellfinder.") || name.starts_with(kCellFinderBackbone);
+    return !is_plain_sam() || !name.starts_with("cellfinder.") || name.starts_with(kCellFinderBackbone);
   }
 
   bool unexpected_matters(const std::string& source) const {
-    const auto name = target_names(layout_, source).front();
+    const auto name = official_names(source, is_plain_sam()).front();
     if (starts_with_any(name, options_.allow_unexpected_prefixes)) return false;
     return name.starts_with("model.") || name.starts_with("model_cp.") || name.starts_with("cellfinder.");
   }

@@ -1,6 +1,6 @@
-// A reader of the pickles that torch.save writes, which cannot run anything: it knows containers, text, numbers and the
-// handful of torch names that make a tensor. Every other global and every opcode that calls or builds something else is
-// ERR_CHECKPOINT_UNSAFE. Opcodes and their stack effects follow Python's pickletools, protocols 2 to 5.
+// Reads the pickles that torch.save writes, without executing anything: it knows containers, text, numbers and the few torch
+// names that make a tensor. For every other global, and every opcode that calls or builds something else, it throws
+// ERR_CHECKPOINT_UNSAFE. Opcodes and their effects on the stack are those of Python's pickletools, protocols 2 to 5.
 #pragma once
 
 #include <c10/core/Storage.h>
@@ -16,26 +16,26 @@
 
 namespace cellsam::weights {
 
-// One object of the pickle. Nodes belong to the reader and point at each other; they may form cycles (a list that holds
-// itself), so nobody walks them to the bottom.
+// An object of the pickle. Nodes belong to the reader and refer to each other. They may form cycles (a list that contains
+// itself), so nothing may traverse them completely.
 struct PickleNode {
   enum class Kind { none, boolean, integer, real, text, bytes, tuple, list, dict, global, storage, tensor, other };
   Kind kind = Kind::none;
-  std::int64_t integer = 0;          // integer and boolean; of a storage its number of items
-  std::string_view text;             // text and bytes; a global's "module name"; a storage's key
-  std::vector<PickleNode*> items;    // tuple, list; a dict's keys and values by turns
-  bool ordered = false;              // a dict that is an OrderedDict
-  const NumberType* type = nullptr;  // of a storage; null when untyped
+  std::int64_t integer = 0;          // of an integer or boolean; of a storage its number of items
+  std::string_view text;             // of text or bytes; of a global "module.name"; of a storage its key
+  std::vector<PickleNode*> items;    // of a tuple or list; of a dict keys and values in turn
+  bool ordered = false;              // of a dict: whether it is an OrderedDict
+  const NumberType* type = nullptr;  // of a storage; null if it is untyped
   at::Tensor tensor;
 };
 
 class PickleReader {
  public:
-  // Returns the record of a storage: key, expected bytes -> storage of exactly that many bytes, or an error.
+  // Returns the storage of a key, with exactly `bytes` bytes, or throws.
   using OpenStorage = std::function<c10::Storage(std::string_view key, std::int64_t bytes)>;
 
-  // `bytes` must outlive the reader. At most `budget` bytes are spent on tensors that cannot share their storage.
-  // Throws ERR_CHECKPOINT_UNSAFE and ERR_CHECKPOINT_CORRUPT.
+  // `bytes` must outlive the reader. `budget`: the most bytes for tensors that cannot share their storage. Throws
+  // ERR_CHECKPOINT_UNSAFE and ERR_CHECKPOINT_CORRUPT.
   PickleReader(std::string_view bytes, OpenStorage open_storage, std::int64_t budget);
 
   const PickleNode& root() const { return *root_; }
@@ -55,7 +55,7 @@ class PickleReader {
   std::vector<PickleNode*> pop_to_mark();
   void push_tuple(std::size_t size);
 
-  // What opcodes do.
+  // The opcodes.
   void run();
   bool step(std::uint8_t opcode);  // false after STOP
   bool step_container(std::uint8_t opcode);
@@ -77,7 +77,7 @@ class PickleReader {
   std::size_t at_ = 0;
   OpenStorage open_storage_;
   std::int64_t budget_;
-  std::deque<PickleNode> nodes_;  // addresses stay valid
+  std::deque<PickleNode> nodes_;  // a deque keeps their addresses
   std::vector<PickleNode*> stack_;
   std::vector<std::size_t> marks_;  // stack heights
   std::unordered_map<std::uint64_t, PickleNode*> memo_;

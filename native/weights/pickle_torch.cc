@@ -1,4 +1,4 @@
-// The part of PickleReader that knows torch: which globals may be named, and what the calls that torch.save writes mean.
+// The part of PickleReader that knows torch: which globals are allowed, and what the calls that torch.save writes mean.
 #include <string>
 
 #include "weights/fault.h"
@@ -22,7 +22,8 @@ struct Global {
   const NumberType* type = nullptr;
 };
 
-// The canonical name of an allowed global, with the number type of a storage class or a dtype. `name` is empty otherwise.
+// The full name of an allowed global, and the type of numbers of a
+// storage class or a dtype. `name` is empty if it is not allowed.
 Global find_global(std::string_view module, std::string_view name) {
   for (auto known : {kOrderedDict, kTensor2, kTensor3, kParameter, kSize, kUntyped}) {
     if (known.size() == module.size() + 1 + name.size() && known.starts_with(module) && known[module.size()] == '.' &&
@@ -58,7 +59,7 @@ void PickleReader::push_global(std::string_view module, std::string_view name) {
   node.type = found.type;
 }
 
-// ("storage", class, key, device, items): the device does not matter, everything is read to the CPU.
+// ("storage", class, key, device, items). The device is ignored, as everything is read to the CPU.
 void PickleReader::load_storage() {
   const auto& id = pop();
   if (id.kind != Kind::tuple || id.items.size() != 5 || id.items[0]->kind != Kind::text || id.items[0]->text != "storage" ||
@@ -103,14 +104,14 @@ void PickleReader::reduce() {
   if (called.text == kTensor2 || called.text == kTensor3) {
     auto tensor = rebuild_tensor(arguments, called.text == kTensor3);
     push_new(Kind::tensor).tensor = std::move(tensor);
-  } else if (called.text == kParameter) {  // (tensor, requires_grad, hooks): the flag is the model's own affair
+  } else if (called.text == kParameter) {  // (tensor, requires_grad, hooks), of which only the tensor is used
     if (items.size() != 3 || items[0]->kind != Kind::tensor) corrupt("a parameter in the pickle has the wrong arguments");
     push_new(Kind::tensor).tensor = items[0]->tensor;
   } else if (called.text == kOrderedDict) {
     if (!items.empty()) corrupt("an OrderedDict in the pickle has arguments");
     push_new(Kind::dict).ordered = true;
   } else if (called.text == kSize) {
-    // The limit also keeps a pickle from copying one long tuple a million times.
+    // The limit also prevents that a pickle copies one long tuple a million times.
     if (items.size() != 1 || items[0]->kind != Kind::tuple || items[0]->items.size() > kMostDimensions) {
       corrupt("a torch.Size in the pickle has the wrong arguments");
     }
@@ -120,7 +121,7 @@ void PickleReader::reduce() {
   }
 }
 
-// A state dict is an OrderedDict with an attribute `_metadata` (module versions); nothing else carries attributes.
+// A state dict is an OrderedDict with an attribute `_metadata` (versions of modules). Nothing else may have attributes.
 void PickleReader::build() {
   const auto& state = pop();
   const auto& object = top();

@@ -1,4 +1,4 @@
-// The pickle half of a .pth file: an OrderedDict of tensors in protocol 2, as Python's torch.load(weights_only=True) takes it.
+// Writes the pickle of a .pth file: an OrderedDict of tensors in protocol 2, which torch.load(weights_only=True) accepts.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace cellsam::weights {
 struct PickledTensor {
   std::string name;
   const NumberType* type = nullptr;
-  std::string storage;  // key of the record data/<key>, which holds exactly this tensor, contiguous
+  std::string storage;  // key of the record data/<key>, which contains exactly this tensor, contiguous
   std::vector<std::int64_t> sizes;
 };
 

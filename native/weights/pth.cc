@@ -20,18 +20,18 @@ namespace {
 
 using Entries = std::vector<std::pair<std::string_view, const PickleNode*>>;
 
-// The entries of a dict under text keys, as Python would have them: the last value of a repeated key, at the first's place.
+// The entries of a dict whose keys are text, as in Python: a repeated key has its last value and its first position.
 Entries entries_of(const PickleNode& dict) {
   Entries entries;
-  std::unordered_map<std::string_view, std::size_t> places;
+  std::unordered_map<std::string_view, std::size_t> positions;
   for (std::size_t i = 0; i + 1 < dict.items.size(); i += 2) {
     const auto& key = *dict.items[i];
     if (key.kind != PickleNode::Kind::text) continue;
-    const auto [place, fresh] = places.emplace(key.text, entries.size());
-    if (fresh) {
+    const auto [position, is_new] = positions.emplace(key.text, entries.size());
+    if (is_new) {
       entries.emplace_back(key.text, dict.items[i + 1]);
     } else {
-      entries[place->second].second = dict.items[i + 1];
+      entries[position->second].second = dict.items[i + 1];
     }
   }
   return entries;
@@ -61,7 +61,7 @@ TensorMap state_dict_of(const PickleNode& root) {
   return tensors;
 }
 
-// All records of torch.save lie in one folder, whose name is free.
+// The folder of all records in the archive, which may have any name.
 std::string folder_of(const ZipReader& zip) {
   std::string folder;
   for (const auto& [name, bytes] : zip.records()) {
@@ -105,7 +105,7 @@ TensorMap read_pth(const std::string& path) {
 }
 
 WrittenFile write_pth(const std::string& path, const TensorMap& tensors) {
-  // Names of one tensor (the detector's tied heads) become one record.
+  // Names of one tensor (the tied heads of the detector) become one record.
   std::map<std::tuple<const void*, std::int64_t, at::ScalarType, at::DeviceType, at::DeviceIndex>, std::string> keys;
   std::vector<at::Tensor> records;
   std::vector<PickledTensor> pickled;
@@ -118,16 +118,16 @@ WrittenFile write_pth(const std::string& path, const TensorMap& tensors) {
     if (shareable) {
       const auto device = tensor.device();
       const auto bytes = static_cast<std::int64_t>(tensor.nbytes());
-      const auto place = std::make_tuple(tensor.const_data_ptr(), bytes, type.type, device.type(), device.index());
-      key = keys.try_emplace(place, key).first->second;
+      const auto memory = std::make_tuple(tensor.const_data_ptr(), bytes, type.type, device.type(), device.index());
+      key = keys.try_emplace(memory, key).first->second;
     }
     if (key == std::to_string(records.size())) records.push_back(tensor);
     pickled.push_back({name, &type, key, tensor.sizes().vec()});
   }
 
   CheckpointFile file(path);
-  // libtorch's writer finishes the archive in its destructor, which must not throw: it is told that all went well, and a
-  // fault (a full disk) is thrown once it is gone.
+  // libtorch's writer finishes the archive in its destructor, which must not throw. So errors (a full disk) are hidden from it
+  // and rethrown after its destruction.
   std::exception_ptr fault;
   const auto append = [&](const void* data, std::size_t size) {
     try {

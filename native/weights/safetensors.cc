@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::uint64_t kLargestHeader = 100'000'000;  // the limit of the format's own library
 
-// SHA-256 over the file as if the checksum's digits were zeros.
+// SHA-256 of the file with zeros for the digits of the checksum.
 std::string checksum(std::string_view prefix, std::size_t checksum_at, const std::vector<std::string_view>& data) {
   Sha256 sum;
   sum.update(prefix.data(), checksum_at);
@@ -37,7 +37,7 @@ std::vector<std::int64_t> contiguous_strides(const std::vector<std::int64_t>& si
   return strides;
 }
 
-// Every byte behind the header belongs to exactly one tensor, as the format demands; so no two tensors overlap.
+// Checks that every byte after the header belongs to exactly one tensor, as the format demands.
 void check_ranges(std::vector<HeaderTensor>& tensors, std::int64_t data_bytes) {
   std::stable_sort(tensors.begin(), tensors.end(),
                    [](const auto& a, const auto& b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
@@ -67,7 +67,7 @@ Safetensors parse(const FileBytes& file) {
   if (sum.empty() != format.empty()) corrupt("the file has lost its SHA-256");
   if (!sum.empty()) {
     const auto at = kLengthBytes + header.checksum_at;
-    // The digits must stand there as they are: an escape among them would shift what is summed.
+    // The digits must be in the file as they are: with an escape among them, other bytes would be replaced by zeros.
     if (sum.mapped().size() != kChecksumDigits || view.substr(at, kChecksumDigits) != sum.mapped() ||
         checksum(view.substr(0, data_at), at, {view.substr(data_at)}) != sum.mapped()) {
       corrupt("the file's SHA-256 is wrong");

@@ -1,6 +1,6 @@
-// The safetensors format (github.com/huggingface/safetensors): 8 bytes of header length, a JSON header, the tensors' bytes.
-// The reader trusts nothing in the header. The writer adds a SHA-256 over the whole file to the metadata, because the
-// format has no checksum of its own; the reader checks it where it is present.
+// The safetensors format (github.com/huggingface/safetensors): 8 bytes of header length, a JSON header, and the tensors. The
+// reader trusts nothing in the header. The format has no checksum, so the writer adds a SHA-256 of the whole file to the
+// metadata, which the reader verifies where it is present.
 #pragma once
 
 #include <map>
@@ -15,15 +15,16 @@ using Metadata = std::map<std::string, std::string>;
 
 struct Safetensors {
   TensorMap tensors;     // in the order of their bytes in the file
-  Metadata metadata;     // without what the writer adds
-  bool checked = false;  // a checksum was present, and it fits
+  Metadata metadata;     // without the entries that the writer adds
+  bool checked = false;  // whether there is a checksum (a wrong one is an error)
 };
 
 // Throws ERR_CHECKPOINT_READ, ERR_CHECKPOINT_CORRUPT.
 Safetensors read_safetensors(const std::string& path);
 
-// Writes atomically. The format knows no shared storages: every name gets its own bytes. Throws ERR_CHECKPOINT_WRITE,
-// ERR_INVALID_ARGUMENT (repeated or reserved name, sparse or quantised tensor, unknown dtype).
+// Writes atomically. The format has no shared storages: a tensor is written under
+// each of its names. Throws ERR_CHECKPOINT_WRITE, and ERR_INVALID_ARGUMENT for a
+// repeated or reserved name, a sparse or quantised tensor, and an unknown dtype.
 WrittenFile write_safetensors(const std::string& path, const TensorMap& tensors, const Metadata& metadata = {});
 
 }  // namespace cellsam::weights

@@ -10,7 +10,7 @@ namespace {
 
 [[noreturn]] void malformed() { corrupt("the safetensors header is not the JSON that the format asks for"); }
 
-// Just the JSON of such a header: objects, arrays of whole numbers, whole numbers, strings.
+// Reads the parts of JSON that such a header has: objects, arrays of integers, integers, strings.
 class Scanner {
  public:
   explicit Scanner(std::string_view json) : json_(json) {}
@@ -38,7 +38,7 @@ class Scanner {
     if (at_ != json_.size()) malformed();
   }
 
-  // Calls `member(key)` with the scanner before each value. A repeated key is malformed.
+  // Calls member(key) with the scanner before each value. Throws for a repeated key.
   template <class Member>
   void object(Member member) {
     std::set<std::string> keys;
@@ -117,7 +117,7 @@ class Scanner {
     if (c != 'u') malformed();
     auto code = hex4();
     if (code >= 0xdc00 && code < 0xe000) malformed();
-    if (code >= 0xd800 && code < 0xdc00) {  // the first half of a pair
+    if (code >= 0xd800 && code < 0xdc00) {  // the first of a surrogate pair
       if (next() != '\\' || next() != 'u') malformed();
       const auto low = hex4();
       if (low < 0xdc00 || low >= 0xe000) malformed();

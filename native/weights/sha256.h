@@ -1,5 +1,5 @@
-// SHA-256 (FIPS 180-4) as a running sum. Here because OpenSSL is no dependency and checkpoints are identified by it; uses
-// the processor's SHA instructions where there are some, since a resumable state may be a gigabyte.
+// SHA-256 (FIPS 180-4) of data that comes in parts. It identifies checkpoints. It is our own so that OpenSSL is no dependency,
+// and uses the processor's SHA instructions where there are any, since a state file may have a gigabyte.
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@ namespace cellsam::weights {
 class Sha256 {
  public:
   void update(const void* data, std::size_t size);
-  // 64 lower-case hex digits. The sum is used up.
+  // 64 lower-case hex digits. The object cannot be used afterwards.
   std::string hex();
 
  private:

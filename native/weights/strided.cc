@@ -20,7 +20,7 @@ std::int64_t added(std::int64_t a, std::int64_t b) {
   return sum;
 }
 
-// The compiler may take a bool's byte for 0 or 1; another value is undefined behaviour later on.
+// The compiler assumes that the byte of a bool is 0 or 1; another value would be undefined behaviour later.
 void check_bools(const at::Tensor& tensor) {
   const auto* bytes = static_cast<const std::uint8_t*>(tensor.const_data_ptr());
   for (std::int64_t i = 0; i < tensor.numel(); ++i) {
@@ -37,7 +37,7 @@ std::int64_t checked_bytes(const std::vector<std::int64_t>& sizes, std::int64_t 
   for (auto size : sizes) {
     if (size < 0) corrupt("a tensor has a negative size");
     empty = empty || size == 0;
-    // A zero does not excuse the other sizes: torch multiplies them too.
+    // With a size of 0 too, the others must not overflow, as torch multiplies them.
     bytes = multiplied(bytes, std::max<std::int64_t>(size, 1));
   }
   return empty ? 0 : bytes;

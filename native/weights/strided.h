@@ -1,5 +1,5 @@
-// Tensors out of untrusted numbers: offset, sizes and strides from a file are checked against the bytes that are there
-// before torch sees them.
+// Makes tensors from untrusted numbers: offset, sizes and strides from a file are checked against the available bytes before
+// torch gets them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,17 +15,17 @@ namespace cellsam::weights {
 
 constexpr std::size_t kMostDimensions = 16;
 
-// sizes' product times the item size. ERR_CHECKPOINT_CORRUPT on a negative size or overflow.
+// The product of the sizes and item_bytes. Throws ERR_CHECKPOINT_CORRUPT for a negative size and for overflow.
 std::int64_t checked_bytes(const std::vector<std::int64_t>& sizes, std::int64_t item_bytes);
 
-// A storage over `size` bytes at `data`, which `owner` keeps alive. Bytes that stand at an address unfit for 8-byte numbers
-// are copied: vector loads of torch expect aligned numbers.
+// A storage of `size` bytes at `data`, which `owner` keeps alive. Bytes at an address that is not a multiple of 8 are copied,
+// since torch expects aligned numbers.
 c10::Storage make_storage(char* data, std::int64_t size, const std::shared_ptr<char>& owner);
 
-// The view of `storage` with these sizes and strides (in items, from item `offset` on), as a contiguous tensor: shares the
-// storage when the view is contiguous. Copies, and the check of bools, are charged to `budget` bytes first: a stride of 0
-// lets a few bytes claim any size, and a pickle may ask for the same tensor a million times. ERR_CHECKPOINT_CORRUPT on anything
-// out of bounds, and on a bool that is neither 0 nor 1.
+// The view of `storage` with these sizes and strides (in items, from item `offset` on) as a contiguous tensor, which shares the
+// storage if the view is contiguous. Copies, and checks of bools, are subtracted from `budget` bytes: with a stride of 0 a few
+// bytes can claim any size, and a pickle can ask for the same tensor a million times. Throws ERR_CHECKPOINT_CORRUPT for
+// anything out of bounds, and for a bool that is neither 0 nor 1.
 at::Tensor strided_tensor(const c10::Storage& storage, const NumberType& type, std::int64_t offset,
                           const std::vector<std::int64_t>& sizes, const std::vector<std::int64_t>& strides,
                           std::int64_t& budget);

@@ -1,5 +1,5 @@
-// The form in which every checkpoint reader answers and every writer asks: names and tensors in the file's order. A map
-// would lose the order, and the order decides which of several copies is the last.
+// What every checkpoint reader returns and every writer takes: names and tensors in the order of the file. It is no std::map,
+// as the order decides which of several copies is the last.
 #pragma once
 
 #include <ATen/core/Tensor.h>

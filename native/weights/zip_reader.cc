@@ -8,7 +8,7 @@
 namespace cellsam::weights {
 namespace {
 
-// Signatures and sizes of PKWARE's APPNOTE.TXT, sections 4.3.7 to 4.3.16.
+// Signatures and sizes from PKWARE's APPNOTE.TXT, sections 4.3.7 to 4.3.16.
 constexpr std::uint64_t kLocal = 0x04034b50, kLocalSize = 30;
 constexpr std::uint64_t kEntry = 0x02014b50, kEntrySize = 46;
 constexpr std::uint64_t kEnd = 0x06054b50, kEndSize = 22;
@@ -17,7 +17,7 @@ constexpr std::uint64_t kLocator = 0x07064b50, kLocatorSize = 20;
 constexpr std::uint64_t kMost32 = 0xffffffff, kMost16 = 0xffff;
 constexpr std::uint64_t kMostRecords = 1 << 20;
 
-// Nothing is ever unpacked into a folder; a name that would leave one still tells that the file was tampered with.
+// Nothing is unpacked into a folder, but a name that would leave it shows that somebody has tampered with the file.
 bool suspicious(std::string_view name) {
   return name.empty() || name.front() == '/' || name.find('\\') != name.npos || name.find('\0') != name.npos || name == ".." ||
          name.starts_with("../") || name.find("/../") != name.npos || name.ends_with("/..");
@@ -34,7 +34,7 @@ std::uint64_t ZipReader::number(std::uint64_t at, int bytes) const {
 
 ZipReader::Directory ZipReader::find_directory() const {
   if (file_.size() < kEndSize) corrupt("the zip directory is missing (was the file cut off?)");
-  // The end record closes the file; only a comment of stated length may follow it.
+  // The end record is at the end of the file; only a comment, whose length it states, may follow.
   const std::uint64_t last = file_.size() - kEndSize;
   const std::uint64_t first = last - std::min(last, kMost16);
   std::uint64_t end = last + 1;
@@ -85,7 +85,7 @@ std::uint64_t ZipReader::read_entry(std::uint64_t at, const Directory& directory
                  " is compressed or encrypted, which torch.save never does; save it again with torch.save");
   }
 
-  // Numbers too wide for the entry stand in its zip64 field, in this order.
+  // Numbers that are too large for the entry are in its zip64 field, in this order.
   for (std::uint64_t field = at + kEntrySize + name_size, end = field + extra_size; end - field >= 4;) {
     const auto id = number(field, 2), length = number(field + 2, 2);
     field += 4;
@@ -110,7 +110,7 @@ std::uint64_t ZipReader::read_entry(std::uint64_t at, const Directory& directory
   if (begin > directory.offset || directory.offset - begin < size)
     corrupt("record " + printable(name) + " reaches beyond the file");
   const auto bytes = file_.substr(begin, size);
-  // Before the checksum: a million entries over the same bytes would keep it busy for hours.
+  // Checked before the checksum, which would take hours for a million entries of the same bytes.
   claimed_ += size;
   if (claimed_ > file_.size()) corrupt("zip records overlap");
   if (!records_.emplace(name, bytes).second || !ranges_.emplace(header, begin + size).second) {

@@ -1,6 +1,6 @@
-// The zip container of a .pth file, read from memory. Stricter than libtorch's PyTorchStreamReader, which checks no CRC (a
-// quarter of single-byte flips loaded silently wrong) and inflates compressed records of any size: here every record is
-// stored, lies inside the file, overlaps no other, agrees with its local header and matches its CRC-32.
+// Reads the zip archive of a .pth file in memory. libtorch's PyTorchStreamReader checks no CRC (with it a quarter of files with
+// one changed byte loaded without an error) and inflates compressed records of any size. Here every record must be stored
+// uncompressed, lie within the file, overlap no other, agree with its local header and match its CRC-32.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +12,12 @@ namespace cellsam::weights {
 
 class ZipReader {
  public:
-  // `file` must outlive the reader. Throws ERR_CHECKPOINT_CORRUPT, ERR_CHECKPOINT_FORMAT (compressed or encrypted).
+  // `file` must outlive the reader. Throws ERR_CHECKPOINT_CORRUPT, and
+  // ERR_CHECKPOINT_FORMAT for compressed or encrypted records.
   explicit ZipReader(std::string_view file);
 
   const std::map<std::string_view, std::string_view>& records() const { return records_; }
-  // Null when there is no such record.
+  // The bytes of a record, or null.
   const std::string_view* find(const std::string& name) const;
 
  private:
@@ -27,14 +28,14 @@ class ZipReader {
   };
 
   Directory find_directory() const;
-  // Reads the entry at `at` of the directory and returns where the next one begins.
+  // Reads the entry of the directory at offset `at` and returns the offset of the next one.
   std::uint64_t read_entry(std::uint64_t at, const Directory& directory);
   std::uint64_t number(std::uint64_t at, int bytes) const;
 
   std::string_view file_;
   std::map<std::string_view, std::string_view> records_;
-  std::map<std::uint64_t, std::uint64_t> ranges_;  // begin of the local header -> end of the data
-  std::uint64_t claimed_ = 0;                      // sum of the records' sizes
+  std::map<std::uint64_t, std::uint64_t> ranges_;  // from the local header to the end of the data
+  std::uint64_t claimed_ = 0;                      // sum of the sizes of the records
 };
 
 }  // namespace cellsam::weights

@@ -1,5 +1,5 @@
-// The complex augmentations: geometry by hand, agreement of image and labels, what brightness leaves alone, draws and streams.
-// With arguments it does one step on raw files instead, for live comparisons with SciPy:
+// The complex augmentations: geometry by hand, agreement of image and labels, what brightness does not change, draws and
+// streams. With arguments it applies one augmentation to raw files instead, for comparisons with SciPy:
 //   smooth FILE H W SIGMA                       f32 plane -> smoothed f32 plane on stdout
 //   affine FILE H W SCALE_Y SCALE_X SHEAR_Y SHEAR_X SHIFT_Y SHIFT_X   u8 [3,H,W] then i32 [H,W] -> the same, warped
 //   move FILE H W                               u8 [3,H,W], i32 [H,W], f32 down [H,W], f32 right [H,W] -> image and labels
@@ -87,20 +87,20 @@ Pixels painted(std::int64_t side) {
   return {at::stack({colour(15), colour(-7), colour(3)}), labels, at::ones({side, side}, at::kByte)};
 }
 
-// Where steps compress, interpolation reaches a few pixels of the result. Where no neighbour within five pixels has another
-// label or lies outside, the colour must be the label's own.
+// Where a deformation compresses, interpolation spreads over a few pixels of the result. A pixel without another label, or the
+// outside, within five pixels must have the colour of its label.
 bool colours_agree(const Pixels& pixels) {
   const auto labels = pixels.labels.to(at::kFloat).unsqueeze(0).unsqueeze(0);
   const auto highest = at::max_pool2d(labels, {11, 11}, {1, 1}, {5, 5}),
              lowest = -at::max_pool2d(-labels, {11, 11}, {1, 1}, {5, 5});
-  // The tile's own frame may show what lies half outside of the source.
+  // Pixels at the tile's edge may be interpolated with the outside of the source.
   const auto inside = at::constant_pad_nd(pixels.valid.slice(0, 1, -1).slice(1, 1, -1).to(at::kFloat), {1, 1, 1, 1}, 0);
   const auto outside = 1 - inside.unsqueeze(0).unsqueeze(0);
   const auto inner = (highest == lowest).logical_and(at::max_pool2d(outside, {11, 11}, {1, 1}, {5, 5}) == 0).squeeze();
-  if (inner.sum().item<int>() < inner.numel() / 20) return false;  // the check must check something
+  if (inner.sum().item<int>() < inner.numel() / 20) return false;  // or there is nothing to compare
   for (int c = 0; c < 3; ++c) {
     const auto expected = pixels.labels.mul(std::array{15, -7, 3}[c]).add(100).to(at::kByte);
-    // A fold of the elastic step may squeeze a border from further away into one pixel: one in a thousand is let pass.
+    // A fold of the elastic deformation may bring a border from further away into one pixel: one in a thousand is accepted.
     const auto wrong = pixels.image[c].ne(expected).logical_and(inner).sum().item<int>();
     if (wrong > inner.sum().item<int>() / 1000) return false;
   }
@@ -121,7 +121,7 @@ void check_agreement(test::Checks& checks) {
     ignored = ignored && turned.labels.eq(-1).any().item<bool>();
     padded = padded && turned.labels.masked_select(turned.valid.eq(0)).eq(0).all().item<bool>();
   }
-  checks.holds("image and labels stay in agreement", agree);
+  checks.holds("image and labels still agree", agree);
   checks.holds("no new label appears, and none in the padding", known && padded);
   checks.holds("an ignored region stays one", ignored);
 }
@@ -134,7 +134,7 @@ void check_affine(test::Checks& checks) {
   checks.holds("a shift by whole pixels",
                moved.labels.slice(0, 4, 40).slice(1, 0, 38).equal(pixels.labels.slice(0, 0, 36).slice(1, 2, 40)) &&
                    moved.image.slice(1, 4, 40).slice(2, 0, 38).equal(pixels.image.slice(1, 0, 36).slice(2, 2, 40)));
-  checks.holds("what comes in is 0 and not valid",
+  checks.holds("pixels from outside are 0 and not valid",
                moved.labels.slice(0, 0, 4).eq(0).all().item<bool>() && moved.image.slice(2, 38, 40).eq(0).all().item<bool>() &&
                    moved.valid.slice(0, 0, 4).eq(0).all().item<bool>() && moved.valid.sum().item<int>() == 36 * 38);
   double lowest = 9, highest = -9, lean = 0, shift = 0;
@@ -162,8 +162,8 @@ void check_brightness(test::Checks& checks) {
   const auto inside = pixels.image.slice(1, 5, 32).to(at::kDouble);
   const auto expected = (inside * 1.1 + 25.5).clamp(0, 255).add(0.5).floor();
   const auto got = lighter.image.slice(1, 5, 32).to(at::kDouble);
-  checks.holds("the rest is scaled, lifted, rounded and clipped", got[0].equal(expected[0]) && got[2].equal(expected[2]));
-  checks.holds("labels and source are untouched",
+  checks.holds("the rest is scaled, shifted, rounded and clipped", got[0].equal(expected[0]) && got[2].equal(expected[2]));
+  checks.holds("labels and source do not change",
                lighter.labels.equal(pixels.labels) && pixels.image[0][20][0].item<int>() == 100);
   const auto dark = augment::apply(augment::Brightness{0, -0.1}, pixels).image[2][11][3].item<int>();
   checks.holds("nothing falls below 0", dark == 0);
@@ -206,8 +206,8 @@ void check_streams(test::Checks& checks) {
     const auto simple = augment::augment(pixels, 1, 1, i), plain = augment::augment({pixels.image, pixels.labels, {}}, 1, 1, i);
     unchanged = unchanged && simple.image.equal(plain.image) && simple.valid.sum().item<int>() == 48 * 48;
   }
-  checks.holds("the simple level turns only", unchanged);
-  // Shares of the steps, by what each one does to a picture.
+  checks.holds("the simple level only flips and turns", unchanged);
+  // How often each augmentation changes a tile.
   int affine = 0, elastic = 0, brightness = 0;
   constexpr int kDraws = 400;
   for (int i = 0; i < kDraws; ++i) {

@@ -1,4 +1,4 @@
-// Flips and turns against ATen's own, their random streams, and the loader's thread.
+// Flips and turns against those of ATen, their random streams, and the loader's thread.
 #include <ATen/ATen.h>
 
 #include <cmath>
@@ -16,7 +16,7 @@ namespace cellsam::test::data_batch_program {
 
 namespace {
 
-// Image whose three channels hold the label map's bytes, so that any difference in geometry shows.
+// An image whose three channels are the bytes of the label map, so that any difference in geometry is seen.
 augment::Pixels labelled(std::int64_t height, std::int64_t width) {
   const auto labels = at::arange(1, height * width + 1, at::kInt).reshape({height, width});
   const auto low = labels.remainder(256).to(at::kByte), high = labels.div(256, "floor").to(at::kByte);
@@ -44,7 +44,7 @@ void check_geometry(test::Checks& checks, std::int64_t height, std::int64_t widt
                    turned.labels.equal(expected) && agree(turned));
     }
   }
-  checks.holds(size + ": the argument is left alone", pixels.labels[0][0].item<int>() == 1 && agree(pixels));
+  checks.holds(size + ": the argument does not change", pixels.labels[0][0].item<int>() == 1 && agree(pixels));
 }
 
 void check_streams(test::Checks& checks) {
@@ -57,21 +57,21 @@ void check_streams(test::Checks& checks) {
     all_agree = all_agree && agree(changed);
     elements[{changed.labels.data_ptr<std::int32_t>(), changed.labels.data_ptr<std::int32_t>() + 36}]++;
   }
-  for (int sample = 50; sample-- > 0;) {  // backwards: the order must not matter
+  for (int sample = 50; sample-- > 0;) {  // backwards, as the order must not matter
     pure = pure && augment::augment(pixels, 42, 3, sample)
                        .labels.equal(augment::augmenter(42, 3)(pixels.image, pixels.labels, {0, 0, 6, 6}, sample).second);
   }
   checks.holds("image and labels agree", all_agree);
   checks.holds("a pure function of its key", pure);
   checks.holds("all eight symmetries", elements.size() == 8);
-  // An even turn (6 of 8 draws) after two fair flips gives the identity, the half turn and the two mirrors evenly, 3/16 each;
-  // an odd one (2 of 8) the other four elements, 1/16 each.
+  // Two random flips and a turn by an even number of quarters (6 of 8 draws) give the identity, the half turn and the two
+  // mirror images equally often, 3/16 each; an odd number (2 of 8) gives the other four elements, 1/16 each.
   double worst = 0;
   for (const auto& [labels, count] : elements) {
     const double share = static_cast<double>(count) / kDraws;
     worst = std::max(worst, std::min(std::abs(share - 3.0 / 16), std::abs(share - 1.0 / 16)));
   }
-  checks.near("shares of 3/16 and 1/16", worst, 0.02);  // 3 standard deviations: 0.0185
+  checks.near("frequencies of 3/16 and 1/16", worst, 0.02);  // 3 standard deviations: 0.0185
   int differ_epoch = 0, differ_seed = 0;
   for (int sample = 0; sample < 100; ++sample) {
     const auto base = augment::augment(pixels, 42, 3, sample).labels;
@@ -113,7 +113,7 @@ void check_loader(test::Checks& checks) {
     }
     checks.holds("loader from batch " + std::to_string(first), same && served == batches.size() && !loader.next());
   }
-  {  // a tile with padding, at the complex level: the loader tells the steps what is padding
+  {  // a tile with padding at the complex level: the loader passes on which part is padding
     const auto padded_path = folder.file("b.tiles");
     data::StoreWriter padded(padded_path, 16, {});
     padded.add({"small", 8, 16}, data::cut_tiles(at::full({3, 8, 16}, 90, at::kByte), at::ones({8, 16}, at::kInt), options));
@@ -132,15 +132,15 @@ void check_loader(test::Checks& checks) {
   checks.holds("without augmentation", untouched.labels[0].equal(store->sample(4).labels));
   {
     data::BatchLoader loader(store, {{0}, {99}, {1}});
-    checks.holds("the batch before the fault", loader.next().has_value());
-    checks.throws("D47: the fault reaches the consumer", "ERR_INVALID_ARGUMENT", [&] { loader.next(); });
-    checks.throws("and stays", "ERR_INVALID_ARGUMENT", [&] { loader.next(); });
+    checks.holds("the batch before the error", loader.next().has_value());
+    checks.throws("D47: the error reaches the consumer", "ERR_INVALID_ARGUMENT", [&] { loader.next(); });
+    checks.throws("also when asked again", "ERR_INVALID_ARGUMENT", [&] { loader.next(); });
   }
   for (int i = 0; i < 200; ++i) {
     data::BatchLoader loader(store, batches);
     if (i % 2 == 1) loader.next();
   }
-  checks.holds("200 loaders left early were joined", true);
+  checks.holds("200 loaders were destroyed early", true);
   checks.holds("no batches", !data::BatchLoader(store, {}).next().has_value());
 }
 
@@ -148,7 +148,7 @@ void check_loader(test::Checks& checks) {
 
 TEST_PROGRAM(data_batch) {
   test::Checks checks("data_batch");
-  // Sides below, at and above what the loops take at once, and what is left over at each edge.
+  // Sides below, at and above the size of the blocks that the loops copy, with remainders at each edge.
   for (const auto side : {1, 5, 16, 64}) {
     for (const auto other : {7, 16, 33, 130}) {
       check_geometry(checks, side, other);

@@ -1,5 +1,5 @@
-// From source pixels to network inputs: the intensity rules, what is refused, CLAHE, statistics per image of a batch.
-// With the arguments `equalize FILE HEIGHT WIDTH` it equalises raw doubles and writes them to stdout instead, for a live
+// From source pixels to network inputs: intensity rules, invalid images, CLAHE, statistics of each image of a batch.
+// With the arguments `equalize FILE HEIGHT WIDTH` it equalises raw doubles and writes them to stdout instead, for a
 // comparison with scikit-image.
 #include <ATen/ATen.h>
 
@@ -45,7 +45,7 @@ int equalize_file(char** argv) {
 void check_intensity(test::Checks& checks) {
   const auto ramp = at::arange(256, at::kByte).reshape({16, 16});
   const auto grey = data::prepare_image(to_array(ramp), kRaw);
-  checks.holds("u8 is taken as it is, in blue", grey[2].equal(ramp) && grey.slice(0, 0, 2).eq(0).all().item<bool>());
+  checks.holds("u8 goes to blue unchanged", grey[2].equal(ramp) && grey.slice(0, 0, 2).eq(0).all().item<bool>());
   const auto all = data::prepare_image(to_array(ramp), kFull);
   checks.holds("grey_channel all", all[0].equal(ramp) && all[1].equal(ramp) && all[2].equal(ramp));
   const auto rgb = at::stack({ramp, ramp.flip(0), ramp.t()}, 2).contiguous();
@@ -64,12 +64,12 @@ void check_intensity(test::Checks& checks) {
   checks.holds("D42: u16 percentile: 20010 to 0, 29990 to 255",
                at_pixel(scaled, 2, 0, 10) == 0 && at_pixel(scaled, 2, 0, 11) == 0 && at_pixel(scaled, 2, 0, 30) == 1 &&
                    at_pixel(scaled, 2, 0, 5000) == 128 && at_pixel(scaled, 2, 0, 9990) == 255);
-  // Defect D6 (8-bit wrap-around): a ramp must stay a ramp whatever its depth.
+  // Defect D6 (8-bit overflow): a ramp must stay a ramp at any bit depth.
   const auto steps = scaled[2][0].to(at::kInt).diff();
   checks.holds("D6: a 16-bit ramp never falls", steps.ge(0).all().item<bool>() && steps.le(1).all().item<bool>());
   auto spots = std::vector<std::uint16_t>(10000, 100);
   spots[7] = 900;
-  checks.holds("one bright spot on an even background stays",
+  checks.holds("one bright spot on a constant background stays",
                at_pixel(data::prepare_image(u16_array(spots, {100, 100}), kRaw), 2, 0, 7) == 255);
   const auto unit = data::prepare_image(to_array(at::tensor({0.0F, 0.5F, 1.0F}).view({1, 3, 1})), kFull);
   checks.holds("float full: 0..1 to 0..255", at_pixel(unit, 0, 0, 1) == 128 && at_pixel(unit, 0, 0, 2) == 255);
@@ -97,11 +97,11 @@ void check_refused(test::Checks& checks) {
 }
 
 void check_clahe(test::Checks& checks) {
-  // A ramp through the whole preparation: equalised region by region, so it need not rise everywhere.
+  // The whole preparation of a ramp, which is equalised region by region and so need not rise everywhere.
   const auto ramp = at::arange(256, at::kByte).repeat({256, 1});
   const auto prepared = data::prepare_image(to_array(ramp), {})[2].to(at::kInt);
   checks.holds("an equalised ramp spans 0..255", prepared.min().item<int>() == 0 && prepared.max().item<int>() == 255);
-  checks.near("and has no jump, as a wrapped one would", prepared.diff(1, 1).abs().max().item<double>(), 3);
+  checks.near("and has no jump, as one with an overflow would", prepared.diff(1, 1).abs().max().item<double>(), 3);
   checks.holds("constant channels are zero",
                data::prepare_image(to_array(at::full({40, 30}, 77, at::kByte)), {}).eq(0).all().item<bool>());
   for (auto [height, width] : {std::pair(1, 1), std::pair(1, 300), std::pair(130, 2)}) {

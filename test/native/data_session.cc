@@ -1,4 +1,4 @@
-// The session of kind "store_writer", as TypeScript drives it.
+// The session of kind "store_writer", used as TypeScript does.
 #include <ATen/ATen.h>
 
 #include "base/tensors.h"
@@ -19,7 +19,7 @@ struct Quiet : Control {
   void emit(Value) override {}
 };
 
-double number(const Value& answer, const std::string& name) { return *answer.as<Dict>()->at(name).as<double>(); }
+double number(const Value& result, const std::string& name) { return *result.as<Dict>()->at(name).as<double>(); }
 
 }  // namespace
 
@@ -45,7 +45,7 @@ TEST_PROGRAM(data_session) {
         open({{"path", path}, {"intensity", "auto"}});
       },
       "percentile");
-  checks.holds("a refused writer leaves no file", folder.files() == 0);
+  checks.holds("a writer that cannot be opened leaves no file", folder.files() == 0);
 
   auto session = open({{"path", path}, {"tile_size", 32}, {"overlap", 0.25}});
   auto add = [&](const at::Tensor& image, const at::Tensor& labels, const char* source) {
@@ -54,9 +54,9 @@ TEST_PROGRAM(data_session) {
   const auto image = at::randint(256, {40, 33, 3}, at::kByte);
   auto labels = at::zeros({40, 33}, at::kInt);
   for (int i = 0; i < 300; ++i) labels.view(-1).slice(0, 4 * i, 4 * i + 4).fill_(i + 1);
-  const auto answer = add(image, labels, "a.png");
+  const auto added = add(image, labels, "a.png");
   checks.holds("tiles, first, instances",
-               number(answer, "tiles") == 4 && number(answer, "first") == 0 && number(answer, "instances") == 300);
+               number(added, "tiles") == 4 && number(added, "first") == 0 && number(added, "instances") == 300);
   checks.throws(
       "another shape", "ERR_INVALID_LABELS", [&] { add(image, labels.t(), "b.png"); }, "b.png");
   checks.throws(
@@ -70,7 +70,7 @@ TEST_PROGRAM(data_session) {
       },
       "e.png");
   const auto bare = session->call("add", Dict{{"image", to_array(image)}, {"source", "f.png"}}, control);
-  checks.holds("without labels, after the refused ones", number(bare, "first") == 4 && number(bare, "instances") == 0);
+  checks.holds("without labels, after the invalid ones", number(bare, "first") == 4 && number(bare, "instances") == 0);
   auto partly = labels.clone();
   partly.slice(0, 0, 10).fill_(-1);
   const auto ignoring = add(image, partly, "ignore.png");

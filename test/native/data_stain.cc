@@ -1,6 +1,6 @@
-// Stains and channel rules: degenerate images, what is refused, order of the steps. With the arguments
+// Stains and channel rules: degenerate images, invalid ones, order of the steps. With the arguments
 // `prepare u8|u16 FILE HEIGHT WIDTH CHANNELS name=value...` it prepares raw pixels with these options and writes the u8 [3,H,W]
-// answer to stdout, for a live comparison with scikit-image.
+// result to stdout, for a comparison with scikit-image.
 #include <ATen/ATen.h>
 
 #include <fstream>
@@ -62,12 +62,12 @@ bool all(const at::Tensor& plane, int level) { return plane.eq(level).all().item
 void check_stains(test::Checks& checks) {
   const Dict on = {{"stain_transform", true}, {"eosin", 0.5}};
   const auto white = prepare(even(255, 255, 255), on);
-  checks.holds("white holds no stain", all(white, 0));
+  checks.holds("white contains no stain", all(white, 0));
   const auto inverted = prepare(even(255, 255, 255), {{"stain_transform", true}, {"inversion", true}});
   checks.holds("inverted white is full of both", all(inverted[0], 0) && all(inverted[1], 255) && all(inverted[2], 255));
-  // ln 0 is taken at 1e-6: absorbance (1, 1, 1), whose amounts are 1.2102, -0.3534, 0.8820 (numpy).
+  // Instead of ln 0, ln 1e-6: absorbance (1, 1, 1), whose amounts are 1.2102, -0.3534, 0.8820 (numpy).
   const auto black = prepare(even(0, 0, 0), {{"stain_transform", true}, {"gamma", 1}});
-  checks.holds("an even image keeps its amounts, clipped to 0..1",
+  checks.holds("a constant image keeps its amounts, clipped to 0..1",
                all(black[0], 0) && all(black[1], 255) && all(black[2], 224));
 
   at::manual_seed(2);
@@ -75,12 +75,12 @@ void check_stains(test::Checks& checks) {
   const auto copy = noise.clone();
   const auto full = prepare(noise, {{"stain_transform", true}});
   const auto nuclei = prepare(noise, {{"stain_transform", true}, {"only_nuclei", true}});
-  checks.holds("D49: the caller's image is left alone", noise.equal(copy));
+  checks.holds("D49: the caller's image does not change", noise.equal(copy));
   checks.holds("only nuclei: blue is empty, green the same", all(nuclei[2], 0) && nuclei[1].equal(full[1]));
   checks.holds("both stains span 0..255",
                full[1].max().item<int>() == 255 && full[2].max().item<int>() == 255 && full[1].min().item<int>() == 0);
   const auto darker = prepare(noise, {{"stain_transform", true}, {"gamma", 2.4}});
-  checks.holds("D67: gamma reaches the pixels", darker[1].le(full[1]).all().item<bool>() && !darker[1].equal(full[1]));
+  checks.holds("D67: gamma has an effect", darker[1].le(full[1]).all().item<bool>() && !darker[1].equal(full[1]));
   const auto equalised = prepare(noise, {{"stain_transform", true}, {"normalize", true}});
   auto levels = full.permute({1, 2, 0}).contiguous();
   checks.holds("normalize comes after the stains",

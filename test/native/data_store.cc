@@ -1,4 +1,4 @@
-// Tiling, targets, order of an epoch, and the tile store with damaged files.
+// Tiling, instances, order of an epoch, and the tile store with damaged files.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -36,7 +36,8 @@ void check_tiling(test::Checks& checks) {
     const auto tiles = tiles_of(height, width, {});
     const std::string name = std::to_string(height) + "x" + std::to_string(width);
     checks.holds(name + " tiles", static_cast<std::int64_t>(tiles.size()) == n);
-    // Every pixel has its own label, so each tile must show source pixel (y, x) at its place, and all of them are seen.
+    // Every pixel has its own label: each tile must show source pixel (y, x) where it belongs, and all pixels must be in some
+    // tile.
     std::set<std::int32_t> seen;
     bool right = true;
     for (const auto& tile : tiles) {
@@ -50,10 +51,10 @@ void check_tiling(test::Checks& checks) {
       const auto flat = part.contiguous();
       seen.insert(flat.data_ptr<std::int32_t>(), flat.data_ptr<std::int32_t>() + flat.numel());
     }
-    checks.holds(name + " places", right);
+    checks.holds(name + " positions", right);
     checks.holds(name + " covers all", static_cast<std::int64_t>(seen.size()) == height * width);
   }
-  checks.holds("floor half before", data::tile_starts(301, {}) == std::vector<std::int64_t>{-105});
+  checks.holds("half, rounded down, before", data::tile_starts(301, {}) == std::vector<std::int64_t>{-105});
   checks.holds("513: 383 of padding", data::tile_starts(513, {}) == std::vector<std::int64_t>{-191, 193});
   checks.throws("overlap 1", "ERR_INVALID_ARGUMENT", [] { data::tile_starts(9, {.overlap = 1}); });
 
@@ -142,14 +143,14 @@ void check_store(test::Checks& checks) {
     data::StoreWriter writer(path, 30, {{"normalize", "true"}});
     checks.holds("first source", writer.add({"one.tif", 30, 30}, data::cut_tiles(image, labels, options)) == 0);
     checks.holds("second source", writer.add({"zwei \xC3\xA4.tif", 30, 70}, wide) == 1);
-    checks.holds("nothing visible before finish", !std::filesystem::exists(path));
+    checks.holds("no file before finish", !std::filesystem::exists(path));
     bytes = writer.finish();
-    checks.throws("closed after finish", "ERR_STATE", [&] { writer.add({"x", 1, 1}, {}); });
+    checks.throws("nothing can be added after finish", "ERR_STATE", [&] { writer.add({"x", 1, 1}, {}); });
   }
   checks.holds("size and no other file",
                static_cast<std::int64_t>(std::filesystem::file_size(path)) == bytes && folder.files() == 1);
   { data::StoreWriter abandoned(folder.file("b.tiles"), 30, {}); }
-  checks.holds("an abandoned writer leaves nothing", folder.files() == 1);
+  checks.holds("a writer that does not finish leaves no file", folder.files() == 1);
 
   data::Sample outlives;
   {
@@ -167,7 +168,7 @@ void check_store(test::Checks& checks) {
              sample.valid.x == wide[i].valid.x && sample.valid.height == wide[i].valid.height &&
              sample.valid.width == wide[i].valid.width;
     }
-    checks.holds("tiles come back as they were", same);
+    checks.holds("tiles are read as they were written", same);
     checks.throws("index out of range", "ERR_INVALID_ARGUMENT", [&] { store.sample(store.size()); });
     std::vector<std::thread> readers;
     std::atomic<int> agreed = 0;

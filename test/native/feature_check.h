@@ -1,4 +1,4 @@
-// What the tests of kept features share: a file of small payloads, each of which follows from its number.
+// For the tests of kept features: a file of small payloads, each a function of its number.
 #pragma once
 
 #include <cstring>

@@ -1,4 +1,4 @@
-// Kept features as a file: what several readers and writers share, damage of every kind, limits of disk and memory.
+// The file of kept features: several readers and writers, damage of every kind, limits of disk and memory.
 #include "cache/feature_file.h"
 
 #include <chrono>
@@ -29,20 +29,20 @@ void check_sharing(test::Checks& checks) {
     auto one = open_in(folder.file("")), two = open_in(folder.file(""));
     checks.holds("nothing is there at first", find(one, 1) == Found::no);
     for (std::uint64_t i = 0; i < 200; ++i) add(one, i);  // more than three index blocks
-    checks.holds("what one adds, it finds", all_right(one, 0, 200));
+    checks.holds("a file finds what it has added", all_right(one, 0, 200));
     checks.holds("and so does another that was open before", all_right(two, 0, 200));
     const auto size = std::filesystem::file_size(cache::FeatureFolder(folder.file(""), 0).file_of(kKey));
     add(two, 7);
-    checks.holds("what is there is not added again",
+    checks.holds("nothing is added twice",
                  std::filesystem::file_size(cache::FeatureFolder(folder.file(""), 0).file_of(kKey)) == size);
-    checks.holds("nothing is to be told", one.take_notices().empty() && two.take_notices().empty());
+    checks.holds("there are no notices", one.take_notices().empty() && two.take_notices().empty());
   }
   auto later = open_in(folder.file(""));
   checks.holds("it is there in another run", all_right(later, 0, 200) && find(later, 200) == Found::no);
 }
 
 void check_torn(test::Checks& checks) {
-  // A kill between the payload and its entry, or within the payload.
+  // As if a process was killed between the payload and its entry, or within the payload.
   const test::Folder torn;
   const auto path = cache::FeatureFolder(torn.file(""), 0).file_of(kKey);
   {
@@ -52,7 +52,7 @@ void check_torn(test::Checks& checks) {
   std::filesystem::resize_file(path, static_cast<std::uintmax_t>(kBlock + 5 * kPitch + 777));
   auto file = open_in(torn.file("")), reader = open_in(torn.file(""));
   for (std::uint64_t i = 5; i < 80; ++i) add(file, i);
-  checks.holds("a torn tail is ignored, by the one that adds and by others",
+  checks.holds("an incomplete end is ignored, by the process that adds and by others",
                all_right(file, 0, 80) && all_right(reader, 0, 80) && file.take_notices().empty());
 }
 
@@ -68,9 +68,9 @@ void check_damage(test::Checks& checks) {
     {
       auto file = open_in(folder.file(""));
       checks.holds(what + " is found", find(file, number) == Found::no && find(file, 5) != Found::wrong);
-      checks.holds(what + " is told, once", told(file, "damaged") && find(file, number) == Found::no);
+      checks.holds(what + " is reported, once", told(file, "damaged") && find(file, number) == Found::no);
       add(file, number);
-      checks.holds(what + " is answered by a new copy", find(file, number) == Found::right);
+      checks.holds(what + " is replaced by a new copy", find(file, number) == Found::right);
     }
     auto file = open_in(folder.file(""));
     checks.holds(what + " stays repaired", find(file, number) == Found::right);
@@ -93,11 +93,11 @@ void check_damage(test::Checks& checks) {
   {
     fill();
     auto open_before = open_in(folder.file(""));
-    checks.holds("read while it was whole", find(open_before, 1) == Found::right);
+    checks.holds("read while it was intact", find(open_before, 1) == Found::right);
     flip(path, 20);
     auto file = open_in(folder.file(""));
     add(file, 1);
-    checks.holds("who has the file open keeps it",
+    checks.holds("a process that has the file open keeps it",
                  find(open_before, 1) == Found::right && find(open_before, 3) == Found::right);
   }
 }
@@ -111,18 +111,18 @@ void check_limits(test::Checks& checks) {
     for (std::uint64_t i = 0; i < 20; ++i) add(file, i);
     checks.holds("no more than the limit", all_right(file, 0, 9) && find(file, 19) == Found::no);
     checks.holds("the limit is kept", static_cast<std::int64_t>(std::filesystem::file_size(of(kKey))) <= limit);
-    checks.holds("and told, once", told(file, "limit"));
+    checks.holds("and reported, once", told(file, "limit"));
     auto other = open_in(folder.file(""), limit, kOther);
     add(other, 1);
-    checks.holds("a file in use makes no room", find(other, 1) == Found::no && find(file, 3) == Found::right);
+    checks.holds("a file in use is not removed", find(other, 1) == Found::no && find(file, 3) == Found::right);
   }
   {
     auto other = open_in(folder.file(""), limit, kOther);
     for (std::uint64_t i = 0; i < 9; ++i) add(other, i);
-    checks.holds("one that nobody uses does", all_right(other, 0, 9) && !std::filesystem::exists(of(kKey)));
-    checks.holds("without a word", other.take_notices().empty());
+    checks.holds("one that is not in use is", all_right(other, 0, 9) && !std::filesystem::exists(of(kKey)));
+    checks.holds("without a notice", other.take_notices().empty());
   }
-  for (const auto& [key, age] : {std::pair(kKey, 2), std::pair(kOther, 1)}) {  // the first was not used for longer
+  for (const auto& [key, age] : {std::pair(kKey, 2), std::pair(kOther, 1)}) {  // the first has not been used for a longer time
     {
       auto file = open_in(folder.file(""), 2 * limit, key);
       for (std::uint64_t i = 0; i < 8; ++i) add(file, i);
@@ -132,17 +132,18 @@ void check_limits(test::Checks& checks) {
   {
     auto third = open_in(folder.file(""), 2 * limit, std::string(32, 'c'));
     for (std::uint64_t i = 0; i < 8; ++i) add(third, i);
-    checks.holds("the oldest goes first",
+    checks.holds("the oldest is removed first",
                  all_right(third, 0, 8) && !std::filesystem::exists(of(kKey)) && std::filesystem::exists(of(kOther)));
   }
   const auto automatic = cache::FeatureFolder(folder.file(""), -1).limit();
   const auto free = static_cast<std::int64_t>(std::filesystem::space(folder.file("")).available);
-  checks.holds("by itself it takes a fifth of the disk and 64 GB at most",
+  checks.holds("the default is a fifth of the disk and at most 64 GB",
                automatic > 0 && automatic <= 64'000'000'000 && automatic <= free / 5 + (1 << 30));
   const test::Folder memory;
   auto small = open_in(memory.file(""), kPlenty, kKey, 2 * kPitch);
   for (std::uint64_t i = 0; i < 30; ++i) add(small, i);
-  checks.holds("with little memory all is read, again and again", all_right(small, 0, 30) && all_right(small, 0, 30));
+  checks.holds("with a small limit on memory everything can be read repeatedly",
+               all_right(small, 0, 30) && all_right(small, 0, 30));
 }
 
 }  // namespace

@@ -1,5 +1,4 @@
-// Kept features between processes, by the means of POSIX: several that add at once, killed ones, a full disk, folders that
-// cannot be written.
+// Kept features and several processes, on POSIX: some that add at the same time, killed ones, a full disk, read-only folders.
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -48,7 +47,7 @@ void check_processes(test::Checks& checks) {
   checks.holds("three processes at once lose nothing", ended && all_right(file, 0, 100) && all_right(file, 1000, 1050) &&
                                                            all_right(file, 2000, 2050) && all_right(file, 3000, 3050));
   const auto size = static_cast<std::int64_t>(std::filesystem::file_size(cache::FeatureFolder(busy.file(""), 0).file_of(kKey)));
-  checks.holds("and write nothing twice", size < 251 * kPitch + 4 * (kBlock + (1 << 16)) && file.take_notices().empty());
+  checks.holds("and add nothing twice", size < 251 * kPitch + 4 * (kBlock + (1 << 16)) && file.take_notices().empty());
 }
 
 void check_killed(test::Checks& checks) {
@@ -79,11 +78,11 @@ void check_killed(test::Checks& checks) {
     next = last + 1;
     right = right && file.take_notices().empty();
   }
-  checks.holds("what a killed process had added is there, and nothing half", right && !lost);
+  checks.holds("features of a killed process are there, and none is incomplete", right && !lost);
 }
 
 void check_full_disk(test::Checks& checks) {
-  // A full disk, as far as one can be had: files must not grow past a size.
+  // As if the disk was full: a limit on the size of files.
   const test::Folder full;
   const auto status = end_of(child([&] {
     signal(SIGXFSZ, SIG_IGN);
@@ -94,10 +93,10 @@ void check_full_disk(test::Checks& checks) {
     const bool kept = all_right(file, 0, 4) && find(file, 4) == Found::no && find(file, 7) == Found::no;
     _exit(kept && told(file, "File too large") ? 0 : 1);
   }));
-  checks.holds("a full disk ends the adding, and nothing else", WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  checks.holds("with a full disk nothing is added, and all else goes on", WIFEXITED(status) && WEXITSTATUS(status) == 0);
   auto after = open_in(full.file(""));
   for (std::uint64_t i = 4; i < 8; ++i) add(after, i);
-  checks.holds("it goes on when there is room again", all_right(after, 0, 8) && after.take_notices().empty());
+  checks.holds("it adds again when there is space", all_right(after, 0, 8) && after.take_notices().empty());
 }
 
 void check_closed_folders(test::Checks& checks) {
@@ -111,7 +110,7 @@ void check_closed_folders(test::Checks& checks) {
   chmod(cache::FeatureFolder(folder.file(""), 0).file_of(kKey).c_str(), 0444);
   chmod((folder.file("") + "/.lock").c_str(), 0444);
   const auto status = end_of(child([&] {
-    if (geteuid() == 0 && seteuid(65534) != 0) _exit(2);  // permissions mean nothing to root
+    if (geteuid() == 0 && seteuid(65534) != 0) _exit(2);  // permissions have no effect for root
     auto file = open_in(folder.file(""));
     bool right = all_right(file, 0, 3);
     add(file, 3);

@@ -32,7 +32,7 @@ model::CellSam small_model(std::uint64_t seed) {
   return model::CellSam(model::model_size("tiny", sizes), /*with_model_cp=*/false);
 }
 
-// Two tiles of noise; the second holds the first one's picture, so that other tiles of one content share.
+// Tiles of noise, two of which have the same image, so that they share features.
 std::shared_ptr<const data::Store> small_store(const std::string& path, std::int64_t side) {
   data::StoreWriter writer(path, side, {});
   at::manual_seed(5);
@@ -46,7 +46,7 @@ std::shared_ptr<const data::Store> small_store(const std::string& path, std::int
   return std::make_shared<const data::Store>(path);
 }
 
-// The backbone's answer for one picture of a batch, by the model's own functions.
+// The features of one image of a batch, by the model's own functions.
 at::Tensor direct(model::CellSam& model, cache::Backbone backbone, device::Precision precision, const at::Tensor& image) {
   at::NoGradGuard no_grad;
   const auto size = model->size().image_size;
@@ -75,14 +75,14 @@ void check_turns(test::Checks& checks, cache::Backbone backbone, device::Precisi
 
   const Quiet control;
   bool same = true, as_backbone = true, no_graph = true;
-  std::int64_t pictures = 0;
+  std::int64_t images = 0;
   for (std::uint64_t epoch = 0; epoch < 100; ++epoch) {
     const auto batch = data::assemble(*store, {0, 1, 2}, augment::augmenter(3, epoch));
     kept.prefetch(batch);
     const auto features = kept(batch, control);
     same = same && features.equal(computed(batch, control));
     no_graph = no_graph && !features.requires_grad();
-    pictures += 3;
+    images += 3;
     for (std::int64_t i = 0; i < 3 && epoch < 30; ++i) {
       auto expected = direct(model, backbone, precision, batch.images[i]);
       if (rounds) expected = expected.to(at::kBFloat16);
@@ -90,22 +90,22 @@ void check_turns(test::Checks& checks, cache::Backbone backbone, device::Precisi
     }
   }
   checks.holds(what + ": with and without keeping, to the last bit", same && no_graph);
-  checks.holds(what + ": what the backbone says of the turned picture", as_backbone);
+  checks.holds(what + ": the backbone's features of the transformed image", as_backbone);
   const auto counts = kept.take_counts();
-  // The rarest turn has a chance of 1/16, and 100 epochs.
-  checks.holds(what + ": every turn of every content was computed once", counts.computed == 16);
-  checks.holds(what + ": and all else was there", counts.kept == pictures - 16);
-  checks.holds(what + ": nothing was there without keeping", computed.take_counts().kept == 0);
+  // The rarest transform has a probability of 1/16 in each of 100 epochs.
+  checks.holds(what + ": every transform of every image was computed once", counts.computed == 16);
+  checks.holds(what + ": and all others were kept", counts.kept == images - 16);
+  checks.holds(what + ": nothing is kept without a folder", computed.take_counts().kept == 0);
   const auto plain = data::assemble(*store, {2, 1});
   kept(plain, control);
   checks.holds(what + ": validation finds what training kept", kept.take_counts().computed == 0);
-  // Epoch 2 is the first that does more to this tile than turning it.
+  // Epoch 2 is the first in which this tile is deformed too.
   auto endless = data::assemble(*store, {0}, augment::augmenter(3, 2, augment::Level::Complex));
   endless.cacheable = false;
   kept(endless, control);
   kept(endless, control);
-  checks.holds(what + ": pictures that do not come again are not kept", kept.take_counts().computed == 2);
-  checks.holds(what + ": nothing is to be told", kept.take_notices().empty());
+  checks.holds(what + ": images that cannot occur again are not kept", kept.take_counts().computed == 2);
+  checks.holds(what + ": there are no notices", kept.take_notices().empty());
 }
 
 void check_keys(test::Checks& checks) {
@@ -130,7 +130,7 @@ void check_keys(test::Checks& checks) {
   checks.holds("other backbone", computed(small_model(1), how, options) == 2);
   how = setting;
   how.preprocessing = data::Preprocessing::Adv;
-  checks.holds("other preparation", computed(small_model(1), how, options) == 2);
+  checks.holds("other preprocessing", computed(small_model(1), how, options) == 2);
   how = setting;
   how.precision = device::Precision::bf16;
   checks.holds("other precision", computed(small_model(1), how, options) == 2);
@@ -159,7 +159,7 @@ void check_keys(test::Checks& checks) {
     }
   }
   const auto after = backbone(batch, control);
-  checks.holds("weights that change under an open stage",
+  checks.holds("weights that change while a stage is open",
                backbone.take_counts().computed == 2 && (after - before - 1).abs().max().item<double>() < 1e-4);
 }
 

@@ -1,4 +1,4 @@
-// Masks, overlap rules, box suppression and stitching, on synthetic cells whose answer is known.
+// Masks, overlap rules, box suppression and stitching, on synthetic cells with known results.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "infer/bit_mask.h"
 #include "infer/full_masks.h"
 #include "infer/overlap.h"
 #include "infer/postprocess.h"
@@ -43,7 +44,7 @@ void masks(test::Checks& checks) {
                                                         mask.window.height == 3 && area(mask) == 12);
   checks.holds("an empty mask has no window", crop_mask(at::zeros({4, 4}, at::kByte)).empty());
   const auto a = rectangle(0, 0, 4, 4, 1).mask, b = rectangle(2, 3, 4, 4, 1).mask;
-  checks.holds("shared area", shared_area(a, b) == 2 && area(unite(a, b)) == 30);
+  checks.holds("intersection area", intersection_area(a, b) == 2 && area(unite(a, b)) == 30);
   checks.holds("clipping is tight", clip(unite(a, b), {4, 0, 9, 9}).window.y == 3);
 
   auto ring = to_bits(frame(0, 0, 5, 1).mask);
@@ -59,7 +60,7 @@ void masks(test::Checks& checks) {
   checks.holds("background does not pass diagonally", area(diagonal) == 24);
 }
 
-// The unset pixels that are no holes: those on the edge, and step by step their unset neighbours.
+// The unset pixels that are no holes: those at the edge, and repeatedly their unset neighbours.
 at::Tensor outside_of(const at::Tensor& set) {
   auto outside = at::zeros_like(set);
   for (const auto& side : {outside.select(0, 0), outside.select(0, -1), outside.select(1, 0), outside.select(1, -1)})
@@ -84,7 +85,7 @@ void holes(test::Checks& checks) {
                                                                              {1, 30, 0.5},  {30, 1, 0.5},   {2, 2, 0.7}};
   for (const auto& [height, width, share] : cases) {
     const auto set = at::rand({height, width}).lt(share);
-    Bits bits{{0, 0, width, height}, std::vector<std::uint8_t>(static_cast<std::size_t>(height * width))};
+    BitMask bits{{0, 0, width, height}, std::vector<std::uint8_t>(static_cast<std::size_t>(height * width))};
     for (std::size_t i = 0; i < bits.bits.size(); ++i) bits.bits[i] = set.flatten()[static_cast<std::int64_t>(i)].item<bool>();
     fill_holes(bits);
     const auto filled = at::tensor(at::ArrayRef<std::uint8_t>(bits.bits), at::kByte).view({height, width}).to(at::kBool);
@@ -93,7 +94,7 @@ void holes(test::Checks& checks) {
   }
 }
 
-// Against postprocess_masks in float64: the same pixels, but where the logit is the threshold to within rounding.
+// Against postprocess_masks in float64: the same pixels, except where the logit equals the threshold up to rounding.
 void full_size(test::Checks& checks) {
   at::manual_seed(9);
   const auto noise = at::randn({3, 64, 64}) * 3;
@@ -109,18 +110,18 @@ void full_size(test::Checks& checks) {
                                           {size.height, size.width});
       const double level = std::log(threshold / (1 - threshold));
       const auto masks = full_masks(logits, size, threshold);
-      bool same = masks.size() == 3, apart = same;  // no run lies on another
+      bool same = masks.size() == 3, disjoint = same;  // no two runs overlap
       for (std::int64_t i = 0; same && i < 3; ++i) {
         const auto& mask = masks[static_cast<std::size_t>(i)];
         auto got = at::zeros({size.height, size.width}, at::kBool);
         for (const auto& run : mask.runs) got[run.y].narrow(0, run.x, run.end - run.x).fill_(1);
         const auto differs = got.ne(wide[i][0].gt(level)).logical_and((wide[i][0] - level).abs().gt(1e-5));
         same = !differs.any().item<bool>();
-        apart = apart && area(mask) == got.sum().item<std::int64_t>();
+        disjoint = disjoint && area(mask) == got.sum().item<std::int64_t>();
       }
       checks.holds("a mask of " + std::to_string(size.height) + " x " + std::to_string(size.width) + " above " +
                        std::to_string(threshold),
-                   same && apart);
+                   same && disjoint);
     }
   }
   checks.holds("no masks", full_masks(noise.narrow(0, 0, 0), {256, 128, 128}, 0.4).empty());
@@ -134,11 +135,11 @@ void overlaps(test::Checks& checks) {
                best.labels[5][7].item<int>() == 1 && best.labels.eq(2).sum().item<int>() == 60);
   options.overlap = OverlapRule::Official;
   const auto official = resolve_overlaps(pair, 12, 20, options);
-  checks.holds("officially the lower score does",
+  checks.holds("with the official rule the lower score does",
                official.labels[5][7].item<int>() == 2 && official.labels.eq(1).sum().item<int>() == 60);
   options.overlap = OverlapRule::Score;
 
-  // The second keeps 2 of 10 columns and goes; the third then owns what the second would have taken.
+  // Only 2 of 10 columns of the second are visible, so it is dropped, and the third gets the pixels that it would have taken.
   const std::vector<Instance> hidden = {rectangle(0, 0, 10, 10, 0.9), rectangle(2, 0, 10, 10, 0.8),
                                         rectangle(10, 0, 8, 10, 0.7)};
   const auto visible = resolve_overlaps(hidden, 12, 20, options);
@@ -152,22 +153,24 @@ void overlaps(test::Checks& checks) {
                resolve_overlaps(hidden, 12, 20, options).kept == std::vector<std::int64_t>{0, 2});
 
   options = {};
-  // A dumbbell whose bar a better cell takes: the larger end stays, the other is free. And a mask with an island.
+  // A dumbbell whose bar belongs to a better cell: its larger end stays, the other one is free. And a mask with an island.
   const std::vector<Instance> dumbbell = {rectangle(8, 0, 4, 12, 0.9), rectangle(0, 3, 18, 6, 0.8)};
   options.min_visible = 0.4;
   const auto cut = resolve_overlaps(dumbbell, 12, 20, options);
-  checks.holds("what a better cell cuts off goes",
+  checks.holds("a part that a better cell cuts off is removed",
                cut.labels.eq(2).sum().item<int>() == 48 && cut.labels[4][15].item<int>() == 0);
   auto island = rectangle(0, 0, 10, 10, 0.9);
   island.mask = unite(island.mask, rectangle(15, 10, 2, 2, 0.9).mask);
   const auto whole = resolve_overlaps({island}, 12, 20, options);
-  checks.holds("islands go", whole.labels.sum().item<int>() == 100 && whole.labels[11][16].item<int>() == 0);
+  checks.holds("islands are removed", whole.labels.sum().item<int>() == 100 && whole.labels[11][16].item<int>() == 0);
   options.largest_piece = false;
-  checks.holds("islands stay on demand", resolve_overlaps({island}, 12, 20, options).labels.sum().item<int>() == 104);
+  checks.holds("islands stay with largest_piece = false",
+               resolve_overlaps({island}, 12, 20, options).labels.sum().item<int>() == 104);
 
   options = {};
   const std::vector<Instance> nested = {frame(0, 0, 12, 0.9), rectangle(3, 3, 6, 6, 0.8)};
-  checks.holds("a filled better cell hides what lies in its hole", resolve_overlaps(nested, 12, 12, options).kept.size() == 1);
+  checks.holds("a better cell, with its hole filled, hides a cell in the hole",
+               resolve_overlaps(nested, 12, 12, options).kept.size() == 1);
   std::vector<Instance> grid;
   for (int i = 0; i < 300; ++i) grid.push_back(rectangle(i % 20 * 7, i / 20 * 7, 6, 6, 1 - i / 400.0));
   const auto many = resolve_overlaps(grid, 105, 140, options);
@@ -198,7 +201,7 @@ at::Tensor random_cells(std::int64_t height, std::int64_t width, std::uint64_t s
   return labels;
 }
 
-// What a perfect detector would say of one tile: every cell's part in it, with a score that differs from tile to tile.
+// The detections of a perfect detector in one tile: the visible part of every cell, with a score that differs between tiles.
 std::vector<Instance> perfect_answer(const at::Tensor& labels, const Window& tile, CounterRng& rng) {
   const auto seen = cut_tile(labels.unsqueeze(0), tile)[0];
   std::vector<Instance> found;
@@ -228,30 +231,31 @@ void stitching(test::Checks& checks) {
     options.min_area = 1;
     const auto resolved = resolve_overlaps(joined, height, width, options);
     const auto counts = metric::count_matches(metric::overlap_table(labels, resolved.labels), {1.0})[0];
-    checks.holds(name + ": every cell comes back with IoU 1, and none twice",
+    checks.holds(name + ": every cell is found once, with IoU 1",
                  counts.true_positives == counts.truth && counts.predicted == counts.truth && counts.truth > 0);
     checks.holds(name + ": falling scores",
                  std::is_sorted(joined.begin(), joined.end(), [](const auto& a, const auto& b) { return a.score > b.score; }));
-    if (i == 0) checks.holds("the trial has cells in many pieces", pieces > 3 * static_cast<std::size_t>(counts.truth) / 2);
+    if (i == 0) checks.holds("the example has cells in many pieces", pieces > 3 * static_cast<std::size_t>(counts.truth) / 2);
   }
 
   const auto small = tile_grid(30, 40, 64, 0.25);
-  checks.holds("a small image sits in the centre of one tile",
+  checks.holds("a small image is in the centre of one tile",
                small.tiles.size() == 1 && small.tiles[0].x == -12 && small.tiles[0].y == -17);
   const auto padded = cut_tile(at::ones({3, 30, 40}), small.tiles[0]);
   checks.holds("the rest of that tile is zero", padded.sum().item<double>() == 3600 && padded[0][17][12].item<double>() == 1);
 
-  // A sloppy cut copy (half of it inside of the complete one, IoU in the zone below 0.5) goes, whatever its score.
+  // An inexact cut detection (half of it in the complete one, IoU in the zone below 0.5) is removed, whatever its score.
   const auto two = tile_grid(64, 112, 64, 0.25);
   const auto complete = rectangle(46, 10, 16, 20, 0.3);  // zone 48..64
   const auto sloppy = rectangle(48, 22, 12, 16, 0.9);
   checks.holds("two tiles", two.tiles.size() == 2 && two.tiles[1].x == 48);
   const auto cleaned = stitch(two, {{complete}, {sloppy}});
-  checks.holds("containment keeps the complete copy", cleaned.size() == 1 && cleaned[0].score == 0.3);
-  const auto apart = stitch(two, {{complete}, {rectangle(48, 40, 12, 16, 0.9)}});
-  checks.holds("cells that do not agree both stay", apart.size() == 2);
+  checks.holds("containment keeps the complete detection", cleaned.size() == 1 && cleaned[0].score == 0.3);
+  const auto different = stitch(two, {{complete}, {rectangle(48, 40, 12, 16, 0.9)}});
+  checks.holds("two different cells both stay", different.size() == 2);
   checks.holds("a box goes to the tile that shows most of it",
-               best_tile(two, {40, 0, 70, 9}) == 0 && best_tile(two, {45, 0, 90, 9}) == 1);
+               boxes_by_tile(two, at::tensor({40, 0, 70, 9, 45, 0, 90, 9}, at::kDouble).view({2, 4})) ==
+                   std::vector<std::vector<std::int64_t>>{{0}, {1}});
 }
 
 void options_are_strict(test::Checks& checks) {

@@ -1,4 +1,4 @@
-// Inference of a small untrained model: what must hold whatever the weights say. Case 11 of test/parity compares the numbers.
+// Inference of a small untrained model: what must be true for any weights. Case 11 of test/parity compares numbers.
 #include <ATen/ATen.h>
 
 #include <limits>
@@ -21,7 +21,7 @@ model::CellSam small_model() {
   return model;
 }
 
-// Everything passes: untrained scores say nothing.
+// No thresholds, as scores of an untrained model mean nothing.
 PredictOptions open_options() {
   PredictOptions options;
   options.adaptive_threshold = false;
@@ -58,7 +58,7 @@ TEST_PROGRAM(infer_predict) {
   checks.holds("no graph is kept", !whole.scores.requires_grad());
   auto chunked = options;
   chunked.prompt_chunk = 1;
-  checks.holds("the prompt chunk does not show", predict(model, image, chunked).labels.equal(whole.labels));
+  checks.holds("the size of prompt chunks has no effect", predict(model, image, chunked).labels.equal(whole.labels));
 
   auto tiled = options;
   tiled.tile_size = 32;
@@ -85,7 +85,7 @@ TEST_PROGRAM(infer_predict) {
       unordered.scores = at::zeros_like(prompted.scores);
       return unordered;
     }());
-    checks.near("a row's box is the one that its source names", prompted.boxes, boxes.index_select(0, prompted.source), 1e-12);
+    checks.near("a row has the box of its source", prompted.boxes, boxes.index_select(0, prompted.source), 1e-12);
     checks.near("its score is the predicted IoU", prompted.scores, prompted.ious, 0);
   }
   auto labels = at::zeros({50, 90}, at::kInt);
@@ -94,11 +94,11 @@ TEST_PROGRAM(infer_predict) {
   for (const std::int64_t tile_size : {0, 32}) {
     auto by_box = options;
     by_box.tile_size = tile_size;
-    const auto measured = box_mask_iou(model, image, labels, by_box);
-    checks.holds("ids as given", measured.ids.equal(at::tensor({7, 300}, at::kInt)));
-    checks.holds("IoU in 0..1", measured.ious.ge(0).all().item<bool>() && measured.ious.le(1).all().item<bool>());
+    const auto result = box_mask_iou(model, image, labels, by_box);
+    checks.holds("ids as given", result.ids.equal(at::tensor({7, 300}, at::kInt)));
+    checks.holds("IoU in 0..1", result.ious.ge(0).all().item<bool>() && result.ious.le(1).all().item<bool>());
     by_box.prompt_chunk = 1;
-    checks.near("chunks do not show", box_mask_iou(model, image, labels, by_box).ious, measured.ious, 1e-9);
+    checks.near("the size of chunks has no effect", box_mask_iou(model, image, labels, by_box).ious, result.ious, 1e-9);
   }
   // Independent of box_mask_iou: the mask that predict gives for the same box, against the instance.
   auto alone = options;
@@ -110,7 +110,7 @@ TEST_PROGRAM(infer_predict) {
 
   checks.throws("grey image", "ERR_INVALID_ARGUMENT", [&] { predict(model, image.narrow(0, 0, 1), options); });
   checks.throws("inverted box", "ERR_INVALID_ARGUMENT", [&] { predict(model, image, options, -boxes); });
-  checks.throws("stopped", "ERR_CANCELLED", [&] { predict(model, image, options, std::nullopt, [] { return true; }); });
+  checks.throws("cancelled", "ERR_CANCELLED", [&] { predict(model, image, options, std::nullopt, [] { return true; }); });
   at::NoGradGuard no_grad;
   for (auto& parameter : model->cellfinder->parameters()) parameter.fill_(std::numeric_limits<float>::quiet_NaN());
   checks.throws("damaged weights", "ERR_NON_FINITE", [&] { predict(model, image, options); });

@@ -1,4 +1,4 @@
-// The mask decoder for prompts that share images against its plain formulation: masks, quality and every gradient.
+// The factored form of the mask decoder against the plain one: masks, quality and every gradient.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
@@ -22,7 +22,7 @@ struct Setting {
   at::Tensor boxes;
 };
 
-// Weights without structure: norms with gains and biases, no map that happens to vanish.
+// Random weights everywhere, also in norms and biases, so that no term vanishes.
 Setting small_setting(at::ScalarType dtype) {
   at::manual_seed(11);
   const Dict sizes{{"image_size", 96},   {"patch", 8},        {"prompt_dim", 32},
@@ -78,7 +78,7 @@ void compare(test::Checks& checks, const std::string& name, const Outcome& got, 
   checks.near(name + ": logits", got.logits.to(at::kDouble), expected.logits.to(at::kDouble), limit * largest(expected.logits));
   checks.near(name + ": iou", got.iou.to(at::kDouble), expected.iou.to(at::kDouble), limit * largest(expected.iou));
   for (const auto& [key, gradient] : expected.gradients) {
-    // Keys' biases shift all scores of a query alike: their gradient is zero, and rounding decides what comes out.
+    // Biases of keys add the same to all scores of a query: their gradient is zero up to rounding.
     const double scale = key.ends_with("k_proj.bias") ? 1e3 : std::max(largest(gradient), 1e-3);
     const auto found = got.gradients.find(key);
     const auto mine = found == got.gradients.end() ? at::zeros_like(gradient) : found->second;
@@ -102,7 +102,7 @@ TEST_PROGRAM(mask_decoder_factored) {
   const auto plain = decode(setting, images, false, false, false);
   compare(checks, "frozen", decode(setting, images, true, false, false), plain, 1e-11);
 
-  // In float32 the CPU's own loops compute. Three masks take the same way; trained weights take torch's operations.
+  // In float32 the CPU uses our kernels, for several masks too; with weights that train it uses torch's operations.
   auto single = small_setting(at::kFloat);
   const auto floats = images.to(at::kFloat);
   const auto fused = decode(single, floats, true, false, false);
@@ -112,14 +112,14 @@ TEST_PROGRAM(mask_decoder_factored) {
   compare(checks, "float32, trained", decode(single, floats, true, false, true), decode(setting, images, false, false, true),
           2e-4);
   const auto again = decode(single, floats, true, false, false);
-  checks.holds("the same bits again", again.logits.equal(fused.logits) &&
-                                          again.gradients.at("image").equal(fused.gradients.at("image")) &&
-                                          again.gradients.at("sparse").equal(fused.gradients.at("sparse")));
+  checks.holds("repeated: the same bits", again.logits.equal(fused.logits) &&
+                                              again.gradients.at("image").equal(fused.gradients.at("image")) &&
+                                              again.gradients.at("sparse").equal(fused.gradients.at("sparse")));
   at::set_num_threads(2);
   compare(checks, "two threads", decode(single, floats, true, false, false), fused, 1e-5);
   at::set_num_threads(1);
 
-  // Image by image the prompts are what they are in one pass.
+  // Image by image the masks are the same as in one pass.
   auto alone = single;
   std::vector<at::Tensor> logits;
   for (std::size_t i = 0; i < single.rows.size(); ++i) {
@@ -130,17 +130,17 @@ TEST_PROGRAM(mask_decoder_factored) {
   }
   checks.near("image by image", at::cat(logits), fused.logits, 1e-5 * largest(fused.logits));
 
-  // Under bfloat16 the largest products take it and everything else stays in float32; 2e-2 is what the plain way is allowed.
+  // With bfloat16 only the largest products use it. The plain form is allowed the same 2e-2.
   at::autocast::set_autocast_enabled(at::kCPU, true);
   at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-  const auto half = decode(single, floats, true, false, false);
-  const auto half_again = decode(single, floats, true, false, false);
+  const auto bf16 = decode(single, floats, true, false, false);
+  const auto bf16_again = decode(single, floats, true, false, false);
   at::autocast::set_autocast_enabled(at::kCPU, false);
-  compare(checks, "bfloat16", half, fused, 2e-2);
+  compare(checks, "bfloat16", bf16, fused, 2e-2);
   if (ops::can_multiply(at::kBFloat16)) {
-    checks.holds("bfloat16 rounds", !half.logits.equal(fused.logits));
-    checks.holds("bfloat16, the same bits again",
-                 half.logits.equal(half_again.logits) && half.gradients.at("image").equal(half_again.gradients.at("image")));
+    checks.holds("bfloat16 rounds", !bf16.logits.equal(fused.logits));
+    checks.holds("bfloat16, repeated: the same bits",
+                 bf16.logits.equal(bf16_again.logits) && bf16.gradients.at("image").equal(bf16_again.gradients.at("image")));
   }
   return checks.finish();
 }

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "engine.h"
 #include "metric/average_precision.h"
+#include "metric/match.h"
 #include "native/checks.h"
 #include "native/program.h"
 

@@ -132,7 +132,7 @@ void check_autocast(const model::ModelSize& tiny) {
   model::CellSam net(tiny, false);
   const auto x = at::randn({2, 3, tiny.image_size, tiny.image_size});
   const auto boxes = at::tensor({10.0, 20.0, 50.0, 60.0}).reshape({1, 4});
-  const auto answer = [&] {
+  const auto output = [&] {
     const auto found = net->cellfinder->forward(x);
     const auto features = net->model->image_encoder->forward(x.slice(0, 0, 1));
     const auto prompts = net->model->prompt_encoder->forward({}, {}, boxes, {});
@@ -140,10 +140,10 @@ void check_autocast(const model::ModelSize& tiny) {
                                                          prompts.dense, true);
     return std::make_pair(found, masks);
   };
-  const auto [found, masks] = answer();
+  const auto [found, masks] = output();
   at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
   at::autocast::set_autocast_enabled(at::kCPU, true);
-  const auto [found16, masks16] = answer();
+  const auto [found16, masks16] = output();
   at::autocast::set_autocast_enabled(at::kCPU, false);
   at::autocast::clear_cache();
   const auto distance = [](const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); };
@@ -161,12 +161,12 @@ void check_autocast(const model::ModelSize& tiny) {
   check("autocast gradients are finite", finite);
 }
 
-// A frozen layer keeps its weights as bfloat16; what it answers must follow them.
+// A frozen layer keeps its weights as bfloat16; its output must follow them.
 void check_frozen_weights() {
   at::manual_seed(4);
   model::MlpBlock layer(16, 32, model::Activation::gelu);
   const auto x = at::randn({5, 16});
-  const auto answer = [&](bool frozen) {
+  const auto output = [&](bool frozen) {
     for (auto& parameter : layer->parameters()) parameter.requires_grad_(!frozen);
     at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
     at::autocast::set_autocast_enabled(at::kCPU, true);
@@ -175,21 +175,22 @@ void check_frozen_weights() {
     at::autocast::clear_cache();
     return y;
   };
-  const auto first = answer(true);
-  check("a frozen layer answers as one that trains", first.scalar_type() == at::kBFloat16 && first.equal(answer(false)));
-  check("the same from its kept weights", first.equal(answer(true)) && first.equal(answer(true)));
+  const auto first = output(true);
+  check("a frozen layer computes the same as one that trains",
+        first.scalar_type() == at::kBFloat16 && first.equal(output(false)));
+  check("the same from its kept weights", first.equal(output(true)) && first.equal(output(true)));
   {
     at::NoGradGuard no_grad;
     layer->parameters()[3].add_(0.5);  // the last bias
   }
-  const auto moved = answer(true);
-  check("a frozen layer follows weights that are written", !moved.equal(first) && moved.equal(answer(false)));
+  const auto moved = output(true);
+  check("a frozen layer follows weights that are written", !moved.equal(first) && moved.equal(output(false)));
   layer->to(at::kDouble);
   layer->to(at::kFloat);
-  check("and weights that are moved", moved.equal(answer(true)));
+  check("and weights that are moved", moved.equal(output(true)));
 }
 
-// Blocks that are computed twice answer, and learn, as those that are computed once.
+// Blocks with activation checkpointing have the same outputs and gradients as without.
 void check_checkpointing(const model::ModelSize& tiny) {
   at::manual_seed(6);
   model::ImageEncoder net(tiny, true);

@@ -215,7 +215,7 @@ void check_process(test::Checks& checks) {
   const char* seen = std::getenv("CELLSAM_TEST_SET");
   checks.holds("and seen by C", seen != nullptr && std::string(seen) == "one");
   checks.holds("a long one", os::environment("PATH").value_or("").size() > 3);
-  os::step_back();
+  os::lower_thread_priority();
 
   std::string why;
   checks.holds("a library that is not there says so",

@@ -46,19 +46,19 @@ bool each_once(const Met& met) {
 void check_threads(test::Checks& checks) {
   at::set_num_threads(1);
   const auto alone = meet(100, 1);
-  checks.holds("one thread meets all", each_once(alone) && alone.threads == std::set{std::this_thread::get_id()});
+  checks.holds("one thread gets all", each_once(alone) && alone.threads == std::set{std::this_thread::get_id()});
   at::set_num_threads(2);
   for (const std::int64_t count : {1, 2, 3, 7, 100, 12345}) {
     checks.holds("each of " + std::to_string(count) + " once, on as many threads as there are",
                  each_once(meet(count, 1)) && meet(count, 1).threads.size() == (count > 1 ? 2 : 1));
   }
   checks.holds("no part is shorter than the grain", meet(100, 60).shortest >= 40 && meet(100, 100).threads.size() == 1);
-  parallel_for(5, 5, 1, [&](std::int64_t, std::int64_t) { checks.holds("nothing to do is not done", false); });
+  parallel_for(5, 5, 1, [&](std::int64_t, std::int64_t) { checks.holds("an empty range calls nothing", false); });
   std::atomic<std::int64_t> sum{0};
   parallel_for(10, 20, 1, [&](std::int64_t from, std::int64_t to) {
     for (auto i = from; i < to; ++i) sum += i;
   });
-  checks.holds("from another number than 0", sum == 145);
+  checks.holds("a range that does not begin at 0", sum == 145);
 
   // Each part waits for the other one to begin: on one thread that would never happen.
   std::atomic<int> begun{0};
@@ -81,7 +81,7 @@ void check_rules(test::Checks& checks) {
   });
   checks.holds("a loop within a loop keeps to its thread", parts == 2);
   for (const int thrower : {0, 99}) {
-    checks.throws("what part " + std::to_string(thrower) + " throws arrives", "ERR_TEST", [&] {
+    checks.throws("the error of part " + std::to_string(thrower) + " is rethrown", "ERR_TEST", [&] {
       parallel_for(0, 100, 1, [&](std::int64_t from, std::int64_t to) {
         if (from <= thrower && thrower < to) throw Error("ERR_TEST", "thrown in a part");
       });

@@ -1,5 +1,5 @@
-// Stage 2 in the form that a CUDA graph can repeat: what padding, tensors that stay in place and the order of recording change
-// (nothing), and what happens when a recording fails. A stand-in records on the CPU; the recording on a GPU is test/gpu's.
+// Stage 2 with CUDA graphs: padding, tensors at fixed addresses and the order of recording change nothing, and failed
+// recordings are handled. A substitute records on the CPU; test/gpu records on a GPU.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
@@ -26,7 +26,7 @@ struct StandIn final : device::StepRecorder {
     void replay() override { work(); }
   };
   std::unique_ptr<device::StepGraph> record(const std::function<void()>& work) override {
-    if (out_of_memory) C10_THROW_ERROR(OutOfMemoryError, "the test's device has no more");
+    if (out_of_memory) C10_THROW_ERROR(OutOfMemoryError, "the device of this test has no more memory");
     TORCH_CHECK(!fails, "operation not permitted when stream is capturing");
     work();
     auto graph = std::make_unique<Graph>();
@@ -36,15 +36,16 @@ struct StandIn final : device::StepRecorder {
   bool fails = false, out_of_memory = false;
 };
 
-// Losses [n,2] that meet every input, in float64; the gradient of a padded prompt would show.
+// Losses [n,2] that depend on every input, in float64, so that a gradient of the padding would be noticed.
 struct Function {
   at::Tensor parameter = at::arange(1, 5, at::kDouble).requires_grad_(true), unused = at::ones({3}, at::kDouble);
-  std::set<const void*> places;  // of the inputs that it has seen
-  std::vector<std::int64_t> rooms;
+  std::set<const void*> addresses;  // of its inputs
+  std::vector<std::int64_t> padded_counts;
 
   at::Tensor operator()(const train::PromptInputs& in) {
-    for (const auto& tensor : {in.embedding, in.labels, in.boxes, in.ids, in.weights}) places.insert(tensor.const_data_ptr());
-    rooms.push_back(in.ids.size(0));
+    for (const auto& tensor : {in.embedding, in.labels, in.boxes, in.ids, in.weights})
+      addresses.insert(tensor.const_data_ptr());
+    padded_counts.push_back(in.ids.size(0));
     const auto prompts = in.boxes * parameter + in.ids.unsqueeze(1) + (in.ignores ? 0.5 : 0.25);
     const auto total = at::mm(prompts.sin(), in.embedding.view({4, -1})).square().sum(1) + in.labels.sum() * prompts.sum(1);
     return at::stack({total, prompts.detach().sum(1)}, 1);
@@ -57,10 +58,10 @@ train::PromptInputs inputs_of(std::int64_t n, int seed, bool ignores = false) {
           at::randint(9, {n}, at::kInt),        at::rand({n}, at::kDouble),       ignores};
 }
 
-// The same without any of it.
+// The same without graphs or padding.
 void compare(test::Checks& checks, const std::string& name, train::PromptGraphs& graphs, Function& function,
-             const train::PromptInputs& inputs, std::int64_t room) {
-  const auto& result = graphs.forward_backward(inputs, room);
+             const train::PromptInputs& inputs, std::int64_t padded_count) {
+  const auto& result = graphs.forward_backward(inputs, padded_count);
   auto plain = inputs;
   plain.embedding = inputs.embedding.clone().requires_grad_(true);
   auto reference = function;
@@ -72,7 +73,7 @@ void compare(test::Checks& checks, const std::string& name, train::PromptGraphs&
   checks.near(name + ": gradient of the embedding", result.embedding, plain.embedding.grad(), 1e-10);
   checks.near(name + ": gradient of the parameter", result.parameters.at(0), reference.parameter.grad(), 1e-10);
   checks.holds(name + ": nothing else has one", !result.parameters.at(1).defined() && !function.parameter.grad().defined());
-  checks.near(name + ": without gradients", graphs.forward(inputs, room), losses.detach(), 1e-10);
+  checks.near(name + ": without gradients", graphs.forward(inputs, padded_count), losses.detach(), 1e-10);
 }
 
 void check_repeats(test::Checks& checks) {
@@ -84,21 +85,21 @@ void check_repeats(test::Checks& checks) {
     compare(checks, "use " + std::to_string(use), graphs, function, inputs_of(1 + use, use), 4);
   }
   const auto counts = graphs.take_counts();
-  // Of four uses with and without gradients the first is without a graph, and the second records it.
+  // Of four uses, with and without gradients, the first runs without a graph and the second records it.
   checks.holds("recorded at the second use", counts.recorded == 2 && counts.replayed == 6);
-  checks.holds("on tensors that stay where they are", function.places.size() == 2 * 5);
-  checks.holds("of one size", std::ranges::all_of(function.rooms, [](auto room) { return room == 4; }));
+  checks.holds("on tensors at fixed addresses", function.addresses.size() == 2 * 5);
+  checks.holds("of one size", std::ranges::all_of(function.padded_counts, [](auto padded_count) { return padded_count == 4; }));
   checks.holds("counted once", graphs.take_counts().recorded == 0);
 
-  compare(checks, "with pixels to ignore", graphs, function, inputs_of(2, 8, true), 4);
-  compare(checks, "more room", graphs, function, inputs_of(5, 9), 6);
+  compare(checks, "with ignored pixels", graphs, function, inputs_of(2, 8, true), 4);
+  compare(checks, "more padding", graphs, function, inputs_of(5, 9), 6);
   compare(checks, "and the first again", graphs, function, inputs_of(3, 10), 4);
-  checks.holds("each in its own place", graphs.take_counts().recorded == 0 && function.places.size() == 6 * 5);
+  checks.holds("each at its own addresses", graphs.take_counts().recorded == 0 && function.addresses.size() == 6 * 5);
 
-  // Weights that train are written to in place, and graphs read them there.
+  // Weights that train are changed in place, where graphs read them.
   model::NamedTensors weights{{"trained", function.parameter}, {"frozen", at::ones({2})}};
   graphs.clear_if_changed(weights);
-  compare(checks, "first after following", graphs, function, inputs_of(3, 11), 4);
+  compare(checks, "first with these weights", graphs, function, inputs_of(3, 11), 4);
   compare(checks, "recorded", graphs, function, inputs_of(3, 12), 4);
   {
     at::NoGradGuard no_grad;
@@ -115,8 +116,8 @@ void check_repeats(test::Checks& checks) {
   weights[0].second = function.parameter.detach().clone().requires_grad_(true);
   graphs.clear_if_changed(weights);
   graphs.take_counts();
-  compare(checks, "weights lie elsewhere", graphs, function, inputs_of(4, 15), 4);
-  checks.holds("weights lie elsewhere: no graph is left", graphs.take_counts().replayed == 0);
+  compare(checks, "weights at other addresses", graphs, function, inputs_of(4, 15), 4);
+  checks.holds("weights at other addresses: no graph is left", graphs.take_counts().replayed == 0);
 
   std::thread([&] { graphs.forward_backward(inputs_of(2, 1), 4); }).join();
   checks.holds("a thread that has not run it yet does not record it", graphs.take_counts().recorded == 0);
@@ -141,7 +142,7 @@ void check_failures(test::Checks& checks) {
   recorder.out_of_memory = false;
   graphs.take_counts();
   graphs.forward_backward(inputs_of(2, 4), 2);
-  checks.holds("out of memory is the caller's, and leaves no graph", thrown && graphs.take_counts().replayed == 0);
+  checks.holds("out of memory is rethrown, and no graph is left", thrown && graphs.take_counts().replayed == 0);
   checks.holds("and is no reason to stop recording", graphs.take_failure().empty());
   graphs.clear();
 
@@ -149,22 +150,23 @@ void check_failures(test::Checks& checks) {
   for (int use = 0; use < 3; ++use) {
     compare(checks, "cannot be recorded, use " + std::to_string(use), graphs, function, inputs_of(2, use), 3);
   }
-  checks.holds("why it cannot", graphs.take_failure().find("not permitted") != std::string::npos);
-  checks.holds("is said once", graphs.take_failure().empty() && graphs.take_counts().recorded == 0);
+  checks.holds("the reason", graphs.take_failure().find("not permitted") != std::string::npos);
+  checks.holds("is reported once", graphs.take_failure().empty() && graphs.take_counts().recorded == 0);
 }
 
 void check_rooms(test::Checks& checks) {
-  const std::vector<std::int64_t> rooms{1, 2, 3, 4, 6, 6, 8, 8, 12, 12, 12, 12, 16, 16, 16, 16, 24};
-  for (std::int64_t n = 1; n <= std::ssize(rooms); ++n) {
-    checks.holds("room for " + std::to_string(n), train::padded_prompt_count(n, 100) == rooms[static_cast<std::size_t>(n - 1)]);
+  const std::vector<std::int64_t> padded_counts{1, 2, 3, 4, 6, 6, 8, 8, 12, 12, 12, 12, 16, 16, 16, 16, 24};
+  for (std::int64_t n = 1; n <= std::ssize(padded_counts); ++n) {
+    checks.holds("padded count of " + std::to_string(n),
+                 train::padded_prompt_count(n, 100) == padded_counts[static_cast<std::size_t>(n - 1)]);
   }
   checks.holds("no more than a chunk", train::padded_prompt_count(5, 5) == 5 && train::padded_prompt_count(70, 71) == 71);
   bool little = true;
   for (std::int64_t n = 1; n < 1000; ++n) {
-    const auto room = train::padded_prompt_count(n, 1000);
-    little = little && room >= n && 2 * room <= 3 * n;
+    const auto padded_count = train::padded_prompt_count(n, 1000);
+    little = little && padded_count >= n && 2 * padded_count <= 3 * n;
   }
-  checks.holds("never half as much again", little);
+  checks.holds("at most a third is padding", little);
 }
 
 struct Quiet : Control {
@@ -197,7 +199,7 @@ struct Outcome {
   at::Tensor losses, gradients;  // all gradients in one row
 };
 
-// Two batches of one group: the second meets the gradients of the first.
+// Two batches of one group: the second adds to the gradients of the first.
 Outcome train_batches(const Dict& more, const std::vector<std::vector<std::int64_t>>& batches, bool ignores) {
   const Dict sizes{{"image_size", 64},    {"patch", 8},         {"embed_dim", 32},   {"depth", 2},       {"heads", 2},
                    {"prompt_dim", 32},    {"decoder_heads", 2}, {"decoder_mlp", 64}, {"iou_hidden", 32}, {"detector_dim", 32},
@@ -241,10 +243,10 @@ void check_stage(test::Checks& checks) {
   const std::vector<Case> cases{{"the neck", {}},
                                 {"small chunks", {{"prompt_chunk", 5}}},
                                 {"mining", merged(mining, {{"prompt_chunk", 7}})},
-                                {"pixels to ignore", mining, true},
+                                {"ignored pixels", mining, true},
                                 {"the decoder and an IoU loss", iou},
                                 {"everything", merged(merged(iou, mining), {{"max_prompts", 11}, {"box_jitter", 0.1}}), true},
-                                {"losses by tensors", {{"fused_mask_loss", false}}}};
+                                {"losses without the fused kernel", {{"fused_mask_loss", false}}}};
   const std::vector<std::vector<std::int64_t>> batches{{3, 0, 17, 1}, {0, 0}, {1, 3}};
   for (const bool factored : {true, false}) {
     for (const auto& [what, options, ignores] : cases) {

@@ -1,4 +1,4 @@
-// The quantiles of an image's non-zero values against those of its sorted values, on pictures that ask for every branch.
+// The quantiles of an image's non-zero values against those of its sorted values, on images for every branch.
 #include "data/quantiles.h"
 
 #include <ATen/ATen.h>
@@ -45,7 +45,7 @@ TEST_PROGRAM(quantiles) {
   at::manual_seed(5);
   const auto random = at::rand({3, 61, 67});
   compare(checks, "random", random);
-  compare(checks, "half of it zero", random * (at::rand({3, 61, 67}) > 0.5));
+  compare(checks, "half of the values zero", random * (at::rand({3, 61, 67}) > 0.5));
   compare(checks, "bytes", (random * 255).trunc() / 255);
   compare(checks, "two values", (random > 0.3).to(at::kFloat) * 0.25 + (random > 0.9).to(at::kFloat) * 0.5);
   compare(checks, "one value", at::full({3, 5, 7}, 0.125));
@@ -57,7 +57,7 @@ TEST_PROGRAM(quantiles) {
   compare(checks, "negative", random - 0.5);
   checks.holds("nothing but zeros: no number",
                !at::isfinite(data::nonzero_quantiles(at::zeros({3, 4, 4}), 0.995)[0]).item<bool>());
-  checks.holds("NaN stays NaN or at the end, as sorting has it",
+  checks.holds("NaN as with sorting",
                std::isnan(data::nonzero_quantiles(at::cat({random, at::full({3, 61, 67}, NAN)}), 1.0)[1].item<float>()));
   return checks.finish();
 }

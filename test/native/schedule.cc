@@ -1,4 +1,5 @@
-// Schedules, clipping and the optimisers' state, against numbers worked out by hand. AdamW's arithmetic is parity case 10.
+// Schedules, clipping and the optimisers' state, against numbers computed by hand. Parity case 10 tests the arithmetic of
+// AdamW.
 #include "optim/schedule.h"
 
 #include "native/checks.h"
@@ -45,7 +46,7 @@ void check_plateau(test::Checks& checks) {
   options.plateau_patience = 2;
   optim::Schedule schedule(options);
   for (double loss : {1.0, 0.99995, 1.0}) schedule.observe(loss);  // 0.99995 is not below 1 - 1e-4
-  checks.near("plateau waits", schedule.factor(0), 1, 0);
+  checks.near("plateau is patient", schedule.factor(0), 1, 0);
   optim::Schedule resumed(options);
   resumed.load_state(schedule.state());
   for (auto* one : {&schedule, &resumed}) {
@@ -79,7 +80,7 @@ void check_clip(test::Checks& checks) {
   checks.near("norm only", groups[1].parameters[0].grad().item<double>(), 12, 0);
   checks.near("norm before", optim::clip_grad_norm(groups, 6.5).item<double>(), 13, 1e-12);
   checks.near("clipped over all groups", groups[0].parameters[1].grad(), at::tensor({0.0, 2.0}), 1e-6);
-  checks.near("not stretched", (optim::clip_grad_norm(groups, 100), groups[1].parameters[0].grad().item<double>()), 6, 1e-5);
+  checks.near("not enlarged", (optim::clip_grad_norm(groups, 100), groups[1].parameters[0].grad().item<double>()), 6, 1e-5);
   checks.near("no gradients", optim::clip_grad_norm({optim::ParameterGroup{}}, 1).item<double>(), 0, 0);
 }
 

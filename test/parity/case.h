@@ -100,7 +100,7 @@ class Case {
     }
     const auto a = got.detach().to(at::kCPU, at::kDouble);
     const auto b = expected.to(at::kDouble);
-    // An expected infinity or NaN must be met exactly; elsewhere a non-finite value is an endless error.
+    // An expected infinity or NaN must be met exactly; elsewhere a non-finite value is an infinite error.
     const auto same = a.eq(b).logical_or(a.isnan().logical_and(b.isnan()));
     const auto error = at::nan_to_num((a - b).abs(), kEndless, kEndless).masked_fill(same, 0).reshape(-1);
     const auto size = at::nan_to_num(b.abs(), 0, 0);

@@ -1,5 +1,5 @@
-// Parity case 06: the detector forward, inside and backward, a mixed-size batch with its padding mask, and the ranking,
-// with attention by the lane kernels and by ATen.
+// Parity case 06: the detector: its outputs, intermediate tensors and gradients, a batch of mixed sizes with its padding mask,
+// and the best detections, with attention by our kernels and by ATen.
 #include "model/cellfinder.h"
 
 #include "infer/postprocess.h"
@@ -42,7 +42,7 @@ std::pair<at::Tensor, at::Tensor> nested(const Case& parity, std::int64_t side) 
   return {at::stack(images), at::stack(masks)};
 }
 
-// Each image's best answers, its boxes in pixels of its own size.
+// The best detections of each image, with boxes in pixels of its own size.
 void check_ranking(Case& parity, const model::Detections& out, const Tolerance& tolerance) {
   const auto sizes = parity.io("post.target_sizes_hw");
   for (std::int64_t i = 0; i < sizes.size(0); ++i) {

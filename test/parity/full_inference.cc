@@ -1,9 +1,10 @@
 // Case 11: a small CellSAM from prepared image to label map, with and without model_cp, with the user's boxes and without
-// normalisation. Every step is compared, each from our own answer to the step before.
+// normalisation. Every step is compared, computed from our own result of the step before.
+#include "infer/bit_mask.h"
 #include "infer/detect.h"
+#include "infer/mask_predictor.h"
 #include "infer/postprocess.h"
 #include "infer/predict.h"
-#include "infer/prompt.h"
 
 #include <limits>
 #include <optional>
@@ -15,10 +16,10 @@ namespace cellsam::test::full_inference_program {
 
 namespace {
 
-// Pixels that may differ in a label map, as a share; case.json says it in words.
+// The fraction of pixels that may differ in a label map; case.json describes it.
 constexpr double kLabelShare = 0.002;
 
-// "img0.adv": the image, then how it was run.
+// "img0.adv": the image and the variant.
 struct Variant {
   Case& parity;
   std::string name;
@@ -39,7 +40,7 @@ struct Variant {
     parity.report(full, got.ne(expected).to(at::kDouble).mean().item<double>(), kLabelShare);
   }
 
-  // f32 [3,H,W]: what the official pipeline hands to the networks.
+  // f32 [3,H,W]: what the official pipeline passes to the networks.
   at::Tensor image() const {
     if (is("nonorm")) return parity.io(image_name() + ".u8_hwc").permute({2, 0, 1}).to(at::kFloat) / 255;
     return parity.io(image_name() + ".adv.chw");
@@ -49,10 +50,10 @@ struct Variant {
 void check_detector(const Variant& variant, model::CellSam& model, const infer::PredictOptions& options) {
   const auto size = model->size().image_size;
   const auto input = data::detector_input(variant.image().unsqueeze(0), size, options.preprocessing);
-  const auto answer = model->cellfinder->forward(input);
-  variant.check("pred_logits", answer.logits.back());
-  variant.check("pred_boxes", answer.boxes.back());
-  const auto top = infer::top_detections(answer.logits.back()[0], answer.boxes.back()[0], size);
+  const auto detections = model->cellfinder->forward(input);
+  variant.check("pred_logits", detections.logits.back());
+  variant.check("pred_boxes", detections.boxes.back());
+  const auto top = infer::top_detections(detections.logits.back()[0], detections.boxes.back()[0], size);
   variant.check("topk_scores", top.scores);
   variant.check("topk_labels", top.labels, {});
   variant.check("topk_boxes", top.boxes);
@@ -72,16 +73,16 @@ void check_mask_model(const Variant& variant, model::CellSam& model, const infer
   const auto boxes = user_boxes ? *user_boxes : infer::detect(model, image, options).boxes;
   const auto model_boxes = (boxes * infer::model_scale(image, size)).to(at::kFloat);
   const auto prompts = mask_model->prompt_encoder->forward(std::nullopt, std::nullopt, model_boxes, std::nullopt);
-  const auto answer = mask_model->mask_decoder->forward(embedding, mask_model->prompt_encoder->dense_pe(), prompts.sparse,
-                                                        prompts.dense, false);
+  const auto masks = mask_model->mask_decoder->forward(embedding, mask_model->prompt_encoder->dense_pe(), prompts.sparse,
+                                                       prompts.dense, false);
   variant.check("embedding", embedding);
   variant.check("sparse", prompts.sparse);
-  variant.check("low_res", answer.logits);
-  variant.check("iou", answer.iou);
-  const auto full = infer::postprocess_masks(answer.logits, size, {size, size}, {image.size(1), image.size(2)});
+  variant.check("low_res", masks.logits);
+  variant.check("iou", masks.iou);
+  const auto full = infer::postprocess_masks(masks.logits, size, {size, size}, {image.size(1), image.size(2)});
   variant.check("mask_logits_orig", full.squeeze(1));
 
-  const auto instances = infer::Prompter(model, image, options).masks(boxes, options.iou_threshold, {});
+  const auto instances = infer::MaskPredictor(model, image, options).predict(boxes, options.iou_threshold, {});
   auto labels = at::zeros({image.size(1), image.size(2)}, at::kInt);
   auto final_boxes = at::zeros({static_cast<std::int64_t>(instances.size()), 4}, at::kDouble);
   for (std::size_t i = 0; i < instances.size(); ++i) {
@@ -111,7 +112,7 @@ void check_variant(const Variant& variant, model::CellSam& model) {
   if (!user_boxes) check_detector(variant, model, options);
   check_mask_model(variant, model, options, user_boxes);
 
-  options.prompt_chunk = 3;  // an uneven last chunk must not show
+  options.prompt_chunk = 3;  // the last, shorter chunk must have no effect
   const auto prediction = infer::predict(model, variant.image(), options, user_boxes);
   variant.check_labels("label_final", prediction.labels);
   options.remove_boundaries = true;

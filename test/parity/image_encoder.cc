@@ -1,5 +1,5 @@
-// Parity case 01: the vision transformer and its neck, forward, inside and backward, and a non-square image padded into it;
-// with our attention kernel and without.
+// Parity case 01: the vision transformer and its neck: outputs, intermediate tensors and gradients, and a padded non-square
+// image; with our attention kernel and without.
 #include "model/image_encoder.h"
 
 #include "native/program.h"
@@ -19,7 +19,7 @@ at::Tensor preprocess(const at::Tensor& image_u8, std::int64_t side) {  // [h,w,
   return at::constant_pad_nd(x, {0, side - x.size(2), 0, side - x.size(1)});
 }
 
-// The case has what attention answers in windows, with the cells that fill them up; we compute only those of the map.
+// The case has the output of attention with the padded tokens of windows; we compute only those of the image.
 at::Tensor map_of(const at::Tensor& expected, const at::Tensor& got) {
   if (expected.sizes() == got.sizes()) return expected;
   const auto window = expected.size(1), grid = got.size(1), count = (grid + window - 1) / window;

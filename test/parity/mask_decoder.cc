@@ -12,8 +12,8 @@ struct Inputs {
   at::Tensor embeddings, position, sparse, dense;
 };
 
-// The bias of the keys shifts all scores of a query alike, so its gradient is exactly zero: what the reference holds there is
-// rounding noise, and a tolerance relative to noise says nothing. Ours must be zero within the noise that the case states.
+// The bias of the keys shifts all scores of a query alike, so its gradient is exactly zero: the reference has rounding noise
+// there, and a tolerance relative to noise is meaningless. Ours must be zero within the noise that the case states.
 void check_vanishing(Case& parity, const std::string& name, const at::Tensor& got) {
   const auto& measured = field(field(parity.info(), "fp32_noise"), "grad_multi");
   const double noise = got.scalar_type() == at::kDouble ? 1e-15 : number(measured, "max_abs");

@@ -28,7 +28,7 @@ void check_problem(test::Case& parity, const Value& problem) {
     parity.check(name + ".cost", cost, parity.tolerance("cost"));
     const auto found = loss::match(logits[image], boxes[image], targets, weights);
     parity.check(name + ".total", total_of(cost, found.source, found.target), test::as<double>(totals[image]), 1e-5, 1e-5);
-    if (test::flag(problem, "ties")) continue;  // equal costs have several answers
+    if (test::flag(problem, "ties")) continue;  // with equal costs there are several solutions
     parity.check(name + ".src_idx", found.source, {});
     parity.check(name + ".tgt_idx", found.target, {});
   }

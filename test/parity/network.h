@@ -58,7 +58,7 @@ inline void zero_gradients(const torch::nn::Module& module) {
   for (auto& [name, parameter] : model::unique_parameters(module)) parameter.mutable_grad() = at::Tensor();
 }
 
-// Zero where nothing depended on the parameter, as the cases have it.
+// Zero where nothing depends on the parameter, as in the cases.
 inline at::Tensor gradient_of(const at::Tensor& parameter) {
   return parameter.grad().defined() ? parameter.grad() : at::zeros_like(parameter);
 }

@@ -1,4 +1,4 @@
-// Case 05: three images from their bytes to the inputs of both networks, every step that the official code takes between.
+// Case 05: three images from their bytes to the inputs of both networks, with every step of the official code.
 #include <algorithm>
 
 #include "base/tensors.h"

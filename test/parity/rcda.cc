@@ -1,5 +1,5 @@
 // Parity case 06b: row-column attention alone, on tall, wide and square maps, with and without padding,
-// by the lane kernels and by ATen.
+// by our kernels and by ATen.
 #include "model/rcda.h"
 
 #include "kernels/attention_kernels.h"

@@ -1,0 +1,83 @@
+#include "infer/tile_grid.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include <ATen/ATen.h>
+
+#include "data/tile.h"
+
+namespace cellsam::infer {
+
+TileGrid tile_grid(std::int64_t height, std::int64_t width, std::int64_t tile_size, double overlap) {
+  const data::TileOptions options{.tile_size = tile_size, .overlap = overlap};
+  const auto columns = data::tile_starts(width, options);
+  TileGrid grid{height, width, {}};
+  for (const auto y : data::tile_starts(height, options)) {
+    for (const auto x : columns) grid.tiles.push_back({x, y, tile_size, tile_size});
+  }
+  return grid;
+}
+
+TileGrid grid_of(const at::Tensor& image, const PredictOptions& options) {
+  const auto height = image.size(1), width = image.size(2);
+  if (options.tile_size > 0) return tile_grid(height, width, options.tile_size, options.tile_overlap);
+  return {height, width, {{0, 0, width, height}}};
+}
+
+std::vector<Instance> on_image(std::vector<Instance> instances, const Window& tile, const TileGrid& grid) {
+  for (auto& instance : instances) {
+    instance.mask = clip(moved(std::move(instance.mask), tile.x, tile.y), {0, 0, grid.width, grid.height});
+    for (const int corner : {0, 2}) {
+      instance.box[corner] += static_cast<double>(tile.x);
+      instance.box[corner + 1] += static_cast<double>(tile.y);
+    }
+  }
+  std::erase_if(instances, [](const Instance& instance) { return instance.mask.empty(); });
+  return instances;
+}
+
+at::Tensor cut_tile(const at::Tensor& image, const Window& tile) {
+  const auto part = intersect(tile, {0, 0, image.size(2), image.size(1)});
+  const auto inside = image.narrow(1, part.y, part.height).narrow(2, part.x, part.width);
+  if (part.width == tile.width && part.height == tile.height) return inside;
+  auto cut = at::zeros({image.size(0), tile.height, tile.width}, image.options());
+  cut.narrow(1, part.y - tile.y, part.height).narrow(2, part.x - tile.x, part.width).copy_(inside);
+  return cut;
+}
+
+namespace {
+
+std::size_t best_tile(const TileGrid& grid, const double* box) {
+  std::size_t best = 0;
+  std::pair<double, double> best_rank = {-1, 0};
+  for (std::size_t i = 0; i < grid.tiles.size(); ++i) {
+    const auto& tile = grid.tiles[i];
+    const double width = std::min(box[2], static_cast<double>(tile.right())) - std::max(box[0], static_cast<double>(tile.x));
+    const double height = std::min(box[3], static_cast<double>(tile.bottom())) - std::max(box[1], static_cast<double>(tile.y));
+    const double off_centre =
+        std::hypot((box[0] + box[2]) / 2 - (static_cast<double>(tile.x) + static_cast<double>(tile.width) / 2),
+                   (box[1] + box[3]) / 2 - (static_cast<double>(tile.y) + static_cast<double>(tile.height) / 2));
+    const std::pair rank = {std::max(0.0, width) * std::max(0.0, height), -off_centre};
+    if (rank <= best_rank) continue;
+    best_rank = rank;
+    best = i;
+  }
+  return best;
+}
+
+}  // namespace
+
+std::vector<std::vector<std::int64_t>> boxes_by_tile(const TileGrid& grid, const at::Tensor& boxes) {
+  const auto rows = boxes.contiguous();
+  std::vector<std::vector<std::int64_t>> by_tile(grid.tiles.size());
+  for (std::int64_t i = 0; i < rows.size(0); ++i) by_tile[best_tile(grid, rows.const_data_ptr<double>() + 4 * i)].push_back(i);
+  return by_tile;
+}
+
+at::Tensor boxes_in_tile(const at::Tensor& boxes, const Window& tile) {
+  return boxes - at::tensor({tile.x, tile.y, tile.x, tile.y}, at::kDouble);
+}
+
+}  // namespace cellsam::infer
