@@ -75,7 +75,9 @@ describe("the space", () => {
   test("D20: combinations that mean the same training are one trial", () => {
     const { trials, notes } = gridTrials(base, new HyperparameterSpace(example), 256);
     expect(trials).toHaveLength(16);
-    expect(notes.join("\n")).toMatch(/gamma is searched but has no effect[\s\S]*16 combinations were left out that give the same/);
+    expect(notes.join("\n")).toMatch(
+      /gamma is searched but has no effect[\s\S]*16 combinations were left out that give the same/,
+    );
     const flags = new HyperparameterSpace({ augmentationFlags: [false, true], complexAugmentationFlags: [false, true] });
     const augmented = gridTrials(base, flags, 256).trials.map(({ hyperparameters }) => hyperparameters);
     expect(augmented).toEqual([
