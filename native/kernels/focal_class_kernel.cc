@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/isa.h"
-#include "kernels/vector_math.h"
+#include "kernels/vector.h"
 
 namespace cellsam::kernels {
 
@@ -12,13 +12,13 @@ namespace {
 
 constexpr std::int64_t kLanes = 64;
 
-CELLSAM_INLINE float exponential(float x) { return vector_exp(x); }
+CELLSAM_INLINE float exponential(float x) { return exp_same_bits(x); }
 CELLSAM_INLINE double exponential(double x) { return std::exp(x); }
 
 // ln(1 + e) for 0 <= e <= 1: what 1 + e rounds away is put back as a factor (Kahan), or tiny losses would be 0.
 CELLSAM_INLINE float log_one_plus(float e) {
   const float sum = 1.0F + e, kept = sum - 1.0F;
-  return kept == 0.0F ? e : vector_log(sum) * (e / kept);
+  return kept == 0.0F ? e : log_same_bits(sum) * (e / kept);
 }
 CELLSAM_INLINE double log_one_plus(double e) { return std::log1p(e); }
 

@@ -109,7 +109,7 @@ void add_map(const HeadShape& shape, const float* q, const float* weights, float
 }
 
 // e^x for x <= 0, also where it vanishes; NaN for NaN.
-inline Vec exp_below(Vec x) { return exp_negative(x < -87.0F ? all(-87.0F) : x); }
+inline Vec exp_below(Vec x) { return exp_nonpositive(x < -87.0F ? all(-87.0F) : x); }
 
 void over_cells(std::int64_t rows, std::int64_t cells, const float* own, const float* scale, const float* placed, float* out) {
   for (std::int64_t j = 0; j < rows; ++j, own += cells, placed += cells, out += cells) {
@@ -305,7 +305,7 @@ void gelu_dot_backward(std::int64_t channels, std::int64_t masks, std::int64_t c
 void half_rows(std::int64_t rows, std::int64_t cells, const float* x, std::int64_t x_stride, std::uint16_t* out) {
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t g = 0; g < cells; g += kCellStep) {
-      const auto halves = __builtin_convertvector(rounded(load(x + row * x_stride + g)) >> 16, Halves);
+      const auto halves = __builtin_convertvector(to_bf16_upper<Bits>(load(x + row * x_stride + g)) >> 16, Halves);
       std::memcpy(out + row * cells + g, &halves, sizeof halves);
     }
   }
@@ -316,7 +316,7 @@ void half_pairs(std::int64_t rows, std::int64_t cells, const float* x, std::int6
     for (std::int64_t g = 0; g < cells; g += kCellStep) {
       const auto* at = x + row * x_stride + g;
       const Vec second = row + 1 < rows ? load(at + x_stride) : Vec{};
-      const Bits pairs = (rounded(load(at)) >> 16) | (rounded(second) & 0xffff0000U);
+      const Bits pairs = (to_bf16_upper<Bits>(load(at)) >> 16) | (to_bf16_upper<Bits>(second) & 0xffff0000U);
       std::memcpy(out + row * cells + 2 * g, &pairs, sizeof pairs);
     }
   }

@@ -6,12 +6,12 @@
 #include <cstring>
 
 #include "kernels/mask_decoder_kernels.h"
+#include "kernels/vector.h"
 
 namespace cellsam::kernels {
 namespace {
 
 typedef float Vec __attribute__((vector_size(64)));
-typedef std::int32_t Ints __attribute__((vector_size(64)));
 typedef std::uint32_t Bits __attribute__((vector_size(64)));
 typedef std::uint16_t Halves __attribute__((vector_size(32)));
 
@@ -31,25 +31,6 @@ inline float sum(Vec v) {
   return parts[0];
 }
 
-// e^x for -87 < x <= 0, to 1e-7 relative: 2^n times a polynomial on half an octave around 0.
-inline Vec exp_negative(Vec x) {
-  const Vec octaves = x * 1.44269504088896341F;
-  const Ints n = __builtin_convertvector(octaves - 0.5F, Ints);  // to the nearest, for x <= 0
-  const Vec whole = __builtin_convertvector(n, Vec);
-  const Vec r = (x - whole * 0.693359375F) + whole * 2.12194440e-4F;
-  Vec p = all(1.9875691500e-4F);
-  p = p * r + 1.3981999507e-3F;
-  p = p * r + 8.3334519073e-3F;
-  p = p * r + 4.1665795894e-2F;
-  p = p * r + 1.6666665459e-1F;
-  p = p * r + 5.0000001201e-1F;
-  p = p * r * r + r + 1.0F;
-  const Ints bits = (n + 127) << 23;
-  Vec scale;
-  std::memcpy(&scale, &bits, sizeof scale);
-  return p * scale;
-}
-
 struct Normal {
   Vec below;    // the share of a normal distribution below x
   Vec density;  // at x
@@ -59,7 +40,7 @@ struct Normal {
 inline Normal normal(Vec x) {
   const Vec size = x < 0.0F ? -x : x;
   const Vec capped = size < 13.0F ? size : all(13.0F);  // the density is 0 in float from there on
-  const Vec e = exp_negative(capped * capped * -0.5F);
+  const Vec e = exp_nonpositive(capped * capped * -0.5F);
   const Vec t = 1.0F / (capped * (0.3275911F * 0.70710678118654752F) + 1.0F);
   Vec p = all(1.061405429F);
   p = p * t - 1.453152027F;
@@ -71,14 +52,6 @@ inline Normal normal(Vec x) {
 }
 
 inline Vec gelu(Vec x) { return x * normal(x).below; }
-
-// To bfloat16, to nearest even: the upper half of each number is the answer. NaN stays NaN.
-inline Bits rounded(Vec x) {
-  Bits bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  const Bits nearest = bits + 0x7fffU + ((bits >> 16) & 1U);
-  return x == x ? nearest : Bits{} + 0x7fc00000U;
-}
 
 }  // namespace
 }  // namespace cellsam::kernels

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "kernels/isa.h"
-#include "kernels/vector_math.h"
+#include "kernels/vector.h"
 
 namespace cellsam::kernels {
 
@@ -35,9 +35,9 @@ namespace loops {
 CELLSAM_INLINE void class_costs(const float* logits, std::int64_t queries, std::int64_t classes, float weight, float* out) {
   for (std::int64_t query = 0; query < queries; ++query) {
     // 1 - p loses digits where the network is sure. The official matcher loses the same ones, and its pairs are wanted.
-    const float p = 1 / (1 + vector_exp(-logits[query * classes]));
-    const float hit = kAlpha * (1 - p) * (1 - p) * -vector_log(p + kLogFloor);
-    const float other = (1 - kAlpha) * p * p * -vector_log(1 - p + kLogFloor);
+    const float p = 1 / (1 + exp_same_bits(-logits[query * classes]));
+    const float hit = kAlpha * (1 - p) * (1 - p) * -log_same_bits(p + kLogFloor);
+    const float other = (1 - kAlpha) * p * p * -log_same_bits(1 - p + kLogFloor);
     out[query] = weight * (hit - other);
   }
 }

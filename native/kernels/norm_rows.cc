@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kernels/simd.h"
+#include "kernels/vector.h"
 
 namespace cellsam::kernels {
 namespace {

@@ -1,6 +1,6 @@
 #include "kernels/score_rows.h"
 
-#include "kernels/simd.h"
+#include "kernels/vector.h"
 
 namespace cellsam::kernels {
 namespace loops {
@@ -30,7 +30,7 @@ CELLSAM_INLINE void exponentials(const ScoreBlock& block, const float* largest, 
     float* to = out + key * n;
     CELLSAM_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i) {
-      const float a = simd_exp(row[i] - largest[i]);
+      const float a = exp_fast(row[i] - largest[i]);
       to[i] = a;
       sums[i] += a;
     }
@@ -45,7 +45,7 @@ CELLSAM_INLINE void exponentials(const ScoreBlock& block, const float* largest, 
     const float* second = first + n;
     CELLSAM_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i) {
-      const float a = simd_exp(first[i] - largest[i]), b = simd_exp(second[i] - largest[i]);
+      const float a = exp_fast(first[i] - largest[i]), b = exp_fast(second[i] - largest[i]);
       sums[i] += a + b;
       pairs[i] = bf16_bits(a) | (bf16_bits(b) << 16);
     }
@@ -54,7 +54,7 @@ CELLSAM_INLINE void exponentials(const ScoreBlock& block, const float* largest, 
   const float* last = block.scores + (keys - 1) * n;
   CELLSAM_INDEPENDENT
   for (std::int64_t i = 0; i < n; ++i) {
-    const float a = simd_exp(last[i] - largest[i]);
+    const float a = exp_fast(last[i] - largest[i]);
     sums[i] += a;
     pairs[i] = bf16_bits(a);
   }
@@ -74,7 +74,7 @@ CELLSAM_INLINE void score_slopes(const ScoreBlock& block, const float* lse, cons
       float* slope = slopes + (y * block.side + x) * n;
       CELLSAM_INDEPENDENT
       for (std::int64_t i = 0; i < n; ++i) {
-        const float p = simd_exp(row[i] * scale + (rel_h[i] + rel_w[i]) - lse[i]);
+        const float p = exp_fast(row[i] * scale + (rel_h[i] + rel_w[i]) - lse[i]);
         const float d = p * (slope[i] - delta[i]);
         row[i] = p;
         slope[i] = d;

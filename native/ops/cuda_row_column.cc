@@ -40,7 +40,7 @@ const auto& backward_kernel() {
 bool serves(const Tensor& value, std::int64_t heads) {
   const auto type = value.scalar_type();
   const auto dim = value.size(3) / heads;
-  return kernels::lanes::enabled() && (type == at::kFloat || type == at::kBFloat16) && value.size(1) <= kMost &&
+  return kernels::attention::enabled() && (type == at::kFloat || type == at::kBFloat16) && value.size(1) <= kMost &&
          value.size(2) <= kMost && dim <= kMost && dim % kMultiple == 0 && forward_kernel() && backward_kernel();
 }
 

@@ -262,9 +262,9 @@ void check_refusals(Checks& checks) {
   checks.holds("larger heads are left to torch", !taken(64, 64, 68));
   checks.holds("heads that are no multiple of four are left to torch", !taken(4, 4, 6));
   checks.holds("float64 is left to torch", !taken(4, 4, 4, at::kDouble));
-  kernels::lanes::set_enabled(false);
+  kernels::attention::set_enabled(false);
   checks.holds("switched off", !taken(4, 4, 4));
-  kernels::lanes::set_enabled(true);
+  kernels::attention::set_enabled(true);
   RowColumnArguments largest;
   largest.dim = largest.across.keys = largest.down.keys = kRowMost;
   checks.holds("the largest block fits the shared memory of every GPU",
@@ -285,7 +285,7 @@ TORCH_LIBRARY_IMPL(cellsam_cuda, CPU, library) {
 TEST_PROGRAM(cuda_row_column) {
   using namespace cellsam;
   at::manual_seed(7);
-  kernels::lanes::set_enabled(true);  // whatever the environment says
+  kernels::attention::set_enabled(true);  // whatever the environment says
   Checks checks("cuda_row_column");
   check_shape(checks, {1, 100, 5, 9, 64, 8, false});
   check_shape(checks, {2, 48, 16, 8, 32, 1, true});
