@@ -5,12 +5,12 @@
 
 namespace cellsam::kernels {
 
-const CellKernels& cell_kernels() {
+const MaskDecoderKernels& mask_decoder_kernels() {
 #if defined(__x86_64__)
-  if (isa() == Isa::avx512) return cell_kernels_avx512();
-  if (isa() == Isa::avx2) return cell_kernels_avx2();
+  if (isa() == Isa::avx512) return mask_decoder_kernels_avx512();
+  if (isa() == Isa::avx2) return mask_decoder_kernels_avx2();
 #endif
-  return cell_kernels_portable();
+  return mask_decoder_kernels_portable();
 }
 
 }  // namespace cellsam::kernels

@@ -6,7 +6,7 @@
 
 namespace cellsam::kernels {
 
-const CellKernels& cell_kernels_avx512() { return kKernels; }
+const MaskDecoderKernels& mask_decoder_kernels_avx512() { return kKernels; }
 
 }  // namespace cellsam::kernels
 

@@ -4,6 +4,6 @@
 
 namespace cellsam::kernels {
 
-const CellKernels& cell_kernels_portable() { return kKernels; }
+const MaskDecoderKernels& mask_decoder_kernels_portable() { return kKernels; }
 
 }  // namespace cellsam::kernels

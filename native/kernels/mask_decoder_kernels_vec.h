@@ -1,5 +1,5 @@
-// The vectors of the mask decoder's inner loops and the functions of one: exponentials, the normal distribution behind GELU,
-// rounding to bfloat16. For cell_kernels_body.h, compiled for the instruction set of the file that includes that one.
+// The vectors of the mask decoder's loops, and the normal distribution behind GELU. For mask_decoder_kernels_body.h, compiled
+// for the instruction set of the file that includes that one.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace {
 
 typedef float Vec __attribute__((vector_size(64)));
 typedef std::uint32_t Bits __attribute__((vector_size(64)));
-typedef std::uint16_t Halves __attribute__((vector_size(32)));
+typedef std::uint16_t Bf16s __attribute__((vector_size(32)));
 
 inline Vec load(const float* from) {
   Vec v;
@@ -23,7 +23,7 @@ inline Vec load(const float* from) {
 inline void store(float* to, Vec v) { std::memcpy(to, &v, sizeof v); }
 inline Vec all(float x) { return Vec{} + x; }
 inline float sum(Vec v) {
-  float parts[kCellStep];
+  float parts[kImageTokenStep];
   std::memcpy(parts, &v, sizeof v);
   for (int width = 8; width > 0; width /= 2) {
     for (int i = 0; i < width; ++i) parts[i] += parts[i + width];
@@ -31,15 +31,14 @@ inline float sum(Vec v) {
   return parts[0];
 }
 
-struct Normal {
-  Vec below;    // the share of a normal distribution below x
-  Vec density;  // at x
+struct StandardNormal {
+  Vec cdf, pdf;  // of the standard normal distribution at x
 };
 
-// After Abramowitz and Stegun 7.1.26, whose error is 8e-8 of the share; it needs the density's exponential anyway.
-inline Normal normal(Vec x) {
+// After Abramowitz and Stegun 7.1.26, whose error in the cdf is 8e-8; it needs the exponential of the pdf anyway.
+inline StandardNormal standard_normal(Vec x) {
   const Vec size = x < 0.0F ? -x : x;
-  const Vec capped = size < 13.0F ? size : all(13.0F);  // the density is 0 in float from there on
+  const Vec capped = size < 13.0F ? size : all(13.0F);  // the pdf is 0 in float from there on
   const Vec e = exp_nonpositive(capped * capped * -0.5F);
   const Vec t = 1.0F / (capped * (0.3275911F * 0.70710678118654752F) + 1.0F);
   Vec p = all(1.061405429F);
@@ -51,7 +50,7 @@ inline Normal normal(Vec x) {
   return {x < 0.0F ? above : 1.0F - above, e * 0.39894228040143268F};
 }
 
-inline Vec gelu(Vec x) { return x * normal(x).below; }
+inline Vec gelu(Vec x) { return x * standard_normal(x).cdf; }
 
 }  // namespace
 }  // namespace cellsam::kernels
