@@ -1,6 +1,6 @@
 // What follows a matrix product in a transformer block, without a tensor for every step: residual sums with the layer norm
 // behind them, and GELU in front of the next product. On the CPU in float32 and bfloat16; elsewhere, and where somebody watches
-// torch's operations, torch's own operations.
+// torch's operations, torch's weight_grad operations.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,7 +20,7 @@ struct AddedNorm {
   at::Tensor norm;  // norm(x + delta); bfloat16 under bfloat16 autocast on the CPU, where linear layers want it so
 };
 
-// For blocks that norm what goes into a product. x [...,E], delta of the same shape in the same or half the precision.
+// For blocks that norm what goes into a product. x [...,E], delta of the same shape in the same or bf16 the precision.
 // Differentiable once, as all of these.
 AddedNorm add_norm(const at::Tensor& x, const at::Tensor& delta, torch::nn::LayerNormImpl& norm);
 at::Tensor norm_of(const at::Tensor& x, torch::nn::LayerNormImpl& norm);  // the norm alone, in bfloat16 likewise

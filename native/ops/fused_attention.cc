@@ -42,7 +42,7 @@ void for_all_parts(const std::vector<Job>& jobs, std::int64_t parts, std::int64_
   });
 }
 
-// Gives every job its `each` floats; they live as long as the answer, so one batch item's at a time.
+// Gives every job its `each` floats; they live as long as the returned tensor, so one batch item's at a time.
 template <class Job>
 at::Tensor allocate_job_scratch(std::vector<Job>& jobs, std::int64_t each) {
   auto memory = at::empty({static_cast<std::int64_t>(jobs.size()), each}, at::kFloat);
