@@ -31,7 +31,7 @@ class CostRows {
     bool finite;          // false: some may be infinite or NaN
   };
   virtual ~CostRows() = default;
-  // The same bits in every call. `minima` [kStrides] takes the least cost of each stride of columns (cost_kernel.h).
+  // The same bits in every call. `minima` [kColumnGroups] takes the least cost of each group of columns (match_cost_kernel.h).
   virtual Row row(std::int64_t row, Number* minima) = 0;
 };
 
