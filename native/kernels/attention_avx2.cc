@@ -6,6 +6,6 @@
 #include "kernels/attention_table.h"
 
 namespace cellsam::kernels::attention {
-const Kernels& avx2_kernels() { return kTable<Fp32>; }
+const Kernels* kernels_avx2() { return &kTable<Fp32>; }
 }  // namespace cellsam::kernels::attention
 #endif

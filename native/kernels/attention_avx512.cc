@@ -5,6 +5,6 @@
 #include "kernels/attention_table.h"
 
 namespace cellsam::kernels::attention {
-const Kernels& avx512_kernels() { return kTable<Fp32>; }
+const Kernels* kernels_avx512() { return &kTable<Fp32>; }
 }  // namespace cellsam::kernels::attention
 #endif

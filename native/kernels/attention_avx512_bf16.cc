@@ -5,6 +5,6 @@
 #include "kernels/attention_table.h"
 
 namespace cellsam::kernels::attention {
-const Kernels& avx512_bf16_kernels() { return kTable<Bf16>; }
+const Kernels* kernels_avx512_bf16() { return &kTable<Bf16>; }
 }  // namespace cellsam::kernels::attention
 #endif

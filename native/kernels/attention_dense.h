@@ -1,6 +1,5 @@
 // Softmax attention of one batch item and head, in which every query sees every key (DenseJob):
-//   out[q] = sum over k of softmax over k (scale * query[q] . key[k]) * value[k]     query [Q,d], key and value [K,d], out
-//   [Q,d]
+//   out[q] = sum over k of softmax over k (scale * query[q] . key[k]) * value[k]     queries, out [Q,d]; keys, values [K,d]
 // The keys are taken in chunks with a running maximum of the scores, so that the scores of a block of queries stay in the
 // cache: FlashAttention (Dao et al., NeurIPS 2022), docs/math.md (3.3) and (3.4) without positions. Backward keeps log_sum [Q],
 // the base-2 logarithm of each query's sum, and computes the scores again. Called through the table by

@@ -6,11 +6,10 @@
 
 namespace cellsam::kernels::attention {
 
-#if defined(__x86_64__)
-const Kernels& avx2_kernels();
-const Kernels& avx512_kernels();
-const Kernels& avx512_bf16_kernels();
-#endif
+// One for each file attention_<set>.cc, on x86-64 alone.
+const Kernels* kernels_avx2();
+const Kernels* kernels_avx512();
+const Kernels* kernels_avx512_bf16();
 
 namespace {
 
@@ -21,14 +20,12 @@ Switch& fused_attention() {
 
 thread_local int pauses = 0;
 
+const Kernels* no_kernels() { return nullptr; }  // then the caller keeps to ATen
+
 }  // namespace
 
 const Kernels* kernels(bool bf16) {
-#if defined(__x86_64__)
-  if (isa() == Isa::avx512) return bf16 && has_bf16_products() ? &avx512_bf16_kernels() : &avx512_kernels();
-  if (isa() == Isa::avx2) return &avx2_kernels();
-#endif
-  return nullptr;
+  return CELLSAM_VARIANT(isa(), no_kernels, kernels_avx2, bf16 && has_bf16_products() ? kernels_avx512_bf16 : kernels_avx512)();
 }
 
 bool enabled() { return fused_attention().on() && pauses == 0; }

@@ -70,7 +70,7 @@ std::int64_t words(std::int64_t count) {
   return (count + Op::kStep - 1) / Op::kStep;
 }
 
-// sum[m][.] += over k of a[m*row + k*step] * b[k*width + .], `count` words dim_words, in registers.
+// sum[m][.] += over k of a[m*row + k*step] * b[k*width + .], `count` words deep, in registers.
 template <class Op, int N>
 __attribute__((always_inline)) inline void multiply(Vec (&sum)[kTileRows][N], const float* a, std::int64_t row,
                                                     std::int64_t step, const float* b, std::int64_t width, std::int64_t count) {
@@ -144,7 +144,7 @@ inline void write_row(const Rows& rows, std::int64_t row, const float* from, std
   }
 }
 
-// Fp32 [count][width] to words along the rows: [words(count)][width], or along the columns: [count][words(width)].
+// Floats [count][width] to words along the rows: [words(count)][width], or along the columns: [count][words(width)].
 template <class Op>
 void pack_row_pairs(float* to, const float* from, std::int64_t count, std::int64_t width) {
   for (std::int64_t r = 0; r < count; r += Op::kStep, from += Op::kStep * width, to += width) {
@@ -158,7 +158,7 @@ void pack_column_pairs(float* to, const float* from, std::int64_t count, std::in
   for (std::int64_t i = 0; i < count * width; i += kVectorFloats) Op::store_column_pairs(to + i / Op::kStep, load(from + i));
 }
 
-// Fp32 [kBlockQueries][width] to [width][kBlockQueries].
+// Floats [kBlockQueries][width] to [width][kBlockQueries].
 inline void transpose(float* to, const float* from, std::int64_t width) {
   for (std::int64_t i = 0; i < width; ++i) {
     for (std::int64_t q = 0; q < kBlockQueries; ++q) to[i * kBlockQueries + q] = from[q * width + i];

@@ -22,8 +22,7 @@ CELLSAM_INLINE float log_one_plus(float e) {
 }
 CELLSAM_INLINE double log_one_plus(double e) { return std::log1p(e); }
 
-// Value and gradient of loss_of_logit logit. With s the logit turned so that the class is absent, the loss is σ(s)²
-// softplus(s).
+// Value and gradient of one logit. With s the logit, negated where the class is present, the loss is σ(s)² softplus(s).
 template <class Number>
 CELLSAM_INLINE Number loss_of_logit(Number logit, Number weight, Number scale, Number* gradient) {
   const Number s = weight < 0 ? -logit : logit;

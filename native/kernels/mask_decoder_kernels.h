@@ -75,6 +75,11 @@ struct MaskDecoderKernels {
                          std::uint16_t* out);
 };
 
-const MaskDecoderKernels& mask_decoder_kernels();
+const MaskDecoderKernels& mask_decoder_kernels();  // of the instruction set in use
+
+// One for each file mask_decoder_kernels_<set>.cc; the last two on x86-64 alone.
+const MaskDecoderKernels& mask_decoder_kernels_portable();
+const MaskDecoderKernels& mask_decoder_kernels_avx2();
+const MaskDecoderKernels& mask_decoder_kernels_avx512();
 
 }  // namespace cellsam::kernels

@@ -2,7 +2,6 @@
 #if defined(__x86_64__)
 
 #include "kernels/mask_decoder_kernels_body.h"
-#include "kernels/mask_decoder_kernels_isa.h"
 
 namespace cellsam::kernels {
 

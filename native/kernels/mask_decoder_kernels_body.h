@@ -1,5 +1,5 @@
-// The loops behind mask_decoder_kernels.h, for the instruction set of the file that includes this one. Vectors of 16 floats are
-// the compiler's content; where registers are narrower it takes several.
+// The loops behind mask_decoder_kernels.h, where the formulas stand, for the instruction set of the file that includes this
+// one. Vectors of 16 floats are the compiler's own; where registers are narrower it takes several.
 #pragma once
 
 #include <cstdint>
@@ -73,7 +73,7 @@ void add_map_of(const HeadShape& shape, const float* q, const float* weights, fl
   }
 }
 
-// Calls `body` with the constant count of each group of at max_score 8 tokens and the group's first token.
+// Calls `body` with the constant count of each group of at most 8 tokens and the group's first token.
 template <class Body>
 void for_groups_of_eight(std::int64_t tokens, Body body) {
   for (std::int64_t first = 0; first < tokens; first += 8) {

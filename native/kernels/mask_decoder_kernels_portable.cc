@@ -1,6 +1,5 @@
 // The mask decoder's inner loops for every machine.
 #include "kernels/mask_decoder_kernels_body.h"
-#include "kernels/mask_decoder_kernels_isa.h"
 
 namespace cellsam::kernels {
 

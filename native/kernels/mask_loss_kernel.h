@@ -53,8 +53,8 @@ MaskKernel<Number> mask_kernel(Isa isa);
 
 // One for each file mask_loss_kernel_<set>.cc.
 template <class Number>
-MaskKernel<Number> portable_mask_kernel();
-MaskKernel<float> avx2_mask_kernel();
-MaskKernel<float> avx512_mask_kernel();
+MaskKernel<Number> mask_kernel_portable();
+MaskKernel<float> mask_kernel_avx2();
+MaskKernel<float> mask_kernel_avx512();
 
 }  // namespace cellsam::kernels

@@ -4,7 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/flush_subnormals.h"
-#include "kernels/mask_loss_rows.h"
+#include "kernels/mask_loss_kernel_table.h"
 #include "kernels/vector.h"
 
 namespace cellsam::kernels {
@@ -98,7 +98,7 @@ struct Eight {
 
 }  // namespace
 
-MaskKernel<float> avx2_mask_kernel() { return kernel_of<Eight>(); }
+MaskKernel<float> mask_kernel_avx2() { return kernel_of<Eight>(); }
 
 }  // namespace cellsam::kernels
 #endif

@@ -4,7 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/flush_subnormals.h"
-#include "kernels/mask_loss_rows.h"
+#include "kernels/mask_loss_kernel_table.h"
 #include "kernels/vector.h"
 
 namespace cellsam::kernels {
@@ -85,7 +85,7 @@ struct Sixteen {
 
 }  // namespace
 
-MaskKernel<float> avx512_mask_kernel() { return kernel_of<Sixteen>(); }
+MaskKernel<float> mask_kernel_avx512() { return kernel_of<Sixteen>(); }
 
 }  // namespace cellsam::kernels
 #endif

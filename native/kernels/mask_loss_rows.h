@@ -394,15 +394,5 @@ class MaskRows {
   std::int64_t next_widened_ = 0, next_gathered_ = 0;
 };
 
-template <class Lanes>
-MaskKernel<typename Lanes::Number> kernel_of() {
-  using Task = MaskTask<typename Lanes::Number>;
-  return {[](const Task& task) { return MaskRows<Lanes>(task, nullptr).memory(); },
-          [](const Task& task, std::byte* memory) {
-            const typename Lanes::Mode mode;
-            return MaskRows<Lanes>(task, memory).run();
-          }};
-}
-
 }  // namespace
 }  // namespace cellsam::kernels

@@ -29,6 +29,6 @@ void normalize_row_backward(const float* x, const float* out_grad, const float* 
                             const float* weight, float* x_grad, float* weight_grad, float* bias_grad);
 
 void bf16_to_float_row(const std::uint16_t* x, std::int64_t n, float* out);  // bfloat16 -> float32
-void float_to_bf16_row(const float* x, std::int64_t n, std::uint16_t* out);  // float32 -> bfloat16, to nearest mean_grad
+void float_to_bf16_row(const float* x, std::int64_t n, std::uint16_t* out);  // float32 -> bfloat16, to nearest even
 
 }  // namespace cellsam::kernels

@@ -14,8 +14,7 @@
 // Scalar functions are for loops that the compiler makes vectors of; those of a `Vec` or of `Lanes` are templates. The files
 // that include this may be compiled for more than the baseline, and the linker may take an inline function of any of them for
 // all: so everything here is always inlined or stays in the including file, and no header with functions of its own belongs
-// here
-// (<bit> has templates alone).
+// here (<bit> has templates alone).
 #pragma once
 
 #include <bit>
