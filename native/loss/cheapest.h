@@ -10,7 +10,7 @@
 
 #include "engine.h"
 #include "kernels/match_cost_kernel.h"
-#include "loss/hungarian.h"
+#include "loss/cost_rows.h"
 
 namespace cellsam::loss {
 
@@ -47,7 +47,7 @@ class CheapestColumns {
   CheapestColumns(CostRows<Number>& costs, std::int64_t rows, std::int64_t columns) : costs_(costs), columns_(columns) {
     lists_.resize(static_cast<std::size_t>(rows));
     found_.resize(static_cast<std::size_t>(columns) + 1);
-    entries_.reserve(static_cast<std::size_t>(rows) * kRoom);
+    entries_.reserve(static_cast<std::size_t>(rows) * kReserved);
     std::array<Number, kernels::kColumnGroups> minima;
     for (std::int64_t row = 0; row < rows; ++row) {
       const auto found = costs_.row(row, minima.data());
@@ -76,8 +76,8 @@ class CheapestColumns {
 
  private:
   static constexpr Number kInfinity = std::numeric_limits<Number>::infinity();
-  static constexpr std::int64_t kParts = 8;  // of the groups, see first_bound
-  static constexpr std::size_t kRoom = 32;   // more than a row's first list holds as a rule
+  static constexpr std::int64_t kParts = 8;     // of the groups, see first_bound
+  static constexpr std::size_t kReserved = 32;  // more than a row's first list holds as a rule
 
   // A cost that at least 8 columns do not exceed, 22 in the mean if the cheapest fall into groups at random: the largest of
   // what the cheapest column of each eighth costs.

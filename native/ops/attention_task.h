@@ -12,7 +12,7 @@
 #include <type_traits>
 
 #include "kernels/score_rows.h"
-#include "ops/grid_attention_cpu.h"
+#include "ops/grid_shape.h"
 #include "ops/small_matmul.h"
 
 namespace cellsam::ops {

@@ -19,16 +19,14 @@ using torch::autograd::variable_list;
 // Of one task: gradients of weight and bias are summed per task, whatever the number of threads.
 constexpr std::int64_t kRows = 64;
 
-bool may_fuse(const at::Tensor& x) { return fused_epilogues().on() && x.is_cpu() && !at::hasThreadLocalCallbacks(); }
-
 bool can_norm(const at::Tensor& x, const torch::nn::LayerNormImpl& norm) {
-  return may_fuse(x) && x.scalar_type() == at::kFloat && x.numel() > 0 && norm.weight.scalar_type() == at::kFloat;
+  return may_fuse_epilogues(x) && x.scalar_type() == at::kFloat && x.numel() > 0 && norm.weight.scalar_type() == at::kFloat;
 }
 
 bool can_add(const at::Tensor& x, const at::Tensor& delta) {
   const auto type = delta.scalar_type();
-  return may_fuse(x) && x.scalar_type() == at::kFloat && (type == at::kFloat || type == at::kBFloat16) && x.numel() > 0 &&
-         delta.sizes() == x.sizes();
+  return may_fuse_epilogues(x) && x.scalar_type() == at::kFloat && (type == at::kFloat || type == at::kBFloat16) &&
+         x.numel() > 0 && delta.sizes() == x.sizes();
 }
 
 // Row `row` of a dense float32 or bfloat16 tensor.
@@ -145,31 +143,14 @@ struct Add : torch::autograd::Function<Add> {
   }
 };
 
-struct GeluLinear : torch::autograd::Function<GeluLinear> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-    context->save_for_backward({x, weight});
-    return at::linear(at::gelu(x), weight, bias);
-  }
-
-  static variable_list backward(AutogradContext* context, const variable_list& grads) {
-    const auto saved = context->get_saved_variables();
-    const auto &x = saved[0], &weight = saved[1];
-    const auto grad = grads[0].reshape({-1, grads[0].size(-1)});
-    const auto wide = x.reshape({-1, x.size(-1)});
-    variable_list input_grads(3);
-    if (context->needs_input_grad(0)) input_grads[0] = at::gelu_backward(grad.mm(weight), wide).view(x.sizes());
-    if (context->needs_input_grad(1)) input_grads[1] = grad.t().mm(at::gelu(wide));
-    if (context->needs_input_grad(2)) input_grads[2] = grad.sum(0);
-    return input_grads;
-  }
-};
-
 }  // namespace
 
 Switch& fused_epilogues() {
   static Switch on("CELLSAM_FUSED_EPILOGUES");
   return on;
 }
+
+bool may_fuse_epilogues(const at::Tensor& x) { return fused_epilogues().on() && x.is_cpu() && !at::hasThreadLocalCallbacks(); }
 
 AddedNorm add_norm(const at::Tensor& x, const at::Tensor& delta, torch::nn::LayerNormImpl& norm) {
   if (!can_norm(x, norm) || !can_add(x, delta)) {
@@ -194,11 +175,5 @@ at::Tensor norm_of_sum(const at::Tensor& x, const at::Tensor& delta, torch::nn::
 }
 
 at::Tensor sum_of(const at::Tensor& x, const at::Tensor& delta) { return can_add(x, delta) ? Add::apply(x, delta) : x + delta; }
-
-at::Tensor gelu_linear(const at::Tensor& x, torch::nn::LinearImpl& layer, FrozenLinear& cast) {
-  if (!may_fuse(x) || !at::GradMode::is_enabled() || !x.requires_grad()) return cast.forward(layer, at::gelu(x));
-  const auto type = bf16_autocast(at::kCPU) ? at::kBFloat16 : x.scalar_type();
-  return GeluLinear::apply(x.to(type), layer.weight.to(type), layer.bias.to(type));
-}
 
 }  // namespace cellsam::ops

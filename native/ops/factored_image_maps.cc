@@ -37,7 +37,7 @@ std::vector<ImageMaps> image_maps(const ImageTokenWeights& weights, const at::Te
   const auto behind_norm1 = [&](const at::Tensor& weight) { return behind_norm(weight, n1); };
   const auto behind_norm2 = [&](const at::Tensor& weight) { return behind_norm(behind_norm(weight, n2), n1); };
 
-  // One product for all maps. Those from `out1` on act on the image at_positions layer 1's output bias added.
+  // One product for all maps. Those from `out1` on act on the image with layer 1's output bias added.
   const std::vector<at::Tensor> plain{weights.token_to_image_1.key.weight, weights.token_to_image_1.value.weight,
                                       weights.image_to_token_1.query.weight};
   const std::vector<at::Tensor> biased{out1,

@@ -8,16 +8,9 @@
 
 #include <cstdint>
 
+#include "ops/grid_shape.h"
+
 namespace cellsam::ops {
-
-// What attends to what: windows of side x side tokens of a grid x grid map, those at the bottom and the right filled up with
-// tokens whose query, key and value are the row `pad` below. side = grid is attention over everything.
-struct GridShape {
-  std::int64_t batch, grid, side, heads, width;  // width: channels of a head
-
-  std::int64_t windows() const { return (grid + side - 1) / side; }             // along an axis
-  std::int64_t tasks() const { return batch * windows() * windows() * heads; }  // AttentionTasks
-};
 
 // Whether the kernel can take tensors of this type and these widths on this machine.
 bool can_attend_on_cpu(const GridShape& shape, at::ScalarType type);

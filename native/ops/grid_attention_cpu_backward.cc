@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "base/parallel.h"
-
 #include "ops/attention_task.h"
+#include "ops/grid_attention_cpu.h"
 
 namespace cellsam::ops {
 namespace {

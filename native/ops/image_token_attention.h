@@ -14,7 +14,6 @@ namespace cellsam::ops {
 at::Tensor softmax_over_image_tokens(const at::Tensor& content, const at::Tensor& scale, const at::Tensor& positional);
 
 // Image to token: softmax within each of `heads` groups of J of scale * content + positional + bias; bias [N,J,1].
-// bias [N,J,1].
 at::Tensor softmax_over_prompt_tokens(const at::Tensor& content, const at::Tensor& scale, const at::Tensor& positional,
                                       const at::Tensor& bias, std::int64_t heads);
 

@@ -72,7 +72,7 @@ at::Tensor matrix(const float* data, std::int64_t rows, std::int64_t columns, st
   return at::from_blob(const_cast<float*>(data), {rows, columns}, {stride, 1}, at::kFloat);
 }
 
-// Scratch that a thread keeps_maps.
+// Scratch that a thread keeps.
 template <class T>
 T* scratch(std::vector<T>& memory, std::int64_t count) {
   if (std::ssize(memory) < count) memory.resize(static_cast<std::size_t>(count));
