@@ -208,7 +208,7 @@ CELLSAM_HD void add_pixels(const MaskLossArguments& a, const MaskRegion& r, cons
     const auto s = sigmoid_of(z);
     const float miss = target > 0 ? s.of_minus : s.of, entropy = s.softplus + (target > 0 ? fmaxf(-z, 0) : fmaxf(z, 0));
     const float balance = a.weights.focal_alpha < 0 ? 1 : target > 0 ? a.weights.focal_alpha : 1 - a.weights.focal_alpha;
-    const float gamma = a.weights.focal_gamma, weight = power_of(miss, gamma), slope = s.of * s.of_minus;
+    const float gamma = a.weights.focal_gamma, weight = power_of(miss, gamma), sigmoid_grad = s.of * s.of_minus;
     if (counts && owns(r, r.top + row, r.left + column)) {
       const bool chosen = z > a.mask_logit;
       sums[kFocal] += balance * weight * entropy;
@@ -222,9 +222,9 @@ CELLSAM_HD void add_pixels(const MaskLossArguments& a, const MaskRegion& r, cons
     if (!a.gradient) continue;
     float focal = 0;
     if (counts) {
-      const float toward = target > 0 ? -1 : 1;  // d miss/dz = toward * slope, d entropy/dz = toward * miss
+      const float toward = target > 0 ? -1 : 1;  // d miss/dz = toward * sigmoid_grad, d entropy/dz = toward * miss
       focal = toward * miss * weight;
-      if (gamma != 0) focal += gamma * toward * slope * power_of(miss, gamma - 1) * entropy;
+      if (gamma != 0) focal += gamma * toward * sigmoid_grad * power_of(miss, gamma - 1) * entropy;
       focal *= balance;
     }
     if (a.weights.boundary != 0) {
@@ -237,10 +237,10 @@ CELLSAM_HD void add_pixels(const MaskLossArguments& a, const MaskRegion& r, cons
               static_cast<float>(dx * (2 - dy * dy)) * tile.across[at] + static_cast<float>(dy * (2 - dx * dx)) * tile.down[at];
         }
       }
-      tile.edge[i] = back * slope;
+      tile.edge[i] = back * sigmoid_grad;
     }
     tile.logit[i] = focal;
-    tile.probability[i] = counts ? slope : 0;
+    tile.probability[i] = counts ? sigmoid_grad : 0;
   }
   for (int sum = 0; sum < kMaskSums; ++sum) {
     if (a.weights.boundary != 0 && (sum == kEdge || sum == kKnown)) continue;  // phase 2 has written these

@@ -67,7 +67,7 @@ std::tuple<at::Tensor, at::Tensor> mask_losses(const at::Tensor& logits, const a
   TORCH_CHECK(weights.size() == 6, "mask_losses: six weights are needed");
   const auto device = logits.device();
   const at::DeviceGuard guard(device);
-  const auto cells = logits.contiguous(), map = labels.contiguous(), numbers = ids.contiguous();
+  const auto dense_logits = logits.contiguous(), map = labels.contiguous(), numbers = ids.contiguous();
   auto results = at::empty({n, kMaskResults}, logits.options());
   auto total = at::empty(gradient ? logits.sizes() : at::IntArrayRef{0}, logits.options());
   if (n == 0) return {results, total};
@@ -79,7 +79,7 @@ std::tuple<at::Tensor, at::Tensor> mask_losses(const at::Tensor& logits, const a
   TORCH_CHECK(plan_tiles(a, down.host, across.host, kSharedLimit), "mask_losses: label maps of ", labels.sizes(),
               " are too large for logits of ", logits.sizes());
   const auto weight = [&](std::size_t i) { return static_cast<float>(weights[i]); };
-  a.logits = cells.const_data_ptr<float>();
+  a.logits = dense_logits.const_data_ptr<float>();
   a.labels = map.const_data_ptr<int>();
   a.ids = numbers.const_data_ptr<int>();
   a.ignores = ignored.has_value();
