@@ -44,6 +44,10 @@ export const labelFields = () => ({
     .nullable()
     .default(null)
     .describe("Value of label images for pixels that are neither cell nor background, such as 65535."),
+  maskPage: integer(0)
+    .nullable()
+    .default(null)
+    .describe("Page of masks in TIFF files of several pages, from 0; null: slice and frame choose, as for images."),
   categories: zod()
     .array(zod().string(), { error: "must be a list of names" })
     .min(1)

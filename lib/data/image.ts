@@ -31,6 +31,8 @@ export interface RawImage {
   palette?: Uint8Array;
   /** TIFF photometric 0: stored values are inverted with respect to brightness. */
   whiteIsZero?: boolean;
+  /** How viewers turn it (EXIF and TIFF, 1 to 8); absent: as stored. */
+  orientation?: number;
   /** The channels are already the ones that the options choose, in that order. */
   selected?: boolean;
   notes: string[];
@@ -78,6 +80,8 @@ export interface LabelOptions extends DecodeOptions {
   binaryMasks?: boolean;
   /** Value of pixels that are neither cell nor background. */
   ignoreLabel?: number;
+  /** Page of a mask TIFF, from 0. Without it `slice` and `frame` choose, as for images. */
+  maskPage?: number;
   /** How the file is to be read. Default: a label image. */
   annotation?: Annotation;
   /** In an annotation file for many images (COCO): the file_name of the image. */

@@ -19,6 +19,7 @@ export interface ReadingOptions {
   binaryMasks?: boolean;
   ignoreLabel?: number | null;
   categories?: readonly string[] | null;
+  maskPage?: number | null;
 }
 
 function imageOptions({ maxPixels, page, channels, slice, frame }: ReadingOptions): DecodeOptions {
@@ -48,6 +49,9 @@ export async function pairLabels(
   if (options.maxPixels != null) wanted.maxPixels = options.maxPixels;
   if (options.ignoreLabel != null) wanted.ignoreLabel = options.ignoreLabel;
   if (options.categories != null) wanted.categories = options.categories;
+  if (options.maskPage != null) wanted.maskPage = options.maskPage;
+  if (options.slice != null) wanted.slice = options.slice;
+  if (options.frame != null) wanted.frame = options.frame;
   if (pair.annotation) wanted.annotation = pair.annotation;
   if (pair.item !== undefined) wanted.item = pair.item;
   const { height, width } = pair;

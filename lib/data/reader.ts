@@ -99,9 +99,14 @@ export async function readLabels(path: string, options: LabelOptions = {}): Prom
   });
 }
 
-/** A mask is one page of one channel: `page`, `channels` and the like are for images only. */
-function maskOptions({ maxPixels }: LabelOptions): DecodeOptions {
-  return maxPixels === undefined ? {} : { maxPixels };
+/** A mask has one channel, and a page of its own; slice and frame are those of its image. */
+function maskOptions({ maxPixels, maskPage, slice, frame }: LabelOptions): DecodeOptions {
+  return {
+    ...(maxPixels !== undefined && { maxPixels }),
+    ...(maskPage !== undefined && { page: maskPage }),
+    ...(slice !== undefined && { slice }),
+    ...(frame !== undefined && { frame }),
+  };
 }
 
 /** The images that a COCO file lists, with the names by which they are paired. */
