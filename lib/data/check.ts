@@ -1,6 +1,7 @@
 /** The check before training: every file is decoded once, and all problems are reported in one error. */
 import { CellsamError, type ErrorCode } from "../errors.js";
 import type { Pair } from "./discover.js";
+import { labelFindings, type MaskFacts } from "./labelFindings.js";
 import { pairImage, pairLabels, type ReadingOptions } from "./pair.js";
 import type { Problem } from "./problem.js";
 
@@ -27,6 +28,10 @@ export interface CheckedPair extends Pair {
 export interface CheckedDataset {
   pairs: CheckedPair[];
   cells: number;
+  /** What is probably wrong with the data set as a whole, one sentence each with what to do. */
+  warnings: string[];
+  /** Decisions about the data set as a whole. */
+  notes: string[];
 }
 
 const FIXES: Partial<Record<ErrorCode, string>> = {
@@ -48,18 +53,28 @@ const FIXES: Partial<Record<ErrorCode, string>> = {
 export async function checkDataset(pairs: readonly Pair[], options: CheckOptions = {}): Promise<CheckedDataset> {
   const checked: (CheckedPair | undefined)[] = new Array(pairs.length);
   const found: Problem[][] = pairs.map(() => []);
+  const masks: (MaskFacts | undefined)[] = new Array(pairs.length);
   let next = 0;
   let done = 0;
   const worker = async () => {
     for (let i = next++; i < pairs.length; i = next++) {
       options.signal?.throwIfAborted();
       const pair = pairs[i];
-      if (pair) checked[i] = await checkPair(pair, options, found[i] ?? []);
+      if (pair)
+        checked[i] = await checkPair(pair, options, found[i] ?? [], (facts) => {
+          masks[i] = facts;
+        });
       options.onProgress?.(++done, pairs.length);
     }
   };
   await Promise.all(Array.from({ length: options.concurrency ?? 2 }, worker));
-  const problems = [...(options.problems ?? []), ...found.flat()];
+  const { backgroundLabel = null, relabel = "check", minCellArea = 0, binaryMasks = false } = options;
+  const rules = { backgroundLabel, relabel, minCellArea, binaryMasks };
+  const findings = labelFindings(
+    masks.filter((mask) => mask !== undefined),
+    rules,
+  );
+  const problems = [...(options.problems ?? []), ...found.flat(), ...findings.problems];
   const good = checked.filter((pair) => pair !== undefined);
   const cells = good.reduce((sum, pair) => sum + pair.cells, 0);
   if (problems.length === 0 && cells === 0 && good.some((pair) => pair.mask !== undefined)) {
@@ -71,10 +86,15 @@ export async function checkDataset(pairs: readonly Pair[], options: CheckOptions
     });
   }
   if (problems.length > 0) throw datasetError(problems);
-  return { pairs: good, cells };
+  return { pairs: good, cells, warnings: findings.warnings, notes: findings.notes };
 }
 
-async function checkPair(pair: Pair, options: CheckOptions, problems: Problem[]): Promise<CheckedPair | undefined> {
+async function checkPair(
+  pair: Pair,
+  options: CheckOptions,
+  problems: Problem[],
+  take: (facts: MaskFacts) => void,
+): Promise<CheckedPair | undefined> {
   const attempt = async <T>(path: string, decode: Promise<T>): Promise<T | undefined> => {
     try {
       return await decode;
@@ -90,7 +110,11 @@ async function checkPair(pair: Pair, options: CheckOptions, problems: Problem[])
   const size = image && ([image.shape[0], image.shape[1]] as const);
   const needsSize = pair.annotation === "geojson" && !size;
   const mask =
-    pair.mask === undefined || needsSize ? undefined : await attempt(pair.mask, pairLabels({ ...pair, size }, options));
+    pair.mask === undefined || needsSize
+      ? undefined
+      : await attempt(pair.mask, pairLabels({ ...pair, size }, { ...options, facts: true }));
+  const numbered = pair.annotation === undefined || pair.annotation === "label_images" || pair.annotation === "cellpose";
+  if (mask?.facts) take({ path: pair.mask ?? "", numbered, facts: mask.facts });
   if (!image || (pair.mask !== undefined && !mask)) return undefined;
   const [height, width] = image.shape;
   if (mask && (mask.shape[0] !== height || mask.shape[1] !== width)) {

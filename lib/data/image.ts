@@ -3,6 +3,8 @@
  * the file stores; the rules that turn it into an image or a label map are in pixels.ts and labels.ts.
  */
 
+import type { LabelFacts } from "./labelFacts.js";
+
 /**
  * Pixels as a file stores them. 64-bit integers arrive as Float64Array (exact up to 2^53, larger values are refused by the
  * reader).
@@ -57,6 +59,10 @@ export interface LabelMap {
   /** Number of different ids above 0. */
   count: number;
   notes: string[];
+  /** Of a foreground mask: the highest value that it stores. */
+  foreground?: number;
+  /** Only with LabelOptions.facts; null where nothing could be counted. */
+  facts?: LabelFacts | null;
 }
 
 export interface DecodeOptions {
@@ -80,6 +86,17 @@ export interface LabelOptions extends DecodeOptions {
   binaryMasks?: boolean;
   /** Value of pixels that are neither cell nor background. */
   ignoreLabel?: number;
+  /** Value that is background besides 0, or of foreground masks instead of 0. */
+  backgroundLabel?: number;
+  /**
+   * What an id in several regions is: "check" and "keep", one cell; "connected", a cell for each region of pixels that share an
+   * edge. Default "check", which leaves the judgement to labelFindings.ts.
+   */
+  relabel?: Relabel;
+  /** Cells of fewer pixels become background. Default 0. */
+  minCellArea?: number;
+  /** Also counts what labelFindings.ts judges. Default false. */
+  facts?: boolean;
   /** Page of a mask TIFF, from 0. Without it `slice` and `frame` choose, as for images. */
   maskPage?: number;
   /** How the file is to be read. Default: a label image. */
@@ -91,6 +108,9 @@ export interface LabelOptions extends DecodeOptions {
   /** [height, width] of the image, for annotations that do not contain it (GeoJSON). */
   size?: readonly [number, number];
 }
+
+/** What is done with ids in several regions. */
+export type Relabel = "check" | "connected" | "keep";
 
 /** The kinds of annotation: a label image (also Cellpose's), COCO JSON, GeoJSON, a folder with one mask per object. */
 export type Annotation = "label_images" | "cellpose" | "coco" | "geojson" | "object_folders";

@@ -6,7 +6,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { decodeImage, decodeLabels } from "./decode.js";
 import type { Pair } from "./discover.js";
-import type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
+import type { DecodeOptions, LabelMap, LabelOptions, NdImage, Relabel } from "./image.js";
 import { byBytes } from "./order.js";
 
 /** The settings of lib/config/reading.ts that decide what is read; null is the same as absent. */
@@ -20,6 +20,9 @@ export interface ReadingOptions {
   ignoreLabel?: number | null;
   categories?: readonly string[] | null;
   maskPage?: number | null;
+  backgroundLabel?: number | null;
+  relabel?: Relabel;
+  minCellArea?: number;
 }
 
 function imageOptions({ maxPixels, page, channels, slice, frame }: ReadingOptions): DecodeOptions {
@@ -39,16 +42,21 @@ export function pairImage({ image }: Pick<Pair, "image">, options: ReadingOption
  *
  * @param pair with `size`, or `height` and `width`, of the image, which GeoJSON needs. A checked pair has them; otherwise the
  * image is decoded.
+ * @param options with `facts`, what labelFindings.ts judges is counted too
  * @throws CellsamError as decodeLabels
  */
 export async function pairLabels(
   pair: Pair & { size?: readonly [number, number] | undefined; height?: number; width?: number },
-  options: ReadingOptions = {},
+  options: ReadingOptions & { facts?: boolean } = {},
 ): Promise<LabelMap> {
   const wanted: LabelOptions = { binaryMasks: options.binaryMasks ?? false };
   if (options.maxPixels != null) wanted.maxPixels = options.maxPixels;
   if (options.ignoreLabel != null) wanted.ignoreLabel = options.ignoreLabel;
   if (options.categories != null) wanted.categories = options.categories;
+  if (options.backgroundLabel != null) wanted.backgroundLabel = options.backgroundLabel;
+  if (options.relabel) wanted.relabel = options.relabel;
+  if (options.minCellArea) wanted.minCellArea = options.minCellArea;
+  if (options.facts) wanted.facts = true;
   if (options.maskPage != null) wanted.maskPage = options.maskPage;
   if (options.slice != null) wanted.slice = options.slice;
   if (options.frame != null) wanted.frame = options.frame;

@@ -22,7 +22,8 @@ import {
   type NdImage,
   type RawImage,
 } from "./image.js";
-import { toLabels } from "./labels.js";
+import { labelFacts } from "./labelFacts.js";
+import { removeSmall, toLabels, toObject } from "./labels.js";
 import { byBytes } from "./order.js";
 import { toImage } from "./pixels.js";
 import { paint } from "./raster.js";
@@ -82,6 +83,12 @@ export async function readImage(path: string, options: DecodeOptions = {}): Prom
 
 /** @throws CellsamError as decodeLabels */
 export async function readLabels(path: string, options: LabelOptions = {}): Promise<LabelMap> {
+  const labels = await readAnnotation(path, options);
+  const removed = options.minCellArea ? removeSmall(labels, options.minCellArea) : 0;
+  return options.facts ? { ...labels, facts: labelFacts(labels, removed) } : labels;
+}
+
+async function readAnnotation(path: string, options: LabelOptions): Promise<LabelMap> {
   return named(path, async () => {
     const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
     switch (options.annotation) {
@@ -93,8 +100,12 @@ export async function readLabels(path: string, options: LabelOptions = {}): Prom
       case "object_folders":
         return readObjects(path, options);
       default:
-        if (/\.jpe?g$/i.test(path)) throw unsupported("JPEG is lossy and ruins label ids; save masks as PNG, TIFF or .npy");
-        return toLabels(await readRaw(path, maskOptions(options), "labels"), options.binaryMasks ?? false, options.ignoreLabel);
+        // A foreground mask survives JPEG, since it is cut at half of its highest value.
+        if (/\.jpe?g$/i.test(path) && !options.binaryMasks)
+          throw unsupported(
+            "JPEG is lossy and ruins label ids; save masks as PNG, TIFF or .npy (a foreground mask can be read with `binary_masks: true`)",
+          );
+        return toLabels(await readRaw(path, maskOptions(options), "labels"), options);
     }
   });
 }
@@ -140,16 +151,14 @@ export async function objectFiles(folder: string): Promise<string[]> {
 
 const MASK_EXTENSIONS = new Set<string>(EXTENSIONS.filter((extension) => !/jpe?g/.test(extension)));
 
-/** Non-zero pixels of each file are one object; ids 1..N in the order of the names, later ones on top. */
+/** The foreground of each file is one object; ids 1..N in the order of the names, later ones on top. */
 async function readObjects(folder: string, options: LabelOptions): Promise<LabelMap> {
   const files = await objectFiles(folder);
   let size = options.size;
   const shapes = [];
   for (const [i, path] of files.entries()) {
     const { data, shape } = await named(path, async () => {
-      const raw = await readRaw(path, maskOptions(options), "labels");
-      // Masks of 0 and 255 are expected here, so they are not refused as binary masks.
-      return toLabels({ ...raw, dtype: "uint8", data: raw.data.map((value) => (value === 0 ? 0 : 1)) });
+      return toObject(await readRaw(path, maskOptions(options), "labels"));
     });
     const [height, width] = shape;
     size ??= shape;

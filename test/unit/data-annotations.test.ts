@@ -249,9 +249,9 @@ describe("folders of annotations", () => {
 
   it("an ignore label is no cell, also beside a binary mask", () => {
     const raw = { data: Uint16Array.of(0, 1, 65535, 1, 65535, 2), dtype: "uint16", shape: [2, 3], alpha: false, notes: [] };
-    const labels = toLabels(raw, false, 65535);
+    const labels = toLabels(raw, { ignoreLabel: 65535 });
     expect([[...labels.data], labels.count]).toEqual([[0, 1, -1, 1, -1, 2], 2]);
-    const binary = toLabels({ ...raw, data: Uint16Array.of(255, 7, 255, 0, 0, 255) }, true, 7);
+    const binary = toLabels({ ...raw, data: Uint16Array.of(255, 7, 255, 0, 0, 255) }, { binaryMasks: true, ignoreLabel: 7 });
     expect([[...binary.data], binary.count]).toEqual([[1, -1, 2, 0, 0, 2], 2]);
   });
 });
