@@ -1,6 +1,7 @@
 /** The check before training: every file is decoded once, and all problems are reported in one error. */
 import { CellsamError, type ErrorCode } from "../errors.js";
 import type { Pair } from "./discover.js";
+import { imageFindings } from "./imageFindings.js";
 import { labelFindings, type MaskFacts } from "./labelFindings.js";
 import { pairImage, pairLabels, type ReadingOptions } from "./pair.js";
 import type { Problem } from "./problem.js";
@@ -19,6 +20,8 @@ export interface CheckedPair extends Pair {
   width: number;
   channels: 1 | 3;
   dtype: "uint8" | "uint16" | "float32";
+  /** The colour of an image that showed one channel in colour and was read as grey. */
+  oneColour?: string;
   /** Number of cells in the mask; 0 for an empty field or without a mask. */
   cells: number;
   /** Decisions made while reading, one sentence each. */
@@ -86,7 +89,7 @@ export async function checkDataset(pairs: readonly Pair[], options: CheckOptions
     });
   }
   if (problems.length > 0) throw datasetError(problems);
-  return { pairs: good, cells, warnings: findings.warnings, notes: findings.notes };
+  return { pairs: good, cells, warnings: [...imageFindings(good), ...findings.warnings], notes: findings.notes };
 }
 
 async function checkPair(
@@ -129,6 +132,7 @@ async function checkPair(
     width,
     channels: image.shape.length === 2 ? 1 : 3,
     dtype: image.dtype,
+    ...(image.oneColour !== undefined && { oneColour: image.oneColour }),
     cells: mask?.count ?? 0,
     notes,
   };

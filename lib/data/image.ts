@@ -47,6 +47,8 @@ export interface NdImage {
   shape: [number, number] | [number, number, number];
   /** Decisions made while reading (alpha dropped, channels moved, ...), one sentence each. */
   notes: string[];
+  /** The colour of an image that showed one channel in colour and was read as grey: "red", ... */
+  oneColour?: string;
 }
 
 /**
@@ -79,6 +81,8 @@ export interface DecodeOptions {
   slice?: number | "max";
   /** Time point of a series, from 0. */
   frame?: number;
+  /** Colours mean something: an image of which one channel holds anything is not read as grey. Default false. */
+  keepColours?: boolean;
 }
 
 export interface LabelOptions extends DecodeOptions {

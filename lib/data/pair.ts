@@ -23,13 +23,20 @@ export interface ReadingOptions {
   backgroundLabel?: number | null;
   relabel?: Relabel;
   minCellArea?: number;
+  /** Settings that say what colours mean; with one of them, an image of which one channel holds anything keeps its colours. */
+  nuclearChannel?: string | null;
+  wholeCellChannel?: string | null;
+  rgbTransform?: boolean;
+  stainTransform?: boolean;
 }
 
-function imageOptions({ maxPixels, page, channels, slice, frame }: ReadingOptions): DecodeOptions {
+function imageOptions({ maxPixels, page, channels, slice, frame, ...colours }: ReadingOptions): DecodeOptions {
+  const { nuclearChannel, wholeCellChannel, rgbTransform, stainTransform } = colours;
   const given = Object.entries({ maxPixels, page, channels, slice, frame }).filter(
     ([, value]) => value !== null && value !== undefined,
   );
-  return Object.fromEntries(given) as DecodeOptions;
+  const keepColours = nuclearChannel != null || wholeCellChannel != null || rgbTransform || stainTransform;
+  return { ...Object.fromEntries(given), ...(keepColours && { keepColours }) } as DecodeOptions;
 }
 
 /** The image of a pair. @throws CellsamError as decodeImage */

@@ -78,7 +78,7 @@ async function bytesOf(path: string, maxPixels: number): Promise<Buffer> {
 
 /** @throws CellsamError as decodeImage */
 export async function readImage(path: string, options: DecodeOptions = {}): Promise<NdImage> {
-  return named(path, async () => toImage(await readRaw(path, options), options.channels));
+  return named(path, async () => toImage(await readRaw(path, options), options.channels, options.keepColours));
 }
 
 /** @throws CellsamError as decodeLabels */
