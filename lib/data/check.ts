@@ -3,7 +3,7 @@ import { CellsamError, type ErrorCode } from "../errors.js";
 import type { Pair } from "./discover.js";
 import { imageFindings } from "./imageFindings.js";
 import { labelFindings, type MaskFacts } from "./labelFindings.js";
-import { pairImage, pairLabels, type ReadingOptions } from "./pair.js";
+import { type AsStored, pairImage, pairLabels, type ReadingOptions } from "./pair.js";
 import type { Problem } from "./problem.js";
 
 export interface CheckOptions extends ReadingOptions {
@@ -15,7 +15,7 @@ export interface CheckOptions extends ReadingOptions {
   signal?: AbortSignal;
 }
 
-export interface CheckedPair extends Pair {
+export interface CheckedPair extends Pair, AsStored {
   height: number;
   width: number;
   channels: 1 | 3;
@@ -109,25 +109,35 @@ async function checkPair(
       return undefined;
     }
   };
-  const image = await attempt(pair.image, pairImage(pair, options));
+  const asStored: AsStored = {};
+  let image = await attempt(pair.image, pairImage(pair, options));
+  const labels = () => pairLabels({ ...pair, ...asStored, size }, { ...options, facts: true });
   const size = image && ([image.shape[0], image.shape[1]] as const);
   const needsSize = pair.annotation === "geojson" && !size;
-  const mask =
-    pair.mask === undefined || needsSize
-      ? undefined
-      : await attempt(pair.mask, pairLabels({ ...pair, size }, { ...options, facts: true }));
+  let mask = pair.mask === undefined || needsSize ? undefined : await attempt(pair.mask, labels());
   const numbered = pair.annotation === undefined || pair.annotation === "label_images" || pair.annotation === "cellpose";
   if (mask?.facts) take({ path: pair.mask ?? "", numbered, facts: mask.facts });
   if (!image || (pair.mask !== undefined && !mask)) return undefined;
-  const [height, width] = image.shape;
-  if (mask && (mask.shape[0] !== height || mask.shape[1] !== width)) {
-    const message = `the mask has ${mask.shape.join(" x ")} pixels, its image ${pair.image} has ${height} x ${width}`;
-    problems.push({ code: "ERR_SIZE_MISMATCH", path: pair.mask ?? "", message, fix: "give both the same height and width" });
-    return undefined;
+  if (mask && !sameSize(image, mask)) {
+    const fit = fitting(image, mask);
+    if (!fit) {
+      problems.push({
+        code: "ERR_SIZE_MISMATCH",
+        path: pair.mask ?? "",
+        message: `the mask has ${sizeOf(mask)}, its image ${pair.image} has ${sizeOf(image)}`,
+        fix: "give both the same height and width",
+      });
+      return undefined;
+    }
+    Object.assign(asStored, fit);
+    if (fit.imageAsStored) image = await pairImage({ ...pair, ...asStored }, options);
+    if (fit.maskAsStored) mask = await labels();
   }
+  const [height, width] = image.shape;
   const notes = [...image.notes, ...(mask?.notes ?? [])];
   return {
     ...pair,
+    ...asStored,
     height,
     width,
     channels: image.shape.length === 2 ? 1 : 3,
@@ -136,6 +146,25 @@ async function checkPair(
     cells: mask?.count ?? 0,
     notes,
   };
+}
+
+type Sized = { shape: readonly number[]; stored?: { shape: readonly number[]; orientation: number } };
+
+function sameSize(a: { shape: readonly number[] }, b: { shape: readonly number[] }): boolean {
+  return a.shape[0] === b.shape[0] && a.shape[1] === b.shape[1];
+}
+
+/** Which of the two must be taken as it is stored, so that they fit; undefined where they never do. */
+function fitting(image: Sized, mask: Sized): AsStored | undefined {
+  if (image.stored && sameSize(image.stored, mask)) return { imageAsStored: true };
+  if (mask.stored && sameSize(image, mask.stored)) return { maskAsStored: true };
+  if (image.stored && mask.stored && sameSize(image.stored, mask.stored)) return { imageAsStored: true, maskAsStored: true };
+  return undefined;
+}
+
+function sizeOf({ shape, stored }: Sized): string {
+  const pixels = `${shape[0]} x ${shape[1]} pixels`;
+  return stored ? `${pixels} (stored as ${stored.shape.join(" x ")}, with the EXIF orientation ${stored.orientation})` : pixels;
 }
 
 const SHOWN = 20;

@@ -49,6 +49,8 @@ export interface NdImage {
   notes: string[];
   /** The colour of an image that showed one channel in colour and was read as grey: "red", ... */
   oneColour?: string;
+  /** Height and width as stored, and the orientation (EXIF, 2 to 8) of the file; absent where it has none. */
+  stored?: { shape: [number, number]; orientation: number };
 }
 
 /**
@@ -63,6 +65,8 @@ export interface LabelMap {
   notes: string[];
   /** Of a foreground mask: the highest value that it stores. */
   foreground?: number;
+  /** As of NdImage. */
+  stored?: { shape: [number, number]; orientation: number };
   /** Only with LabelOptions.facts; null where nothing could be counted. */
   facts?: LabelFacts | null;
 }
@@ -81,6 +85,8 @@ export interface DecodeOptions {
   slice?: number | "max";
   /** Time point of a series, from 0. */
   frame?: number;
+  /** Leaves the pixels as they are stored, whatever the orientation of the file says. Default false. */
+  asStored?: boolean;
   /** Colours mean something: an image of which one channel holds anything is not read as grey. Default false. */
   keepColours?: boolean;
 }

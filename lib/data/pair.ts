@@ -39,9 +39,18 @@ function imageOptions({ maxPixels, page, channels, slice, frame, ...colours }: R
   return { ...Object.fromEntries(given), ...(keepColours && { keepColours }) } as DecodeOptions;
 }
 
+/** Which file of a pair is read without its EXIF orientation, because image and mask fit only so; a check finds it out. */
+export interface AsStored {
+  imageAsStored?: boolean;
+  maskAsStored?: boolean;
+}
+
 /** The image of a pair. @throws CellsamError as decodeImage */
-export function pairImage({ image }: Pick<Pair, "image">, options: ReadingOptions = {}): Promise<NdImage> {
-  return decodeImage(image, imageOptions(options));
+export function pairImage(
+  { image, imageAsStored }: Pick<Pair, "image"> & AsStored,
+  options: ReadingOptions = {},
+): Promise<NdImage> {
+  return decodeImage(image, { ...imageOptions(options), ...(imageAsStored && { asStored: true }) });
 }
 
 /**
@@ -53,7 +62,7 @@ export function pairImage({ image }: Pick<Pair, "image">, options: ReadingOption
  * @throws CellsamError as decodeLabels
  */
 export async function pairLabels(
-  pair: Pair & { size?: readonly [number, number] | undefined; height?: number; width?: number },
+  pair: Pair & AsStored & { size?: readonly [number, number] | undefined; height?: number; width?: number },
   options: ReadingOptions & { facts?: boolean } = {},
 ): Promise<LabelMap> {
   const wanted: LabelOptions = { binaryMasks: options.binaryMasks ?? false };
@@ -67,6 +76,7 @@ export async function pairLabels(
   if (options.maskPage != null) wanted.maskPage = options.maskPage;
   if (options.slice != null) wanted.slice = options.slice;
   if (options.frame != null) wanted.frame = options.frame;
+  if (pair.maskAsStored) wanted.asStored = true;
   if (pair.annotation) wanted.annotation = pair.annotation;
   if (pair.item !== undefined) wanted.item = pair.item;
   const { height, width } = pair;

@@ -25,6 +25,7 @@ import {
 import { labelFacts } from "./labelFacts.js";
 import { removeSmall, toLabels, toObject } from "./labels.js";
 import { byBytes } from "./order.js";
+import { isTurned, turned } from "./orientation.js";
 import { toImage } from "./pixels.js";
 import { paint } from "./raster.js";
 
@@ -78,7 +79,21 @@ async function bytesOf(path: string, maxPixels: number): Promise<Buffer> {
 
 /** @throws CellsamError as decodeImage */
 export async function readImage(path: string, options: DecodeOptions = {}): Promise<NdImage> {
-  return named(path, async () => toImage(await readRaw(path, options), options.channels, options.keepColours));
+  return named(path, async () => {
+    const raw = await readRaw(path, options);
+    return oriented(toImage(raw, options.channels, options.keepColours), raw.orientation, options.asStored);
+  });
+}
+
+/** Turns pixels as viewers show them, unless `asStored`. */
+function oriented<T extends NdImage | LabelMap>(image: T, orientation: number | undefined, asStored = false): T {
+  if (!isTurned(orientation)) return image;
+  const stored = { shape: [image.shape[0], image.shape[1]] as [number, number], orientation };
+  const how = asStored
+    ? `the EXIF orientation (${orientation}) was not applied: the mask fits the pixels as they are stored`
+    : `the EXIF orientation (${orientation}) was applied, as viewers do`;
+  const result = asStored ? image : turned(image, orientation);
+  return { ...result, stored, notes: [...image.notes, how] };
 }
 
 /** @throws CellsamError as decodeLabels */
@@ -99,13 +114,15 @@ async function readAnnotation(path: string, options: LabelOptions): Promise<Labe
         return readGeojson(await bytesOf(path, maxPixels), options.size);
       case "object_folders":
         return readObjects(path, options);
-      default:
+      default: {
         // A foreground mask survives JPEG, since it is cut at half of its highest value.
         if (/\.jpe?g$/i.test(path) && !options.binaryMasks)
           throw unsupported(
             "JPEG is lossy and ruins label ids; save masks as PNG, TIFF or .npy (a foreground mask can be read with `binary_masks: true`)",
           );
-        return toLabels(await readRaw(path, maskOptions(options), "labels"), options);
+        const raw = await readRaw(path, maskOptions(options), "labels");
+        return oriented(toLabels(raw, options), raw.orientation, options.asStored);
+      }
     }
   });
 }

@@ -49,7 +49,8 @@ export async function storeKey(pairs: readonly CheckedPair[], config: Experiment
       if (!known.has(file)) known.set(file, await fileHash(file));
       hashes.push(known.get(file) as string);
     }
-    hash.update(JSON.stringify([pair.source, hashes, pair.annotation ?? null, pair.item ?? null]));
+    const stored = [pair.imageAsStored ?? false, pair.maskAsStored ?? false];
+    hash.update(JSON.stringify([pair.source, hashes, pair.annotation ?? null, pair.item ?? null, stored]));
   }
   return hash.digest("hex").slice(0, 32);
 }

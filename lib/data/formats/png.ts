@@ -10,6 +10,7 @@ import { lazily } from "../../lazily.js";
 import type { RawImage } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
 import { unfilter } from "./pngRows.js";
+import { TiffDirectories } from "./tiffDirectories.js";
 
 const fastPng = lazily<typeof import("fast-png")>("fast-png");
 
@@ -53,7 +54,7 @@ export function readPng(bytes: Uint8Array, maxPixels: number): RawImage {
     throw unsupported(`interlaced PNG of ${depth} bit is not read; save it without interlacing`);
 
   const bits = depth * channels;
-  const { packed, transparent } = readChunks(bytes, view);
+  const { packed, transparent, orientation } = readChunks(bytes, view);
   const rows = inflate(packed, streamLength(width, height, bits, interlace === 1));
   const raw: RawImage = {
     data: new Uint8Array(0),
@@ -79,6 +80,7 @@ export function readPng(bytes: Uint8Array, maxPixels: number): RawImage {
   if (clear) raw.notes.push("the transparent colour of the PNG is ignored");
   raw.data = depth < 8 ? unpack(stored as Uint8Array, width, height, depth) : stored;
   if (depth < 8) raw.bits = depth;
+  if (orientation !== undefined) raw.orientation = orientation;
   return raw;
 }
 
@@ -108,10 +110,14 @@ function streamLength(width: number, height: number, bitsPerPixel: number, inter
 }
 
 /**
- * The compressed stream, and whether a colour is declared to be transparent. Refuses a file that is cut off or fails a
- * checksum.
+ * The compressed stream, whether a colour is declared to be transparent, and the orientation. Refuses a file that is cut off or
+ * fails a checksum.
  */
-function readChunks(bytes: Uint8Array, view: DataView): { packed: Uint8Array; transparent: boolean } {
+function readChunks(
+  bytes: Uint8Array,
+  view: DataView,
+): { packed: Uint8Array; transparent: boolean; orientation: number | undefined } {
+  let orientation: number | undefined;
   const parts: Uint8Array[] = [];
   let transparent = false;
   for (let offset = 8; ; ) {
@@ -125,10 +131,21 @@ function readChunks(bytes: Uint8Array, view: DataView): { packed: Uint8Array; tr
     }
     if (type === 0x49444154) parts.push(bytes.subarray(offset + 8, offset + 8 + length));
     if (type === 0x74524e53) transparent = true;
+    if (type === 0x65584966) orientation = exifOrientation(bytes.subarray(offset + 8, offset + 8 + length));
     if (type === 0x49454e44) break;
     offset += 12 + length;
   }
-  return { packed: parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts), transparent };
+  return { packed: parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts), transparent, orientation };
+}
+
+/** EXIF is a TIFF without pixels. Damaged EXIF says nothing: viewers ignore it. */
+function exifOrientation(exif: Uint8Array): number | undefined {
+  try {
+    const tags = new TiffDirectories(exif);
+    return tags.directories[0] && tags.number(tags.directories[0], 274, 1);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Refuses a stream that is corrupt or inflates to anything but the declared size. */

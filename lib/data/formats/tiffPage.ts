@@ -110,7 +110,8 @@ export async function readPage(
   }
   const image = new GeoTIFFImage(tags, !file.bigEndian, false, opened.source);
   checkLayout(file, directory, layout, fileSize, maxPixels, (height * width * samples * depth) / 8);
-  const data = (await image.readRasters({ interleave: true })) as unknown as Samples;
+  // A view of its own: geotiff's array has properties besides its values.
+  const data = ((await image.readRasters({ interleave: true })) as unknown as Samples).subarray();
   if (data.length !== height * width * samples * (wide ? 2 : 1)) throw broken("the tags of its size contradict each other");
   return described(file, directory, layout, wide ? joined(data as Uint32Array, layout.kind, file.bigEndian) : data);
 }
