@@ -145,16 +145,18 @@ describe("a pair", () => {
 
   it("is turned together where both carry the same orientation", async () => {
     const own = join(folder, "both");
-    await write(join(own, "i", "a.tif"), tiff(pixels, 4));
+    const block = pixels.map((_, i) => (i % width < 9 && Math.floor(i / width) < 7 ? 250 : 10));
+    await write(join(own, "i", "a.tif"), tiff(block, 4));
     await write(
       join(own, "m", "a.tif"),
       tiff(
-        pixels.map((v) => Number(v > 200)),
+        block.map((v) => Number(v > 120)),
         4,
       ),
     );
     const { pairs } = await loadDataset({ imgPath: join(own, "i"), maskPath: join(own, "m") });
     const [image, labels] = [await pairImage(pairs[0] as never), await pairLabels(pairs[0] as never)];
-    expect([...labels.data]).toEqual([...image.data].map((v) => Number(v > 200)));
+    expect([...labels.data]).toEqual([...image.data].map((v) => Number(v > 120)));
+    expect(labels.data[0]).toBe(0);
   });
 });
