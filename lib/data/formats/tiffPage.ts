@@ -2,10 +2,12 @@
  * The pixels of one directory of a TIFF, through geotiff, which undoes compression, predictors, strips and tiles. geotiff
  * tolerates damaged files, so the layout is checked here before pixels are read.
  */
+import type { Pool } from "geotiff";
 import { lazily } from "../../lazily.js";
 import type { RawImage, Samples } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
 import { samplesOf } from "./npy.js";
+import { boundedDecoders } from "./tiffDecoders.js";
 import type { Directory, TiffDirectories } from "./tiffDirectories.js";
 
 const geotiff = lazily<typeof import("geotiff")>("geotiff");
@@ -109,9 +111,10 @@ export async function readPage(
     if (layout.planar && samples > 1) throw unsupported("TIFF of 64-bit integers in planes is not read; save 32 bit");
   }
   const image = new GeoTIFFImage(tags, !file.bigEndian, false, opened.source);
-  checkLayout(file, directory, layout, fileSize, maxPixels, (height * width * samples * depth) / 8);
+  const block = checkLayout(file, directory, layout, fileSize, maxPixels, (height * width * samples * depth) / 8);
+  const pool = boundedDecoders(block) as unknown as Pool;
   // A view of its own: geotiff's array has properties besides its values.
-  const data = ((await image.readRasters({ interleave: true })) as unknown as Samples).subarray();
+  const data = ((await image.readRasters({ interleave: true, pool })) as unknown as Samples).subarray();
   if (data.length !== height * width * samples * (wide ? 2 : 1)) throw broken("the tags of its size contradict each other");
   return described(file, directory, layout, wide ? joined(data as Uint32Array, layout.kind, file.bigEndian) : data);
 }
@@ -159,15 +162,18 @@ export function readContiguousPlane(
   return described(file, directory, layout, mixed);
 }
 
-/** Checks that every strip or tile lies inside the file: geotiff would read a missing one as zeros. */
+/**
+ * Checks that every strip or tile lies inside the file: geotiff would read a missing one as zeros.
+ * @returns the most bytes that one of them may unpack to
+ */
 function checkLayout(
   file: TiffDirectories,
   directory: Directory,
-  { height, width, samples, compression, planar }: PageLayout,
+  { height, width, samples, depth, compression, planar }: PageLayout,
   fileSize: number,
   maxPixels: number,
   needed: number,
-): void {
+): number {
   const tiled = file.count(directory, 273) === 0;
   const name = tiled ? "tile" : "strip";
   const offsets = file.numbers(directory, tiled ? 324 : 273);
@@ -189,6 +195,8 @@ function checkLayout(
   const densest = compression === 1 ? 1 : compression === 32773 ? 64 : compression === 50000 ? 40000 : 1500;
   if (needed > stored * densest + 4096)
     throw broken(`the TIFF declares ${needed} bytes, which its ${stored} bytes cannot hold`);
+  // Rows begin with a whole byte; some writers fill the last strip up, or round a little more.
+  return Math.ceil((across * (planar ? 1 : samples) * depth) / 8) * down + 4096;
 }
 
 /** 16-bit table in planes (all R, all G, all B) to 8-bit triples. */
