@@ -59,7 +59,19 @@ export function choice<const T extends readonly [string, ...string[]]>(names: T)
   });
 }
 
-export const flag = () => zod().boolean({ error: "must be true or false" });
+/** yes and no are text in YAML 1.2 and were truth values in YAML 1.1, so they are named in the error and not guessed. */
+export const flag = () =>
+  zod().boolean({
+    error: ({ input }) => {
+      const text = typeof input === "string" ? input.toLowerCase() : "";
+      const meant = ["yes", "y", "on", "true"].includes(text)
+        ? "true"
+        : ["no", "n", "off", "false"].includes(text)
+          ? "false"
+          : "";
+      return meant ? `must be true or false: ${input} is text, write ${meant}` : "must be true or false";
+    },
+  });
 export const path = () =>
   zod()
     .string({ error: "must be a path" })

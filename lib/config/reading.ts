@@ -44,6 +44,27 @@ export const labelFields = () => ({
     .nullable()
     .default(null)
     .describe("Value of label images for pixels that are neither cell nor background, such as 65535."),
+  backgroundLabel: integer(0)
+    .nullable()
+    .default(null)
+    .describe(
+      "Value of masks for background besides 0, such as 1 after a watershed; with binaryMasks instead of 0, so 255 inverts " +
+        "them. 0: no cell is taken for background, however large it is.",
+    ),
+  relabel: choice(["check", "connected", "keep"])
+    .default("check")
+    .describe(
+      "What an id in several separate regions is. check: one cell, with a warning, and an error where it is the rule, as in " +
+        "masks of classes; connected: each region is a cell of its own (masks of classes, foreground, or numbers used twice); " +
+        "keep: one cell, without a word.",
+    ),
+  minCellArea: integer(0)
+    .default(0)
+    .describe("Smallest area, in pixels, of a cell of the masks; smaller ones become background."),
+  maskPage: integer(0)
+    .nullable()
+    .default(null)
+    .describe("Page of masks in TIFF files of several pages, from 0; null: slice and frame choose, as for images."),
   categories: zod()
     .array(zod().string(), { error: "must be a list of names" })
     .min(1)

@@ -20,6 +20,8 @@ export interface Dataset {
   trainingOnly: string[];
   /** Decisions made while reading, each once, with the number of images that it concerns. */
   notes: string[];
+  /** What is probably wrong with the data set, one sentence each with what to do. */
+  warnings: string[];
 }
 
 /** How the folders of a configuration are paired. */
@@ -60,7 +62,7 @@ export async function loadDataset(
   const counts = new Map<string, number>();
   for (const note of checked.pairs.flatMap((pair) => pair.notes)) counts.set(note, (counts.get(note) ?? 0) + 1);
   const notes = [...counts].map(([note, count]) => `${count} of ${checked.pairs.length} images: ${note}`);
-  return { pairs: checked.pairs, trainingOnly, notes };
+  return { pairs: checked.pairs, trainingOnly, notes: [...checked.notes, ...notes], warnings: checked.warnings };
 }
 
 function freeName(source: string, imgPath: string, taken: ReadonlySet<string>): string {

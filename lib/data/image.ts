@@ -3,6 +3,8 @@
  * the file stores; the rules that turn it into an image or a label map are in pixels.ts and labels.ts.
  */
 
+import type { LabelFacts } from "./labelFacts.js";
+
 /**
  * Pixels as a file stores them. 64-bit integers arrive as Float64Array (exact up to 2^53, larger values are refused by the
  * reader).
@@ -31,6 +33,8 @@ export interface RawImage {
   palette?: Uint8Array;
   /** TIFF photometric 0: stored values are inverted with respect to brightness. */
   whiteIsZero?: boolean;
+  /** How viewers turn it (EXIF and TIFF, 1 to 8); absent: as stored. */
+  orientation?: number;
   /** The channels are already the ones that the options choose, in that order. */
   selected?: boolean;
   notes: string[];
@@ -43,6 +47,10 @@ export interface NdImage {
   shape: [number, number] | [number, number, number];
   /** Decisions made while reading (alpha dropped, channels moved, ...), one sentence each. */
   notes: string[];
+  /** The colour of an image that showed one channel in colour and was read as grey: "red", ... */
+  oneColour?: string;
+  /** Height and width as stored, and the orientation (EXIF, 2 to 8) of the file; absent where it has none. */
+  stored?: { shape: [number, number]; orientation: number };
 }
 
 /**
@@ -55,6 +63,12 @@ export interface LabelMap {
   /** Number of different ids above 0. */
   count: number;
   notes: string[];
+  /** Of a foreground mask: the highest value that it stores. */
+  foreground?: number;
+  /** As of NdImage. */
+  stored?: { shape: [number, number]; orientation: number };
+  /** Only with LabelOptions.facts; null where nothing could be counted. */
+  facts?: LabelFacts | null;
 }
 
 export interface DecodeOptions {
@@ -71,6 +85,10 @@ export interface DecodeOptions {
   slice?: number | "max";
   /** Time point of a series, from 0. */
   frame?: number;
+  /** Leaves the pixels as they are stored, whatever the orientation of the file says. Default false. */
+  asStored?: boolean;
+  /** Colours mean something: an image of which one channel holds anything is not read as grey. Default false. */
+  keepColours?: boolean;
 }
 
 export interface LabelOptions extends DecodeOptions {
@@ -78,6 +96,19 @@ export interface LabelOptions extends DecodeOptions {
   binaryMasks?: boolean;
   /** Value of pixels that are neither cell nor background. */
   ignoreLabel?: number;
+  /** Value that is background besides 0, or of foreground masks instead of 0. */
+  backgroundLabel?: number;
+  /**
+   * What an id in several regions is: "check" and "keep", one cell; "connected", a cell for each region of pixels that share an
+   * edge. Default "check", which leaves the judgement to labelFindings.ts.
+   */
+  relabel?: Relabel;
+  /** Cells of fewer pixels become background. Default 0. */
+  minCellArea?: number;
+  /** Also counts what labelFindings.ts judges. Default false. */
+  facts?: boolean;
+  /** Page of a mask TIFF, from 0. Without it `slice` and `frame` choose, as for images. */
+  maskPage?: number;
   /** How the file is to be read. Default: a label image. */
   annotation?: Annotation;
   /** In an annotation file for many images (COCO): the file_name of the image. */
@@ -87,6 +118,9 @@ export interface LabelOptions extends DecodeOptions {
   /** [height, width] of the image, for annotations that do not contain it (GeoJSON). */
   size?: readonly [number, number];
 }
+
+/** What is done with ids in several regions. */
+export type Relabel = "check" | "connected" | "keep";
 
 /** The kinds of annotation: a label image (also Cellpose's), COCO JSON, GeoJSON, a folder with one mask per object. */
 export type Annotation = "label_images" | "cellpose" | "coco" | "geojson" | "object_folders";

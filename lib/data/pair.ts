@@ -6,7 +6,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { decodeImage, decodeLabels } from "./decode.js";
 import type { Pair } from "./discover.js";
-import type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
+import type { DecodeOptions, LabelMap, LabelOptions, NdImage, Relabel } from "./image.js";
 import { byBytes } from "./order.js";
 
 /** The settings of lib/config/reading.ts that decide what is read; null is the same as absent. */
@@ -19,18 +19,38 @@ export interface ReadingOptions {
   binaryMasks?: boolean;
   ignoreLabel?: number | null;
   categories?: readonly string[] | null;
+  maskPage?: number | null;
+  backgroundLabel?: number | null;
+  relabel?: Relabel;
+  minCellArea?: number;
+  /** Settings that say what colours mean; with one of them, an image of which one channel holds anything keeps its colours. */
+  nuclearChannel?: string | null;
+  wholeCellChannel?: string | null;
+  rgbTransform?: boolean;
+  stainTransform?: boolean;
 }
 
-function imageOptions({ maxPixels, page, channels, slice, frame }: ReadingOptions): DecodeOptions {
+function imageOptions({ maxPixels, page, channels, slice, frame, ...colours }: ReadingOptions): DecodeOptions {
+  const { nuclearChannel, wholeCellChannel, rgbTransform, stainTransform } = colours;
   const given = Object.entries({ maxPixels, page, channels, slice, frame }).filter(
     ([, value]) => value !== null && value !== undefined,
   );
-  return Object.fromEntries(given) as DecodeOptions;
+  const keepColours = nuclearChannel != null || wholeCellChannel != null || rgbTransform || stainTransform;
+  return { ...Object.fromEntries(given), ...(keepColours && { keepColours }) } as DecodeOptions;
+}
+
+/** Which file of a pair is read without its EXIF orientation, because image and mask fit only so; a check finds it out. */
+export interface AsStored {
+  imageAsStored?: boolean;
+  maskAsStored?: boolean;
 }
 
 /** The image of a pair. @throws CellsamError as decodeImage */
-export function pairImage({ image }: Pick<Pair, "image">, options: ReadingOptions = {}): Promise<NdImage> {
-  return decodeImage(image, imageOptions(options));
+export function pairImage(
+  { image, imageAsStored }: Pick<Pair, "image"> & AsStored,
+  options: ReadingOptions = {},
+): Promise<NdImage> {
+  return decodeImage(image, { ...imageOptions(options), ...(imageAsStored && { asStored: true }) });
 }
 
 /**
@@ -38,16 +58,25 @@ export function pairImage({ image }: Pick<Pair, "image">, options: ReadingOption
  *
  * @param pair with `size`, or `height` and `width`, of the image, which GeoJSON needs. A checked pair has them; otherwise the
  * image is decoded.
+ * @param options with `facts`, what labelFindings.ts judges is counted too
  * @throws CellsamError as decodeLabels
  */
 export async function pairLabels(
-  pair: Pair & { size?: readonly [number, number] | undefined; height?: number; width?: number },
-  options: ReadingOptions = {},
+  pair: Pair & AsStored & { size?: readonly [number, number] | undefined; height?: number; width?: number },
+  options: ReadingOptions & { facts?: boolean } = {},
 ): Promise<LabelMap> {
   const wanted: LabelOptions = { binaryMasks: options.binaryMasks ?? false };
   if (options.maxPixels != null) wanted.maxPixels = options.maxPixels;
   if (options.ignoreLabel != null) wanted.ignoreLabel = options.ignoreLabel;
   if (options.categories != null) wanted.categories = options.categories;
+  if (options.backgroundLabel != null) wanted.backgroundLabel = options.backgroundLabel;
+  if (options.relabel) wanted.relabel = options.relabel;
+  if (options.minCellArea) wanted.minCellArea = options.minCellArea;
+  if (options.facts) wanted.facts = true;
+  if (options.maskPage != null) wanted.maskPage = options.maskPage;
+  if (options.slice != null) wanted.slice = options.slice;
+  if (options.frame != null) wanted.frame = options.frame;
+  if (pair.maskAsStored) wanted.asStored = true;
   if (pair.annotation) wanted.annotation = pair.annotation;
   if (pair.item !== undefined) wanted.item = pair.item;
   const { height, width } = pair;

@@ -9,4 +9,6 @@ export interface Problem {
   message: string;
   /** What to do about it. */
   fix: string;
+  /** The settings that mend it, where settings do. */
+  settings?: { binaryMasks: true } | { relabel: "connected" };
 }

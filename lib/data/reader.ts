@@ -22,8 +22,10 @@ import {
   type NdImage,
   type RawImage,
 } from "./image.js";
-import { toLabels } from "./labels.js";
+import { labelFacts } from "./labelFacts.js";
+import { removeSmall, toLabels, toObject } from "./labels.js";
 import { byBytes } from "./order.js";
+import { isTurned, turned } from "./orientation.js";
 import { toImage } from "./pixels.js";
 import { paint } from "./raster.js";
 
@@ -77,11 +79,31 @@ async function bytesOf(path: string, maxPixels: number): Promise<Buffer> {
 
 /** @throws CellsamError as decodeImage */
 export async function readImage(path: string, options: DecodeOptions = {}): Promise<NdImage> {
-  return named(path, async () => toImage(await readRaw(path, options), options.channels));
+  return named(path, async () => {
+    const raw = await readRaw(path, options);
+    return oriented(toImage(raw, options.channels, options.keepColours), raw.orientation, options.asStored);
+  });
+}
+
+/** Turns pixels as viewers show them, unless `asStored`. */
+function oriented<T extends NdImage | LabelMap>(image: T, orientation: number | undefined, asStored = false): T {
+  if (!isTurned(orientation)) return image;
+  const stored = { shape: [image.shape[0], image.shape[1]] as [number, number], orientation };
+  const how = asStored
+    ? `the EXIF orientation (${orientation}) was not applied: the mask fits the pixels as they are stored`
+    : `the EXIF orientation (${orientation}) was applied, as viewers do`;
+  const result = asStored ? image : turned(image, orientation);
+  return { ...result, stored, notes: [...image.notes, how] };
 }
 
 /** @throws CellsamError as decodeLabels */
 export async function readLabels(path: string, options: LabelOptions = {}): Promise<LabelMap> {
+  const labels = await readAnnotation(path, options);
+  const removed = options.minCellArea ? removeSmall(labels, options.minCellArea) : 0;
+  return options.facts ? { ...labels, facts: labelFacts(labels, removed) } : labels;
+}
+
+async function readAnnotation(path: string, options: LabelOptions): Promise<LabelMap> {
   return named(path, async () => {
     const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
     switch (options.annotation) {
@@ -92,16 +114,27 @@ export async function readLabels(path: string, options: LabelOptions = {}): Prom
         return readGeojson(await bytesOf(path, maxPixels), options.size);
       case "object_folders":
         return readObjects(path, options);
-      default:
-        if (/\.jpe?g$/i.test(path)) throw unsupported("JPEG is lossy and ruins label ids; save masks as PNG, TIFF or .npy");
-        return toLabels(await readRaw(path, maskOptions(options), "labels"), options.binaryMasks ?? false, options.ignoreLabel);
+      default: {
+        // A foreground mask survives JPEG, since it is cut at half of its highest value.
+        if (/\.jpe?g$/i.test(path) && !options.binaryMasks)
+          throw unsupported(
+            "JPEG is lossy and ruins label ids; save masks as PNG, TIFF or .npy (a foreground mask can be read with `binary_masks: true`)",
+          );
+        const raw = await readRaw(path, maskOptions(options), "labels");
+        return oriented(toLabels(raw, options), raw.orientation, options.asStored);
+      }
     }
   });
 }
 
-/** A mask is one page of one channel: `page`, `channels` and the like are for images only. */
-function maskOptions({ maxPixels }: LabelOptions): DecodeOptions {
-  return maxPixels === undefined ? {} : { maxPixels };
+/** A mask has one channel, and a page of its own; slice and frame are those of its image. */
+function maskOptions({ maxPixels, maskPage, slice, frame }: LabelOptions): DecodeOptions {
+  return {
+    ...(maxPixels !== undefined && { maxPixels }),
+    ...(maskPage !== undefined && { page: maskPage }),
+    ...(slice !== undefined && { slice }),
+    ...(frame !== undefined && { frame }),
+  };
 }
 
 /** The images that a COCO file lists, with the names by which they are paired. */
@@ -135,16 +168,14 @@ export async function objectFiles(folder: string): Promise<string[]> {
 
 const MASK_EXTENSIONS = new Set<string>(EXTENSIONS.filter((extension) => !/jpe?g/.test(extension)));
 
-/** Non-zero pixels of each file are one object; ids 1..N in the order of the names, later ones on top. */
+/** The foreground of each file is one object; ids 1..N in the order of the names, later ones on top. */
 async function readObjects(folder: string, options: LabelOptions): Promise<LabelMap> {
   const files = await objectFiles(folder);
   let size = options.size;
   const shapes = [];
   for (const [i, path] of files.entries()) {
     const { data, shape } = await named(path, async () => {
-      const raw = await readRaw(path, maskOptions(options), "labels");
-      // Masks of 0 and 255 are expected here, so they are not refused as binary masks.
-      return toLabels({ ...raw, dtype: "uint8", data: raw.data.map((value) => (value === 0 ? 0 : 1)) });
+      return toObject(await readRaw(path, maskOptions(options), "labels"));
     });
     const [height, width] = shape;
     size ??= shape;

@@ -6,6 +6,7 @@ import { datasetError } from "../data/check.js";
 import { type DatasetConfig, discoverOptions, loadDataset } from "../data/dataset.js";
 import { decodeLabels } from "../data/decode.js";
 import { discover } from "../data/discover.js";
+import { labelFindings, type MaskFacts } from "../data/labelFindings.js";
 import { pairLabels } from "../data/pair.js";
 import type { openSession } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
@@ -26,7 +27,10 @@ export interface EvaluateOptions {
 }
 
 /** How the true masks are read: the settings of a training about masks. */
-export type TruthOptions = Pick<DatasetConfig, "annotationFormat" | "ignoreLabel" | "categories" | "maxPixels">;
+export type TruthOptions = Pick<
+  DatasetConfig,
+  "annotationFormat" | "ignoreLabel" | "backgroundLabel" | "relabel" | "minCellArea" | "maskPage" | "categories" | "maxPixels"
+>;
 
 export interface EvaluateFoldersOptions extends EvaluateOptions, TruthOptions, Omit<EvaluationOptions, "scores"> {}
 
@@ -64,7 +68,10 @@ export async function evaluateFolders(
 ): Promise<FolderEvaluation> {
   const { iouThreshold, cutoff2, boundaryTolerance, annotationFormat } = options;
   const { binaryMasks = false, ignoreLabel = null, categories = null, maxPixels = null } = options;
-  const reading = { binaryMasks, ignoreLabel, categories, maxPixels };
+  const { backgroundLabel = null, relabel = "check", minCellArea = 0, maskPage = null } = options;
+  const rules = { binaryMasks, backgroundLabel, relabel, minCellArea };
+  const reading = { ...rules, ignoreLabel, categories, maxPixels, maskPage };
+  const masks: MaskFacts[] = [];
   const found = await discover({
     imgPath: predictionPath,
     maskPath: truthPath,
@@ -77,7 +84,9 @@ export async function evaluateFolders(
     const { source, image, mask } = pair;
     const prediction = await decodeLabels(image, maxPixels === null ? {} : { maxPixels });
     const [height = 0, width = 0] = prediction.shape;
-    const truth = await pairLabels({ ...pair, height, width }, reading);
+    const truth = await pairLabels({ ...pair, height, width }, { ...reading, facts: true });
+    const numbered = pair.annotation === undefined || pair.annotation === "label_images" || pair.annotation === "cellpose";
+    if (truth.facts) masks.push({ path: mask ?? "", numbered, facts: truth.facts });
     if (truth.shape.join() !== prediction.shape.join()) {
       const message = `${source}: the true mask has ${truth.shape.join(" x ")} pixels, the prediction ${prediction.shape.join(" x ")}`;
       throw new CellsamError("ERR_DATASET", message, { detail: { image, mask } });
@@ -94,6 +103,9 @@ export async function evaluateFolders(
     images.push({ image: source, metrics });
     options.onProgress?.({ type: "progress", task: "evaluate", done: i + 1, total: found.pairs.length });
   }
+  const { problems, warnings } = labelFindings(masks, rules);
+  if (problems.length > 0) throw datasetError(problems);
+  for (const warning of warnings) options.onWarning?.(warning);
   return { summary: summarize(images.map(({ metrics }) => metrics)), images };
 }
 
@@ -110,7 +122,8 @@ export async function evaluateWeights(
 ): Promise<Evaluation> {
   const { binaryMasks = false, signal, onProgress = () => undefined } = options;
   const reading = predictConfig(input);
-  const { pairs } = await loadDataset({ ...reading, imgPath, maskPath, binaryMasks }, { ...(signal && { signal }) });
+  const { pairs, warnings } = await loadDataset({ ...reading, imgPath, maskPath, binaryMasks }, { ...(signal && { signal }) });
+  for (const warning of warnings) options.onWarning?.(warning);
   const { session, config } = await openDetector(input, options);
   try {
     const emit = (event: { type: string }) => {

@@ -42,7 +42,7 @@ export async function planExperiment(input: ExperimentInput, options: PlanOption
     ...(signal && { signal }),
   });
   const { pairs } = data;
-  const warnings: string[] = [];
+  const warnings: string[] = [...data.warnings];
   const warn = (message: string) => warnings.push(message);
   const duplicates = await duplicatesOf(pairs, config, { signal });
   const splits = await drawSplits({ config, strategy: configuredStrategy(config) }, data, duplicates);

@@ -132,12 +132,13 @@ export async function predictFolder(
     options.overwrite ?? false,
   );
   // Every image is read before the first is predicted, so that a broken one does not leave half a folder.
-  await checkDataset(found.pairs, {
+  const checked = await checkDataset(found.pairs, {
     ...reading,
     problems: found.problems,
     onProgress: (done, total) => onProgress?.({ type: "progress", task: "check", done, total }),
     ...(signal && { signal }),
   });
+  for (const warning of checked.warnings) options.onWarning?.(warning);
   const { session, config } = await openDetector(input, options);
   try {
     await mkdir(outputDir, { recursive: true });

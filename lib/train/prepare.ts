@@ -47,7 +47,7 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
     ...(signal && { signal }),
   });
   const { pairs } = dataset;
-  for (const note of dataset.notes) record.warn(note);
+  for (const text of [...dataset.warnings, ...dataset.notes]) record.warn(text);
   const key = await storeKey(pairs, config, packageVersion);
   const saved =
     resume && existsSync(tree.runState) ? await readRunState(tree.runState, tree.resume, config, packageVersion) : undefined;

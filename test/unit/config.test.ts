@@ -60,6 +60,21 @@ describe("defaults", () => {
     expect(config.stage1Config).toEqual({ ...new Stage1Config() });
   });
 
+  it("says what to write for yes, no, on and off, which are text in YAML", () => {
+    for (const [text, meant] of [
+      ["yes", "true"],
+      ["No", "false"],
+      ["on", "true"],
+      ["OFF", "false"],
+      ["true", "true"],
+    ])
+      for (const key of ["binaryMasks", "augmentation"])
+        expect(() => new ExperimentConfig({ ...required, [key]: text } as never)).toThrow(
+          `${key}: must be true or false: ${text} is text, write ${meant}`,
+        );
+    expect(() => new ExperimentConfig({ ...required, binaryMasks: "maybe" } as never)).toThrow(/must be true or false$/m);
+  });
+
   it("survive a trip through JSON", () => {
     const config = new ExperimentConfig({ ...required, stage1Config: new Stage1Config({ patience: 3 }) });
     expect({ ...new ExperimentConfig(JSON.parse(JSON.stringify(config))) }).toEqual({ ...config });

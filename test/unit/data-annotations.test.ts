@@ -9,7 +9,7 @@ import { decodeImage, decodeLabels } from "../../lib/data/decode.js";
 import { discover } from "../../lib/data/discover.js";
 import { paintCoco, parseCoco } from "../../lib/data/formats/coco.js";
 import { readGeojson } from "../../lib/data/formats/geojson.js";
-import { readPickle } from "../../lib/data/formats/pickle.js";
+import { readPickle, Skipped } from "../../lib/data/formats/pickle.js";
 import { fillRuns, unpackCounts } from "../../lib/data/formats/rle.js";
 import { toLabels } from "../../lib/data/labels.js";
 import { filesOf } from "../../lib/data/pair.js";
@@ -249,9 +249,9 @@ describe("folders of annotations", () => {
 
   it("an ignore label is no cell, also beside a binary mask", () => {
     const raw = { data: Uint16Array.of(0, 1, 65535, 1, 65535, 2), dtype: "uint16", shape: [2, 3], alpha: false, notes: [] };
-    const labels = toLabels(raw, false, 65535);
+    const labels = toLabels(raw, { ignoreLabel: 65535 });
     expect([[...labels.data], labels.count]).toEqual([[0, 1, -1, 1, -1, 2], 2]);
-    const binary = toLabels({ ...raw, data: Uint16Array.of(255, 7, 255, 0, 0, 255) }, true, 7);
+    const binary = toLabels({ ...raw, data: Uint16Array.of(255, 7, 255, 0, 0, 255) }, { binaryMasks: true, ignoreLabel: 7 });
     expect([[...binary.data], binary.count]).toEqual([[1, -1, 2, 0, 0, 2], 2]);
   });
 });
@@ -291,22 +291,26 @@ print("null")`;
 describe("restricted pickle", () => {
   it.skipIf(!python)("reads what numpy writes, and never runs what a file names", async () => {
     const script = `
-import sys, os, pickle, numpy as np
+import sys, os, pickle, pathlib, datetime, decimal, uuid, collections, numpy as np
 from collections import OrderedDict
+class Own:
+    def __init__(self, x): self.x = x
+Named = collections.namedtuple("Named", "a b")
 m = np.zeros((4, 6), np.int32, order="F"); m[1:3, 2:5] = 7; m[0, 0] = 70000
-for protocol in (2, 3, 4, 5):
-    a = np.empty((), dtype=object); a[()] = {"masks": m, "flows": [m.astype("f4"), None], "est_diam": np.float64(3.5), "filename": "x", "ismanual": np.zeros(2, bool), "n": -2**40}
+for protocol in (0, 1, 2, 3, 4, 5):
+    a = np.empty((), dtype=object); a[()] = {"masks": m, "flows": [m.astype("f4"), None], "est_diam": np.float64(3.5), "filename": pathlib.PurePosixPath("/data/x.png"), "ismanual": np.zeros(2, bool), "n": -2**40, "seen": {1, 2}, "kept": frozenset("a"), "changes": [[datetime.datetime(2026, 11, 29), "added", [1]], [datetime.date(2026, 1, 2), decimal.Decimal("1.5"), uuid.UUID(int=5)]], "object": Own(3), "fields": np.zeros(2, [("a", "i4"), ("b", "f8")]), "dates": np.array(["2026-01-01"], "M8[D]"), "named": Named(1, 2), "counts": collections.Counter("aab"), "by": collections.defaultdict(list, a=[1]), "complex": 1j, "slice": slice(1, 2)}
     with open(f"{sys.argv[1]}/p{protocol}_seg.npy", "wb") as f:
         np.lib.format.write_array_header_1_0(f, {"descr": "|O", "fortran_order": False, "shape": ()})
         pickle.dump(a, f, protocol=protocol)
 class Evil:
     def __reduce__(self): return (os.system, (f"touch {sys.argv[1]}/executed",))
 np.save(f"{sys.argv[1]}/evil_seg.npy", {"masks": Evil()}, allow_pickle=True)
+np.save(f"{sys.argv[1]}/aside_seg.npy", {"filename": Evil(), "masks": m}, allow_pickle=True)
 np.save(f"{sys.argv[1]}/odd_seg.npy", OrderedDict(masks=m), allow_pickle=True)
 np.save(f"{sys.argv[1]}/other_seg.npy", {"labels": m}, allow_pickle=True)
 print("null")`;
     run(script, root);
-    for (const protocol of [2, 3, 4, 5]) {
+    for (const protocol of [0, 1, 2, 3, 4, 5]) {
       const labels = await decodeLabels(join(root, `p${protocol}_seg.npy`));
       expect([labels.shape, labels.count, labels.data[0], labels.data[8], labels.data[5]]).toEqual([[4, 6], 2, 70000, 7, 0]);
     }
@@ -314,10 +318,29 @@ print("null")`;
       code: "ERR_IMAGE_UNSUPPORTED",
       message: expect.stringMatching(/names (posix|os)\.system, which is refused/),
     });
-    await expect(decodeLabels(join(root, "odd_seg.npy"))).rejects.toThrow(/collections\.OrderedDict/);
+    expect((await decodeLabels(join(root, "odd_seg.npy"))).count).toBe(2);
+    // What is not needed is not made, whatever it would do.
+    expect((await decodeLabels(join(root, "aside_seg.npy"))).count).toBe(2);
     await expect(decodeLabels(join(root, "other_seg.npy"))).rejects.toThrow(/no array "masks"/);
     const left = run("import os, sys, json; print(json.dumps(os.path.exists(sys.argv[1] + '/executed')))", root);
     expect(left).toBe(false);
-    expect(() => readPickle(Buffer.from("cos\nsystem\n(S'id'\ntR."))).toThrow(/os\.system/);
+    expect(readPickle(Buffer.from("cos\nsystem\n(S'id'\ntR."))).toEqual(new Skipped("os.system"));
+  });
+
+  it("skips what other names would make, and reads what stands beside it", () => {
+    const text = (value: string) => `X${String.fromCharCode(value.length, 0, 0, 0)}${value}`;
+    // A path by REDUCE, a date by NEWOBJ with a state, an object of protocol 1 by OBJ, and a number.
+    const path = `${text("file")}cpathlib\nPosixPath\n(${text("/")}${text("a")}tR`;
+    const date = `${text("when")}cdatetime\ndatetime\nC\x02ab\x85\x81}${text("zone")}K\x01sb`;
+    const object = `${text("own")}(cos\nsystem\n${text("id")}o`;
+    const read = readPickle(Buffer.from(`\x80\x02}(${path}${date}${object}${text("n")}K\x07u.`, "latin1"));
+    expect(read).toEqual(
+      new Map<string, unknown>([
+        ["file", new Skipped("pathlib.PosixPath")],
+        ["when", new Skipped("datetime.datetime")],
+        ["own", new Skipped("os.system")],
+        ["n", 7],
+      ]),
+    );
   });
 });

@@ -4,7 +4,7 @@ import type yauzl from "yauzl";
 import { lazily } from "../../lazily.js";
 import type { RawImage } from "../image.js";
 import { broken, unsupported } from "./limits.js";
-import { readNpy } from "./npy.js";
+import { type NpyHeader, npyHeader, readNpy } from "./npy.js";
 
 const zipReader = lazily<typeof yauzl>("yauzl");
 
@@ -35,12 +35,23 @@ export async function readNpz(bytes: Uint8Array, maxPixels: number, kind: "image
   }
 }
 
+/** Reads the header of the array first: an archive of a megabyte may say that it unpacks to gigabytes, and even do so. */
 async function contentOf(zip: yauzl.ZipFile, entry: yauzl.Entry, maxPixels: number): Promise<Buffer> {
   // As for whole files: the most that a valid array of the allowed size can take.
   if (entry.uncompressedSize > maxPixels * 16 + 2 ** 26 || entry.uncompressedSize > entry.compressedSize * 1032 + 1024)
     throw broken(`${entry.fileName} declares ${entry.uncompressedSize} bytes, which it cannot hold`);
   const parts: Buffer[] = [];
-  for await (const part of await zip.openReadStreamPromise(entry)) parts.push(part as Buffer);
+  let length = 0;
+  let header: NpyHeader | undefined;
+  for await (const part of await zip.openReadStreamPromise(entry)) {
+    parts.push(part as Buffer);
+    length += (part as Buffer).length;
+    header ??= npyHeader(parts.length === 1 ? (part as Buffer) : Buffer.concat(parts), maxPixels);
+    if (header && Math.max(length, entry.uncompressedSize) > header.end)
+      throw broken(
+        `${entry.fileName} holds ${entry.uncompressedSize} bytes where shape (${header.shape.join(", ")}) needs ${header.end}`,
+      );
+  }
   const content = Buffer.concat(parts);
   if (crc32(content) !== entry.crc32) throw broken(`the checksum of ${entry.fileName} is wrong`);
   return content;
