@@ -1,8 +1,11 @@
 /** The check before training: every file is decoded once, and all problems are reported in one error. */
 import { CellsamError, type ErrorCode } from "../errors.js";
+import { unknownCategories } from "./categories.js";
 import type { Pair } from "./discover.js";
+import { type CategoryCount, OBJECT_KINDS } from "./image.js";
 import { pairImage, pairLabels, type ReadingOptions } from "./pair.js";
-import type { Problem } from "./problem.js";
+import type { Problem, Tally } from "./problem.js";
+import { mergedProblems, problemsOf } from "./tally.js";
 
 export interface CheckOptions extends ReadingOptions {
   /** Problems that were found before (by `discover`), to be reported together with those found here. */
@@ -22,6 +25,10 @@ export interface CheckedPair extends Pair {
   cells: number;
   /** Decisions made while reading, one sentence each. */
   notes: string[];
+  /** Counts of decisions about objects of an annotation. */
+  tallies: Tally[];
+  /** Categories of the objects of an annotation. */
+  categories: CategoryCount[];
 }
 
 export interface CheckedDataset {
@@ -59,9 +66,10 @@ export async function checkDataset(pairs: readonly Pair[], options: CheckOptions
     }
   };
   await Promise.all(Array.from({ length: options.concurrency ?? 2 }, worker));
-  const problems = [...(options.problems ?? []), ...found.flat()];
+  const problems = mergedProblems([...(options.problems ?? []), ...found.flat()]);
   const good = checked.filter((pair) => pair !== undefined);
   const cells = good.reduce((sum, pair) => sum + pair.cells, 0);
+  if (problems.length === 0) problems.push(...unknownCategories(good, options.categories));
   if (problems.length === 0 && cells === 0 && good.some((pair) => pair.mask !== undefined)) {
     problems.push({
       code: "ERR_NO_DATA",
@@ -79,18 +87,18 @@ async function checkPair(pair: Pair, options: CheckOptions, problems: Problem[])
     try {
       return await decode;
     } catch (error) {
-      const { code, detail, message } = error as CellsamError;
+      const { code } = error as CellsamError;
       if (code === "ERR_INTERNAL") throw error; // not a problem of the file
-      const reason = (detail as { reason?: string } | undefined)?.reason ?? message;
-      problems.push({ code: code ?? "ERR_IMAGE_BROKEN", path, message: reason, fix: FIXES[code] ?? "check the file" });
+      problems.push(...problemsOf(path, error as CellsamError, FIXES[code] ?? "check the file"));
       return undefined;
     }
   };
   const image = await attempt(pair.image, pairImage(pair, options));
   const size = image && ([image.shape[0], image.shape[1]] as const);
-  const needsSize = pair.annotation === "geojson" && !size;
   const mask =
-    pair.mask === undefined || needsSize ? undefined : await attempt(pair.mask, pairLabels({ ...pair, size }, options));
+    pair.mask === undefined || (!size && OBJECT_KINDS.some((kind) => kind === pair.annotation))
+      ? undefined
+      : await attempt(pair.mask, pairLabels({ ...pair, size }, options));
   if (!image || (pair.mask !== undefined && !mask)) return undefined;
   const [height, width] = image.shape;
   if (mask && (mask.shape[0] !== height || mask.shape[1] !== width)) {
@@ -107,6 +115,8 @@ async function checkPair(pair: Pair, options: CheckOptions, problems: Problem[])
     dtype: image.dtype,
     cells: mask?.count ?? 0,
     notes,
+    tallies: mask?.tallies ?? [],
+    categories: mask?.categories ?? [],
   };
 }
 

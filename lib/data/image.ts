@@ -2,6 +2,7 @@
  * The types of pixels in lib/data: what a format reader returns, and what the rest of the package gets. A reader returns what
  * the file stores; the rules that turn it into an image or a label map are in pixels.ts and labels.ts.
  */
+import type { Tally } from "./problem.js";
 
 /**
  * Pixels as a file stores them. 64-bit integers arrive as Float64Array (exact up to 2^53, larger values are refused by the
@@ -55,6 +56,21 @@ export interface LabelMap {
   /** Number of different ids above 0. */
   count: number;
   notes: string[];
+  /** Counts of decisions about objects of an annotation. */
+  tallies?: Tally[];
+  /** Categories of the objects that an annotation has. */
+  categories?: CategoryCount[];
+}
+
+/** Objects of one category. */
+export interface CategoryCount {
+  name: string;
+  /** Its number or id in the file, which may stand for the name. */
+  id?: string;
+  count: number;
+  /** Pixels of objects of other categories, and how many of them lie in objects of this one. */
+  otherArea: number;
+  coveredArea: number;
 }
 
 export interface DecodeOptions {
@@ -73,22 +89,35 @@ export interface DecodeOptions {
   frame?: number;
 }
 
-export interface LabelOptions extends DecodeOptions {
+/** Which objects of an annotation are cells. */
+export interface ObjectOptions {
+  /** Names of the categories that are cells. Default: all. */
+  categories?: readonly string[];
+  /** Where a cell comes with its nucleus: which of the two outlines is taken. Default "cell". */
+  outline?: "cell" | "nucleus";
+  /** What becomes of an object without a usable outline. Default "error". */
+  withoutOutline?: "error" | "leave_out" | "ignore";
+}
+
+export interface LabelOptions extends DecodeOptions, ObjectOptions {
   /** Masks are foreground/background: 4-connected regions of non-zero pixels become the cells. Default false. */
   binaryMasks?: boolean;
   /** Value of pixels that are neither cell nor background. */
   ignoreLabel?: number;
   /** How the file is to be read. Default: a label image. */
   annotation?: Annotation;
-  /** In an annotation file for many images (COCO): the file_name of the image. */
+  /** In an annotation file for many images (COCO, CVAT): the name of the image. */
   item?: string;
-  /** Names of the COCO categories that are cells. Default: all. */
-  categories?: readonly string[];
-  /** [height, width] of the image, for annotations that do not contain it (GeoJSON). */
+  /** [height, width] of the image, for annotations that do not contain it (GeoJSON, YOLO, ImageJ). */
   size?: readonly [number, number];
 }
 
-/** The kinds of annotation: a label image (also Cellpose's), COCO JSON, GeoJSON, a folder with one mask per object. */
-export type Annotation = "label_images" | "cellpose" | "coco" | "geojson" | "object_folders";
+/** Kinds of files that list objects. */
+export const OBJECT_KINDS = ["coco", "geojson", "labelme", "cvat", "yolo", "imagej_roi"] as const;
+export type ObjectKind = (typeof OBJECT_KINDS)[number];
+
+/** The kinds of annotation: label images (also Cellpose's and OME-Zarr's), lists of objects, a folder with one mask per object. */
+export const ANNOTATIONS = ["label_images", "cellpose", ...OBJECT_KINDS, "object_folders", "ome_zarr"] as const;
+export type Annotation = (typeof ANNOTATIONS)[number];
 
 export const DEFAULT_MAX_PIXELS = 16384 * 16384;

@@ -6,7 +6,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { decodeImage, decodeLabels } from "./decode.js";
 import type { Pair } from "./discover.js";
-import type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
+import { type DecodeOptions, type LabelMap, type LabelOptions, type NdImage, OBJECT_KINDS } from "./image.js";
 import { byBytes } from "./order.js";
 
 /** The settings of lib/config/reading.ts that decide what is read; null is the same as absent. */
@@ -18,7 +18,9 @@ export interface ReadingOptions {
   frame?: number | null;
   binaryMasks?: boolean;
   ignoreLabel?: number | null;
-  categories?: readonly string[] | null;
+  categories?: readonly (string | number)[] | null;
+  outline?: "cell" | "nucleus";
+  withoutOutline?: "error" | "leave_out" | "ignore";
 }
 
 function imageOptions({ maxPixels, page, channels, slice, frame }: ReadingOptions): DecodeOptions {
@@ -36,7 +38,7 @@ export function pairImage({ image }: Pick<Pair, "image">, options: ReadingOption
 /**
  * The label map of a pair that has a mask.
  *
- * @param pair with `size`, or `height` and `width`, of the image, which GeoJSON needs. A checked pair has them; otherwise the
+ * @param pair with `size`, or `height` and `width`, of the image, which most annotations need. A checked pair has them; otherwise the
  * image is decoded.
  * @throws CellsamError as decodeLabels
  */
@@ -47,13 +49,15 @@ export async function pairLabels(
   const wanted: LabelOptions = { binaryMasks: options.binaryMasks ?? false };
   if (options.maxPixels != null) wanted.maxPixels = options.maxPixels;
   if (options.ignoreLabel != null) wanted.ignoreLabel = options.ignoreLabel;
-  if (options.categories != null) wanted.categories = options.categories;
+  if (options.categories != null) wanted.categories = options.categories.map(String);
+  if (options.outline) wanted.outline = options.outline;
+  if (options.withoutOutline) wanted.withoutOutline = options.withoutOutline;
   if (pair.annotation) wanted.annotation = pair.annotation;
   if (pair.item !== undefined) wanted.item = pair.item;
   const { height, width } = pair;
   if (pair.size) wanted.size = pair.size;
   else if (height !== undefined && width !== undefined) wanted.size = [height, width];
-  else if (pair.annotation === "geojson") {
+  else if (OBJECT_KINDS.some((kind) => kind === pair.annotation)) {
     const { shape } = await pairImage(pair, options);
     wanted.size = [shape[0], shape[1]];
   }

@@ -26,7 +26,10 @@ export interface EvaluateOptions {
 }
 
 /** How the true masks are read: the settings of a training about masks. */
-export type TruthOptions = Pick<DatasetConfig, "annotationFormat" | "ignoreLabel" | "categories" | "maxPixels">;
+export type TruthOptions = Pick<
+  DatasetConfig,
+  "annotationFormat" | "ignoreLabel" | "categories" | "outline" | "withoutOutline" | "maxPixels"
+>;
 
 export interface EvaluateFoldersOptions extends EvaluateOptions, TruthOptions, Omit<EvaluationOptions, "scores"> {}
 
@@ -63,11 +66,16 @@ export async function evaluateFolders(
   options: EvaluateFoldersOptions = {},
 ): Promise<FolderEvaluation> {
   const { iouThreshold, cutoff2, boundaryTolerance, annotationFormat } = options;
-  const { binaryMasks = false, ignoreLabel = null, categories = null, maxPixels = null } = options;
-  const reading = { binaryMasks, ignoreLabel, categories, maxPixels };
+  const { binaryMasks = false, ignoreLabel = null, categories = null, maxPixels = null, outline, withoutOutline } = options;
+  const reading = {
+    ...{ binaryMasks, ignoreLabel, categories, maxPixels },
+    ...(outline && { outline }),
+    ...(withoutOutline && { withoutOutline }),
+  };
   const found = await discover({
     imgPath: predictionPath,
     maskPath: truthPath,
+    predictions: true,
     ...discoverOptions({ ...(annotationFormat && { annotationFormat }) }),
   });
   if (found.problems.length > 0) throw datasetError(found.problems);

@@ -36,8 +36,8 @@ export function tileSettings(config: ExperimentConfig) {
 /** A hash of the content of all files and of every setting that changes the tiles. */
 export async function storeKey(pairs: readonly CheckedPair[], config: ExperimentConfig, version: string): Promise<string> {
   const hash = createHash("sha256");
-  const { binaryMasks, ignoreLabel, categories, page, channels, slice, frame } = config;
-  const reading = { binaryMasks, ignoreLabel, categories, page, channels, slice, frame };
+  const { binaryMasks, ignoreLabel, categories, outline, withoutOutline, page, channels, slice, frame } = config;
+  const reading = { binaryMasks, ignoreLabel, categories, outline, withoutOutline, page, channels, slice, frame };
   hash.update(JSON.stringify({ version, ...tileSettings(config), source: reading }));
   // One COCO file serves every image: it is hashed once.
   const known = new Map<string, string>();
