@@ -1,4 +1,5 @@
 /** Finds masks and annotations in a folder, and tells their kinds. */
+import { stat } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import type { CellsamError } from "../errors.js";
 import { OBJECT_EXTENSIONS } from "./annotationFile.js";
@@ -52,7 +53,8 @@ export async function maskFiles(
   const candidates: string[] = [];
   for (const file of listed.others) {
     const folderStem = basename(file).normalize("NFC");
-    if (OBJECT_EXTENSIONS.has(extname(file).toLowerCase()) && (await isFile(file))) candidates.push(file);
+    const extension = extname(file).toLowerCase();
+    if (OBJECT_EXTENSIONS.has(extension) && (await isFile(file)) && !(await isEmptyNote(file, images))) candidates.push(file);
     else if (images.find(folderStem) !== undefined && (await isFolder(file)))
       out.masks.push({ stem: folderStem, path: file, annotation: "object_folders" });
     else if (!beside) out.ignored.push(file);
@@ -61,6 +63,11 @@ export async function maskFiles(
   if (asked) await Promise.all(candidates.map((file) => survey(file, single || wanted !== "auto", out)));
   else out.ignored.push(...candidates);
   return oneKind(out, wanted, path);
+}
+
+/** An empty text is an image without cells where it has the name of an image. */
+async function isEmptyNote(path: string, images: ImageIndex): Promise<boolean> {
+  return /\.txt$/i.test(path) && images.find(stemOf(path)) === undefined && (await stat(path)).size === 0;
 }
 
 /** Adds what a file of objects is for. One of no known kind is a problem only where it was named as the annotation. */

@@ -24,6 +24,7 @@ const slips: Record<Slip, { what: string; fix: string }> = {
   fewPoints: { what: "objects with fewer than 3 points, left out", fix: "draw them again, or remove them" },
   noArea: { what: "points and lines, which outline no area, left out", fix: "draw the cells as polygons" },
   partLost: { what: "objects with a part of fewer than 3 points, which is left out", fix: "remove the part" },
+  rectangle: { what: "rectangles, taken for outlines", fix: "draw the cells as polygons" },
   textNumber: { what: "objects with numbers written as text, read as numbers", fix: "write them as numbers" },
 };
 /** Cells are there and would become background: not without a decision of the user. */

@@ -23,6 +23,8 @@ export type Slip =
   | "noArea"
   /** Its outline has parts, and some of them have fewer than 3 points. */
   | "partLost"
+  /** It is a rectangle, which may be meant as a box. */
+  | "rectangle"
   /** Numbers are written as text. */
   | "textNumber";
 

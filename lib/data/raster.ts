@@ -68,7 +68,7 @@ export function rasterizer(size: readonly [number, number]): (outline: Outline) 
   return (outline) => {
     if ("rows" in outline) {
       spend(outline.rows.length / 3);
-      return outline.rows;
+      return clipped(outline.rows, size);
     }
     const rows: number[] = [];
     for (const polygon of outline.polygons) {
@@ -77,6 +77,16 @@ export function rasterizer(size: readonly [number, number]): (outline: Outline) 
     }
     return outline.polygons.length > 1 ? union(rows) : Int32Array.from(rows);
   };
+}
+
+/** Rows inside the image. */
+function clipped(rows: Int32Array, [height, width]: readonly [number, number]): Int32Array {
+  const out: number[] = [];
+  eachRow(rows, (row, from, to) => {
+    const [first, last] = [Math.max(0, from), Math.min(width, to)];
+    if (row >= 0 && row < height && first < last) out.push(row, first, last);
+  });
+  return out.length === rows.length ? rows : Int32Array.from(out);
 }
 
 /** Rows in any order, overlapping or not, as sorted rows of which none touch. */

@@ -29,8 +29,8 @@ const run = (script: string, ...args: string[]) =>
   JSON.parse(execFileSync(python ?? "", ["-c", script, ...args], { encoding: "utf8", maxBuffer: 2 ** 28 }));
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
 
-const readGeojson = (bytes: Buffer, size: [number, number]) =>
-  objectLabels(openObjects("a.geojson", bytes), { annotation: "geojson", size });
+const readGeojson = async (bytes: Buffer, size: [number, number]) =>
+  objectLabels(await openObjects("a.geojson", bytes), { annotation: "geojson", size });
 
 function mask(polygon: number[][], [height, width]: [number, number]): number[] {
   const out = new Array<number>(height * width).fill(0);
@@ -86,8 +86,8 @@ print(json.dumps(out))`;
 });
 
 describe("GeoJSON", () => {
-  it("paints small objects on top of large ones, joins parts, and names what has no pixel", () => {
-    const labels = readGeojson(
+  it("paints small objects on top of large ones, joins parts, and names what has no pixel", async () => {
+    const labels = await readGeojson(
       collection(
         feature([square(0, 0, 2)]),
         feature([[square(0, 0, 3)], [square(4, 0, 1)]], {}, "MultiPolygon"),
@@ -100,10 +100,10 @@ describe("GeoJSON", () => {
     expect(labels.tallies).toMatchObject([{ what: expect.stringMatching(/too small/), count: 1, of: 3, names: ["feature 3"] }]);
   });
 
-  it("D60: an ignore class becomes -1 under the cells, regions around cells are left out", () => {
+  it("D60: an ignore class becomes -1 under the cells, regions around cells are left out", async () => {
     const ignore = feature([square(0, 0, 3)], { classification: { name: "Ignore*" } });
     const cell = feature([square(1, 1, 1)], { objectType: "cell" });
-    const labels = readGeojson(collection(cell, feature([square(0, 0, 3)]), ignore), [3, 3]);
+    const labels = await readGeojson(collection(cell, feature([square(0, 0, 3)]), ignore), [3, 3]);
     expect([...labels.data]).toEqual([-1, -1, -1, -1, 1, -1, -1, -1, -1]);
     expect(labels.count).toBe(1);
     expect(labels.tallies).toMatchObject([{ what: expect.stringContaining("annotations around the cells"), count: 1 }]);
@@ -126,8 +126,8 @@ describe("GeoJSON", () => {
       ).toString(),
       /outline cannot be read: 1 of 1/,
     ],
-  ])("refuses %s", (text, message) => {
-    expect(() => readGeojson(Buffer.from(text), [4, 4])).toThrow(message);
+  ])("refuses %s", async (text, message) => {
+    await expect(readGeojson(Buffer.from(text), [4, 4])).rejects.toThrow(message);
   });
 });
 
@@ -152,14 +152,14 @@ describe("COCO", () => {
       }),
     );
 
-  const paint = (file: ReturnType<typeof coco>, categories?: string[]) =>
+  const paint = (file: Awaited<ReturnType<typeof coco>>, categories?: string[]) =>
     objectLabels(file, { annotation: "coco", item: "day1/a.png", ...(categories && { categories }) });
 
-  it("reads polygons, both kinds of run lengths, iscrowd as ignore, and categories by name", () => {
+  it("reads polygons, both kinds of run lengths, iscrowd as ignore, and categories by name", async () => {
     // Down the columns: two of nothing, two of the object (last of column 0, first of column 1), eight of nothing.
     const counts = [2, 2, 8];
     const packed = counts.map((count) => String.fromCharCode(48 + count)).join("");
-    const file = coco(
+    const file = await coco(
       annotation(1, { size: [3, 4], counts }),
       annotation(2, [
         [2, 0, 4, 0, 4, 1, 2, 1],

@@ -137,9 +137,14 @@ const readers: [name: string, seed: Buffer, trials: number, read: (bytes: Buffer
     "GeoJSON",
     geojson,
     1000,
-    (bytes) => objectLabels(openObjects("a.geojson", bytes), { annotation: "geojson", size: [12, 11] }),
+    async (bytes) => objectLabels(await openObjects("a.geojson", bytes), { annotation: "geojson", size: [12, 11] }),
   ],
-  ["COCO", coco, 1000, (bytes) => objectLabels(openObjects("a.json", bytes), { annotation: "coco", item: "a.png" })],
+  [
+    "COCO",
+    coco,
+    1000,
+    async (bytes) => objectLabels(await openObjects("a.json", bytes), { annotation: "coco", item: "a.png" }),
+  ],
   ["BMP", bitmap(), 400, (bytes) => readBmp(bytes, limit)],
   ["TIFF of channels", stack(), 600, (bytes) => readTiff(bytes, limit, { channels: [0, 1] })],
 ];

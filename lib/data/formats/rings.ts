@@ -48,3 +48,29 @@ export function outlined(
   const outline: Outline = { polygons };
   return { ...object, outline, ...(slips.size > 0 && { slips: [...slips] }) };
 }
+
+/** The corners of a rectangle between two opposite ones, turned by an angle about its centre. */
+export function rectangle(x0: number, y0: number, x1: number, y1: number, angle = 0): Float64Array {
+  const corners = [x0, y0, x1, y0, x1, y1, x0, y1];
+  return angle === 0 ? Float64Array.from(corners) : turned(corners, (x0 + x1) / 2, (y0 + y1) / 2, angle);
+}
+
+const ELLIPSE_POINTS = 90;
+
+/** An ellipse as a polygon: its area is too small by less than 0.1 %. */
+export function ellipse(x: number, y: number, rx: number, ry: number, angle = 0): Float64Array {
+  const flat: number[] = [];
+  for (let i = 0; i < ELLIPSE_POINTS; i++) {
+    const t = (2 * Math.PI * i) / ELLIPSE_POINTS;
+    flat.push(x + rx * Math.cos(t), y + ry * Math.sin(t));
+  }
+  return turned(flat, x, y, angle);
+}
+
+function turned(flat: readonly number[], x: number, y: number, angle: number): Float64Array {
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  return Float64Array.from(flat, (value, i) => {
+    const [dx, dy] = i % 2 === 0 ? [value - x, (flat[i + 1] as number) - y] : [(flat[i - 1] as number) - x, value - y];
+    return i % 2 === 0 ? x + dx * cos - dy * sin : y + dx * sin + dy * cos;
+  });
+}

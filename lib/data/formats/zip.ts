@@ -1,0 +1,40 @@
+/** Reads zip archives entry by entry. What an entry declares is checked before it is unpacked. */
+import { crc32 } from "node:zlib";
+import type yauzl from "yauzl";
+import { lazily } from "../../lazily.js";
+import { broken } from "./limits.js";
+
+const zipReader = lazily<typeof yauzl>("yauzl");
+
+/**
+ * Calls `work` with the entries whose names `wanted` accepts, and closes the archive.
+ * @throws CellsamError ERR_IMAGE_BROKEN for a damaged archive; errors of `work` with a code are passed on
+ */
+export async function withZip<T>(
+  bytes: Uint8Array,
+  what: string,
+  wanted: (name: string) => boolean,
+  work: (entries: yauzl.Entry[], content: (entry: yauzl.Entry, most: number) => Promise<Buffer>) => Promise<T>,
+): Promise<T> {
+  try {
+    const zip = await zipReader().fromBufferPromise(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    const entries: yauzl.Entry[] = [];
+    for await (const entry of zip.eachEntry()) if (wanted(entry.fileName)) entries.push(entry);
+    return await work(entries, (entry, most) => contentOf(zip, entry, most));
+  } catch (error) {
+    if ((error as { code?: string }).code?.startsWith("ERR_IMAGE_")) throw error;
+    if ((error as { code?: string }).code === "ERR_ANNOTATION") throw error;
+    throw broken(`the ${what} archive is damaged (${(error as Error).message})`, error);
+  }
+}
+
+/** The bytes of an entry that may have `most` of them. Deflate packs at most 1032 to 1. */
+async function contentOf(zip: yauzl.ZipFile, entry: yauzl.Entry, most: number): Promise<Buffer> {
+  if (entry.uncompressedSize > most || entry.uncompressedSize > entry.compressedSize * 1032 + 1024)
+    throw broken(`${entry.fileName} declares ${entry.uncompressedSize} bytes, which it cannot hold`);
+  const parts: Buffer[] = [];
+  for await (const part of await zip.openReadStreamPromise(entry)) parts.push(part as Buffer);
+  const content = Buffer.concat(parts);
+  if (crc32(content) !== entry.crc32) throw broken(`the checksum of ${entry.fileName} is wrong`);
+  return content;
+}
