@@ -79,7 +79,7 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
   let masks: MaskFile[] = [];
   if (maskPath !== undefined) {
     const found = await maskFiles(maskPath, maskExtensions, index, annotationFormat, shared ? beside : undefined);
-    masks = found.masks.filter((mask) => !isCompanion(mask, found.masks, index, out));
+    masks = found.masks;
     out.problems.push(...found.problems);
     out.notes.push(...found.notes);
     const used = new Set(masks.map(({ path }) => path));
@@ -141,6 +141,7 @@ function sorted(found: Found[], shared: boolean, predictions: boolean, out: Disc
   };
   const companions = found.filter((file) => ofOther(file, withoutCompanion(file.stem)));
   const texts = out.ignored
+    .filter((path) => /\.txt$/i.test(path))
     .map((path) => ({ path, stem: stemOf(path) }))
     .filter((file) => ofOther(file, withoutCompanion(file.stem)));
   out.ignored = out.ignored.filter((path) => !texts.some((file) => file.path === path));
@@ -163,15 +164,6 @@ const few = (files: readonly Found[]) =>
     .slice(0, 3)
     .map(({ path }) => basename(path))
     .join(", ") + (files.length > 3 ? ", ..." : "");
-
-/** Cellpose's outlines for ImageJ and its text are no annotation where its masks are there. */
-function isCompanion(mask: MaskFile, all: readonly MaskFile[], index: ImageIndex, out: Discovered): boolean {
-  const shorter = withoutCompanion(mask.stem);
-  const owner = shorter === mask.stem ? undefined : index.find(shorter);
-  if (owner === undefined || !all.some((other) => other !== mask && index.find(other.stem) === owner)) return false;
-  out.ignored.push(mask.path);
-  return true;
-}
 
 /** Whether one side is missing or empty. That is reported once, and not for every file of the other side. */
 async function nothingToPair(

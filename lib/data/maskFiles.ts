@@ -6,7 +6,7 @@ import { OBJECT_EXTENSIONS } from "./annotationFile.js";
 import { surveyObjects } from "./decode.js";
 import { isFile, isFolder, listFolder } from "./folder.js";
 import { type Annotation, OBJECT_KINDS } from "./image.js";
-import { type ImageIndex, isSeg, itemStem, stemOf } from "./names.js";
+import { type ImageIndex, isSeg, itemStem, stemOf, withoutCompanion } from "./names.js";
 import type { Problem } from "./problem.js";
 
 /** A mask, or one image's entry in a file of several. */
@@ -49,12 +49,23 @@ export async function maskFiles(
   const single = await isFile(path);
   const listed = single ? { found: [], problems: [], others: [path] } : await listFolder(path, beside ? [] : extensions);
   if (!beside) out.problems.push(...listed.problems);
-  out.masks.push(...(beside ?? listed.found));
+  // Cellpose's flows, and its outlines for other programs, are no masks where its masks are there.
+  const labels = beside ?? listed.found;
+  const ownerOf = (stem: string) => (withoutCompanion(stem) === stem ? undefined : images.find(withoutCompanion(stem)));
+  const owners = new Set(labels.filter(({ stem }) => ownerOf(stem) === undefined).map(({ stem }) => images.find(stem)));
+  const isCompanion = (stem: string) => {
+    const owner = ownerOf(stem);
+    return owner !== undefined && owners.has(owner) && wanted !== "imagej_roi";
+  };
+  out.masks.push(...labels.filter(({ stem }) => !isCompanion(stem)));
+  out.ignored.push(...labels.filter(({ stem }) => isCompanion(stem)).map((file) => file.path));
   const candidates: string[] = [];
   for (const file of listed.others) {
     const folderStem = basename(file).normalize("NFC");
     const extension = extname(file).toLowerCase();
-    if (OBJECT_EXTENSIONS.has(extension) && (await isFile(file)) && !(await isEmptyNote(file, images))) candidates.push(file);
+    if (isCompanion(stemOf(file))) out.ignored.push(file);
+    else if (OBJECT_EXTENSIONS.has(extension) && (await isFile(file)) && !(await isEmptyNote(file, images)))
+      candidates.push(file);
     else if (images.find(folderStem) !== undefined && (await isFolder(file)))
       out.masks.push({ stem: folderStem, path: file, annotation: "object_folders" });
     else if (!beside) out.ignored.push(file);

@@ -4,6 +4,9 @@ import { basename, dirname, extname } from "node:path";
 /** A mask is named as its image, or as its image plus one of these. */
 export const MASK_SUFFIXES = ["_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg"] as const;
 
+/** An annotation may also end in these. */
+const ANNOTATION_SUFFIXES = ["_roiset", "-roiset", "_rois", "_roi", "_annotations", "_annotation"];
+
 /** Images may end in these where their masks do not: 000_img.png with 000_masks.png, as Cellpose names them. */
 const IMAGE_SUFFIXES = ["_image", "_img"] as const;
 
@@ -66,7 +69,7 @@ export function isSeg(path: string): boolean {
 export function imageNames(stem: string): string[] {
   const names = new Set([stem]);
   for (const name of names) {
-    const shorter = withoutSuffix(name);
+    const shorter = without(name, [...MASK_SUFFIXES, ...ANNOTATION_SUFFIXES]);
     const inner = name.replace(INNER_EXTENSION, "");
     for (const one of [shorter, inner]) if (one !== "") names.add(one);
   }

@@ -21,7 +21,7 @@ export function rectangle(x: number, y: number, width: number, height: number): 
 
 /** [[x, y], ...] of x, y, x, y, ... */
 export const points = (flat: readonly number[]) =>
-  Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] as number, flat[2 * i + 1] as number]);
+  Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] as number, flat[2 * i + 1] as number] as [number, number]);
 
 /** A closed ring, as GeoJSON wants it. */
 export const closed = (flat: readonly number[]) => [...points(flat), points(flat)[0]];

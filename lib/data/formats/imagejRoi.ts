@@ -42,7 +42,9 @@ export function parseRois(rois: readonly NamedRoi[]): AnnotationFile {
   const slices = new Set<number>();
   const objects = rois.map(({ name, bytes }) => {
     if (!isRoi(bytes)) return { name, slips: ["broken" as const] };
-    slices.add(bytes.readInt32BE(56));
+    // 0: on all slices.
+    const slice = bytes.readInt32BE(56);
+    if (slice > 0) slices.add(slice);
     try {
       return drawn(name, bytes);
     } catch (error) {
