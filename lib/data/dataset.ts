@@ -63,18 +63,21 @@ export async function loadDataset(
   const checked = await checkDataset(pairs, { ...config, ...options, problems });
   const counts = new Map<string, number>();
   const { pairs: read } = checked;
-  const tallies = added(
-    read.flatMap(({ source, tallies }) =>
-      tallies.map((one) => ({ ...one, names: one.names.map((name) => `${source}: ${name}`) })),
-    ),
-  );
-  const categories = categoryNote(
-    read.map((pair) => pair.categories),
-    config.categories ?? null,
-  );
   for (const note of read.flatMap((pair) => pair.notes)) counts.set(note, (counts.get(note) ?? 0) + 1);
   const notes = [...counts].map(([note, count]) => `${count} of ${read.length} images: ${note}`);
-  return { pairs: read, trainingOnly, notes: [...fromNames, ...categories, ...tallies.map(sentence), ...notes] };
+  return { pairs: read, trainingOnly, notes: [...fromNames, ...objectNotes(read, config.categories ?? null), ...notes] };
+}
+
+/** What was decided about the objects of annotations, added up over the images. */
+export function objectNotes(
+  pairs: readonly Pick<CheckedPair, "source" | "tallies" | "categories">[],
+  categories: DatasetConfig["categories"] = null,
+): string[] {
+  const tallies = pairs.flatMap(({ source, tallies: own }) =>
+    own.map((one) => ({ ...one, names: one.names.map((name) => `${source}: ${name}`) })),
+  );
+  const lists = pairs.map((pair) => pair.categories);
+  return [...categoryNote(lists, categories), ...added(tallies).map(sentence)];
 }
 
 function freeName(source: string, imgPath: string, taken: ReadonlySet<string>): string {

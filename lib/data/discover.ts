@@ -2,6 +2,7 @@
 import { basename, dirname, relative } from "node:path";
 import type { ErrorCode } from "../errors.js";
 import { contentsOf, isOneFile, listFolder } from "./folder.js";
+import { hasLabels } from "./formats/omeZarr.js";
 import type { Annotation } from "./image.js";
 import { kindOf, type MaskFile, maskFiles } from "./maskFiles.js";
 import { foldersShared, ImageIndex, MASK_SUFFIXES, stemOf, withoutCompanion, withoutSuffix } from "./names.js";
@@ -80,6 +81,15 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
   if (maskPath !== undefined) {
     const found = await maskFiles(maskPath, maskExtensions, index, annotationFormat, shared ? beside : undefined);
     masks = found.masks;
+    // An image of OME-Zarr may bring its labels with it.
+    if (shared && annotationFormat !== "label_images") {
+      const without = images.filter(
+        ({ stem, path }) => /\.zarr$/i.test(path) && !masks.some((mask) => index.find(mask.stem) === stem),
+      );
+      masks.push(
+        ...without.filter(({ path }) => hasLabels(path)).map((file) => ({ ...file, annotation: "ome_zarr" as const })),
+      );
+    }
     out.problems.push(...found.problems);
     out.notes.push(...found.notes);
     const used = new Set(masks.map(({ path }) => path));

@@ -2,12 +2,18 @@
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, extname, join, resolve } from "node:path";
+import { isZarr } from "./formats/zarrStore.js";
 import { NOT_READ, stemOf } from "./names.js";
 import { compareBytes } from "./order.js";
 import type { Problem } from "./problem.js";
 
 /** Images that are folders. */
 const FOLDER_IMAGES = new Set([".zarr"]);
+
+/** Whether a path is an image of Zarr: by its name, or a group of one by its metadata. */
+export async function isZarrFolder(path: string): Promise<boolean> {
+  return (await isFolder(path)) && (FOLDER_IMAGES.has(extname(path).toLowerCase()) || isZarr(path));
+}
 
 export interface Listed {
   /** Files of the extensions that were asked for. */
@@ -117,5 +123,5 @@ export async function isFile(path: string): Promise<boolean> {
 
 /** Whether the path is one image or mask, and not a folder of them. */
 export async function isOneFile(path: string): Promise<boolean> {
-  return (await isFile(path)) || (FOLDER_IMAGES.has(extname(path).toLowerCase()) && (await isFolder(path)));
+  return (await isFile(path)) || (await isZarrFolder(path));
 }

@@ -4,7 +4,7 @@ import { basename, extname } from "node:path";
 import type { CellsamError } from "../errors.js";
 import { OBJECT_EXTENSIONS } from "./annotationFile.js";
 import { surveyObjects } from "./decode.js";
-import { isFile, isFolder, listFolder } from "./folder.js";
+import { isFile, isFolder, isZarrFolder, listFolder } from "./folder.js";
 import { type Annotation, OBJECT_KINDS } from "./image.js";
 import { type ImageIndex, isSeg, itemStem, stemOf, withoutCompanion } from "./names.js";
 import type { Problem } from "./problem.js";
@@ -44,13 +44,14 @@ export async function maskFiles(
   beside?: readonly MaskFile[],
 ): Promise<MaskFiles> {
   const out: MaskFiles = { masks: [], problems: [], notes: [], ignored: [] };
+  if (await isZarrFolder(path)) return beside ? out : { ...out, masks: [zarrMask(path)] };
   if ((await isFile(path)) && !OBJECT_EXTENSIONS.has(extname(path).toLowerCase()))
     return { ...out, masks: [{ stem: stemOf(path), path }] };
   const single = await isFile(path);
   const listed = single ? { found: [], problems: [], others: [path] } : await listFolder(path, beside ? [] : extensions);
   if (!beside) out.problems.push(...listed.problems);
   // Cellpose's flows, and its outlines for other programs, are no masks where its masks are there.
-  const labels = beside ?? listed.found;
+  const labels = (beside ?? listed.found).map((file) => (isZarrName(file.path) ? zarrMask(file.path) : file));
   const ownerOf = (stem: string) => (withoutCompanion(stem) === stem ? undefined : images.find(withoutCompanion(stem)));
   const owners = new Set(labels.filter(({ stem }) => ownerOf(stem) === undefined).map(({ stem }) => images.find(stem)));
   const isCompanion = (stem: string) => {
@@ -66,7 +67,7 @@ export async function maskFiles(
     if (isCompanion(stemOf(file))) out.ignored.push(file);
     else if (OBJECT_EXTENSIONS.has(extension) && (await isFile(file)) && !(await isEmptyNote(file, images)))
       candidates.push(file);
-    else if (images.find(folderStem) !== undefined && (await isFolder(file)))
+    else if (!isZarrName(file) && images.find(folderStem) !== undefined && (await isFolder(file)))
       out.masks.push({ stem: folderStem, path: file, annotation: "object_folders" });
     else if (!beside) out.ignored.push(file);
   }
@@ -75,6 +76,10 @@ export async function maskFiles(
   else out.ignored.push(...candidates);
   return oneKind(out, wanted, path);
 }
+
+const isZarrName = (path: string) => /\.zarr$/i.test(path);
+
+const zarrMask = (path: string): MaskFile => ({ stem: stemOf(path), path, annotation: "ome_zarr" });
 
 /** An empty text is an image without cells where it has the name of an image. */
 async function isEmptyNote(path: string, images: ImageIndex): Promise<boolean> {

@@ -2,7 +2,7 @@
  * Reads the image and the label map of a pair as a configuration says. Training, prediction and evaluation read files only
  * through this.
  */
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { decodeImage, decodeLabels } from "./decode.js";
 import type { Pair } from "./discover.js";
@@ -53,6 +53,8 @@ export async function pairLabels(
   if (options.outline) wanted.outline = options.outline;
   if (options.withoutOutline) wanted.withoutOutline = options.withoutOutline;
   if (pair.annotation) wanted.annotation = pair.annotation;
+  // Labels of a stack have its slices and frames.
+  if (pair.annotation === "ome_zarr") Object.assign(wanted, imageOptions({ slice: options.slice, frame: options.frame }));
   if (pair.item !== undefined) wanted.item = pair.item;
   const { height, width } = pair;
   if (pair.size) wanted.size = pair.size;
@@ -66,9 +68,14 @@ export async function pairLabels(
 
 /** All files that a pair is read from, in a fixed order: for hashes of their content. */
 export async function filesOf(pair: Pair): Promise<string[]> {
-  if (pair.mask === undefined) return [pair.image];
-  if (pair.annotation !== "object_folders") return [pair.image, pair.mask];
-  const entries = await readdir(pair.mask, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  return [pair.image, ...byBytes(files)];
+  const paths = [pair.image, ...(pair.mask === undefined || pair.mask === pair.image ? [] : [pair.mask])];
+  const files = await Promise.all(paths.map(filesBelow));
+  return files.flat();
+}
+
+/** A file, or all files in a folder (masks of one object each, OME-Zarr). */
+async function filesBelow(path: string): Promise<string[]> {
+  if (!(await stat(path)).isDirectory()) return [path];
+  const entries = await readdir(path, { recursive: true, withFileTypes: true });
+  return byBytes(entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name)));
 }

@@ -4,12 +4,14 @@ import { readdir } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { readObjectFile } from "./annotationFile.js";
 import { bytesOf, named } from "./file.js";
+import { isZarrFolder } from "./folder.js";
 import { readBmp } from "./formats/bmp.js";
 import { isPickledNpy, readCellpose } from "./formats/cellpose.js";
 import { readJpeg } from "./formats/jpeg.js";
 import { annotation, unsupported } from "./formats/limits.js";
 import { readNpy } from "./formats/npy.js";
 import { readNpz } from "./formats/npz.js";
+import { readOmeZarr } from "./formats/omeZarr.js";
 import { readPng } from "./formats/png.js";
 import { readTiff } from "./formats/tiff.js";
 import {
@@ -53,8 +55,8 @@ const readers: Record<string, Reader> = {
   ".npz": (bytes, maxPixels, _options, kind) => readNpz(bytes, maxPixels, kind),
 };
 
-/** Extensions that are read, lower case. */
-export const EXTENSIONS: readonly string[] = Object.keys(readers);
+/** Extensions that are read, lower case; OME-Zarr is a folder. */
+export const EXTENSIONS: readonly string[] = [...Object.keys(readers), ".zarr"];
 
 /**
  * The stored samples of a file, before any rule. `kind` chooses the array of a .npz, and whether a .npy may hold Cellpose's
@@ -62,6 +64,7 @@ export const EXTENSIONS: readonly string[] = Object.keys(readers);
  */
 export async function readRaw(path: string, options: DecodeOptions = {}, kind: Kind = "image"): Promise<RawImage> {
   const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
+  if (await isZarrFolder(path)) return readOmeZarr(path, maxPixels, options, kind);
   const bytes = bytesOf(path, maxPixels);
   const extension = extname(path).toLowerCase();
   const read = Object.hasOwn(readers, extension) ? readers[extension] : undefined;
@@ -80,7 +83,8 @@ export async function readLabels(path: string, options: LabelOptions = {}): Prom
     if (OBJECT_KINDS.some((kind) => kind === options.annotation)) return readObjectFile(path, options);
     if (options.annotation === "object_folders") return readObjects(path, options);
     if (/\.jpe?g$/i.test(path)) throw unsupported("JPEG is lossy and ruins label ids; save masks as PNG, TIFF or .npy");
-    return toLabels(await readRaw(path, maskOptions(options), "labels"), options.binaryMasks ?? false, options.ignoreLabel);
+    const reading = options.annotation === "ome_zarr" ? options : maskOptions(options);
+    return toLabels(await readRaw(path, reading, "labels"), options.binaryMasks ?? false, options.ignoreLabel);
   });
 }
 

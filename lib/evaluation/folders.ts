@@ -2,10 +2,11 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type PredictInput, predictConfig } from "../config/inference.js";
-import { datasetError } from "../data/check.js";
-import { type DatasetConfig, discoverOptions, loadDataset } from "../data/dataset.js";
+import { unknownCategories } from "../data/categories.js";
+import { type CheckedPair, datasetError } from "../data/check.js";
+import { type DatasetConfig, discoverOptions, loadDataset, objectNotes } from "../data/dataset.js";
 import { decodeLabels } from "../data/decode.js";
-import { discover } from "../data/discover.js";
+import { discover, type Pair } from "../data/discover.js";
 import { pairLabels } from "../data/pair.js";
 import type { openSession } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
@@ -55,6 +56,8 @@ async function scoresOf(labels: string, source: string): Promise<EvaluationOptio
   return { data: Float64Array.from(own, ({ score }) => score), shape: [own.length] };
 }
 
+type TruthNotes = Pair & Pick<CheckedPair, "tallies" | "categories">;
+
 /**
  * Compares the label images of two folders, paired by name. COCO AP needs the scores.json that `predictFolder` writes beside
  * its predictions.
@@ -80,12 +83,14 @@ export async function evaluateFolders(
   });
   if (found.problems.length > 0) throw datasetError(found.problems);
   const images: FolderEvaluation["images"] = [];
+  const truths: TruthNotes[] = [];
   for (const [i, pair] of found.pairs.entries()) {
     options.signal?.throwIfAborted();
     const { source, image, mask } = pair;
     const prediction = await decodeLabels(image, maxPixels === null ? {} : { maxPixels });
     const [height = 0, width = 0] = prediction.shape;
     const truth = await pairLabels({ ...pair, height, width }, reading);
+    truths.push({ ...pair, tallies: truth.tallies ?? [], categories: truth.categories ?? [] });
     if (truth.shape.join() !== prediction.shape.join()) {
       const message = `${source}: the true mask has ${truth.shape.join(" x ")} pixels, the prediction ${prediction.shape.join(" x ")}`;
       throw new CellsamError("ERR_DATASET", message, { detail: { image, mask } });
@@ -102,6 +107,9 @@ export async function evaluateFolders(
     images.push({ image: source, metrics });
     options.onProgress?.({ type: "progress", task: "evaluate", done: i + 1, total: found.pairs.length });
   }
+  const unknown = unknownCategories(truths, categories);
+  if (unknown.length > 0) throw datasetError(unknown);
+  for (const note of [...found.notes, ...objectNotes(truths, categories)]) options.onWarning?.(note);
   return { summary: summarize(images.map(({ metrics }) => metrics)), images };
 }
 
