@@ -4,13 +4,14 @@
  */
 import { parentPort } from "node:worker_threads";
 import { CellsamError } from "../errors.js";
+import { surveyAnnotation } from "./annotationFile.js";
 import type { Reply, Request } from "./decode.js";
-import { listCoco, readImage, readLabels } from "./reader.js";
+import { readImage, readLabels } from "./reader.js";
 
 parentPort?.on("message", async ({ kind, path, options }: Request) => {
   try {
-    if (kind === "coco") {
-      parentPort?.postMessage({ ok: true, value: await listCoco(path) } satisfies Reply);
+    if (kind === "survey") {
+      parentPort?.postMessage({ ok: true, value: await surveyAnnotation(path) } satisfies Reply);
       return;
     }
     const value = kind === "image" ? await readImage(path, options) : await readLabels(path, options);

@@ -3,27 +3,17 @@
  * GeoJSON and COCO, so the centre of pixel (row r, column c) is x = c + 0.5, y = r + 0.5. A centre on an edge belongs to the
  * side right of or below it.
  */
-import type { LabelMap } from "./image.js";
+import { annotation } from "./formats/limits.js";
+import type { Outline, Polygon } from "./objects.js";
 
-/** x, y, x, y, ... of a closed line; the last point need not repeat the first. */
-export type Ring = ArrayLike<number>;
-/** Rings by the even-odd rule: an outline, then its holes. */
-export type Polygon = readonly Ring[];
-
-/** One object: its polygons together, or runs of pixels. Ignore regions are neither cell nor background. */
-export interface Shape {
-  /** Its name in messages. */
-  name: string;
-  ignore: boolean;
-  /** Calls `run(row, from, to)` for every horizontal run of its pixels, columns from..to-1, inside the image. */
-  fill: (run: (row: number, from: number, to: number) => void) => void;
-}
+export type Run = (row: number, from: number, to: number) => void;
 
 /** Fills a polygon [x right, y down] in an image of height x width. Calls `run(row, from, to)` with columns from..to-1. */
 export function fillPolygon(
   polygon: Polygon,
   [height, width]: readonly [number, number],
-  run: (row: number, from: number, to: number) => void,
+  run: Run,
+  spend: (steps: number) => void = () => undefined,
 ): void {
   // For each row the x at which edges cross its centre line.
   const crossings: number[][] = [];
@@ -37,7 +27,9 @@ export function fillPolygon(
       if (y0 > y1) [x0, y0, x1, y1] = [x1, y1, x0, y0];
       const first = Math.max(0, Math.ceil(y0 - 0.5));
       const last = Math.min(height, Math.ceil(y1 - 0.5));
-      if (first < last) top = Math.min(top, first);
+      if (first >= last) continue;
+      top = Math.min(top, first);
+      spend(last - first);
       for (let row = first; row < last; row++) {
         const x = x0 + ((row + 0.5 - y0) / (y1 - y0)) * (x1 - x0);
         const list = crossings[row];
@@ -58,28 +50,97 @@ export function fillPolygon(
   }
 }
 
+/** Steps of filling that the objects of one image may take together: 100 000 cells of 100 rows take 20 million. */
+const MOST_STEPS = 4e7;
+
 /**
- * Paints shapes into a label map: ids 1..N in the given order, later ones on top; ignore regions (-1) first, so that cells
- * cover them. Cells of which no pixel is left are listed in `notes`; their ids remain unused.
+ * Returns a function that turns outlines into their rows of pixels inside an image of `size`: [row, from, to, ...], sorted, no
+ * pixel twice.
+ *
+ * @throws CellsamError ERR_ANNOTATION when the outlines of one image take more than MOST_STEPS steps
  */
-export function paint(shapes: readonly Shape[], shape: readonly [number, number], notes: string[] = []): LabelMap {
-  const [height, width] = shape;
-  const data = new Int32Array(height * width);
-  for (const { ignore, fill } of shapes) {
-    if (ignore) fill((row, from, to) => void data.fill(-1, row * width + from, row * width + to));
+export function rasterizer(size: readonly [number, number]): (outline: Outline) => Int32Array {
+  let steps = 0;
+  const spend = (more: number) => {
+    steps += more;
+    if (steps > MOST_STEPS) throw annotation(`its outlines have too many points and rows (more than ${MOST_STEPS} together)`);
+  };
+  return (outline) => {
+    if ("rows" in outline) {
+      spend(outline.rows.length / 3);
+      return clipped(outline.rows, size);
+    }
+    const rows: number[] = [];
+    for (const polygon of outline.polygons) {
+      spend(polygon.reduce((sum, ring) => sum + ring.length, 0));
+      fillPolygon(polygon, size, (row, from, to) => void rows.push(row, from, to), spend);
+    }
+    return outline.polygons.length > 1 ? union(rows) : Int32Array.from(rows);
+  };
+}
+
+/** Rows inside the image. */
+function clipped(rows: Int32Array, [height, width]: readonly [number, number]): Int32Array {
+  const out: number[] = [];
+  eachRow(rows, (row, from, to) => {
+    const [first, last] = [Math.max(0, from), Math.min(width, to)];
+    if (row >= 0 && row < height && first < last) out.push(row, first, last);
+  });
+  return out.length === rows.length ? rows : Int32Array.from(out);
+}
+
+/** Rows in any order, overlapping or not, as sorted rows of which none touch. */
+function union(rows: readonly number[]): Int32Array {
+  const order = Array.from({ length: rows.length / 3 }, (_, i) => 3 * i);
+  const at = (i: number) => rows[i] as number;
+  order.sort((a, b) => at(a) - at(b) || at(a + 1) - at(b + 1));
+  const out: number[] = [];
+  for (const i of order) {
+    const last = out.length - 3;
+    if (last >= 0 && out[last] === at(i) && (out[last + 2] as number) >= at(i + 1))
+      out[last + 2] = Math.max(out[last + 2] as number, at(i + 2));
+    else out.push(at(i), at(i + 1), at(i + 2));
   }
-  const cells = shapes.filter(({ ignore }) => !ignore);
-  for (const [i, { fill }] of cells.entries()) {
-    fill((row, from, to) => void data.fill(i + 1, row * width + from, row * width + to));
+  return Int32Array.from(out);
+}
+
+/** The rows of the pixels of a map [height, width] that are not 0. */
+export function rowsOfMap(data: ArrayLike<number>, [height, width]: readonly [number, number]): Int32Array {
+  const rows: number[] = [];
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      if (!data[row * width + column]) continue;
+      const from = column;
+      while (column < width && data[row * width + column]) column++;
+      rows.push(row, from, column);
+    }
   }
-  const seen = new Uint8Array(cells.length + 1);
-  for (const id of data) if (id > 0) seen[id] = 1;
-  const lost = cells.filter((_, i) => seen[i + 1] === 0).map(({ name }) => name);
-  if (lost.length > 0) {
-    const names = lost.slice(0, 5).join(", ") + (lost.length > 5 ? ", ..." : "");
-    notes.push(
-      `objects without a pixel of their own (too small, outside the image, or covered by later ones): ${lost.length} (${names})`,
-    );
+  return Int32Array.from(rows);
+}
+
+/** Calls `run` for each of the rows. */
+export function eachRow(rows: Int32Array, run: Run): void {
+  for (let i = 0; i < rows.length; i += 3) run(rows[i] as number, rows[i + 1] as number, rows[i + 2] as number);
+}
+
+export function areaOf(rows: Int32Array): number {
+  let area = 0;
+  for (let i = 0; i < rows.length; i += 3) area += (rows[i + 2] as number) - (rows[i + 1] as number);
+  return area;
+}
+
+/** How many pixels two areas share. Both are sorted. */
+export function sharedArea(a: Int32Array, b: Int32Array): number {
+  let shared = 0;
+  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
+    const rows = (a[i] as number) - (b[j] as number);
+    if (rows === 0)
+      shared += Math.max(
+        0,
+        Math.min(a[i + 2] as number, b[j + 2] as number) - Math.max(a[i + 1] as number, b[j + 1] as number),
+      );
+    if (rows < 0 || (rows === 0 && (a[i + 2] as number) < (b[j + 2] as number))) i += 3;
+    else j += 3;
   }
-  return { data, shape: [height, width], count: cells.length - lost.length, notes };
+  return shared;
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type PredictConfig, type PredictInput, predictConfig, predictOptions } from "../config/inference.js";
 import { checkDataset } from "../data/check.js";
 import { discover } from "../data/discover.js";
+import { leftOut } from "../data/folder.js";
 import { pairImage } from "../data/pair.js";
 import { type LabelFormat, writeLabels } from "../data/write.js";
 import { resolveDevice } from "../engine/device.js";
@@ -124,6 +125,8 @@ export async function predictFolder(
   const { outputDir, format = "tiff", signal, onProgress } = options;
   const reading = predictConfig(input);
   const found = await discover({ imgPath });
+  for (const note of found.notes) options.onWarning?.(note);
+  if (found.ignored.length > 0) options.onWarning?.(`${imgPath}: not read are ${await leftOut(found.ignored)}`);
   const targets = found.pairs.map(({ source }) => join(outputDir, `${source}${extensions[format]}`));
   const scores = join(outputDir, "scores.json");
   checkTargets(

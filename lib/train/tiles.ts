@@ -36,10 +36,11 @@ export function tileSettings(config: ExperimentConfig) {
 /** A hash of the content of all files and of every setting that changes the tiles. */
 export async function storeKey(pairs: readonly CheckedPair[], config: ExperimentConfig, version: string): Promise<string> {
   const hash = createHash("sha256");
-  const { binaryMasks, ignoreLabel, backgroundLabel, relabel, minCellArea, categories, maskPage } = config;
+  const { binaryMasks, ignoreLabel, backgroundLabel, relabel, minCellArea, maskPage } = config;
+  const { categories, outline, withoutOutline } = config;
   const { page, channels, slice, frame } = config;
-  const masks = { binaryMasks, ignoreLabel, backgroundLabel, relabel, minCellArea, categories, maskPage };
-  const reading = { ...masks, page, channels, slice, frame };
+  const masks = { binaryMasks, ignoreLabel, backgroundLabel, relabel, minCellArea, maskPage };
+  const reading = { ...masks, categories, outline, withoutOutline, page, channels, slice, frame };
   hash.update(JSON.stringify({ version, ...tileSettings(config), source: reading }));
   // One COCO file serves every image: it is hashed once.
   const known = new Map<string, string>();

@@ -5,10 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zipSync } from "fflate";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { objectLabels, openObjects } from "../../lib/data/annotationFile.js";
 import { readBmp } from "../../lib/data/formats/bmp.js";
 import { readCellpose } from "../../lib/data/formats/cellpose.js";
-import { paintCoco, parseCoco } from "../../lib/data/formats/coco.js";
-import { readGeojson } from "../../lib/data/formats/geojson.js";
 import { encodeNpy } from "../../lib/data/formats/npy.js";
 import { readNpz } from "../../lib/data/formats/npz.js";
 import { readTiff } from "../../lib/data/formats/tiff.js";
@@ -134,8 +133,18 @@ function stack(): Buffer {
 const readers: [name: string, seed: Buffer, trials: number, read: (bytes: Buffer) => Promise<Sound> | Sound][] = [
   ["Cellpose", cellpose(), 1500, (bytes) => readCellpose(bytes, limit)],
   ["npz", Buffer.from(zipSync({ "masks.npy": array })), 400, (bytes) => readNpz(bytes, limit, "labels")],
-  ["GeoJSON", geojson, 1000, (bytes) => readGeojson(bytes, [12, 11])],
-  ["COCO", coco, 1000, (bytes) => paintCoco(parseCoco(bytes), "a.png")],
+  [
+    "GeoJSON",
+    geojson,
+    1000,
+    async (bytes) => objectLabels(await openObjects("a.geojson", bytes), { annotation: "geojson", size: [12, 11] }),
+  ],
+  [
+    "COCO",
+    coco,
+    1000,
+    async (bytes) => objectLabels(await openObjects("a.json", bytes), { annotation: "coco", item: "a.png" }),
+  ],
   ["BMP", bitmap(), 400, (bytes) => readBmp(bytes, limit)],
   ["TIFF of channels", stack(), 600, (bytes) => readTiff(bytes, limit, { channels: [0, 1] })],
 ];
