@@ -23,6 +23,8 @@ export { HyperparameterOptimizer, runGridSearch, runRandomSearch } from "./searc
 export { ExperimentRunner } from "./train/experiment.js";
 export { train } from "./train/train.js";
 
+import type { predictMany as Many } from "./predict/many.js";
+
 /** A function like the one that `load` resolves to; its first call loads it. */
 function later<F extends (...args: never[]) => Promise<unknown>>(load: () => Promise<F>): F {
   return (async (...args: Parameters<F>) => (await load())(...args)) as unknown as F;
@@ -39,6 +41,9 @@ export const evaluateWeights = later(async () => (await import("./evaluation/fol
 export const finetune = later(async () => (await import("./python/finetune.js")).finetune);
 export const planExperiment = later(async () => (await import("./plan/experiment.js")).planExperiment);
 export const predictFolder = later(async () => (await import("./predict/folder.js")).predictFolder);
+export const predictMany: typeof Many = async function* (...args) {
+  yield* (await import("./predict/many.js")).predictMany(...args);
+};
 export const openPredictor = later(async () => (await import("./predict/predictor.js")).openPredictor);
 export const openSession = later(async () => (await import("./engine/session.js")).openSession);
 export const compareExperiments = later(async () => (await import("./stats/experiments.js")).compareExperiments);

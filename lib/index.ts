@@ -39,8 +39,19 @@ export type { TrainValSplitOptions } from "./strategies/trainValSplit.js";
 
 // Prediction
 
-export { type LabelFormat, type PredictedImage, type PredictFolderOptions, predictFolder } from "./predict/folder.js";
-export { openPredictor, type Predictor, type PredictorOptions, type PredictorSource } from "./predict/predictor.js";
+export type { OpenDetectorOptions } from "./predict/detector.js";
+export { type PredictFolderOptions, predictFolder } from "./predict/folder.js";
+export type { PredictionFormat } from "./predict/formats.js";
+export { type ManyImage, type ManyPrediction, type PredictManyOptions, predictMany } from "./predict/many.js";
+export type { PredictedImage } from "./predict/outputs.js";
+export {
+  openPredictor,
+  type Predictor,
+  type PredictorOptions,
+  type PredictorPredictOptions,
+  type PredictorSource,
+  type TrainedSource,
+} from "./predict/predictor.js";
 
 // Evaluation
 
@@ -103,6 +114,7 @@ export { openStoreWriter, type StoreImage, type StoreWriter, type StoreWriterOpt
 // Sessions
 
 export {
+  type BoxPrediction,
   type CandidatesOptions,
   type Device,
   type EpochReport,

@@ -6,8 +6,8 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { CellsamError, type ErrorCode } from "../errors.js";
-import type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
-import { listCoco, readImage, readLabels } from "./reader.js";
+import type { DecodeOptions, LabelMap, LabelOptions, NdImage, StoredImage } from "./image.js";
+import { listCoco, readImage, readLabels, readStored } from "./reader.js";
 
 export type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
 
@@ -18,7 +18,7 @@ const ENTRY = new URL("./decodeWorker.js", import.meta.url);
 const threaded = existsSync(fileURLToPath(ENTRY));
 
 export interface Request {
-  kind: "image" | "labels" | "coco";
+  kind: "image" | "stored" | "labels" | "coco";
   path: string;
   options: LabelOptions;
 }
@@ -26,7 +26,7 @@ export interface Request {
 /** `ready` is the first message: the thread has loaded all that decoding needs. */
 export type Reply =
   | { ready: true }
-  | { ok: true; value: NdImage | LabelMap | CocoEntry[] }
+  | { ok: true; value: NdImage | StoredImage | LabelMap | CocoEntry[] }
   | { ok: false; code: ErrorCode; message: string; detail: Record<string, unknown> };
 
 /** One image that a COCO file lists. */
@@ -66,6 +66,11 @@ const threads = new Set<Thread>();
  */
 export function decodeImage(path: string, options: DecodeOptions = {}): Promise<NdImage> {
   return threaded ? submit<NdImage>({ kind: "image", path, options }) : readImage(path, options);
+}
+
+/** The pixels of an image as its file stores them. @throws CellsamError as decodeImage, but for ERR_IMAGE_VALUES */
+export function decodeStored(path: string, options: DecodeOptions = {}): Promise<StoredImage> {
+  return threaded ? submit<StoredImage>({ kind: "stored", path, options }) : readStored(path, options);
 }
 
 /**

@@ -45,6 +45,14 @@ export interface NdImage {
   notes: string[];
 }
 
+/** Pixels as the file stores them, for measurements: [H,W] or [H,W,C] with every channel but alpha, unscaled. */
+export interface StoredImage {
+  data: Samples;
+  dtype: string;
+  shape: number[];
+  notes: string[];
+}
+
 /**
  * A label map [H,W]: 0 is background, -1 an ignore region (neither cell nor background), every other value is one cell. Ids are
  * those of the file.
@@ -67,6 +75,8 @@ export interface DecodeOptions {
    * green, blue. Pages of a TIFF without a description of its axes are then taken as channels.
    */
   channels?: readonly number[];
+  /** Every channel that the file stores, whatever `channels` says. Default false. */
+  allChannels?: boolean;
   /** Slice of a z stack, from 0, or "max" for the largest value over all slices. */
   slice?: number | "max";
   /** Time point of a series, from 0. */

@@ -4,9 +4,9 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { decodeImage, decodeLabels } from "./decode.js";
+import { decodeImage, decodeLabels, decodeStored } from "./decode.js";
 import type { Pair } from "./discover.js";
-import type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
+import type { DecodeOptions, LabelMap, LabelOptions, NdImage, StoredImage } from "./image.js";
 import { byBytes } from "./order.js";
 
 /** The settings of lib/config/reading.ts that decide what is read; null is the same as absent. */
@@ -31,6 +31,11 @@ function imageOptions({ maxPixels, page, channels, slice, frame }: ReadingOption
 /** The image of a pair. @throws CellsamError as decodeImage */
 export function pairImage({ image }: Pick<Pair, "image">, options: ReadingOptions = {}): Promise<NdImage> {
   return decodeImage(image, imageOptions(options));
+}
+
+/** The pixels of a pair's image as its file stores them, every channel. @throws CellsamError as decodeStored */
+export function pairStored({ image }: Pick<Pair, "image">, options: ReadingOptions = {}): Promise<StoredImage> {
+  return decodeStored(image, imageOptions(options));
 }
 
 /**

@@ -21,11 +21,13 @@ import {
   type LabelOptions,
   type NdImage,
   type RawImage,
+  type StoredImage,
 } from "./image.js";
 import { toLabels } from "./labels.js";
 import { byBytes } from "./order.js";
 import { toImage } from "./pixels.js";
 import { paint } from "./raster.js";
+import { toStored } from "./stored.js";
 
 type Kind = "image" | "labels";
 type Reader = (bytes: Buffer, maxPixels: number, options: DecodeOptions, kind: Kind) => RawImage | Promise<RawImage>;
@@ -78,6 +80,13 @@ async function bytesOf(path: string, maxPixels: number): Promise<Buffer> {
 /** @throws CellsamError as decodeImage */
 export async function readImage(path: string, options: DecodeOptions = {}): Promise<NdImage> {
   return named(path, async () => toImage(await readRaw(path, options), options.channels));
+}
+
+/** @throws CellsamError as decodeImage */
+export async function readStored(path: string, options: DecodeOptions = {}): Promise<StoredImage> {
+  return named(path, async () =>
+    toStored(await readRaw(path, { ...options, allChannels: true }), options.channels !== undefined),
+  );
 }
 
 /** @throws CellsamError as decodeLabels */

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
 import { predictOptions } from "../../lib/config/inference.js";
 import { applySettings, mergeConfig, readConfigFile } from "../../lib/config/load.js";
-import { editDistance, nearest } from "../../lib/config/nearest.js";
+import { editDistance, nearest } from "../../lib/nearest.js";
 import { Stage1Config } from "../../lib/config/stage1.js";
 import { Stage2Config } from "../../lib/config/stage2.js";
 import { stageOptions } from "../../lib/config/stageOptions.js";

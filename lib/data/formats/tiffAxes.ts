@@ -105,7 +105,8 @@ function shaped(description: string): { order: string; sizes: Sizes } | undefine
 }
 
 /** The pages of the image: for each channel those over which the largest value is taken (one page, except for slice "max"). */
-export function choosePages(axes: PageAxes, { channels, slice, frame }: DecodeOptions): number[][] {
+export function choosePages(axes: PageAxes, { allChannels, slice, frame, ...options }: DecodeOptions): number[][] {
+  const channels = allChannels ? Array.from({ length: axes.channels }, (_, i) => i) : options.channels;
   const names = `${axes.channels} channels, ${axes.slices} slices, ${axes.frames} frames`;
   if (!axes.known && channels === undefined) {
     throw unsupported(
