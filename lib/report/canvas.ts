@@ -82,18 +82,21 @@ export function drawImage(
   }
 }
 
-/** Draws the edge pixels of each cell inside it, so that touching cells have two lines. */
+/**
+ * Draws the edge pixels of each cell inside it, so that touching cells have two lines; `line` is their width in pixels of the
+ * canvas, at most `scale`.
+ */
 export function drawContours(
   canvas: Canvas,
   left: number,
   { data, shape }: OverlayLabels,
   scale: number,
   colour: Colour | ((id: number) => Colour),
+  line = Math.max(1, Math.round(scale / 3)),
 ): void {
   const [height, width] = shape;
   const colourOf = typeof colour === "function" ? colour : () => colour;
   const at = (x: number, y: number) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : (data[y * width + x] ?? 0));
-  const line = Math.max(1, Math.round(scale / 3));
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const id = at(x, y);

@@ -1,14 +1,14 @@
 /** Colours for the cells of a label map, such that neighbours can be told apart. */
 import type { Colour, OverlayLabels } from "./canvas.js";
 
-/** Bright on dark and on pale images: yellow, cyan, magenta, orange, green, violet. */
+/** Seen on dark and on pale images: yellow, cyan, magenta, green, red, blue. */
 const colours: readonly Colour[] = [
   [255, 225, 25],
   [0, 225, 255],
   [255, 80, 220],
-  [255, 140, 20],
   [80, 255, 80],
-  [150, 120, 255],
+  [255, 70, 60],
+  [80, 130, 255],
 ];
 
 /** Cells with at most so many pixels between them are neighbours. */

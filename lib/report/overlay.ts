@@ -63,7 +63,7 @@ export async function writeOutlines(path: string, image: OverlayImage, labels: O
     shown = canvas.data;
   }
   const canvas = { ...panel, data: shown };
-  drawContours(canvas, 0, labels, scale, cellColours(labels));
+  drawContours(canvas, 0, labels, scale, cellColours(labels), Math.min(scale, Math.max(2, Math.round(scale / 2))));
   await writeCanvas(path, canvas);
 }
 

@@ -16,7 +16,7 @@ import { openCellTableWriter } from "../../lib/data/writers/cellTable.js";
 import { openCocoWriter } from "../../lib/data/writers/coco.js";
 import { writeGeojson } from "../../lib/data/writers/geojson.js";
 import { writeRoiZip } from "../../lib/data/writers/imagejRoi.js";
-import { toPolygons } from "../../lib/data/writers/polygons.js";
+import { type CellPolygons, toPolygons } from "../../lib/data/writers/polygons.js";
 import type { Segmentation } from "../../lib/data/writers/segmentation.js";
 
 const python = process.env.CELLSAM_PYTHON;
@@ -92,10 +92,10 @@ describe("toPolygons", () => {
   });
 
   it("makes a part of a cell a polygon, also where parts meet at a corner", () => {
-    const [{ polygons }] = toPolygons(drawn("a..", ".a.", "..a")) as [{ polygons: Int32Array[][] }];
+    const [{ polygons }] = toPolygons(drawn("a..", ".a.", "..a")) as [CellPolygons];
     expect(polygons.map((rings) => rings.length)).toEqual([1, 1, 1]);
     // The pocket is open at a corner of pixels only: a hole that touches the outline in one point.
-    const [pocket] = toPolygons(drawn(".aa", "a.a", "aaa")) as [{ polygons: Int32Array[][] }];
+    const [pocket] = toPolygons(drawn(".aa", "a.a", "aaa")) as [CellPolygons];
     expect(pocket.polygons.map((rings) => rings.length)).toEqual([2]);
   });
 
