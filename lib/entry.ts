@@ -8,6 +8,7 @@ export { ExperimentConfig } from "./config/experiment.js";
 export { createDefaultParamSpace, HyperparameterSpace } from "./config/space.js";
 export { Stage1Config } from "./config/stage1.js";
 export { Stage2Config } from "./config/stage2.js";
+export { toPolygons } from "./data/writers/polygons.js";
 export * from "./engine/losses.js";
 export { CellsamError } from "./errors.js";
 export { evaluatePair, summarize } from "./evaluation/pairs.js";
@@ -31,9 +32,16 @@ function later<F extends (...args: never[]) => Promise<unknown>>(load: () => Pro
 }
 
 export const generateSynthetic = later(async () => (await import("./data/synthetic.js")).generateSynthetic);
+export const readImage = later(async () => (await import("./data/readImage.js")).readImage);
+export const writeLabels = later(async () => (await import("./data/write.js")).writeLabels);
+export const openCellTableWriter = later(async () => (await import("./data/writers/cellTable.js")).openCellTableWriter);
+export const openCocoWriter = later(async () => (await import("./data/writers/coco.js")).openCocoWriter);
+export const writeGeojson = later(async () => (await import("./data/writers/geojson.js")).writeGeojson);
+export const writeRoiZip = later(async () => (await import("./data/writers/imagejRoi.js")).writeRoiZip);
 export const assemblePrediction = later(async () => (await import("./engine/inference.js")).assemblePrediction);
 export const sweepThresholds = later(async () => (await import("./engine/inference.js")).sweepThresholds);
 export const writeExperimentReport = later(async () => (await import("./report/experimentReport.js")).writeExperimentReport);
+export const writeOutlines = later(async () => (await import("./report/overlay.js")).writeOutlines);
 export const writeOverlay = later(async () => (await import("./report/overlay.js")).writeOverlay);
 export const writeSearchReport = later(async () => (await import("./report/searchReport.js")).writeSearchReport);
 export const evaluateFolders = later(async () => (await import("./evaluation/folders.js")).evaluateFolders);

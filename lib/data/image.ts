@@ -65,7 +65,8 @@ export interface LabelMap {
   notes: string[];
 }
 
-export interface DecodeOptions {
+/** Which part of a file of several channels, slices, time points or pages is read. */
+export interface ReadImageOptions {
   /** Largest height x width that is decoded. Default 16384 x 16384. */
   maxPixels?: number;
   /** Page of a TIFF with several pages, from 0, whatever it shows. */
@@ -75,12 +76,15 @@ export interface DecodeOptions {
    * green, blue. Pages of a TIFF without a description of its axes are then taken as channels.
    */
   channels?: readonly number[];
-  /** Every channel that the file stores, whatever `channels` says. Default false. */
-  allChannels?: boolean;
   /** Slice of a z stack, from 0, or "max" for the largest value over all slices. */
   slice?: number | "max";
   /** Time point of a series, from 0. */
   frame?: number;
+}
+
+export interface DecodeOptions extends ReadImageOptions {
+  /** Every channel that the file stores, whatever `channels` says. Default false. */
+  allChannels?: boolean;
 }
 
 export interface LabelOptions extends DecodeOptions {

@@ -6,10 +6,6 @@ import { lazily } from "../lazily.js";
 
 const fastPng = lazily<typeof import("fast-png")>("fast-png");
 
-/** What `writeLabels` writes. */
-export type LabelFormat = "tiff" | "png" | "npy";
-export const labelFormats: readonly LabelFormat[] = ["tiff", "png", "npy"];
-
 /**
  * Writes a label map [H,W]; the extension chooses the format: .png 16 bit; .tif or .tiff 16 bit, or 32 bit when an id passes
  * 65535; .npy int32.

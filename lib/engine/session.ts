@@ -4,7 +4,7 @@
  */
 import type { NoticeEvent, StepEvent } from "../events.js";
 import type { inference, pixels } from "../settings/groups.js";
-import type { Values } from "../settings/kinds.js";
+import type { SettingValues } from "../settings/kinds.js";
 import type { DetectorLossName } from "../settings/losses/detector.js";
 import type { MaskLossName } from "../settings/losses/table.js";
 import { CommandSession } from "./commandSession.js";
@@ -159,13 +159,13 @@ export interface StateReport {
 }
 
 /** How pixels are read; docs/configuration.md describes each option. Absent: the default of the configuration. */
-export type PixelOptions = Partial<Values<typeof pixels>>;
+export type PixelOptions = Partial<SettingValues<typeof pixels>>;
 
 /**
  * How pixels are read and how boxes become cells; docs/configuration.md describes each option. Absent: the default of the
  * configuration.
  */
-export type InferenceOptions = PixelOptions & Partial<Values<typeof inference>>;
+export type InferenceOptions = PixelOptions & Partial<SettingValues<typeof inference>>;
 
 export interface PredictOptions extends InferenceOptions {
   /** [H,W] or [H,W,C]. */

@@ -9,6 +9,13 @@ import { writeGeojson } from "../data/writers/geojson.js";
 import { writeRoiZip } from "../data/writers/imagejRoi.js";
 import { type Segmentation, sizeOf } from "../data/writers/segmentation.js";
 
+/**
+ * What predictions are written as. A file for each image: label images "tiff" (16 bit, or 32 bit for more than 65535 cells), "png"
+ * (16 bit) and "npy" (int32), "geojson" for QuPath, "roi" (RoiSet.zip) for ImageJ. A file for all images: "coco" (coco.json) and
+ * "csv" (cells.csv, a table of cells).
+ */
+export type PredictionFormat = "tiff" | "png" | "npy" | "geojson" | "roi" | "coco" | "csv";
+
 /** A format with one file for each image. */
 interface ImageFormat {
   /** What follows the name of the image. */
@@ -38,15 +45,15 @@ const labelImage = (suffix: string): ImageFormat => ({
   write: (path, { labels }) => writeLabels(path, { data: labels.data, shape: sizeOf(labels) }),
 });
 
-export const imageFormats = {
+const imageFormats: Partial<Record<PredictionFormat, ImageFormat>> = {
   tiff: labelImage(".tif"),
   png: labelImage(".png"),
   npy: labelImage(".npy"),
   geojson: { suffix: ".geojson", labels: false, write: writeGeojson },
   roi: { suffix: "_RoiSet.zip", labels: false, write: writeRoiZip },
-} satisfies Record<string, ImageFormat>;
+};
 
-export const folderFormats = {
+const folderFormats: Partial<Record<PredictionFormat, FolderFormat>> = {
   coco: {
     file: "coco.json",
     measures: false,
@@ -63,24 +70,14 @@ export const folderFormats = {
       return { ...file, add: ({ source }, cells, stored) => add(source, cells, stored) };
     },
   },
-} satisfies Record<string, FolderFormat>;
-
-type ImageFormatName = keyof typeof imageFormats;
-type FolderFormatName = keyof typeof folderFormats;
-
-/**
- * What predictions are written as. A file for each image: label images "tiff" (16 bit, or 32 bit for more than 65535 cells), "png"
- * (16 bit) and "npy" (int32), "geojson" for QuPath, "roi" (RoiSet.zip) for ImageJ. A file for all images: "coco" (coco.json) and
- * "csv" (cells.csv, a table of cells).
- */
-export type PredictionFormat = ImageFormatName | FolderFormatName;
+};
 
 export const predictionFormats = [...Object.keys(imageFormats), ...Object.keys(folderFormats)] as readonly PredictionFormat[];
 
 export function imageFormat(name: PredictionFormat): ImageFormat | undefined {
-  return Object.hasOwn(imageFormats, name) ? imageFormats[name as ImageFormatName] : undefined;
+  return Object.hasOwn(imageFormats, name) ? imageFormats[name] : undefined;
 }
 
 export function folderFormat(name: PredictionFormat): FolderFormat | undefined {
-  return Object.hasOwn(folderFormats, name) ? folderFormats[name as FolderFormatName] : undefined;
+  return Object.hasOwn(folderFormats, name) ? folderFormats[name] : undefined;
 }
