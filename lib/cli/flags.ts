@@ -1,6 +1,5 @@
 /** Parsers of flag values. A wrong value is a usage error that names the flag. */
 import { InvalidArgumentError } from "commander";
-import { CellsamError } from "../errors.js";
 
 export function numberFlag(text: string): number {
   const value = Number(text);
@@ -24,11 +23,19 @@ export function given<T extends object>(options: T): { [K in keyof T]?: NonNulla
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
 }
 
-/** The same error in the words of the command line: `names` has the flag of each option of the API that its message may name. */
-export function inFlags(error: unknown, names: Readonly<Record<string, string>>): unknown {
-  if (!(error instanceof CellsamError)) return error;
-  const message = error.message.replace(/(?<![\w./\\-])[a-z]\w*(?![\w./\\-])/gi, (word) =>
-    Object.hasOwn(names, word) ? (names[word] as string) : word,
-  );
-  return new CellsamError(error.code, message, { detail: error.detail, cause: error.cause });
+/** The options of the API that a message may tell to set, and their flags. */
+const switches: Readonly<Record<string, string>> = {
+  overwrite: "--overwrite",
+  resume: "--resume",
+  skipExisting: "--skip-existing",
+};
+const required: Readonly<Record<string, string>> = { imgPath: "--images", maskPath: "--masks", outputName: "--name" };
+
+/** A message of the API in the words of the command line: `overwrite: true` becomes --overwrite. */
+export function inFlags(message: string): string {
+  return message
+    .replace(/`(\w+): true`/g, (text, name: string) => switches[name] ?? text)
+    .replace(/\b(\w+): is missing \((\w+) in files\)/g, (text, name: string, key: string) =>
+      required[name] ? `${required[name]} (${key} in files) is missing` : text,
+    );
 }

@@ -4,7 +4,6 @@ import { predictFolder } from "../entry.js";
 import { strictJson } from "../files/json.js";
 import { nearest } from "../nearest.js";
 import { type PredictionFormat, predictionFormats } from "../predict/formats.js";
-import { inFlags } from "./flags.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
 import { Progress } from "./progress.js";
 
@@ -27,9 +26,6 @@ function formatFlag(text: string, before: PredictionFormat[] = []): PredictionFo
   }
   return [...before, ...(names as PredictionFormat[])];
 }
-
-/** What the options of predictFolder are called here. */
-const flagNames = { overwrite: "--overwrite", skipExisting: "--skip-existing", imgPath: "<images>", format: "--format" };
 
 export function predictCommand(): Command {
   const command = new Command("predict")
@@ -56,11 +52,7 @@ export function predictCommand(): Command {
       skipExisting: flags.skipExisting ?? false,
       onProgress: (event) => progress.show(event),
       onWarning: (message) => progress.show({ type: "notice", level: "warning", message }),
-    })
-      .catch((error: unknown) => {
-        throw inFlags(error, flagNames);
-      })
-      .finally(() => progress.finish());
+    }).finally(() => progress.finish());
     if (flags.json) {
       process.stdout.write(`${strictJson({ images: predicted })}\n`);
       return;

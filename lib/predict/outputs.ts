@@ -100,9 +100,13 @@ export class PredictionFolder {
     if (taken.length > 0 && existing !== "replace" && !known) {
       const files =
         taken.length === 1 ? `${taken[0]} exists already` : `${taken.length} files exist already, the first is ${taken[0]}`;
-      throw new CellsamError("ERR_OUTPUT_EXISTS", `${files}; use overwrite to replace, skipExisting to keep what exists`, {
-        detail: { taken },
-      });
+      throw new CellsamError(
+        "ERR_OUTPUT_EXISTS",
+        `${files}; use \`overwrite: true\` to replace, \`skipExisting: true\` to keep what exists`,
+        {
+          detail: { taken },
+        },
+      );
     }
   }
 
