@@ -1,4 +1,8 @@
-/** The public names of the package, by area; docs/api.md has the areas in this order. */
+/// <reference lib="esnext.disposable" preserve="true" />
+/**
+ * The public names of the package, by area; docs/api.md has the areas in this order. The reference above is for programs whose
+ * compiler knows no `using` yet.
+ */
 
 // Training
 

@@ -18,7 +18,7 @@ const core = join(dist, "core.js");
 
 run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]);
 await writeSettings(root);
-writeDeclarations();
+copyDeclarations();
 const modules = staticImports(join(dist, "entry.js"));
 /** @type {Map<string, string[]>} */
 const names = new Map();
@@ -30,15 +30,12 @@ for (const file of modules) {
 }
 
 /**
- * Completes the declarations. index.d.ts asks for the types of `using`, which programs for ES2022 do not have. CommonJS programs
- * get a copy, in a folder of CommonJS: the compiler lets them import no declarations of an ES module, though Node lets them
- * require one.
+ * Copies the public declarations into a folder of CommonJS: the compiler lets CommonJS programs import no declarations of an ES
+ * module, though Node lets them require one.
  */
-function writeDeclarations() {
-  const index = join(dist, "index.d.ts");
-  writeFileSync(index, `/// <reference lib="esnext.disposable" />\n${readFileSync(index, "utf8")}`);
+function copyDeclarations() {
   const folder = join(dist, "commonjs");
-  for (const file of declarationsOf(index)) {
+  for (const file of declarationsOf(join(dist, "index.d.ts"))) {
     const copy = join(folder, relative(dist, file));
     mkdirSync(dirname(copy), { recursive: true });
     writeFileSync(copy, readFileSync(file, "utf8"));

@@ -3,6 +3,7 @@ import { basename, extname } from "node:path";
 import { CellsamError } from "../errors.js";
 import { writeAtomic } from "../files/writeAtomic.js";
 import { lazily } from "../lazily.js";
+import { type LabelArray, sizeOf } from "./writers/segmentation.js";
 
 const fastPng = lazily<typeof import("fast-png")>("fast-png");
 
@@ -12,11 +13,8 @@ const fastPng = lazily<typeof import("fast-png")>("fast-png");
  *
  * @throws CellsamError ERR_LABEL_VALUES for a PNG with an id past 65535, or negative ids; ERR_FILE when it cannot be written
  */
-export async function writeLabels(path: string, labels: { data: Int32Array; shape: readonly [number, number] }): Promise<void> {
-  const [height, width] = labels.shape;
-  if (labels.data.length !== height * width) {
-    throw new CellsamError("ERR_LABEL_VALUES", `${labels.data.length} labels do not fill ${height} x ${width} pixels`);
-  }
+export async function writeLabels(path: string, labels: LabelArray): Promise<void> {
+  const [height, width] = sizeOf(labels);
   let highest = 0;
   for (const id of labels.data) {
     if (id < 0) throw new CellsamError("ERR_LABEL_VALUES", `a label map cannot hold the negative id ${id}`);

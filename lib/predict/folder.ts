@@ -4,7 +4,7 @@ import { predictConfig } from "../config/inference.js";
 import { checkDataset } from "../data/check.js";
 import { discover, type Pair } from "../data/discover.js";
 import { pairImage, pairStored, type ReadingOptions } from "../data/pair.js";
-import { type Segmentation, sizeOf } from "../data/writers/segmentation.js";
+import type { Segmentation } from "../data/writers/segmentation.js";
 import type { ImageArray } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressEvent } from "../events.js";
@@ -186,7 +186,7 @@ class ImageWriter {
   }
 
   #draw(path: string, image: ImageArray, { labels }: Segmentation): Promise<void> {
-    return writeOutlines(path, image, { data: labels.data, shape: sizeOf(labels) });
+    return writeOutlines(path, image, labels);
   }
 
   async commit(): Promise<void> {

@@ -7,7 +7,7 @@ import { openCellTableWriter } from "../data/writers/cellTable.js";
 import { openCocoWriter } from "../data/writers/coco.js";
 import { writeGeojson } from "../data/writers/geojson.js";
 import { writeRoiZip } from "../data/writers/imagejRoi.js";
-import { type Segmentation, sizeOf } from "../data/writers/segmentation.js";
+import type { Segmentation } from "../data/writers/segmentation.js";
 
 /**
  * What predictions are written as. A file for each image: label images "tiff" (16 bit, or 32 bit for more than 65535 cells), "png"
@@ -42,7 +42,7 @@ export interface FolderWriter {
 const labelImage = (suffix: string): ImageFormat => ({
   suffix,
   labels: true,
-  write: (path, { labels }) => writeLabels(path, { data: labels.data, shape: sizeOf(labels) }),
+  write: (path, { labels }) => writeLabels(path, labels),
 });
 
 const imageFormats: Partial<Record<PredictionFormat, ImageFormat>> = {

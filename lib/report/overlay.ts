@@ -3,6 +3,7 @@
  * the image with outlines of every cell in a colour that its neighbours do not have.
  */
 import { writeRgbPng } from "../data/write.js";
+import type { LabelArray } from "../data/writers/segmentation.js";
 import {
   type Canvas,
   drawBoxes,
@@ -53,7 +54,8 @@ export async function writeOverlay(
  * Cells that touch, or nearly do, have different colours. Images below 512 px are enlarged by a whole factor.
  * @throws RangeError for labels of another size
  */
-export async function writeOutlines(path: string, image: OverlayImage, labels: OverlayLabels): Promise<void> {
+export async function writeOutlines(path: string, image: OverlayImage, { data, shape }: LabelArray): Promise<void> {
+  const labels: OverlayLabels = { data, shape: [shape[0] ?? 0, shape[1] ?? 0] };
   const { height, width, scale } = sizeOf(image, [labels]);
   const panel = { width: width * scale, height: height * scale };
   let shown = toDisplay(image);
