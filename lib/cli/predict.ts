@@ -6,6 +6,7 @@ import { nearest } from "../nearest.js";
 import { type PredictionFormat, predictionFormats } from "../predict/formats.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
 import { Progress } from "./progress.js";
+import { stoppable } from "./stop.js";
 
 interface PredictFlags extends ModelFlags {
   out: string;
@@ -44,15 +45,19 @@ export function predictCommand(): Command {
     .option("--debug", "print the stack of errors");
   return addModelFlags(command).action(async (images: string, flags: PredictFlags) => {
     const progress = new Progress({ epochs: { 1: 0, 2: 0 } });
-    const predicted = await predictFolder(images, await modelConfig(flags), {
-      outputDir: flags.out,
-      format: flags.format ?? "tiff",
-      overlay: flags.overlay ?? false,
-      overwrite: flags.overwrite ?? false,
-      skipExisting: flags.skipExisting ?? false,
-      onProgress: (event) => progress.show(event),
-      onWarning: (message) => progress.show({ type: "notice", level: "warning", message }),
-    }).finally(() => progress.finish());
+    const config = await modelConfig(flags);
+    const predict = (signal: AbortSignal) =>
+      predictFolder(images, config, {
+        outputDir: flags.out,
+        format: flags.format ?? "tiff",
+        overlay: flags.overlay ?? false,
+        overwrite: flags.overwrite ?? false,
+        skipExisting: flags.skipExisting ?? false,
+        onProgress: (event) => progress.show(event),
+        onWarning: (message) => progress.show({ type: "notice", level: "warning", message }),
+        signal,
+      });
+    const predicted = await stoppable(predict, "--skip-existing").finally(() => progress.finish());
     if (flags.json) {
       process.stdout.write(`${strictJson({ images: predicted })}\n`);
       return;
