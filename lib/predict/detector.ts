@@ -3,7 +3,7 @@ import { type PredictConfig, type PredictInput, predictConfig } from "../config/
 import { resolveDevice } from "../engine/device.js";
 import { openSession, type Session } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
-import { openModel } from "./model.js";
+import { checkWeights, openModel } from "./model.js";
 
 export interface OpenDetectorOptions {
   onWarning?: (message: string) => void;
@@ -26,6 +26,7 @@ export async function openDetector(
       "ERR_CONFIG",
       "weights: give the .pth or .safetensors file of a trained model, or cellsam-tiny, which comes with this package",
     );
+  checkWeights(config.weights);
   const device = await resolveDevice(config.device, onWarning);
   const { session, report } = await openModel(config, {
     device,

@@ -3,19 +3,15 @@ import { existsSync } from "node:fs";
 import { predictConfig } from "../config/inference.js";
 import { checkDataset } from "../data/check.js";
 import { discover, type Pair } from "../data/discover.js";
-import { pairImage, pairStored, type ReadingOptions } from "../data/pair.js";
-import type { Segmentation } from "../data/writers/segmentation.js";
-import type { ImageArray } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressEvent } from "../events.js";
-import { nearest } from "../nearest.js";
 import { checkKeys, keysOf } from "../optionKeys.js";
-import { writeOutlines } from "../report/overlay.js";
 import type { OpenDetectorOptions } from "./detector.js";
-import { type FolderWriter, folderFormat, imageFormat, type PredictionFormat, predictionFormats } from "./formats.js";
-import { ofImage } from "./imageError.js";
+import { formatsOf, type PredictionFormat } from "./formats.js";
+import { type ImageTask, ImageWriter } from "./imageWriter.js";
 import { type ManyPrediction, predictMany } from "./many.js";
-import { type ImageFile, type PredictedImage, PredictionFolder } from "./outputs.js";
+import { checkWeights } from "./model.js";
+import { type PredictedImage, PredictionFolder } from "./outputs.js";
 import { openPredictor, type PredictorSource, settingsOf } from "./predictor.js";
 
 export interface PredictFolderOptions extends OpenDetectorOptions {
@@ -51,19 +47,6 @@ const optionKeys = keysOf<PredictFolderOptions>({
   openSession: true,
 });
 
-/** The formats that were asked for, each once. @throws CellsamError ERR_INVALID_ARGUMENT */
-function formatsOf(format: PredictFolderOptions["format"] = "tiff"): PredictionFormat[] {
-  const asked = [...new Set(typeof format === "string" ? [format] : format)];
-  const unknown = asked.filter((name) => !predictionFormats.includes(name));
-  if (unknown.length === 0 && asked.length > 0) return asked;
-  const meant = unknown.map((name) => nearest(String(name), predictionFormats)).filter((name) => name !== undefined);
-  const hint = meant.length > 0 ? ` (did you mean ${meant.join(", ")}?)` : "";
-  throw new CellsamError(
-    "ERR_INVALID_ARGUMENT",
-    `format must be of ${predictionFormats.join(", ")}, not ${unknown.join(", ") || "nothing"}${hint}`,
-  );
-}
-
 /**
  * Segments every image of `imgPath` (a file or a folder). When the signal fires, or an image fails, what was done before is
  * complete, with its scores, but for coco.json and cells.csv; `skipExisting` goes on from there.
@@ -77,16 +60,18 @@ export async function predictFolder(
   options: PredictFolderOptions,
 ): Promise<PredictedImage[]> {
   checkKeys("predictFolder", options, optionKeys);
+  if (!options?.outputDir) throw new CellsamError("ERR_INVALID_ARGUMENT", "predictFolder: the option outputDir is missing");
   const { outputDir, overlay = false, overwrite = false, skipExisting = false, signal } = options;
   const { onProgress, onImage, onWarning, openSession } = options;
   if (overwrite && skipExisting)
     throw new CellsamError("ERR_INVALID_ARGUMENT", "predictFolder: overwrite and skipExisting exclude each other");
-  const formats = formatsOf(options.format);
+  const formats = formatsOf(options.format ?? "tiff");
   const settings = await settingsOf(source);
   const reading = predictConfig(settings);
   const { pairs, problems } = await discover({ imgPath });
   const folder = new PredictionFolder(outputDir, formats, overlay);
   if (problems.length === 0) await folder.check(pairs, overwrite ? "replace" : skipExisting ? "keep" : "refuse");
+  checkWeights(reading.weights);
   // Every image is read before the first is predicted, so that a broken one does not leave half a folder.
   await checkDataset(pairs, {
     ...reading,
@@ -128,72 +113,14 @@ export async function predictFolder(
   return folder.rows(pairs);
 }
 
-/** What is to be done for an image: nothing, to make `missing` of its label image, or to predict it. */
-interface Task {
-  pair: Pair;
+/** What is to be done for an image: nothing, to make the missing files of its label image, or to predict it. */
+interface Task extends ImageTask {
   kind: "skip" | "convert" | "predict";
-  missing: ImageFile[];
 }
 
 function taskOf(folder: PredictionFolder, pair: Pair, keep: boolean): Task {
   const files = folder.filesOf(pair.source);
   const missing = keep ? files.filter(({ path }) => !existsSync(path)) : files;
   if (keep && missing.length === 0 && folder.shared.length === 0) return { pair, kind: "skip", missing };
-  const labels = folder.labelsOf(pair.source);
-  return { pair, kind: keep && labels !== null && existsSync(labels) ? "convert" : "predict", missing };
-}
-
-/** Writes the files of one image after the other, and those of all images. */
-class ImageWriter {
-  readonly #folder: PredictionFolder;
-  readonly #formats: readonly PredictionFormat[];
-  readonly #reading: ReadingOptions;
-  #shared: FolderWriter[] = [];
-
-  constructor(folder: PredictionFolder, formats: readonly PredictionFormat[], reading: ReadingOptions) {
-    this.#folder = folder;
-    this.#formats = formats;
-    this.#reading = reading;
-  }
-
-  get #measures(): boolean {
-    return this.#formats.some((name) => folderFormat(name)?.measures);
-  }
-
-  /** Begins the files of all images. A table needs a column for every channel of any of them. */
-  async begin(pairs: readonly Pair[]): Promise<void> {
-    let channels = 0;
-    if (this.#measures) {
-      for (const pair of pairs) channels = Math.max(channels, (await pairStored(pair, this.#reading)).shape[2] ?? 1);
-    }
-    for (const { path, format } of this.#folder.shared) {
-      const writer = await folderFormat(format)?.open(path, channels);
-      if (writer) this.#shared.push(writer);
-    }
-  }
-
-  async write({ pair, missing }: Task, cells: Segmentation, image?: ImageArray): Promise<void> {
-    try {
-      const stored = this.#measures ? await pairStored(pair, this.#reading) : undefined;
-      for (const { path, format } of missing) {
-        if (format) await imageFormat(format)?.write(path, cells);
-        else await this.#draw(path, image ?? (await pairImage(pair, this.#reading)), cells);
-      }
-      for (const writer of this.#shared) await writer.add(pair, cells, stored);
-    } catch (cause) {
-      throw ofImage(pair, cause);
-    }
-  }
-
-  #draw(path: string, image: ImageArray, { labels }: Segmentation): Promise<void> {
-    return writeOutlines(path, image, labels);
-  }
-
-  async commit(): Promise<void> {
-    for (const writer of this.#shared) await writer.commit();
-  }
-
-  async discard(): Promise<void> {
-    for (const writer of this.#shared) await writer.discard();
-  }
+  return { pair, kind: keep && folder.savedLabels(pair.source) ? "convert" : "predict", missing };
 }

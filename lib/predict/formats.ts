@@ -8,6 +8,8 @@ import { openCocoWriter } from "../data/writers/coco.js";
 import { writeGeojson } from "../data/writers/geojson.js";
 import { writeRoiZip } from "../data/writers/imagejRoi.js";
 import type { Segmentation } from "../data/writers/segmentation.js";
+import { CellsamError } from "../errors.js";
+import { nearest } from "../nearest.js";
 
 /**
  * What predictions are written as. A file for each image: label images "tiff" (16 bit, or 32 bit for more than 65535 cells), "png"
@@ -80,4 +82,17 @@ export function imageFormat(name: PredictionFormat): ImageFormat | undefined {
 
 export function folderFormat(name: PredictionFormat): FolderFormat | undefined {
   return Object.hasOwn(folderFormats, name) ? folderFormats[name] : undefined;
+}
+
+/** The formats that were asked for, each once. @throws CellsamError ERR_INVALID_ARGUMENT */
+export function formatsOf(format: PredictionFormat | readonly PredictionFormat[]): PredictionFormat[] {
+  const asked = [...new Set(typeof format === "string" ? [format] : format)];
+  const unknown = asked.filter((name) => !predictionFormats.includes(name));
+  if (unknown.length === 0 && asked.length > 0) return asked;
+  const meant = unknown.map((name) => nearest(String(name), predictionFormats)).filter((name) => name !== undefined);
+  const hint = meant.length > 0 ? ` (did you mean ${meant.join(", ")}?)` : "";
+  throw new CellsamError(
+    "ERR_INVALID_ARGUMENT",
+    `format must be of ${predictionFormats.join(", ")}, not ${unknown.join(", ") || "nothing"}${hint}`,
+  );
 }

@@ -14,8 +14,9 @@ export interface OpenModelOptions {
   warn: (message: string) => void;
 }
 
-/** Looks for the file of weights, before a network is built for it. @throws CellsamError ERR_FILE */
-function checkWeights(weights: string): void {
+/** Looks for the file of weights, before libtorch is loaded and a network is built for it. @throws CellsamError ERR_FILE */
+export function checkWeights(weights: string | null): void {
+  if (weights === null) return;
   const path = weightsFile(weights);
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isFile()) return;
@@ -31,7 +32,7 @@ export async function openModel(
   config: Pick<PredictConfig, keyof ReturnType<typeof modelFields>>,
   { device, open, warn }: OpenModelOptions,
 ): Promise<{ session: Session; report: LoadReport | null }> {
-  if (config.weights) checkWeights(config.weights);
+  checkWeights(config.weights);
   const { size, sizeOverrides, generation, precision, seed, threads, deterministic, weights } = config;
   const session = await open({ size, overrides: sizeOverrides, generation, device, precision, seed, threads, deterministic });
   if (!weights) {

@@ -1,7 +1,7 @@
 /** The files of a folder of predictions: their names, what may be written, and what an interrupted run has left. */
 import { existsSync, realpathSync } from "node:fs";
 import { appendFile, mkdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { decodeLabels } from "../data/decode.js";
 import type { Pair } from "../data/discover.js";
 import type { Segmentation } from "../data/writers/segmentation.js";
@@ -60,7 +60,18 @@ export class PredictionFolder {
 
   /** The label image of an image, if there is one among its files. */
   labelsOf(source: string): string | null {
-    return this.filesOf(source).find(({ format }) => format && imageFormat(format)?.labels)?.path ?? null;
+    return this.#labelImages(source)[0] ?? null;
+  }
+
+  /** A label image of an image that is there: one of its files, or the one of an earlier run. */
+  savedLabels(source: string): string | undefined {
+    const earlier = this.#rows.get(source)?.labels;
+    const paths = [...this.#labelImages(source), ...(earlier ? [join(this.#folder, basename(earlier))] : [])];
+    return paths.find((path) => existsSync(path));
+  }
+
+  #labelImages(source: string): string[] {
+    return this.filesOf(source).flatMap(({ path, format }) => (format && imageFormat(format)?.labels ? [path] : []));
   }
 
   /** The files that hold all images. */
@@ -151,11 +162,11 @@ export class PredictionFolder {
 
   /** The cells of an image as its label image has them, with the scores that are known. @throws CellsamError as decodeLabels */
   async saved(source: string): Promise<Segmentation> {
-    const labels = await decodeLabels(this.labelsOf(source) as string);
+    const labels = await decodeLabels(this.savedLabels(source) as string);
     const row = this.#rows.get(source);
     if (!row) return { labels };
     const files = this.filesOf(source).map(({ path }) => path);
-    this.#rows.set(source, { ...row, labels: this.labelsOf(source), files });
+    this.#rows.set(source, { ...row, labels: this.labelsOf(source) ?? row.labels, files });
     const column = (value: (cell: PredictedImage["instances"][number]) => number) => {
       const data: number[] = [];
       for (const cell of row.instances) data[cell.id - 1] = value(cell);

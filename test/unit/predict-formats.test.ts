@@ -139,7 +139,7 @@ describe("predictFolder", () => {
     await writeLabels(path, corrected);
     const before = await readFile(path);
     const { counts, open } = counting();
-    const options = { outputDir, format: ["tiff", "geojson"] as const, skipExisting: true, openSession: open };
+    const options = { outputDir, format: "geojson" as const, skipExisting: true, openSession: open };
     const again = await predictFolder(images, model, options);
     expect(counts.sessions).toBe(0);
     expect(await readFile(path)).toEqual(before);
