@@ -116,18 +116,22 @@ describe("predictFolder", () => {
 
   it("goes on after its process was killed, and predicts no image twice", async () => {
     const outputDir = join(folder, "killed");
-    const rows = await predictFolder(images, model, { outputDir });
+    const journal = join(outputDir, "scores.partial.jsonl");
+    const known: number[] = [];
+    const onImage = () => known.push(readFileSync(journal, "utf8").trim().split("\n").length);
+    const rows = await predictFolder(images, model, { outputDir, onImage });
+    expect([known, existsSync(journal)]).toEqual([[1, 2, 3], false]);
     // What a killed process leaves: rows of two images, the second without its file, and half a line.
     await rm(join(outputDir, "scores.json"));
     await rm(join(outputDir, `${names[1]}.tif`));
     await rm(join(outputDir, `${names[2]}.tif`));
     const lines = `${JSON.stringify(rows[0])}\n${JSON.stringify(rows[1])}\n{"image":"dsb`;
-    writeFileSync(join(outputDir, "scores.partial.jsonl"), lines);
+    writeFileSync(journal, lines);
     const { counts, open } = counting();
     expect(await predictFolder(images, model, { outputDir, skipExisting: true, openSession: open })).toEqual(rows);
     expect(counts.images).toBe(2);
     expect(await readJson(join(outputDir, "scores.json"))).toEqual(rows);
-    expect(existsSync(join(outputDir, "scores.partial.jsonl"))).toBe(false);
+    expect(existsSync(journal)).toBe(false);
   });
 
   it("makes other formats of label images that are there, also of corrected ones, without a model", async () => {
@@ -177,6 +181,7 @@ describe("predictFolder", () => {
     });
     const format = "geojsn" as "geojson";
     await expect(predictFolder(images, model, { outputDir, format })).rejects.toThrow(/geojsn \(did you mean geojson\?\)/);
+    await expect(predictFolder(images, model, {} as PredictFolderOptions)).rejects.toThrow(/outputDir is missing/);
     const both = { outputDir, overwrite: true, skipExisting: true };
     await expect(predictFolder(images, model, both)).rejects.toMatchObject({ code: "ERR_INVALID_ARGUMENT" });
     expect(existsSync(outputDir)).toBe(false);
