@@ -1,5 +1,7 @@
 /** Results of inference, and the steps from one pass through the networks to label maps at any detection threshold. */
 import { CellsamError } from "../errors.js";
+import { checkKeys } from "../optionKeys.js";
+import { inference, pixels } from "../settings/groups.js";
 import { engineCommandAsync } from "./commands.js";
 import type { NdArray } from "./native.js";
 
@@ -119,22 +121,27 @@ export interface AssembleOptions {
   removeBoundaries?: boolean;
 }
 
-/** Only the options above, of an object that may have more. */
-function rules({ overlap, minArea, minVisible, largestPiece, removeBoundaries }: AssembleOptions): AssembleOptions {
+/** Settings of inference may be given as they are: those that decide before there are candidates have no effect here. */
+const ruleKeys = [...Object.keys(inference), ...Object.keys(pixels), "threshold"];
+
+/** The options above, of an object that may hold the other settings of inference too. @throws CellsamError ERR_INVALID_ARGUMENT */
+function rules(call: string, options: AssembleOptions): AssembleOptions {
+  checkKeys(call, options, ruleKeys);
+  const { overlap, minArea, minVisible, largestPiece, removeBoundaries } = options;
   return { overlap, minArea, minVisible, largestPiece, removeBoundaries };
 }
 
 /**
  * The label map of `candidates` at a detection threshold: what `predict` returns with that `bboxThreshold` and
  * `adaptiveThreshold: false`. Without `threshold`: what `predict` returns with the options that the candidates were found with.
- * @throws CellsamError ERR_INVALID_ARGUMENT for a threshold below the candidates' floors
+ * @throws CellsamError ERR_INVALID_ARGUMENT for a threshold below the candidates' floors, and for unknown options
  */
 export async function assemblePrediction(
   candidates: Candidates,
   options: AssembleOptions & { threshold?: number } = {},
 ): Promise<Prediction> {
   const { threshold } = options;
-  return engineCommandAsync("infer.assemble", { candidates, options: rules(options), threshold });
+  return engineCommandAsync("infer.assemble", { candidates, options: rules("assemblePrediction", options), threshold });
 }
 
 /**
@@ -149,7 +156,7 @@ export async function sweepThresholds(
 ): Promise<ImageSweep> {
   const { scores, predicted, truePositives, predictedPixels, sharedPixels, ...rest } = await engineCommandAsync<SweepColumns>(
     "infer.sweep",
-    { candidates, options: rules(options), truth },
+    { candidates, options: rules("sweepThresholds", options), truth },
   );
   return {
     ...rest,

@@ -2,6 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { inFlags } from "../../lib/cli/flags.js";
 import { readImage } from "../../lib/data/readImage.js";
+import { openCellTableWriter } from "../../lib/data/writers/cellTable.js";
+import { writeGeojson } from "../../lib/data/writers/geojson.js";
+import { assemblePrediction, type Candidates } from "../../lib/engine/inference.js";
 import { openSession, type Session } from "../../lib/engine/session.js";
 
 let session: Session;
@@ -37,6 +40,13 @@ describe("unknown options", () => {
       () => session.beginStage({ stage: 1, epochs: 1, stepsPerEpoch: 1, learningRat: 1e-3 }),
       "beginStage: unknown option learningRat; did you mean learningRate?",
     ],
+    [
+      "assemblePrediction",
+      () => assemblePrediction({} as Candidates, { minAre: 3 } as never),
+      "unknown option minAre; did you mean minArea?",
+    ],
+    ["writeGeojson", () => writeGeojson("/nowhere/a.geojson", { labels }, { clas: "x" } as never), "unknown option clas"],
+    ["openCellTableWriter", () => openCellTableWriter("/nowhere/a.csv", { chanels: 1 } as never), "did you mean channels?"],
     ["readImage", () => readImage("a.png", { chanels: [0] } as never), "unknown option chanels; did you mean channels?"],
   ];
 

@@ -1,6 +1,7 @@
 /** A table of cells as CSV: one row a cell, for many images. */
 import { CellsamError } from "../../errors.js";
 import { openAtomic } from "../../files/writeAtomic.js";
+import { checkKeys } from "../../optionKeys.js";
 import { perimeter } from "./perimeter.js";
 import { type CellBox, cellBoxes, cellMask, cellNumbers, type Segmentation, sizeOf } from "./segmentation.js";
 
@@ -33,6 +34,7 @@ export interface CellTableWriter {
  * @throws CellsamError ERR_FILE
  */
 export async function openCellTableWriter(path: string, options: { channels?: number } = {}): Promise<CellTableWriter> {
+  checkKeys("openCellTableWriter", options, ["channels"]);
   const { channels = 0 } = options;
   const file = await openAtomic(path);
   const intensities = Array.from({ length: channels }, (_, c) => `mean_intensity_${c}`);

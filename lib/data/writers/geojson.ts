@@ -1,5 +1,6 @@
 /** GeoJSON as QuPath opens it: a FeatureCollection of detections, in pixels from the top left corner of the image. */
 import { writeChunks } from "../../files/writeAtomic.js";
+import { checkKeys } from "../../optionKeys.js";
 import { polygonsOf } from "./polygons.js";
 import { type CellBox, cellBoxes, cellNumbers, type LabelArray, type Segmentation } from "./segmentation.js";
 
@@ -15,6 +16,7 @@ export interface GeojsonOptions {
  * @throws CellsamError ERR_FILE, ERR_LABEL_VALUES
  */
 export async function writeGeojson(path: string, cells: Segmentation, options: GeojsonOptions = {}): Promise<void> {
+  checkKeys("writeGeojson", options, ["classification"]);
   const { classification = "Cell" } = options;
   await writeChunks(path, features(cells, cellBoxes(cells.labels), classification));
 }
