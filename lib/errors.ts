@@ -51,7 +51,8 @@ export const errorCodes = {
   ERR_FILE: "A file cannot be read or written, or is not what its name says.",
   ERR_IO: "A store of tiles cannot be read or written.",
   ERR_STORE_CORRUPT: "A store of tiles is damaged, or of another version of the package.",
-  ERR_OUTPUT_EXISTS: "The output that would be written exists already; `--overwrite` replaces it, `--resume` continues it.",
+  ERR_OUTPUT_EXISTS:
+    "The output that would be written exists already; `overwrite` replaces it, `resume` or `skipExisting` continues it.",
   ERR_LOCKED: "Another process trains in this experiment.",
 
   // Weights and checkpoints

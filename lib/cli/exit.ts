@@ -2,6 +2,7 @@
 import { CommanderError } from "commander";
 import { CellsamError, failureOf } from "../errors.js";
 import { strictJson } from "../files/json.js";
+import { inFlags } from "./flags.js";
 
 export const exitCodes = { ok: 0, failed: 1, input: 2, notSetUp: 3, stopped: 75 } as const;
 
@@ -27,7 +28,8 @@ export function reportError(
 ): void {
   if (error instanceof CommanderError) return; // commander has printed it already
   const known = error instanceof CellsamError;
-  const { code, message } = failureOf(error);
+  const { code, ...failure } = failureOf(error);
+  const message = inFlags(failure.message);
   const hint = known ? "" : "\nThis is a fault of cellsam-train. Run again with --debug and report what it prints.";
   process.stderr.write(`${code}: ${message}${hint}\n`);
   if (debug && error instanceof Error && error.stack) process.stderr.write(`${error.stack}\n`);

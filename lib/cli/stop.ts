@@ -7,14 +7,14 @@ import { CellsamError } from "../errors.js";
 const signals: NodeJS.Signals[] =
   process.platform === "win32" ? ["SIGINT", "SIGBREAK", "SIGHUP"] : ["SIGINT", "SIGTERM", "SIGUSR1"];
 
-/** Runs `work` with an AbortSignal that fires when the process gets one of the signals. */
-export async function stoppable<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** Runs `work` with an AbortSignal that fires when the process gets one of the signals; `flag` is the one that goes on. */
+export async function stoppable<T>(work: (signal: AbortSignal) => Promise<T>, flag = "--resume"): Promise<T> {
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals) => {
     if (controller.signal.aborted) process.exit(128 + constants.signals[name]);
     process.stderr.write(`\n${name}: stopping after this step; send it again to end at once\n`);
     controller.abort(
-      new CellsamError("ERR_STOPPED", `stopped by ${name}; run the same command with --resume to continue`, {
+      new CellsamError("ERR_STOPPED", `stopped by ${name}; run the same command with ${flag} to continue`, {
         detail: { signal: name },
       }),
     );

@@ -2,6 +2,7 @@
 
 import type { z } from "zod";
 import { lazily } from "../lazily.js";
+import { nearest } from "../nearest.js";
 import {
   type ChoiceSetting,
   type DescribedNumber,
@@ -11,7 +12,6 @@ import {
   type Range,
   type Setting,
 } from "../settings/kinds.js";
-import { nearest } from "./nearest.js";
 
 /** zod, loaded on first use; schemas are also built on first use. */
 export const zod = lazily<typeof import("zod")>("zod");

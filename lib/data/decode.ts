@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { CellsamError, type ErrorCode } from "../errors.js";
 import { type Survey, surveyAnnotation } from "./annotationFile.js";
-import type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
-import { readImage, readLabels } from "./reader.js";
+import type { DecodeOptions, LabelMap, LabelOptions, NdImage, StoredImage } from "./image.js";
+import { readImage, readLabels, readStored } from "./reader.js";
 
 export type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
 
@@ -19,7 +19,7 @@ const ENTRY = new URL("./decodeWorker.js", import.meta.url);
 const threaded = existsSync(fileURLToPath(ENTRY));
 
 export interface Request {
-  kind: "image" | "labels" | "survey";
+  kind: "image" | "stored" | "labels" | "survey";
   path: string;
   options: LabelOptions;
 }
@@ -27,7 +27,7 @@ export interface Request {
 /** `ready` is the first message: the thread has loaded all that decoding needs. */
 export type Reply =
   | { ready: true }
-  | { ok: true; value: NdImage | LabelMap | Survey }
+  | { ok: true; value: NdImage | StoredImage | LabelMap | Survey }
   | { ok: false; code: ErrorCode; message: string; detail: Record<string, unknown> };
 
 interface Job {
@@ -57,6 +57,11 @@ const threads = new Set<Thread>();
  */
 export function decodeImage(path: string, options: DecodeOptions = {}): Promise<NdImage> {
   return threaded ? submit<NdImage>({ kind: "image", path, options }) : readImage(path, options);
+}
+
+/** The pixels of an image as its file stores them. @throws CellsamError as decodeImage, but for ERR_IMAGE_VALUES */
+export function decodeStored(path: string, options: DecodeOptions = {}): Promise<StoredImage> {
+  return threaded ? submit<StoredImage>({ kind: "stored", path, options }) : readStored(path, options);
 }
 
 /**

@@ -54,6 +54,14 @@ export interface NdImage {
   stored?: { shape: [number, number]; orientation: number };
 }
 
+/** Pixels as the file stores them, for measurements: [H,W] or [H,W,C] with every channel but alpha, unscaled. */
+export interface StoredImage {
+  data: Samples;
+  dtype: string;
+  shape: number[];
+  notes: string[];
+}
+
 /**
  * A label map [H,W]: 0 is background, -1 an ignore region (neither cell nor background), every other value is one cell. Ids are
  * those of the file.
@@ -87,7 +95,8 @@ export interface CategoryCount {
   coveredArea: number;
 }
 
-export interface DecodeOptions {
+/** Which part of a file of several channels, slices, time points or pages is read. */
+export interface ReadImageOptions {
   /** Largest height x width that is decoded. Default 16384 x 16384. */
   maxPixels?: number;
   /** Page of a TIFF with several pages, from 0, whatever it shows. */
@@ -105,6 +114,11 @@ export interface DecodeOptions {
   asStored?: boolean;
   /** Colours mean something: an image of which one channel holds anything is not read as grey. Default false. */
   keepColours?: boolean;
+}
+
+export interface DecodeOptions extends ReadImageOptions {
+  /** Every channel that the file stores, whatever `channels` says. Default false. */
+  allChannels?: boolean;
 }
 
 /** Which objects of an annotation are cells. */

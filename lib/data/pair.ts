@@ -4,9 +4,17 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { decodeImage, decodeLabels } from "./decode.js";
+import { decodeImage, decodeLabels, decodeStored } from "./decode.js";
 import type { Pair } from "./discover.js";
-import { type DecodeOptions, type LabelMap, type LabelOptions, type NdImage, OBJECT_KINDS, type Relabel } from "./image.js";
+import {
+  type DecodeOptions,
+  type LabelMap,
+  type LabelOptions,
+  type NdImage,
+  OBJECT_KINDS,
+  type Relabel,
+  type StoredImage,
+} from "./image.js";
 import { byBytes } from "./order.js";
 
 /** The settings of lib/config/reading.ts that decide what is read; null is the same as absent. */
@@ -53,6 +61,11 @@ export function pairImage(
   options: ReadingOptions = {},
 ): Promise<NdImage> {
   return decodeImage(image, { ...imageOptions(options), ...(imageAsStored && { asStored: true }) });
+}
+
+/** The pixels of a pair's image as its file stores them, every channel. @throws CellsamError as decodeStored */
+export function pairStored({ image }: Pick<Pair, "image">, options: ReadingOptions = {}): Promise<StoredImage> {
+  return decodeStored(image, imageOptions(options));
 }
 
 /**

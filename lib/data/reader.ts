@@ -22,6 +22,7 @@ import {
   type NdImage,
   OBJECT_KINDS,
   type RawImage,
+  type StoredImage,
 } from "./image.js";
 import { labelFacts } from "./labelFacts.js";
 import { removeSmall, toLabels, toObject } from "./labels.js";
@@ -31,6 +32,7 @@ import { byBytes } from "./order.js";
 import { isTurned, turned } from "./orientation.js";
 import { toImage } from "./pixels.js";
 import { rowsOfMap } from "./raster.js";
+import { toStored } from "./stored.js";
 
 type Kind = "image" | "labels";
 type Reader = (bytes: Buffer, maxPixels: number, options: DecodeOptions, kind: Kind) => RawImage | Promise<RawImage>;
@@ -91,6 +93,15 @@ function oriented<T extends NdImage | LabelMap>(image: T, orientation: number | 
     : `the EXIF orientation (${orientation}) was applied, as viewers do`;
   const result = asStored ? image : turned(image, orientation);
   return { ...result, stored, notes: [...image.notes, how] };
+}
+
+/** @throws CellsamError as decodeImage */
+export async function readStored(path: string, options: DecodeOptions = {}): Promise<StoredImage> {
+  return named(path, async () => {
+    const raw = await readRaw(path, { ...options, allChannels: true });
+    const stored = toStored(raw, options.channels !== undefined);
+    return isTurned(raw.orientation) && !options.asStored ? turned(stored, raw.orientation) : stored;
+  });
 }
 
 /** @throws CellsamError as decodeLabels */

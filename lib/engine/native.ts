@@ -9,6 +9,7 @@ import { type Libtorch, type ResolveOptions, resolveLibtorch } from "../runtime/
 import { installVisualCpp, missingVisualCpp } from "../runtime/visualCpp.js";
 import { packageFolder } from "../version.js";
 import { fromBorder } from "./names.js";
+import { namingOption } from "./unknownOption.js";
 
 export type NumberArray = Uint8Array | Uint16Array | Int32Array | Float32Array | Float64Array;
 
@@ -194,13 +195,13 @@ function guarded<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {
-    throw toCellsamError(error);
+    throw namingOption(toCellsamError(error));
   }
 }
 
 function translated<T>(job: NativeJob<T>): NativeJob<T> {
   const promise = job.promise.catch((error: unknown) => {
-    throw toCellsamError(error);
+    throw namingOption(toCellsamError(error));
   });
   return { promise, cancel: () => job.cancel() };
 }

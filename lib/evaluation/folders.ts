@@ -13,8 +13,9 @@ import type { openSession } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressEvent } from "../events.js";
 import { readJson } from "../files/json.js";
-import { openDetector, type PredictedImage } from "../predict/folder.js";
+import { openDetector } from "../predict/detector.js";
 import { ofImage } from "../predict/imageError.js";
+import type { PredictedImage } from "../predict/outputs.js";
 import { type EvaluateModelOptions, type Evaluation, evaluateModel } from "./model.js";
 import { type EvaluationOptions, evaluatePair, type PairEvaluation, type Summary, summarize } from "./pairs.js";
 

@@ -9,6 +9,7 @@ import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js"
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { pairLabels } from "../data/pair.js";
 import type { Splits } from "../data/split.js";
+import type { ProgressTask } from "../events.js";
 import { leftOutNotes } from "../strategies/strategy.js";
 import { configuredStrategy } from "../strategies/table.js";
 import { acrossIn, duplicatesOf } from "../train/duplicates.js";
@@ -23,7 +24,7 @@ import { warningsOf } from "./warnings.js";
 export interface PlanOptions {
   /** Also runs a few training steps, which needs libtorch. Default false. */
   probe?: boolean;
-  onProgress?: (task: string, done: number, total: number) => void;
+  onProgress?: (task: ProgressTask, done: number, total: number) => void;
   signal?: AbortSignal;
 }
 

@@ -82,26 +82,33 @@ export function drawImage(
   }
 }
 
-/** Draws the edge pixels of each cell inside it, so that touching cells have two lines. */
+/**
+ * Draws the edge pixels of each cell inside it, so that touching cells have two lines; `line` is their width in pixels of the
+ * canvas, at most `scale`.
+ */
 export function drawContours(
   canvas: Canvas,
   left: number,
   { data, shape }: OverlayLabels,
   scale: number,
-  colour: Colour,
+  colour: Colour | ((id: number) => Colour),
+  line = Math.max(1, Math.round(scale / 3)),
 ): void {
   const [height, width] = shape;
+  const colourOf = typeof colour === "function" ? colour : () => colour;
   const at = (x: number, y: number) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : (data[y * width + x] ?? 0));
-  const line = Math.max(1, Math.round(scale / 3));
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const id = at(x, y);
       if (id <= 0) continue; // background, or a region to ignore
+      const edges = [at(x - 1, y) !== id, at(x + 1, y) !== id, at(x, y - 1) !== id, at(x, y + 1) !== id] as const;
+      if (!edges.includes(true)) continue;
       const [x0, y0, x1, y1] = [left + x * scale, y * scale, left + (x + 1) * scale, (y + 1) * scale];
-      if (at(x - 1, y) !== id) fill(canvas, x0, y0, x0 + line, y1, colour);
-      if (at(x + 1, y) !== id) fill(canvas, x1 - line, y0, x1, y1, colour);
-      if (at(x, y - 1) !== id) fill(canvas, x0, y0, x1, y0 + line, colour);
-      if (at(x, y + 1) !== id) fill(canvas, x0, y1 - line, x1, y1, colour);
+      const own = colourOf(id);
+      if (edges[0]) fill(canvas, x0, y0, x0 + line, y1, own);
+      if (edges[1]) fill(canvas, x1 - line, y0, x1, y1, own);
+      if (edges[2]) fill(canvas, x0, y0, x1, y0 + line, own);
+      if (edges[3]) fill(canvas, x0, y1 - line, x1, y1, own);
     }
   }
 }

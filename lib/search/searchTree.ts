@@ -94,7 +94,7 @@ export class SearchTree {
       if (!overwrite)
         throw new CellsamError(
           "ERR_OUTPUT_EXISTS",
-          `${this.root} already holds a search; choose another outputDir, or use --resume to continue or --overwrite to replace it`,
+          `${this.root} already holds a search; choose another outputDir, or use \`resume: true\` to continue or \`overwrite: true\` to replace it`,
           { detail },
         );
       await this.#clear();
@@ -118,7 +118,7 @@ export class SearchTree {
     if (keys.length > 0) {
       throw new CellsamError(
         "ERR_RESUME",
-        `cannot resume the search in ${this.root}, which has changed: ${keys.join(", ")}. Restore these settings, or start again with --overwrite`,
+        `cannot resume the search in ${this.root}, which has changed: ${keys.join(", ")}. Restore these settings, or start again with \`overwrite: true\``,
         {
           detail: { path: this.root, keys },
         },

@@ -135,6 +135,6 @@ function conclude({ state: { results }, log, warn }: RunContext, seconds: number
   }
   const numbers = failed.map(({ fold }) => fold).join(", ");
   if (failed.length > 0)
-    warn(`finished, but ${failed.length} of ${results.length} folds failed: ${numbers}; --resume repeats them`);
+    warn(`finished, but ${failed.length} of ${results.length} folds failed: ${numbers}; resuming the run repeats them`);
   else log.info(logger, `finished in ${seconds.toFixed(1)} s`);
 }

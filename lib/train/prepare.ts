@@ -11,6 +11,7 @@ import type { Splits } from "../data/split.js";
 import { resolveDevice } from "../engine/device.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
 import { CellsamError } from "../errors.js";
+import type { ProgressTask } from "../events.js";
 import { fileHash } from "../files/fileHash.js";
 import { readJson } from "../files/json.js";
 import { leftOutNotes, preparedSplits } from "../strategies/strategy.js";
@@ -40,7 +41,8 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
   const { imgPath, maskPath, splits: splitsFile, groups } = config;
   const weights = config.weights && weightsFile(config.weights);
   await tree.check(options, { imgPath, maskPath, weights, splits: splitsFile, groups });
-  const onProgress = (task: string) => (done: number, total: number) => record.emit({ type: "progress", task, done, total });
+  const onProgress = (task: ProgressTask) => (done: number, total: number) =>
+    record.emit({ type: "progress", task, done, total });
 
   const dataset = await loadDataset(config, {
     onProgress: onProgress("check"),

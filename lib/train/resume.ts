@@ -122,7 +122,7 @@ export async function readRunState(
   const keys = changedKeys(state.config, JSON.parse(JSON.stringify(config)));
   if (keys.length > 0) {
     throw refuse(
-      `the configuration has changed since: ${keys.join(", ")}. Restore these settings, or start again with --overwrite`,
+      `the configuration has changed since: ${keys.join(", ")}. Restore these settings, or start again with \`overwrite: true\``,
       { keys },
     );
   }
@@ -149,7 +149,7 @@ export function checkInputs(state: RunInputs, now: Partial<RunInputs>): void {
   );
   if (inputs.length === 0) return;
   const reasons = inputs.map((input) => changes[input](state[input] as never, now[input] as never));
-  const message = `cannot resume; since the run was stopped: ${reasons.join("; ")}. Restore it, or start again with --overwrite`;
+  const message = `cannot resume; since the run was stopped: ${reasons.join("; ")}. Restore it, or start again with \`overwrite: true\``;
   throw new CellsamError("ERR_RESUME", message, { detail: { inputs } });
 }
 

@@ -68,3 +68,18 @@ export function rowsOfRuns(counts: readonly unknown[], [height, width]: readonly
   }
   return Int32Array.from(rows);
 }
+
+/** The text that `unpackCounts` takes, letter by letter as pycocotools writes it. */
+export function packCounts(counts: readonly number[]): string {
+  const letters: number[] = [];
+  for (const [i, count] of counts.entries()) {
+    let value = i > 2 ? count - (counts[i - 2] as number) : count;
+    for (let more = true; more; ) {
+      const bits = ((value % 32) + 32) % 32;
+      value = Math.floor(value / 32);
+      more = (bits & 16) === 0 ? value !== 0 : value !== -1;
+      letters.push(48 + bits + (more ? 32 : 0));
+    }
+  }
+  return String.fromCharCode(...letters);
+}
