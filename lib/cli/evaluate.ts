@@ -10,6 +10,7 @@ import type { FolderEvaluation } from "../evaluation/folders.js";
 import type { Evaluation } from "../evaluation/model.js";
 import { type OptimizableMetric, optimizableMetric } from "../evaluation/thresholds.js";
 import { strictJson, writeJson } from "../files/json.js";
+import { checkOutputFile } from "../files/outputPath.js";
 import { toSnake } from "../spelling.js";
 import { given, integerFlag, numberFlag } from "./flags.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
@@ -60,6 +61,7 @@ export function evaluateCommand(): Command {
     if ((predictions === undefined) === (images === undefined)) {
       throw new CellsamError("ERR_CONFIG", "give either --predictions, or --images with a model");
     }
+    if (flags.out) await checkOutputFile("--out", flags.out);
     if (flags.out && !flags.overwrite && existsSync(flags.out)) {
       throw new CellsamError("ERR_OUTPUT_EXISTS", `${flags.out} exists already; use --overwrite to replace it`, {
         detail: { path: flags.out },

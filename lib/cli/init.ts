@@ -1,5 +1,7 @@
 /** `cellsam init`: writes a commented configuration file, with facts about the data where they are given. */
-import { open } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { open, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { Command, Option } from "commander";
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { applySettings, mergeConfig, type RawConfig } from "../config/load.js";
@@ -7,6 +9,7 @@ import { shippedSettings } from "../config/shippedWeights.js";
 import { type Chosen, configTemplate, nameOf, type Preset, presets } from "../config/template.js";
 import type { DataFacts } from "../data/facts.js";
 import { CellsamError } from "../errors.js";
+import { checkOutputFile, unusableFile } from "../files/outputPath.js";
 import { toSnake } from "../spelling.js";
 import { repeated } from "./flags.js";
 
@@ -32,6 +35,7 @@ export function initCommand(): Command {
     .option("--debug", "print the stack of errors")
     .action(async (file: string, flags: InitFlags) => {
       const { images, masks, name, weights, preset, set = [] } = flags;
+      await checkNew(file);
       const paths: RawConfig = { imgPath: images ?? "images", maskPath: masks ?? "masks", outputName: "experiment" };
       const settings: RawConfig = {};
       applySettings(settings, set);
@@ -55,13 +59,24 @@ export function initCommand(): Command {
     });
 }
 
+/** Before the data are read, which can take long. */
+async function checkNew(path: string): Promise<void> {
+  if (existsSync(path)) throw exists(path);
+  await stat(dirname(path)).catch((cause: Error) => {
+    throw unusableFile("file", path, cause);
+  });
+  await checkOutputFile("file", path);
+}
+
 async function writeNew(path: string, text: string): Promise<void> {
   try {
     await using file = await open(path, "wx");
     await file.writeFile(text);
   } catch (cause) {
-    const exists = (cause as NodeJS.ErrnoException).code === "EEXIST";
-    const message = exists ? `${path} exists already; choose another name` : `${path} could not be written`;
-    throw new CellsamError(exists ? "ERR_OUTPUT_EXISTS" : "ERR_FILE", message, { cause, detail: { path } });
+    throw (cause as NodeJS.ErrnoException).code === "EEXIST" ? exists(path) : unusableFile("file", path, cause as Error);
   }
+}
+
+function exists(path: string): CellsamError {
+  return new CellsamError("ERR_OUTPUT_EXISTS", `${path} exists already; choose another name`, { detail: { path } });
 }

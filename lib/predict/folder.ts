@@ -12,6 +12,7 @@ import { openSession, type Prediction, type Session } from "../engine/session.js
 import { CellsamError } from "../errors.js";
 import type { ProgressEvent } from "../events.js";
 import { writeJson } from "../files/json.js";
+import { checkOutputFolder } from "../files/outputPath.js";
 import { ofImage } from "./imageError.js";
 import { openModel } from "./model.js";
 
@@ -114,7 +115,7 @@ function instancesOf({ count, scores, ious, boxes }: Prediction): PredictedImage
  * Segments every image of `imgPath` (a file or a folder).
  * @returns the cells of each image, also written to scores.json beside the label images
  * @throws CellsamError ERR_DATASET for files that cannot be read, ERR_OUTPUT_EXISTS, ERR_CONFIG when an image would be
- * overwritten, ERR_CHECKPOINT_MISMATCH for weights without a detector
+ * overwritten or the folder cannot be written to, ERR_CHECKPOINT_MISMATCH for weights without a detector
  */
 export async function predictFolder(
   imgPath: string,
@@ -123,6 +124,7 @@ export async function predictFolder(
 ): Promise<PredictedImage[]> {
   const { outputDir, format = "tiff", signal, onProgress } = options;
   const reading = predictConfig(input);
+  await checkOutputFolder("outputDir", outputDir);
   const found = await discover({ imgPath });
   const targets = found.pairs.map(({ source }) => join(outputDir, `${source}${extensions[format]}`));
   const scores = join(outputDir, "scores.json");

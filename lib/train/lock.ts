@@ -7,6 +7,7 @@ import { link, mkdir, open, readFile, rename, rm, rmdir, stat, utimes } from "no
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { CellsamError } from "../errors.js";
+import { checkOutputFolder, unusableFile } from "../files/outputPath.js";
 import { isRunning, markOf } from "./processMark.js";
 
 const renewMs = 30_000;
@@ -28,18 +29,14 @@ interface Owner {
  */
 export async function lockExperiment(outputDir: string, outputName: string): Promise<() => Promise<void>> {
   const path = resolve(outputDir, `.${outputName}.lock`);
-  const unusable = (cause: Error) => {
-    const message = `outputDir: ${resolve(outputDir)} is no folder that can be written to (${cause.message}); choose another`;
-    return new CellsamError("ERR_CONFIG", message, { cause, detail: { path: outputDir } });
-  };
-  const made = await mkdir(outputDir, { recursive: true }).catch((cause: Error) => {
-    throw unusable(cause);
-  });
+  await checkOutputFolder("outputDir", outputDir);
+  await checkOutputFolder("outputName", join(outputDir, outputName));
+  const made = await mkdir(outputDir, { recursive: true });
   const { pid, started: processStarted } = markOf(process.pid);
   const owner: Owner = { pid, host: hostname(), started: new Date().toISOString(), processStarted };
   const lock = () =>
     create(path, owner).catch((cause: Error) => {
-      throw unusable(cause);
+      throw unusableFile("outputName", path, cause);
     });
   while (!(await lock())) {
     const other = await ownerOf(path);

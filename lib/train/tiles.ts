@@ -12,6 +12,7 @@ import type { openStoreWriter } from "../engine/storeWriter.js";
 import { CellsamError } from "../errors.js";
 import { fileHash } from "../files/fileHash.js";
 import { readJson, writeJson } from "../files/json.js";
+import { checkOutputFolder } from "../files/outputPath.js";
 
 /** The tiles of one source image: `tiles` of them, from number `first` on, with `instances` cells. */
 export interface SourceTiles {
@@ -110,6 +111,7 @@ export async function tileStore(
     options.onWarning?.(`the stored tiles in ${path} are damaged; the tiles are made again`);
     await rm(index, { force: true });
   }
+  await checkOutputFolder("outputDir", cacheDir);
   await mkdir(cacheDir, { recursive: true });
   const writer = await options.openStoreWriter({ path, ...tileSettings(config) });
   try {
