@@ -37,7 +37,6 @@ export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
       `${duplicates.acrossSides} pairs of near-duplicate images are on two sides of a split: set group_duplicates: true`,
     splits.some(({ val }) => val.images > 0 && val.images < 5) &&
       "fewer than 5 images validate: their scores will be very uncertain",
-    splits.some(({ train }) => train.cells === 0) && "a training side holds no cell",
     config.weights === null &&
       config.size !== "tiny" &&
       `no weights are given, so ${config.size} would start with random weights`,

@@ -5,7 +5,7 @@
  */
 import { link, mkdir, open, readFile, rename, rm, rmdir, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { CellsamError } from "../errors.js";
 import { checkOutputFolder, unusableFile } from "../files/outputPath.js";
 import { isRunning, markOf } from "./processMark.js";
@@ -60,8 +60,9 @@ export async function lockExperiment(outputDir: string, outputName: string): Pro
     clearInterval(renewal);
     held.delete(path);
     await rm(path, { force: true });
-    // Removes the folder if this run made it and wrote nothing.
-    if (made !== undefined) await rmdir(outputDir).catch(() => undefined);
+    // Removes the folders that this run made, if it wrote nothing.
+    const above = made === undefined ? [] : relative(dirname(resolve(made)), resolve(outputDir)).split(sep);
+    for (const [i] of above.entries()) await rmdir(resolve(outputDir, ...Array<string>(i).fill(".."))).catch(() => undefined);
   };
 }
 
