@@ -1,8 +1,9 @@
 /** `cellsam evaluate`: compares predictions, or the predictions of a model, with true masks. */
 import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
+import { applySettings } from "../config/applySettings.js";
 import { truthSchema } from "../config/inference.js";
-import { applySettings, type RawConfig } from "../config/load.js";
+import type { RawConfig } from "../config/load.js";
 import { parseConfig } from "../config/parse.js";
 import { evaluateFolders, evaluateWeights } from "../entry.js";
 import { CellsamError } from "../errors.js";

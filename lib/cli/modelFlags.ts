@@ -1,7 +1,8 @@
 /** The flags of `predict` and `evaluate` that choose the model and its settings. */
 import type { Command } from "commander";
+import { applySettings } from "../config/applySettings.js";
 import type { PredictInput } from "../config/inference.js";
-import { applySettings, mergeConfig, type RawConfig, readConfigFile, setAt } from "../config/load.js";
+import { mergeConfig, type RawConfig, readConfigFile, setAt } from "../config/load.js";
 import { integerFlag, repeated } from "./flags.js";
 
 export interface ModelFlags {

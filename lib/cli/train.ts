@@ -1,7 +1,8 @@
 /** `cellsam train`: trains the experiment of a configuration file and flags. */
 import { Command } from "commander";
+import { applySettings } from "../config/applySettings.js";
 import type { ExperimentInput } from "../config/experiment.js";
-import { applySettings, mergeConfig, readConfigFile, readPythonFiles, setAt } from "../config/load.js";
+import { mergeConfig, readConfigFile, readPythonFiles, setAt } from "../config/load.js";
 import { integerFlag, numberFlag, repeated } from "./flags.js";
 import { addRunFlags, type RunFlags, runExperiment } from "./runCommand.js";
 

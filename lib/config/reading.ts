@@ -1,17 +1,12 @@
 /** Settings of reading image files and annotations: page, channels and slice, the kind of annotation, additional data sets. */
 
-import { choice, integer, path, zod } from "./fields.js";
+import { choice, integer, path, text, zod } from "./fields.js";
 
 const extensions = () =>
   zod()
-    .array(
-      zod()
-        .string()
-        .regex(/^\.[^./\\]+$/, { error: "must be an extension such as .png" }),
-      {
-        error: "must be a list of extensions",
-      },
-    )
+    .array(text("must be an extension such as .png").regex(/^\.[^./\\]+$/, { error: "must be an extension such as .png" }), {
+      error: "must be a list of extensions",
+    })
     .min(1, { error: "must list at least one extension" })
     .nullable()
     .default(null);
@@ -45,7 +40,7 @@ export const labelFields = () => ({
     .default(null)
     .describe("Value of label images for pixels that are neither cell nor background, such as 65535."),
   categories: zod()
-    .array(zod().string(), { error: "must be a list of names" })
+    .array(text("must be a name"), { error: "must be a list of names" })
     .min(1)
     .nullable()
     .default(null)
