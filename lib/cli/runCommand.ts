@@ -26,10 +26,12 @@ export function addRunFlags(command: Command): Command {
     .option("--debug", "log every step; print the stack of errors");
 }
 
-export async function runExperiment(config: ExperimentInput, flags: RunFlags): Promise<void> {
+/** `notes` are said first, and stand at the beginning of the log. */
+export async function runExperiment(config: ExperimentInput, flags: RunFlags, notes: readonly string[] = []): Promise<void> {
   const { resume = false, overwrite = false, json, debug } = flags;
   await stoppable(async (signal) => {
-    const runner = new ExperimentRunner(debug ? { ...config, debug } : config, { resume, overwrite, signal });
+    const runner = new ExperimentRunner(debug ? { ...config, debug } : config, { resume, overwrite, signal, notes });
+    for (const note of notes) process.stderr.write(`${note}\n`);
     const { stage1Config, stage2Config } = runner.config;
     const progress = new Progress({ json, epochs: { 1: stage1Config.totalEpochs, 2: stage2Config.totalEpochs } });
     try {

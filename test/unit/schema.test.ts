@@ -5,7 +5,8 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
 import { configSchema, schemaNames } from "../../lib/config/jsonSchema.js";
-import { configTemplate, presets } from "../../lib/config/template.js";
+import { presets } from "../../lib/config/presets.js";
+import { configTemplate } from "../../lib/config/template.js";
 import { strictJson } from "../../lib/files/json.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
