@@ -32,8 +32,12 @@ export async function runExperiment(config: ExperimentInput, flags: RunFlags, no
   await stoppable(async (signal) => {
     const runner = new ExperimentRunner(debug ? { ...config, debug } : config, { resume, overwrite, signal, notes });
     for (const note of notes) process.stderr.write(`${note}\n`);
-    const { stage1Config, stage2Config } = runner.config;
-    const progress = new Progress({ json, epochs: { 1: stage1Config.totalEpochs, 2: stage2Config.totalEpochs } });
+    const { stages, stage1Config, stage2Config } = runner.config;
+    const epochs = {
+      1: stages.includes(1) ? stage1Config.totalEpochs : 0,
+      2: stages.includes(2) ? stage2Config.totalEpochs : 0,
+    };
+    const progress = new Progress({ json, epochs });
     try {
       for await (const event of runner.events()) progress.show(event);
     } finally {
