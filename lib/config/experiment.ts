@@ -61,7 +61,12 @@ export const experimentSchema = once(() =>
         .describe(
           "Draws the best and the worst validation images with their true and predicted outlines, and the curves of losses.",
         ),
-      preeval: flag().default(false).describe("Evaluates the untrained model on the validation images first."),
+      preeval: flag()
+        .default(false)
+        .describe(
+          "Evaluates the model on the validation images also before its training, to compare. Costs one prediction of each " +
+            "of these images, as the evaluation afterwards does.",
+        ),
       debug: flag()
         .default(false)
         .describe(

@@ -39,10 +39,22 @@ export const presets = {
       box_jitter: 0.05,
     },
   },
-  quick: { strategy: "train_val_split", stage1_config: { total_epochs: 5 }, stage2_config: { total_epochs: 5 }, debug: true },
-  nuclei: { normalize: true, augmentation: true, stage1_config: { total_epochs: 100 }, stage2_config: { total_epochs: 100 } },
-  he: { stain_transform: true, gamma: 2.1, eosin: 0, dab: 0, augmentation: true },
-  ihc: { stain_transform: true, gamma: 2.1, eosin: 0, dab: 1, augmentation: true },
+  quick: {
+    strategy: "train_val_split",
+    preeval: true,
+    stage1_config: { total_epochs: 5 },
+    stage2_config: { total_epochs: 5 },
+    debug: true,
+  },
+  nuclei: {
+    normalize: true,
+    augmentation: true,
+    preeval: true,
+    stage1_config: { total_epochs: 100 },
+    stage2_config: { total_epochs: 100 },
+  },
+  he: { stain_transform: true, gamma: 2.1, eosin: 0, dab: 0, augmentation: true, preeval: true },
+  ihc: { stain_transform: true, gamma: 2.1, eosin: 0, dab: 1, augmentation: true, preeval: true },
   k_fold: { strategy: "k_fold", k_folds: 5, preeval: true, augmentation: true },
 } as const satisfies Record<string, Chosen>;
 export type Preset = keyof typeof presets;

@@ -126,10 +126,29 @@ function baseline({ preeval, results, aggregated }: ExperimentFiles): string {
   });
   if (rows.length === 0) return "";
   const head = ["metric", "before", "after", "change"];
-  if (Object.keys(tested).length === 0) return table(head, rows);
+  if (Object.keys(tested).length === 0) return table(head, rows) + changeOfImages(record(aggregated.significance_by_image));
   const why =
     '<p class="lead">p: corrected resampled t test (Nadeau and Bengio) over folds, after Holm\'s correction over metrics. There are few folds: look at the interval first.</p>';
-  return table([...head, "95 % interval of the change", "p", "evidence"], rows) + why;
+  const byFold = table([...head, "95 % interval of the change", "p", "evidence"], rows) + why;
+  return byFold + changeOfImages(record(aggregated.significance_by_image));
+}
+
+/** How large the change may be, from images that were measured before and after: also one training has several of them. */
+function changeOfImages({ metrics, n }: Json): string {
+  const rows = Object.entries(scores).flatMap(([key, name]) => {
+    const { difference, p_holm: p, verdict } = record(record(metrics)[key]);
+    const { mean, n: images } = record(difference);
+    if (typeof mean !== "number") return [];
+    return [[name, images, mean, interval(record(difference)), p ?? null, verdict]];
+  });
+  if (rows.length === 0) return "";
+  const head = ["metric", "images", "mean change of an image", "95 % interval of that mean", "p", "evidence"];
+  const why =
+    n === 1
+      ? "One image was measured before and after, which allows no interval."
+      : "Every image has the same weight here, so the change may differ from that of the scores over all cells. The interval (paired t) holds the sizes of change that fit these images: " +
+        "\"not enough evidence\" means that no change fits them too, not that there is none. p: Wilcoxon's signed-rank test, after Holm's correction.";
+  return `<h3>Image by image</h3>${table(head, rows)}<p class="lead">${escapeHtml(why)}</p>`;
 }
 
 /** "0.127 to 0.187" */
