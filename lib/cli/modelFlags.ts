@@ -4,6 +4,7 @@ import { applySettings } from "../config/applySettings.js";
 import type { PredictInput } from "../config/inference.js";
 import { mergeConfig, type RawConfig, readConfigFile, setAt } from "../config/load.js";
 import { integerFlag, repeated } from "./flags.js";
+import { whoseWeights } from "./whoseWeights.js";
 
 export interface ModelFlags {
   experiment?: string;
@@ -28,14 +29,20 @@ export function addModelFlags(command: Command): Command {
     .option("-s, --set <key=value>", "any other setting, e.g. inference.bboxThreshold=0.3; repeatable", repeated);
 }
 
-/** The configuration of experiment, file, flags and settings; each takes precedence over the ones before. */
+/**
+ * The configuration of experiment, file, flags and settings; each takes precedence over the ones before. Says on stderr whose
+ * weights those of an experiment are.
+ */
 export async function modelConfig(flags: ModelFlags): Promise<PredictInput> {
   const { trainedConfig } = await import("../predict/trained.js");
   const trained: RawConfig = flags.experiment ? { ...(await trainedConfig(flags.experiment)) } : {};
+  const own = trained.weights;
   const config = flags.config ? mergeConfig(trained, await readConfigFile(flags.config)) : trained;
   for (const key of ["weights", "size", "device", "precision", "threads"] as const) {
     if (flags[key] !== undefined) setAt(config, key, flags[key]);
   }
   applySettings(config, flags.set ?? []);
+  if (flags.experiment && config.weights === own)
+    process.stderr.write(`${await whoseWeights(flags.experiment, own as string)}\n`);
   return config as PredictInput;
 }

@@ -28,7 +28,7 @@ interface Owner {
  * @throws CellsamError ERR_LOCKED while another run holds it, ERR_CONFIG
  */
 export async function lockExperiment(outputDir: string, outputName: string): Promise<() => Promise<void>> {
-  const path = resolve(outputDir, `.${outputName}.lock`);
+  const path = lockPath(outputDir, outputName);
   await checkOutputFolder("outputDir", outputDir);
   await checkOutputFolder("outputName", join(outputDir, outputName));
   const made = await mkdir(outputDir, { recursive: true });
@@ -64,6 +64,17 @@ export async function lockExperiment(outputDir: string, outputName: string): Pro
     const above = made === undefined ? [] : relative(dirname(resolve(made)), resolve(outputDir)).split(sep);
     for (const [i] of above.entries()) await rmdir(resolve(outputDir, ...Array<string>(i).fill(".."))).catch(() => undefined);
   };
+}
+
+/** Whether a process trains in the experiment at this moment. */
+export async function isLocked(outputDir: string, outputName: string): Promise<boolean> {
+  const path = lockPath(outputDir, outputName);
+  const owner = await ownerOf(path);
+  return owner !== "gone" && (await alive(path, owner));
+}
+
+function lockPath(outputDir: string, outputName: string): string {
+  return resolve(outputDir, `.${outputName}.lock`);
 }
 
 async function create(path: string, owner: Owner): Promise<boolean> {
