@@ -5,6 +5,7 @@ import { basename, extname, join, relative, resolve } from "node:path";
 import type { CellsamError, ErrorCode } from "../errors.js";
 import { listCocoImages } from "./decode.js";
 import type { Annotation } from "./image.js";
+import { nearName } from "./nearNames.js";
 import { compareBytes } from "./order.js";
 import type { Problem } from "./problem.js";
 import { EXTENSIONS } from "./reader.js";
@@ -96,12 +97,16 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     : group(masks, ({ stem }) => (byStem.has(stem) ? stem : withoutSuffix(stem)));
 
   const lossy = new Map(out.ignored.filter(isJpeg).map((path) => [withoutSuffix(stemOf(path)), path]));
+  const stray = [...masksByStem].flatMap(([stem, rest]) => (byStem.has(stem) ? [] : rest.map(({ path }) => path)));
+  // Where both are in one folder, a mask with an unknown ending passes for an image.
+  if (shared) stray.push(...images.filter(({ stem }) => !masksByStem.has(stem)).map(({ path }) => path));
   for (const [stem, found] of byStem) {
     const own = masksByStem.get(stem) ?? [];
     masksByStem.delete(stem);
     if (found.length > 1) report(out, "ERR_DUPLICATE_IMAGE", found, "have the same name", "keep one of them");
     if (own.length > 1) report(out, "ERR_DUPLICATE_MASK", own, `all belong to the image ${stem}`, "keep one of them");
-    if (maskPath !== undefined && own.length === 0) report(out, "ERR_NO_MASK", found, ...withoutMask(stem, lossy.get(stem)));
+    if (maskPath !== undefined && own.length === 0)
+      report(out, "ERR_NO_MASK", found, ...withoutMask(stem, lossy.get(stem), stray));
     const [image] = found;
     const [mask] = own;
     if (found.length !== 1 || own.length > 1 || !image || (maskPath !== undefined && !mask)) continue;
@@ -132,9 +137,11 @@ function isJpeg(path: string): boolean {
   return /\.jpe?g$/i.test(path);
 }
 
-/** Message and advice for an image without a mask; a JPEG of its name was meant to be one. */
-function withoutMask(stem: string, lossy: string | undefined): [string, string] {
+/** Message and advice for an image without a mask; a JPEG of its name, or a stray file of a near one, was meant to be one. */
+function withoutMask(stem: string, lossy: string | undefined, stray: readonly string[]): [string, string] {
   if (lossy) return [`has no mask but ${lossy}, and JPEG does not preserve label ids`, "save the mask as PNG or TIFF"];
+  const near = nearName(stem, stray);
+  if (near) return [`has no mask; is ${basename(near)} meant?`, `rename it to ${stem}_mask${extname(near)}`];
   return ["has no mask", `add a mask named ${stem}, or ${stem}_masks, or remove the image`];
 }
 
