@@ -116,7 +116,8 @@ function tables(evaluation: FolderEvaluation | Evaluation): string {
   const lines = [`${evaluation.images.length} images`, summaryTable(evaluation.summary)];
   if ("best" in evaluation && evaluation.best) {
     lines.push(
-      "best detection thresholds on these images; measure others with --set inference.bboxThreshold=T --set inference.adaptiveThreshold=false:",
+      "best detection thresholds on these images; to use one of them (T) on others:",
+      "  --set inference.bbox_threshold=T --set inference.adaptive_threshold=false",
       thresholdTable(evaluation.best),
     );
   }

@@ -26,7 +26,7 @@ export function addModelFlags(command: Command): Command {
     .option("--device <device>", "auto, cpu, cuda or cuda:N")
     .option("--precision <precision>", "fp32 or bf16")
     .option("--threads <n>", "compute threads, 0 for all cores", integerFlag)
-    .option("-s, --set <key=value>", "any other setting, e.g. inference.bboxThreshold=0.3; repeatable", repeated);
+    .option("-s, --set <key=value>", "any other setting, e.g. inference.bbox_threshold=0.3; repeatable", repeated);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** `cellsam plan`: checks configuration and data and forecasts a training. */
 import { Command } from "commander";
+import { inFileSpelling } from "../config/fileSpelling.js";
 import { planExperiment } from "../entry.js";
 import { strictJson } from "../files/json.js";
 import type { Plan, SidePlan } from "../plan/plan.js";
@@ -58,6 +59,6 @@ function described({ images, cells, tiles, splits, disk, queries, probe, time, w
   return [
     ...lines,
     ...images.notes.slice(0, 5).map((note) => `note: ${note}`),
-    ...warnings.map((text) => `warning: ${text}`),
+    ...warnings.map((text) => `warning: ${inFileSpelling(text)}`),
   ].join("\n");
 }

@@ -1,9 +1,10 @@
 /** Shows the events of a run: a progress bar on a terminal, plain lines elsewhere, JSON lines for programs. */
+import { inFileSpelling } from "../config/fileSpelling.js";
 import type { EpochEvent, FoldEvent, NoticeEvent, ProgressEvent, StageEvent, StepEvent, TrainingEvent } from "../events.js";
 import { strictJson } from "../files/json.js";
 import { Remaining } from "./remaining.js";
 
-const barWidth = 24;
+const barWidth = 16;
 /** What the tasks of progress events do. */
 const tasks: Record<string, string> = {
   check: "reading images",
@@ -118,7 +119,7 @@ function epochSentence({ stage, epoch, epochs, train, validation, improved }: Ep
 /** The line for an event that is not replaced by the next one. */
 function sentence(event: FoldEvent | StageEvent | NoticeEvent): string {
   if (event.type === "fold") return foldSentence(event);
-  if (event.type === "notice") return `${event.level}: ${event.message}`;
+  if (event.type === "notice") return `${event.level}: ${inFileSpelling(event.message)}`;
   if (event.state === "begin") return `stage ${event.stage}: ${purposes[event.stage]}`;
   return `stage ${event.stage}: done${event.stoppedEarly ? ", stopped early: no longer getting better" : ""}`;
 }

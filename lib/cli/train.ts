@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { applySettings } from "../config/applySettings.js";
 import type { ExperimentInput } from "../config/experiment.js";
+import { inFileSpelling } from "../config/fileSpelling.js";
 import { mergeConfig, type RawConfig, readConfigFile, readPythonFiles, setAt } from "../config/load.js";
 import { overPreset, type Preset, presetOf } from "../config/presets.js";
 import { nameOf } from "../config/template.js";
@@ -48,7 +49,7 @@ export function trainCommand(): Command {
 /** Adds the flags that make up a configuration. */
 export function addConfigFlags(command: Command): Command {
   return command
-    .option("-c, --config <file>", "configuration, YAML or JSON, in camelCase or Python's snake_case")
+    .option("-c, --config <file>", "configuration, YAML or JSON")
     .option("--stage1-config <file>", "the Python module's settings of stage 1, YAML or JSON")
     .option("--stage2-config <file>", "the Python module's settings of stage 2")
     .option("--dataset-config <file>", "the Python module's settings of the data set")
@@ -87,7 +88,7 @@ export interface ConfigFlags extends Record<string, unknown> {
   set?: string[];
 }
 
-const warn = (message: string) => process.stderr.write(`warning: ${message}\n`);
+const warn = (message: string) => process.stderr.write(`warning: ${inFileSpelling(message)}\n`);
 
 /**
  * The configuration of the Python module's files, the file, flags and settings; each takes precedence over the ones before.

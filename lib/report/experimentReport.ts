@@ -2,6 +2,7 @@
 import { basename, join, resolve } from "node:path";
 import type sharp from "sharp";
 import { experimentSchema } from "../config/experiment.js";
+import { inFileSpelling } from "../config/fileSpelling.js";
 import { writeAtomic } from "../files/writeAtomic.js";
 import { lazily } from "../lazily.js";
 import { toSnake } from "../spelling.js";
@@ -73,7 +74,7 @@ function warnings({ warnings: messages, results }: ExperimentFiles): string {
     .filter(({ error }) => error)
     .map(({ fold, error }) => `fold ${fold} failed: ${record(error).message ?? "?"}`);
   const unique = [...new Set([...failed, ...messages])];
-  const items = unique.map((message) => `<p class="warning">${escapeHtml(message)}</p>`);
+  const items = unique.map((message) => `<p class="warning">${escapeHtml(inFileSpelling(message))}</p>`);
   return section(
     "warnings",
     "Warnings of the run",
@@ -279,7 +280,7 @@ function thresholds({ results }: ExperimentFiles): string {
   const head = ["fold", "chosen for", "box threshold", "precision", "recall", "F1", "Dice", "AP at .5"];
   const note =
     "Tuned on the validation images, so these scores are slightly too high; the scores above are at the configured threshold.";
-  const use = `--set inference.bboxThreshold=${rows[0]?.[2]} --set inference.adaptiveThreshold=false`;
+  const use = `--set inference.bbox_threshold=${rows[0]?.[2]} --set inference.adaptive_threshold=false`;
   return `${table(head, rows)}<p class="lead">${note} To predict with one: <code>${use}</code></p>`;
 }
 

@@ -150,7 +150,7 @@ describe("progress", () => {
     progress.show(step);
     progress.show({ type: "notice", level: "warning", message: "careful" });
     // An epoch takes 20 s: half of the second and the third of stage 1, and one of stage 2.
-    expect(texts[0]).toBe("\r\x1b[Kstage 1 epoch 2/3 [############............] loss 1.250, 0:00:50 left");
+    expect(texts[0]).toBe("\r\x1b[Kstage 1 epoch 2/3 [########........] loss 1.250, 0:00:50 left");
     expect(texts.slice(1)).toEqual(["\r\x1b[K", "warning: careful\n"]);
     expect(clock(3725.4)).toBe("1:02:05");
   });
