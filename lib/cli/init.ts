@@ -22,6 +22,7 @@ interface InitFlags {
   weights?: string;
   preset?: Preset;
   set?: string[];
+  short?: boolean;
 }
 
 export function initCommand(): Command {
@@ -34,9 +35,10 @@ export function initCommand(): Command {
     .option("--weights <file>", "weights to start from, a file or cellsam-tiny")
     .addOption(new Option("--preset <preset>", "starting point").choices(Object.keys(presets)))
     .option("-s, --set <key=value>", "a setting to write and to read the data with, e.g. channels=[0,1]; repeatable", repeated)
+    .option("--short", "only the settings that one usually changes")
     .option("--debug", "print the stack of errors")
     .action(async (file: string, flags: InitFlags) => {
-      const { images, masks, name, weights, preset, set = [] } = flags;
+      const { images, masks, name, weights, preset, set = [], short = false } = flags;
       await checkNew(file);
       const paths: RawConfig = { imgPath: images ?? "images", maskPath: masks ?? "masks", outputName: "experiment" };
       const settings: RawConfig = {};
@@ -55,7 +57,7 @@ export function initCommand(): Command {
         },
         toSnake(settings) as RawConfig,
       );
-      await writeNew(file, configTemplate(chosen, found.facts));
+      await writeNew(file, configTemplate(chosen, found.facts, { short }));
       if (found.problem) process.stderr.write(`warning: ${found.problem}\n`);
       process.stdout.write(`${file} written; next: npx cellsam plan --config ${file} --probe\n`);
     });

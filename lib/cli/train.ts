@@ -6,6 +6,7 @@ import { inFileSpelling } from "../config/fileSpelling.js";
 import { mergeConfig, type RawConfig, readConfigFile, readPythonFiles, setAt } from "../config/load.js";
 import { overPreset, type Preset, presetOf } from "../config/presets.js";
 import { nameOf } from "../config/template.js";
+import { CellsamError } from "../errors.js";
 import { integerFlag, numberFlag, repeated } from "./flags.js";
 import { addRunFlags, type RunFlags, runExperiment } from "./runCommand.js";
 
@@ -103,6 +104,9 @@ export async function trainConfig(flags: ConfigFlags, note: (message: string) =>
   }
   applySettings(config, flags.set ?? []);
   if (flags.config || flags.stage1Config || flags.stage2Config || flags.datasetConfig) return config as ExperimentInput;
+  const missing = [...(config.imgPath ? [] : ["--images FOLDER"]), ...(config.maskPath ? [] : ["--masks FOLDER"])];
+  if (missing.length > 0)
+    throw new CellsamError("ERR_CONFIG", `give ${missing.join(" and ")}, or --config FILE (\`cellsam init\` writes one)`);
   const preset = presetOf(config.weights);
   if (typeof config.imgPath === "string") config.outputName ??= nameOf(config.imgPath) + (preset ? `_${preset}` : "");
   if (!preset) return config as ExperimentInput;

@@ -10,17 +10,42 @@ export type Chosen = Record<string, unknown>;
 
 const width = 110;
 
+/** The settings that one usually changes, with those of groups behind a dot. */
+const usual = new Set([
+  ...["img_path", "mask_path", "output_name", "output_dir", "binary_masks", "channels", "stain_transform", "tile_size"],
+  ...["augmentation", "strategy", "val_ratio", "k_folds", "groups", "size", "weights", "device", "batch_size", "preeval"],
+  ...["stage1_config", "stage2_config"].flatMap((group) =>
+    ["total_epochs", "learning_rate", "patience"].map((name) => `${group}.${name}`),
+  ),
+]);
+
 /**
  * YAML text. Chosen settings are written; all others are comments with their defaults, so that removing a `#` changes nothing
- * yet. `facts` come first, as comments.
+ * yet. `facts` come first, as comments. With `short`, only the chosen settings and those that one usually changes are there.
  */
-export function configTemplate(chosen: Chosen, facts: readonly string[] = []): string {
-  const schema = configSchema("experiment");
+export function configTemplate(
+  chosen: Chosen,
+  facts: readonly string[] = [],
+  { short = false }: { short?: boolean } = {},
+): string {
+  const full = configSchema("experiment");
+  const schema = short ? shortened(full, chosen, "") : full;
+  const about = short ? ["The settings that one usually changes; without --short, `cellsam init` writes all of them."] : [];
   const head = [
     "# yaml-language-server: $schema=node_modules/cellsam-train/schema/experiment.schema.json",
-    ...facts.flatMap(comment),
+    ...[...facts, ...about].flatMap(comment),
   ];
   return `${[...head, "", ...group(schema, chosen, "")].join("\n")}\n`;
+}
+
+/** The schema without what is neither chosen nor usual. */
+function shortened(schema: JsonSchema, chosen: Chosen, path: string): JsonSchema {
+  const fields = Object.entries(schema.properties as Record<string, JsonSchema>).flatMap(([name, field]) => {
+    if (!field.properties) return usual.has(path + name) || name in chosen ? [[name, field]] : [];
+    const inner = shortened(field, (chosen[name] ?? {}) as Chosen, `${path}${name}.`);
+    return Object.keys(inner.properties as object).length > 0 ? [[name, inner]] : [];
+  });
+  return { ...schema, properties: Object.fromEntries(fields) };
 }
 
 function group(schema: JsonSchema, chosen: Chosen, indent: string): string[] {

@@ -214,10 +214,10 @@ describe("tables", () => {
       }),
     ).toBe(
       [
-        "  mean prompt iou     0.5000",
-        "  images                   3",
-        "  ap50                     -",
-        "  truth                    4",
+        "  outlines alone: IoU with true boxes     0.5000",
+        "  average precision (AP) at IoU 0.5            -",
+        "  images                                       3",
+        "  true cells                                   4",
       ].join("\n"),
     );
   });

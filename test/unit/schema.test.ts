@@ -69,6 +69,20 @@ describe("a new configuration file", () => {
     },
   );
 
+  test.each([...Object.values(presets), {}])(
+    "in short has the usual settings and those that were chosen, and means the same",
+    (chosen) => {
+      const short = configTemplate({ ...required, ...chosen }, ["A fact."], { short: true });
+      const full = configTemplate({ ...required, ...chosen });
+      expect(parse(short)).toEqual(parse(full));
+      expect(short.split("\n").length).toBeLessThan(full.split("\n").length / 2);
+      for (const key of ["strategy", "tile_size", "weights", "device", "total_epochs", "learning_rate"])
+        expect(short).toMatch(new RegExp(`^ *(# )?${key}:`, "m"));
+      for (const key of ["duplicate_threshold", "feature_dtype", "cutoff2"]) expect(short).not.toContain(key);
+      expect(short).toContain("# A fact.");
+    },
+  );
+
   test("names every setting, and taking all the # away changes nothing", () => {
     const text = configTemplate(required);
     for (const [name] of fields(configSchema("experiment"))) {
