@@ -50,8 +50,8 @@ export function described({ images, cells, tiles, splits, disk, queries, probe, 
     const stages = Object.entries(time.secondsPerEpoch).map(([stage, seconds]) => `stage ${stage} ${decimal(seconds)} s`);
     const gpu = probe.gpuMb === null ? "" : `, and ${probe.gpuMb.toFixed(0)} MB of the GPU`;
     lines.push(`memory   ${probe.processMb.toFixed(0)} MB${gpu}`);
-    lines.push(`time     at most ${clock(time.totalSeconds)} (h:mm:ss) without measuring the results`);
-    lines.push(`         an epoch: ${stages.join(", ")}; a stage that gets no better ends early`);
+    lines.push(`time     at most ${clock(time.totalSeconds)} (h:mm:ss); a stage that gets no better ends early`);
+    lines.push(`         an epoch: ${stages.join(", ")}`);
   } else lines.push("time     not known; --probe takes a few steps to forecast time and memory");
   return [
     ...lines,
