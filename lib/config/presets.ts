@@ -76,7 +76,7 @@ export function overPreset(preset: Preset, config: RawConfig): RawConfig {
     new ExperimentConfig(merged as ExperimentInput);
   } catch (error) {
     if (!(error instanceof CellsamError)) throw error;
-    for (const { key } of error.detail.problems as ConfigProblem[]) {
+    for (const { key } of (error.detail.problems ?? []) as ConfigProblem[]) {
       if (!has(config, key)) remove(own, key);
     }
     return mergeConfig(own, config);

@@ -137,7 +137,7 @@ export function splitTiles(store: TileStore, { train, val }: Splits): { trainTil
 }
 
 /** Numbers of the tiles of `sources`, ascending. */
-export function tilesOf(store: TileStore, sources: readonly string[]): Int32Array {
+function tilesOf(store: TileStore, sources: readonly string[]): Int32Array {
   const wanted = new Set(sources);
   const chosen = store.sources.filter(({ source }) => wanted.has(source));
   return Int32Array.from(chosen.flatMap(({ first, tiles }) => Array.from({ length: tiles }, (_, i) => first + i)));
