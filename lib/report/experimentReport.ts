@@ -147,8 +147,8 @@ function changeOfImages({ metrics, n }: Json): string {
   const why =
     n === 1
       ? "One image was measured before and after, which allows no interval."
-      : "Every image has the same weight here, so the change may differ from that of the scores over all cells. The interval (paired t) holds the sizes of change that fit these images: " +
-        "\"not enough evidence\" means that no change fits them too, not that there is none. p: Wilcoxon's signed-rank test, after Holm's correction.";
+      : "Every image has the same weight here, so the change may differ from that of the scores over all cells. The interval (paired t, each score by itself) holds the sizes of change that fit these images. " +
+        "\"Not enough evidence\": chance alone may explain the change, by p of Wilcoxon's signed-rank test after Holm's correction for several scores. That is no proof that there is none.";
   return `<h3>Image by image</h3>${table(head, rows)}<p class="lead">${escapeHtml(why)}</p>`;
 }
 
