@@ -1,5 +1,6 @@
 /** How a command ends: the exit code for every kind of error, and its message. */
 import { CommanderError } from "commander";
+import { inFileSpelling } from "../config/fileSpelling.js";
 import { CellsamError, failureOf } from "../errors.js";
 import { strictJson } from "../files/json.js";
 import { inFlags } from "./flags.js";
@@ -31,7 +32,7 @@ export function reportError(
   const { code, ...failure } = failureOf(error);
   const message = inFlags(failure.message);
   const hint = known ? "" : "\nThis is a fault of cellsam-train. Run again with --debug and report what it prints.";
-  process.stderr.write(`${code}: ${message}${hint}\n`);
+  process.stderr.write(`${code}: ${inFileSpelling(message)}${hint}\n`);
   if (debug && error instanceof Error && error.stack) process.stderr.write(`${error.stack}\n`);
   if (json) process.stdout.write(`${strictJson({ type: "error", code, message, detail: known ? error.detail : {} }, 0)}\n`);
 }

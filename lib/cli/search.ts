@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { Command, type Command as CommandType, Option } from "commander";
 import { ExperimentConfig } from "../config/experiment.js";
+import { inFileSpelling } from "../config/fileSpelling.js";
 import { readConfigFile } from "../config/load.js";
 import { pruners, type SearchInput } from "../config/search.js";
 import { createDefaultParamSpace, type SpaceInput } from "../config/space.js";
@@ -94,7 +95,7 @@ function searchInput(flags: SearchFlags, outputDir: string): SearchInput {
 
 function show(event: SearchEvent, json: boolean | undefined, started: number): void {
   if (json) process.stdout.write(`${strictJson(event, 0)}\n`);
-  else if (event.type === "notice") process.stderr.write(`warning: ${event.message}\n`);
+  else if (event.type === "notice") process.stderr.write(`warning: ${inFileSpelling(event.message)}\n`);
   else if (event.type === "trial") process.stderr.write(`${trialLine(event, started)}\n`);
 }
 

@@ -1,18 +1,13 @@
 /** Settings of reading image files and annotations: page, channels and slice, the kind of annotation, additional data sets. */
 
 import { ANNOTATIONS } from "../data/image.js";
-import { choice, integer, path, zod } from "./fields.js";
+import { choice, integer, path, text, zod } from "./fields.js";
 
 const extensions = () =>
   zod()
-    .array(
-      zod()
-        .string()
-        .regex(/^\.[^./\\]+$/, { error: "must be an extension such as .png" }),
-      {
-        error: "must be a list of extensions",
-      },
-    )
+    .array(text("must be an extension such as .png").regex(/^\.[^./\\]+$/, { error: "must be an extension such as .png" }), {
+      error: "must be a list of extensions",
+    })
     .min(1, { error: "must list at least one extension" })
     .nullable()
     .default(null);
@@ -67,7 +62,7 @@ export const labelFields = () => ({
     .default(null)
     .describe("Page of masks in TIFF files of several pages, from 0; null: slice and frame choose, as for images."),
   categories: zod()
-    .array(zod().union([zod().string(), integer(0)]), { error: "must be a list of names or numbers" })
+    .array(zod().union([text("must be a name"), integer(0)]), { error: "must be a list of names or numbers" })
     .min(1)
     .nullable()
     .default(null)

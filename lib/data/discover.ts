@@ -1,11 +1,12 @@
 /** Pairs images and masks by file name. Files that cannot be paired are listed as problems, never skipped silently. */
-import { basename, dirname, relative } from "node:path";
+import { basename, dirname, extname, relative } from "node:path";
 import type { ErrorCode } from "../errors.js";
 import { contentsOf, isOneFile, listFolder } from "./folder.js";
 import { hasLabels } from "./formats/omeZarr.js";
 import type { Annotation } from "./image.js";
 import { kindOf, type MaskFile, maskFiles } from "./maskFiles.js";
 import { foldersShared, ImageIndex, MASK_SUFFIXES, stemOf, withoutCompanion, withoutSuffix } from "./names.js";
+import { nearName } from "./nearNames.js";
 import { compareBytes } from "./order.js";
 import type { Problem } from "./problem.js";
 import { EXTENSIONS } from "./reader.js";
@@ -113,6 +114,9 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     const owner = index.find(stemOf(path));
     if (owner !== undefined) unread.set(owner, path);
   }
+  const stray = [...masksByStem].flatMap(([stem, rest]) => (byStem.has(stem) ? [] : rest.map(({ path }) => path)));
+  // Where both are in one folder, a mask with an unknown ending passes for an image.
+  if (shared) stray.push(...images.filter(({ stem }) => !masksByStem.has(stem)).map(({ path }) => path));
   for (const [stem, found] of byStem) {
     const candidates = masksByStem.get(stem) ?? [];
     const [own, different] = await oneMask(candidates, found[0]?.path ?? "", out);
@@ -120,7 +124,8 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     masksByStem.delete(stem);
     if (found.length > 1) report(out, "ERR_DUPLICATE_IMAGE", found, "have the same name", "keep one of them");
     if (own.length > 1) report(out, "ERR_DUPLICATE_MASK", own, `all belong to the image ${stem}${different}`, keepOne(own));
-    if (maskPath !== undefined && own.length === 0) report(out, "ERR_NO_MASK", found, ...withoutMask(stem, unread.get(stem)));
+    if (maskPath !== undefined && own.length === 0)
+      report(out, "ERR_NO_MASK", found, ...withoutMask(stem, unread.get(stem), stray));
     const [image] = found;
     const [mask] = own;
     if (found.length !== 1 || own.length > 1 || !image || (maskPath !== undefined && !mask)) continue;
@@ -202,12 +207,14 @@ function isJpeg(path: string): boolean {
   return /\.jpe?g$/i.test(path);
 }
 
-/** Message and advice for an image without a mask; a file of its name that is not read was meant to be one. */
-function withoutMask(stem: string, unread: string | undefined): [string, string] {
+/** Message and advice for an image without a mask; an unread file of its name, or a stray one of a near name, was meant to be one. */
+function withoutMask(stem: string, unread: string | undefined, stray: readonly string[]): [string, string] {
   if (unread && isJpeg(unread))
     return [`has no mask but ${unread}, and JPEG does not preserve label ids`, "save the mask as PNG or TIFF"];
   if (unread && /\.(json|geojson|xml|txt|zip|roi)$/i.test(unread))
     return [`has no mask but ${unread}, which is no annotation that is read`, "export COCO, GeoJSON or label images"];
+  const near = nearName(stem, stray);
+  if (near) return [`has no mask; is ${basename(near)} meant?`, `rename it to ${stem}_mask${extname(near)}`];
   return ["has no mask", `add a mask named ${stem}, or ${stem}_masks, or remove the image`];
 }
 

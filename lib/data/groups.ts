@@ -74,14 +74,16 @@ function tableRows(path: string, text: string): [string, string][] {
 function mappingRows(path: string, text: string): [string, string][] {
   let content: unknown;
   try {
-    content = /\.json$/i.test(path) ? JSON.parse(text) : yaml().parse(text);
+    // In the failsafe schema every scalar is text, so that patient 007 is not patient 7.
+    content = /\.json$/i.test(path) ? JSON.parse(text) : yaml().parse(text, { schema: "failsafe" });
   } catch (cause) {
     throw refuse(path, `does not parse (${(cause as Error).message})`);
   }
   if (typeof content !== "object" || content === null || Array.isArray(content))
     throw refuse(path, "must map images to groups, or groups to lists of images");
   return Object.entries(content).flatMap(([key, value]): [string, string][] => {
-    if (typeof value === "string" || typeof value === "number") return [[key, String(value)]];
+    const named = typeof value === "number" || (typeof value === "string" && !/^(~|null)?$/.test(value));
+    if (named) return [[key, String(value)]];
     if (Array.isArray(value)) return value.map((image) => [String(image), key]);
     throw refuse(path, `must map images to groups, or groups to lists of images; ${key} has neither`);
   });

@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { readJson, writeJson } from "../files/json.js";
+import { checkOutputFolder } from "../files/outputPath.js";
 import { isRunning, markOf, type ProcessMark } from "../train/processMark.js";
 import { changedKeys } from "../train/resume.js";
 
@@ -44,8 +45,9 @@ export class SearchTree {
     return `${this.base}_trial_${trialId}`;
   }
 
-  /** @throws CellsamError ERR_SEARCH_RUNNING while another process works in the folder */
+  /** @throws CellsamError ERR_SEARCH_RUNNING while another process works in the folder; ERR_CONFIG where none can be made */
   async claim(): Promise<void> {
+    await checkOutputFolder("outputDir", this.root);
     await mkdir(this.root, { recursive: true });
     const own = JSON.stringify(markOf(process.pid));
     for (;;) {

@@ -36,7 +36,7 @@ export async function trainFold(fold: number, session: Session, run: RunContext)
   const evaluation = await evaluateModel(context, images, { optimizeThreshold: true });
   const { f1: bestF1 = null, dice: bestDice = null, ap50: bestAp50 = null } = evaluation.best ?? {};
   const test = await evaluateTest(context, { bestF1, bestDice, bestAp50 });
-  await writeImages(context, evaluation.images);
+  await writeImages(context, tree.perImage, evaluation.images);
   if (config.saveVisualizations) await drawExtremes(context, images, evaluation.images, tree.visualizations(fold));
   const evaluatedOn = split.val.length > 0 ? "validation" : "training";
   log.info(logger, `${evaluatedOn} images: ${rates(evaluation.summary)}`);
@@ -91,8 +91,9 @@ function warnOf({ warn }: RunContext, message: string | null): void {
 
 /** Measures the model that the fold starts from. */
 async function evaluateBefore(context: FoldContext): Promise<void> {
-  const { fold, images, state, log } = context;
-  const { summary } = await evaluateModel(context, images);
+  const { fold, images, state, log, tree } = context;
+  const { summary, images: measured } = await evaluateModel(context, images);
+  await writeImages(context, tree.preevalPerImage, measured);
   warnOf(context, emptyPredictions(summary, `fold ${fold}, before training`));
   state.preeval = summary;
   await writePreeval(context);
@@ -120,11 +121,11 @@ function rates({ ap50, meanAp, f1, pq, meanPromptIou }: Evaluation["summary"]): 
     .join(", ");
 }
 
-/** Adds to results/per_image.json; a fold that is evaluated again replaces its own rows. */
-async function writeImages({ tree, fold, folds }: FoldContext, images: ImageEvaluation[]): Promise<void> {
+/** Adds to a file of the scores of images; a fold that is evaluated again replaces its own rows. */
+async function writeImages({ fold, folds }: FoldContext, path: string, images: ImageEvaluation[]): Promise<void> {
   const rows = images.map((image) => toSnake(folds === 1 ? image : { fold, ...image }) as { fold?: number });
-  const before = folds > 1 && existsSync(tree.perImage) ? await readJson<{ fold: number }[]>(tree.perImage) : [];
-  await writeJson(tree.perImage, joinedRows(before, fold, rows));
+  const before = folds > 1 && existsSync(path) ? await readJson<{ fold: number }[]>(path) : [];
+  await writeJson(path, joinedRows(before, fold, rows));
 }
 
 /** Rows of all folds in their order, the rows of `fold` replaced. */

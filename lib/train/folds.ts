@@ -64,6 +64,7 @@ export async function trainFolds(
     const log = record.open();
     const how = resumed ? "resumed" : "started";
     log.info(logger, `${how}: ${config.outputName}, ${pairs.length} images, device ${device}, version ${packageVersion}`);
+    for (const note of options.notes ?? []) log.info(logger, note);
     record.logMemory("Experiment Start");
     for (const { source, notes } of pairs) for (const note of notes) log.info("cellsam.data", `${source}: ${note}`);
     const { emit, warn } = record;

@@ -5,8 +5,9 @@
  */
 import { link, mkdir, open, readFile, rename, rm, rmdir, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { CellsamError } from "../errors.js";
+import { checkOutputFolder, unusableFile } from "../files/outputPath.js";
 import { isRunning, markOf } from "./processMark.js";
 
 const renewMs = 30_000;
@@ -27,19 +28,15 @@ interface Owner {
  * @throws CellsamError ERR_LOCKED while another run holds it, ERR_CONFIG
  */
 export async function lockExperiment(outputDir: string, outputName: string): Promise<() => Promise<void>> {
-  const path = resolve(outputDir, `.${outputName}.lock`);
-  const unusable = (cause: Error) => {
-    const message = `outputDir: ${resolve(outputDir)} is no folder that can be written to (${cause.message}); choose another`;
-    return new CellsamError("ERR_CONFIG", message, { cause, detail: { path: outputDir } });
-  };
-  const made = await mkdir(outputDir, { recursive: true }).catch((cause: Error) => {
-    throw unusable(cause);
-  });
+  const path = lockPath(outputDir, outputName);
+  await checkOutputFolder("outputDir", outputDir);
+  await checkOutputFolder("outputName", join(outputDir, outputName));
+  const made = await mkdir(outputDir, { recursive: true });
   const { pid, started: processStarted } = markOf(process.pid);
   const owner: Owner = { pid, host: hostname(), started: new Date().toISOString(), processStarted };
   const lock = () =>
     create(path, owner).catch((cause: Error) => {
-      throw unusable(cause);
+      throw unusableFile("outputName", path, cause);
     });
   while (!(await lock())) {
     const other = await ownerOf(path);
@@ -63,9 +60,21 @@ export async function lockExperiment(outputDir: string, outputName: string): Pro
     clearInterval(renewal);
     held.delete(path);
     await rm(path, { force: true });
-    // Removes the folder if this run made it and wrote nothing.
-    if (made !== undefined) await rmdir(outputDir).catch(() => undefined);
+    // Removes the folders that this run made, if it wrote nothing.
+    const above = made === undefined ? [] : relative(dirname(resolve(made)), resolve(outputDir)).split(sep);
+    for (const [i] of above.entries()) await rmdir(resolve(outputDir, ...Array<string>(i).fill(".."))).catch(() => undefined);
   };
+}
+
+/** Whether a process trains in the experiment at this moment. */
+export async function isLocked(outputDir: string, outputName: string): Promise<boolean> {
+  const path = lockPath(outputDir, outputName);
+  const owner = await ownerOf(path);
+  return owner !== "gone" && (await alive(path, owner));
+}
+
+function lockPath(outputDir: string, outputName: string): string {
+  return resolve(outputDir, `.${outputName}.lock`);
 }
 
 async function create(path: string, owner: Owner): Promise<boolean> {

@@ -159,7 +159,7 @@ describe("cellsam train", () => {
     expect(again.events).toEqual([expect.objectContaining({ type: "error", code: "ERR_OUTPUT_EXISTS" })]);
     const changed = await train("whole", ["--resume", "--lr1", "0.5"]);
     expect(changed.code).toBe(2);
-    expect(changed.stderr).toContain("stage1Config.learningRate");
+    expect(changed.stderr).toContain("stage1_config.learning_rate");
   });
 
   it("lists everything that is wrong with the data, and writes nothing", async () => {

@@ -520,7 +520,7 @@ describe("bad data", () => {
       const failed = runner(new FakeEngine(), input(newOutput(), { maskPath: blank }), { strategy }).run();
       await expect(failed).rejects.toMatchObject({ code: "ERR_SPLIT", message: expect.stringContaining(message) });
     };
-    await fails(noCell, "none of the 1 validation images contains a cell");
+    await fails(noCell, "val has no image with cells");
     await fails(none, "val is empty");
   });
 });
