@@ -95,7 +95,7 @@ async function evaluateBefore(context: FoldContext): Promise<void> {
   const { summary } = await evaluateModel(context, images);
   warnOf(context, emptyPredictions(summary, `fold ${fold}, before training`));
   state.preeval = summary;
-  await writePreeval(context);
+  await context.writeIfPossible(context.tree.preeval, writePreeval(context));
   log.info(logger, `before training: ${rates(summary)}`);
 }
 
