@@ -52,7 +52,7 @@ export interface EndLine {
   reached: Reached | null;
   seconds: number;
   error?: Failure;
-  /** The process died: a resumed search runs the trial again. */
+  /** The process died. */
   crashed?: boolean;
 }
 

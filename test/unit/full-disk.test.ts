@@ -49,7 +49,8 @@ describe("a run on a full disk", () => {
     const run = runner(engine, config);
     for await (const event of run.events()) if (event.type === "notice") notices.push(event.message);
     expect((await run.run())[0]).toMatchObject({ error: null });
-    const about = (name: string) => notices.filter((text) => text.includes(name) && text.includes("training goes on without it"));
+    const about = (name: string) =>
+      notices.filter((text) => text.includes(name) && text.includes("training goes on without it"));
     for (const name of ["events.jsonl", "experiment.log", "tensorboard", "stage1_metrics.json", "stage2_metrics.json"])
       expect(about(name), name).toHaveLength(1);
     const saved = JSON.parse(await readFile(join(out, "run/results/individual_results.json"), "utf8"));

@@ -233,6 +233,18 @@ describe("a search", () => {
     );
   });
 
+  test("a resumed search tries again what failed for lack of space, and with retryFailed what failed otherwise", async () => {
+    const counts = async (base: string, more: object, out = newFolder()) => {
+      const first = await optimizer(base, out).runGridSearch();
+      await writeFile(join(out, "sound"), "");
+      return [first.counts.failed, (await optimizer(base, out, { resume: true, ...more }).runGridSearch()).counts.failed];
+    };
+    // Trial 1 fails, of trial 2 its only fold: both for ENOSPC.
+    expect(await counts("space", {})).toEqual([2, 0]);
+    expect(await counts("some", {})).toEqual([1, 1]);
+    expect(await counts("some", { retryFailed: true })).toEqual([1, 0]);
+  });
+
   test("D18: failed trials and trials without the metric never win, and of equals the first does", async () => {
     const some = await optimizer("some", newFolder(), {
       mode: "min",
