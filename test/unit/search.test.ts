@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
@@ -295,17 +295,20 @@ describe("a search", () => {
       const started = existsSync("/proc/self/stat")
         ? (await readFile(`/proc/${other.pid}/stat`, "utf8")).split(")").at(-1)?.trim().split(" ")[19]
         : null;
-      await writeFile(join(out, "search.lock"), JSON.stringify({ pid: other.pid, started }));
+      await writeFile(join(out, "search.lock"), JSON.stringify({ pid: other.pid, host: hostname(), processStarted: started }));
       await expect(optimizer("fine", out, { resume: true }).runRandomSearch(1)).rejects.toMatchObject({
         code: "ERR_SEARCH_RUNNING",
       });
       if (started === null) return;
-      await writeFile(join(out, "search.lock"), JSON.stringify(markOf(process.pid)));
+      await writeFile(
+        join(out, "search.lock"),
+        JSON.stringify({ pid: process.pid, host: hostname(), processStarted: markOf(process.pid).started }),
+      );
       await expect(optimizer("fine", out, { resume: true }).runRandomSearch(1)).rejects.toMatchObject({
         code: "ERR_SEARCH_RUNNING",
       });
       // The same number, but not the same process.
-      await writeFile(join(out, "search.lock"), JSON.stringify({ pid: other.pid, started: "1" }));
+      await writeFile(join(out, "search.lock"), JSON.stringify({ pid: other.pid, host: hostname(), processStarted: "1" }));
       expect((await optimizer("fine", out, { resume: true }).runRandomSearch(3)).n_trials).toBe(3);
     } finally {
       other.kill();
