@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { CellsamError } from "../errors.js";
-import { readJson, writeJson } from "../files/json.js";
+import { readChecked, writeChecked } from "../files/json.js";
 import { takeLock } from "../train/lock.js";
 import { changedKeys } from "../train/resume.js";
 
@@ -87,12 +87,15 @@ export class SearchTree {
         `${join(this.root, taken)} already exists, but does not belong to a search; move it elsewhere`,
         { detail },
       );
-    await writeJson(this.plan, plan);
+    await writeChecked(this.plan, plan);
     return plan;
   }
 
   async #same(plan: SearchPlan): Promise<SearchPlan> {
-    const saved = await readJson<SearchPlan>(this.plan);
+    const saved = await readChecked<SearchPlan>(this.plan).catch((error: Error) => {
+      const message = `cannot resume the search in ${this.root}: ${error.message}. Restore the file from a copy, or start again with --overwrite`;
+      throw new CellsamError("ERR_RESUME", message, { cause: error, detail: { path: this.plan } });
+    });
     const now = JSON.parse(JSON.stringify(plan)) as SearchPlan;
     const keys = changedKeys({ kind: saved.kind, ...saved.search }, { kind: now.kind, ...now.search });
     if (saved.package !== plan.package) keys.push(`package version (${saved.package}, now ${plan.package})`);

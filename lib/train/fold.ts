@@ -6,7 +6,9 @@ import type { CheckedPair } from "../data/check.js";
 import type { Session } from "../engine/session.js";
 import { emptyPredictions, worseThanBefore } from "../evaluation/judgement.js";
 import { type Evaluation, evaluateModel, type ImageEvaluation } from "../evaluation/model.js";
-import { readJson, writeJson } from "../files/json.js";
+import { textHash } from "../files/fileHash.js";
+import { readJson, strictJson, writeJson } from "../files/json.js";
+import { writeAtomic } from "../files/writeAtomic.js";
 import { toSnake } from "../spelling.js";
 import { Checkpoints } from "./checkpoints.js";
 import type { FoldContext, RunContext } from "./context.js";
@@ -121,10 +123,14 @@ function rates({ ap50, meanAp, f1, pq, meanPromptIou }: Evaluation["summary"]): 
 }
 
 /** Adds to results/per_image.json; a fold that is evaluated again replaces its own rows. */
-async function writeImages({ tree, fold, folds }: FoldContext, images: ImageEvaluation[]): Promise<void> {
+async function writeImages({ tree, fold, folds, state }: FoldContext, images: ImageEvaluation[]): Promise<void> {
   const rows = images.map((image) => toSnake(folds === 1 ? image : { fold, ...image }) as { fold?: number });
   const before = folds > 1 && existsSync(tree.perImage) ? await readJson<{ fold: number }[]>(tree.perImage) : [];
-  await writeJson(tree.perImage, joinedRows(before, fold, rows));
+  const text = `${strictJson(joinedRows(before, fold, rows))}\n`;
+  // Noted before it is written: a kill between the two leaves one of both files.
+  state.perImage = [...state.perImage.slice(-1), textHash(text)];
+  await writeRunState(tree.runState, state);
+  await writeAtomic(tree.perImage, text);
 }
 
 /** Rows of all folds in their order, the rows of `fold` replaced. */

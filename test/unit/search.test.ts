@@ -287,6 +287,23 @@ describe("a search", () => {
     expect((await readJournal(join(out, "trials.jsonl"))).lines.filter(({ state }) => state === "completed")).toHaveLength(5);
   });
 
+  it("is not resumed from a plan or a journal in which a digit has changed", async () => {
+    const out = newFolder();
+    await optimizer("fine", out).runRandomSearch(2);
+    for (const [name, digit] of [
+      ["search.json", '"seed": 5'],
+      ["trials.jsonl", '"metric_value":0.'],
+    ] as const) {
+      const text = await readFile(join(out, name), "utf8");
+      expect(text).toContain(digit);
+      await writeFile(join(out, name), text.replace(digit, digit.replace(/.$/, "7")));
+      const error = { code: "ERR_RESUME", message: expect.stringContaining(name) };
+      await expect(optimizer("fine", out, { resume: true }).runRandomSearch(2)).rejects.toMatchObject(error);
+      await writeFile(join(out, name), text);
+    }
+    expect((await optimizer("fine", out, { resume: true }).runRandomSearch(2)).n_trials).toBe(2);
+  });
+
   it("is refused while another process searches in the folder", async () => {
     const out = newFolder();
     const other = spawn(process.execPath, ["-e", "setTimeout(() => {}, 30_000)"]);
