@@ -146,13 +146,22 @@ function cpuCheck(): Check {
   return { name: "cpu", ok: true, found: found || "no vector instructions that are used here: training will be slow" };
 }
 
+/** What setup writes down about a libtorch. */
+interface Ready {
+  source?: string;
+  sha256?: string | null;
+  files?: Record<string, string>;
+}
+
 /** Compares the libraries with the checksums that setup wrote down. */
 async function checksumCheck(libtorch: Libtorch): Promise<Check> {
   const mend = "npx cellsam setup --force";
   let files: [string, string][];
+  let fetched = "";
   try {
-    const ready = JSON.parse(readFileSync(join(libtorch.path, "READY.json"), "utf8")) as { files?: Record<string, string> };
+    const ready = JSON.parse(readFileSync(join(libtorch.path, "READY.json"), "utf8")) as Ready;
     files = Object.entries(ready.files ?? {});
+    if (ready.sha256) fetched = `, from ${ready.source} (SHA-256 ${ready.sha256})`;
   } catch (error) {
     return { name: "libraries", ok: false, found: `READY.json cannot be read: ${messageOf(error)}`, mend };
   }
@@ -165,7 +174,7 @@ async function checksumCheck(libtorch: Libtorch): Promise<Check> {
     }
     if (found !== expected) return { name: "libraries", ok: false, found: `${name} is not what setup stored`, mend };
   }
-  return { name: "libraries", ok: true, found: `${files.length} files as stored` };
+  return { name: "libraries", ok: true, found: `${files.length} files as stored${fetched}` };
 }
 
 function noLibtorch(error: unknown): Check {
