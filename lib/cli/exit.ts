@@ -1,6 +1,6 @@
 /** How a command ends: the exit code for every kind of error, and its message. */
 import { CommanderError } from "commander";
-import { CellsamError, failureOf } from "../errors.js";
+import { CellsamError, failureOf, isMachineFault } from "../errors.js";
 import { strictJson } from "../files/json.js";
 
 export const exitCodes = { ok: 0, failed: 1, input: 2, notSetUp: 3, stopped: 75 } as const;
@@ -16,6 +16,8 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.input;
   if (!(error instanceof CellsamError)) return exitCodes.failed;
   if (error.code === "ERR_STOPPED") return exitCodes.stopped;
+  // A full disk is no fault of the call, whatever could not be written.
+  if (isMachineFault(failureOf(error))) return exitCodes.failed;
   if (notSetUp.test(error.code)) return exitCodes.notSetUp;
   return call.test(error.code) || data.test(error.code) ? exitCodes.input : exitCodes.failed;
 }

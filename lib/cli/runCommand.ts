@@ -28,12 +28,15 @@ export function addRunFlags(command: Command): Command {
 
 export async function runExperiment(config: ExperimentInput, flags: RunFlags): Promise<void> {
   const { resume = false, overwrite = false, json, debug } = flags;
-  await stoppable(async (signal) => {
+  await stoppable(async (signal, saved) => {
     const runner = new ExperimentRunner(debug ? { ...config, debug } : config, { resume, overwrite, signal });
     const { stage1Config, stage2Config } = runner.config;
     const progress = new Progress({ json, epochs: { 1: stage1Config.totalEpochs, 2: stage2Config.totalEpochs } });
     try {
-      for await (const event of runner.events()) progress.show(event);
+      for await (const event of runner.events()) {
+        if (signal.aborted && event.type === "checkpoint" && event.kind === "resume") saved();
+        progress.show(event);
+      }
     } finally {
       progress.finish();
     }
