@@ -53,6 +53,7 @@ export const errorCodes = {
   ERR_STORE_CORRUPT: "A store of tiles is damaged, or of another version of the package.",
   ERR_OUTPUT_EXISTS: "The output that would be written exists already; `--overwrite` replaces it, `--resume` continues it.",
   ERR_LOCKED: "Another process trains in this experiment.",
+  ERR_PICTURE: "A picture or a chart could not be drawn.",
 
   // Weights and checkpoints
   ERR_CHECKPOINT_NOT_FOUND: "There is no checkpoint of this name.",
