@@ -5,7 +5,7 @@
  */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
+import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { fileHash } from "../files/fileHash.js";
@@ -13,6 +13,7 @@ import { endedBy } from "../processEnd.js";
 import { resolveEngine } from "./engine.js";
 import { besidesSetup, type Libtorch, resolveLibtorch } from "./resolve.js";
 import { compareVersions } from "./setup.js";
+import { systemMemory } from "./systemMemory.js";
 import { minimumCuda } from "./variants.js";
 import { installVisualCpp, missingVisualCpp } from "./visualCpp.js";
 
@@ -118,11 +119,13 @@ function machineCheck({ platform, arch, glibc }: Machine): Check {
   const linux = platform === "linux";
   const found =
     `${platform}-${arch}${linux ? `, ${glibc ? `glibc ${glibc}` : "musl"}` : ""}, ` +
-    `${cpus().length} cores (${cpus()[0]?.model.trim() ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB`;
+    `${availableParallelism()} cores (${cpus()[0]?.model.trim() ?? "unknown"}), ${gibibytes(systemMemory().total)} GiB`;
   const musl = linux && !glibc;
   const mend = "use a glibc system, such as the image node:22-slim in place of node:22-alpine: PyTorch has no musl build";
   return { name: "machine", ok: !musl, found, ...(musl ? { mend } : {}) };
 }
+
+const gibibytes = (bytes: number) => Number((bytes / 2 ** 30).toPrecision(2));
 
 /** Windows says of a library only that it, or one that it needs, was not found. */
 function visualCppCheck(env: NodeJS.ProcessEnv): Check {
