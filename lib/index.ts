@@ -229,7 +229,7 @@ export { CellsamError, type ErrorCode, type Failure } from "./errors.js";
 
 export type { Level, Log } from "./monitor/log.js";
 export type { DeviceReading, MemorySources, MemoryStats } from "./monitor/memory.js";
-export type { SystemMemory } from "./monitor/systemMemory.js";
+export type { SystemMemory } from "./runtime/systemMemory.js";
 export {
   AdaptiveEarlyStopping,
   type AdaptiveOptions,

@@ -1,7 +1,7 @@
 /** How a command ends: the exit code for every kind of error, and its message. */
 import { CommanderError } from "commander";
 import { inFileSpelling } from "../config/fileSpelling.js";
-import { CellsamError, failureOf } from "../errors.js";
+import { CellsamError, failureOf, isMachineFault } from "../errors.js";
 import { strictJson } from "../files/json.js";
 import { inFlags } from "./flags.js";
 
@@ -18,6 +18,8 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.input;
   if (!(error instanceof CellsamError)) return exitCodes.failed;
   if (error.code === "ERR_STOPPED") return exitCodes.stopped;
+  // A full disk is no fault of the call, whatever could not be written.
+  if (isMachineFault(failureOf(error))) return exitCodes.failed;
   if (notSetUp.test(error.code)) return exitCodes.notSetUp;
   return call.test(error.code) || data.test(error.code) ? exitCodes.input : exitCodes.failed;
 }

@@ -20,7 +20,7 @@ import { packageVersion } from "../version.js";
 import type { Experiment } from "./context.js";
 import { duplicatesOf } from "./duplicates.js";
 import type { FoldResult } from "./results.js";
-import { checkInputs, newRunState, type RunState, readRunState } from "./resume.js";
+import { checkImageRows, checkInputs, newRunState, type RunState, readRunState } from "./resume.js";
 import type { RunRecord } from "./runRecord.js";
 import { storeKey, type TileStore, tileStore } from "./tiles.js";
 
@@ -56,6 +56,7 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
     resume && existsSync(tree.runState) ? await readRunState(tree.runState, tree.resume, config, packageVersion) : undefined;
   if (saved) {
     checkInputs(saved, { storeKey: key });
+    for (const path of [tree.preevalPerImage, tree.perImage]) await checkImageRows(saved, path);
     const succeeded = saved.results.filter(({ error }) => error === null);
     if (saved.status === "finished" && succeeded.length === saved.results.length) return { finished: saved.results };
     // Resuming a finished run repeats the folds that failed.
