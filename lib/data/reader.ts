@@ -10,7 +10,7 @@ import { cocoStem, paintCoco, parseCoco } from "./formats/coco.js";
 import { readGeojson } from "./formats/geojson.js";
 import { readJpeg } from "./formats/jpeg.js";
 import { annotation, broken, unsupported } from "./formats/limits.js";
-import { readNpy } from "./formats/npy.js";
+import { arrayPlane, readNpy } from "./formats/npy.js";
 import { readNpz } from "./formats/npz.js";
 import { readPng } from "./formats/png.js";
 import { readTiff } from "./formats/tiff.js";
@@ -42,9 +42,11 @@ const readers: Record<string, Reader> = {
   ".tif": readTiff,
   ".tiff": readTiff,
   ".bmp": readBmp,
-  ".npy": (bytes, maxPixels, _options, kind) =>
-    kind === "labels" && isPickledNpy(bytes) ? readCellpose(bytes, maxPixels) : readNpy(bytes, maxPixels),
-  ".npz": (bytes, maxPixels, _options, kind) => readNpz(bytes, maxPixels, kind),
+  ".npy": (bytes, maxPixels, options, kind) =>
+    kind === "labels" && isPickledNpy(bytes)
+      ? readCellpose(bytes, maxPixels)
+      : arrayPlane(readNpy(bytes, maxPixels), options, kind),
+  ".npz": async (bytes, maxPixels, options, kind) => arrayPlane(await readNpz(bytes, maxPixels, kind), options, kind),
 };
 
 /** Extensions that are read, lower case. */
