@@ -9,7 +9,7 @@ import { readBmp } from "./formats/bmp.js";
 import { isPickledNpy, readCellpose } from "./formats/cellpose.js";
 import { readJpeg } from "./formats/jpeg.js";
 import { annotation, unsupported } from "./formats/limits.js";
-import { readNpy } from "./formats/npy.js";
+import { arrayPlane, readNpy } from "./formats/npy.js";
 import { readNpz } from "./formats/npz.js";
 import { readOmeZarr } from "./formats/omeZarr.js";
 import { readPng } from "./formats/png.js";
@@ -54,9 +54,11 @@ const readers: Record<string, Reader> = {
   ".stk": readTiff,
   ".flex": readTiff,
   ".bmp": readBmp,
-  ".npy": (bytes, maxPixels, _options, kind) =>
-    kind === "labels" && isPickledNpy(bytes) ? readCellpose(bytes, maxPixels) : readNpy(bytes, maxPixels),
-  ".npz": (bytes, maxPixels, _options, kind) => readNpz(bytes, maxPixels, kind),
+  ".npy": (bytes, maxPixels, options, kind) =>
+    kind === "labels" && isPickledNpy(bytes)
+      ? readCellpose(bytes, maxPixels)
+      : arrayPlane(readNpy(bytes, maxPixels), options, kind),
+  ".npz": async (bytes, maxPixels, options, kind) => arrayPlane(await readNpz(bytes, maxPixels, kind), options, kind),
 };
 
 /** Extensions that are read, lower case; OME-Zarr is a folder. */

@@ -1,6 +1,6 @@
 /**
  * Counts the separate regions of every id of a label map, in one pass over runs of equal ids, so that a map of 10 000 x 10 000
- * pixels takes well under a second.
+ * pixels takes less time than its decoding.
  *
  * Two parts of an id count as one region when at most one pixel lies between them, also diagonally: a scribble of one pixel
  * across a cell, or a corner at which two parts touch, must not be reported as two cells. Where regions become cells (labels.ts),

@@ -17,13 +17,15 @@ function rowStep(height: number, width: number): number {
   return Math.max(1, Math.floor((height * width) / LOOKED_AT));
 }
 
-/** The largest value; NaN where one is not finite or negative. */
-export function largestValue(data: Samples): number {
+/** The largest value of every `step`-th row; NaN where one is not finite or negative. */
+export function largestValue(data: Samples, width = data.length, step = 1): number {
   let top = 0;
-  for (let i = 0; i < data.length; i++) {
-    const value = data[i] as number;
-    if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) return Number.NaN;
-    if (value > top) top = value;
+  for (let start = 0; start < data.length; start += width * step) {
+    for (let i = start, end = Math.min(data.length, start + width); i < end; i++) {
+      const value = data[i] as number;
+      if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) return Number.NaN;
+      if (value > top) top = value;
+    }
   }
   return top;
 }
@@ -33,7 +35,7 @@ export function largestValue(data: Samples): number {
  * one: near 0, near the maximum, and on slopes between.
  */
 export function softForegroundCut(data: Samples, height: number, width: number): number | null {
-  const top = largestValue(data);
+  const top = largestValue(data, width, rowStep(height, width));
   if (!(top > 0)) return null;
   // 64-bit ids arrive as floats.
   if (top < LOWEST_TOP && data.every(Number.isInteger)) return null;
@@ -73,8 +75,8 @@ export function softForegroundCut(data: Samples, height: number, width: number):
 
 /** Share of the edge pixels of cells that must have an id between those of two opposite neighbours. */
 const SMEARED = 0.3;
-/** Fewer pixels are chance; fewer ids are masks of inside and outline, with an outline of one pixel. */
-const FEWEST_SMEARED = { pixels: 20, ids: 4 };
+/** Fewer pixels are chance; a single id may be the outline, one pixel wide, in a mask of inside and outline. */
+const FEWEST_SMEARED = { pixels: 20, ids: 2 };
 
 /**
  * `smeared`: whether a label image was resized with interpolation, so that at the edges of cells lie thin ids between the ids of

@@ -172,12 +172,30 @@ describe("smeared and soft masks", () => {
       [192, 10],
       [240, 6],
       [128, 14],
+      [128, 3],
+      [64, 10],
     ] as const) {
       const from = Array.from({ length: 3 }, (_, i) => drawnField(60 + i, { count, radius: [6, 9] }));
       const refused = await read(({ ids, side }) => Uint8Array.from(interpolated(ids, side, to)), {}, from);
       expect(refused.problems, `${to}`).toHaveLength(3);
       for (const line of text(refused.problems)) expect(line).toMatch(/resized with interpolation.*nearest neighbour/);
     }
+    // sharp's kernels, of which the cubic ones also overshoot.
+    for (const kernel of ["cubic", "lanczos3"] as const) {
+      const resized = await read(async ({ ids, side }) => {
+        const raw = { width: side, height: side, channels: 1 as const };
+        const image = sharp(Buffer.from(Uint8Array.from(ids)), { raw }).resize(150, 150, { kernel });
+        return new Uint8Array(await image.toColourspace("b-w").raw().toBuffer());
+      });
+      expect(text(resized.problems).join(), kernel).toMatch(/interpolation/);
+    }
+    // An outline of one pixel around an inside is none.
+    const outlined = await read(
+      ({ ids, side }) =>
+        ids.map((id, i) => (id === 0 ? 0 : [1, -1, side, -side].every((step) => ids[i + step] === id) ? 2 : 1)),
+      { binaryMasks: true },
+    );
+    expect(outlined.cells).toBe(3 * COUNT);
     // Nearest neighbour keeps the ids.
     const nearest = await read(({ ids, side }) =>
       Uint16Array.from(

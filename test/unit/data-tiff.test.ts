@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeImage, decodeLabels } from "../../lib/data/decode.js";
+import { encodeNpy } from "../../lib/data/formats/npy.js";
 import { type TiffPage, tiffOf } from "./tiff-files.js";
 
 let folder = "";
@@ -133,6 +134,85 @@ describe("label stacks", () => {
     await expect(decodeLabels(named, { slice: "max" })).rejects.toThrow(/no largest value.*mask_page/);
     // A mask of one page belongs to every slice.
     expect((await decodeLabels(await written("flat.tif", tiffOf([page(3)])), { slice: 2 })).count).toBe(1);
+  });
+});
+
+describe("the axes of microscopes", () => {
+  it("are read from Zeiss's header: channels in a page, slices and frames as pages, thumbnails left out", async () => {
+    const header = new Array(28).fill(0);
+    for (const [at, value] of [
+      [16, 3],
+      [20, 2],
+      [24, 2],
+    ] as const)
+      header[at] = value;
+    const size = width * height;
+    const lsm = Array.from({ length: 6 }, (_, i) => [
+      {
+        ...page(0),
+        bits: 8,
+        samples: 2,
+        pixels: Uint8Array.from({ length: 2 * size }, (_, k) => 10 * i + (k < size ? 1 : 2)),
+        tags: [
+          [34412, 1, header],
+          [284, 3, [2]],
+        ] as TiffPage["tags"],
+      },
+      { ...page(99), bits: 8, pixels: new Uint8Array(size).fill(99), tags: [[254, 4, [1]]] as TiffPage["tags"] },
+    ]).flat();
+    const path = await written("stack.lsm.tif", tiffOf(lsm as TiffPage[]));
+    await expect(decodeImage(path)).rejects.toThrow(/3 slices, 2 frames/);
+    for (const [slice, frame] of [
+      [0, 0],
+      [2, 0],
+      [1, 1],
+    ] as const) {
+      const image = await decodeImage(path, { slice, frame, channels: [1] });
+      expect(new Set(image.data)).toEqual(new Set([10 * (slice + 3 * frame) + 2]));
+    }
+    await expect(decodeImage(path, { slice: 0, frame: 0 })).rejects.toThrow(/2 channels/);
+  });
+
+  const ome = (sizes: string, inner: string) =>
+    `<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels DimensionOrder="XYZCT" ${sizes} Type="uint16">${inner}</Pixels></Image></OME>`;
+  it("of OME count the colours of a page once, and a file of a set is one plane", async () => {
+    const colour: TiffPage = {
+      ...page(0, [[270, 2, ome('SizeC="3" SizeZ="1" SizeT="1"', '<Channel ID="Channel:0:0"/>')]]),
+      samples: 3,
+      pixels: Uint16Array.from({ length: width * height * 3 }, (_, i) => i),
+    };
+    expect((await decodeImage(await written("colour.ome.tif", tiffOf([colour])))).shape).toEqual([height, width, 3]);
+    const set = page(5, [
+      [
+        270,
+        2,
+        ome('SizeC="1" SizeZ="9" SizeT="1"', '<TiffData IFD="0"><UUID FileName="z0.ome.tif">urn:uuid:1</UUID></TiffData>'),
+      ],
+    ]);
+    expect((await decodeImage(await written("z0.ome.tif", tiffOf([set])))).data[0]).toBe(5);
+    // Without other files the planes should be here: they are read, or missed.
+    const alone: TiffPage["tags"] = [[270, 2, ome('SizeC="1" SizeZ="3" SizeT="1"', "")]];
+    expect(
+      (await decodeImage(await written("alone.ome.tif", tiffOf([contiguous([1, 2, 3], alone)])), { slice: 2 })).data[0],
+    ).toBe(3);
+    await expect(decodeImage(await written("missed.ome.tif", tiffOf([page(1, alone)])), { slice: 2 })).rejects.toThrow(
+      /lists 3 planes/,
+    );
+  });
+});
+
+describe("arrays of several planes", () => {
+  it("are slices, frames or pages where an option says so", async () => {
+    const planes = Int32Array.from({ length: 3 * width * height }, (_, i) => (Math.floor(i / (width * height)) === 1 ? 4 : 0));
+    const path = await written("stack.npy", encodeNpy(planes, [3, height, width]));
+    for (const options of [{ slice: 1 }, { frame: 1 }, { maskPage: 1 }])
+      expect((await decodeLabels(path, options)).count, JSON.stringify(options)).toBe(1);
+    await expect(decodeLabels(path)).rejects.toThrow(/3 planes.*mask_page/);
+    await expect(decodeLabels(path, { slice: 3 })).rejects.toThrow(/plane 3 was asked for/);
+    await expect(decodeLabels(path, { slice: "max" })).rejects.toThrow(/no largest value/);
+    expect((await decodeImage(path, { slice: 1 })).data[0]).toBe(4);
+    expect((await decodeImage(path, { slice: "max" })).data[0]).toBe(4);
+    expect((await decodeImage(path, { slice: 0 })).shape).toEqual([height, width]);
   });
 });
 

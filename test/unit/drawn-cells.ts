@@ -31,8 +31,8 @@ export function drawnField(seed: number, { side = 96, count = 10, radius = [5, 9
   }
   const ids = new Uint16Array(side * side);
   for (const [i, { x, y, r }] of cells.entries())
-    for (let row = 0; row < side; row++)
-      for (let column = 0; column < side; column++)
+    for (let row = Math.max(0, Math.floor(y - r)); row < Math.min(side, y + r); row++)
+      for (let column = Math.max(0, Math.floor(x - r)); column < Math.min(side, x + r); column++)
         if (Math.hypot(column + 0.5 - x, row + 0.5 - y) < r) ids[row * side + column] = i + 1;
   return { side, cells, ids };
 }

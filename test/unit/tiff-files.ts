@@ -8,7 +8,7 @@ export interface TiffPage {
   /** 1 unsigned, 2 signed, 3 float. */
   format?: number;
   samples?: number;
-  /** Further tags: number, type, values (text for type 2). */
+  /** Further tags: number, type, values (text for type 2); 284 of 2 makes planes of the samples, one strip each. */
   tags?: [tag: number, type: number, values: number[] | string][];
   compression?: number;
 }
@@ -29,6 +29,7 @@ export function tiffOf(pages: TiffPage[], next: Record<number, number> = {}): Bu
   const directories = pages.map((page) => {
     const { width, height, pixels, bits, format = 1, samples = 1, compression = 1 } = page;
     const data = append(Buffer.from(pixels.buffer, pixels.byteOffset, pixels.byteLength));
+    const planar = page.tags?.some(([tag, , values]) => tag === 284 && values[0] === 2);
     const plane = compression === 1 ? (width * height * samples * bits) / 8 : pixels.byteLength;
     const tags: [number, number, number[] | string][] = [
       [256, 4, [width]],
@@ -36,10 +37,10 @@ export function tiffOf(pages: TiffPage[], next: Record<number, number> = {}): Bu
       [258, 3, new Array(samples).fill(bits)],
       [259, 3, [compression]],
       [262, 3, [samples >= 3 ? 2 : 1]],
-      [273, 4, [data]],
+      [273, 4, planar ? Array.from({ length: samples }, (_, c) => data + (c * plane) / samples) : [data]],
       [277, 3, [samples]],
       [278, 4, [height]],
-      [279, 4, [plane]],
+      [279, 4, planar ? new Array(samples).fill(plane / samples) : [plane]],
       [339, 3, new Array(samples).fill(format)],
     ];
     for (const extra of page.tags ?? []) {

@@ -1,6 +1,6 @@
 /** NumPy's .npy format: a header that is a Python literal, then the raw array. */
 
-import type { RawImage, Samples } from "../image.js";
+import type { DecodeOptions, RawImage, Samples } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
 
 /** numpy's type codes that are read. */
@@ -88,6 +88,33 @@ export function readNpy(bytes: Uint8Array, maxPixels: number): RawImage {
   }
   const stored = samplesOf(bytes, offset, count, dtype, bigEndian);
   return { data: fortran ? toRowMajor(stored, shape) : stored, dtype, shape, alpha: false, notes: [] };
+}
+
+/**
+ * One plane of an array [planes,H,W], of which `page`, `slice` or `frame` says that its first axis is no channel. An array without
+ * any of them, or with channels last, stays as it is.
+ */
+export function arrayPlane(raw: RawImage, options: DecodeOptions, kind: "image" | "labels"): RawImage {
+  const { page, slice, frame, channels } = options;
+  const [planes = 0, height = 0, width = 0] = raw.shape;
+  if (raw.shape.length !== 3 || !(planes < height && planes < width) || channels !== undefined) return raw;
+  const wanted = page ?? slice ?? frame;
+  if (wanted === undefined) {
+    if (kind === "image" || planes === 1) return raw;
+    throw unsupported(
+      `it has ${planes} planes of ${height} x ${width}: say which holds the labels with \`slice\`, \`frame\` or \`mask_page\``,
+    );
+  }
+  const size = height * width;
+  if (wanted === "max") {
+    if (kind === "labels")
+      throw unsupported(`it has ${planes} planes, and numbers of cells have no largest value: choose one with \`mask_page\``);
+    const data = raw.data.slice(0, size);
+    for (let i = size; i < raw.data.length; i++) data[i % size] = Math.max(data[i % size] as number, raw.data[i] as number);
+    return { ...raw, data, shape: [height, width] };
+  }
+  if (wanted >= planes) throw unsupported(`plane ${wanted} was asked for, it has ${planes} (counted from 0)`);
+  return { ...raw, data: raw.data.slice(wanted * size, (wanted + 1) * size), shape: [height, width] };
 }
 
 /** `count` values of `dtype` from `offset` on, in the byte order of this machine. */
