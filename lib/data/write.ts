@@ -1,10 +1,12 @@
 /** Writes label maps and RGB images. */
 import { basename, extname } from "node:path";
+import type sharp from "sharp";
 import { CellsamError } from "../errors.js";
 import { writeAtomic } from "../files/writeAtomic.js";
 import { lazily } from "../lazily.js";
 import { type LabelArray, sizeOf } from "./writers/segmentation.js";
 
+const imaging = lazily<typeof sharp>("sharp");
 const fastPng = lazily<typeof import("fast-png")>("fast-png");
 
 /**
@@ -52,7 +54,8 @@ export async function writeLabels(path: string, labels: LabelArray): Promise<voi
   }
 }
 
-/** Writes an 8-bit RGB image, `data` [H,W,3]. */
+/** Writes an 8-bit RGB image, `data` [H,W,3]; compresses it on another thread, since pictures of whole slides take seconds. */
 export async function writeRgbPng(path: string, data: Uint8Array, height: number, width: number): Promise<void> {
-  await writeAtomic(path, fastPng().encode({ width, height, channels: 3, depth: 8, data }));
+  const pixels = imaging()(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
+  await writeAtomic(path, await pixels.png().toBuffer());
 }

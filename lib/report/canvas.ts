@@ -58,9 +58,12 @@ export function toDisplay({ data, shape }: OverlayImage): Uint8Array {
   const low = sample[Math.floor(sample.length * 0.001)] ?? 0;
   const high = sample[Math.ceil(sample.length * 0.999) - 1] ?? 1;
   const out = new Uint8Array(height * width * 3);
-  for (let i = 0; i < out.length; i++) {
-    const value = data[channels === 1 ? Math.floor(i / 3) : Math.floor(i / 3) * channels + Math.min(i % 3, channels - 1)] ?? 0;
-    out[i] = Math.max(0, Math.min(255, ((value - low) / Math.max(high - low, 1e-12)) * 255));
+  const range = Math.max(high - low, 1e-12);
+  const shown = (at: number) => Math.max(0, Math.min(255, (((data[at] ?? 0) - low) / range) * 255));
+  for (let at = 0, to = 0; to < out.length; at += channels, to += 3) {
+    out[to] = shown(at);
+    out[to + 1] = channels === 1 ? (out[to] as number) : shown(at + 1);
+    out[to + 2] = channels === 1 ? (out[to] as number) : shown(at + Math.min(2, channels - 1));
   }
   return out;
 }
@@ -101,14 +104,14 @@ export function drawContours(
     for (let x = 0; x < width; x++) {
       const id = at(x, y);
       if (id <= 0) continue; // background, or a region to ignore
-      const edges = [at(x - 1, y) !== id, at(x + 1, y) !== id, at(x, y - 1) !== id, at(x, y + 1) !== id] as const;
-      if (!edges.includes(true)) continue;
+      const beside = at(x - 1, y) !== id || at(x + 1, y) !== id;
+      if (!beside && at(x, y - 1) === id && at(x, y + 1) === id) continue;
       const [x0, y0, x1, y1] = [left + x * scale, y * scale, left + (x + 1) * scale, (y + 1) * scale];
       const own = colourOf(id);
-      if (edges[0]) fill(canvas, x0, y0, x0 + line, y1, own);
-      if (edges[1]) fill(canvas, x1 - line, y0, x1, y1, own);
-      if (edges[2]) fill(canvas, x0, y0, x1, y0 + line, own);
-      if (edges[3]) fill(canvas, x0, y1 - line, x1, y1, own);
+      if (at(x - 1, y) !== id) fill(canvas, x0, y0, x0 + line, y1, own);
+      if (at(x + 1, y) !== id) fill(canvas, x1 - line, y0, x1, y1, own);
+      if (at(x, y - 1) !== id) fill(canvas, x0, y0, x1, y0 + line, own);
+      if (at(x, y + 1) !== id) fill(canvas, x0, y1 - line, x1, y1, own);
     }
   }
 }
