@@ -15,43 +15,56 @@ export function fillPolygon(
   run: Run,
   spend: (steps: number) => void = () => undefined,
 ): void {
-  // For each row the x at which edges cross its centre line.
-  const crossings: number[][] = [];
-  let top = height;
+  // For each row from `top` on, the x at which edges cross its centre line.
+  const [top, bottom] = rowsOf(polygon, height);
+  const crossings: number[][] = Array.from({ length: Math.max(0, bottom - top) }, () => []);
   for (const ring of polygon) {
     const points = Math.floor(ring.length / 2);
     for (let i = 0; i < points; i++) {
-      const j = (i + 1) % points;
-      let [x0, y0, x1, y1] = [ring[2 * i] ?? 0, ring[2 * i + 1] ?? 0, ring[2 * j] ?? 0, ring[2 * j + 1] ?? 0];
+      const j = i + 1 < points ? i + 1 : 0;
+      let [x0, y0, x1, y1] = [
+        ring[2 * i] as number,
+        ring[2 * i + 1] as number,
+        ring[2 * j] as number,
+        ring[2 * j + 1] as number,
+      ];
       if (y0 === y1) continue;
       if (y0 > y1) [x0, y0, x1, y1] = [x1, y1, x0, y0];
-      const first = Math.max(0, Math.ceil(y0 - 0.5));
-      const last = Math.min(height, Math.ceil(y1 - 0.5));
+      const first = Math.max(top, Math.ceil(y0 - 0.5));
+      const last = Math.min(bottom, Math.ceil(y1 - 0.5));
       if (first >= last) continue;
-      top = Math.min(top, first);
       spend(last - first);
-      for (let row = first; row < last; row++) {
-        const x = x0 + ((row + 0.5 - y0) / (y1 - y0)) * (x1 - x0);
-        const list = crossings[row];
-        if (list) list.push(x);
-        else crossings[row] = [x];
-      }
+      const slope = (x1 - x0) / (y1 - y0);
+      for (let row = first; row < last; row++) (crossings[row - top] as number[]).push(x0 + (row + 0.5 - y0) * slope);
     }
   }
-  for (let row = top; row < crossings.length; row++) {
-    const xs = crossings[row];
-    if (!xs) continue;
+  for (const [row, xs] of crossings.entries()) {
     xs.sort((a, b) => a - b);
     for (let i = 0; i + 1 < xs.length; i += 2) {
-      const from = Math.max(0, Math.ceil((xs[i] ?? 0) - 0.5));
-      const to = Math.min(width, Math.ceil((xs[i + 1] ?? 0) - 0.5));
-      if (from < to) run(row, from, to);
+      const from = Math.max(0, Math.ceil((xs[i] as number) - 0.5));
+      const to = Math.min(width, Math.ceil((xs[i + 1] as number) - 0.5));
+      if (from < to) run(top + row, from, to);
     }
   }
 }
 
-/** Steps of filling that the objects of one image may take together: 100 000 cells of 100 rows take 20 million. */
-const MOST_STEPS = 4e7;
+/** The first row of pixels that a polygon can fill, and the one after the last. */
+function rowsOf(polygon: Polygon, height: number): [number, number] {
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const ring of polygon) {
+    for (let i = 1; i < ring.length; i += 2) {
+      const y = ring[i] as number;
+      if (y < low) low = y;
+      if (y > high) high = y;
+    }
+  }
+  return low > high ? [0, 0] : [Math.max(0, Math.ceil(low - 0.5)), Math.min(height, Math.ceil(high - 0.5))];
+}
+
+/** Steps of filling that the objects of one image may take together: 100 000 cells of 60 rows and points take 18 million. */
+const MOST_STEPS = 25e6;
+/** Those of one polygon, whose crossings are in memory at once. */
+const MOST_STEPS_OF_ONE = 8e6;
 
 /**
  * Returns a function that turns outlines into their rows of pixels inside an image of `size`: [row, from, to, ...], sorted, no
@@ -61,21 +74,28 @@ const MOST_STEPS = 4e7;
  */
 export function rasterizer(size: readonly [number, number]): (outline: Outline) => Int32Array {
   let steps = 0;
+  let own = 0;
   const spend = (more: number) => {
     steps += more;
-    if (steps > MOST_STEPS) throw annotation(`its outlines have too many points and rows (more than ${MOST_STEPS} together)`);
+    own += more;
+    if (steps > MOST_STEPS || own > MOST_STEPS_OF_ONE)
+      throw annotation(
+        `its outlines have too many points and rows: more than ${MOST_STEPS_OF_ONE} of one, or ${MOST_STEPS} of all`,
+      );
   };
   return (outline) => {
     if ("rows" in outline) {
+      own = 0;
       spend(outline.rows.length / 3);
       return clipped(outline.rows, size);
     }
     const rows: number[] = [];
     for (const polygon of outline.polygons) {
+      own = 0;
       spend(polygon.reduce((sum, ring) => sum + ring.length, 0));
       fillPolygon(polygon, size, (row, from, to) => void rows.push(row, from, to), spend);
     }
-    return outline.polygons.length > 1 ? union(rows) : Int32Array.from(rows);
+    return outline.polygons.length > 1 ? unionOf(rows) : Int32Array.from(rows);
   };
 }
 
@@ -90,7 +110,7 @@ function clipped(rows: Int32Array, [height, width]: readonly [number, number]): 
 }
 
 /** Rows in any order, overlapping or not, as sorted rows of which none touch. */
-function union(rows: readonly number[]): Int32Array {
+export function unionOf(rows: ArrayLike<number>): Int32Array {
   const order = Array.from({ length: rows.length / 3 }, (_, i) => 3 * i);
   const at = (i: number) => rows[i] as number;
   order.sort((a, b) => at(a) - at(b) || at(a + 1) - at(b + 1));
@@ -129,18 +149,30 @@ export function areaOf(rows: Int32Array): number {
   return area;
 }
 
-/** How many pixels two areas share. Both are sorted. */
+/** How many pixels two areas share. Both are sorted; rows of `a` before the first of `b` are skipped. */
 export function sharedArea(a: Int32Array, b: Int32Array): number {
+  if (b.length === 0) return 0;
   let shared = 0;
-  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
-    const rows = (a[i] as number) - (b[j] as number);
-    if (rows === 0)
-      shared += Math.max(
-        0,
-        Math.min(a[i + 2] as number, b[j + 2] as number) - Math.max(a[i + 1] as number, b[j + 1] as number),
-      );
-    if (rows < 0 || (rows === 0 && (a[i + 2] as number) < (b[j + 2] as number))) i += 3;
+  for (let i = firstFrom(a, b[0] as number), j = 0; i < a.length && j < b.length; ) {
+    const [rowA, rowB] = [a[i] as number, b[j] as number];
+    const [endA, endB] = [a[i + 2] as number, b[j + 2] as number];
+    if (rowA === rowB) {
+      const overlap = Math.min(endA, endB) - Math.max(a[i + 1] as number, b[j + 1] as number);
+      if (overlap > 0) shared += overlap;
+    }
+    if (rowA < rowB || (rowA === rowB && endA < endB)) i += 3;
     else j += 3;
   }
   return shared;
+}
+
+/** Where the rows from `row` on start. */
+function firstFrom(rows: Int32Array, row: number): number {
+  let [low, high] = [0, rows.length / 3];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((rows[3 * middle] as number) < row) low = middle + 1;
+    else high = middle;
+  }
+  return 3 * low;
 }
