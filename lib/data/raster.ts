@@ -15,35 +15,69 @@ export function fillPolygon(
   run: Run,
   spend: (steps: number) => void = () => undefined,
 ): void {
-  // For each row from `top` on, the x at which edges cross its centre line.
   const [top, bottom] = rowsOf(polygon, height);
-  const crossings: number[][] = Array.from({ length: Math.max(0, bottom - top) }, () => []);
+  if (top >= bottom) return;
+  // The x at which edges cross the centre line of each row, row after row: counted first, then filled in.
+  const ends = new Int32Array(bottom - top + 1);
+  eachEdge(polygon, top, bottom, (_x0, _y0, _slope, first, last) => {
+    spend(last - first);
+    for (let row = first; row < last; row++) ends[row - top + 1] = (ends[row - top + 1] as number) + 1;
+  });
+  for (let i = 1; i < ends.length; i++) ends[i] = (ends[i] as number) + (ends[i - 1] as number);
+  const xs = new Float64Array(ends[ends.length - 1] as number);
+  const next = ends.slice();
+  eachEdge(polygon, top, bottom, (x0, y0, slope, first, last) => {
+    for (let row = first; row < last; row++) {
+      const at = next[row - top] as number;
+      xs[at] = x0 + (row + 0.5 - y0) * slope;
+      next[row - top] = at + 1;
+    }
+  });
+  for (let row = top; row < bottom; row++) {
+    const [start, end] = [ends[row - top] as number, ends[row - top + 1] as number];
+    sortRow(xs, start, end);
+    for (let i = start; i + 1 < end; i += 2) {
+      const from = Math.max(0, Math.ceil((xs[i] as number) - 0.5));
+      const to = Math.min(width, Math.ceil((xs[i + 1] as number) - 0.5));
+      if (from < to) run(row, from, to);
+    }
+  }
+}
+
+/** Sorts a part of an array; most rows cross two edges, for which a view and a general sort take too long. */
+function sortRow(xs: Float64Array, start: number, end: number): void {
+  if (end - start > 32) {
+    xs.subarray(start, end).sort();
+    return;
+  }
+  for (let i = start + 1; i < end; i++) {
+    const x = xs[i] as number;
+    let at = i;
+    for (; at > start && (xs[at - 1] as number) > x; at--) xs[at] = xs[at - 1] as number;
+    xs[at] = x;
+  }
+}
+
+/** Calls `edge` for each edge that crosses the centre line of a row, from `first` to `last` - 1; y0 is its upper end. */
+function eachEdge(
+  polygon: Polygon,
+  top: number,
+  bottom: number,
+  edge: (x0: number, y0: number, slope: number, first: number, last: number) => void,
+): void {
   for (const ring of polygon) {
     const points = Math.floor(ring.length / 2);
     for (let i = 0; i < points; i++) {
       const j = i + 1 < points ? i + 1 : 0;
-      let [x0, y0, x1, y1] = [
-        ring[2 * i] as number,
-        ring[2 * i + 1] as number,
-        ring[2 * j] as number,
-        ring[2 * j + 1] as number,
-      ];
+      let x0 = ring[2 * i] as number;
+      let y0 = ring[2 * i + 1] as number;
+      let x1 = ring[2 * j] as number;
+      let y1 = ring[2 * j + 1] as number;
       if (y0 === y1) continue;
       if (y0 > y1) [x0, y0, x1, y1] = [x1, y1, x0, y0];
       const first = Math.max(top, Math.ceil(y0 - 0.5));
       const last = Math.min(bottom, Math.ceil(y1 - 0.5));
-      if (first >= last) continue;
-      spend(last - first);
-      const slope = (x1 - x0) / (y1 - y0);
-      for (let row = first; row < last; row++) (crossings[row - top] as number[]).push(x0 + (row + 0.5 - y0) * slope);
-    }
-  }
-  for (const [row, xs] of crossings.entries()) {
-    xs.sort((a, b) => a - b);
-    for (let i = 0; i + 1 < xs.length; i += 2) {
-      const from = Math.max(0, Math.ceil((xs[i] as number) - 0.5));
-      const to = Math.min(width, Math.ceil((xs[i + 1] as number) - 0.5));
-      if (from < to) run(top + row, from, to);
+      if (first < last) edge(x0, y0, (x1 - x0) / (y1 - y0), first, last);
     }
   }
 }
