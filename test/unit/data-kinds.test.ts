@@ -12,7 +12,7 @@ import type { LabelMap, LabelOptions } from "../../lib/data/image.js";
 import { pairLabels } from "../../lib/data/pair.js";
 import type { Problem } from "../../lib/data/problem.js";
 import type { CellsamError } from "../../lib/errors.js";
-import { centres, closed, disc, picture, points, rectangle, side, write } from "./drawn-cells.js";
+import { centres, closed, disc, picture, points, rectangle, side, write } from "./drawn-objects.js";
 
 let root = "";
 beforeEach(async () => {

@@ -8,7 +8,7 @@ import { loadDataset } from "../../lib/data/dataset.js";
 import { type DiscoverOptions, discover } from "../../lib/data/discover.js";
 import { leftOut } from "../../lib/data/folder.js";
 import { encodeNpy } from "../../lib/data/formats/npy.js";
-import { disc, labels, picture, side, write } from "./drawn-cells.js";
+import { disc, labels, picture, side, write } from "./drawn-objects.js";
 
 let root = "";
 beforeEach(async () => {

@@ -8,7 +8,7 @@ import { objectsToLabels } from "../../lib/data/objectRules.js";
 import type { DrawnObject } from "../../lib/data/objects.js";
 import type { Tally } from "../../lib/data/problem.js";
 import type { CellsamError } from "../../lib/errors.js";
-import { centres, closed, disc, picture, rectangle, side, write } from "./drawn-cells.js";
+import { centres, closed, disc, picture, rectangle, side, write } from "./drawn-objects.js";
 
 let root = "";
 beforeEach(async () => {

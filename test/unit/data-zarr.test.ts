@@ -8,7 +8,7 @@ import { loadDataset } from "../../lib/data/dataset.js";
 import { decodeImage, decodeLabels } from "../../lib/data/decode.js";
 import { discover } from "../../lib/data/discover.js";
 import { filesOf, pairLabels } from "../../lib/data/pair.js";
-import { write } from "./drawn-cells.js";
+import { write } from "./drawn-objects.js";
 
 let root = "";
 beforeEach(async () => {
