@@ -2,7 +2,7 @@
 import { type Annotation, type CategoryCount, OBJECT_KINDS } from "./image.js";
 import type { DrawnObject, Shape } from "./objects.js";
 import type { Problem } from "./problem.js";
-import { eachRow } from "./raster.js";
+import { sharedArea, unionOf } from "./raster.js";
 
 /** Categories with the largest objects, which are looked at as possible regions. */
 const MOST_TRIED = 6;
@@ -12,7 +12,6 @@ export function categoryCounts(
   declared: readonly string[],
   objects: readonly DrawnObject[],
   shapes: readonly Shape[],
-  [height, width]: readonly [number, number],
 ): CategoryCount[] {
   const counts = new Map<string, CategoryCount>();
   for (const name of declared) counts.set(name, { name, count: 0, coveredArea: 0, otherArea: 0 });
@@ -29,16 +28,12 @@ export function categoryCounts(
     shapes.reduce((most, { category, area }) => (category === name ? Math.max(most, area) : most), 0);
   const tried = used.sort((a, b) => largest(b.name) - largest(a.name)).slice(0, MOST_TRIED);
   for (const one of tried) {
-    const map = new Uint8Array(height * width);
-    for (const { category, rows } of shapes) {
-      if (category === one.name) eachRow(rows, (row, from, to) => void map.fill(1, row * width + from, row * width + to));
-    }
-    for (const { category, rows } of shapes) {
+    const own = shapes.filter(({ category }) => category === one.name);
+    const covered = unionOf(own.flatMap(({ rows }) => [...rows]));
+    for (const { category, rows, area } of shapes) {
       if (category === one.name || category === undefined) continue;
-      eachRow(rows, (row, from, to) => {
-        one.otherArea += to - from;
-        for (let at = row * width + from; at < row * width + to; at++) one.coveredArea += map[at] as number;
-      });
+      one.otherArea += area;
+      one.coveredArea += sharedArea(covered, rows);
     }
   }
   return [...counts.values()];
@@ -65,10 +60,10 @@ const listed = (all: readonly CategoryCount[]) => all.map(({ name, count }) => `
 /** A warning where objects of several categories count as cells. */
 export function categoryNote(
   lists: readonly (readonly CategoryCount[])[],
-  wanted: readonly (string | number)[] | null,
+  wanted: readonly (string | number)[] | null | undefined,
 ): string[] {
   const all = summed(lists).filter(({ count }) => count > 0);
-  if (wanted !== null || all.length < 2) return [];
+  if (wanted || all.length < 2) return [];
   const [most] = all;
   // A cell holds one nucleus: a category with as many objects as the others is another outline of them, and no region.
   const regions = all.filter(

@@ -51,7 +51,7 @@ export interface Discovered {
   /** Sorted by the UTF-8 bytes of their names: in the same order on every machine and in every locale. */
   pairs: Pair[];
   problems: Problem[];
-  /** Files of other types, and subfolders, that are not used. */
+  /** Files of other types, and subfolders, that are not used and of which no note tells. */
   ignored: string[];
   /** What was decided about files that could have been images or masks, one sentence each. */
   notes: string[];
@@ -151,7 +151,6 @@ function sorted(found: Found[], shared: boolean, predictions: boolean, out: Disc
   const ofOther = (file: Found, shorter: string) => shorter !== file.stem && stems.find(shorter) !== undefined;
   const isMask = (file: Found) => (shared ? withoutSuffix(file.stem) !== file.stem : ofOther(file, withoutSuffix(file.stem)));
   const leave = (files: Found[], what: string) => {
-    out.ignored.push(...files.map(({ path }) => path));
     if (files.length > 0) out.notes.push(`${what}: ${files.length} (${few(files)})`);
   };
   const companions = found.filter((file) => ofOther(file, withoutCompanion(file.stem)));

@@ -5,6 +5,7 @@
 import { CellsamError } from "../errors.js";
 import { categoryCounts } from "./categories.js";
 import { misplaced } from "./coordinates.js";
+import { annotation } from "./formats/limits.js";
 import type { LabelMap, ObjectOptions } from "./image.js";
 import type { Drawing, DrawnObject, Outline, Shape, Slip } from "./objects.js";
 import { drawnTwice, regionsAmong } from "./overlaps.js";
@@ -163,7 +164,7 @@ export function objectsToLabels(
     count: visible.filter((pixels) => pixels > 0).length,
     notes: [...notes],
     tallies,
-    categories: categoryCounts(declared, real, shapes, size),
+    categories: categoryCounts(declared, real, shapes),
   };
 }
 
@@ -190,8 +191,14 @@ function isOutside({ outline, nucleus }: DrawnObject, [height, width]: readonly 
   return rings.length > 0 && !inside;
 }
 
+/** So many objects may lie on each pixel on average. */
+const MOST_LAYERS = 50;
+
 /** Paints ids 1..N, large ones first; `visible[id]` is the number of pixels that are left of each. */
 function paint(cells: readonly Shape[], background: readonly Shape[], [height, width]: readonly [number, number]) {
+  const total = [...cells, ...background].reduce((sum, { area }) => sum + area, 0);
+  if (total > MOST_LAYERS * height * width)
+    throw annotation(`its objects cover every pixel ${Math.round(total / (height * width))} times, which no cells do`);
   const data = new Int32Array(height * width);
   for (const { rows } of background) eachRow(rows, (row, from, to) => void data.fill(-1, row * width + from, row * width + to));
   const order = cells.map((shape, i) => ({ shape, id: i + 1 }));

@@ -17,9 +17,22 @@ const NEARLY_ALL = 0.9;
 /** Largest objects that are tried as regions. */
 const MOST_REGIONS = 20;
 
+/** Rows that are compared for one image, at most: 100 000 cells with their neighbours take less. What is left then counts as apart. */
+const MOST_ROWS = 2e7;
+
+/** Shared areas within the limit of MOST_ROWS. */
+function comparer(): (a: Shape, b: Shape) => number {
+  let rows = 0;
+  return (a, b) => {
+    rows += (2 * Math.min(a.rows.length, b.rows.length)) / 3;
+    return rows > MOST_ROWS ? 0 : sharedArea(a.rows, b.rows);
+  };
+}
+
 /** Those that show the same cell as one that comes earlier. */
 export function drawnTwice(shapes: readonly Shape[]): Set<Shape> {
   const twice = new Set<Shape>();
+  const shared = comparer();
   const placed = shapes.filter(({ area }) => area > 0).map((shape, order) => ({ shape, order, ...centre(shape) }));
   placed.sort((a, b) => a.x - b.x);
   for (const [i, a] of placed.entries()) {
@@ -33,8 +46,8 @@ export function drawnTwice(shapes: readonly Shape[]): Set<Shape> {
       const [small, large] = a.shape.area < b.shape.area ? [a.shape.area, b.shape.area] : [b.shape.area, a.shape.area];
       const least = a.shape.category === b.shape.category ? SAME_IOU : SAME_IOU_OF_CATEGORIES;
       if (Math.abs(b.y - a.y) > reach || small < least * large || twice.has(a.shape) || twice.has(b.shape)) continue;
-      const shared = sharedArea(a.shape.rows, b.shape.rows);
-      if (shared > least * (small + large - shared)) twice.add(a.order < b.order ? b.shape : a.shape);
+      const common = shared(a.shape, b.shape);
+      if (common > least * (small + large - common)) twice.add(a.order < b.order ? b.shape : a.shape);
     }
   }
   return twice;
@@ -47,19 +60,6 @@ function centre({ rows, area }: Shape): { x: number; y: number } {
     y += (row + 0.5) * (to - from);
   });
   return { x: x / area, y: y / area };
-}
-
-/** A map of one area, to count what others have in it. */
-function cover({ rows }: Pick<Shape, "rows">, [height, width]: readonly [number, number]): (other: Shape) => number {
-  const map = new Uint8Array(height * width);
-  eachRow(rows, (row, from, to) => void map.fill(1, row * width + from, row * width + to));
-  return (other) => {
-    let pixels = 0;
-    eachRow(other.rows, (row, from, to) => {
-      for (let at = row * width + from; at < row * width + to; at++) pixels += map[at] as number;
-    });
-    return pixels;
-  };
 }
 
 /**
@@ -75,12 +75,16 @@ export function regionsAmong(
 ): { regions: Set<Shape>; holders: Set<Shape> } {
   const regions = new Set<Shape>();
   const holders = new Set<Shape>();
+  const shared = comparer();
   const bySize = shapes.filter(({ area }) => area > 0).sort((a, b) => b.area - a.area);
-  for (const shape of bySize.slice(0, MOST_REGIONS)) {
-    const smaller = bySize.filter((other) => other.area < shape.area && !regions.has(other));
-    if (smaller.length === 0 || !smaller.some((other) => boxWithin(other, shape))) continue;
-    const shared = cover(shape, size);
-    const inside = smaller.filter((other) => boxWithin(other, shape) && shared(other) >= CONTAINED * other.area);
+  const boxes = new Map(bySize.map((shape) => [shape, bounds(shape)]));
+  const within = (inner: Shape, outer: Shape) => middleWithin(boxes.get(inner) as Box, boxes.get(outer) as Box);
+  for (const [rank, shape] of bySize.slice(0, MOST_REGIONS).entries()) {
+    const near = bySize
+      .slice(rank + 1)
+      .filter((other) => other.area < shape.area && !regions.has(other) && within(other, shape));
+    const inside = near.filter((other) => shared(shape, other) >= CONTAINED * other.area);
+    if (inside.length === 0) continue;
     // One of nearly the same size is another outline of the same, and says nothing.
     const held = inside.filter((other) => other.area < shape.area / 2);
     const others = bySize.length - regions.size - 1 - (inside.length - held.length);
@@ -94,7 +98,9 @@ export function regionsAmong(
   return { regions, holders };
 }
 
-function bounds({ rows }: Shape): [number, number, number, number] {
+type Box = readonly [left: number, top: number, right: number, bottom: number];
+
+function bounds({ rows }: Shape): Box {
   let [left, right] = [Number.POSITIVE_INFINITY, 0];
   for (let i = 0; i < rows.length; i += 3) {
     left = Math.min(left, rows[i + 1] as number);
@@ -103,11 +109,10 @@ function bounds({ rows }: Shape): [number, number, number, number] {
   return [left, rows[0] as number, right, (rows[rows.length - 3] as number) + 1];
 }
 
-/** Whether the first and last row of an area lie between those of another: a quick test before pixels are counted. */
-function boxWithin(inner: Shape, outer: Shape): boolean {
-  const [from, to] = [inner.rows[0] as number, inner.rows[inner.rows.length - 3] as number];
-  const middle = (from + to) / 2;
-  return middle >= (outer.rows[0] as number) && middle <= (outer.rows[outer.rows.length - 3] as number);
+/** Whether the middle of a box lies in another: a quick test before pixels are counted. */
+function middleWithin([left, top, right, bottom]: Box, outer: Box): boolean {
+  const [x, y] = [(left + right) / 2, (top + bottom) / 2];
+  return x >= outer[0] && x <= outer[2] && y >= outer[1] && y <= outer[3];
 }
 
 function isRectangle(shape: Shape): boolean {

@@ -15,43 +15,90 @@ export function fillPolygon(
   run: Run,
   spend: (steps: number) => void = () => undefined,
 ): void {
-  // For each row the x at which edges cross its centre line.
-  const crossings: number[][] = [];
-  let top = height;
-  for (const ring of polygon) {
-    const points = Math.floor(ring.length / 2);
-    for (let i = 0; i < points; i++) {
-      const j = (i + 1) % points;
-      let [x0, y0, x1, y1] = [ring[2 * i] ?? 0, ring[2 * i + 1] ?? 0, ring[2 * j] ?? 0, ring[2 * j + 1] ?? 0];
-      if (y0 === y1) continue;
-      if (y0 > y1) [x0, y0, x1, y1] = [x1, y1, x0, y0];
-      const first = Math.max(0, Math.ceil(y0 - 0.5));
-      const last = Math.min(height, Math.ceil(y1 - 0.5));
-      if (first >= last) continue;
-      top = Math.min(top, first);
-      spend(last - first);
-      for (let row = first; row < last; row++) {
-        const x = x0 + ((row + 0.5 - y0) / (y1 - y0)) * (x1 - x0);
-        const list = crossings[row];
-        if (list) list.push(x);
-        else crossings[row] = [x];
-      }
+  const [top, bottom] = rowsOf(polygon, height);
+  if (top >= bottom) return;
+  // The x at which edges cross the centre line of each row, row after row: counted first, then filled in.
+  const ends = new Int32Array(bottom - top + 1);
+  eachEdge(polygon, top, bottom, (_x0, _y0, _slope, first, last) => {
+    spend(last - first);
+    for (let row = first; row < last; row++) ends[row - top + 1] = (ends[row - top + 1] as number) + 1;
+  });
+  for (let i = 1; i < ends.length; i++) ends[i] = (ends[i] as number) + (ends[i - 1] as number);
+  const xs = new Float64Array(ends[ends.length - 1] as number);
+  const next = ends.slice();
+  eachEdge(polygon, top, bottom, (x0, y0, slope, first, last) => {
+    for (let row = first; row < last; row++) {
+      const at = next[row - top] as number;
+      xs[at] = x0 + (row + 0.5 - y0) * slope;
+      next[row - top] = at + 1;
     }
-  }
-  for (let row = top; row < crossings.length; row++) {
-    const xs = crossings[row];
-    if (!xs) continue;
-    xs.sort((a, b) => a - b);
-    for (let i = 0; i + 1 < xs.length; i += 2) {
-      const from = Math.max(0, Math.ceil((xs[i] ?? 0) - 0.5));
-      const to = Math.min(width, Math.ceil((xs[i + 1] ?? 0) - 0.5));
+  });
+  for (let row = top; row < bottom; row++) {
+    const [start, end] = [ends[row - top] as number, ends[row - top + 1] as number];
+    sortRow(xs, start, end);
+    for (let i = start; i + 1 < end; i += 2) {
+      const from = Math.max(0, Math.ceil((xs[i] as number) - 0.5));
+      const to = Math.min(width, Math.ceil((xs[i + 1] as number) - 0.5));
       if (from < to) run(row, from, to);
     }
   }
 }
 
-/** Steps of filling that the objects of one image may take together: 100 000 cells of 100 rows take 20 million. */
-const MOST_STEPS = 4e7;
+/** Sorts a part of an array; most rows cross two edges, for which a view and a general sort take too long. */
+function sortRow(xs: Float64Array, start: number, end: number): void {
+  if (end - start > 32) {
+    xs.subarray(start, end).sort();
+    return;
+  }
+  for (let i = start + 1; i < end; i++) {
+    const x = xs[i] as number;
+    let at = i;
+    for (; at > start && (xs[at - 1] as number) > x; at--) xs[at] = xs[at - 1] as number;
+    xs[at] = x;
+  }
+}
+
+/** Calls `edge` for each edge that crosses the centre line of a row, from `first` to `last` - 1; y0 is its upper end. */
+function eachEdge(
+  polygon: Polygon,
+  top: number,
+  bottom: number,
+  edge: (x0: number, y0: number, slope: number, first: number, last: number) => void,
+): void {
+  for (const ring of polygon) {
+    const points = Math.floor(ring.length / 2);
+    for (let i = 0; i < points; i++) {
+      const j = i + 1 < points ? i + 1 : 0;
+      let x0 = ring[2 * i] as number;
+      let y0 = ring[2 * i + 1] as number;
+      let x1 = ring[2 * j] as number;
+      let y1 = ring[2 * j + 1] as number;
+      if (y0 === y1) continue;
+      if (y0 > y1) [x0, y0, x1, y1] = [x1, y1, x0, y0];
+      const first = Math.max(top, Math.ceil(y0 - 0.5));
+      const last = Math.min(bottom, Math.ceil(y1 - 0.5));
+      if (first < last) edge(x0, y0, (x1 - x0) / (y1 - y0), first, last);
+    }
+  }
+}
+
+/** The first row of pixels that a polygon can fill, and the one after the last. */
+function rowsOf(polygon: Polygon, height: number): [number, number] {
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const ring of polygon) {
+    for (let i = 1; i < ring.length; i += 2) {
+      const y = ring[i] as number;
+      if (y < low) low = y;
+      if (y > high) high = y;
+    }
+  }
+  return low > high ? [0, 0] : [Math.max(0, Math.ceil(low - 0.5)), Math.min(height, Math.ceil(high - 0.5))];
+}
+
+/** Steps of filling that the objects of one image may take together: 100 000 cells of 60 rows and points take 18 million. */
+const MOST_STEPS = 25e6;
+/** Those of one polygon, whose crossings are in memory at once. */
+const MOST_STEPS_OF_ONE = 8e6;
 
 /**
  * Returns a function that turns outlines into their rows of pixels inside an image of `size`: [row, from, to, ...], sorted, no
@@ -61,21 +108,28 @@ const MOST_STEPS = 4e7;
  */
 export function rasterizer(size: readonly [number, number]): (outline: Outline) => Int32Array {
   let steps = 0;
+  let own = 0;
   const spend = (more: number) => {
     steps += more;
-    if (steps > MOST_STEPS) throw annotation(`its outlines have too many points and rows (more than ${MOST_STEPS} together)`);
+    own += more;
+    if (steps > MOST_STEPS || own > MOST_STEPS_OF_ONE)
+      throw annotation(
+        `its outlines have too many points and rows: more than ${MOST_STEPS_OF_ONE} of one, or ${MOST_STEPS} of all`,
+      );
   };
   return (outline) => {
     if ("rows" in outline) {
+      own = 0;
       spend(outline.rows.length / 3);
       return clipped(outline.rows, size);
     }
     const rows: number[] = [];
     for (const polygon of outline.polygons) {
+      own = 0;
       spend(polygon.reduce((sum, ring) => sum + ring.length, 0));
       fillPolygon(polygon, size, (row, from, to) => void rows.push(row, from, to), spend);
     }
-    return outline.polygons.length > 1 ? union(rows) : Int32Array.from(rows);
+    return outline.polygons.length > 1 ? unionOf(rows) : Int32Array.from(rows);
   };
 }
 
@@ -90,7 +144,7 @@ function clipped(rows: Int32Array, [height, width]: readonly [number, number]): 
 }
 
 /** Rows in any order, overlapping or not, as sorted rows of which none touch. */
-function union(rows: readonly number[]): Int32Array {
+export function unionOf(rows: ArrayLike<number>): Int32Array {
   const order = Array.from({ length: rows.length / 3 }, (_, i) => 3 * i);
   const at = (i: number) => rows[i] as number;
   order.sort((a, b) => at(a) - at(b) || at(a + 1) - at(b + 1));
@@ -129,18 +183,30 @@ export function areaOf(rows: Int32Array): number {
   return area;
 }
 
-/** How many pixels two areas share. Both are sorted. */
+/** How many pixels two areas share. Both are sorted; rows of `a` before the first of `b` are skipped. */
 export function sharedArea(a: Int32Array, b: Int32Array): number {
+  if (b.length === 0) return 0;
   let shared = 0;
-  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
-    const rows = (a[i] as number) - (b[j] as number);
-    if (rows === 0)
-      shared += Math.max(
-        0,
-        Math.min(a[i + 2] as number, b[j + 2] as number) - Math.max(a[i + 1] as number, b[j + 1] as number),
-      );
-    if (rows < 0 || (rows === 0 && (a[i + 2] as number) < (b[j + 2] as number))) i += 3;
+  for (let i = firstFrom(a, b[0] as number), j = 0; i < a.length && j < b.length; ) {
+    const [rowA, rowB] = [a[i] as number, b[j] as number];
+    const [endA, endB] = [a[i + 2] as number, b[j + 2] as number];
+    if (rowA === rowB) {
+      const overlap = Math.min(endA, endB) - Math.max(a[i + 1] as number, b[j + 1] as number);
+      if (overlap > 0) shared += overlap;
+    }
+    if (rowA < rowB || (rowA === rowB && endA < endB)) i += 3;
     else j += 3;
   }
   return shared;
+}
+
+/** Where the rows from `row` on start. */
+function firstFrom(rows: Int32Array, row: number): number {
+  let [low, high] = [0, rows.length / 3];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((rows[3 * middle] as number) < row) low = middle + 1;
+    else high = middle;
+  }
+  return 3 * low;
 }

@@ -9,6 +9,9 @@ export function isCoco(root: unknown): root is Json {
   return isObject(root) && Array.isArray(root.images) && (Array.isArray(root.annotations) || root.annotations === undefined);
 }
 
+/** The boxes around all run lengths of an image may cover it so many times. */
+const MOST_LAYERS = 16;
+
 interface CocoImage {
   /** As in the file; may contain folders. */
   fileName: string;
@@ -59,8 +62,13 @@ export function parseCoco(root: Json): AnnotationFile {
       if (!image) throw annotation(`it has no image ${item}`);
       const declared = image.height && image.width ? ([image.height, image.width] as const) : size;
       if (!declared) throw annotation(`the image ${image.fileName} has no height and width`);
+      let searched = 0;
+      const spend = (pixels: number) => {
+        searched += pixels;
+        if (searched > MOST_LAYERS * declared[0] * declared[1]) throw annotation("its run lengths have too many pixels");
+      };
       const objects = image.annotations.map((entry, i) =>
-        drawn(entry, `annotation ${idOf(entry.id) ?? i + 1}`, categories.get(idOf(entry.category_id)), declared),
+        drawn(entry, `annotation ${idOf(entry.id) ?? i + 1}`, categories.get(idOf(entry.category_id)), declared, spend),
       );
       return { objects, size: declared, categories: names };
     },
@@ -75,7 +83,13 @@ function sizeOf({ height, width }: Json): { height?: number; width?: number } {
     : {};
 }
 
-function drawn(entry: Json, name: string, category: string | undefined, size: readonly [number, number]): DrawnObject {
+function drawn(
+  entry: Json,
+  name: string,
+  category: string | undefined,
+  size: readonly [number, number],
+  spend: (pixels: number) => void,
+): DrawnObject {
   const text = { found: false };
   const crowd = entry.iscrowd === true || numberOf(entry.iscrowd, text) === 1;
   const box = listOf(entry.bbox).map((value) => numberOf(value, text));
@@ -111,7 +125,7 @@ function drawn(entry: Json, name: string, category: string | undefined, size: re
       return withText({ ...object, slips: ["broken"] });
     return withText({
       ...object,
-      outline: { rows: rowsOfRuns(typeof counts === "string" ? unpackCounts(counts) : counts, size) },
+      outline: { rows: rowsOfRuns(typeof counts === "string" ? unpackCounts(counts) : counts, size, spend) },
     });
   } catch {
     return withText({ ...object, slips: ["broken"] });

@@ -29,9 +29,15 @@ export function unpackCounts(text: string): number[] {
 
 /**
  * The pixels of `counts` in an image of [height, width], as rows [row, from, to, ...].
+ *
+ * @param spend called with the number of pixels of the box around them, before it is searched
  * @throws CellsamError ERR_ANNOTATION when they do not fit
  */
-export function rowsOfRuns(counts: readonly unknown[], [height, width]: readonly [number, number]): Int32Array {
+export function rowsOfRuns(
+  counts: readonly unknown[],
+  [height, width]: readonly [number, number],
+  spend: (pixels: number) => void = () => undefined,
+): Int32Array {
   // The columns from..to-1 and rows top..bottom-1 that hold pixels: only they are turned from columns into rows.
   let [at, from, to, top, bottom] = [0, width, 0, height, 0];
   for (const [i, count] of counts.entries()) {
@@ -48,20 +54,27 @@ export function rowsOfRuns(counts: readonly unknown[], [height, width]: readonly
   }
   if (at !== height * width) throw annotation(`its run lengths cover ${at} of ${height} x ${width} pixels`);
   if (from >= to) return new Int32Array(0);
-  const map = new Uint8Array((to - from) * height);
-  at = -from * height;
+  // A map of the box, column by column.
+  const high = bottom - top;
+  spend((to - from) * high);
+  const map = new Uint8Array((to - from) * high);
+  at = 0;
   for (const [i, count] of (counts as readonly number[]).entries()) {
-    if (i % 2 === 1) map.fill(1, at, at + count);
+    if (i % 2 === 1 && count > 0) {
+      // A run that goes on in the next column makes the box as high as the image: its columns then follow each other.
+      const start = (Math.floor(at / height) - from) * high + (at % height) - top;
+      map.fill(1, start, start + count);
+    }
     at += count;
   }
   const rows: number[] = [];
-  for (let row = top; row < bottom; row++) {
+  for (let row = 0; row < high; row++) {
     let start = -1;
     for (let column = 0; column <= to - from; column++) {
-      const filled = column < to - from && map[column * height + row] === 1;
+      const filled = column < to - from && map[column * high + row] === 1;
       if (filled && start < 0) start = column;
       if (!filled && start >= 0) {
-        rows.push(row, from + start, from + column);
+        rows.push(top + row, from + start, from + column);
         start = -1;
       }
     }
