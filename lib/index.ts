@@ -229,7 +229,6 @@ export { CellsamError, type ErrorCode, type Failure } from "./errors.js";
 
 export type { Level, Log } from "./monitor/log.js";
 export type { DeviceReading, MemorySources, MemoryStats } from "./monitor/memory.js";
-export type { SystemMemory } from "./monitor/systemMemory.js";
 export {
   AdaptiveEarlyStopping,
   type AdaptiveOptions,
@@ -247,6 +246,7 @@ export {
   type SystemMemoryInfo,
 } from "./python/gpuMonitor.js";
 export type { ResultMethods, TrainFold } from "./python/strategies.js";
+export type { SystemMemory } from "./runtime/systemMemory.js";
 export type { Aggregate } from "./stats/folds.js";
 export type { Description, Interval } from "./stats/summary.js";
 export type { CheckpointOptions } from "./train/checkpoints.js";

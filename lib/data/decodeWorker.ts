@@ -4,15 +4,16 @@
  */
 import { parentPort } from "node:worker_threads";
 import { CellsamError } from "../errors.js";
+import { surveyAnnotation } from "./annotationFile.js";
 import type { Reply, Request } from "./decode.js";
-import { listCoco, readImage, readLabels, readStored } from "./reader.js";
+import { readImage, readLabels, readStored } from "./reader.js";
 
 const decoders = { image: readImage, stored: readStored, labels: readLabels };
 
 parentPort?.on("message", async ({ kind, path, options }: Request) => {
   try {
-    if (kind === "coco") {
-      parentPort?.postMessage({ ok: true, value: await listCoco(path) } satisfies Reply);
+    if (kind === "survey") {
+      parentPort?.postMessage({ ok: true, value: await surveyAnnotation(path) } satisfies Reply);
       return;
     }
     const value = await decoders[kind](path, options);

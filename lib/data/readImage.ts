@@ -3,7 +3,15 @@ import { checkKeys, keysOf } from "../optionKeys.js";
 import { decodeImage } from "./decode.js";
 import type { NdImage, ReadImageOptions } from "./image.js";
 
-const optionKeys = keysOf<ReadImageOptions>({ maxPixels: true, page: true, channels: true, slice: true, frame: true });
+const optionKeys = keysOf<ReadImageOptions>({
+  maxPixels: true,
+  page: true,
+  channels: true,
+  slice: true,
+  frame: true,
+  asStored: true,
+  keepColours: true,
+});
 
 /**
  * Reads an image of any format that the package reads (docs/formats.md), on a thread of its own: pixels [H,W] or [H,W,3], unscaled,

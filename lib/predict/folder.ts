@@ -3,8 +3,10 @@ import { existsSync } from "node:fs";
 import { predictConfig } from "../config/inference.js";
 import { checkDataset } from "../data/check.js";
 import { discover, type Pair } from "../data/discover.js";
+import { leftOut } from "../data/folder.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressEvent } from "../events.js";
+import { checkOutputFolder } from "../files/outputPath.js";
 import { checkKeys, keysOf } from "../optionKeys.js";
 import type { OpenDetectorOptions } from "./detector.js";
 import { formatsOf, type PredictionFormat } from "./formats.js";
@@ -52,7 +54,7 @@ const optionKeys = keysOf<PredictFolderOptions>({
  * complete, with its scores, but for coco.json and cells.csv; `skipExisting` goes on from there.
  * @returns the cells of each image, also written to scores.json beside the other files
  * @throws the signal's reason; CellsamError ERR_DATASET for files that cannot be read, ERR_OUTPUT_EXISTS, ERR_CONFIG when an
- * image would be replaced, ERR_FILE, ERR_CHECKPOINT_MISMATCH for weights without a detector
+ * image would be replaced or the folder cannot be written to, ERR_FILE, ERR_CHECKPOINT_MISMATCH for weights without a detector
  */
 export async function predictFolder(
   imgPath: string,
@@ -68,17 +70,21 @@ export async function predictFolder(
   const formats = formatsOf(options.format ?? "tiff");
   const settings = await settingsOf(source);
   const reading = predictConfig(settings);
-  const { pairs, problems } = await discover({ imgPath });
+  await checkOutputFolder("outputDir", outputDir);
+  const { pairs, problems, notes, ignored } = await discover({ imgPath });
+  for (const note of notes) onWarning?.(note);
+  if (ignored.length > 0) onWarning?.(`${imgPath}: not read are ${await leftOut(ignored)}`);
   const folder = new PredictionFolder(outputDir, formats, overlay);
   if (problems.length === 0) await folder.check(pairs, overwrite ? "replace" : skipExisting ? "keep" : "refuse");
   checkWeights(reading.weights);
   // Every image is read before the first is predicted, so that a broken one does not leave half a folder.
-  await checkDataset(pairs, {
+  const { warnings } = await checkDataset(pairs, {
     ...reading,
     problems,
     onProgress: (done, total) => onProgress?.({ type: "progress", task: "check", done, total }),
     ...(signal && { signal }),
   });
+  for (const warning of warnings) onWarning?.(warning);
   const tasks = pairs.map((pair) => taskOf(folder, pair, skipExisting));
   const asked = tasks.filter(({ kind }) => kind === "predict").map(({ pair }) => ({ image: pair.image, name: pair.source }));
   const opening = { ...(onWarning && { onWarning }), ...(openSession && { openSession }) };

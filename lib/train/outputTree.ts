@@ -13,6 +13,7 @@ export class OutputTree {
   readonly runState: string;
   readonly results: string;
   readonly preeval: string;
+  readonly preevalPerImage: string;
   readonly perImage: string;
   readonly nearDuplicates: string;
   readonly individualResults: string;
@@ -27,6 +28,7 @@ export class OutputTree {
     this.runState = join(this.resume, "run.json");
     this.results = join(this.root, "results");
     this.preeval = join(this.results, "preeval_results.json");
+    this.preevalPerImage = join(this.results, "preeval_per_image.json");
     this.perImage = join(this.results, "per_image.json");
     this.nearDuplicates = join(this.results, "near_duplicates.json");
     this.individualResults = join(this.results, "individual_results.json");
