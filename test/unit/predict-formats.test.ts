@@ -240,6 +240,18 @@ describe("predictMany", () => {
     expect((await predictor.predict(await predictor.read(list[0] as string))).count).toBeGreaterThan(0);
   });
 
+  it("says what it takes", async () => {
+    const refused = (call: () => Promise<unknown>, message: RegExp) =>
+      expect(call()).rejects.toMatchObject({ code: "ERR_INVALID_ARGUMENT", message: expect.stringMatching(message) });
+    await refused(() => predictMany(predictor, "a.png").next(), /a list of paths/);
+    await refused(() => predictMany(predictor, [3] as never).next(), /an image: options must be given as an object/);
+    await refused(() => predictor.predict("a.png" as never), /predictor\.read or readImage/);
+    await refused(() => openPredictor("cellsam-tiny" as never), /\{ weights: "cellsam-tiny" \}/);
+    const image = { data: new Uint8Array(64 * 64), shape: [64, 64] };
+    await refused(() => predictor.predict(image, { boxes: [1, 2, 3, 4] as never }), /must be a Float32Array/);
+    expect((await predictor.predict(image, { boxes: new Float32Array(0) })).prompt).toHaveLength(0);
+  });
+
   it("stops at a signal, and at the end of the loop, and closes a model of its own", async () => {
     const stop = new AbortController();
     const list = names.map((name) => join(images, `${name}.png`));
