@@ -31,7 +31,7 @@ export async function dataFacts(config: DatasetConfig): Promise<DataFacts> {
       binaryMasks: true,
     };
   }
-  const few = asLabels.slice(0, 3).map(({ path, message }) => `${path}: ${message}.`);
+  const few = asLabels.slice(0, 3).map(({ path, message }) => `${path}: ${message}${message.endsWith("?") ? "" : "."}`);
   const count = asLabels.length === 1 ? "one problem" : `${asLabels.length} problems`;
   const problem = `The data have ${count}; \`cellsam plan\` lists all.`;
   return { facts: [problem, ...few], binaryMasks: false, problem: [problem, ...few].join("\n  ") };
