@@ -19,24 +19,36 @@ export function compareCommand(): Command {
         return;
       }
       const parts = [comparison.folds, comparison.images].flatMap((part) => (part ? [table(part)] : []));
-      process.stdout.write(`B - A, A = ${a}, B = ${b}\n${[...parts, ...comparison.notes].join("\n")}\n`);
+      process.stdout.write(`A: ${a}\nB: ${b}\n${[...parts, ...comparison.notes].join("\n")}\n`);
     });
 }
 
-/** One line per metric: mean difference, its interval, p values and the verdict about B. */
+const labels: Record<string, string> = {
+  f1: "F1",
+  ap50: "AP at IoU 0.5",
+  meanAp: "mean AP",
+  pq: "PQ",
+  meanPromptIou: "IoU, true boxes",
+};
+
+/** One line per metric, in 80 columns: mean change from A to B, its interval, p and the verdict about B. */
 function table({ unit, n, metrics, notes }: Comparison): string {
-  const number = (value: number | null | undefined) => (typeof value === "number" ? value.toFixed(4) : "-");
-  const head = ["metric", "difference", "95 % interval", "p", "p (Holm)", "d_z", "B is"];
-  const rows = Object.entries(metrics).map(([name, { difference, p, pHolm, cohensDz, verdict }]) => {
+  const number = (value: number | null | undefined) => (typeof value === "number" ? value.toFixed(3) : "-");
+  const chance = (p: number | null) => (p !== null && p < 0.001 ? "<.001" : number(p));
+  const head = ["", "change", "95 % interval", "p", "d_z", "B is"];
+  const rows = Object.entries(metrics).map(([name, { difference, pHolm, cohensDz, verdict }]) => {
     const interval = unit === "fold" ? difference.ci95T : difference.ci95Bootstrap;
     const range = interval ? `${number(interval[0])} to ${number(interval[1])}` : "-";
-    return [name, number(difference.mean), range, number(p), number(pHolm), number(cohensDz), verdict];
+    return [labels[name] ?? name, number(difference.mean), range, chance(pHolm), number(cohensDz), verdict];
   });
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => (row[column] as string).length)));
   const line = (row: string[]) => `  ${row.map((text, i) => text.padEnd(widths[i] as number)).join("  ")}`.trimEnd();
   // The score over all cells that a run prints can differ in the other direction, since images with many cells weigh more in
   // it.
-  return [`${n} ${unit}s, each with the same weight`, line(head), ...rows.map(line), ...notes.map((note) => `  ${note}`)].join(
-    "\n",
-  );
+  const about = [
+    `${n} ${unit}s, each with the same weight; change: B minus A, 0 to 1`,
+    "  p: how often chance alone makes such a change, after Holm's correction",
+    "  d_z: mean change in units of its standard deviation",
+  ];
+  return [...about, line(head), ...rows.map(line), ...notes.map((note) => `  ${note}`)].join("\n");
 }

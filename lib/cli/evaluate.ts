@@ -1,8 +1,9 @@
 /** `cellsam evaluate`: compares predictions, or the predictions of a model, with true masks. */
 import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
+import { applySettings } from "../config/applySettings.js";
 import { truthSchema } from "../config/inference.js";
-import { applySettings, type RawConfig } from "../config/load.js";
+import type { RawConfig } from "../config/load.js";
 import { parseConfig } from "../config/parse.js";
 import { evaluateFolders, evaluateWeights } from "../entry.js";
 import { CellsamError } from "../errors.js";
@@ -10,6 +11,7 @@ import type { FolderEvaluation } from "../evaluation/folders.js";
 import type { Evaluation } from "../evaluation/model.js";
 import { type OptimizableMetric, optimizableMetric } from "../evaluation/thresholds.js";
 import { strictJson, writeJson } from "../files/json.js";
+import { checkOutputFile } from "../files/outputPath.js";
 import { toSnake } from "../spelling.js";
 import { given, integerFlag, numberFlag } from "./flags.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
@@ -60,6 +62,7 @@ export function evaluateCommand(): Command {
     if ((predictions === undefined) === (images === undefined)) {
       throw new CellsamError("ERR_CONFIG", "give either --predictions, or --images with a model");
     }
+    if (flags.out) await checkOutputFile("--out", flags.out);
     if (flags.out && !flags.overwrite && existsSync(flags.out)) {
       throw new CellsamError("ERR_OUTPUT_EXISTS", `${flags.out} exists already; use --overwrite to replace it`, {
         detail: { path: flags.out },
@@ -113,7 +116,8 @@ function tables(evaluation: FolderEvaluation | Evaluation): string {
   const lines = [`${evaluation.images.length} images`, summaryTable(evaluation.summary)];
   if ("best" in evaluation && evaluation.best) {
     lines.push(
-      "best detection thresholds on these images; measure others with --set inference.bboxThreshold=T --set inference.adaptiveThreshold=false:",
+      "best detection thresholds on these images; to use one of them (T) on others:",
+      "  --set inference.bbox_threshold=T --set inference.adaptive_threshold=false",
       thresholdTable(evaluation.best),
     );
   }

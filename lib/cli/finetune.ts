@@ -1,6 +1,7 @@
 /** `cellsam finetune`: the Python module's `finetune`, with its keywords as key=value. */
 import { Command } from "commander";
-import { applySettings, type RawConfig } from "../config/load.js";
+import { applySettings } from "../config/applySettings.js";
+import type { RawConfig } from "../config/load.js";
 import { finetuneConfig } from "../python/finetuneKeywords.js";
 import { addRunFlags, type RunFlags, runExperiment } from "./runCommand.js";
 

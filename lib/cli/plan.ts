@@ -1,8 +1,9 @@
 /** `cellsam plan`: checks configuration and data and forecasts a training. */
 import { Command } from "commander";
+import { inFileSpelling } from "../config/fileSpelling.js";
 import { planExperiment } from "../entry.js";
 import { strictJson } from "../files/json.js";
-import type { Plan, SidePlan } from "../plan/plan.js";
+import type { Plan, Spread } from "../plan/plan.js";
 import { toSnake } from "../spelling.js";
 import { clock, Progress } from "./progress.js";
 import { stoppable } from "./stop.js";
@@ -29,35 +30,56 @@ export function planCommand(): Command {
     });
 }
 
+/** Notes that are printed; the JSON has all. */
+const SHOWN = 12;
+
 const decimal = (value: number) => (Number.isInteger(value) ? String(value) : value.toFixed(1));
 const size = (bytes: number) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
-function described({ images, cells, tiles, splits, disk, queries, probe, time, warnings }: Plan): string {
-  const side = (name: string, { images: n, tiles: cut, cells: found }: SidePlan) =>
-    `${name} ${n} images, ${cut} tiles, ${found} cells`;
+/** Sentences for readers who do not know the network, in lines of at most 80 columns but for notes and warnings. */
+export function described({ images, cells, tiles, splits, disk, queries, probe, time, warnings }: Plan): string {
+  const kinds = [...(images.grey ? [`${images.grey} grey`] : []), ...(images.rgb ? [`${images.rgb} colour`] : [])].join(", ");
   const lines = [
-    `images  ${images.count}: ${images.grey} grey, ${images.rgb} RGB, ${Object.keys(images.types).join(", ")}; sides ${images.sides.min} to ${images.sides.max} pixels`,
-    `cells   ${cells.count}: ${cells.perImage.min} to ${cells.perImage.max} an image, median ${decimal(cells.diameter.median)} pixels across; ${cells.cut} whole in no tile`,
-    `tiles   ${tiles.count} of ${tiles.size} pixels: ${tiles.perTile.min} to ${tiles.perTile.max} cells, ${tiles.empty} without; the detector returns ${queries ?? "?"} boxes`,
-    ...splits.map(({ train, val, test }, i) =>
-      [
-        `split ${i + 1}`,
-        [side("train", train), side("validate", val), ...(test.images ? [side("test", test)] : [])].join("; "),
-      ].join(" "),
-    ),
-    `disk    ${size(disk.storeBytes)} of tiles${disk.modelBytes === null ? "" : `, ${size(disk.modelBytes)} of models`}${disk.featureBytes ? `, up to ${size(disk.featureBytes)} of features` : ""}; ${disk.freeBytes === null ? "?" : size(disk.freeBytes)} free`,
+    `images   ${images.count} (${kinds}; ${Object.keys(images.types).join(", ")}), ${between(images.sides)} pixels a side`,
+    `cells    ${cells.count}, ${between(cells.perImage)} in an image; typically ${decimal(cells.diameter.median)} pixels across`,
+    `tiles    ${tiles.count} squares of ${tiles.size} pixels, cut from the images for training`,
+    `         ${between(tiles.perTile)} cells in a tile; ${tiles.empty} tiles hold no cell`,
+    ...(queries === null ? [] : [`         at most ${queries} cells can be found in a tile`]),
+    ...(cells.cut > 0 ? [`         ${cells.cut} cells are seen only in parts, since every tile cuts them`] : []),
+    ...splits.flatMap((split, i) => sides(split, splits.length > 1 ? `fold ${i + 1}` : "split")),
+    ...space(disk),
   ];
   if (probe && time) {
-    const stages = Object.entries(time.secondsPerEpoch).map(
-      ([stage, seconds]) => `stage ${stage} ${decimal(seconds)} s an epoch`,
-    );
-    const gpu = probe.gpuMb === null ? "" : `, ${probe.gpuMb.toFixed(0)} MiB of the GPU`;
-    lines.push(`memory  ${probe.processMb.toFixed(0)} MiB${gpu}; ${probe.parameters} parameters`);
-    lines.push(`time    ${stages.join(", ")}; all epochs ${clock(time.totalSeconds)}, early stopping shortens it`);
-  } else lines.push("time and memory: measured with --probe");
+    const stages = Object.entries(time.secondsPerEpoch).map(([stage, seconds]) => `stage ${stage} ${decimal(seconds)} s`);
+    const gpu = probe.gpuMb === null ? "" : `, and ${probe.gpuMb.toFixed(0)} MB of the GPU`;
+    lines.push(`memory   ${probe.processMb.toFixed(0)} MB${gpu}`);
+    lines.push(`time     at most ${clock(time.totalSeconds)} (h:mm:ss); a stage that gets no better ends early`);
+    lines.push(`         an epoch: ${stages.join(", ")}`);
+  } else lines.push("time     not known; --probe takes a few steps to forecast time and memory");
   return [
     ...lines,
-    ...images.notes.slice(0, 5).map((note) => `note: ${note}`),
-    ...warnings.map((text) => `warning: ${text}`),
+    ...images.notes.slice(0, SHOWN).map((note) => `note: ${note}`),
+    ...(images.notes.length > SHOWN ? [`note: ... and ${images.notes.length - SHOWN} more`] : []),
+    ...warnings.map((text) => `warning: ${inFileSpelling(text)}`),
   ].join("\n");
+}
+
+/** "3 to 7", or "3" for 3 to 3. */
+function between({ min, max }: Spread): string {
+  return min === max ? decimal(min) : `${decimal(min)} to ${decimal(max)}`;
+}
+
+/** What trains, validates and tests, one line each. */
+function sides({ train, val, test }: Plan["splits"][number], name: string): string[] {
+  const named = { "trains on": train, "validates on": val, "tests on": test };
+  const lines = Object.entries(named).flatMap(([what, { images, tiles, cells }]) =>
+    images === 0 ? [] : [`${what} ${images} images (${cells} cells, ${tiles} tiles)`],
+  );
+  return lines.map((line, i) => `${(i === 0 ? name : "").padEnd(8)} ${line}`);
+}
+
+function space({ storeBytes, modelBytes, featureBytes, freeBytes }: Plan["disk"]): string[] {
+  const parts = [`${size(storeBytes)} for tiles`, ...(modelBytes === null ? [] : [`${size(modelBytes)} for models`])];
+  const features = featureBytes ? [`         up to ${size(featureBytes)} for intermediate results that are used again`] : [];
+  return [`disk     ${parts.join(", ")}`, ...features, ...(freeBytes === null ? [] : [`         ${size(freeBytes)} are free`])];
 }

@@ -1,15 +1,28 @@
 /** Shows the events of a run: a progress bar on a terminal, plain lines elsewhere, JSON lines for programs. */
-import type { EpochEvent, FoldEvent, NoticeEvent, StageEvent, StepEvent, TrainingEvent } from "../events.js";
+import { inFileSpelling } from "../config/fileSpelling.js";
+import type { EpochEvent, FoldEvent, NoticeEvent, ProgressEvent, StageEvent, StepEvent, TrainingEvent } from "../events.js";
 import { strictJson } from "../files/json.js";
+import { Remaining } from "./remaining.js";
 
-const barWidth = 24;
+const barWidth = 16;
+/** What the tasks of progress events do. */
+const tasks: Record<string, string> = {
+  check: "reading images",
+  duplicates: "comparing images",
+  store: "cutting tiles",
+  tiles: "counting tiles",
+  evaluate: "measuring images",
+  predict: "finding cells",
+};
 /** Shortest time between two plain lines about steps of an epoch. */
 const quietMs = 30_000;
 
 export interface ProgressOptions {
   json?: boolean | undefined;
-  /** Epochs of each stage, for the remaining time. */
+  /** Epochs of each stage that trains, for the remaining time. */
   epochs: Record<1 | 2, number>;
+  /** The time in milliseconds. Default: Date.now. */
+  now?: () => number;
   /** Where bar and lines are written. Default: process.stderr, so that stdout has results only. */
   stream?: { isTTY?: boolean; columns?: number; write(text: string): unknown };
 }
@@ -21,21 +34,22 @@ export function clock(seconds: number): string {
   return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
 }
 
-/** Seconds until all epochs of the stage are done, if early stopping does not end it before. */
-export function secondsLeft({ epoch, step, steps, images, imagesPerSecond }: StepEvent, epochs: number): number {
-  const imagesPerEpoch = (images / step) * steps;
-  return ((epochs - epoch) * imagesPerEpoch + imagesPerEpoch - images) / imagesPerSecond;
-}
-
 export class Progress {
   readonly #options: ProgressOptions;
   readonly #stream: NonNullable<ProgressOptions["stream"]>;
-  #lastLine = Date.now();
+  readonly #now: () => number;
+  readonly #remaining: Remaining;
+  #lastLine: number;
   #barShown = false;
+  /** "fold 2/5, " while one of several is trained. */
+  #fold = "";
 
   constructor(options: ProgressOptions) {
     this.#options = options;
     this.#stream = options.stream ?? process.stderr;
+    this.#now = options.now ?? Date.now;
+    this.#lastLine = this.#now();
+    this.#remaining = new Remaining(options.epochs);
   }
 
   show(event: TrainingEvent): void {
@@ -43,9 +57,11 @@ export class Progress {
       process.stdout.write(`${strictJson(event, 0)}\n`);
       return;
     }
-    if (event.type === "step") this.#transient(this.#step(event));
-    else if (event.type === "progress")
-      this.#transient(`${event.task} ${bar(event.done, event.total)} ${event.done}/${event.total}`);
+    this.#remaining.see(event, this.#now() / 1000);
+    if (event.type === "fold") this.#fold = event.folds > 1 ? `fold ${event.fold}/${event.folds}, ` : "";
+    if (event.type === "step") this.#step(event);
+    else if (event.type === "progress") this.#progress(event);
+    else if (event.type === "epoch") this.#line(epochSentence(event) + this.#left());
     else if (event.type !== "checkpoint" && !(event.type === "fold" && event.folds === 1)) this.#line(sentence(event));
   }
 
@@ -55,42 +71,57 @@ export class Progress {
     this.#barShown = false;
   }
 
-  #step(event: StepEvent): string {
-    const { stage, epoch, step, steps, losses, imagesPerSecond } = event;
-    const epochs = this.#options.epochs[stage];
-    const left = clock(secondsLeft(event, epochs));
-    const speed = `${imagesPerSecond.toPrecision(3)} images/s`;
-    return `stage ${stage} epoch ${epoch}/${epochs} ${bar(step, steps)} ${step}/${steps} loss ${format(losses.total_loss)} ${speed} left ${left}`;
+  #step({ stage, epoch, step, steps, losses }: StepEvent): void {
+    const head = `${this.#fold}stage ${stage} epoch ${epoch}/${this.#options.epochs[stage]}`;
+    const tail = `loss ${format(losses.total_loss)}${this.#left()}`;
+    this.#transient({ head, done: step, total: steps, tail });
+  }
+
+  #progress({ task, done, total }: ProgressEvent): void {
+    const tail = `${done}/${total}${task === "evaluate" ? this.#left() : ""}`;
+    this.#transient({ head: tasks[task] ?? task, done, total, tail });
+  }
+
+  /** ", 1:02:05 left": until the end of the whole run. */
+  #left(): string {
+    const seconds = this.#remaining.seconds();
+    return seconds === null ? "" : `, ${clock(seconds)} left`;
   }
 
   #line(text: string): void {
     this.finish();
     this.#stream.write(`${text}\n`);
-    this.#lastLine = Date.now();
+    this.#lastLine = this.#now();
   }
 
   /** Shows progress that the next one replaces: in the same line of a terminal, elsewhere as a line now and then. */
-  #transient(text: string): void {
+  #transient({ head, done, total, tail }: { head: string; done: number; total: number; tail: string }): void {
     if (this.#stream.isTTY) {
-      this.#stream.write(`\r\x1b[K${text.slice(0, (this.#stream.columns ?? 80) - 1)}`);
+      const columns = (this.#stream.columns ?? 80) - 1;
+      const room = Math.max(4, Math.min(barWidth, columns - head.length - tail.length - 4));
+      this.#stream.write(`\r\x1b[K${`${head} ${bar(done, total, room)} ${tail}`.slice(0, columns)}`);
       this.#barShown = true;
-    } else if (Date.now() - this.#lastLine >= quietMs) {
-      this.#line(text);
+    } else if (this.#now() - this.#lastLine >= quietMs) {
+      const share = total > 0 ? Math.round((100 * done) / total) : 0;
+      this.#line(`${head} ${share} %, ${tail}`);
     }
   }
 }
 
+/** What each stage trains, for readers who do not know the network. */
+const purposes = { 1: "learning to find the cells", 2: "learning the outlines of the cells" } as const;
+
+function epochSentence({ stage, epoch, epochs, train, validation, improved }: EpochEvent): string {
+  const measured = validation ? `, validation ${format(validation.total_loss)}${improved ? " (best)" : ""}` : "";
+  return `stage ${stage} epoch ${epoch}/${epochs}: loss ${format(train.total_loss)}${measured}`;
+}
+
 /** The line for an event that is not replaced by the next one. */
-function sentence(event: EpochEvent | FoldEvent | StageEvent | NoticeEvent): string {
+function sentence(event: FoldEvent | StageEvent | NoticeEvent): string {
   if (event.type === "fold") return foldSentence(event);
-  if (event.type === "notice") return `${event.level}: ${event.message}`;
-  if (event.type === "stage") {
-    if (event.state === "begin") return `stage ${event.stage}: trains ${event.trainable} parameters`;
-    return `stage ${event.stage}: done${event.stoppedEarly ? ", stopped early" : ""}`;
-  }
-  const { stage, epoch, epochs, train, validation, improved, lr, seconds } = event;
-  const loss = `train ${format(train.total_loss)}, val ${format(validation?.total_loss)}${improved ? " (best)" : ""}`;
-  return `stage ${stage} epoch ${epoch}/${epochs}: ${loss}, lr ${lr.toPrecision(3)}, ${seconds.toFixed(1)} s`;
+  if (event.type === "notice") return `${event.level}: ${inFileSpelling(event.message)}`;
+  if (event.state === "begin") return `stage ${event.stage}: ${purposes[event.stage]}`;
+  return `stage ${event.stage}: done${event.stoppedEarly ? ", stopped early: no longer getting better" : ""}`;
 }
 
 function foldSentence({ fold, folds, state, metrics, error }: FoldEvent): string {
@@ -100,11 +131,11 @@ function foldSentence({ fold, folds, state, metrics, error }: FoldEvent): string
   return `${head}: done, F1 ${format(metrics?.f1)}, AP at .5 ${format(metrics?.ap50)}`;
 }
 
-function bar(done: number, total: number): string {
-  const filled = total > 0 ? Math.round((barWidth * done) / total) : 0;
-  return `[${"#".repeat(filled)}${".".repeat(barWidth - filled)}]`;
+function bar(done: number, total: number, width: number): string {
+  const filled = total > 0 ? Math.round((width * done) / total) : 0;
+  return `[${"#".repeat(filled)}${".".repeat(width - filled)}]`;
 }
 
 function format(loss: number | null | undefined): string {
-  return loss === null || loss === undefined ? "-" : loss.toPrecision(5);
+  return loss === null || loss === undefined ? "-" : loss.toPrecision(4);
 }

@@ -1,15 +1,15 @@
 /** The flags of a run, and a run with signals, progress and results, for `train` and `finetune`. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { Command } from "commander";
 import type { ExperimentInput } from "../config/experiment.js";
-import { strictJson } from "../files/json.js";
-import { toSnake } from "../spelling.js";
+import { readJson, strictJson } from "../files/json.js";
+import { fromSnake, toSnake } from "../spelling.js";
 import { ExperimentRunner } from "../train/experiment.js";
-import type { FoldResult } from "../train/results.js";
+import type { OutputTree } from "../train/outputTree.js";
+import type { aggregateFolds, FoldResult } from "../train/results.js";
+import { outcome } from "./outcome.js";
 import { Progress } from "./progress.js";
 import { stoppable } from "./stop.js";
-import { summaryTable } from "./table.js";
 
 export interface RunFlags {
   resume?: boolean;
@@ -26,39 +26,37 @@ export function addRunFlags(command: Command): Command {
     .option("--debug", "log every step; print the stack of errors");
 }
 
-export async function runExperiment(config: ExperimentInput, flags: RunFlags): Promise<void> {
+/** `notes` are said first, and stand at the beginning of the log. */
+export async function runExperiment(config: ExperimentInput, flags: RunFlags, notes: readonly string[] = []): Promise<void> {
   const { resume = false, overwrite = false, json, debug } = flags;
-  await stoppable(async (signal) => {
-    const runner = new ExperimentRunner(debug ? { ...config, debug } : config, { resume, overwrite, signal });
-    const { stage1Config, stage2Config } = runner.config;
-    const progress = new Progress({ json, epochs: { 1: stage1Config.totalEpochs, 2: stage2Config.totalEpochs } });
+  await stoppable(async (signal, saved) => {
+    const runner = new ExperimentRunner(debug ? { ...config, debug } : config, { resume, overwrite, signal, notes });
+    for (const note of notes) process.stderr.write(`${note}\n`);
+    const { stages, stage1Config, stage2Config } = runner.config;
+    const epochs = {
+      1: stages.includes(1) ? stage1Config.totalEpochs : 0,
+      2: stages.includes(2) ? stage2Config.totalEpochs : 0,
+    };
+    const progress = new Progress({ json, epochs });
     try {
-      for await (const event of runner.events()) progress.show(event);
+      for await (const event of runner.events()) {
+        if (signal.aborted && event.type === "checkpoint" && event.kind === "resume") saved();
+        progress.show(event);
+      }
     } finally {
       progress.finish();
     }
-    printResults(await runner.run(), runner.tree.root, json);
+    await printResults(await runner.run(), runner.tree, json);
   });
 }
 
-function printResults(results: FoldResult[], root: string, json: boolean | undefined): void {
+async function printResults(results: FoldResult[], tree: OutputTree, json: boolean | undefined): Promise<void> {
   if (results.some(({ error }) => error !== null)) process.exitCode = 1;
   if (json) {
-    process.stdout.write(`${strictJson({ type: "result", path: root, results: toSnake(results) }, 0)}\n`);
+    process.stdout.write(`${strictJson({ type: "result", path: tree.root, results: toSnake(results) }, 0)}\n`);
     return;
   }
-  for (const result of results) {
-    const head = results.length > 1 ? `fold ${result.fold}: ` : "";
-    if (!result.evaluation) {
-      process.stdout.write(`${head}failed, ${result.error?.code}: ${result.error?.message}\n`);
-      continue;
-    }
-    const images = result.evaluatedOn === "training" ? result.trainImages : result.valImages;
-    process.stdout.write(`${head}${images} ${result.evaluatedOn} images\n${summaryTable(result.evaluation)}\n`);
-    if (result.test) process.stdout.write(`${head}${result.testImages} test images\n${summaryTable(result.test.summary)}\n`);
-    process.stdout.write(`model: ${result.finalModelPath}\n`);
-  }
-  const report = join(root, "results", "report.html");
-  if (existsSync(report)) process.stdout.write(`report: ${report}\n`);
-  process.stdout.write(`results: ${root}\n`);
+  const aggregated = existsSync(tree.aggregatedResults) ? fromSnake(await readJson(tree.aggregatedResults)) : {};
+  const { significanceByImage = null } = aggregated as Partial<ReturnType<typeof aggregateFolds>>;
+  process.stdout.write(`${outcome(results, significanceByImage, tree.root)}\n`);
 }

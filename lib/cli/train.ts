@@ -1,7 +1,12 @@
 /** `cellsam train`: trains the experiment of a configuration file and flags. */
 import { Command } from "commander";
+import { applySettings } from "../config/applySettings.js";
 import type { ExperimentInput } from "../config/experiment.js";
-import { applySettings, mergeConfig, readConfigFile, readPythonFiles, setAt } from "../config/load.js";
+import { inFileSpelling } from "../config/fileSpelling.js";
+import { mergeConfig, type RawConfig, readConfigFile, readPythonFiles, setAt } from "../config/load.js";
+import { overPreset, type Preset, presetOf } from "../config/presets.js";
+import { nameOf } from "../config/template.js";
+import { CellsamError } from "../errors.js";
 import { integerFlag, numberFlag, repeated } from "./flags.js";
 import { addRunFlags, type RunFlags, runExperiment } from "./runCommand.js";
 
@@ -36,20 +41,22 @@ const settings: Record<string, string> = {
 export function trainCommand(): Command {
   const command = addConfigFlags(new Command("train").description("train on a folder of images and a folder of masks"));
   return addRunFlags(command).action(async (flags: RunFlags & ConfigFlags) => {
-    await runExperiment(await trainConfig(flags), flags);
+    const notes: string[] = [];
+    const config = await trainConfig(flags, (message) => notes.push(message));
+    await runExperiment(config, flags, notes);
   });
 }
 
 /** Adds the flags that make up a configuration. */
 export function addConfigFlags(command: Command): Command {
   return command
-    .option("-c, --config <file>", "configuration, YAML or JSON, in camelCase or Python's snake_case")
+    .option("-c, --config <file>", "configuration, YAML or JSON")
     .option("--stage1-config <file>", "the Python module's settings of stage 1, YAML or JSON")
     .option("--stage2-config <file>", "the Python module's settings of stage 2")
     .option("--dataset-config <file>", "the Python module's settings of the data set")
     .option("--images <path>", "folder of images")
     .option("--masks <path>", "folder of label masks")
-    .option("--name <name>", "name of the experiment")
+    .option("--name <name>", "name of the experiment (default: that of the images' folder)")
     .option("--output-dir <path>", "folder of experiments (default: output)")
     .option("--size <size>", "vit_b, vit_l, vit_h or tiny")
     .option("--weights <file>", "weights to start from, .pth or .safetensors, or cellsam-tiny (default: from scratch)")
@@ -82,15 +89,38 @@ export interface ConfigFlags extends Record<string, unknown> {
   set?: string[];
 }
 
-const warn = (message: string) => process.stderr.write(`warning: ${message}\n`);
+const warn = (message: string) => process.stderr.write(`warning: ${inFileSpelling(message)}\n`);
 
-/** The configuration of the Python module's files, the file, flags and settings; each takes precedence over the ones before. */
-export async function trainConfig(flags: ConfigFlags): Promise<ExperimentInput> {
+/**
+ * The configuration of the Python module's files, the file, flags and settings; each takes precedence over the ones before.
+ * Without a file the experiment is named after the folder of its images, and shipped weights bring their preset, of which
+ * `note` is told.
+ */
+export async function trainConfig(flags: ConfigFlags, note: (message: string) => void = say): Promise<ExperimentInput> {
   const python = flags.stage1Config || flags.stage2Config || flags.datasetConfig ? await readPythonFiles(flags, warn) : {};
   const config = flags.config ? mergeConfig(python, await readConfigFile(flags.config, warn)) : python;
   for (const [flag, path] of Object.entries(settings)) {
     if (flags[flag] !== undefined) setAt(config, path, flags[flag]);
   }
   applySettings(config, flags.set ?? []);
-  return config as ExperimentInput;
+  if (flags.config || flags.stage1Config || flags.stage2Config || flags.datasetConfig) return config as ExperimentInput;
+  const missing = [...(config.imgPath ? [] : ["--images FOLDER"]), ...(config.maskPath ? [] : ["--masks FOLDER"])];
+  if (missing.length > 0)
+    throw new CellsamError("ERR_CONFIG", `give ${missing.join(" and ")}, or --config FILE (\`cellsam init\` writes one)`);
+  const preset = presetOf(config.weights);
+  if (typeof config.imgPath === "string") config.outputName ??= nameOf(config.imgPath) + (preset ? `_${preset}` : "");
+  if (!preset) return config as ExperimentInput;
+  const whole = overPreset(preset, config);
+  note(presetNote(preset, whole));
+  return whole as ExperimentInput;
+}
+
+const say = (message: string) => process.stderr.write(`${message}\n`);
+
+function presetNote(preset: Preset, { strategy, weights, stage1Config, stage2Config }: RawConfig): string {
+  const epochs = [stage1Config, stage2Config].map((stage) => (stage as RawConfig).totalEpochs).join(" + ");
+  return (
+    `preset ${preset} of ${weights}: strategy ${strategy}, epochs ${epochs};\n` +
+    `  flags change it, \`cellsam init --preset ${preset}\` writes it to a file`
+  );
 }

@@ -9,7 +9,7 @@ import { epoch } from "../settings/groups.js";
 import { configClass } from "./configClass.js";
 import { checkIntensity, dataFields } from "./data.js";
 import { featureFields } from "./features.js";
-import { flag, integer, path, setting, zod } from "./fields.js";
+import { flag, integer, path, setting, text, zod } from "./fields.js";
 import { nameProblem } from "./fileName.js";
 import { evaluationSchema, inferenceSchema } from "./inference.js";
 import { modelFields } from "./model.js";
@@ -25,8 +25,7 @@ export const experimentSchema = once(() =>
     .strictObject({
       ...dataFields(),
       ...readingFields(),
-      outputName: zod()
-        .string({ error: "must be the name of the experiment's folder" })
+      outputName: text("must be the name of the experiment's folder")
         .regex(/^[^/\\]*[^/\\.\s][^/\\]*$/, { error: "must be a folder name without slashes", abort: true })
         .superRefine((name, context) => {
           const message = nameProblem(name);
@@ -62,7 +61,12 @@ export const experimentSchema = once(() =>
         .describe(
           "Draws the best and the worst validation images with their true and predicted outlines, and the curves of losses.",
         ),
-      preeval: flag().default(false).describe("Evaluates the untrained model on the validation images first."),
+      preeval: flag()
+        .default(false)
+        .describe(
+          "Evaluates the model on the validation images also before its training, to compare. Costs one prediction of each " +
+            "of these images, as the evaluation afterwards does.",
+        ),
       debug: flag()
         .default(false)
         .describe(

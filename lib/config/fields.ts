@@ -2,6 +2,7 @@
 
 import type { z } from "zod";
 import { lazily } from "../lazily.js";
+import { nearest } from "../nearest.js";
 import {
   type ChoiceSetting,
   type DescribedNumber,
@@ -11,7 +12,6 @@ import {
   type Range,
   type Setting,
 } from "../settings/kinds.js";
-import { nearest } from "./nearest.js";
 
 /** zod, loaded on first use; schemas are also built on first use. */
 export const zod = lazily<typeof import("zod")>("zod");
@@ -59,22 +59,33 @@ export function choice<const T extends readonly [string, ...string[]]>(names: T)
   });
 }
 
+/**
+ * Text; `error` is the message for anything else. A file that has a name without quotes which is a number or a flag to YAML
+ * gets advice: what was written, such as 007 or 1e5, cannot be told from the number.
+ */
+export const text = (error: string) =>
+  zod().string({
+    error: ({ input }) =>
+      typeof input === "number" || typeof input === "boolean"
+        ? `is the ${typeof input === "number" ? "number" : "flag"} ${input}: put it in quotes`
+        : error,
+  });
+
 /** yes and no are text in YAML 1.2 and were truth values in YAML 1.1, so they are named in the error and not guessed. */
 export const flag = () =>
   zod().boolean({
     error: ({ input }) => {
-      const text = typeof input === "string" ? input.toLowerCase() : "";
-      const meant = ["yes", "y", "on", "true"].includes(text)
+      const written = typeof input === "string" ? input.toLowerCase() : "";
+      const meant = ["yes", "y", "on", "true"].includes(written)
         ? "true"
-        : ["no", "n", "off", "false"].includes(text)
+        : ["no", "n", "off", "false"].includes(written)
           ? "false"
           : "";
       return meant ? `must be true or false: ${input} is text, write ${meant}` : "must be true or false";
     },
   });
 export const path = () =>
-  zod()
-    .string({ error: "must be a path" })
+  text("must be a path")
     .min(1, { error: "must not be empty" })
     // biome-ignore lint/suspicious/noControlCharactersInRegex: "C:\new" in double quotes has a line break in it
     .refine((text) => !/[\u0000-\u001f]/.test(text), {

@@ -6,6 +6,7 @@
 import { snakeCase } from "../spelling.js";
 import { experimentSchema } from "./experiment.js";
 import { zod } from "./fields.js";
+import { inFileSpelling } from "./fileSpelling.js";
 import { spaceSchema } from "./space.js";
 
 export type JsonSchema = Record<string, unknown>;
@@ -35,13 +36,14 @@ export function configSchema(name: SchemaName): JsonSchema {
   return { $schema, title: titles[name], ...snake, properties: { ...beside, ...snake.properties } };
 }
 
-/** The schema with settings in snake_case: the names in `properties` and `required`, at every depth. */
+/** The schema with settings in snake_case: the names in `properties`, `required` and descriptions, at every depth. */
 function renamed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(renamed);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
     Object.entries(value).map(([key, entry]) => {
       if (key === "required") return [key, (entry as string[]).map(snakeCase)];
+      if (key === "description" && typeof entry === "string") return [key, inFileSpelling(entry)];
       if (key !== "properties") return [key, renamed(entry)];
       return [
         key,

@@ -1,4 +1,4 @@
-/** Reads configuration files (YAML or JSON) and applies `key.path=value` settings to them. */
+/** Reads configuration files (YAML or JSON), and merges configurations. */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { CellsamError } from "../errors.js";
@@ -101,16 +101,4 @@ export function setAt(config: RawConfig, path: string, value: unknown): void {
     inner = inner[step] as RawConfig;
   }
   inner[name] = entry;
-}
-
-/**
- * Applies settings such as `stage1_config.learning_rate=1e-3`; values are YAML scalars or lists.
- * @throws CellsamError ERR_CONFIG
- */
-export function applySettings(config: RawConfig, settings: readonly string[]): void {
-  for (const setting of settings) {
-    const at = setting.indexOf("=");
-    if (at < 1) throw new CellsamError("ERR_CONFIG", `${setting}: expected key=value`);
-    setAt(config, setting.slice(0, at).trim(), yaml().parse(setting.slice(at + 1)));
-  }
 }

@@ -4,9 +4,9 @@
  */
 import type { z } from "zod";
 import { CellsamError } from "../errors.js";
+import { nearest } from "../nearest.js";
 import { fromSnake, snakeCase } from "../spelling.js";
 import { zod } from "./fields.js";
-import { nearest } from "./nearest.js";
 
 export interface ConfigProblem {
   key: string;
@@ -26,12 +26,18 @@ function unwrap(schema: unknown): unknown {
   return inner;
 }
 
-/** The keys that `schema` knows at `path`. */
-export function knownKeys(schema: z.ZodType, path: readonly PropertyKey[] = []): string[] {
+/** The schema of the setting at `path`, without its default; undefined where there is none. */
+export function fieldAt(schema: z.ZodType, path: readonly PropertyKey[]): unknown {
   let inner = unwrap(schema);
   for (const step of path) {
     inner = inner instanceof zod().ZodObject ? unwrap(inner.shape[step as string]) : undefined;
   }
+  return inner;
+}
+
+/** The keys that `schema` knows at `path`. */
+export function knownKeys(schema: z.ZodType, path: readonly PropertyKey[] = []): string[] {
+  const inner = fieldAt(schema, path);
   return inner instanceof zod().ZodObject ? Object.keys(inner.shape) : [];
 }
 

@@ -1,17 +1,13 @@
 /** Settings of reading image files and annotations: page, channels and slice, the kind of annotation, additional data sets. */
 
-import { choice, integer, path, zod } from "./fields.js";
+import { ANNOTATIONS } from "../data/image.js";
+import { choice, integer, path, text, zod } from "./fields.js";
 
 const extensions = () =>
   zod()
-    .array(
-      zod()
-        .string()
-        .regex(/^\.[^./\\]+$/, { error: "must be an extension such as .png" }),
-      {
-        error: "must be a list of extensions",
-      },
-    )
+    .array(text("must be an extension such as .png").regex(/^\.[^./\\]+$/, { error: "must be an extension such as .png" }), {
+      error: "must be a list of extensions",
+    })
     .min(1, { error: "must list at least one extension" })
     .nullable()
     .default(null);
@@ -36,7 +32,7 @@ export const readFields = () => ({
 
 /** Which objects of an annotation are cells. */
 export const labelFields = () => ({
-  annotationFormat: choice(["auto", "label_images", "cellpose", "coco", "geojson", "object_folders"])
+  annotationFormat: choice(["auto", ...ANNOTATIONS])
     .default("auto")
     .describe('Kind of the annotations; "auto" looks at what is there.'),
   ignoreLabel: integer(-1)
@@ -66,11 +62,20 @@ export const labelFields = () => ({
     .default(null)
     .describe("Page of masks in TIFF files of several pages, from 0; null: slice and frame choose, as for images."),
   categories: zod()
-    .array(zod().string(), { error: "must be a list of names" })
+    .array(zod().union([text("must be a name"), integer(0)]), { error: "must be a list of names or numbers" })
     .min(1)
     .nullable()
     .default(null)
-    .describe("Names of the COCO categories that are cells; null: all."),
+    .describe("Categories (classes, labels) of drawn objects that are cells, by name or number; null: all."),
+  outline: choice(["cell", "nucleus"])
+    .default("cell")
+    .describe("Which outline is taken where drawn cells come with that of their nucleus, as QuPath exports them."),
+  withoutOutline: choice(["error", "leave_out", "ignore"])
+    .default("error")
+    .describe(
+      "What becomes of drawn objects without an outline that can be used: an error that lists them, left out, or their boxes " +
+        "become regions that are neither cell nor background.",
+    ),
 });
 
 export const readingFields = () => ({

@@ -28,8 +28,8 @@ export const stage1Schema = once(() =>
       setCostClass: setting(stage1.setCostClass).describe(
         "Weight of the class in the cost by which queries are matched to cells.",
       ),
-      setCostBbox: setting(stage1.setCostBbox).describe("Weight of the L1 distance of boxes in that cost."),
-      setCostGiou: setting(stage1.setCostGiou).describe("Weight of the GIoU of boxes in that cost."),
+      setCostBbox: setting(stage1.setCostBbox).describe("Weight of the L1 distance of boxes in the cost of matching."),
+      setCostGiou: setting(stage1.setCostGiou).describe("Weight of the GIoU of boxes in the cost of matching."),
       backboneLrRatio: setting(training.backboneLrRatio).describe("Learning rate of the backbone as a share of the head's."),
       freezeBackbone: setting(stage1.freezeBackbone).describe("Trains the head alone."),
       transferWeights: flag()

@@ -1,7 +1,7 @@
 /** Settings of the splits into training, validation and test images: the strategy, how it draws, or the file to use. */
 import type { z } from "zod";
 import { type StrategyName, strategies } from "../strategies/table.js";
-import { choice, flag, fraction, integer, openRatio, path, ratioBelow, zod } from "./fields.js";
+import { choice, flag, fraction, integer, openRatio, path, ratioBelow, text, zod } from "./fields.js";
 
 const names = Object.keys(strategies) as [StrategyName, ...StrategyName[]];
 
@@ -23,7 +23,7 @@ export const strategyFields = () => ({
       "Share of the images that is held out for a test: they never train, and no model or threshold is chosen with them.",
     ),
   testGroups: zod()
-    .array(zod().string({ error: "must be the name of a group" }), { error: "must be a list of groups" })
+    .array(text("must be the name of a group"), { error: "must be a list of groups" })
     .default([])
     .describe("Names of the groups that are held out for the test, instead of a random share; needs `groups`."),
   groups: path()

@@ -1,8 +1,7 @@
 /** Writes a commented configuration file: every setting with its description and default, and with chosen values filled in. */
 import { lazily } from "../lazily.js";
-import { snakeCase, toSnake } from "../spelling.js";
+import { snakeCase } from "../spelling.js";
 import { configSchema, type JsonSchema } from "./jsonSchema.js";
-import { shippedSettings } from "./shippedWeights.js";
 
 const yaml = lazily<typeof import("yaml")>("yaml");
 
@@ -11,17 +10,42 @@ export type Chosen = Record<string, unknown>;
 
 const width = 110;
 
+/** The settings that one usually changes, with those of groups behind a dot. */
+const usual = new Set([
+  ...["img_path", "mask_path", "output_name", "output_dir", "binary_masks", "channels", "stain_transform", "tile_size"],
+  ...["augmentation", "strategy", "val_ratio", "k_folds", "groups", "size", "weights", "device", "batch_size", "preeval"],
+  ...["stage1_config", "stage2_config"].flatMap((group) =>
+    ["total_epochs", "learning_rate", "patience"].map((name) => `${group}.${name}`),
+  ),
+]);
+
 /**
  * YAML text. Chosen settings are written; all others are comments with their defaults, so that removing a `#` changes nothing
- * yet. `facts` come first, as comments.
+ * yet. `facts` come first, as comments. With `short`, only the chosen settings and those that one usually changes are there.
  */
-export function configTemplate(chosen: Chosen, facts: readonly string[] = []): string {
-  const schema = configSchema("experiment");
+export function configTemplate(
+  chosen: Chosen,
+  facts: readonly string[] = [],
+  { short = false }: { short?: boolean } = {},
+): string {
+  const full = configSchema("experiment");
+  const schema = short ? shortened(full, chosen, "") : full;
+  const about = short ? ["The settings that one usually changes; without --short, `cellsam init` writes all of them."] : [];
   const head = [
     "# yaml-language-server: $schema=node_modules/cellsam-train/schema/experiment.schema.json",
-    ...facts.flatMap(comment),
+    ...[...facts, ...about].flatMap(comment),
   ];
   return `${[...head, "", ...group(schema, chosen, "")].join("\n")}\n`;
+}
+
+/** The schema without what is neither chosen nor usual. */
+function shortened(schema: JsonSchema, chosen: Chosen, path: string): JsonSchema {
+  const fields = Object.entries(schema.properties as Record<string, JsonSchema>).flatMap(([name, field]) => {
+    if (!field.properties) return usual.has(path + name) || name in chosen ? [[name, field]] : [];
+    const inner = shortened(field, (chosen[name] ?? {}) as Chosen, `${path}${name}.`);
+    return Object.keys(inner.properties as object).length > 0 ? [[name, inner]] : [];
+  });
+  return { ...schema, properties: Object.fromEntries(fields) };
 }
 
 function group(schema: JsonSchema, chosen: Chosen, indent: string): string[] {
@@ -65,46 +89,6 @@ function comment(text: string): string[] {
   }
   return lines;
 }
-
-/** Presets of `cellsam init`, with keys and values as in files. */
-export const presets = {
-  tiny: {
-    strategy: "train_val_split",
-    weights: "cellsam-tiny",
-    ...(toSnake(shippedSettings("cellsam-tiny")) as Chosen),
-    augmentation: true,
-    batch_size: 4,
-    min_fragment_area: 20,
-    preeval: true,
-    stage1_config: {
-      total_epochs: 30,
-      learning_rate: 3e-4,
-      scheduler: "cosine",
-      warmup_fraction: 0.05,
-      set_cost_bbox: 5,
-      set_cost_giou: 2,
-    },
-    stage2_config: {
-      total_epochs: 20,
-      learning_rate: 3e-4,
-      scheduler: "cosine",
-      warmup_fraction: 0.05,
-      train_neck_only: false,
-      freeze_image_encoder: false,
-      freeze_prompt_encoder: false,
-      freeze_mask_decoder: false,
-      boundary_loss_weight: 0,
-      iou_loss_weight: 1,
-      box_jitter: 0.05,
-    },
-  },
-  quick: { strategy: "train_val_split", stage1_config: { total_epochs: 5 }, stage2_config: { total_epochs: 5 }, debug: true },
-  nuclei: { normalize: true, augmentation: true, stage1_config: { total_epochs: 100 }, stage2_config: { total_epochs: 100 } },
-  he: { stain_transform: true, gamma: 2.1, eosin: 0, dab: 0, augmentation: true },
-  ihc: { stain_transform: true, gamma: 2.1, eosin: 0, dab: 1, augmentation: true },
-  k_fold: { strategy: "k_fold", k_folds: 5, preeval: true, augmentation: true },
-} as const satisfies Record<string, Chosen>;
-export type Preset = keyof typeof presets;
 
 /** A name for the experiment, from the last part of a path. */
 export function nameOf(path: string): string {

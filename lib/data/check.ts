@@ -1,10 +1,13 @@
 /** The check before training: every file is decoded once, and all problems are reported in one error. */
 import { CellsamError, type ErrorCode } from "../errors.js";
+import { unknownCategories } from "./categories.js";
 import type { Pair } from "./discover.js";
+import { type CategoryCount, OBJECT_KINDS } from "./image.js";
 import { imageFindings } from "./imageFindings.js";
-import { labelFindings, type MaskFacts } from "./labelFindings.js";
+import { isNumbered, labelFindings, type MaskFacts } from "./labelFindings.js";
 import { type AsStored, pairImage, pairLabels, type ReadingOptions } from "./pair.js";
-import type { Problem } from "./problem.js";
+import type { Problem, Tally } from "./problem.js";
+import { mergedProblems, problemsOf } from "./tally.js";
 
 export interface CheckOptions extends ReadingOptions {
   /** Problems that were found before (by `discover`), to be reported together with those found here. */
@@ -28,6 +31,10 @@ export interface CheckedPair extends Pair, AsStored {
   cells: number;
   /** Decisions made while reading, one sentence each. */
   notes: string[];
+  /** Counts of decisions about objects of an annotation. */
+  tallies: Tally[];
+  /** Categories of the objects of an annotation. */
+  categories: CategoryCount[];
 }
 
 export interface CheckedDataset {
@@ -79,9 +86,10 @@ export async function checkDataset(pairs: readonly Pair[], options: CheckOptions
     masks.filter((mask) => mask !== undefined),
     rules,
   );
-  const problems = [...(options.problems ?? []), ...found.flat(), ...findings.problems];
+  const problems = mergedProblems([...(options.problems ?? []), ...found.flat(), ...findings.problems]);
   const good = checked.filter((pair) => pair !== undefined);
   const cells = good.reduce((sum, pair) => sum + pair.cells, 0);
+  if (problems.length === 0) problems.push(...unknownCategories(good, options.categories));
   if (problems.length === 0 && cells === 0 && good.some((pair) => pair.mask !== undefined)) {
     problems.push({
       code: "ERR_NO_DATA",
@@ -104,10 +112,9 @@ async function checkPair(
     try {
       return await decode;
     } catch (error) {
-      const { code, detail, message } = error as CellsamError;
+      const { code } = error as CellsamError;
       if (code === "ERR_INTERNAL") throw error; // not a problem of the file
-      const reason = (detail as { reason?: string } | undefined)?.reason ?? message;
-      problems.push({ code: code ?? "ERR_IMAGE_BROKEN", path, message: reason, fix: FIXES[code] ?? "check the file" });
+      problems.push(...problemsOf(path, error as CellsamError, FIXES[code] ?? "check the file"));
       return undefined;
     }
   };
@@ -115,10 +122,9 @@ async function checkPair(
   let image = await attempt(pair.image, pairImage(pair, options));
   const labels = () => pairLabels({ ...pair, ...asStored, size }, { ...options, facts: true });
   const size = image && ([image.shape[0], image.shape[1]] as const);
-  const needsSize = pair.annotation === "geojson" && !size;
+  const needsSize = !size && OBJECT_KINDS.some((kind) => kind === pair.annotation);
   let mask = pair.mask === undefined || needsSize ? undefined : await attempt(pair.mask, labels());
-  const numbered = pair.annotation === undefined || pair.annotation === "label_images" || pair.annotation === "cellpose";
-  if (mask?.facts) take({ path: pair.mask ?? "", numbered, facts: mask.facts });
+  if (mask?.facts) take({ path: pair.mask ?? "", numbered: isNumbered(pair.annotation), facts: mask.facts });
   if (!image || (pair.mask !== undefined && !mask)) return undefined;
   if (mask && !sameSize(image, mask)) {
     const fit = fitting(image, mask);
@@ -148,6 +154,8 @@ async function checkPair(
     ...(image.stored && pair.mask === undefined && { turnedUnasked: true }),
     cells: mask?.count ?? 0,
     notes,
+    tallies: mask?.tallies ?? [],
+    categories: mask?.categories ?? [],
   };
 }
 

@@ -53,9 +53,12 @@ export async function readGroups(path: string, sources: readonly string[], more:
 function tableRows(path: string, text: string): [string, string][] {
   let rows: string[][];
   try {
-    const firstLine = text.slice(0, Math.max(0, text.indexOf("\n")) || text.length);
-    const delimiter = ["\t", ";", ","].find((mark) => firstLine.includes(mark)) ?? ",";
-    rows = csv().parse(text, { bom: true, delimiter, trim: true, skip_empty_lines: true }) as string[][];
+    // Excel reads the separator from such a first line.
+    const [declaration, declared] = /^\uFEFF?"?sep=(\t|[;,|])"?\r?\n/i.exec(text) ?? ["", undefined];
+    const table = text.slice(declaration.length);
+    const firstLine = table.slice(0, Math.max(0, table.indexOf("\n")) || table.length);
+    const delimiter = declared ?? ["\t", ";", ","].find((mark) => firstLine.includes(mark)) ?? ",";
+    rows = csv().parse(table, { bom: true, delimiter, trim: true, skip_empty_lines: true }) as string[][];
   } catch (cause) {
     throw refuse(path, `is no table (${(cause as Error).message})`);
   }
@@ -71,14 +74,16 @@ function tableRows(path: string, text: string): [string, string][] {
 function mappingRows(path: string, text: string): [string, string][] {
   let content: unknown;
   try {
-    content = /\.json$/i.test(path) ? JSON.parse(text) : yaml().parse(text);
+    // In the failsafe schema every scalar is text, so that patient 007 is not patient 7.
+    content = /\.json$/i.test(path) ? JSON.parse(text) : yaml().parse(text, { schema: "failsafe" });
   } catch (cause) {
     throw refuse(path, `does not parse (${(cause as Error).message})`);
   }
   if (typeof content !== "object" || content === null || Array.isArray(content))
     throw refuse(path, "must map images to groups, or groups to lists of images");
   return Object.entries(content).flatMap(([key, value]): [string, string][] => {
-    if (typeof value === "string" || typeof value === "number") return [[key, String(value)]];
+    const named = typeof value === "number" || (typeof value === "string" && !/^(~|null)?$/.test(value));
+    if (named) return [[key, String(value)]];
     if (Array.isArray(value)) return value.map((image) => [String(image), key]);
     throw refuse(path, `must map images to groups, or groups to lists of images; ${key} has neither`);
   });

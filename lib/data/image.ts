@@ -4,6 +4,7 @@
  */
 
 import type { LabelFacts } from "./labelFacts.js";
+import type { Tally } from "./problem.js";
 
 /**
  * Pixels as a file stores them. 64-bit integers arrive as Float64Array (exact up to 2^53, larger values are refused by the
@@ -53,6 +54,14 @@ export interface NdImage {
   stored?: { shape: [number, number]; orientation: number };
 }
 
+/** Pixels as the file stores them, for measurements: [H,W] or [H,W,C] with every channel but alpha, unscaled. */
+export interface StoredImage {
+  data: Samples;
+  dtype: string;
+  shape: number[];
+  notes: string[];
+}
+
 /**
  * A label map [H,W]: 0 is background, -1 an ignore region (neither cell nor background), every other value is one cell. Ids are
  * those of the file.
@@ -69,9 +78,25 @@ export interface LabelMap {
   stored?: { shape: [number, number]; orientation: number };
   /** Only with LabelOptions.facts; null where nothing could be counted. */
   facts?: LabelFacts | null;
+  /** Counts of decisions about objects of an annotation. */
+  tallies?: Tally[];
+  /** Categories of the objects that an annotation has. */
+  categories?: CategoryCount[];
 }
 
-export interface DecodeOptions {
+/** Objects of one category. */
+export interface CategoryCount {
+  name: string;
+  /** Its number or id in the file, which may stand for the name. */
+  id?: string;
+  count: number;
+  /** Pixels of objects of other categories, and how many of them lie in objects of this one. */
+  otherArea: number;
+  coveredArea: number;
+}
+
+/** Which part of a file of several channels, slices, time points or pages is read. */
+export interface ReadImageOptions {
   /** Largest height x width that is decoded. Default 16384 x 16384. */
   maxPixels?: number;
   /** Page of a TIFF with several pages, from 0, whatever it shows. */
@@ -91,7 +116,22 @@ export interface DecodeOptions {
   keepColours?: boolean;
 }
 
-export interface LabelOptions extends DecodeOptions {
+export interface DecodeOptions extends ReadImageOptions {
+  /** Every channel that the file stores, whatever `channels` says. Default false. */
+  allChannels?: boolean;
+}
+
+/** Which objects of an annotation are cells. */
+export interface ObjectOptions {
+  /** Names of the categories that are cells. Default: all. */
+  categories?: readonly string[];
+  /** Where a cell comes with its nucleus: which of the two outlines is taken. Default "cell". */
+  outline?: "cell" | "nucleus";
+  /** What becomes of an object without a usable outline. Default "error". */
+  withoutOutline?: "error" | "leave_out" | "ignore";
+}
+
+export interface LabelOptions extends DecodeOptions, ObjectOptions {
   /** Masks are foreground/background: 4-connected regions of non-zero pixels become the cells. Default false. */
   binaryMasks?: boolean;
   /** Value of pixels that are neither cell nor background. */
@@ -111,18 +151,21 @@ export interface LabelOptions extends DecodeOptions {
   maskPage?: number;
   /** How the file is to be read. Default: a label image. */
   annotation?: Annotation;
-  /** In an annotation file for many images (COCO): the file_name of the image. */
+  /** In an annotation file for many images (COCO, CVAT): the name of the image. */
   item?: string;
-  /** Names of the COCO categories that are cells. Default: all. */
-  categories?: readonly string[];
-  /** [height, width] of the image, for annotations that do not contain it (GeoJSON). */
+  /** [height, width] of the image, for annotations that do not contain it (GeoJSON, YOLO, ImageJ). */
   size?: readonly [number, number];
 }
 
 /** What is done with ids in several regions. */
 export type Relabel = "check" | "connected" | "keep";
 
-/** The kinds of annotation: a label image (also Cellpose's), COCO JSON, GeoJSON, a folder with one mask per object. */
-export type Annotation = "label_images" | "cellpose" | "coco" | "geojson" | "object_folders";
+/** Kinds of files that list objects. */
+export const OBJECT_KINDS = ["coco", "geojson", "labelme", "cvat", "yolo", "imagej_roi"] as const;
+export type ObjectKind = (typeof OBJECT_KINDS)[number];
+
+/** The kinds of annotation: label images (also Cellpose's and OME-Zarr's), lists of objects, a folder with one mask per object. */
+export const ANNOTATIONS = ["label_images", "cellpose", ...OBJECT_KINDS, "object_folders", "ome_zarr"] as const;
+export type Annotation = (typeof ANNOTATIONS)[number];
 
 export const DEFAULT_MAX_PIXELS = 16384 * 16384;

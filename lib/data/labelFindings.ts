@@ -4,7 +4,7 @@
  * training, prediction and evaluation show the same sentences.
  */
 import { basename } from "node:path";
-import type { Relabel } from "./image.js";
+import type { Annotation, Relabel } from "./image.js";
 import type { LabelFacts } from "./labelFacts.js";
 import type { Problem } from "./problem.js";
 
@@ -13,6 +13,11 @@ export interface MaskFacts {
   /** A label image, where one id should be one region; objects of annotations may have several parts. */
   numbered: boolean;
   facts: LabelFacts;
+}
+
+/** Whether annotations of this kind number their cells; absent: a label image. */
+export function isNumbered(annotation: Annotation | undefined): boolean {
+  return annotation === undefined || ["label_images", "cellpose", "ome_zarr"].includes(annotation);
 }
 
 export interface FindingRules {

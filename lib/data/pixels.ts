@@ -82,7 +82,7 @@ export function toImage(raw: RawImage, wanted?: readonly number[], keepColours =
  * Whether the shape is [C,H,W]: at most 4 first, and not a thin image with channels last. Where channels are chosen, any number
  * smaller than both sides will do.
  */
-function isChannelsFirst([a = 0, b = 0, c = 0]: number[], chosen: boolean): boolean {
+export function isChannelsFirst([a = 0, b = 0, c = 0]: number[], chosen: boolean): boolean {
   return chosen ? a < c && a < b : a <= 4 && b > a && c > a && c > 4;
 }
 
@@ -130,14 +130,14 @@ function stretch(raw: RawImage, notes: string[]): Samples {
   return out.map((value) => highest - value);
 }
 
-function channelsLast(data: Samples, [channels = 1, height = 1, width = 1]: number[]): Samples {
+export function channelsLast(data: Samples, [channels = 1, height = 1, width = 1]: number[]): Samples {
   const out = data.slice();
   const plane = height * width;
   for (let i = 0; i < plane; i++) for (let c = 0; c < channels; c++) out[i * channels + c] = data[c * plane + i] ?? 0;
   return out;
 }
 
-function takeChannels(data: Samples, channels: number, kept: number): Samples {
+export function takeChannels(data: Samples, channels: number, kept: number): Samples {
   const out = data.slice(0, (data.length / channels) * kept);
   for (let from = 0, to = 0; from < data.length; from += channels) {
     for (let c = 0; c < kept; c++) out[to++] = data[from + c] ?? 0;

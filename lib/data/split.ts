@@ -92,6 +92,24 @@ export function checkFolds(folds: readonly Splits[], sources: readonly string[],
 }
 
 /**
+ * Checks that in every split some image that trains has cells, and some that validates, where any does. `empty` are the images
+ * without a cell.
+ *
+ * @throws CellsamError ERR_SPLIT that names every such side
+ */
+export function checkCells(folds: readonly Splits[], empty: ReadonlySet<string>): void {
+  const problems = folds.flatMap(({ train, val }, i) =>
+    Object.entries({ train, val }).flatMap(([side, names]) => {
+      if (names.length === 0 || names.some((source) => !empty.has(source))) return [];
+      const where = folds.length === 1 ? side : `${side} of fold ${i + 1}`;
+      const some = `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", ..." : ""}`;
+      return [`${where} has no image with cells (${some})`];
+    }),
+  );
+  if (problems.length > 0) throw refuse(`splits: ${problems.join("; ")}; put an image with cells on each side`);
+}
+
+/**
  * Splits in which the images of `trainingOnly` train too. Where an image of the same group validates or tests, they are left
  * out of that split, since the result would look better than it is.
  */

@@ -8,11 +8,15 @@ import { dirname, resolve } from "node:path";
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { pairLabels } from "../data/pair.js";
-import type { Splits } from "../data/split.js";
+import { checkCells, type Splits } from "../data/split.js";
+import { CellsamError } from "../errors.js";
+import type { ProgressTask } from "../events.js";
+import { checkOutputFolder } from "../files/outputPath.js";
 import { leftOutNotes } from "../strategies/strategy.js";
 import { configuredStrategy } from "../strategies/table.js";
 import { acrossIn, duplicatesOf } from "../train/duplicates.js";
-import { drawSplits } from "../train/prepare.js";
+import { OutputTree } from "../train/outputTree.js";
+import { drawSplits, readableWeights } from "../train/prepare.js";
 import { featureBytes } from "./features.js";
 import type { Plan, SidePlan, Spread } from "./plan.js";
 import { probeTraining } from "./probe.js";
@@ -23,7 +27,7 @@ import { warningsOf } from "./warnings.js";
 export interface PlanOptions {
   /** Also runs a few training steps, which needs libtorch. Default false. */
   probe?: boolean;
-  onProgress?: (task: string, done: number, total: number) => void;
+  onProgress?: (task: ProgressTask, done: number, total: number) => void;
   signal?: AbortSignal;
 }
 
@@ -37,12 +41,14 @@ const queriesOf: Record<string, number> = { vit_b: 3500, vit_l: 3500, vit_h: 350
 export async function planExperiment(input: ExperimentInput, options: PlanOptions = {}): Promise<Plan> {
   const { probe: wanted = false, onProgress, signal } = options;
   const config = new ExperimentConfig(input);
+  const refusals = await outputRefusals(config);
   const data = await loadDataset(config, {
     onProgress: (done, total) => onProgress?.("check", done, total),
     ...(signal && { signal }),
   });
   const { pairs } = data;
-  const warnings: string[] = [...data.warnings];
+  const warnings = refusals.map((message) => `a training with these settings would be refused: ${message}`);
+  warnings.push(...data.warnings);
   const warn = (message: string) => warnings.push(message);
   const duplicates = await duplicatesOf(pairs, config, { signal });
   const splits = await drawSplits({ config, strategy: configuredStrategy(config) }, data, duplicates);
@@ -53,6 +59,8 @@ export async function planExperiment(input: ExperimentInput, options: PlanOption
     tiles.push(planTiles(pair.source, await pairLabels(pair, config), config));
     onProgress?.("tiles", i + 1, pairs.length);
   }
+  const hollow = tiles.filter(({ cellsPerTile }) => cellsPerTile.every((cells) => cells === 0));
+  checkCells(splits, new Set(hollow.map(({ source }) => source)));
   const probe = wanted ? await probeTraining(config, pairs, { warn, signal }) : null;
   const overridden = Object.keys(config.sizeOverrides).some((key) => /^num_?queries$|^num_?patterns$/i.test(key));
   const plan: Plan = {
@@ -78,6 +86,30 @@ export async function planExperiment(input: ExperimentInput, options: PlanOption
   plan.time = probe && forecast(config, plan.splits, probe);
   plan.warnings.push(...warningsOf(config, plan));
   return plan;
+}
+
+/**
+ * Why a training could not begin: a folder that cannot be written to, or an experiment of this name. That is no fault of a plan,
+ * which writes nothing.
+ * @throws CellsamError ERR_CONFIG for weights that cannot be read
+ */
+async function outputRefusals({ outputDir, outputName, weights }: ExperimentConfig): Promise<string[]> {
+  if (weights) await readableWeights(weights);
+  const tree = new OutputTree(outputDir, outputName);
+  const checks = [
+    () => checkOutputFolder("outputDir", outputDir),
+    () => checkOutputFolder("outputName", tree.root),
+    () => tree.check({}),
+  ];
+  for (const check of checks) {
+    try {
+      await check();
+    } catch (error) {
+      if (error instanceof CellsamError) return [error.message];
+      throw error;
+    }
+  }
+  return [];
 }
 
 /** Without a configured limit, the cache takes a fifth of the free disk and 64 GB at most; native/cache/feature_folder.cc. */

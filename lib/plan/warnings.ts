@@ -1,6 +1,6 @@
 /** Warnings about a plan, each with what to do. */
 import type { ExperimentConfig } from "../config/experiment.js";
-import { systemMemory } from "../monitor/systemMemory.js";
+import { systemMemory } from "../runtime/systemMemory.js";
 import type { Plan } from "./plan.js";
 
 /** Diameter in pixels below which the network can hardly resolve a cell: a patch is 16 pixels of the input of 1024. */
@@ -11,11 +11,11 @@ export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
   const found: (string | false)[] = [
     queries !== null &&
       tiles.perTile.max > queries &&
-      `a tile holds ${tiles.perTile.max} cells, but the detector returns ${queries} boxes: use a smaller tile_size`,
+      `a tile holds ${tiles.perTile.max} cells, but at most ${queries} can be found in one: use a smaller tile_size`,
     queries !== null &&
       tiles.perTile.max <= queries &&
       tiles.perTile.max * 3 > queries &&
-      `a tile holds ${tiles.perTile.max} cells, near the ${queries} boxes of the detector: a smaller tile_size is safer`,
+      `a tile holds ${tiles.perTile.max} cells, near the ${queries} that can be found in one: a smaller tile_size is safer`,
     cells.diameter.median > 0 &&
       cells.diameter.median < smallest &&
       `half of the cells measure less than ${cells.diameter.median.toFixed(1)} pixels across: enlarge the images`,
@@ -23,13 +23,13 @@ export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
       `the largest cell is ${cells.diameter.max.toFixed(0)} pixels across, more than half of a tile: use a larger tile_size, such as ${tiles.size * 2}`,
     cells.count > 0 &&
       cells.cut > cells.count / 10 &&
-      `${cells.cut} of ${cells.count} cells are whole in no tile: use a larger tile_size or tile_overlap`,
+      `${cells.cut} of ${cells.count} cells are seen only in parts, since every tile cuts them: use a larger tile_size or tile_overlap`,
     tiles.empty > tiles.count / 2 && `${tiles.empty} of ${tiles.count} tiles hold no cell`,
     images.grey > 0 &&
       images.rgb > 0 &&
-      `${images.grey} images are grey and ${images.rgb} are RGB: they reach the model in different channels`,
+      `${images.grey} images are grey and ${images.rgb} are in colour: the model sees the two kinds differently`,
     Object.keys(images.types).length > 1 &&
-      `the images have different types of numbers: ${Object.keys(images.types).join(", ")}`,
+      `the images have different pixel types (${Object.keys(images.types).join(", ")}): check that all show cells as bright`,
     disk.freeBytes !== null &&
       disk.storeBytes + (disk.modelBytes ?? 0) > disk.freeBytes &&
       `the tiles and models need ${gigabytes(disk.storeBytes + (disk.modelBytes ?? 0))}, ${config.outputDir} has ${gigabytes(disk.freeBytes)} left`,
@@ -37,7 +37,6 @@ export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
       `${duplicates.acrossSides} pairs of near-duplicate images are on two sides of a split: set group_duplicates: true`,
     splits.some(({ val }) => val.images > 0 && val.images < 5) &&
       "fewer than 5 images validate: their scores will be very uncertain",
-    splits.some(({ train }) => train.cells === 0) && "a training side holds no cell",
     config.weights === null &&
       config.size !== "tiny" &&
       `no weights are given, so ${config.size} would start with random weights`,

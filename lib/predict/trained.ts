@@ -17,6 +17,10 @@ export async function trainedConfig(folder: string, fold = 1): Promise<TrainedCo
   const file = join(folder, "experiment_config.json");
   const models = join(folder, "models", `fold_${fold}`);
   const weights = [2, 1].map((stage) => join(models, `best_model_s${stage}.pth`)).find((path) => existsSync(path));
+  if (existsSync(file) && !weights && existsSync(join(folder, "resume", "run.json"))) {
+    const message = `${folder} has no trained model of fold ${fold} yet: its first epoch is not finished. Wait for the training, or continue it with \`train --resume\``;
+    throw new CellsamError("ERR_CONFIG", message, { detail: { folder, fold } });
+  }
   if (!existsSync(file) || !weights) {
     throw new CellsamError("ERR_CONFIG", `${folder} is not an experiment with a trained model`, { detail: { folder } });
   }

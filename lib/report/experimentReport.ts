@@ -1,15 +1,13 @@
 /** results/report.html of an experiment: one self-contained page, made from the files that the run has written so far. */
 import { basename, join, resolve } from "node:path";
-import type sharp from "sharp";
 import { experimentSchema } from "../config/experiment.js";
+import { inFileSpelling } from "../config/fileSpelling.js";
 import { writeAtomic } from "../files/writeAtomic.js";
-import { lazily } from "../lazily.js";
 import { toSnake } from "../spelling.js";
 import { type Line, lineChart } from "./charts.js";
 import { type ExperimentFiles, type Json, type Picture, readExperiment, type StageFiles } from "./experimentFiles.js";
 import { details, escapeHtml, figure, number, page, score, section, table } from "./html.js";
-
-const imaging = lazily<typeof sharp>("sharp");
+import { drawn } from "./imaging.js";
 
 /** Number of pictures in a report, and the width of each in pixels, so that a report has a few megabytes at most. */
 const mostPictures = 12;
@@ -73,7 +71,7 @@ function warnings({ warnings: messages, results }: ExperimentFiles): string {
     .filter(({ error }) => error)
     .map(({ fold, error }) => `fold ${fold} failed: ${record(error).message ?? "?"}`);
   const unique = [...new Set([...failed, ...messages])];
-  const items = unique.map((message) => `<p class="warning">${escapeHtml(message)}</p>`);
+  const items = unique.map((message) => `<p class="warning">${escapeHtml(inFileSpelling(message))}</p>`);
   return section(
     "warnings",
     "Warnings of the run",
@@ -126,10 +124,29 @@ function baseline({ preeval, results, aggregated }: ExperimentFiles): string {
   });
   if (rows.length === 0) return "";
   const head = ["metric", "before", "after", "change"];
-  if (Object.keys(tested).length === 0) return table(head, rows);
+  if (Object.keys(tested).length === 0) return table(head, rows) + changeOfImages(record(aggregated.significance_by_image));
   const why =
     '<p class="lead">p: corrected resampled t test (Nadeau and Bengio) over folds, after Holm\'s correction over metrics. There are few folds: look at the interval first.</p>';
-  return table([...head, "95 % interval of the change", "p", "evidence"], rows) + why;
+  const byFold = table([...head, "95 % interval of the change", "p", "evidence"], rows) + why;
+  return byFold + changeOfImages(record(aggregated.significance_by_image));
+}
+
+/** How large the change may be, from images that were measured before and after: also one training has several of them. */
+function changeOfImages({ metrics, n }: Json): string {
+  const rows = Object.entries(scores).flatMap(([key, name]) => {
+    const { difference, p_holm: p, verdict } = record(record(metrics)[key]);
+    const { mean, n: images } = record(difference);
+    if (typeof mean !== "number") return [];
+    return [[name, images, mean, interval(record(difference)), p ?? null, verdict]];
+  });
+  if (rows.length === 0) return "";
+  const head = ["metric", "images", "mean change of an image", "95 % interval of that mean", "p", "evidence"];
+  const why =
+    n === 1
+      ? "One image was measured before and after, which allows no interval."
+      : "Every image has the same weight here, so the change may differ from that of the scores over all cells. The interval (paired t, each score by itself) holds the sizes of change that fit these images. " +
+        "\"Not enough evidence\": chance alone may explain the change, by p of Wilcoxon's signed-rank test after Holm's correction for several scores. That is no proof that there is none.";
+  return `<h3>Image by image</h3>${table(head, rows)}<p class="lead">${escapeHtml(why)}</p>`;
 }
 
 /** "0.127 to 0.187" */
@@ -224,10 +241,9 @@ async function pictureSection(pictures: readonly Picture[]): Promise<string> {
   const figures = await Promise.all(
     chosen.map(async ({ path, name, fold }) => {
       const [, end, rank, image] = /^(best|worst)_(\d+)_(.*)\.png$/.exec(name) ?? [];
-      const small = await imaging()(path)
-        .resize({ width: pictureWidth, withoutEnlargement: true })
-        .webp({ quality: 72 })
-        .toBuffer();
+      const small = await drawn({ kind: "thumbnail", path, width: pictureWidth }).catch(() => null);
+      // A report without one of its pictures is better than none.
+      if (!small) return "";
       const alt = `image ${image}; truth in green; prediction in red`;
       const caption = `${image}: number ${rank} of the ${end}${several ? `, fold ${fold}` : ""}`;
       return figure(`<img alt="${escapeHtml(alt)}" src="data:image/webp;base64,${small.toString("base64")}">`, caption);
@@ -260,7 +276,7 @@ function thresholds({ results }: ExperimentFiles): string {
   const head = ["fold", "chosen for", "box threshold", "precision", "recall", "F1", "Dice", "AP at .5"];
   const note =
     "Tuned on the validation images, so these scores are slightly too high; the scores above are at the configured threshold.";
-  const use = `--set inference.bboxThreshold=${rows[0]?.[2]} --set inference.adaptiveThreshold=false`;
+  const use = `--set inference.bbox_threshold=${rows[0]?.[2]} --set inference.adaptive_threshold=false`;
   return `${table(head, rows)}<p class="lead">${note} To predict with one: <code>${use}</code></p>`;
 }
 

@@ -9,8 +9,9 @@ import { CellsamError } from "../errors.js";
 import { readJson } from "../files/json.js";
 import { fromSnake } from "../spelling.js";
 import { type Comparison, comparePaired } from "./compare.js";
-import { type FoldMetrics, foldMetrics, type Numbers, numbersOf } from "./folds.js";
-import { mean, meanOrNull } from "./summary.js";
+import { type FoldMetrics, foldMetrics, type Numbers } from "./folds.js";
+import { compareImages, type MeasuredImage, scoresByImage } from "./images.js";
+import { mean } from "./summary.js";
 
 interface StoredFold extends FoldMetrics {
   fold: number;
@@ -18,12 +19,6 @@ interface StoredFold extends FoldMetrics {
   valImages: number;
   evaluatedOn?: string;
   error?: object | null;
-}
-
-interface StoredImage {
-  image: string;
-  metrics: object;
-  meanPromptIou: number | null;
 }
 
 interface Experiment {
@@ -71,22 +66,8 @@ async function readExperiment(folder: string): Promise<Experiment> {
   const folds = fromSnake(await readJson(individual)) as StoredFold[];
   const splits = existsSync(file("splits.json")) ? await readJson<Splits | Splits[]>(file("splits.json")) : [];
   const perImage = file("results", "per_image.json");
-  const rows = existsSync(perImage) ? (fromSnake(await readJson(perImage)) as StoredImage[]) : [];
-  const byImage = new Map<string, Numbers[]>();
-  for (const { image, metrics, meanPromptIou } of rows)
-    byImage.set(image, [...(byImage.get(image) ?? []), { ...numbersOf(metrics), meanPromptIou }]);
-  const images = new Map([...byImage].map(([image, all]) => [image, averaged(all)]));
+  const images = scoresByImage(existsSync(perImage) ? (fromSnake(await readJson(perImage)) as MeasuredImage[]) : []);
   return { folder, splits: Array.isArray(splits) ? splits : [splits], folds, images };
-}
-
-function averaged(rows: readonly Numbers[]): Numbers {
-  const names = Object.keys(rows[0] ?? {});
-  return Object.fromEntries(
-    names.map((name) => {
-      const values = rows.map((row) => row[name] ?? null).filter((value) => value !== null);
-      return [name, meanOrNull(values)];
-    }),
-  );
 }
 
 function byFolds(a: Experiment, b: Experiment, notes: string[]): Comparison | null {
@@ -110,13 +91,12 @@ function byFolds(a: Experiment, b: Experiment, notes: string[]): Comparison | nu
 }
 
 function byImages(a: Experiment, b: Experiment, notes: string[]): Comparison | null {
-  const names = [...a.images.keys()].sort();
+  const names = [...a.images.keys()];
   if (names.length === 0 || names.length !== b.images.size || names.some((name) => !b.images.has(name))) {
     notes.push("results/per_image.json does not list the same images in both, so images are not paired");
     return null;
   }
   if ([...a.folds, ...b.folds].some(({ evaluatedOn }) => evaluatedOn === "training"))
     notes.push("an experiment was measured on its own training images, which flatters it");
-  const rows = ({ images }: Experiment) => names.map((name) => images.get(name) as Numbers);
-  return comparePaired(rows(a), rows(b), { unit: "image" });
+  return compareImages(a.images, b.images);
 }

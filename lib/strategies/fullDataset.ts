@@ -1,7 +1,7 @@
 /** All images train, for a final model when the settings are known. Its scores are then measured on training images. */
 import { fullDataset } from "../data/draw.js";
 import type { Groups, Splits } from "../data/split.js";
-import { type DrawnOptions, DrawnStrategy } from "./strategy.js";
+import { type DrawnContent, type DrawnOptions, DrawnStrategy } from "./strategy.js";
 
 export class FullDatasetStrategy extends DrawnStrategy {
   readonly name = "full_dataset";
@@ -11,9 +11,9 @@ export class FullDatasetStrategy extends DrawnStrategy {
     super(options);
   }
 
-  protected draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[] {
+  protected draw(sources: readonly string[], groups: Groups, testGroups: readonly string[], content: DrawnContent): Splits[] {
     const { randomSeed: seed, testRatio } = this;
-    return [fullDataset({ sources, seed, groups, testRatio, testGroups })];
+    return [fullDataset({ sources, seed, groups, testRatio, testGroups, ...content })];
   }
 
   /** Images that a file lists for validation train too. */

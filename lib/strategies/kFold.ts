@@ -4,7 +4,7 @@
 import { kFolds as drawFolds } from "../data/draw.js";
 import type { Groups, Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
-import { type DrawnOptions, DrawnStrategy } from "./strategy.js";
+import { type DrawnContent, type DrawnOptions, DrawnStrategy } from "./strategy.js";
 
 export interface KFoldOptions extends DrawnOptions {
   /** Default 5. */
@@ -32,9 +32,9 @@ export class KFoldStrategy extends DrawnStrategy {
     return `${this.#read ?? this.k}_fold_cv`;
   }
 
-  protected draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[] {
+  protected draw(sources: readonly string[], groups: Groups, testGroups: readonly string[], content: DrawnContent): Splits[] {
     const { k, randomSeed: seed, testRatio } = this;
-    return drawFolds({ sources, k, seed, groups, testRatio, testGroups });
+    return drawFolds({ sources, k, seed, groups, testRatio, testGroups, ...content });
   }
 
   protected override choose(folds: Splits[]): Splits[] {

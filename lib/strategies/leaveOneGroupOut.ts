@@ -2,7 +2,7 @@
 import { leaveOneGroupOut } from "../data/draw.js";
 import type { Groups, Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
-import { type DrawnOptions, DrawnStrategy } from "./strategy.js";
+import { type DrawnContent, type DrawnOptions, DrawnStrategy } from "./strategy.js";
 
 export class LeaveOneGroupOutStrategy extends DrawnStrategy {
   readonly name = "leave_one_group_out";
@@ -14,9 +14,9 @@ export class LeaveOneGroupOutStrategy extends DrawnStrategy {
       throw new CellsamError("ERR_CONFIG", "LeaveOneGroupOutStrategy needs `groups`, a file or a mapping of images to groups");
   }
 
-  protected draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[] {
+  protected draw(sources: readonly string[], groups: Groups, testGroups: readonly string[], content: DrawnContent): Splits[] {
     const { randomSeed: seed, testRatio } = this;
-    return leaveOneGroupOut({ sources, seed, groups, testRatio, testGroups });
+    return leaveOneGroupOut({ sources, seed, groups, testRatio, testGroups, ...content });
   }
 
   protected override choose(folds: Splits[]): Splits[] {

@@ -1,4 +1,5 @@
 /** A training strategy turns the list of source images into one or more splits; each split is one training. */
+import type { DrawOptions } from "../data/draw.js";
 import type { Groups, Splits } from "../data/split.js";
 import { CellsamError, type Failure } from "../errors.js";
 import type { FoldMetrics } from "../stats/folds.js";
@@ -23,7 +24,12 @@ export interface KnownGroups {
   duplicates?: readonly (readonly string[])[];
   /** Images beside `sources` that train in every split and never validate: those of `additionalDatasets`. */
   trainingOnly?: readonly string[];
+  /** Images, of both kinds, whose masks hold no cell. */
+  empty?: readonly string[];
 }
+
+/** What a draw is told beside the names and groups. */
+export type DrawnContent = Required<Pick<DrawOptions, "empty" | "cellsTrainAnyway">>;
 
 export interface DrawnOptions {
   /** Default 23. */
@@ -73,7 +79,7 @@ export abstract class DrawnStrategy implements Strategy {
 
   /** @throws CellsamError ERR_SPLIT */
   async prepareSplits(sources: readonly string[], known: KnownGroups = {}): Promise<Splits[]> {
-    const { duplicates = [], trainingOnly = [] } = known;
+    const { duplicates = [], trainingOnly = [], empty = [] } = known;
     const { checkFolds, readFolds, withTrainingOnly } = await import("../data/split.js");
     const { readGroups } = await import("../data/groups.js");
     const groups = typeof this.groups === "string" ? await readGroups(this.groups, sources, trainingOnly) : (this.groups ?? {});
@@ -83,16 +89,24 @@ export abstract class DrawnStrategy implements Strategy {
     const drawn = Object.fromEntries(Object.entries(together).filter(([source]) => !trainingOnly.includes(source)));
     const folds = this.splits
       ? this.choose(await readFolds(this.splits, sources, { mayLackValidation, groups, trainingOnly }))
-      : this.draw(sources, drawn, renamed(this.testGroups, groups, together));
+      : this.draw(sources, drawn, renamed(this.testGroups, groups, together), {
+          empty: sources.filter((source) => empty.includes(source)),
+          cellsTrainAnyway: trainingOnly.some((source) => !empty.includes(source)),
+        });
     checkFolds(folds, sources, { mayLackValidation, groups, trainingOnly });
     return withTrainingOnly(folds, trainingOnly, together);
   }
 
   /**
    * Draws the splits. `testGroups` are names in `groups`, in which near-duplicates may have joined several of the configured
-   * groups.
+   * groups. No side of a split may be without a cell.
    */
-  protected abstract draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[];
+  protected abstract draw(
+    sources: readonly string[],
+    groups: Groups,
+    testGroups: readonly string[],
+    content: DrawnContent,
+  ): Splits[];
 
   /** Checks that the splits of a file fit the strategy, and returns them. */
   protected choose(folds: Splits[]): Splits[] {
@@ -107,11 +121,13 @@ export abstract class DrawnStrategy implements Strategy {
  * @throws CellsamError ERR_SPLIT
  */
 export async function preparedSplits(strategy: Strategy, sources: readonly string[], known: KnownGroups): Promise<Splits[]> {
-  const { trainingOnly = [] } = known;
-  const { checkFolds, withTrainingOnly } = await import("../data/split.js");
-  const splits = await strategy.prepareSplits(sources, known);
-  checkFolds(splits, sources, { mayLackValidation: strategy.mayLackValidation ?? false, trainingOnly });
-  return strategy instanceof DrawnStrategy ? splits : withTrainingOnly(splits, trainingOnly);
+  const { trainingOnly = [], empty = [] } = known;
+  const { checkCells, checkFolds, withTrainingOnly } = await import("../data/split.js");
+  const drawn = await strategy.prepareSplits(sources, known);
+  checkFolds(drawn, sources, { mayLackValidation: strategy.mayLackValidation ?? false, trainingOnly });
+  const splits = strategy instanceof DrawnStrategy ? drawn : withTrainingOnly(drawn, trainingOnly);
+  checkCells(splits, new Set(empty));
+  return splits;
 }
 
 /** A sentence for each split in which some of `trainingOnly` do not train. */

@@ -1,7 +1,7 @@
 /** One split into training and validation images: drawn with a seed, or read from a file. */
 import { trainValSplit } from "../data/draw.js";
 import type { Groups, Splits } from "../data/split.js";
-import { type DrawnOptions, DrawnStrategy } from "./strategy.js";
+import { type DrawnContent, type DrawnOptions, DrawnStrategy } from "./strategy.js";
 
 export interface TrainValSplitOptions extends DrawnOptions {
   /** Share of the images that validate. Default 0.3. */
@@ -17,8 +17,8 @@ export class TrainValSplitStrategy extends DrawnStrategy {
     this.valRatio = valRatio;
   }
 
-  protected draw(sources: readonly string[], groups: Groups, testGroups: readonly string[]): Splits[] {
+  protected draw(sources: readonly string[], groups: Groups, testGroups: readonly string[], content: DrawnContent): Splits[] {
     const { valRatio, randomSeed: seed, testRatio } = this;
-    return [trainValSplit({ sources, valRatio, seed, groups, testRatio, testGroups })];
+    return [trainValSplit({ sources, valRatio, seed, groups, testRatio, testGroups, ...content })];
   }
 }

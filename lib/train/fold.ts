@@ -2,11 +2,14 @@
  * One fold of an experiment: both stages from a fresh model, the evaluation of its best weights, its part of the result files.
  */
 import { existsSync } from "node:fs";
+import { basename } from "node:path";
 import type { CheckedPair } from "../data/check.js";
 import type { Session } from "../engine/session.js";
 import { emptyPredictions, worseThanBefore } from "../evaluation/judgement.js";
 import { type Evaluation, evaluateModel, type ImageEvaluation } from "../evaluation/model.js";
-import { readJson, writeJson } from "../files/json.js";
+import { textHash } from "../files/fileHash.js";
+import { readJson, strictJson, writeJson } from "../files/json.js";
+import { writeAtomic } from "../files/writeAtomic.js";
 import { toSnake } from "../spelling.js";
 import { Checkpoints } from "./checkpoints.js";
 import type { FoldContext, RunContext } from "./context.js";
@@ -36,7 +39,7 @@ export async function trainFold(fold: number, session: Session, run: RunContext)
   const evaluation = await evaluateModel(context, images, { optimizeThreshold: true });
   const { f1: bestF1 = null, dice: bestDice = null, ap50: bestAp50 = null } = evaluation.best ?? {};
   const test = await evaluateTest(context, { bestF1, bestDice, bestAp50 });
-  await writeImages(context, evaluation.images);
+  await writeImages(context, tree.perImage, evaluation.images);
   if (config.saveVisualizations) await drawExtremes(context, images, evaluation.images, tree.visualizations(fold));
   const evaluatedOn = split.val.length > 0 ? "validation" : "training";
   log.info(logger, `${evaluatedOn} images: ${rates(evaluation.summary)}`);
@@ -91,11 +94,12 @@ function warnOf({ warn }: RunContext, message: string | null): void {
 
 /** Measures the model that the fold starts from. */
 async function evaluateBefore(context: FoldContext): Promise<void> {
-  const { fold, images, state, log } = context;
-  const { summary } = await evaluateModel(context, images);
+  const { fold, images, state, log, tree } = context;
+  const { summary, images: measured } = await evaluateModel(context, images);
+  await writeImages(context, tree.preevalPerImage, measured);
   warnOf(context, emptyPredictions(summary, `fold ${fold}, before training`));
   state.preeval = summary;
-  await writePreeval(context);
+  await context.writeIfPossible(context.tree.preeval, writePreeval(context));
   log.info(logger, `before training: ${rates(summary)}`);
 }
 
@@ -120,11 +124,16 @@ function rates({ ap50, meanAp, f1, pq, meanPromptIou }: Evaluation["summary"]): 
     .join(", ");
 }
 
-/** Adds to results/per_image.json; a fold that is evaluated again replaces its own rows. */
-async function writeImages({ tree, fold, folds }: FoldContext, images: ImageEvaluation[]): Promise<void> {
+/** Adds to a file of the scores of images; a fold that is evaluated again replaces its own rows. */
+async function writeImages({ fold, folds, state, tree }: FoldContext, path: string, images: ImageEvaluation[]): Promise<void> {
   const rows = images.map((image) => toSnake(folds === 1 ? image : { fold, ...image }) as { fold?: number });
-  const before = folds > 1 && existsSync(tree.perImage) ? await readJson<{ fold: number }[]>(tree.perImage) : [];
-  await writeJson(tree.perImage, joinedRows(before, fold, rows));
+  const before = folds > 1 && existsSync(path) ? await readJson<{ fold: number }[]>(path) : [];
+  const text = `${strictJson(joinedRows(before, fold, rows))}\n`;
+  // Noted before it is written: a kill between the two leaves one of both files.
+  const name = basename(path);
+  state.imageRows[name] = [...(state.imageRows[name] ?? []).slice(-1), textHash(text)];
+  await writeRunState(tree.runState, state);
+  await writeAtomic(path, text);
 }
 
 /** Rows of all folds in their order, the rows of `fold` replaced. */

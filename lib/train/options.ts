@@ -24,6 +24,8 @@ export interface RunnerOptions {
    * from an undisturbed one.
    */
   lossWeights?: LossWeightSchedule;
+  /** Sentences for the beginning of the log, such as where settings come from. */
+  notes?: readonly string[];
   /** Opens the models, in place of the engine. */
   openSession?: typeof openSession;
   /** Opens the store, in place of the engine. */

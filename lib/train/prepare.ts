@@ -3,14 +3,16 @@
  * with what was saved. Nothing is written into the output folder yet, except the log of a resumed run.
  */
 import { existsSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { weightsFile } from "../config/shippedWeights.js";
 import type { CheckedPair } from "../data/check.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type DuplicatePair, duplicateSets } from "../data/duplicates.js";
-import type { Splits } from "../data/split.js";
+import { checkCells, type Splits } from "../data/split.js";
 import { resolveDevice } from "../engine/device.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
 import { CellsamError } from "../errors.js";
+import type { ProgressTask } from "../events.js";
 import { fileHash } from "../files/fileHash.js";
 import { readJson } from "../files/json.js";
 import { leftOutNotes, preparedSplits } from "../strategies/strategy.js";
@@ -18,9 +20,9 @@ import { packageVersion } from "../version.js";
 import type { Experiment } from "./context.js";
 import { duplicatesOf } from "./duplicates.js";
 import type { FoldResult } from "./results.js";
-import { checkInputs, newRunState, type RunState, readRunState } from "./resume.js";
+import { checkImageRows, checkInputs, newRunState, type RunState, readRunState } from "./resume.js";
 import type { RunRecord } from "./runRecord.js";
-import { splitTiles, storeKey, type TileStore, tileStore } from "./tiles.js";
+import { storeKey, type TileStore, tileStore } from "./tiles.js";
 
 export interface PreparedRun {
   pairs: CheckedPair[];
@@ -40,7 +42,8 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
   const { imgPath, maskPath, splits: splitsFile, groups } = config;
   const weights = config.weights && weightsFile(config.weights);
   await tree.check(options, { imgPath, maskPath, weights, splits: splitsFile, groups });
-  const onProgress = (task: string) => (done: number, total: number) => record.emit({ type: "progress", task, done, total });
+  const onProgress = (task: ProgressTask) => (done: number, total: number) =>
+    record.emit({ type: "progress", task, done, total });
 
   const dataset = await loadDataset(config, {
     onProgress: onProgress("check"),
@@ -53,6 +56,7 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
     resume && existsSync(tree.runState) ? await readRunState(tree.runState, tree.resume, config, packageVersion) : undefined;
   if (saved) {
     checkInputs(saved, { storeKey: key });
+    for (const path of [tree.preevalPerImage, tree.perImage]) await checkImageRows(saved, path);
     const succeeded = saved.results.filter(({ error }) => error === null);
     if (saved.status === "finished" && succeeded.length === saved.results.length) return { finished: saved.results };
     // Resuming a finished run repeats the folds that failed.
@@ -78,8 +82,8 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
     onWarning: record.warn,
     signal,
   });
-  // A side without a cell is found before the first fold trains.
-  for (const split of state.splits) splitTiles(store, split);
+  // A side of which no cell got into a tile is found before the first fold trains.
+  checkCells(state.splits, new Set(store.sources.filter(({ instances }) => instances === 0).map(({ source }) => source)));
   return { pairs, store, state, resumed: saved !== undefined };
 }
 
@@ -92,17 +96,31 @@ export function drawSplits(
   const sources = pairs.map(({ source }) => source).filter((source) => !trainingOnly.includes(source));
   return preparedSplits(strategy, sources, {
     trainingOnly,
+    empty: pairs.filter(({ cells }) => cells === 0).map(({ source }) => source),
     duplicates: config.groupDuplicates ? duplicateSets(duplicates) : [],
   });
 }
 
-async function hashOf(weights: string): Promise<string> {
+function hashOf(weights: string): Promise<string> {
+  return fileHash(weights).catch((cause: Error) => {
+    throw unreadable(weights, cause);
+  });
+}
+
+/** @throws CellsamError ERR_CONFIG for a `weights` setting whose file cannot be read, as a run would refuse it */
+export async function readableWeights(weights: string): Promise<void> {
+  const path = weightsFile(weights);
   try {
-    return await fileHash(weights);
+    await using file = await open(path);
+    await file.read(Buffer.alloc(1)); // a folder can be opened, but not read
   } catch (cause) {
-    const message = `weights: ${weights} cannot be read (${(cause as Error).message})`;
-    throw new CellsamError("ERR_CONFIG", message, { cause, detail: { path: weights } });
+    throw unreadable(path, cause as Error);
   }
+}
+
+function unreadable(weights: string, cause: Error): CellsamError {
+  const message = `weights: ${weights} cannot be read (${cause.message})`;
+  return new CellsamError("ERR_CONFIG", message, { cause, detail: { path: weights } });
 }
 
 /** splits.json as it is now, to compare with the run's own; a missing one is written again. */

@@ -1,11 +1,13 @@
 /** The results of a run and their files. Keys are camelCase in memory and snake_case in files, as Python code expects. */
 
+import { existsSync } from "node:fs";
 import type { Failure } from "../errors.js";
 import type { Evaluation, ThresholdMetrics } from "../evaluation/model.js";
-import { writeJson } from "../files/json.js";
-import { toSnake } from "../spelling.js";
+import { readJson, writeJson } from "../files/json.js";
+import { fromSnake, toSnake } from "../spelling.js";
 import { type Comparison, comparePaired } from "../stats/compare.js";
 import { aggregateMetrics, foldMetrics, type Numbers, numbersOf } from "../stats/folds.js";
+import { compareImages, type MeasuredImage, scoresByImage } from "../stats/images.js";
 import type { OutputTree } from "./outputTree.js";
 
 export type History = Record<string, (number | null)[]>;
@@ -74,8 +76,11 @@ export function failedResult(
   return { ...facts, ...untrained, evaluatedOn: facts.valImages > 0 ? "validation" : "training", ...nothing };
 }
 
-/** Statistics over the folds that succeeded, and the comparison with the model before its training. */
-export function aggregateFolds(results: readonly FoldResult[]) {
+/**
+ * Statistics over the folds that succeeded, and the comparison with the model before its training: by folds, and `byImage` where
+ * the images were measured before.
+ */
+export function aggregateFolds(results: readonly FoldResult[], byImage: Comparison | null = null) {
   const good = results.filter(({ error }) => error === null);
   const on = good[0]?.evaluatedOn ?? "validation";
   const groups: Record<string, (result: FoldResult) => object | null | undefined> = {
@@ -101,6 +106,7 @@ export function aggregateFolds(results: readonly FoldResult[]) {
       present.map(([group, pick]) => [group, aggregateMetrics(good.map((result) => numbersOf(pick(result))))]),
     ),
     significance: significance(good),
+    significanceByImage: on === "validation" && byImage ? { baseline: "preeval" as const, ...byImage } : null,
     individualFoldResults: results.map((result) => ({ fold: result.fold, results: result })),
   };
 }
@@ -123,5 +129,12 @@ export function flatMetrics(result: FoldResult): Numbers {
 
 export async function writeResults(tree: OutputTree, results: readonly FoldResult[]): Promise<void> {
   await writeJson(tree.individualResults, toSnake(results));
-  await writeJson(tree.aggregatedResults, toSnake(aggregateFolds(results)));
+  const [before, after] = await Promise.all([tree.preevalPerImage, tree.perImage].map(measuredImages));
+  const byImage = before && after ? compareImages(before, after) : null;
+  await writeJson(tree.aggregatedResults, toSnake(aggregateFolds(results, byImage)));
+}
+
+/** The scores by image in a file of them; null where there is none. */
+async function measuredImages(path: string): Promise<Map<string, Numbers> | null> {
+  return existsSync(path) ? scoresByImage(fromSnake(await readJson(path)) as MeasuredImage[]) : null;
 }

@@ -9,9 +9,9 @@ import type { CheckedPair } from "../data/check.js";
 import { filesOf, pairImage, pairLabels } from "../data/pair.js";
 import type { Splits } from "../data/split.js";
 import type { openStoreWriter } from "../engine/storeWriter.js";
-import { CellsamError } from "../errors.js";
 import { fileHash } from "../files/fileHash.js";
 import { readJson, writeJson } from "../files/json.js";
+import { checkOutputFolder } from "../files/outputPath.js";
 
 /** The tiles of one source image: `tiles` of them, from number `first` on, with `instances` cells. */
 export interface SourceTiles {
@@ -36,10 +36,11 @@ export function tileSettings(config: ExperimentConfig) {
 /** A hash of the content of all files and of every setting that changes the tiles. */
 export async function storeKey(pairs: readonly CheckedPair[], config: ExperimentConfig, version: string): Promise<string> {
   const hash = createHash("sha256");
-  const { binaryMasks, ignoreLabel, backgroundLabel, relabel, minCellArea, categories, maskPage } = config;
+  const { binaryMasks, ignoreLabel, backgroundLabel, relabel, minCellArea, maskPage } = config;
+  const { categories, outline, withoutOutline } = config;
   const { page, channels, slice, frame } = config;
-  const masks = { binaryMasks, ignoreLabel, backgroundLabel, relabel, minCellArea, categories, maskPage };
-  const reading = { ...masks, page, channels, slice, frame };
+  const masks = { binaryMasks, ignoreLabel, backgroundLabel, relabel, minCellArea, maskPage };
+  const reading = { ...masks, categories, outline, withoutOutline, page, channels, slice, frame };
   hash.update(JSON.stringify({ version, ...tileSettings(config), source: reading }));
   // One COCO file serves every image: it is hashed once.
   const known = new Map<string, string>();
@@ -113,6 +114,7 @@ export async function tileStore(
     options.onWarning?.(`the stored tiles in ${path} are damaged; the tiles are made again`);
     await rm(index, { force: true });
   }
+  await checkOutputFolder("outputDir", cacheDir);
   await mkdir(cacheDir, { recursive: true });
   const writer = await options.openStoreWriter({ path, ...tileSettings(config) });
   try {
@@ -133,27 +135,14 @@ export async function tileStore(
   }
 }
 
-/**
- * The tiles of both sides of a split; none validate where everything trains.
- * @throws CellsamError ERR_SPLIT when a side holds no cell
- */
+/** The tiles of both sides of a split; none validate where everything trains. */
 export function splitTiles(store: TileStore, { train, val }: Splits): { trainTiles: Int32Array; valTiles: Int32Array } {
-  const valTiles = val.length > 0 ? tilesOf(store, val, "validation") : new Int32Array();
-  return { trainTiles: tilesOf(store, train, "training"), valTiles };
+  return { trainTiles: tilesOf(store, train), valTiles: tilesOf(store, val) };
 }
 
-/**
- * Numbers of the tiles of `sources`, ascending.
- * @throws CellsamError ERR_SPLIT when they contain no cell, so that nothing could be trained or measured
- */
-export function tilesOf(store: TileStore, sources: readonly string[], side: string): Int32Array {
+/** Numbers of the tiles of `sources`, ascending. */
+function tilesOf(store: TileStore, sources: readonly string[]): Int32Array {
   const wanted = new Set(sources);
   const chosen = store.sources.filter(({ source }) => wanted.has(source));
-  if (chosen.every(({ instances }) => instances === 0)) {
-    throw new CellsamError(
-      "ERR_SPLIT",
-      `none of the ${chosen.length} ${side} images contains a cell; choose another splitSeed or give splits`,
-    );
-  }
   return Int32Array.from(chosen.flatMap(({ first, tiles }) => Array.from({ length: tiles }, (_, i) => first + i)));
 }

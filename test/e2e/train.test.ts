@@ -100,6 +100,7 @@ describe("cellsam train", () => {
     ["SIGTERM", 1, 1, 1],
     ["SIGUSR1", 2, 2, 2],
     ["SIGINT", 1, 2, 1],
+    ["SIGHUP", 2, 1, 1],
   ] as const)("saves on %s in stage %i, epoch %i, and goes on to the same result", async (signal, stage, epoch, step) => {
     const name = `stopped-${signal}`;
     let sent = false;
@@ -159,7 +160,7 @@ describe("cellsam train", () => {
     expect(again.events).toEqual([expect.objectContaining({ type: "error", code: "ERR_OUTPUT_EXISTS" })]);
     const changed = await train("whole", ["--resume", "--lr1", "0.5"]);
     expect(changed.code).toBe(2);
-    expect(changed.stderr).toContain("stage1Config.learningRate");
+    expect(changed.stderr).toContain("stage1_config.learning_rate");
   });
 
   it("lists everything that is wrong with the data, and writes nothing", async () => {

@@ -6,7 +6,7 @@ import { describe, expect, it, vi } from "vitest";
 import { evaluateCommand } from "../../lib/cli/evaluate.js";
 import { exitCodeOf } from "../../lib/cli/exit.js";
 import { modelConfig } from "../../lib/cli/modelFlags.js";
-import { clock, Progress, secondsLeft } from "../../lib/cli/progress.js";
+import { clock, Progress } from "../../lib/cli/progress.js";
 import { stoppable } from "../../lib/cli/stop.js";
 import { summaryTable } from "../../lib/cli/table.js";
 import { trainConfig } from "../../lib/cli/train.js";
@@ -135,33 +135,58 @@ describe("progress", () => {
     gradNorm: 1,
     losses: { total_loss: 1.25 },
   };
-  function shown(isTTY: boolean) {
+  function shown(isTTY: boolean, columns = 80) {
     const texts: string[] = [];
-    const stream = { isTTY, columns: 200, write: (text: string) => texts.push(text) };
-    return { texts, progress: new Progress({ epochs: { 1: 3, 2: 1 }, stream }) };
+    const stream = { isTTY, columns, write: (text: string) => texts.push(text) };
+    const clock = { now: 0 };
+    const progress = new Progress({ epochs: { 1: 3, 2: 1 }, stream, now: () => clock.now });
+    return { texts, progress, clock };
   }
+  const epoch = { type: "epoch", stage: 1, fold: 1, epoch: 2, epochs: 3, lr: 1e-4, seconds: 4, improved: true } as const;
+  const features = { kept: 0, computed: 0 };
 
-  it("knows the time left: the rest of this epoch and the epochs after it", () => {
-    // 20 more images now, 40 in the last epoch, 2 a second.
-    expect(secondsLeft(step, 3)).toBe(30);
-    expect(clock(3725.4)).toBe("1:02:05");
-  });
-
-  it("is a bar on a terminal, taken away for whole lines", () => {
+  it("is a bar on a terminal with the time until the whole run ends, taken away for whole lines", () => {
     const { texts, progress } = shown(true);
     progress.show(step);
     progress.show({ type: "notice", level: "warning", message: "careful" });
-    expect(texts[0]).toContain("stage 1 epoch 2/3 [############............] 5/10 loss 1.2500 2.00 images/s left 0:00:30");
+    // An epoch takes 20 s: half of the second and the third of stage 1, and one of stage 2.
+    expect(texts[0]).toBe("\r\x1b[Kstage 1 epoch 2/3 [########........] loss 1.250, 0:00:50 left");
     expect(texts.slice(1)).toEqual(["\r\x1b[K", "warning: careful\n"]);
+    expect(clock(3725.4)).toBe("1:02:05");
   });
 
-  it("is plain lines elsewhere, one an epoch and few between", () => {
+  it("fits a terminal of 80 columns, and narrower ones, with whole numbers", () => {
+    for (const columns of [80, 64]) {
+      const { texts, progress } = shown(true, columns);
+      progress.show({ type: "fold", fold: 10, folds: 12, state: "begin" });
+      progress.show({ ...step, epoch: 999, steps: 5000, step: 4000, losses: { total_loss: 0.0886849 } });
+      const bar = texts.at(-1)?.replace("\r\x1b[K", "") ?? "";
+      expect(bar.length).toBeLessThan(columns);
+      expect(bar).toMatch(
+        columns === 80 ? /^fold 10\/12, stage 1 epoch 999\/3 \[#+\.+\] loss 0\.08868, [\d:]+ left$/ : /^fold 10/,
+      );
+    }
     const { texts, progress } = shown(false);
-    const epoch = { type: "epoch", stage: 1, fold: 1, epoch: 2, epochs: 3, lr: 1e-4, seconds: 4, improved: true } as const;
-    const features = { kept: 0, computed: 0 };
+    const long = { ...epoch, features, epoch: 500, epochs: 500, seconds: 4000, train: { total_loss: 0.0123456 } };
+    progress.show({ ...long, validation: { total_loss: 0.0123456 } });
+    progress.show({ type: "stage", stage: 2, fold: 1, state: "begin", trainable: 91_000_000 });
+    progress.show({ type: "stage", stage: 2, fold: 1, state: "end", stoppedEarly: true });
+    for (const text of texts) expect(text.trimEnd().length).toBeLessThan(80);
+  });
+
+  it("is plain lines elsewhere: one an epoch, and one in half a minute between", () => {
+    const { texts, progress, clock } = shown(false);
     progress.show({ ...epoch, features, train: { total_loss: 2 }, validation: { total_loss: 3 } });
-    for (let i = 0; i < 100; i++) progress.show(step);
-    expect(texts).toEqual(["stage 1 epoch 2/3: train 2.0000, val 3.0000 (best), lr 0.000100, 4.0 s\n"]);
+    for (let second = 0; second < 65; second++) {
+      clock.now = second * 1000;
+      progress.show({ ...step, epoch: 3 });
+    }
+    progress.show({ type: "progress", task: "evaluate", done: 1, total: 4 });
+    expect(texts).toEqual([
+      "stage 1 epoch 2/3: loss 2.000, validation 3.000 (best), 0:00:08 left\n",
+      "stage 1 epoch 3/3 50 %, loss 1.250, 0:00:06 left\n",
+      "stage 1 epoch 3/3 50 %, loss 1.250, 0:00:06 left\n",
+    ]);
   });
 });
 
@@ -189,10 +214,10 @@ describe("tables", () => {
       }),
     ).toBe(
       [
-        "  mean prompt iou     0.5000",
-        "  images                   3",
-        "  ap50                     -",
-        "  truth                    4",
+        "  outlines alone: IoU with true boxes     0.5000",
+        "  average precision (AP) at IoU 0.5            -",
+        "  images                                       3",
+        "  true cells                                   4",
       ].join("\n"),
     );
   });

@@ -38,7 +38,8 @@ describe("cellsam compare", () => {
     const b = await experiment("b", [0.7, 0.73, 0.67, 0.72, 0.69]);
     const table = await run(a, b);
     expect(table).toMatch(/5 folds, each with the same weight/);
-    expect(table).toMatch(/f1 +0\.2020 .*better/);
+    expect(table).toMatch(/F1 +0\.202 .*better/);
+    for (const line of table.split("\n").slice(2, 7)) expect(line.length).toBeLessThan(80);
     expect(table).toContain("cannot be below 0.0625");
     const same = JSON.parse(await run(a, a, "--json"));
     expect(same.folds.metrics.f1).toMatchObject({ verdict: "not enough evidence", difference: { mean: 0 }, p_holm: 1 });

@@ -4,13 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encode } from "fast-png";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { objectLabels, openObjects } from "../../lib/data/annotationFile.js";
 import { loadDataset } from "../../lib/data/dataset.js";
 import { decodeImage, decodeLabels } from "../../lib/data/decode.js";
 import { discover } from "../../lib/data/discover.js";
-import { paintCoco, parseCoco } from "../../lib/data/formats/coco.js";
-import { readGeojson } from "../../lib/data/formats/geojson.js";
 import { readPickle, Skipped } from "../../lib/data/formats/pickle.js";
-import { fillRuns, unpackCounts } from "../../lib/data/formats/rle.js";
+import { rowsOfRuns, unpackCounts } from "../../lib/data/formats/rle.js";
 import { toLabels } from "../../lib/data/labels.js";
 import { filesOf } from "../../lib/data/pair.js";
 import { Random } from "../../lib/data/random.js";
@@ -29,6 +28,9 @@ if (!python)
 const run = (script: string, ...args: string[]) =>
   JSON.parse(execFileSync(python ?? "", ["-c", script, ...args], { encoding: "utf8", maxBuffer: 2 ** 28 }));
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
+
+const readGeojson = async (bytes: Buffer, size: [number, number]) =>
+  objectLabels(await openObjects("a.geojson", bytes), { annotation: "geojson", size });
 
 function mask(polygon: number[][], [height, width]: [number, number]): number[] {
   const out = new Array<number>(height * width).fill(0);
@@ -84,34 +86,34 @@ print(json.dumps(out))`;
 });
 
 describe("GeoJSON", () => {
-  it("paints later objects on top, joins parts, and names objects that vanish", () => {
-    const labels = readGeojson(
+  it("paints small objects on top of large ones, joins parts, and names what has no pixel", async () => {
+    const labels = await readGeojson(
       collection(
         feature([square(0, 0, 2)]),
         feature([[square(0, 0, 3)], [square(4, 0, 1)]], {}, "MultiPolygon"),
-        feature([square(1.1, 1.1, 0.2)]),
+        feature([square(1.1, 3.1, 0.2)]),
       ),
       [4, 5],
     );
-    expect([...labels.data]).toEqual([2, 2, 2, 0, 2, 2, 2, 2, 0, 0, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0]);
-    expect(labels.count).toBe(1);
-    expect(labels.notes.join()).toMatch(/2 \(feature 1, feature 3\)/);
+    expect([...labels.data]).toEqual([1, 1, 2, 0, 2, 1, 1, 2, 0, 0, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0]);
+    expect(labels.count).toBe(2);
+    expect(labels.tallies).toMatchObject([{ what: expect.stringMatching(/too small/), count: 1, of: 3, names: ["feature 3"] }]);
   });
 
-  it("D60: an ignore class becomes -1 under the cells, regions around cells are left out", () => {
+  it("D60: an ignore class becomes -1 under the cells, regions around cells are left out", async () => {
     const ignore = feature([square(0, 0, 3)], { classification: { name: "Ignore*" } });
     const cell = feature([square(1, 1, 1)], { objectType: "cell" });
-    const labels = readGeojson(collection(cell, feature([square(0, 0, 3)]), ignore), [3, 3]);
+    const labels = await readGeojson(collection(cell, feature([square(0, 0, 3)]), ignore), [3, 3]);
     expect([...labels.data]).toEqual([-1, -1, -1, -1, 1, -1, -1, -1, -1]);
     expect(labels.count).toBe(1);
-    expect(labels.notes.join()).toContain("1 annotations around the cells");
+    expect(labels.tallies).toMatchObject([{ what: expect.stringContaining("annotations around the cells"), count: 1 }]);
   });
 
   it.each([
     ["{", /cannot be parsed/],
-    [JSON.stringify({ type: "Topology" }), /FeatureCollection/],
-    [collection(feature([1, 2], {}, "Point")).toString(), /is a Point/],
-    [collection(feature([[[0, 0]]])).toString(), /1 points/],
+    [JSON.stringify({ type: "Topology" }), /no annotation that is known/],
+    [collection(feature([1, 2], {}, "Point")).toString(), /points and lines.*1 of 1/],
+    [collection(feature([[[0, 0]]])).toString(), /fewer than 3 points.*1 of 1/],
     [
       collection(
         feature([
@@ -122,10 +124,10 @@ describe("GeoJSON", () => {
           ],
         ]),
       ).toString(),
-      /not \[x, y\]/,
+      /outline cannot be read: 1 of 1/,
     ],
-  ])("refuses %s", (text, message) => {
-    expect(() => readGeojson(Buffer.from(text), [4, 4])).toThrow(message);
+  ])("refuses %s", async (text, message) => {
+    await expect(readGeojson(Buffer.from(text), [4, 4])).rejects.toThrow(message);
   });
 });
 
@@ -138,7 +140,8 @@ describe("COCO", () => {
     ...extra,
   });
   const coco = (...annotations: unknown[]) =>
-    parseCoco(
+    openObjects(
+      "a.json",
       json({
         images: [{ id: 7, file_name: "day1/a.png", height: 3, width: 4 }],
         annotations,
@@ -149,11 +152,14 @@ describe("COCO", () => {
       }),
     );
 
-  it("reads polygons, both kinds of run lengths, iscrowd as ignore, and categories by name", () => {
+  const paint = (file: Awaited<ReturnType<typeof coco>>, categories?: string[]) =>
+    objectLabels(file, { annotation: "coco", item: "day1/a.png", ...(categories && { categories }) });
+
+  it("reads polygons, both kinds of run lengths, iscrowd as ignore, and categories by name", async () => {
     // Down the columns: two of nothing, two of the object (last of column 0, first of column 1), eight of nothing.
     const counts = [2, 2, 8];
     const packed = counts.map((count) => String.fromCharCode(48 + count)).join("");
-    const file = coco(
+    const file = await coco(
       annotation(1, { size: [3, 4], counts }),
       annotation(2, [
         [2, 0, 4, 0, 4, 1, 2, 1],
@@ -162,10 +168,9 @@ describe("COCO", () => {
       annotation(3, { size: [3, 4], counts: [9, 3] }, { iscrowd: 1 }),
       annotation(4, [[2, 1, 3, 1, 3, 2, 2, 2]], { category_id: 2 }),
     );
-    expect([...paintCoco(file, "day1/a.png").data]).toEqual([0, 1, 2, 2, 0, 0, 3, -1, 1, 0, 0, 2]);
-    expect([...paintCoco(file, "day1/a.png", ["cell"]).data]).toEqual([0, 1, 2, 2, 0, 0, 0, -1, 1, 0, 0, 2]);
+    expect([...paint(file).data]).toEqual([0, 1, 2, 2, 0, 0, 3, -1, 1, 0, 0, 2]);
+    expect([...paint(file, ["cell"]).data]).toEqual([0, 1, 2, 2, 0, 0, 0, -1, 1, 0, 0, 2]);
     expect(unpackCounts(packed)).toEqual(counts);
-    expect(() => paintCoco(file, "day1/a.png", ["nucleus"])).toThrow(/no category nucleus; there are cell, debris/);
   });
 
   it("unpacks numbers of several characters and differences", () => {
@@ -182,8 +187,8 @@ describe("COCO", () => {
     };
     expect(unpackCounts(pack(100) + pack(7) + pack(40) + pack(3 - 7) + pack(1000 - 40))).toEqual([100, 7, 40, 3, 1000]);
     expect(() => unpackCounts("P")).toThrow(/cut off/);
-    expect(() => fillRuns([3, 20], [3, 4], () => undefined)).toThrow(/do not fit/);
-    expect(() => fillRuns([3, 2], [3, 4], () => undefined)).toThrow(/cover 5 of 3 x 4/);
+    expect(() => rowsOfRuns([3, 20], [3, 4])).toThrow(/do not fit/);
+    expect(() => rowsOfRuns([3, 2], [3, 4])).toThrow(/cover 5 of 3 x 4/);
   });
 
   it("pairs by file_name without its folders, and reports images that only one side has", async () => {

@@ -150,7 +150,7 @@ describe("archives", () => {
       [1, 2, 3, 4, 5, 6],
     ]);
     const path = await written("bomb.npz", zipOf("image.npy", Buffer.concat([array, Buffer.alloc(2 ** 28)])));
-    await expect(decodeImage(path)).rejects.toThrow(/holds \d+ bytes where shape \(2, 3\) needs 152/);
+    await expect(decodeImage(path)).rejects.toThrow(/holds \d+ bytes where its header needs 152/);
   });
 
   it("and arrays with a header without end are refused", async () => {

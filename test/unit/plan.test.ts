@@ -109,9 +109,9 @@ describe("a plan", () => {
     const plan = await planExperiment(config({ imgPath: join(own, "i"), maskPath: join(own, "m"), findDuplicates: false }));
     const warnings = plan.warnings.join("\n");
     expect(plan.tiles.perTile.max).toBe(576);
-    expect(warnings).toContain("a tile holds 576 cells, but the detector returns 100 boxes");
+    expect(warnings).toContain("a tile holds 576 cells, but at most 100 can be found in one");
     expect(warnings).toContain("half of the cells measure less than 1.0 pixels");
-    expect(warnings).toContain("1 images are grey and 2 are RGB");
+    expect(warnings).toContain("1 images are grey and 2 are in colour");
     expect(warnings).toContain("fewer than 5 images validate");
   });
 

@@ -158,7 +158,7 @@ describe.skipIf(!chromium)("in Chromium", () => {
       ],
       [
         ...["0.610", "better", "failed", "batch_size", "97", "0.550", "0.432", "0.560 to 0.660"],
-        "--set inference.bboxThreshold=0.37 --set inference.adaptiveThreshold=false",
+        "--set inference.bbox_threshold=0.37 --set inference.adaptive_threshold=false",
       ],
     ],
     ["a search", search, ["best", "importance", "values", "trials"], ["2 (best)", "pruned", "0.700", "0.80 (p 0.01)"]],

@@ -5,7 +5,8 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
 import { configSchema, schemaNames } from "../../lib/config/jsonSchema.js";
-import { configTemplate, presets } from "../../lib/config/template.js";
+import { presets } from "../../lib/config/presets.js";
+import { configTemplate } from "../../lib/config/template.js";
 import { strictJson } from "../../lib/files/json.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -65,6 +66,20 @@ describe("a new configuration file", () => {
       expect(content).toMatchObject(presets[preset]);
       expect(text).toContain("# A fact.");
       expect(() => new ExperimentConfig(content)).not.toThrow();
+    },
+  );
+
+  test.each([...Object.values(presets), {}])(
+    "in short has the usual settings and those that were chosen, and means the same",
+    (chosen) => {
+      const short = configTemplate({ ...required, ...chosen }, ["A fact."], { short: true });
+      const full = configTemplate({ ...required, ...chosen });
+      expect(parse(short)).toEqual(parse(full));
+      expect(short.split("\n").length).toBeLessThan(full.split("\n").length / 2);
+      for (const key of ["strategy", "tile_size", "weights", "device", "total_epochs", "learning_rate"])
+        expect(short).toMatch(new RegExp(`^ *(# )?${key}:`, "m"));
+      for (const key of ["duplicate_threshold", "feature_dtype", "cutoff2"]) expect(short).not.toContain(key);
+      expect(short).toContain("# A fact.");
     },
   );
 

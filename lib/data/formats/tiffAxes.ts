@@ -157,12 +157,13 @@ function metaMorph(planes: number): Described | undefined {
  */
 export function choosePages(
   { known, ...axes }: PageAxes,
-  { channels, slice, frame }: DecodeOptions,
+  { allChannels = false, slice, frame, ...options }: DecodeOptions,
   kind: "image" | "labels",
 ): number[][] {
   const mask = kind === "labels";
   const page = mask ? "mask_page" : "page";
   let { channels: C, slices: Z, frames: T } = axes;
+  const channels = allChannels ? Array.from({ length: C }, (_, i) => i) : options.channels;
   let pageOf = axes.page;
   if (!known && (mask || channels === undefined)) {
     if ((slice === undefined) === (frame === undefined)) {

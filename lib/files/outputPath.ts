@@ -1,0 +1,104 @@
+/** Checks of folders and files that will be written: before any work, so that hours of it are not lost at the first write. */
+import { randomUUID } from "node:crypto";
+import { lstat, mkdir, open, rm, rmdir, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { CellsamError } from "../errors.js";
+
+/** What the system's codes mean for a folder. */
+const meanings: Record<string, string> = {
+  EEXIST: "a file has this name",
+  ENOTDIR: "a part of the path is a file",
+  EISDIR: "it is a folder",
+  ENOENT: "there is no such folder",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "the file system is read-only",
+  ENAMETOOLONG: "the name is too long",
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk quota is used up",
+  EINVAL: "the system does not allow this name",
+};
+
+function reasonOf(cause: Error): string {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return code ? `${code}: ${meanings[code] ?? message}` : message;
+}
+
+/** The error for an output folder that cannot be made, or not be written to. `setting` is what names it. */
+export function unusableFolder(setting: string, folder: string, cause: Error): CellsamError {
+  const path = resolve(folder);
+  const message = `${setting}: ${path} is no folder that can be written to (${reasonOf(cause)}); choose another`;
+  return new CellsamError("ERR_CONFIG", message, { cause, detail: { setting, path } });
+}
+
+/** The error for an output file that cannot be written. */
+export function unusableFile(setting: string, file: string, cause: Error): CellsamError {
+  const path = resolve(file);
+  const message = `${setting}: ${path} cannot be written (${reasonOf(cause)}); choose another`;
+  return new CellsamError("ERR_CONFIG", message, { cause, detail: { setting, path } });
+}
+
+/**
+ * Makes the folder, writes a file in it, and removes both again: permissions alone do not tell whether that is possible.
+ * @throws CellsamError ERR_CONFIG that names `setting`, the folder and the reason
+ */
+export async function checkOutputFolder(setting: string, folder: string): Promise<void> {
+  await tryFolder(folder).catch((cause: Error) => {
+    throw unusableFolder(setting, folder, cause);
+  });
+}
+
+/** The same for a file, in a folder that is made when needed. */
+export async function checkOutputFile(setting: string, file: string): Promise<void> {
+  const known = await lstat(file).catch((cause: NodeJS.ErrnoException) => cause);
+  const cause =
+    known instanceof Error
+      ? known.code !== "ENOENT" && known
+      : known.isDirectory() && Object.assign(new Error(), { code: "EISDIR" });
+  if (cause) throw unusableFile(setting, file, cause);
+  await tryFolder(dirname(file)).catch((error: Error) => {
+    throw unusableFile(setting, file, error);
+  });
+}
+
+/** Another process that makes the same check may remove the folder in between, so a folder that is gone is made again. */
+async function tryFolder(folder: string, tries = 3): Promise<void> {
+  try {
+    await tryOnce(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || tries === 1) throw error;
+    await tryFolder(folder, tries - 1);
+  }
+}
+
+async function tryOnce(folder: string): Promise<void> {
+  const made = await makeFolder(folder);
+  try {
+    const path = join(folder, `.${randomUUID()}.tmp`);
+    await (await open(path, "wx")).close();
+    await rm(path, { force: true });
+  } finally {
+    // Only what is empty: another process may write there by now.
+    for (const path of made.toReversed()) await rmdir(path).catch(() => undefined);
+  }
+}
+
+/** Makes a folder and those that it is in, and returns what was not there before. Node's own recursive mkdir never ends in /proc. */
+async function makeFolder(folder: string): Promise<string[]> {
+  const known = await stat(folder).catch((cause: NodeJS.ErrnoException) => cause);
+  if (!(known instanceof Error)) {
+    if (known.isDirectory()) return [];
+    throw Object.assign(new Error(), { code: "EEXIST" });
+  }
+  const path = resolve(folder);
+  if (known.code !== "ENOENT" || dirname(path) === path) throw known;
+  const made = await makeFolder(dirname(path));
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if ((await stat(path).catch(() => undefined))?.isDirectory()) return made;
+    for (const above of made.toReversed()) await rmdir(above).catch(() => undefined);
+    throw error;
+  }
+  return [...made, path];
+}
