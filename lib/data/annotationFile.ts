@@ -84,7 +84,7 @@ export async function openObjects(path: string, bytes: Buffer): Promise<Opened> 
 export function objectLabels({ kind, file }: Opened, options: LabelOptions): LabelMap {
   if (!file || kind !== options.annotation)
     throw annotation(`it is ${kind ?? "no annotation that is known"}, where ${options.annotation} was expected`);
-  const drawing = file.drawing(options.item, options.size);
+  const drawing = file.drawing(options.item, options.size, typeof options.slice === "number" ? options.slice : undefined);
   const size = drawing.size ?? options.size;
   if (!size) throw annotation("it does not say how large the image is: give `size`");
   checkSize(size[0], size[1], options.maxPixels ?? DEFAULT_MAX_PIXELS);

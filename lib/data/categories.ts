@@ -58,7 +58,7 @@ function summed(lists: readonly (readonly CategoryCount[])[]): CategoryCount[] {
 const listed = (all: readonly CategoryCount[]) => all.map(({ name, count }) => `${name} ${count}`).join(", ");
 
 /** A warning where objects of several categories count as cells. */
-export function categoryNote(
+export function categoryWarning(
   lists: readonly (readonly CategoryCount[])[],
   wanted: readonly (string | number)[] | null | undefined,
 ): string[] {

@@ -1,6 +1,6 @@
 /** The data of an experiment: its folders, and additional folders whose images train and never validate. */
 import { basename, dirname } from "node:path";
-import { categoryNote } from "./categories.js";
+import { categoryWarning } from "./categories.js";
 import { type CheckedPair, type CheckOptions, checkDataset } from "./check.js";
 import { type DiscoverOptions, discover, type Pair } from "./discover.js";
 import type { ReadingOptions } from "./pair.js";
@@ -67,20 +67,33 @@ export async function loadDataset(
   const { pairs: read } = checked;
   for (const note of read.flatMap((pair) => pair.notes)) counts.set(note, (counts.get(note) ?? 0) + 1);
   const notes = [...counts].map(([note, count]) => `${count} of ${read.length} images: ${note}`);
-  const early = [...fromNames, ...objectNotes(read, config.categories ?? null), ...checked.notes];
-  return { pairs: read, trainingOnly, notes: [...early, ...notes], warnings: checked.warnings };
+  const objects = objectFindings(read, config.categories);
+  return {
+    pairs: read,
+    trainingOnly,
+    notes: [...fromNames, ...objects.notes, ...checked.notes, ...notes],
+    warnings: [...checked.warnings, ...objects.warnings],
+  };
 }
 
 /** What was decided about the objects of annotations, added up over the images. */
-export function objectNotes(
+export function objectFindings(
   pairs: readonly Pick<CheckedPair, "source" | "tallies" | "categories">[],
   categories: DatasetConfig["categories"] = null,
-): string[] {
-  const tallies = pairs.flatMap(({ source, tallies: own }) =>
-    own.map((one) => ({ ...one, names: one.names.map((name) => `${source}: ${name}`) })),
+): { notes: string[]; warnings: string[] } {
+  const tallies = added(
+    pairs.flatMap(({ source, tallies: own }) =>
+      own.map((one) => ({ ...one, names: one.names.map((name) => `${source}: ${name}`) })),
+    ),
   );
-  const lists = pairs.map((pair) => pair.categories);
-  return [...categoryNote(lists, categories), ...added(tallies).map(sentence)];
+  const several = categoryWarning(
+    pairs.map((pair) => pair.categories),
+    categories,
+  );
+  return {
+    notes: tallies.filter(({ expected }) => expected).map(sentence),
+    warnings: [...several, ...tallies.filter(({ expected }) => !expected).map(sentence)],
+  };
 }
 
 function freeName(source: string, imgPath: string, taken: ReadonlySet<string>): string {

@@ -23,8 +23,6 @@ export type Slip =
   | "noArea"
   /** Its outline has parts, and some of them have fewer than 3 points. */
   | "partLost"
-  /** It is a rectangle, which may be meant as a box. */
-  | "rectangle"
   /** Numbers are written as text. */
   | "textNumber";
 
@@ -68,8 +66,12 @@ export interface Drawing {
 export interface AnnotationFile {
   /** Absent in a file of one image, whose name is that of the file. */
   images?: { fileName: string; height?: number; width?: number }[];
-  /** @param item fileName of the image, in a file of several; `size` is [height, width] of the image itself. */
-  drawing: (item: string | undefined, size: readonly [number, number] | undefined) => Drawing;
+  /**
+   * @param item fileName of the image, in a file of several
+   * @param size [height, width] of the image itself
+   * @param slice of a stack, from 0, where one is chosen
+   */
+  drawing: (item: string | undefined, size: readonly [number, number] | undefined, slice: number | undefined) => Drawing;
   /** What concerns the file as a whole. */
   notes?: string[];
 }

@@ -26,6 +26,8 @@ export interface Tally {
   names: string[];
   /** What else there is to say, for the first file where it occurs. */
   hint?: string;
+  /** It tells of an ordinary decision, and of nothing that is probably wrong. */
+  expected?: boolean;
   /** What to do about it, where it is a problem. */
   fix?: string;
 }

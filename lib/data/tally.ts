@@ -4,7 +4,12 @@ import type { Problem, Tally } from "./problem.js";
 
 const SHOWN = 5;
 
-export function tally(what: string, names: readonly string[], of: number, more: Pick<Tally, "hint" | "fix"> = {}): Tally {
+export function tally(
+  what: string,
+  names: readonly string[],
+  of: number,
+  more: Pick<Tally, "hint" | "fix" | "expected"> = {},
+): Tally {
   return { what, count: names.length, of, names: names.slice(0, SHOWN), ...more };
 }
 

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { type PredictInput, predictConfig } from "../config/inference.js";
 import { unknownCategories } from "../data/categories.js";
 import { type CheckedPair, datasetError } from "../data/check.js";
-import { type DatasetConfig, discoverOptions, loadDataset, objectNotes } from "../data/dataset.js";
+import { type DatasetConfig, discoverOptions, loadDataset, objectFindings } from "../data/dataset.js";
 import { decodeLabels } from "../data/decode.js";
 import { discover, type Pair } from "../data/discover.js";
 import { isNumbered, labelFindings, type MaskFacts } from "../data/labelFindings.js";
@@ -125,7 +125,8 @@ export async function evaluateFolders(
   const { problems, warnings } = labelFindings(masks, rules);
   problems.push(...unknownCategories(truths, categories));
   if (problems.length > 0) throw datasetError(problems);
-  for (const text of [...found.notes, ...objectNotes(truths, categories), ...warnings]) options.onWarning?.(text);
+  const objects = objectFindings(truths, categories);
+  for (const text of [...found.notes, ...objects.notes, ...warnings, ...objects.warnings]) options.onWarning?.(text);
   return { summary: summarize(images.map(({ metrics }) => metrics)), images };
 }
 

@@ -100,8 +100,8 @@ describe("LabelMe", () => {
     expect(area(map, -1)).toBe(100);
     const all = await loadDataset(both);
     expect(all.pairs[0]?.cells).toBe(15);
-    expect(all.notes.join("\n")).toMatch(/2 categories: cell 14, debris 1/);
-    expect(all.notes.join("\n")).toMatch(/rectangles, taken for outlines: 1 of 15/);
+    expect(all.warnings.join("\n")).toMatch(/2 categories: cell 14, debris 1/);
+    expect(all.warnings.join("\n")).toMatch(/rectangles, taken for outlines: 1 of 15/);
   });
 
   it("shapes of one group are one cell, masks are PNG, points are told", async () => {
@@ -231,7 +231,7 @@ describe("YOLO", () => {
     expect(await cells(["cell"])).toBe(14);
     expect(await cells([1])).toBe(1);
     expect(await cells(null)).toBe(15);
-    expect((await load(files, { maskPath })).notes.join()).toContain("2 categories: cell 14, debris 1");
+    expect((await load(files, { maskPath })).warnings.join()).toContain("2 categories: cell 14, debris 1");
   });
 
   it("boxes alone are listed, pixels in place of fractions are refused", async () => {
@@ -357,6 +357,9 @@ describe("ImageJ", () => {
     expect(map.count).toBe(14);
     expect(map.tallies).toMatchObject([{ what: expect.stringContaining("points and lines"), count: 1 }]);
     expect(map.notes.join()).toContain("2 slices");
+    const second = await labels(rois, { slice: 1 });
+    expect([second.count, second.notes]).toEqual([7, []]);
+    expect((await labels([...rois, { type: 7, ring: disc(6, 6, 4), exact: true }], { slice: 0 })).count).toBe(8);
     expect((await labels(rois, { categories: ["2"] })).count).toBe(4);
     const cut = zip([...rois.map(roi), roi({ type: 0, ring: disc(60, 6, 3) }).subarray(0, 80), Buffer.from("nonsense")]);
     await expect(read("a.zip", cut, { annotation: "imagej_roi" })).rejects.toThrow(/outline cannot be read: 2 of 16/);

@@ -1,6 +1,6 @@
 /** CVAT's XML "for images 1.1": one file for many images, with polygons, boxes, ellipses and masks. */
 import { lazily } from "../../lazily.js";
-import type { AnnotationFile, DrawnObject, Slip } from "../objects.js";
+import type { AnnotationFile, DrawnObject } from "../objects.js";
 import { isObject, type Json, listOf, numberOf } from "./json.js";
 import { annotation } from "./limits.js";
 import { ellipse, flatRing, outlined, type RingOrSlip, rectangle } from "./rings.js";
@@ -85,19 +85,17 @@ function shaped(object: DrawnObject, kind: string, shape: Json): DrawnObject {
   const number = (name: string) => numberOf(shape[`@${name}`], { found: false });
   const turned = ((number("rotation") ?? 0) * Math.PI) / 180;
   let ring: RingOrSlip;
-  const slips: Slip[] = [];
   if (kind === "polygon") ring = flatRing(String(shape["@points"] ?? "").split(/[;,]/), { found: false });
   else if (kind === "box") {
     const [x0, y0, x1, y1] = ["xtl", "ytl", "xbr", "ybr"].map(number);
     const known = x0 !== undefined && y0 !== undefined && x1 !== undefined && y1 !== undefined;
     ring = known ? rectangle(x0, y0, x1, y1, turned) : "broken";
-    slips.push("rectangle");
   } else if (kind === "ellipse") {
     const [x, y, rx, ry] = ["cx", "cy", "rx", "ry"].map(number);
     const known = x !== undefined && y !== undefined && rx !== undefined && ry !== undefined;
     ring = known ? ellipse(x, y, rx, ry, turned) : "broken";
   } else return { ...object, slips: ["noArea"] };
-  return outlined(object, [[ring]], slips);
+  return outlined(object, [[ring]]);
 }
 
 /** A mask of more rows is none. */

@@ -38,22 +38,32 @@ export function isRoi(bytes: Buffer): boolean {
   return bytes.length >= HEADER && bytes.toString("latin1", 0, 4) === "Iout";
 }
 
+/** A region that was drawn on one slice of a stack is an object of that slice alone, where a slice is chosen. */
 export function parseRois(rois: readonly NamedRoi[]): AnnotationFile {
-  const slices = new Set<number>();
   const objects = rois.map(({ name, bytes }) => {
-    if (!isRoi(bytes)) return { name, slips: ["broken" as const] };
-    // 0: on all slices.
-    const slice = bytes.readInt32BE(56);
-    if (slice > 0) slices.add(slice);
+    if (!isRoi(bytes)) return { slice: 0, object: { name, slips: ["broken" as const] } };
     try {
-      return drawn(name, bytes);
+      return { slice: sliceOf(bytes), object: drawn(name, bytes) };
     } catch (error) {
-      if (error instanceof RangeError) return { name, slips: ["broken" as const] }; // cut off
+      if (error instanceof RangeError) return { slice: 0, object: { name, slips: ["broken" as const] } }; // cut off
       throw error;
     }
   });
-  const notes = slices.size > 1 ? [`its objects were drawn on ${slices.size} slices of a stack, and all were taken`] : [];
-  return { drawing: () => ({ objects, notes }) };
+  const slices = new Set(objects.map(({ slice }) => slice).filter((slice) => slice > 0));
+  const all = `its objects were drawn on ${slices.size} slices of a stack, and all were taken; \`slice\` chooses one`;
+  return {
+    drawing: (_item, _size, wanted) => {
+      const own = objects.filter(({ slice }) => wanted === undefined || slice === 0 || slice === wanted + 1);
+      return { objects: own.map(({ object }) => object), ...(wanted === undefined && slices.size > 1 && { notes: [all] }) };
+    },
+  };
+}
+
+/** The slice on which a region was drawn, from 1; 0: on all. In a stack of channels and frames too, it is in a second header. */
+function sliceOf(bytes: Buffer): number {
+  const second = bytes.readInt32BE(60);
+  const own = second >= HEADER && second + 12 <= bytes.length ? bytes.readInt32BE(second + 8) : 0;
+  return own > 0 ? own : bytes.readInt32BE(56);
 }
 
 function drawn(name: string, bytes: Buffer): DrawnObject {
@@ -73,7 +83,7 @@ function drawn(name: string, bytes: Buffer): DrawnObject {
     if (!(w > 0 && h > 0)) return { ...object, slips: ["fewPoints"] };
     return type === "oval"
       ? outlined(object, [[ellipse(x + w / 2, y + h / 2, w / 2, h / 2)]])
-      : outlined(object, [[rectangle(x, y, x + w, y + h)]], ["rectangle"]);
+      : outlined(object, [[rectangle(x, y, x + w, y + h)]]);
   }
   if (!["polygon", "freehand", "traced"].includes(type))
     return { ...object, slips: [type === "unknown" ? "broken" : "noArea"] };

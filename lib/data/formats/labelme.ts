@@ -31,7 +31,6 @@ export function parseLabelme(root: Json): AnnotationFile {
       continue;
     }
     const more = text.found ? (["textNumber"] as const) : [];
-    if (type === "rectangle") object.slips = ["rectangle"];
     const key = JSON.stringify([label, group]);
     const own = groups.get(key);
     if (group !== null && group !== undefined && own) {
@@ -39,7 +38,7 @@ export function parseLabelme(root: Json): AnnotationFile {
       Object.assign(own.object, outlined(own.object, own.parts, more));
       continue;
     }
-    const drawn = outlined(object, [parts], [...(object.slips ?? []), ...more]);
+    const drawn = outlined(object, [parts], more);
     objects.push(drawn);
     if (group !== null && group !== undefined) groups.set(key, { object: drawn, parts: [parts] });
   }
