@@ -79,6 +79,7 @@ describe("predictFolder", () => {
         decodeLabels(join(outputDir, `${image}.png`)),
         decodeLabels(join(outputDir, `${image}.npy`)),
         decodeLabels(join(outputDir, `${image}.geojson`), { annotation: "geojson", size: tiff.shape }),
+        decodeLabels(join(outputDir, `${image}_RoiSet.zip`), { annotation: "imagej_roi", size: tiff.shape }),
         decodeLabels(join(outputDir, "coco.json"), { annotation: "coco", item: `${image}.png` }),
       ]);
       for (const { data, shape } of others) expect([shape, data]).toEqual([tiff.shape, tiff.data]);
