@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    setupFiles: ["test/warnings.ts"],
     // Two cores: native programs and trainings must not starve each other.
     maxWorkers: 2,
     testTimeout: 120_000,

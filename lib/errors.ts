@@ -41,7 +41,8 @@ export const errorCodes = {
   ERR_IMAGE_VALUES: "An image has channels that need a setting, or values that are not finite, negative or too large.",
   ERR_LABEL_VALUES:
     "A mask is no label map: binary, coloured, a photograph, or with values that are no whole numbers from 0 to 2147483647.",
-  ERR_ANNOTATION: "An annotation file (COCO, GeoJSON, Cellpose) is damaged, or not of its format.",
+  ERR_ANNOTATION:
+    "Annotations are damaged, of no kind that is read, or lose more than half of an image's cells (outside it, covered, without outline).",
   ERR_INVALID_IMAGE: "Pixels given to the engine have a wrong shape or number of channels, or are not finite.",
   ERR_INVALID_LABELS: "Labels given to a store of tiles have a wrong shape, or values that name no cells.",
   ERR_SPLIT:
@@ -51,8 +52,10 @@ export const errorCodes = {
   ERR_FILE: "A file cannot be read or written, or is not what its name says.",
   ERR_IO: "A store of tiles cannot be read or written.",
   ERR_STORE_CORRUPT: "A store of tiles is damaged, or of another version of the package.",
-  ERR_OUTPUT_EXISTS: "The output that would be written exists already; `--overwrite` replaces it, `--resume` continues it.",
+  ERR_OUTPUT_EXISTS:
+    "The output that would be written exists already; `overwrite` replaces it, `resume` or `skipExisting` continues it.",
   ERR_LOCKED: "Another process trains in this experiment.",
+  ERR_PICTURE: "A picture or a chart could not be drawn.",
 
   // Weights and checkpoints
   ERR_CHECKPOINT_NOT_FOUND: "There is no checkpoint of this name.",
@@ -98,6 +101,8 @@ export type ErrorCode = keyof typeof errorCodes;
 export interface Failure {
   code: ErrorCode;
   message: string;
+  /** The system's own code where an error of it is the cause, such as ENOSPC. */
+  system?: string;
 }
 
 /** What the package throws. `detail` holds the facts of the case (paths, names, sizes) as plain JSON. */
@@ -120,7 +125,28 @@ export class CellsamError extends Error {
 /** Any error as results, events and logs hold it. */
 export function failureOf(error: unknown): Failure {
   const code = error instanceof CellsamError ? error.code : "ERR_UNEXPECTED";
-  return { code, message: error instanceof Error ? error.message : String(error) };
+  const system = systemCode(error);
+  return { code, message: error instanceof Error ? error.message : String(error), ...(system && { system }) };
+}
+
+/** The code of the operating system in an error or its causes, such as ENOSPC. */
+function systemCode(error: unknown): string | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const { code } = at as NodeJS.ErrnoException;
+    if (code && /^E[A-Z0-9]+$/.test(code)) return code;
+  }
+  return undefined;
+}
+
+/** A disk that is full or fails, memory that is short, too many open files, a file system on a network that is away. */
+const machineCodes = new Set<ErrorCode>(["ERR_IO", "ERR_CHECKPOINT_WRITE", "ERR_OUT_OF_MEMORY", "ERR_TRIAL_DIED"]);
+const machineSystemCodes = new Set(
+  "ENOSPC EDQUOT EFBIG EIO EROFS ENOMEM EAGAIN EMFILE ENFILE ESTALE ETIMEDOUT EBUSY".split(" "),
+);
+
+/** Whether the state of the machine, and not the settings or the data, made something fail: another try may succeed. */
+export function isMachineFault({ code, system }: Failure): boolean {
+  return machineCodes.has(code) || (system !== undefined && machineSystemCodes.has(system));
 }
 
 /** Native errors arrive as plain `Error`s with `code` and `detail`; everything else passes through unchanged. */

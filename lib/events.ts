@@ -74,10 +74,12 @@ export interface CheckpointEvent {
   path: string;
 }
 
+/** What makes progress: reading files, looking for duplicates, cutting tiles, writing the store, measuring, predicting. */
+export type ProgressTask = "check" | "duplicates" | "tiles" | "store" | "evaluate" | "predict";
+
 export interface ProgressEvent {
   type: "progress";
-  /** "check", "duplicates", "store", "evaluate" or "predict". */
-  task: string;
+  task: ProgressTask;
   done: number;
   total: number;
 }

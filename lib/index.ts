@@ -1,13 +1,19 @@
-/** The public names of the package, by area; docs/api.md has the areas in this order. */
+/// <reference lib="esnext.disposable" preserve="true" />
+/**
+ * The public names of the package, by area; docs/api.md has the areas in this order. The reference above is for programs whose
+ * compiler knows no `using` yet.
+ */
 
 // Training
 
+export type { StageNumber } from "./config/stageOptions.js";
 export type {
   CheckpointEvent,
   EpochEvent,
   FoldEvent,
   NoticeEvent,
   ProgressEvent,
+  ProgressTask,
   StageEvent,
   StepEvent,
   TrainingEvent,
@@ -15,35 +21,57 @@ export type {
 export { finetune } from "./python/finetune.js";
 export type { FinetuneOptions } from "./python/finetuneKeywords.js";
 export { ExperimentRunner } from "./train/experiment.js";
-export type { RunnerOptions } from "./train/options.js";
-export type { FoldResult, StageResult } from "./train/results.js";
+export type { LossWeightSchedule, RunnerOptions } from "./train/options.js";
+export type { OutputTree } from "./train/outputTree.js";
+export type { FoldResult, History, StageResult, TestResult } from "./train/results.js";
 export { type Training, train } from "./train/train.js";
 
 // Planning and early stopping
 
+export type { DuplicatePair } from "./data/duplicates.js";
 export { EarlyStopping, type EarlyStoppingOptions, type EarlyStoppingState } from "./monitor/earlyStopping.js";
 export { type PlanOptions, planExperiment } from "./plan/experiment.js";
-export type { Plan } from "./plan/plan.js";
+export type { Plan, SidePlan, Spread } from "./plan/plan.js";
+export type { Probe, StageProbe, TileTimes } from "./plan/probe.js";
+export type { TimeForecast } from "./plan/time.js";
 
 // Strategies
 
+export type { Groups } from "./data/split.js";
 export {
   FullDatasetStrategy,
   KFoldStrategy,
   LeaveOneGroupOutStrategy,
   TrainValSplitStrategy,
 } from "./python/strategies.js";
+export type { FoldMetrics } from "./stats/folds.js";
 export type { KFoldOptions } from "./strategies/kFold.js";
-export type { DrawnOptions, Splits, Strategy } from "./strategies/strategy.js";
+export type { DrawnOptions, KnownGroups, Splits, Strategy, StrategyResult } from "./strategies/strategy.js";
 export type { TrainValSplitOptions } from "./strategies/trainValSplit.js";
 
 // Prediction
 
-export { type LabelFormat, type PredictedImage, type PredictFolderOptions, predictFolder } from "./predict/folder.js";
-export { openPredictor, type Predictor, type PredictorOptions, type PredictorSource } from "./predict/predictor.js";
+export type { OpenDetectorOptions } from "./predict/detector.js";
+export { type PredictFolderOptions, predictFolder } from "./predict/folder.js";
+export type { PredictionFormat } from "./predict/formats.js";
+export { type ManyImage, type ManyPrediction, type PredictManyOptions, predictMany } from "./predict/many.js";
+export type { PredictedImage } from "./predict/outputs.js";
+export {
+  openPredictor,
+  type Predictor,
+  type PredictorOptions,
+  type PredictorPredictOptions,
+  type PredictorSource,
+  type TrainedSource,
+} from "./predict/predictor.js";
 
 // Evaluation
 
+export type { DatasetConfig } from "./data/dataset.js";
+export type { DiscoverOptions } from "./data/discover.js";
+export type { Annotation } from "./data/image.js";
+export type { ReadingOptions } from "./data/pair.js";
+export type { CocoImage } from "./evaluation/coco.js";
 export {
   type EvaluateFoldersOptions,
   type EvaluateOptions,
@@ -53,7 +81,13 @@ export {
   type FolderEvaluation,
   type TruthOptions,
 } from "./evaluation/folders.js";
-export type { Evaluation, ImageEvaluation } from "./evaluation/model.js";
+export type {
+  BestThresholds,
+  EvaluateModelOptions,
+  Evaluation,
+  EvaluationFailure,
+  ImageEvaluation,
+} from "./evaluation/model.js";
 export {
   type CocoRates,
   type DeepcellRates,
@@ -65,6 +99,8 @@ export {
   type Summary,
   summarize,
 } from "./evaluation/pairs.js";
+
+export type { BoundarySums, PixelSums, Sums } from "./evaluation/sums.js";
 
 // Detection thresholds
 
@@ -85,24 +121,46 @@ export {
 
 // Search
 
-export type { SearchEvent, TrialEpochEvent, TrialEvent } from "./search/events.js";
+export type { SearchInput, SearchOptions } from "./config/search.js";
+export type { ParameterValue } from "./config/space.js";
+export type { SearchEvent, SearchNotice, TrialEpochEvent, TrialEvent } from "./search/events.js";
+export type { Importance } from "./search/importance.js";
+export type { EndLine, LossHistory, Reached } from "./search/journal.js";
+export type { TrialEpoch } from "./search/messages.js";
+export type { FoldRecord } from "./search/metric.js";
 export { HyperparameterOptimizer, type OptimizerOptions, runGridSearch, runRandomSearch } from "./search/optimizer.js";
 export type { SearchResult, TrialRecord } from "./search/results.js";
+export type { SearchRunOptions } from "./search/searchRun.js";
 export type { Hyperparameters, Trial } from "./search/trials.js";
 
 // Statistics
 
+export type { Comparison, MetricComparison } from "./stats/compare.js";
 export { compareExperiments, type ExperimentComparison } from "./stats/experiments.js";
+export type { TTest, Wilcoxon } from "./stats/significance.js";
+
+// Images and cells as files
+
+export type { NdImage, ReadImageOptions } from "./data/image.js";
+export { readImage } from "./data/readImage.js";
+export { writeLabels } from "./data/write.js";
+export { type CellTableWriter, openCellTableWriter, type StoredPixels } from "./data/writers/cellTable.js";
+export { type CocoWriter, openCocoWriter } from "./data/writers/coco.js";
+export { type GeojsonOptions, writeGeojson } from "./data/writers/geojson.js";
+export { writeRoiZip } from "./data/writers/imagejRoi.js";
+export { type CellPolygons, toPolygons } from "./data/writers/polygons.js";
+export type { LabelArray, Segmentation } from "./data/writers/segmentation.js";
 
 // Data
 
 export { generateSynthetic, type SyntheticDataset, type SyntheticOptions } from "./data/synthetic.js";
-export type { NdArray } from "./engine/native.js";
+export type { NdArray, NumberArray } from "./engine/native.js";
 export { openStoreWriter, type StoreImage, type StoreWriter, type StoreWriterOptions } from "./engine/storeWriter.js";
 
 // Sessions
 
 export {
+  type BoxPrediction,
   type CandidatesOptions,
   type Device,
   type EpochReport,
@@ -133,15 +191,26 @@ export {
 // Losses
 
 export * from "./engine/losses.js";
+export type { DetectorLossName } from "./settings/losses/detector.js";
+export type { MaskLossName } from "./settings/losses/table.js";
 
 // Reports
 
-export { MetricsTracker, type MetricsTrackerOptions } from "./monitor/metricsTracker.js";
+export {
+  type MetricSummary,
+  type MetricsFile,
+  MetricsTracker,
+  type MetricsTrackerOptions,
+  type Phase,
+} from "./monitor/metricsTracker.js";
 export type { OverlayImage, OverlayLabels } from "./report/canvas.js";
+export type { Series } from "./report/charts.js";
 export { writeExperimentReport } from "./report/experimentReport.js";
-export { writeOverlay } from "./report/overlay.js";
+export { writeOutlines, writeOverlay } from "./report/overlay.js";
 export { writeSearchReport } from "./report/searchReport.js";
-export { TrainingVisualizer, type TrainingVisualizerOptions } from "./report/trainingVisualizer.js";
+export type { Boxes, VisualImage, VisualLabels } from "./report/trainingPictures.js";
+export { type PictureOptions, TrainingVisualizer, type TrainingVisualizerOptions } from "./report/trainingVisualizer.js";
+export type { Direction } from "./stats/direction.js";
 
 // Configuration
 
@@ -158,6 +227,8 @@ export { CellsamError, type ErrorCode, type Failure } from "./errors.js";
 
 // The Python module's classes
 
+export type { Level, Log } from "./monitor/log.js";
+export type { DeviceReading, MemorySources, MemoryStats } from "./monitor/memory.js";
 export {
   AdaptiveEarlyStopping,
   type AdaptiveOptions,
@@ -165,12 +236,18 @@ export {
   type StoppingRule,
   type WatchedMetric,
 } from "./python/adaptiveStopping.js";
-export { type Checkpoint, CheckpointManager, type CheckpointManagerOptions } from "./python/checkpointManager.js";
+export { type Checkpoint, CheckpointManager, type CheckpointManagerOptions, type Loads } from "./python/checkpointManager.js";
 export {
   GPUMonitor,
   type GPUMonitorOptions,
   type GpuMemoryInfo,
   type MemorySnapshot,
+  type SnapshotLabels,
   type SystemMemoryInfo,
 } from "./python/gpuMonitor.js";
-export type { ResultMethods } from "./python/strategies.js";
+export type { ResultMethods, TrainFold } from "./python/strategies.js";
+export type { SystemMemory } from "./runtime/systemMemory.js";
+export type { Aggregate } from "./stats/folds.js";
+export type { Description, Interval } from "./stats/summary.js";
+export type { CheckpointOptions } from "./train/checkpoints.js";
+export type { CheckpointInfo, CheckpointKind } from "./train/manifest.js";

@@ -48,7 +48,8 @@ const usedArrows = new Set();
 const layers = [
   ["errors"],
   ["events", "lazily", "processEnd", "version"],
-  ["files", "spelling", "settings"],
+  ["files", "nearest", "spelling", "settings"],
+  ["optionKeys"],
   ["runtime"],
   ["engine"],
   ["data"],

@@ -6,7 +6,7 @@
  * entry.js); medians of 21 on 2 cores, where Node alone starts in 60 ms. `import.meta.url` of a joined module is that of
  * core.js: the one module among them that asks for it, version.js, is in dist/ itself.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { rolldown } from "rolldown";
@@ -18,6 +18,7 @@ const core = join(dist, "core.js");
 
 run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]);
 await writeSettings(root);
+copyDeclarations();
 const modules = staticImports(join(dist, "entry.js"));
 /** @type {Map<string, string[]>} */
 const names = new Map();
@@ -26,6 +27,34 @@ writeFileSync(core, await joined());
 for (const file of modules) {
   const list = exportsOf(file).map((name) => `${alias(file, name)} as ${name}`);
   writeFileSync(file, `export { ${list.join(", ")} } from ${JSON.stringify(from(dirname(file), core))};\n`);
+}
+
+/**
+ * Copies the public declarations into a folder of CommonJS: the compiler lets CommonJS programs import no declarations of an ES
+ * module, though Node lets them require one.
+ */
+function copyDeclarations() {
+  const folder = join(dist, "commonjs");
+  for (const file of declarationsOf(join(dist, "index.d.ts"))) {
+    const copy = join(folder, relative(dist, file));
+    mkdirSync(dirname(copy), { recursive: true });
+    writeFileSync(copy, readFileSync(file, "utf8"));
+  }
+  writeFileSync(join(folder, "package.json"), '{ "type": "commonjs" }\n');
+}
+
+/**
+ * A file of declarations and those that it needs.
+ * @param {string} file
+ * @returns {Set<string>}
+ */
+function declarationsOf(file, /** @type {Set<string>} */ seen = new Set()) {
+  seen.add(file);
+  for (const [, path = ""] of readFileSync(file, "utf8").matchAll(/(?:from |import\()"(\.[^"]+)\.js"/g)) {
+    const target = join(dirname(file), `${path}.d.ts`);
+    if (!seen.has(target)) declarationsOf(target, seen);
+  }
+  return seen;
 }
 
 /** @param {string} file */

@@ -13,14 +13,15 @@
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { oldestLinux, prebuildProblems } from "./binaryCheck.mjs";
 import { fail, npmCall, root } from "./ready.mjs";
 import { weightsProblems } from "./weightsCheck.mjs";
 
 const { shippedNames, weightsFile } = await import("../dist/config/shippedWeights.js");
-const { releasedPlatforms, supportedTorch } = await import("../dist/runtime/variants.js");
+const { archiveUrl, releasedPlatforms, supportedTorch, variants } = await import("../dist/runtime/variants.js");
+const { archiveSha256 } = await import("../dist/runtime/archiveHashes.js");
 const { values: options } = parseArgs({
   options: {
     platform: { type: "string", multiple: true },
@@ -47,6 +48,10 @@ for (const platform of platforms) {
 }
 for (const name of shippedNames) {
   for (const problem of weightsProblems(weightsFile(name))) problems.push(`the weights ${name}: the file ${problem}`);
+}
+for (const url of platforms.flatMap((platform) => variants.map((variant) => archiveUrl(variant, platform)))) {
+  const name = url && decodeURIComponent(basename(url));
+  if (name && !archiveSha256[name]) problems.push(`${name} has no pinned hash: run node scripts/archiveHashes.mjs`);
 }
 checkPackage();
 

@@ -1,8 +1,9 @@
 /** How a command ends: the exit code for every kind of error, and its message. */
 import { CommanderError } from "commander";
 import { inFileSpelling } from "../config/fileSpelling.js";
-import { CellsamError, failureOf } from "../errors.js";
+import { CellsamError, failureOf, isMachineFault } from "../errors.js";
 import { strictJson } from "../files/json.js";
+import { inFlags } from "./flags.js";
 
 export const exitCodes = { ok: 0, failed: 1, input: 2, notSetUp: 3, stopped: 75 } as const;
 
@@ -17,6 +18,8 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.input;
   if (!(error instanceof CellsamError)) return exitCodes.failed;
   if (error.code === "ERR_STOPPED") return exitCodes.stopped;
+  // A full disk is no fault of the call, whatever could not be written.
+  if (isMachineFault(failureOf(error))) return exitCodes.failed;
   if (notSetUp.test(error.code)) return exitCodes.notSetUp;
   return call.test(error.code) || data.test(error.code) ? exitCodes.input : exitCodes.failed;
 }
@@ -28,7 +31,8 @@ export function reportError(
 ): void {
   if (error instanceof CommanderError) return; // commander has printed it already
   const known = error instanceof CellsamError;
-  const { code, message } = failureOf(error);
+  const { code, ...failure } = failureOf(error);
+  const message = inFlags(failure.message);
   const hint = known ? "" : "\nThis is a fault of cellsam-train. Run again with --debug and report what it prints.";
   process.stderr.write(`${code}: ${inFileSpelling(message)}${hint}\n`);
   if (debug && error instanceof Error && error.stack) process.stderr.write(`${error.stack}\n`);

@@ -22,3 +22,20 @@ export function repeated(text: string, before: string[] = []): string[] {
 export function given<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K]> } {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
 }
+
+/** The options of the API that a message may tell to set, and their flags. */
+const switches: Readonly<Record<string, string>> = {
+  overwrite: "--overwrite",
+  resume: "--resume",
+  skipExisting: "--skip-existing",
+};
+const required: Readonly<Record<string, string>> = { imgPath: "--images", maskPath: "--masks", outputName: "--name" };
+
+/** A message of the API in the words of the command line: `overwrite: true` becomes --overwrite. */
+export function inFlags(message: string): string {
+  return message
+    .replace(/`(\w+): true`/g, (text, name: string) => switches[name] ?? text)
+    .replace(/\b(\w+): is missing \((\w+) in files\)/g, (text, name: string, key: string) =>
+      required[name] ? `${required[name]} (${key} in files) is missing` : text,
+    );
+}

@@ -45,13 +45,13 @@ export function initCommand(): Command {
       applySettings(settings, set);
       const config = new ExperimentConfig({ ...paths, ...settings } as unknown as ExperimentInput);
       const { dataFacts } = await import("../data/facts.js");
-      const found: DataFacts = images && masks ? await dataFacts(config) : { facts: [], binaryMasks: false };
+      const found: DataFacts = images && masks ? await dataFacts(config) : { facts: [], settings: {} };
       const chosen: Chosen = mergeConfig(
         {
           img_path: images ?? "path/to/images",
           mask_path: masks ?? "path/to/masks",
           output_name: name ?? (preset ? `${nameOf(images ?? "my")}_${preset}` : nameOf(images ?? "my_experiment")),
-          ...(found.binaryMasks && { binary_masks: true }),
+          ...(toSnake(found.settings) as RawConfig),
           ...(preset && presets[preset]),
           ...(weights && { weights, ...(toSnake(shippedSettings(weights)) as RawConfig) }),
         },

@@ -33,10 +33,12 @@ for (const name of wanted) {
   if (command) program.addCommand(command.copyInheritedSettings(program));
 }
 
-// It is not an error when the reader of a pipe closes it early, as `head` does.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-});
+// It is no error of a run when the reader of a pipe closes it early, as `head` does, or when the terminal is closed (EIO).
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
+  });
+}
 
 try {
   await program.parseAsync();

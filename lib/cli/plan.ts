@@ -37,6 +37,9 @@ function next(program: Command | null): string {
   return quoted.length === 0 ? "" : `next: npx cellsam train ${quoted.join(" ")}\n`;
 }
 
+/** Notes that are printed; the JSON has all. */
+const SHOWN = 12;
+
 const decimal = (value: number) => (Number.isInteger(value) ? String(value) : value.toFixed(1));
 const size = (bytes: number) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
@@ -62,7 +65,8 @@ export function described({ images, cells, tiles, splits, disk, queries, probe, 
   } else lines.push("time     not known; --probe takes a few steps to forecast time and memory");
   return [
     ...lines,
-    ...images.notes.slice(0, 5).map((note) => `note: ${note}`),
+    ...images.notes.slice(0, SHOWN).map((note) => `note: ${note}`),
+    ...(images.notes.length > SHOWN ? [`note: ... and ${images.notes.length - SHOWN} more`] : []),
     ...warnings.map((text) => `warning: ${inFileSpelling(text)}`),
   ].join("\n");
 }

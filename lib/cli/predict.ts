@@ -1,36 +1,63 @@
-/** `cellsam predict`: writes label images for an image or a folder of images. */
-import { Command, Option } from "commander";
-import { type LabelFormat, labelFormats } from "../data/write.js";
+/** `cellsam predict`: writes the cells of an image or of a folder of images. */
+import { Command, InvalidArgumentError } from "commander";
 import { predictFolder } from "../entry.js";
 import { strictJson } from "../files/json.js";
+import { nearest } from "../nearest.js";
+import { type PredictionFormat, predictionFormats } from "../predict/formats.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
 import { Progress } from "./progress.js";
+import { stoppable } from "./stop.js";
 
 interface PredictFlags extends ModelFlags {
   out: string;
-  format: LabelFormat;
+  format?: PredictionFormat[];
+  overlay?: boolean;
   overwrite?: boolean;
+  skipExisting?: boolean;
   json?: boolean;
+}
+
+/** Adds the formats of one flag, of which several may stand between commas. */
+function formatFlag(text: string, before: PredictionFormat[] = []): PredictionFormat[] {
+  const names = text.split(",").map((name) => name.trim());
+  for (const name of names) {
+    if (predictionFormats.includes(name as PredictionFormat)) continue;
+    const meant = nearest(name, predictionFormats);
+    throw new InvalidArgumentError(`known are ${predictionFormats.join(", ")}${meant ? `; did you mean ${meant}?` : ""}`);
+  }
+  return [...before, ...(names as PredictionFormat[])];
 }
 
 export function predictCommand(): Command {
   const command = new Command("predict")
-    .description("write a label image for every image")
+    .description("find the cells of every image, and write label images or other formats")
     .argument("<images>", "an image or a folder of images")
-    .requiredOption("-o, --out <folder>", "folder for the label images and scores.json")
-    .addOption(new Option("--format <format>", "of the label images").choices([...labelFormats]).default("tiff"))
-    .option("--overwrite", "replace label images that exist")
+    .requiredOption("-o, --out <folder>", "folder for what is written, and for scores.json")
+    .option(
+      "--format <format>",
+      `${predictionFormats.join(", ")}; repeatable, or several between commas; roi is ImageJ's RoiSet.zip, csv a table of cells (tiff)`,
+      formatFlag,
+    )
+    .option("--overlay", "also write overlays/NAME.png, the image with the outlines of its cells")
+    .option("--overwrite", "replace files that exist")
+    .option("--skip-existing", "keep files that exist and write only what is missing: goes on after an interruption")
     .option("--json", "print one JSON document on stdout")
     .option("--debug", "print the stack of errors");
   return addModelFlags(command).action(async (images: string, flags: PredictFlags) => {
     const progress = new Progress({ epochs: { 1: 0, 2: 0 } });
-    const predicted = await predictFolder(images, await modelConfig(flags), {
-      outputDir: flags.out,
-      format: flags.format,
-      overwrite: flags.overwrite ?? false,
-      onProgress: (event) => progress.show(event),
-      onWarning: (message) => progress.show({ type: "notice", level: "warning", message }),
-    }).finally(() => progress.finish());
+    const config = await modelConfig(flags);
+    const predict = (signal: AbortSignal) =>
+      predictFolder(images, config, {
+        outputDir: flags.out,
+        format: flags.format ?? "tiff",
+        overlay: flags.overlay ?? false,
+        overwrite: flags.overwrite ?? false,
+        skipExisting: flags.skipExisting ?? false,
+        onProgress: (event) => progress.show(event),
+        onWarning: (message) => progress.show({ type: "notice", level: "warning", message }),
+        signal,
+      });
+    const predicted = await stoppable(predict, "--skip-existing").finally(() => progress.finish());
     if (flags.json) {
       process.stdout.write(`${strictJson({ images: predicted })}\n`);
       return;

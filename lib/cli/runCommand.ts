@@ -29,7 +29,7 @@ export function addRunFlags(command: Command): Command {
 /** `notes` are said first, and stand at the beginning of the log. */
 export async function runExperiment(config: ExperimentInput, flags: RunFlags, notes: readonly string[] = []): Promise<void> {
   const { resume = false, overwrite = false, json, debug } = flags;
-  await stoppable(async (signal) => {
+  await stoppable(async (signal, saved) => {
     const runner = new ExperimentRunner(debug ? { ...config, debug } : config, { resume, overwrite, signal, notes });
     for (const note of notes) process.stderr.write(`${note}\n`);
     const { stages, stage1Config, stage2Config } = runner.config;
@@ -39,7 +39,10 @@ export async function runExperiment(config: ExperimentInput, flags: RunFlags, no
     };
     const progress = new Progress({ json, epochs });
     try {
-      for await (const event of runner.events()) progress.show(event);
+      for await (const event of runner.events()) {
+        if (signal.aborted && event.type === "checkpoint" && event.kind === "resume") saved();
+        progress.show(event);
+      }
     } finally {
       progress.finish();
     }

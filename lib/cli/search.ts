@@ -6,6 +6,7 @@ import { inFileSpelling } from "../config/fileSpelling.js";
 import { readConfigFile } from "../config/load.js";
 import { pruners, type SearchInput } from "../config/search.js";
 import { createDefaultParamSpace, type SpaceInput } from "../config/space.js";
+import { CellsamError } from "../errors.js";
 import { strictJson } from "../files/json.js";
 import type { SearchEvent, TrialEvent } from "../search/events.js";
 import { HyperparameterOptimizer } from "../search/optimizer.js";
@@ -31,6 +32,7 @@ interface SearchFlags extends RunFlags, ConfigFlags {
   maxTrials?: number;
   searchDir?: string;
   final?: string;
+  retryFailed?: boolean;
 }
 
 export function searchCommand(): CommandType {
@@ -49,6 +51,7 @@ export function searchCommand(): CommandType {
     .option("--devices <list>", "devices that are assigned to trials in turn, e.g. cuda:0,cuda:1")
     .option("--max-trials <n>", "refuse larger searches (default: 256)", integerFlag)
     .option("--search-dir <path>", "folder of the search (default: <output-dir>/<name>_search)")
+    .option("--retry-failed", "with --resume: run all failed trials again, not only those without space, memory or process")
     .option("--final <strategy>", "afterwards train the best configuration with this strategy, e.g. k_fold");
   return addRunFlags(command).action(async (flags: SearchFlags) => search(flags));
 }
@@ -59,14 +62,23 @@ async function search(flags: SearchFlags): Promise<void> {
     ? ((await readConfigFile(flags.space)) as SpaceInput)
     : createDefaultParamSpace({ focused: true });
   const outputDir = flags.searchDir ?? join(base.outputDir, `${base.outputName}_search`);
-  const { resume = false, overwrite = false, json } = flags;
+  const { resume = false, retryFailed = false, overwrite = false, json } = flags;
+  if (retryFailed && !resume) throw new CellsamError("ERR_CONFIG", "--retry-failed goes with --resume");
   const options = searchInput(flags, outputDir);
   // A setting that the last run would refuse is reported before the first trial.
   const finalName = `${base.outputName}_final`;
   const finalConfig = { strategy: flags.final as never, outputDir, outputName: finalName };
   if (flags.final) new ExperimentConfig({ ...base, ...finalConfig });
   const best = await stoppable(async (signal) => {
-    const optimizer = new HyperparameterOptimizer({ baseConfig: base, paramSpace, ...options, resume, overwrite, signal });
+    const optimizer = new HyperparameterOptimizer({
+      baseConfig: base,
+      paramSpace,
+      ...options,
+      resume,
+      retryFailed,
+      overwrite,
+      signal,
+    });
     const events = optimizer.events();
     const running = flags.grid ? optimizer.runGridSearch() : optimizer.runRandomSearch(flags.trials);
     running.catch(() => undefined);

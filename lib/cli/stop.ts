@@ -1,28 +1,39 @@
 /** Signals during a run: the first one stops after the step and saves, the second one ends the process at once. */
 import { constants } from "node:os";
 import { CellsamError } from "../errors.js";
+import { exitCodes } from "./exit.js";
 
-// On Windows SIGBREAK is Ctrl-Break, and SIGHUP means that the window was closed, which leaves a few seconds. Elsewhere SIGHUP
-// is left to nohup.
+// On Windows SIGBREAK is Ctrl-Break. SIGHUP: the terminal or its connection was closed, which on Windows leaves a few seconds.
+// nohup cannot keep it from a program in Node.js, which restores its default at the start.
 const signals: NodeJS.Signals[] =
-  process.platform === "win32" ? ["SIGINT", "SIGBREAK", "SIGHUP"] : ["SIGINT", "SIGTERM", "SIGUSR1"];
+  process.platform === "win32" ? ["SIGINT", "SIGBREAK", "SIGHUP"] : ["SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"];
 
-/** Runs `work` with an AbortSignal that fires when the process gets one of the signals. */
-export async function stoppable<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/**
+ * Runs `work` with an AbortSignal that fires when the process gets one of the signals; `flag` is the one that goes on. `work`
+ * calls `saved` when everything is saved after that: a further signal then ends the process as one that can be resumed.
+ */
+export async function stoppable<T>(
+  work: (signal: AbortSignal, saved: () => void) => Promise<T>,
+  flag = "--resume",
+): Promise<T> {
   const controller = new AbortController();
+  let isSaved = false;
   const onSignal = (name: NodeJS.Signals) => {
-    if (controller.signal.aborted) process.exit(128 + constants.signals[name]);
+    if (controller.signal.aborted) process.exit(isSaved ? exitCodes.stopped : 128 + constants.signals[name]);
     process.stderr.write(`\n${name}: stopping after this step; send it again to end at once\n`);
     controller.abort(
-      new CellsamError("ERR_STOPPED", `stopped by ${name}; run the same command with --resume to continue`, {
+      new CellsamError("ERR_STOPPED", `stopped by ${name}; run the same command with ${flag} to continue`, {
         detail: { signal: name },
       }),
     );
   };
   for (const name of signals) process.on(name, onSignal);
   try {
-    return await work(controller.signal);
+    return await work(controller.signal, () => {
+      isSaved = true;
+    });
   } finally {
-    for (const name of signals) process.off(name, onSignal);
+    // A process that was stopped is about to end, and until then a further signal is expected.
+    if (!controller.signal.aborted) for (const name of signals) process.off(name, onSignal);
   }
 }

@@ -2,6 +2,7 @@
 
 import type { z } from "zod";
 import { lazily } from "../lazily.js";
+import { nearest } from "../nearest.js";
 import {
   type ChoiceSetting,
   type DescribedNumber,
@@ -11,7 +12,6 @@ import {
   type Range,
   type Setting,
 } from "../settings/kinds.js";
-import { nearest } from "./nearest.js";
 
 /** zod, loaded on first use; schemas are also built on first use. */
 export const zod = lazily<typeof import("zod")>("zod");
@@ -71,7 +71,19 @@ export const text = (error: string) =>
         : error,
   });
 
-export const flag = () => zod().boolean({ error: "must be true or false" });
+/** yes and no are text in YAML 1.2 and were truth values in YAML 1.1, so they are named in the error and not guessed. */
+export const flag = () =>
+  zod().boolean({
+    error: ({ input }) => {
+      const written = typeof input === "string" ? input.toLowerCase() : "";
+      const meant = ["yes", "y", "on", "true"].includes(written)
+        ? "true"
+        : ["no", "n", "off", "false"].includes(written)
+          ? "false"
+          : "";
+      return meant ? `must be true or false: ${input} is text, write ${meant}` : "must be true or false";
+    },
+  });
 export const path = () =>
   text("must be a path")
     .min(1, { error: "must not be empty" })

@@ -4,9 +4,9 @@
  */
 import type { z } from "zod";
 import { CellsamError } from "../errors.js";
+import { nearest } from "../nearest.js";
 import { fromSnake, snakeCase } from "../spelling.js";
 import { zod } from "./fields.js";
-import { nearest } from "./nearest.js";
 
 export interface ConfigProblem {
   key: string;

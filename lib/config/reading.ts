@@ -1,5 +1,6 @@
 /** Settings of reading image files and annotations: page, channels and slice, the kind of annotation, additional data sets. */
 
+import { ANNOTATIONS } from "../data/image.js";
 import { choice, integer, path, text, zod } from "./fields.js";
 
 const extensions = () =>
@@ -31,7 +32,7 @@ export const readFields = () => ({
 
 /** Which objects of an annotation are cells. */
 export const labelFields = () => ({
-  annotationFormat: choice(["auto", "label_images", "cellpose", "coco", "geojson", "object_folders"])
+  annotationFormat: choice(["auto", ...ANNOTATIONS])
     .default("auto")
     .describe('Kind of the annotations; "auto" looks at what is there.'),
   ignoreLabel: integer(-1)
@@ -39,12 +40,42 @@ export const labelFields = () => ({
     .nullable()
     .default(null)
     .describe("Value of label images for pixels that are neither cell nor background, such as 65535."),
+  backgroundLabel: integer(0)
+    .nullable()
+    .default(null)
+    .describe(
+      "Value of masks for background besides 0, such as 1 after a watershed; with binaryMasks instead of 0, so 255 inverts " +
+        "them. 0: no cell is taken for background, however large it is.",
+    ),
+  relabel: choice(["check", "connected", "keep"])
+    .default("check")
+    .describe(
+      "What an id in several separate regions is. check: one cell, with a warning, and an error where it is the rule, as in " +
+        "masks of classes; connected: each region is a cell of its own (masks of classes, foreground, or numbers used twice); " +
+        "keep: one cell, without a word.",
+    ),
+  minCellArea: integer(0)
+    .default(0)
+    .describe("Smallest area, in pixels, of a cell of the masks; smaller ones become background."),
+  maskPage: integer(0)
+    .nullable()
+    .default(null)
+    .describe("Page of masks in TIFF files of several pages, from 0; null: slice and frame choose, as for images."),
   categories: zod()
-    .array(text("must be a name"), { error: "must be a list of names" })
+    .array(zod().union([text("must be a name"), integer(0)]), { error: "must be a list of names or numbers" })
     .min(1)
     .nullable()
     .default(null)
-    .describe("Names of the COCO categories that are cells; null: all."),
+    .describe("Categories (classes, labels) of drawn objects that are cells, by name or number; null: all."),
+  outline: choice(["cell", "nucleus"])
+    .default("cell")
+    .describe("Which outline is taken where drawn cells come with that of their nucleus, as QuPath exports them."),
+  withoutOutline: choice(["error", "leave_out", "ignore"])
+    .default("error")
+    .describe(
+      "What becomes of drawn objects without an outline that can be used: an error that lists them, left out, or their boxes " +
+        "become regions that are neither cell nor background.",
+    ),
 });
 
 export const readingFields = () => ({

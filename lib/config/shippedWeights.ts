@@ -4,10 +4,10 @@
  */
 import { join } from "node:path";
 import type { z } from "zod";
+import { nearest } from "../nearest.js";
 import { isPlain } from "../spelling.js";
 import { packageFolder } from "../version.js";
 import { mergeConfig, type RawConfig } from "./load.js";
-import { nearest } from "./nearest.js";
 
 interface Shipped {
   file: string;

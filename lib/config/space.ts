@@ -158,7 +158,7 @@ export type SpaceInput = z.input<ReturnType<typeof spaceSchema>>;
 /** A search space, checked. @throws CellsamError ERR_CONFIG */
 export const HyperparameterSpace = configClass("HyperparameterSpace", spaceSchema);
 
-export type Value = string | number | boolean | null;
+export type ParameterValue = string | number | boolean | null;
 
 /** One searched setting. */
 export interface Parameter {
@@ -167,7 +167,7 @@ export interface Parameter {
   /** The dotted setting, e.g. "stage1Config.learningRate". */
   path: string;
   /** Its possible values: a list, or a range to draw from. */
-  values: readonly Value[] | { min: number; max: number; log: boolean; whole: boolean };
+  values: readonly ParameterValue[] | { min: number; max: number; log: boolean; whole: boolean };
 }
 
 function camelPath(path: string): string {

@@ -1,9 +1,11 @@
 /** The data of an experiment: its folders, and additional folders whose images train and never validate. */
 import { basename, dirname } from "node:path";
+import { categoryNote } from "./categories.js";
 import { type CheckedPair, type CheckOptions, checkDataset } from "./check.js";
 import { type DiscoverOptions, discover, type Pair } from "./discover.js";
 import type { ReadingOptions } from "./pair.js";
 import type { Problem } from "./problem.js";
+import { added, sentence } from "./tally.js";
 
 export interface DatasetConfig extends ReadingOptions {
   imgPath: string;
@@ -20,6 +22,8 @@ export interface Dataset {
   trainingOnly: string[];
   /** Decisions made while reading, each once, with the number of images that it concerns. */
   notes: string[];
+  /** What is probably wrong with the data set, one sentence each with what to do. */
+  warnings: string[];
 }
 
 /** How the folders of a configuration are paired. */
@@ -46,9 +50,11 @@ export async function loadDataset(
   const problems: Problem[] = [];
   const trainingOnly: string[] = [];
   const taken = new Set<string>();
+  const fromNames: string[] = [];
   for (const [i, { imgPath, maskPath }] of [config, ...(config.additionalDatasets ?? [])].entries()) {
     const found = await discover({ imgPath, maskPath, ...discoverOptions(config) });
     problems.push(...found.problems);
+    fromNames.push(...found.notes);
     for (const pair of found.pairs) {
       const source = freeName(pair.source, imgPath, taken);
       taken.add(source);
@@ -58,9 +64,23 @@ export async function loadDataset(
   }
   const checked = await checkDataset(pairs, { ...config, ...options, problems });
   const counts = new Map<string, number>();
-  for (const note of checked.pairs.flatMap((pair) => pair.notes)) counts.set(note, (counts.get(note) ?? 0) + 1);
-  const notes = [...counts].map(([note, count]) => `${count} of ${checked.pairs.length} images: ${note}`);
-  return { pairs: checked.pairs, trainingOnly, notes };
+  const { pairs: read } = checked;
+  for (const note of read.flatMap((pair) => pair.notes)) counts.set(note, (counts.get(note) ?? 0) + 1);
+  const notes = [...counts].map(([note, count]) => `${count} of ${read.length} images: ${note}`);
+  const early = [...fromNames, ...objectNotes(read, config.categories ?? null), ...checked.notes];
+  return { pairs: read, trainingOnly, notes: [...early, ...notes], warnings: checked.warnings };
+}
+
+/** What was decided about the objects of annotations, added up over the images. */
+export function objectNotes(
+  pairs: readonly Pick<CheckedPair, "source" | "tallies" | "categories">[],
+  categories: DatasetConfig["categories"] = null,
+): string[] {
+  const tallies = pairs.flatMap(({ source, tallies: own }) =>
+    own.map((one) => ({ ...one, names: one.names.map((name) => `${source}: ${name}`) })),
+  );
+  const lists = pairs.map((pair) => pair.categories);
+  return [...categoryNote(lists, categories), ...added(tallies).map(sentence)];
 }
 
 function freeName(source: string, imgPath: string, taken: ReadonlySet<string>): string {

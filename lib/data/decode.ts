@@ -6,8 +6,9 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { CellsamError, type ErrorCode } from "../errors.js";
-import type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
-import { listCoco, readImage, readLabels } from "./reader.js";
+import { type Survey, surveyAnnotation } from "./annotationFile.js";
+import type { DecodeOptions, LabelMap, LabelOptions, NdImage, StoredImage } from "./image.js";
+import { readImage, readLabels, readStored } from "./reader.js";
 
 export type { DecodeOptions, LabelMap, LabelOptions, NdImage } from "./image.js";
 
@@ -18,7 +19,7 @@ const ENTRY = new URL("./decodeWorker.js", import.meta.url);
 const threaded = existsSync(fileURLToPath(ENTRY));
 
 export interface Request {
-  kind: "image" | "labels" | "coco";
+  kind: "image" | "stored" | "labels" | "survey";
   path: string;
   options: LabelOptions;
 }
@@ -26,18 +27,8 @@ export interface Request {
 /** `ready` is the first message: the thread has loaded all that decoding needs. */
 export type Reply =
   | { ready: true }
-  | { ok: true; value: NdImage | LabelMap | CocoEntry[] }
+  | { ok: true; value: NdImage | StoredImage | LabelMap | Survey }
   | { ok: false; code: ErrorCode; message: string; detail: Record<string, unknown> };
-
-/** One image that a COCO file lists. */
-export interface CocoEntry {
-  /** Name without folders and extension, as images are paired. */
-  stem: string;
-  /** As in the file. */
-  fileName: string;
-  height: number;
-  width: number;
-}
 
 interface Job {
   request: Request;
@@ -68,6 +59,11 @@ export function decodeImage(path: string, options: DecodeOptions = {}): Promise<
   return threaded ? submit<NdImage>({ kind: "image", path, options }) : readImage(path, options);
 }
 
+/** The pixels of an image as its file stores them. @throws CellsamError as decodeImage, but for ERR_IMAGE_VALUES */
+export function decodeStored(path: string, options: DecodeOptions = {}): Promise<StoredImage> {
+  return threaded ? submit<StoredImage>({ kind: "stored", path, options }) : readStored(path, options);
+}
+
 /**
  * Decodes a label map [H,W] as int32, ids as in the file; from annotations of objects (`options.annotation`) ids 1..N in file
  * order.
@@ -79,9 +75,9 @@ export function decodeLabels(path: string, options: LabelOptions = {}): Promise<
   return threaded ? submit<LabelMap>({ kind: "labels", path, options }) : readLabels(path, options);
 }
 
-/** The images that a COCO file lists. @throws CellsamError ERR_ANNOTATION, ERR_FILE */
-export function listCocoImages(path: string): Promise<CocoEntry[]> {
-  return threaded ? submit<CocoEntry[]>({ kind: "coco", path, options: {} }) : listCoco(path);
+/** What a file of objects is. @throws CellsamError ERR_ANNOTATION, ERR_FILE */
+export function surveyObjects(path: string): Promise<Survey> {
+  return threaded ? submit<Survey>({ kind: "survey", path, options: {} }) : surveyAnnotation(path);
 }
 
 function submit<T>(request: Request): Promise<T> {

@@ -4,16 +4,19 @@
  */
 import { parentPort } from "node:worker_threads";
 import { CellsamError } from "../errors.js";
+import { surveyAnnotation } from "./annotationFile.js";
 import type { Reply, Request } from "./decode.js";
-import { listCoco, readImage, readLabels } from "./reader.js";
+import { readImage, readLabels, readStored } from "./reader.js";
+
+const decoders = { image: readImage, stored: readStored, labels: readLabels };
 
 parentPort?.on("message", async ({ kind, path, options }: Request) => {
   try {
-    if (kind === "coco") {
-      parentPort?.postMessage({ ok: true, value: await listCoco(path) } satisfies Reply);
+    if (kind === "survey") {
+      parentPort?.postMessage({ ok: true, value: await surveyAnnotation(path) } satisfies Reply);
       return;
     }
-    const value = kind === "image" ? await readImage(path, options) : await readLabels(path, options);
+    const value = await decoders[kind](path, options);
     // A view into Node's shared buffer pool cannot be transferred: the bytes of other files would go with it.
     if (value.data.byteLength !== value.data.buffer.byteLength) value.data = value.data.slice();
     parentPort?.postMessage({ ok: true, value } satisfies Reply, [value.data.buffer as ArrayBuffer]);

@@ -1,14 +1,18 @@
 /** Pairs images and masks by file name. Files that cannot be paired are listed as problems, never skipped silently. */
-import type { Dirent } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
-import { basename, extname, join, relative, resolve } from "node:path";
-import type { CellsamError, ErrorCode } from "../errors.js";
-import { listCocoImages } from "./decode.js";
+import { basename, dirname, extname, relative } from "node:path";
+import type { ErrorCode } from "../errors.js";
+import { contentsOf, isOneFile, listFolder } from "./folder.js";
+import { hasLabels } from "./formats/omeZarr.js";
 import type { Annotation } from "./image.js";
+import { kindOf, type MaskFile, maskFiles } from "./maskFiles.js";
+import { foldersShared, ImageIndex, MASK_SUFFIXES, stemOf, withoutCompanion, withoutSuffix } from "./names.js";
 import { nearName } from "./nearNames.js";
 import { compareBytes } from "./order.js";
 import type { Problem } from "./problem.js";
 import { EXTENSIONS } from "./reader.js";
+import { differentMasks } from "./sameMasks.js";
+
+export { MASK_SUFFIXES };
 
 export interface Pair {
   /** Name of the source image: its file name without extension (and without ".ome"), Unicode-composed. */
@@ -19,7 +23,7 @@ export interface Pair {
   mask?: string;
   /** How `mask` is to be read; absent for a label image. */
   annotation?: Annotation;
-  /** Which image of a COCO file. */
+  /** Which image of a file of several (COCO, CVAT). */
   item?: string;
 }
 
@@ -27,8 +31,8 @@ export interface DiscoverOptions {
   /** Folder of images, or one image file. */
   imgPath: string;
   /**
-   * Folder of masks or annotations, one mask file, or a COCO JSON file. The same folder as imgPath is allowed when masks end in
-   * one of MASK_SUFFIXES. Omit it to predict.
+   * Folder of masks or annotations, one mask file, or an annotation file of several images. The same folder as imgPath is
+   * allowed when masks end in one of MASK_SUFFIXES. Omit it to predict.
    */
   maskPath?: string;
   /** Extensions that count as images and as masks, with the dot, any case. Default: all that can be read. */
@@ -39,27 +43,23 @@ export interface DiscoverOptions {
    * only one.
    */
   annotationFormat?: "auto" | Annotation;
+  /** The images are label images themselves, as of a prediction: suffixes of masks count on both sides. Default false. */
+  predictions?: boolean;
 }
 
 export interface Discovered {
   /** Sorted by the UTF-8 bytes of their names: in the same order on every machine and in every locale. */
   pairs: Pair[];
   problems: Problem[];
-  /** Files of other types, and subfolders, that are not used. */
+  /** Files of other types, and subfolders, that are not used and of which no note tells. */
   ignored: string[];
+  /** What was decided about files that could have been images or masks, one sentence each. */
+  notes: string[];
 }
-
-/** A mask is named as its image, or as its image plus one of these. */
-export const MASK_SUFFIXES = ["_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg"] as const;
-
-/** Image types that are not read: a file of these was meant to be data, so it is a problem and not ignored. */
-const NOT_READ = new Set([".gif", ".webp", ".czi", ".lif", ".nd2", ".ndpi", ".svs", ".zarr"]);
 
 interface Found {
   stem: string;
   path: string;
-  annotation?: Annotation;
-  item?: string;
 }
 
 /**
@@ -67,69 +67,138 @@ interface Found {
  * input.
  */
 export async function discover(options: DiscoverOptions): Promise<Discovered> {
-  const out: Discovered = { pairs: [], problems: [], ignored: [] };
-  const { imgPath, maskPath } = options;
+  const { imgPath, maskPath, predictions = false, annotationFormat = "auto" } = options;
   // On Windows relative() is empty also for two spellings of one folder, C:\Data and c:\data.
   const shared = maskPath !== undefined && relative(imgPath, maskPath) === "";
-  let images = await list(imgPath, options.imageExtensions ?? EXTENSIONS, out);
+  const listed = await listFolder(imgPath, options.imageExtensions ?? EXTENSIONS);
+  const out: Discovered = { pairs: [], problems: listed.problems, ignored: listed.others, notes: [] };
+  const { images, beside } = sorted(listed.found, shared, predictions, out);
+  const index = new ImageIndex(
+    images.map(({ stem }) => stem),
+    predictions,
+  );
   const maskExtensions = (options.maskExtensions ?? EXTENSIONS).filter((extension) => !/jpe?g/i.test(extension));
-  let masks: Found[] = [];
-  const own = new Set(images.map(({ stem, path }) => (isSeg(path) ? "" : stem)));
-  if (shared) masks = images.filter(({ stem }) => withoutSuffix(stem) !== stem);
-  else images = images.filter(({ stem, path }) => !isSeg(path) || !own.has(withoutSuffix(stem)) || !out.ignored.push(path));
-  if (shared) images = images.filter(({ stem }) => withoutSuffix(stem) === stem);
+  let masks: MaskFile[] = [];
   if (maskPath !== undefined) {
-    const listed = await annotationsIn(
-      maskPath,
-      maskExtensions,
-      new Set(images.map(({ stem }) => stem)),
-      shared ? undefined : out,
-    );
-    masks = oneKind([...masks, ...listed], options.annotationFormat ?? "auto", maskPath, out);
-    if (masks.some(({ annotation }) => annotation === "coco")) masks = await cocoItems(masks, out);
+    const found = await maskFiles(maskPath, maskExtensions, index, annotationFormat, shared ? beside : undefined);
+    masks = found.masks;
+    // An image of OME-Zarr may bring its labels with it.
+    if (shared && annotationFormat !== "label_images") {
+      const without = images.filter(
+        ({ stem, path }) => /\.zarr$/i.test(path) && !masks.some((mask) => index.find(mask.stem) === stem),
+      );
+      masks.push(
+        ...without.filter(({ path }) => hasLabels(path)).map((file) => ({ ...file, annotation: "ome_zarr" as const })),
+      );
+    }
+    out.problems.push(...found.problems);
+    out.notes.push(...found.notes);
+    const used = new Set(masks.map(({ path }) => path));
+    out.ignored = [...new Set([...out.ignored, ...found.ignored])].filter((path) => !used.has(path));
   }
-  if (nothingToPair(options, images, masks, out)) return out;
-  const folderOfOneFile =
-    masks.length === 1 && !masks[0]?.item && images.length === 1 && (await isFile(imgPath)) && (await isFile(maskPath ?? ""));
+  if (await nothingToPair(options, images, masks, out)) return out;
+  const onePair =
+    masks.length === 1 &&
+    !masks[0]?.item &&
+    images.length === 1 &&
+    (await isOneFile(imgPath)) &&
+    (await isOneFile(maskPath ?? ""));
   const byStem = group(images, ({ stem }) => stem);
-  const masksByStem = folderOfOneFile
-    ? new Map([[images[0]?.stem ?? "", masks]])
-    : group(masks, ({ stem }) => (byStem.has(stem) ? stem : withoutSuffix(stem)));
+  const ownerOf = ({ stem }: MaskFile) => index.find(stem) ?? withoutSuffix(stem);
+  const masksByStem = onePair ? new Map([[images[0]?.stem ?? "", masks]]) : group(masks, ownerOf);
+  const others = otherFolders(masksByStem, byStem, out);
 
-  const lossy = new Map(out.ignored.filter(isJpeg).map((path) => [withoutSuffix(stemOf(path)), path]));
+  const same: MaskFile[] = [];
+  const unread = new Map<string, string>();
+  for (const path of out.ignored) {
+    const owner = index.find(stemOf(path));
+    if (owner !== undefined) unread.set(owner, path);
+  }
   const stray = [...masksByStem].flatMap(([stem, rest]) => (byStem.has(stem) ? [] : rest.map(({ path }) => path)));
   // Where both are in one folder, a mask with an unknown ending passes for an image.
   if (shared) stray.push(...images.filter(({ stem }) => !masksByStem.has(stem)).map(({ path }) => path));
   for (const [stem, found] of byStem) {
-    const own = masksByStem.get(stem) ?? [];
+    const candidates = masksByStem.get(stem) ?? [];
+    const [own, different] = await oneMask(candidates, found[0]?.path ?? "", out);
+    if (own.length === 1 && candidates.length > 1 && own[0]?.item === undefined) same.push(own[0] as MaskFile);
     masksByStem.delete(stem);
     if (found.length > 1) report(out, "ERR_DUPLICATE_IMAGE", found, "have the same name", "keep one of them");
-    if (own.length > 1) report(out, "ERR_DUPLICATE_MASK", own, `all belong to the image ${stem}`, "keep one of them");
+    if (own.length > 1) report(out, "ERR_DUPLICATE_MASK", own, `all belong to the image ${stem}${different}`, keepOne(own));
     if (maskPath !== undefined && own.length === 0)
-      report(out, "ERR_NO_MASK", found, ...withoutMask(stem, lossy.get(stem), stray));
+      report(out, "ERR_NO_MASK", found, ...withoutMask(stem, unread.get(stem), stray));
     const [image] = found;
     const [mask] = own;
     if (found.length !== 1 || own.length > 1 || !image || (maskPath !== undefined && !mask)) continue;
     out.pairs.push({ source: stem, image: image.path, ...(mask && maskOf(mask)) });
   }
   for (const [stem, rest] of masksByStem)
-    report(out, "ERR_NO_IMAGE", rest, `has no image named ${stem}`, "add the image, or remove the mask");
+    if (!others.has(stem)) report(out, "ERR_NO_IMAGE", rest, `has no image named ${stem}`, "add the image, or remove the mask");
+  if (same.length > 0)
+    out.notes.push(
+      `masks that other files of the same cells repeat, of which _seg.npy was taken: ${same.length} (${few(same)})`,
+    );
   out.pairs.sort((a, b) => compareBytes(a.source, b.source));
   out.problems.sort((a, b) => compareBytes(a.path, b.path));
   return out;
 }
 
+/**
+ * Divides the files of the folder of images. Masks beside images are masks where both are in one folder; elsewhere they are no
+ * images. In a folder of predictions the pictures beside them are left out.
+ */
+function sorted(found: Found[], shared: boolean, predictions: boolean, out: Discovered): { images: Found[]; beside: Found[] } {
+  const stems = new ImageIndex(found.map(({ stem }) => stem));
+  const ofOther = (file: Found, shorter: string) => shorter !== file.stem && stems.find(shorter) !== undefined;
+  const isMask = (file: Found) => (shared ? withoutSuffix(file.stem) !== file.stem : ofOther(file, withoutSuffix(file.stem)));
+  const leave = (files: Found[], what: string) => {
+    if (files.length > 0) out.notes.push(`${what}: ${files.length} (${few(files)})`);
+  };
+  const companions = found.filter((file) => ofOther(file, withoutCompanion(file.stem)));
+  const texts = out.ignored
+    .filter((path) => /\.txt$/i.test(path))
+    .map((path) => ({ path, stem: stemOf(path) }))
+    .filter((file) => ofOther(file, withoutCompanion(file.stem)));
+  out.ignored = out.ignored.filter((path) => !texts.some((file) => file.path === path));
+  leave([...companions, ...texts], "files that Cellpose writes beside its masks, left out");
+  const data = found.filter((file) => !companions.includes(file));
+  const masks = data.filter(isMask);
+  const others = data.filter((file) => !masks.includes(file));
+  if (predictions) {
+    const owners = new Set(masks.map(({ stem }) => stems.find(withoutSuffix(stem))));
+    const pictures = masks.length > 0 ? others.filter(({ stem }) => owners.has(stem)) : [];
+    leave(pictures, "files that have a mask of their name beside them, taken for pictures and left out");
+    return { images: data.filter((file) => !pictures.includes(file)), beside: [] };
+  }
+  if (!shared) leave(masks, "masks beside the images, which are no images");
+  return { images: others, beside: masks };
+}
+
+const few = (files: readonly Found[]) =>
+  files
+    .slice(0, 3)
+    .map(({ path }) => basename(path))
+    .join(", ") + (files.length > 3 ? ", ..." : "");
+
 /** Whether one side is missing or empty. That is reported once, and not for every file of the other side. */
-function nothingToPair({ imgPath, maskPath }: DiscoverOptions, images: Found[], masks: Found[], out: Discovered): boolean {
+async function nothingToPair(
+  { imgPath, maskPath }: DiscoverOptions,
+  images: Found[],
+  masks: MaskFile[],
+  out: Discovered,
+): Promise<boolean> {
   const noMasks = maskPath !== undefined && masks.length === 0 && !out.ignored.some(isJpeg);
   if (images.length > 0 && !noMasks) return false;
-  if (out.problems.length === 0) {
-    const problem =
-      images.length === 0
-        ? { path: imgPath, message: "holds no image", fix: `put images there (${EXTENSIONS.join(", ")})` }
-        : { path: maskPath ?? "", message: "holds no mask", fix: `put masks there, such as ${images[0]?.stem}_masks.png` };
-    out.problems.push({ code: "ERR_NO_DATA", ...problem });
-  }
+  if (out.problems.length > 0) return true;
+  const path = images.length === 0 ? imgPath : (maskPath ?? "");
+  const { text, subfolders } = await contentsOf(path, EXTENSIONS);
+  const [kind, setting] = images.length === 0 ? ["image", "img_path"] : ["mask", "mask_path"];
+  const fix =
+    subfolders.length > 0
+      ? `give ${subfolders[0]} as ${setting}${subfolders.length > 1 ? " and the others as additional_datasets" : ""}, or move the files`
+      : kind === "image"
+        ? `put images there (${EXTENSIONS.join(", ")})`
+        : `put masks there, such as ${images[0]?.stem}_masks.png, or annotations (docs/formats.md)`;
+  out.problems.push({ code: "ERR_NO_DATA", path, message: `holds no ${kind}${text}`, fix });
   return true;
 }
 
@@ -137,15 +206,18 @@ function isJpeg(path: string): boolean {
   return /\.jpe?g$/i.test(path);
 }
 
-/** Message and advice for an image without a mask; a JPEG of its name, or a stray file of a near one, was meant to be one. */
-function withoutMask(stem: string, lossy: string | undefined, stray: readonly string[]): [string, string] {
-  if (lossy) return [`has no mask but ${lossy}, and JPEG does not preserve label ids`, "save the mask as PNG or TIFF"];
+/** Message and advice for an image without a mask; an unread file of its name, or a stray one of a near name, was meant to be one. */
+function withoutMask(stem: string, unread: string | undefined, stray: readonly string[]): [string, string] {
+  if (unread && isJpeg(unread))
+    return [`has no mask but ${unread}, and JPEG does not preserve label ids`, "save the mask as PNG or TIFF"];
+  if (unread && /\.(json|geojson|xml|txt|zip|roi)$/i.test(unread))
+    return [`has no mask but ${unread}, which is no annotation that is read`, "export COCO, GeoJSON or label images"];
   const near = nearName(stem, stray);
   if (near) return [`has no mask; is ${basename(near)} meant?`, `rename it to ${stem}_mask${extname(near)}`];
   return ["has no mask", `add a mask named ${stem}, or ${stem}_masks, or remove the image`];
 }
 
-function maskOf({ path, annotation, item }: Found): Pick<Pair, "mask" | "annotation" | "item"> {
+function maskOf({ path, annotation, item }: MaskFile): Pick<Pair, "mask" | "annotation" | "item"> {
   return {
     mask: path,
     ...(annotation && annotation !== "label_images" && { annotation }),
@@ -153,164 +225,72 @@ function maskOf({ path, annotation, item }: Found): Pick<Pair, "mask" | "annotat
   };
 }
 
-/** Cellpose writes a_seg.npy beside a.png: where both are in a folder of images, a_seg.npy is not an image. */
-function isSeg(path: string): boolean {
-  return /_seg\.np[yz]$/i.test(path);
+/**
+ * Of several masks of an image the one to take, and how they differ. A list of images may name pictures of one name in several
+ * folders; Cellpose writes the same masks as _seg.npy and as _cp_masks.
+ */
+async function oneMask(masks: MaskFile[], image: string, out: Discovered): Promise<[MaskFile[], string]> {
+  if (masks.length < 2) return [masks, ""];
+  if (masks.every(({ item, path }) => item !== undefined && path === masks[0]?.path)) {
+    const shared = masks.map(({ item }) => foldersShared(item as string, image));
+    const most = Math.max(...shared);
+    const nearest = masks.filter((_, i) => shared[i] === most);
+    return [most > 0 ? nearest : masks, ` by their names (${masks.map(({ item }) => item).join(", ")})`];
+  }
+  const labels = masks.every((mask) => ["label_images", "cellpose"].includes(kindOf(mask)));
+  if (!labels || !masks.some((mask) => kindOf(mask) === "cellpose")) return [masks, ""];
+  const different = await differentMasks(masks.map(({ path }) => path));
+  if (different !== undefined) return [masks, different];
+  const taken = masks.find((mask) => kindOf(mask) === "cellpose") as MaskFile;
+  out.ignored.push(...masks.filter((mask) => mask !== taken).map(({ path }) => path));
+  return [[taken], ""];
 }
 
-function kindOf({ path, annotation }: Found): Annotation {
-  return annotation ?? (isSeg(path) ? "cellpose" : "label_images");
+function keepOne(masks: readonly MaskFile[]): string {
+  const kinds = [...new Set(masks.map(kindOf))];
+  return `keep one of them${kinds.length > 1 ? `, or choose with annotation_format: ${kinds.join(" or ")}` : ""}`;
 }
 
 /**
- * The annotations of a mask path: label images, GeoJSON, COCO JSON, folders of objects. Without `out` (images and masks in one
- * folder) the label images were listed before.
+ * The names of images that a list of images has in other folders than those that are there: with train/ and val/ in one list,
+ * each folder of images uses its own part.
  */
-async function annotationsIn(
-  path: string,
-  extensions: readonly string[],
-  stems: ReadonlySet<string>,
-  out: Discovered | undefined,
-): Promise<Found[]> {
-  const byName = (file: string): Found[] => {
-    const extension = extname(file).toLowerCase();
-    if (extension === ".geojson") return [{ stem: stemOf(file), path: file, annotation: "geojson" }];
-    return extension === ".json" ? [{ stem: stemOf(file), path: file, annotation: "coco" }] : [];
-  };
-  if (await isFile(path)) {
-    const special = byName(path);
-    return special.length > 0 ? special : [{ stem: stemOf(path), path }];
+function otherFolders(masks: Map<string, MaskFile[]>, images: Map<string, Found[]>, out: Discovered): Set<string> {
+  const folder = ({ item = "" }: MaskFile) => dirname(item.replaceAll("\\", "/"));
+  const used = new Set<string>();
+  for (const [stem, own] of masks) {
+    const image = images.get(stem)?.[0]?.path;
+    if (image === undefined) continue;
+    const most = Math.max(...own.map(({ item }) => foldersShared(item ?? "", image)));
+    for (const mask of own) if (foldersShared(mask.item ?? "", image) === most) used.add(folder(mask));
   }
-  const scratch: Discovered = { pairs: [], problems: [], ignored: [] };
-  const found = out ? await list(path, extensions, scratch) : [];
-  if (!out) await list(path, [], scratch);
-  const special: Found[] = [];
-  for (const file of scratch.ignored) {
-    const entries = byName(file);
-    if (entries.length > 0) special.push(...entries);
-    else if (stems.has(basename(file).normalize("NFC")) && (await isFolder(file)))
-      special.push({ stem: basename(file).normalize("NFC"), path: file, annotation: "object_folders" });
-    else out?.ignored.push(file);
+  const others = new Set<string>();
+  const names: string[] = [];
+  for (const [stem, own] of masks) {
+    if (images.has(stem) || used.size === 0 || !own.every((mask) => mask.item !== undefined && !used.has(folder(mask))))
+      continue;
+    others.add(stem);
+    names.push(...own.map(({ item }) => item as string));
   }
-  out?.problems.push(...scratch.problems);
-  return [...found, ...special];
+  if (names.length > 0)
+    out.notes.push(
+      `images that the list of annotations has in other folders, left out: ${names.length} (${names.slice(0, 3).join(", ")}${names.length > 3 ? ", ..." : ""})`,
+    );
+  return others;
 }
 
-/** The masks of one kind; several kinds in one folder are a problem unless the configuration chooses one. */
-function oneKind(masks: Found[], wanted: "auto" | Annotation, path: string, out: Discovered): Found[] {
-  const kinds = [...new Set(masks.map(kindOf))];
-  if (wanted === "auto") {
-    // A .npy of labels may be named a_seg or a_masks: its content decides how it is read.
-    const mixed = kinds.filter((kind) => kind !== "cellpose" || !kinds.includes("label_images"));
-    if (mixed.length > 1) {
-      const message = `holds annotations of several kinds (${kinds.join(", ")})`;
-      out.problems.push({
-        code: "ERR_ANNOTATION",
-        path,
-        message,
-        fix: `say which with annotation_format, such as ${kinds[0]}`,
-      });
-      return [];
-    }
-    return masks;
+function group<T>(files: readonly T[], key: (file: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const file of files) {
+    const name = key(file);
+    const list = groups.get(name);
+    if (list) list.push(file);
+    else groups.set(name, [file]);
   }
-  out.ignored.push(...masks.filter((mask) => kindOf(mask) !== wanted).map((mask) => mask.path));
-  return masks.filter((mask) => kindOf(mask) === wanted);
-}
-
-/** One entry for each image of the COCO files. */
-async function cocoItems(files: Found[], out: Discovered): Promise<Found[]> {
-  const items: Found[] = [];
-  for (const { path } of files) {
-    try {
-      const images = await listCocoImages(path);
-      items.push(...images.map(({ stem, fileName }) => ({ stem, path, annotation: "coco" as const, item: fileName })));
-    } catch (error) {
-      const { code, detail, message } = error as CellsamError;
-      const reason = String(detail?.reason ?? message);
-      out.problems.push({ code, path, message: reason, fix: "give the COCO file of instances, or convert it" });
-    }
-  }
-  return items;
-}
-
-async function list(path: string, extensions: readonly string[], out: Discovered): Promise<Found[]> {
-  const allowed = new Set(extensions.map((extension) => extension.toLowerCase()));
-  let entries: Dirent[];
-  try {
-    if (await isFile(path)) return [{ stem: stemOf(path), path }];
-    entries = await readdir(path, { withFileTypes: true });
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-    const message = missing
-      ? `does not exist${resolve(path) === path ? "" : ` (${resolve(path)})`}`
-      : `cannot be listed (${(error as Error).message})`;
-    out.problems.push({ code: "ERR_PATH", path, message, fix: "check the path and its permissions" });
-    return [];
-  }
-  const found: Found[] = [];
-  for (const entry of entries) {
-    const full = join(path, entry.name);
-    const extension = extname(entry.name).toLowerCase();
-    if (entry.name.startsWith(".")) continue;
-    if (allowed.has(extension) && entry.isDirectory()) {
-      out.problems.push({
-        code: "ERR_PATH",
-        path: full,
-        message: "is a folder with the name of an image",
-        fix: "rename it or remove it",
-      });
-    } else if (allowed.has(extension)) {
-      found.push({ stem: stemOf(entry.name), path: full });
-    } else if (NOT_READ.has(extension)) {
-      out.problems.push({
-        code: "ERR_IMAGE_UNSUPPORTED",
-        path: full,
-        message: `files of type ${extension} are not read`,
-        fix: "convert it to PNG, TIFF or .npy",
-      });
-    } else {
-      out.ignored.push(full);
-    }
-  }
-  return found;
-}
-
-/** File name without extension. macOS stores names in decomposed Unicode, others composed; they must pair. */
-function stemOf(path: string): string {
-  const name = basename(path);
-  return name
-    .slice(0, name.length - extname(name).length)
-    .replace(/\.ome$/i, "")
-    .normalize("NFC");
-}
-
-function withoutSuffix(stem: string): string {
-  const suffix = MASK_SUFFIXES.find((ending) => stem.toLowerCase().endsWith(ending) && stem.length > ending.length);
-  return suffix ? stem.slice(0, -suffix.length) : stem;
-}
-
-function group(files: Found[], key: (file: Found) => string): Map<string, Found[]> {
-  const groups = new Map<string, Found[]>();
-  for (const file of files) groups.set(key(file), [...(groups.get(key(file)) ?? []), file]);
   return groups;
 }
 
-function report(out: Discovered, code: ErrorCode, files: Found[], what: string, fix: string): void {
+function report(out: Discovered, code: ErrorCode, files: readonly Found[], what: string, fix: string): void {
   const names = files.map(({ path }) => basename(path)).join(", ");
   for (const { path } of files) out.problems.push({ code, path, message: files.length > 1 ? `${names} ${what}` : what, fix });
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (info) => info.isDirectory(),
-    () => false,
-  );
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return stat(path).then(
-    (info) => info.isFile(),
-    () => false,
-  );
 }

@@ -36,6 +36,7 @@ export interface DuplicatePair {
 /** `image` is [H,W] or [H,W,C] of any type; channels are averaged. */
 export function thumbnail(source: string, hash: string, { data, shape }: NdImage): Thumbnail {
   const [height = 0, width = 0, channels = 1] = shape;
+  const [low, high] = range(data);
   const sums = new Float64Array(side * side);
   const counts = new Float64Array(side * side);
   // In small images every bin of the thumbnail takes at least its nearest pixel.
@@ -47,7 +48,8 @@ export function thumbnail(source: string, hash: string, { data, shape }: NdImage
     for (let x = 0; x < stepX; x++) {
       const at = (row * width + Math.floor((x * width) / stepX)) * channels;
       const bin = binRow + Math.floor((x * side) / stepX);
-      for (let c = 0; c < channels; c++) sums[bin] = (sums[bin] as number) + Number(data[at + c]);
+      for (let c = 0; c < channels; c++)
+        sums[bin] = (sums[bin] as number) + Math.min(high, Math.max(low, data[at + c] as number));
       counts[bin] = (counts[bin] as number) + channels;
     }
   }
@@ -59,6 +61,21 @@ export function thumbnail(source: string, hash: string, { data, shape }: NdImage
     coarse[bin] = (coarse[bin] as number) + (grey[i] as number);
   }
   return { source, hash, fine: normalised(grey), coarse: normalised(coarse) };
+}
+
+/**
+ * The 0.1th and the 99.9th percentile of about 100 000 values: a single hot pixel of the camera, at the same place in every image,
+ * would otherwise be all that two images have in common.
+ */
+function range(data: NdImage["data"]): [number, number] {
+  const step = Math.max(1, Math.floor(data.length / 1e5));
+  const values = new Float64Array(Math.ceil(data.length / step));
+  for (let i = 0; i < values.length; i++) values[i] = data[i * step] as number;
+  values.sort();
+  const out = Math.ceil(values.length / 1000);
+  const [low, high] = [values[out] as number, values[values.length - 1 - out] as number];
+  // A few bright spots on a constant background are all that such an image shows.
+  return low < high ? [low, high] : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
 }
 
 /** Pairs of images whose correlation, in any flip or turn, reaches `threshold`; identical files first, then by similarity. */

@@ -2,42 +2,45 @@
 
 import { CellsamError } from "../errors.js";
 import { type Dataset, type DatasetConfig, loadDataset } from "./dataset.js";
+import type { Relabel } from "./image.js";
 import type { Problem } from "./problem.js";
 
 export interface DataFacts {
   facts: string[];
-  /** Whether the masks can only be read as foreground masks. */
-  binaryMasks: boolean;
+  /** Settings without which the masks cannot be read. */
+  settings: { binaryMasks?: boolean; relabel?: Relabel };
   /** A summary of the problems, where there are some. */
   problem?: string;
 }
 
 /** Reads the data as a run with these settings does. Broken data are reported in `problem`, not thrown. */
 export async function dataFacts(config: DatasetConfig): Promise<DataFacts> {
-  const check = async (binaryMasks: boolean): Promise<Dataset | Problem[]> => {
+  const check = async (settings: DataFacts["settings"]): Promise<Dataset | Problem[]> => {
     try {
-      return await loadDataset({ ...config, binaryMasks });
+      return await loadDataset({ ...config, ...settings });
     } catch (error) {
       if (error instanceof CellsamError && error.code === "ERR_DATASET") return error.detail.problems as Problem[];
       throw error;
     }
   };
-  const asLabels = await check(config.binaryMasks ?? false);
-  if (!Array.isArray(asLabels)) return { facts: described(asLabels), binaryMasks: config.binaryMasks ?? false };
-  const asForeground = await check(true);
-  if (!Array.isArray(asForeground)) {
-    return {
-      facts: [...described(asForeground), "The masks are foreground masks: each connected region is a cell."],
-      binaryMasks: true,
-    };
+  const asLabels = await check({});
+  if (!Array.isArray(asLabels)) return { facts: described(asLabels), settings: {} };
+  const settings = asLabels[0]?.settings ?? { binaryMasks: true };
+  const mended = await check(settings);
+  if (!Array.isArray(mended)) {
+    const how =
+      "relabel" in settings
+        ? "The masks hold classes: each connected region of a class is a cell."
+        : "The masks are foreground masks: each connected region is a cell.";
+    return { facts: [...described(mended), how], settings };
   }
   const few = asLabels.slice(0, 3).map(({ path, message }) => `${path}: ${message}${message.endsWith("?") ? "" : "."}`);
   const count = asLabels.length === 1 ? "one problem" : `${asLabels.length} problems`;
   const problem = `The data have ${count}; \`cellsam plan\` lists all.`;
-  return { facts: [problem, ...few], binaryMasks: false, problem: [problem, ...few].join("\n  ") };
+  return { facts: [problem, ...few], settings: {}, problem: [problem, ...few].join("\n  ") };
 }
 
-function described({ pairs, trainingOnly, notes }: Dataset): string[] {
+function described({ pairs, trainingOnly, notes, warnings }: Dataset): string[] {
   const cells = pairs.reduce((sum, pair) => sum + pair.cells, 0);
   const count = (value: (pair: (typeof pairs)[number]) => string) => {
     const counts = new Map<string, number>();
@@ -49,6 +52,7 @@ function described({ pairs, trainingOnly, notes }: Dataset): string[] {
     `${pairs.length} images with ${cells} cells: ${count(({ channels }) => (channels === 3 ? "RGB" : "grey"))}; ${count(({ dtype }) => dtype)}.`,
     `Sides are ${Math.min(...sides)} to ${Math.max(...sides)} pixels.`,
     ...(trainingOnly.length > 0 ? [`${trainingOnly.length} images of additional_datasets only train.`] : []),
+    ...warnings.map((warning) => `${warning}.`),
     ...notes.slice(0, 5).map((note) => `${note}.`),
   ];
 }

@@ -53,9 +53,12 @@ export async function readGroups(path: string, sources: readonly string[], more:
 function tableRows(path: string, text: string): [string, string][] {
   let rows: string[][];
   try {
-    const firstLine = text.slice(0, Math.max(0, text.indexOf("\n")) || text.length);
-    const delimiter = ["\t", ";", ","].find((mark) => firstLine.includes(mark)) ?? ",";
-    rows = csv().parse(text, { bom: true, delimiter, trim: true, skip_empty_lines: true }) as string[][];
+    // Excel reads the separator from such a first line.
+    const [declaration, declared] = /^\uFEFF?"?sep=(\t|[;,|])"?\r?\n/i.exec(text) ?? ["", undefined];
+    const table = text.slice(declaration.length);
+    const firstLine = table.slice(0, Math.max(0, table.indexOf("\n")) || table.length);
+    const delimiter = declared ?? ["\t", ";", ","].find((mark) => firstLine.includes(mark)) ?? ",";
+    rows = csv().parse(table, { bom: true, delimiter, trim: true, skip_empty_lines: true }) as string[][];
   } catch (cause) {
     throw refuse(path, `is no table (${(cause as Error).message})`);
   }

@@ -3,6 +3,7 @@
  * here; how 16-bit and float images become 0..255 is part of the engine's preprocessing.
  */
 import { CellsamError } from "../errors.js";
+import { isAlpha, oneColour, oneHue } from "./colours.js";
 import type { NdImage, RawImage, Samples } from "./image.js";
 
 /** What to set when an image has channels of unknown meaning. */
@@ -14,18 +15,25 @@ function refuse(message: string): CellsamError {
 
 /**
  * Rules, in order:
- * - indexed colours are looked up; bool and 1-bit become 0/255, 2 and 4 bit are stretched to 0..255; WhiteIsZero is inverted;
- * - an alpha channel that the file declares is dropped, with a note when it is not constant; four channels in an array without
- *   such a
- *   declaration (.npy) are read as RGBA only when the fourth is constant at its maximum;
+ * - indexed colours are looked up, unless the colour table has one hue; bool and 1-bit become 0/255, 2 and 4 bit are stretched to 0..255; WhiteIsZero is inverted;
+ * - an alpha channel that the file declares is dropped when it is constant or opaque in half of the image, with a note; one that
+ *   varies like a stain is a channel. Four channels in an array without such a declaration (.npy) are read as RGBA only when the
+ *   fourth is constant at its maximum;
  * - (H,W,1) is squeezed; three equal channels stay three; channels first is moved last when the first axis is at most 4 and
  *   smaller than both others;
  *   two channels, and more than four, are refused unless `wanted` says which to take (DecodeOptions.channels);
+ * - three channels that display one (colours.ts) become grey, unless `wanted` or `keepColours` says that they mean something;
  * - NaN, infinity and negative values are refused; signed, 32 and 64 bit samples are narrowed to uint8, uint16 or float32
  *   without loss.
  */
-export function toImage(raw: RawImage, wanted?: readonly number[]): NdImage {
+export function toImage(raw: RawImage, wanted?: readonly number[], keepColours = false): NdImage {
   const notes = [...raw.notes];
+  const hue = raw.palette && !wanted && !keepColours && raw.shape.length === 2 ? oneHue(raw.data, raw.palette) : null;
+  if (hue) {
+    const { palette: _, bits: __, ...rest } = raw;
+    const image = toImage({ ...rest, data: hue.values, dtype: hue.values instanceof Uint8Array ? "uint8" : raw.dtype });
+    return { ...image, ...(hue.name !== "grey" && { oneColour: hue.name }) };
+  }
   let current = stretch(raw, notes);
   let shape = raw.palette ? [...raw.shape, 3] : [...raw.shape];
   if (shape.length === 3 && !raw.selected && isChannelsFirst(shape, wanted !== undefined)) {
@@ -36,17 +44,20 @@ export function toImage(raw: RawImage, wanted?: readonly number[]): NdImage {
   const [height = 0, width = 0, channels = 1] = shape;
   if (wanted !== undefined) {
     const source = raw.selected ? wanted.map((_, i) => i) : wanted;
-    const data = narrow(compose(current, channels - (raw.alpha ? 1 : 0), channels, source), raw.dtype);
+    const there = channels - (raw.alpha && isAlpha(current, channels) === "constant" ? 1 : 0);
+    const data = narrow(compose(current, there, channels, source), raw.dtype);
     return { data, dtype: dtypeOf(data), shape: wanted.length === 1 ? [height, width] : [height, width, 3], notes };
   }
   let kept = channels;
   if (raw.alpha) {
+    const alpha = isAlpha(current, channels);
+    if (alpha === null) {
+      throw refuse(
+        `it has ${channels} channels, and the last, which the file calls alpha, varies like the others: it is a channel; say which to take: ${CHANNELS_HELP}`,
+      );
+    }
     kept = channels - 1;
-    notes.push(
-      isConstant(current, channels, channels - 1)
-        ? "a constant alpha channel was dropped"
-        : "an alpha channel that varies was dropped",
-    );
+    notes.push(alpha === "constant" ? "a constant alpha channel was dropped" : "an alpha channel that varies was dropped");
   } else if (channels === 4) {
     if (!isOpaque(current, raw.dtype)) throw refuse(`it has 4 channels; say which to take: ${CHANNELS_HELP}`);
     kept = 3;
@@ -58,6 +69,11 @@ export function toImage(raw: RawImage, wanted?: readonly number[]): NdImage {
       `it has ${channels} channels (shape ${raw.shape.join(" x ")}); an image has 1 or 3, say which to take: ${CHANNELS_HELP}`,
     );
   if (kept !== channels) current = takeChannels(current, channels, kept);
+  const colour = kept === 3 && !keepColours ? oneColour(current, height, width) : null;
+  if (colour) {
+    const data = narrow(compose(current, 3, 3, [colour.channel]), raw.dtype);
+    return { data, dtype: dtypeOf(data), shape: [height, width], notes, oneColour: colour.name };
+  }
   const data = narrow(current, raw.dtype);
   return { data, dtype: dtypeOf(data), shape: kept === 1 ? [height, width] : [height, width, kept], notes };
 }
@@ -66,7 +82,7 @@ export function toImage(raw: RawImage, wanted?: readonly number[]): NdImage {
  * Whether the shape is [C,H,W]: at most 4 first, and not a thin image with channels last. Where channels are chosen, any number
  * smaller than both sides will do.
  */
-function isChannelsFirst([a = 0, b = 0, c = 0]: number[], chosen: boolean): boolean {
+export function isChannelsFirst([a = 0, b = 0, c = 0]: number[], chosen: boolean): boolean {
   return chosen ? a < c && a < b : a <= 4 && b > a && c > a && c > 4;
 }
 
@@ -114,14 +130,14 @@ function stretch(raw: RawImage, notes: string[]): Samples {
   return out.map((value) => highest - value);
 }
 
-function channelsLast(data: Samples, [channels = 1, height = 1, width = 1]: number[]): Samples {
+export function channelsLast(data: Samples, [channels = 1, height = 1, width = 1]: number[]): Samples {
   const out = data.slice();
   const plane = height * width;
   for (let i = 0; i < plane; i++) for (let c = 0; c < channels; c++) out[i * channels + c] = data[c * plane + i] ?? 0;
   return out;
 }
 
-function takeChannels(data: Samples, channels: number, kept: number): Samples {
+export function takeChannels(data: Samples, channels: number, kept: number): Samples {
   const out = data.slice(0, (data.length / channels) * kept);
   for (let from = 0, to = 0; from < data.length; from += channels) {
     for (let c = 0; c < kept; c++) out[to++] = data[from + c] ?? 0;

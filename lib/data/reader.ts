@@ -1,17 +1,17 @@
 /** Reads one file: chooses the format reader, applies the rules, and names the file in errors. Runs in a decode worker. */
 
-import { readFileSync, statSync } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { extname, join } from "node:path";
-import { CellsamError } from "../errors.js";
+import { readObjectFile } from "./annotationFile.js";
+import { bytesOf, named } from "./file.js";
+import { isZarrFolder } from "./folder.js";
 import { readBmp } from "./formats/bmp.js";
 import { isPickledNpy, readCellpose } from "./formats/cellpose.js";
-import { cocoStem, paintCoco, parseCoco } from "./formats/coco.js";
-import { readGeojson } from "./formats/geojson.js";
 import { readJpeg } from "./formats/jpeg.js";
-import { annotation, broken, unsupported } from "./formats/limits.js";
-import { readNpy } from "./formats/npy.js";
+import { annotation, unsupported } from "./formats/limits.js";
+import { arrayPlane, readNpy } from "./formats/npy.js";
 import { readNpz } from "./formats/npz.js";
+import { readOmeZarr } from "./formats/omeZarr.js";
 import { readPng } from "./formats/png.js";
 import { readTiff } from "./formats/tiff.js";
 import {
@@ -20,12 +20,19 @@ import {
   type LabelMap,
   type LabelOptions,
   type NdImage,
+  OBJECT_KINDS,
   type RawImage,
+  type StoredImage,
 } from "./image.js";
-import { toLabels } from "./labels.js";
+import { labelFacts } from "./labelFacts.js";
+import { removeSmall, toLabels, toObject } from "./labels.js";
+import { objectsToLabels } from "./objectRules.js";
+import type { DrawnObject } from "./objects.js";
 import { byBytes } from "./order.js";
+import { isTurned, turned } from "./orientation.js";
 import { toImage } from "./pixels.js";
-import { paint } from "./raster.js";
+import { rowsOfMap } from "./raster.js";
+import { toStored } from "./stored.js";
 
 type Kind = "image" | "labels";
 type Reader = (bytes: Buffer, maxPixels: number, options: DecodeOptions, kind: Kind) => RawImage | Promise<RawImage>;
@@ -39,14 +46,23 @@ const readers: Record<string, Reader> = {
   ".jpeg": readJpeg,
   ".tif": readTiff,
   ".tiff": readTiff,
+  // TIFF by other names: BigTIFF, and what microscopes of Zeiss, MetaMorph and PerkinElmer write.
+  ".btf": readTiff,
+  ".tf2": readTiff,
+  ".tf8": readTiff,
+  ".lsm": readTiff,
+  ".stk": readTiff,
+  ".flex": readTiff,
   ".bmp": readBmp,
-  ".npy": (bytes, maxPixels, _options, kind) =>
-    kind === "labels" && isPickledNpy(bytes) ? readCellpose(bytes, maxPixels) : readNpy(bytes, maxPixels),
-  ".npz": (bytes, maxPixels, _options, kind) => readNpz(bytes, maxPixels, kind),
+  ".npy": (bytes, maxPixels, options, kind) =>
+    kind === "labels" && isPickledNpy(bytes)
+      ? readCellpose(bytes, maxPixels)
+      : arrayPlane(readNpy(bytes, maxPixels), options, kind),
+  ".npz": async (bytes, maxPixels, options, kind) => arrayPlane(await readNpz(bytes, maxPixels, kind), options, kind),
 };
 
-/** Extensions that are read, lower case. */
-export const EXTENSIONS: readonly string[] = Object.keys(readers);
+/** Extensions that are read, lower case; OME-Zarr is a folder. */
+export const EXTENSIONS: readonly string[] = [...Object.keys(readers), ".zarr"];
 
 /**
  * The stored samples of a file, before any rule. `kind` chooses the array of a .npz, and whether a .npy may hold Cellpose's
@@ -54,72 +70,72 @@ export const EXTENSIONS: readonly string[] = Object.keys(readers);
  */
 export async function readRaw(path: string, options: DecodeOptions = {}, kind: Kind = "image"): Promise<RawImage> {
   const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
-  const bytes = await bytesOf(path, maxPixels);
+  if (await isZarrFolder(path)) return readOmeZarr(path, maxPixels, options, kind);
+  const bytes = bytesOf(path, maxPixels);
   const extension = extname(path).toLowerCase();
   const read = Object.hasOwn(readers, extension) ? readers[extension] : undefined;
   if (!read) throw unsupported(`files of type ${extname(path)} are not read; use ${EXTENSIONS.join(", ")}`);
   return read(bytes, maxPixels, options, kind);
 }
 
-/**
- * Reads synchronously: this thread has nothing else to do, and an asynchronous read costs half as much time as decoding a small
- * file.
- */
-async function bytesOf(path: string, maxPixels: number): Promise<Buffer> {
-  const info = statSync(path);
-  if (!info.isFile()) throw new CellsamError("ERR_FILE", "it is not a file");
-  if (info.size === 0) throw broken("it is empty (0 bytes)");
-  // A valid file of the allowed size has at most 16 bytes a pixel and a header.
-  if (info.size > maxPixels * 16 + 2 ** 26)
-    throw new CellsamError("ERR_IMAGE_TOO_LARGE", `it has ${info.size} bytes, more than max_pixels allows`);
-  return readFileSync(path);
+/** @throws CellsamError as decodeImage */
+export async function readImage(path: string, options: DecodeOptions = {}): Promise<NdImage> {
+  return named(path, async () => {
+    const raw = await readRaw(path, options);
+    return oriented(toImage(raw, options.channels, options.keepColours), raw.orientation, options.asStored);
+  });
+}
+
+/** Turns pixels as viewers show them, unless `asStored`. */
+function oriented<T extends NdImage | LabelMap>(image: T, orientation: number | undefined, asStored = false): T {
+  if (!isTurned(orientation)) return image;
+  const stored = { shape: [image.shape[0], image.shape[1]] as [number, number], orientation };
+  const how = asStored
+    ? `the EXIF orientation (${orientation}) was not applied: the mask fits the pixels as they are stored`
+    : `the EXIF orientation (${orientation}) was applied, as viewers do`;
+  const result = asStored ? image : turned(image, orientation);
+  return { ...result, stored, notes: [...image.notes, how] };
 }
 
 /** @throws CellsamError as decodeImage */
-export async function readImage(path: string, options: DecodeOptions = {}): Promise<NdImage> {
-  return named(path, async () => toImage(await readRaw(path, options), options.channels));
+export async function readStored(path: string, options: DecodeOptions = {}): Promise<StoredImage> {
+  return named(path, async () => {
+    const raw = await readRaw(path, { ...options, allChannels: true });
+    const stored = toStored(raw, options.channels !== undefined);
+    return isTurned(raw.orientation) && !options.asStored ? turned(stored, raw.orientation) : stored;
+  });
 }
 
 /** @throws CellsamError as decodeLabels */
 export async function readLabels(path: string, options: LabelOptions = {}): Promise<LabelMap> {
+  const labels = await readAnnotation(path, options);
+  const removed = options.minCellArea ? removeSmall(labels, options.minCellArea) : 0;
+  return options.facts ? { ...labels, facts: labelFacts(labels, removed) } : labels;
+}
+
+async function readAnnotation(path: string, options: LabelOptions): Promise<LabelMap> {
   return named(path, async () => {
-    const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
-    switch (options.annotation) {
-      case "coco":
-        return paintCoco(await cocoOf(path, maxPixels), options.item ?? "", options.categories);
-      case "geojson":
-        if (!options.size) throw annotation("GeoJSON does not say how large the image is: give `size`");
-        return readGeojson(await bytesOf(path, maxPixels), options.size);
-      case "object_folders":
-        return readObjects(path, options);
-      default:
-        if (/\.jpe?g$/i.test(path)) throw unsupported("JPEG is lossy and ruins label ids; save masks as PNG, TIFF or .npy");
-        return toLabels(await readRaw(path, maskOptions(options), "labels"), options.binaryMasks ?? false, options.ignoreLabel);
-    }
+    if (OBJECT_KINDS.some((kind) => kind === options.annotation)) return readObjectFile(path, options);
+    if (options.annotation === "object_folders") return readObjects(path, options);
+    // A foreground mask survives JPEG, since it is cut at half of its highest value.
+    if (/\.jpe?g$/i.test(path) && !options.binaryMasks)
+      throw unsupported(
+        "JPEG is lossy and ruins label ids; save masks as PNG, TIFF or .npy (a foreground mask can be read with `binary_masks: true`)",
+      );
+    const reading = options.annotation === "ome_zarr" ? options : maskOptions(options);
+    const raw = await readRaw(path, reading, "labels");
+    return oriented(toLabels(raw, options), raw.orientation, options.asStored);
   });
 }
 
-/** A mask is one page of one channel: `page`, `channels` and the like are for images only. */
-function maskOptions({ maxPixels }: LabelOptions): DecodeOptions {
-  return maxPixels === undefined ? {} : { maxPixels };
-}
-
-/** The images that a COCO file lists, with the names by which they are paired. */
-export async function listCoco(path: string): Promise<{ stem: string; fileName: string; height: number; width: number }[]> {
-  return named(path, async () => {
-    const { images } = await cocoOf(path, DEFAULT_MAX_PIXELS);
-    return images.map(({ fileName, height, width }) => ({ stem: cocoStem(fileName), fileName, height, width }));
-  });
-}
-
-/** The file that was parsed last: one COCO file serves every image of a data set. */
-let latest: { key: string; file: ReturnType<typeof parseCoco> } | undefined;
-
-async function cocoOf(path: string, maxPixels: number): Promise<ReturnType<typeof parseCoco>> {
-  const { mtimeMs, size, ino } = await stat(path);
-  const key = JSON.stringify([path, mtimeMs, size, ino]);
-  if (latest?.key !== key) latest = { key, file: parseCoco(await bytesOf(path, maxPixels)) };
-  return latest.file;
+/** A mask has one channel, and a page of its own; slice and frame are those of its image. */
+function maskOptions({ maxPixels, maskPage, slice, frame }: LabelOptions): DecodeOptions {
+  return {
+    ...(maxPixels !== undefined && { maxPixels }),
+    ...(maskPage !== undefined && { page: maskPage }),
+    ...(slice !== undefined && { slice }),
+    ...(frame !== undefined && { frame }),
+  };
 }
 
 /**
@@ -135,54 +151,20 @@ export async function objectFiles(folder: string): Promise<string[]> {
 
 const MASK_EXTENSIONS = new Set<string>(EXTENSIONS.filter((extension) => !/jpe?g/.test(extension)));
 
-/** Non-zero pixels of each file are one object; ids 1..N in the order of the names, later ones on top. */
+/** The foreground of each file is one object. */
 async function readObjects(folder: string, options: LabelOptions): Promise<LabelMap> {
-  const files = await objectFiles(folder);
+  const objects: DrawnObject[] = [];
   let size = options.size;
-  const shapes = [];
-  for (const [i, path] of files.entries()) {
+  for (const path of await objectFiles(folder)) {
     const { data, shape } = await named(path, async () => {
-      const raw = await readRaw(path, maskOptions(options), "labels");
-      // Masks of 0 and 255 are expected here, so they are not refused as binary masks.
-      return toLabels({ ...raw, dtype: "uint8", data: raw.data.map((value) => (value === 0 ? 0 : 1)) });
+      return toObject(await readRaw(path, maskOptions(options), "labels"));
     });
     const [height, width] = shape;
     size ??= shape;
     if (height !== size[0] || width !== size[1])
       throw annotation(`${path} has ${height} x ${width} pixels where ${size.join(" x ")} are needed`);
-    const runs: number[] = [];
-    for (let at = 0; at < data.length; at++) if (data[at]) runs.push(at);
-    shapes.push({
-      name: files[i]?.slice(folder.length + 1) ?? "",
-      ignore: false,
-      fill: (run: (row: number, from: number, to: number) => void) => {
-        for (const at of runs) run(Math.floor(at / width), at % width, (at % width) + 1);
-      },
-    });
+    objects.push({ name: path.slice(folder.length + 1), outline: { rows: rowsOfMap(data, shape) } });
   }
   if (!size) throw annotation("it holds no mask of an object");
-  return paint(shapes, size);
-}
-
-const SYSTEM: Record<string, string> = {
-  ENOENT: "it does not exist (or is a link to nothing)",
-  EACCES: "it may not be read (permissions)",
-  EPERM: "it may not be read (permissions)",
-  ELOOP: "it is a link that leads back to itself",
-  EISDIR: "it is a folder",
-};
-
-async function named<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const { code = "", message } = error as NodeJS.ErrnoException;
-    if (error instanceof CellsamError)
-      throw new CellsamError(error.code, `${path}: ${message}`, { detail: { path, reason: message }, cause: error.cause });
-    const reason = SYSTEM[code] ?? message;
-    throw new CellsamError(code in SYSTEM ? "ERR_FILE" : "ERR_IMAGE_BROKEN", `${path}: ${reason}`, {
-      detail: { path, reason },
-      cause: error,
-    });
-  }
+  return objectsToLabels({ objects }, size);
 }

@@ -1,14 +1,13 @@
 /** Writes label maps and RGB images. */
 import { basename, extname } from "node:path";
+import type sharp from "sharp";
 import { CellsamError } from "../errors.js";
 import { writeAtomic } from "../files/writeAtomic.js";
 import { lazily } from "../lazily.js";
+import { type LabelArray, sizeOf } from "./writers/segmentation.js";
 
+const imaging = lazily<typeof sharp>("sharp");
 const fastPng = lazily<typeof import("fast-png")>("fast-png");
-
-/** What `writeLabels` writes. */
-export type LabelFormat = "tiff" | "png" | "npy";
-export const labelFormats: readonly LabelFormat[] = ["tiff", "png", "npy"];
 
 /**
  * Writes a label map [H,W]; the extension chooses the format: .png 16 bit; .tif or .tiff 16 bit, or 32 bit when an id passes
@@ -16,11 +15,8 @@ export const labelFormats: readonly LabelFormat[] = ["tiff", "png", "npy"];
  *
  * @throws CellsamError ERR_LABEL_VALUES for a PNG with an id past 65535, or negative ids; ERR_FILE when it cannot be written
  */
-export async function writeLabels(path: string, labels: { data: Int32Array; shape: readonly [number, number] }): Promise<void> {
-  const [height, width] = labels.shape;
-  if (labels.data.length !== height * width) {
-    throw new CellsamError("ERR_LABEL_VALUES", `${labels.data.length} labels do not fill ${height} x ${width} pixels`);
-  }
+export async function writeLabels(path: string, labels: LabelArray): Promise<void> {
+  const [height, width] = sizeOf(labels);
   let highest = 0;
   for (const id of labels.data) {
     if (id < 0) throw new CellsamError("ERR_LABEL_VALUES", `a label map cannot hold the negative id ${id}`);
@@ -58,7 +54,8 @@ export async function writeLabels(path: string, labels: { data: Int32Array; shap
   }
 }
 
-/** Writes an 8-bit RGB image, `data` [H,W,3]. */
+/** Writes an 8-bit RGB image, `data` [H,W,3]; compresses it on another thread, since pictures of whole slides take seconds. */
 export async function writeRgbPng(path: string, data: Uint8Array, height: number, width: number): Promise<void> {
-  await writeAtomic(path, fastPng().encode({ width, height, channels: 3, depth: 8, data }));
+  const pixels = imaging()(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
+  await writeAtomic(path, await pixels.png().toBuffer());
 }

@@ -1,4 +1,7 @@
 /** Results of inference, and the steps from one pass through the networks to label maps at any detection threshold. */
+import { CellsamError } from "../errors.js";
+import { checkKeys } from "../optionKeys.js";
+import { inference, pixels } from "../settings/groups.js";
 import { engineCommandAsync } from "./commands.js";
 import type { NdArray } from "./native.js";
 
@@ -13,6 +16,52 @@ export interface Prediction {
   /** [n], the model's own estimate of each mask's IoU. */
   ious: NdArray<Float64Array>;
   count: number;
+}
+
+/**
+ * Cells of boxes that the caller gave. Every box has a row: those with pixels come first, as the ids in `labels`; for the others
+ * (the model finds nothing in the box, or what it finds is covered by other cells) no pixel has the id, and score and IoU are
+ * NaN.
+ */
+export interface BoxPrediction extends Prediction {
+  /** Which of the given boxes each row belongs to, from 0, [n]. */
+  prompt: Int32Array;
+}
+
+/**
+ * Finds for each row of a prediction the given box that it belongs to, and adds rows for the boxes that have none. The engine
+ * returns the boxes in its own order and without those that have no pixels. Of boxes that are the same only one has pixels.
+ */
+export function withPrompts(prediction: Prediction, given: NdArray<Float32Array | Float64Array>): BoxPrediction {
+  const total = given.data.length / 4;
+  const found = prediction.count;
+  const rows = new Map<string, number[]>();
+  // The engine computes with float32, and adds and subtracts the corner of a tile.
+  const key = (numbers: ArrayLike<number>, row: number) =>
+    Array.from({ length: 4 }, (_, k) => Math.fround(numbers[4 * row + k] as number)).join();
+  for (let row = total - 1; row >= 0; row--) rows.set(key(given.data, row), [...(rows.get(key(given.data, row)) ?? []), row]);
+  const prompt = new Int32Array(total);
+  const missing = new Set(Array.from({ length: total }, (_, row) => row));
+  for (let i = 0; i < found; i++) {
+    const row = rows.get(key(prediction.boxes.data, i))?.pop();
+    if (row === undefined)
+      throw new CellsamError("ERR_INTERNAL", `the box of cell ${i + 1} is none of the boxes that were given`);
+    prompt[i] = row;
+    missing.delete(row);
+  }
+  prompt.set([...missing], found);
+  const longer = ({ data }: NdArray<Float64Array>, value: (i: number) => number, columns = 1): NdArray<Float64Array> => {
+    const all = Float64Array.from({ length: total * columns }, (_, i) => (i < data.length ? (data[i] as number) : value(i)));
+    return { data: all, shape: columns === 1 ? [total] : [total, columns] };
+  };
+  return {
+    labels: prediction.labels,
+    scores: longer(prediction.scores, () => Number.NaN),
+    ious: longer(prediction.ious, () => Number.NaN),
+    boxes: longer(prediction.boxes, (i) => given.data[4 * (prompt[i >> 2] as number) + (i % 4)] as number, 4),
+    count: total,
+    prompt,
+  };
 }
 
 /**
@@ -72,22 +121,27 @@ export interface AssembleOptions {
   removeBoundaries?: boolean;
 }
 
-/** Only the options above, of an object that may have more. */
-function rules({ overlap, minArea, minVisible, largestPiece, removeBoundaries }: AssembleOptions): AssembleOptions {
+/** Settings of inference may be given as they are: those that decide before there are candidates have no effect here. */
+const ruleKeys = [...Object.keys(inference), ...Object.keys(pixels), "threshold"];
+
+/** The options above, of an object that may hold the other settings of inference too. @throws CellsamError ERR_INVALID_ARGUMENT */
+function rules(call: string, options: AssembleOptions): AssembleOptions {
+  checkKeys(call, options, ruleKeys);
+  const { overlap, minArea, minVisible, largestPiece, removeBoundaries } = options;
   return { overlap, minArea, minVisible, largestPiece, removeBoundaries };
 }
 
 /**
  * The label map of `candidates` at a detection threshold: what `predict` returns with that `bboxThreshold` and
  * `adaptiveThreshold: false`. Without `threshold`: what `predict` returns with the options that the candidates were found with.
- * @throws CellsamError ERR_INVALID_ARGUMENT for a threshold below the candidates' floors
+ * @throws CellsamError ERR_INVALID_ARGUMENT for a threshold below the candidates' floors, and for unknown options
  */
 export async function assemblePrediction(
   candidates: Candidates,
   options: AssembleOptions & { threshold?: number } = {},
 ): Promise<Prediction> {
   const { threshold } = options;
-  return engineCommandAsync("infer.assemble", { candidates, options: rules(options), threshold });
+  return engineCommandAsync("infer.assemble", { candidates, options: rules("assemblePrediction", options), threshold });
 }
 
 /**
@@ -102,7 +156,7 @@ export async function sweepThresholds(
 ): Promise<ImageSweep> {
   const { scores, predicted, truePositives, predictedPixels, sharedPixels, ...rest } = await engineCommandAsync<SweepColumns>(
     "infer.sweep",
-    { candidates, options: rules(options), truth },
+    { candidates, options: rules("sweepThresholds", options), truth },
   );
   return {
     ...rest,

@@ -9,6 +9,7 @@ import { type Libtorch, type ResolveOptions, resolveLibtorch } from "../runtime/
 import { installVisualCpp, missingVisualCpp } from "../runtime/visualCpp.js";
 import { packageFolder } from "../version.js";
 import { fromBorder } from "./names.js";
+import { namingOption } from "./unknownOption.js";
 
 export type NumberArray = Uint8Array | Uint16Array | Int32Array | Float32Array | Float64Array;
 
@@ -66,11 +67,21 @@ interface BindingSession {
   dispose(): Promise<null>;
 }
 
+/** A file that this process has locked, or has tried to. */
+export interface FileLock {
+  /** "taken": by another process, thread or object. "unsupported": the file system has no locks. */
+  readonly state: "held" | "taken" | "unsupported";
+  /** Replaces the content of the file. @throws CellsamError ERR_IO */
+  write(text: string): void;
+  release(): void;
+}
+
 interface Binding {
   loadEngine(options: { engine: string; libtorch?: string; torch?: string }): void;
   engineCall(command: string, args: Record<string, unknown>): unknown;
   engineCallAsync(command: string, args: Record<string, unknown>): NativeJob;
   Session: new () => BindingSession;
+  FileLock: new (path: string) => FileLock;
   driver(): DriverInfo | null;
   liveObjects(): LiveObjects;
   shutdown(): void;
@@ -155,6 +166,14 @@ export async function openNative(options: Record<string, unknown>): Promise<Nati
   };
 }
 
+/**
+ * Opens a file, which is made if there is none, and locks it without waiting. The system frees the lock when the process ends.
+ * @throws CellsamError ERR_IO when it cannot be opened
+ */
+export function lockFile(path: string): FileLock {
+  return guarded(() => new (loadBinding().FileLock)(path));
+}
+
 /** The GPU driver as libcuda reports it, without libtorch; null when there is no driver or no GPU. */
 export function driverInfo(): DriverInfo | null {
   return guarded(() => loadBinding().driver());
@@ -194,13 +213,13 @@ function guarded<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {
-    throw toCellsamError(error);
+    throw namingOption(toCellsamError(error));
   }
 }
 
 function translated<T>(job: NativeJob<T>): NativeJob<T> {
   const promise = job.promise.catch((error: unknown) => {
-    throw toCellsamError(error);
+    throw namingOption(toCellsamError(error));
   });
   return { promise, cancel: () => job.cancel() };
 }

@@ -4,15 +4,15 @@
  */
 import type { NoticeEvent, StepEvent } from "../events.js";
 import type { inference, pixels } from "../settings/groups.js";
-import type { Values } from "../settings/kinds.js";
+import type { SettingValues } from "../settings/kinds.js";
 import type { DetectorLossName } from "../settings/losses/detector.js";
 import type { MaskLossName } from "../settings/losses/table.js";
 import { CommandSession } from "./commandSession.js";
-import type { Candidates, Prediction } from "./inference.js";
+import { type BoxPrediction, type Candidates, type Prediction, withPrompts } from "./inference.js";
 import { toBorder } from "./names.js";
 import { type NdArray, openNative } from "./native.js";
 
-export type { Candidates, Prediction } from "./inference.js";
+export type { BoxPrediction, Candidates, Prediction } from "./inference.js";
 
 export type Device = "cpu" | "cuda" | `cuda:${number}`;
 export type ImageArray = NdArray<Uint8Array | Uint16Array | Float32Array>;
@@ -159,13 +159,13 @@ export interface StateReport {
 }
 
 /** How pixels are read; docs/configuration.md describes each option. Absent: the default of the configuration. */
-export type PixelOptions = Partial<Values<typeof pixels>>;
+export type PixelOptions = Partial<SettingValues<typeof pixels>>;
 
 /**
  * How pixels are read and how boxes become cells; docs/configuration.md describes each option. Absent: the default of the
  * configuration.
  */
-export type InferenceOptions = PixelOptions & Partial<Values<typeof inference>>;
+export type InferenceOptions = PixelOptions & Partial<SettingValues<typeof inference>>;
 
 export interface PredictOptions extends InferenceOptions {
   /** [H,W] or [H,W,C]. */
@@ -224,6 +224,7 @@ export interface Session extends AsyncDisposable, Disposable {
   transferWeights(to?: "image_encoder" | "cellfinder"): Promise<void>;
   endStage(): Promise<void>;
   /** Segments one image. Rejects with the signal's reason when it fires. */
+  predict(options: PredictOptions & Required<Pick<PredictOptions, "boxes">>): Promise<BoxPrediction>;
   predict(options: PredictOptions): Promise<Prediction>;
   /** All cells that some detection threshold would find, in one pass; see assemblePrediction and sweepThresholds. */
   candidates(options: CandidatesOptions): Promise<Candidates>;
@@ -305,8 +306,11 @@ class ModelSession extends CommandSession implements Session {
     await this.command("end_stage");
   }
 
-  predict({ signal, ...options }: PredictOptions): Promise<Prediction> {
-    return this.command("predict", options, signal);
+  predict(options: PredictOptions & Required<Pick<PredictOptions, "boxes">>): Promise<BoxPrediction>;
+  predict(options: PredictOptions): Promise<Prediction>;
+  async predict({ signal, ...options }: PredictOptions): Promise<Prediction> {
+    const prediction = await this.command<Prediction>("predict", options, signal);
+    return options.boxes ? withPrompts(prediction, options.boxes) : prediction;
   }
 
   candidates({ signal, ...options }: CandidatesOptions): Promise<Candidates> {

@@ -2,17 +2,20 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type PredictInput, predictConfig } from "../config/inference.js";
-import { datasetError } from "../data/check.js";
-import { type DatasetConfig, discoverOptions, loadDataset } from "../data/dataset.js";
+import { unknownCategories } from "../data/categories.js";
+import { type CheckedPair, datasetError } from "../data/check.js";
+import { type DatasetConfig, discoverOptions, loadDataset, objectNotes } from "../data/dataset.js";
 import { decodeLabels } from "../data/decode.js";
-import { discover } from "../data/discover.js";
+import { discover, type Pair } from "../data/discover.js";
+import { isNumbered, labelFindings, type MaskFacts } from "../data/labelFindings.js";
 import { pairLabels } from "../data/pair.js";
 import type { openSession } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressEvent } from "../events.js";
 import { readJson } from "../files/json.js";
-import { openDetector, type PredictedImage } from "../predict/folder.js";
+import { openDetector } from "../predict/detector.js";
 import { ofImage } from "../predict/imageError.js";
+import type { PredictedImage } from "../predict/outputs.js";
 import { type EvaluateModelOptions, type Evaluation, evaluateModel } from "./model.js";
 import { type EvaluationOptions, evaluatePair, type PairEvaluation, type Summary, summarize } from "./pairs.js";
 
@@ -26,7 +29,19 @@ export interface EvaluateOptions {
 }
 
 /** How the true masks are read: the settings of a training about masks. */
-export type TruthOptions = Pick<DatasetConfig, "annotationFormat" | "ignoreLabel" | "categories" | "maxPixels">;
+export type TruthOptions = Pick<
+  DatasetConfig,
+  | "annotationFormat"
+  | "ignoreLabel"
+  | "backgroundLabel"
+  | "relabel"
+  | "minCellArea"
+  | "maskPage"
+  | "categories"
+  | "outline"
+  | "withoutOutline"
+  | "maxPixels"
+>;
 
 export interface EvaluateFoldersOptions extends EvaluateOptions, TruthOptions, Omit<EvaluationOptions, "scores"> {}
 
@@ -52,6 +67,8 @@ async function scoresOf(labels: string, source: string): Promise<EvaluationOptio
   return { data: Float64Array.from(own, ({ score }) => score), shape: [own.length] };
 }
 
+type TruthNotes = Pair & Pick<CheckedPair, "tallies" | "categories">;
+
 /**
  * Compares the label images of two folders, paired by name. COCO AP needs the scores.json that `predictFolder` writes beside
  * its predictions.
@@ -63,21 +80,32 @@ export async function evaluateFolders(
   options: EvaluateFoldersOptions = {},
 ): Promise<FolderEvaluation> {
   const { iouThreshold, cutoff2, boundaryTolerance, annotationFormat } = options;
-  const { binaryMasks = false, ignoreLabel = null, categories = null, maxPixels = null } = options;
-  const reading = { binaryMasks, ignoreLabel, categories, maxPixels };
+  const { binaryMasks = false, ignoreLabel = null, categories = null, maxPixels = null, outline, withoutOutline } = options;
+  const { backgroundLabel = null, relabel = "check", minCellArea = 0, maskPage = null } = options;
+  const rules = { binaryMasks, backgroundLabel, relabel, minCellArea };
+  const reading = {
+    ...{ ...rules, ignoreLabel, categories, maxPixels, maskPage },
+    ...(outline && { outline }),
+    ...(withoutOutline && { withoutOutline }),
+  };
+  const masks: MaskFacts[] = [];
   const found = await discover({
     imgPath: predictionPath,
     maskPath: truthPath,
+    predictions: true,
     ...discoverOptions({ ...(annotationFormat && { annotationFormat }) }),
   });
   if (found.problems.length > 0) throw datasetError(found.problems);
   const images: FolderEvaluation["images"] = [];
+  const truths: TruthNotes[] = [];
   for (const [i, pair] of found.pairs.entries()) {
     options.signal?.throwIfAborted();
     const { source, image, mask } = pair;
     const prediction = await decodeLabels(image, maxPixels === null ? {} : { maxPixels });
     const [height = 0, width = 0] = prediction.shape;
-    const truth = await pairLabels({ ...pair, height, width }, reading);
+    const truth = await pairLabels({ ...pair, height, width }, { ...reading, facts: true });
+    if (truth.facts) masks.push({ path: mask ?? "", numbered: isNumbered(pair.annotation), facts: truth.facts });
+    truths.push({ ...pair, tallies: truth.tallies ?? [], categories: truth.categories ?? [] });
     if (truth.shape.join() !== prediction.shape.join()) {
       const message = `${source}: the true mask has ${truth.shape.join(" x ")} pixels, the prediction ${prediction.shape.join(" x ")}`;
       throw new CellsamError("ERR_DATASET", message, { detail: { image, mask } });
@@ -94,6 +122,10 @@ export async function evaluateFolders(
     images.push({ image: source, metrics });
     options.onProgress?.({ type: "progress", task: "evaluate", done: i + 1, total: found.pairs.length });
   }
+  const { problems, warnings } = labelFindings(masks, rules);
+  problems.push(...unknownCategories(truths, categories));
+  if (problems.length > 0) throw datasetError(problems);
+  for (const text of [...found.notes, ...objectNotes(truths, categories), ...warnings]) options.onWarning?.(text);
   return { summary: summarize(images.map(({ metrics }) => metrics)), images };
 }
 
@@ -110,7 +142,8 @@ export async function evaluateWeights(
 ): Promise<Evaluation> {
   const { binaryMasks = false, signal, onProgress = () => undefined } = options;
   const reading = predictConfig(input);
-  const { pairs } = await loadDataset({ ...reading, imgPath, maskPath, binaryMasks }, { ...(signal && { signal }) });
+  const { pairs, warnings } = await loadDataset({ ...reading, imgPath, maskPath, binaryMasks }, { ...(signal && { signal }) });
+  for (const warning of warnings) options.onWarning?.(warning);
   const { session, config } = await openDetector(input, options);
   try {
     const emit = (event: { type: string }) => {

@@ -1,4 +1,4 @@
-/** SHA-256 of files, by which caches, checkpoints and installations recognise what they hold. */
+/** SHA-256, by which caches, checkpoints and installations recognise what they hold. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
@@ -9,4 +9,9 @@ export async function fileHash(path: string): Promise<string> {
   // With the default chunks of 64 KiB a third of the time is overhead between chunks.
   await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
   return hash.digest("hex");
+}
+
+/** SHA-256 of a text, in hex. */
+export function textHash(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }

@@ -1,8 +1,7 @@
 /**
  * The log file of an experiment: one line per message, `time - logger name - LEVEL - message`, as Python's logging writes it.
  */
-import { appendFileSync, mkdirSync } from "node:fs";
-import { dirname } from "node:path";
+import { AppendedFile, type OnWriteFailure } from "./appendedFile.js";
 
 export type Level = "DEBUG" | "INFO" | "WARNING" | "ERROR";
 const order: readonly Level[] = ["DEBUG", "INFO", "WARNING", "ERROR"];
@@ -16,12 +15,12 @@ export function timestamp(now: Date): string {
 }
 
 export class Log {
-  readonly #path: string;
+  readonly #file: AppendedFile;
   readonly #level: Level;
 
-  constructor(path: string, level: Level = "INFO") {
-    mkdirSync(dirname(path), { recursive: true });
-    this.#path = path;
+  /** `onFailure` is told when the file cannot be written any longer, which never throws. */
+  constructor(path: string, level: Level = "INFO", onFailure?: OnWriteFailure) {
+    this.#file = new AppendedFile(path, onFailure);
     this.#level = level;
   }
 
@@ -31,7 +30,7 @@ export class Log {
    */
   write(level: Level, logger: string, message: string): void {
     if (order.indexOf(level) < order.indexOf(this.#level)) return;
-    appendFileSync(this.#path, `${timestamp(new Date())} - ${logger} - ${level} - ${message.replaceAll("\n", "\n  ")}\n`);
+    this.#file.append(`${timestamp(new Date())} - ${logger} - ${level} - ${message.replaceAll("\n", "\n  ")}\n`);
   }
 
   debug(logger: string, message: string): void {

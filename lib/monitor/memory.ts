@@ -3,7 +3,7 @@
  * is what the device reports, so memory of other processes, and memory that torch holds in reserve, count as used.
  */
 import { deviceMemory, driverInfo } from "../engine/native.js";
-import { type SystemMemory, systemMemory } from "./systemMemory.js";
+import { type SystemMemory, systemMemory } from "../runtime/systemMemory.js";
 
 const mib = 2 ** 20;
 

@@ -2,8 +2,8 @@
  * Event files that TensorBoard reads: scalars by tag and step. Scalars need four protobuf messages (Event, Summary,
  * Summary.Value, SessionLog; tensorflow/core/util/event.proto and framework/summary.proto), which are encoded here.
  */
-import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { AppendedFile, type OnWriteFailure } from "./appendedFile.js";
 import { maskedCrc32c } from "./crc32c.js";
 
 enum Wire {
@@ -53,12 +53,17 @@ let files = 0;
 export class EventWriter {
   readonly folder: string;
   readonly #restartAt: number | undefined;
-  #path: string | undefined;
+  readonly #onFailure: OnWriteFailure | undefined;
+  #file: AppendedFile | undefined;
 
-  /** From step `restartAt` on TensorBoard ignores earlier files of the folder: a resumed run repeats those steps. */
-  constructor(folder: string, { restartAt }: { restartAt?: number | undefined } = {}) {
+  /**
+   * From step `restartAt` on TensorBoard ignores earlier files of the folder: a resumed run repeats those steps. `onFailure` is
+   * told when the file cannot be written any longer, which never throws.
+   */
+  constructor(folder: string, options: { restartAt?: number | undefined; onFailure?: OnWriteFailure | undefined } = {}) {
     this.folder = folder;
-    this.#restartAt = restartAt;
+    this.#restartAt = options.restartAt;
+    this.#onFailure = options.onFailure;
   }
 
   /** Values that are null or not finite are left out. */
@@ -70,11 +75,11 @@ export class EventWriter {
   }
 
   #append(now: number, fields: Buffer[]): void {
-    if (!this.#path) {
-      mkdirSync(this.folder, { recursive: true });
+    if (!this.#file) {
       files += 1;
       const second = String(Math.floor(now / 1000)).padStart(10, "0");
-      this.#path = join(this.folder, `events.out.tfevents.${second}.cellsam.${process.pid}.${files}`);
+      const name = `events.out.tfevents.${second}.cellsam.${process.pid}.${files}`;
+      this.#file = new AppendedFile(join(this.folder, name), this.#onFailure);
       this.#write(now, [text(3, "brain.Event:2")]);
       if (this.#restartAt !== undefined) this.#write(now, [integer(2, this.#restartAt), message(7, integer(1, 1))]);
     }
@@ -82,6 +87,6 @@ export class EventWriter {
   }
 
   #write(now: number, fields: Buffer[]): void {
-    appendFileSync(this.#path as string, record(Buffer.concat([double(1, now / 1000), ...fields])));
+    this.#file?.append(record(Buffer.concat([double(1, now / 1000), ...fields])));
   }
 }

@@ -10,6 +10,7 @@ import { type Dataset, loadDataset } from "../data/dataset.js";
 import { pairLabels } from "../data/pair.js";
 import { checkCells, type Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
+import type { ProgressTask } from "../events.js";
 import { checkOutputFolder } from "../files/outputPath.js";
 import { leftOutNotes } from "../strategies/strategy.js";
 import { configuredStrategy } from "../strategies/table.js";
@@ -26,7 +27,7 @@ import { warningsOf } from "./warnings.js";
 export interface PlanOptions {
   /** Also runs a few training steps, which needs libtorch. Default false. */
   probe?: boolean;
-  onProgress?: (task: string, done: number, total: number) => void;
+  onProgress?: (task: ProgressTask, done: number, total: number) => void;
   signal?: AbortSignal;
 }
 
@@ -47,6 +48,7 @@ export async function planExperiment(input: ExperimentInput, options: PlanOption
   });
   const { pairs } = data;
   const warnings = refusals.map((message) => `a training with these settings would be refused: ${message}`);
+  warnings.push(...data.warnings);
   const warn = (message: string) => warnings.push(message);
   const duplicates = await duplicatesOf(pairs, config, { signal });
   const splits = await drawSplits({ config, strategy: configuredStrategy(config) }, data, duplicates);

@@ -3,6 +3,7 @@
  */
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { LabelMap } from "../data/image.js";
+import { idRegions } from "../data/regions.js";
 
 type TileSettings = Pick<ExperimentConfig, "tileSize" | "tileOverlap" | "minFragmentArea">;
 
@@ -12,9 +13,9 @@ export interface PlannedTiles {
   cells: number;
   /** Cells in each tile, row by row. */
   cellsPerTile: number[];
-  /** Cells that are whole in no tile. */
+  /** Cells of one region that are whole in no tile; what lies in several regions no tile size would help. */
   cut: number;
-  /** Square roots of the cells' areas, in pixels. */
+  /** Of the largest region of each cell: square roots of the cells' areas, in pixels. */
   diameters: number[];
 }
 
@@ -46,8 +47,10 @@ export function planTiles(source: string, labels: LabelMap, settings: TileSettin
       cellsPerTile.push(cells);
     }
   }
-  const diameters = [...whole.values()].map(Math.sqrt);
-  return { source, cells: whole.size, cellsPerTile, cut: whole.size - uncut.size, diameters };
+  const regions = idRegions(labels.data, height, width);
+  const diameters = [...whole].map(([id, area]) => Math.sqrt(regions?.get(id)?.largest ?? area));
+  const cut = [...whole.keys()].filter((id) => !uncut.has(id) && (regions?.get(id)?.regions ?? 1) === 1).length;
+  return { source, cells: whole.size, cellsPerTile, cut, diameters };
 }
 
 /** Area in pixels of each cell in a part of the map. */

@@ -1,6 +1,6 @@
 /** Warnings about a plan, each with what to do. */
 import type { ExperimentConfig } from "../config/experiment.js";
-import { systemMemory } from "../monitor/systemMemory.js";
+import { systemMemory } from "../runtime/systemMemory.js";
 import type { Plan } from "./plan.js";
 
 /** Diameter in pixels below which the network can hardly resolve a cell: a patch is 16 pixels of the input of 1024. */

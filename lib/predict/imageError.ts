@@ -9,7 +9,8 @@ import { CellsamError } from "../errors.js";
 export function ofImage({ source, image }: Pick<Pair, "source" | "image">, cause: unknown): CellsamError {
   const known = cause instanceof CellsamError;
   const message = cause instanceof Error ? cause.message : String(cause);
-  return new CellsamError(known ? cause.code : "ERR_INTERNAL", `${source}: ${message}`, {
+  const text = message.startsWith(`${source}:`) ? message : `${source}: ${message}`;
+  return new CellsamError(known ? cause.code : "ERR_INTERNAL", text, {
     detail: { ...(known ? cause.detail : {}), image },
     cause,
   });

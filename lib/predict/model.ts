@@ -1,4 +1,6 @@
 /** Opens the configured network and loads its weights, for training and for prediction. */
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
 import type { PredictConfig } from "../config/inference.js";
 import type { modelFields } from "../config/model.js";
 import { weightsFile } from "../config/shippedWeights.js";
@@ -12,11 +14,25 @@ export interface OpenModelOptions {
   warn: (message: string) => void;
 }
 
-/** `report` is null where no weights are configured. @throws CellsamError ERR_CHECKPOINT_... for weights that do not fit */
+/** Looks for the file of weights, before libtorch is loaded and a network is built for it. @throws CellsamError ERR_FILE */
+export function checkWeights(weights: string | null): void {
+  if (weights === null) return;
+  const path = weightsFile(weights);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isFile()) return;
+  const what = found ? `${path} is no file` : `there is no file ${resolve(path)}`;
+  throw new CellsamError("ERR_FILE", `weights: ${what}`, { detail: { path } });
+}
+
+/**
+ * `report` is null where no weights are configured.
+ * @throws CellsamError ERR_FILE where their file is missing, ERR_CHECKPOINT_... for weights that do not fit
+ */
 export async function openModel(
   config: Pick<PredictConfig, keyof ReturnType<typeof modelFields>>,
   { device, open, warn }: OpenModelOptions,
 ): Promise<{ session: Session; report: LoadReport | null }> {
+  checkWeights(config.weights);
   const { size, sizeOverrides, generation, precision, seed, threads, deterministic, weights } = config;
   const session = await open({ size, overrides: sizeOverrides, generation, device, precision, seed, threads, deterministic });
   if (!weights) {

@@ -1,53 +1,83 @@
 /** A trained model that stays open, for programs that segment images from memory, such as a server or a viewer. */
 import { type PredictInput, predictOptions } from "../config/inference.js";
-import type { ImageArray, openSession, Prediction } from "../engine/session.js";
-import { openDetector } from "./folder.js";
+import { pairImage } from "../data/pair.js";
+import type { BoxPrediction, ImageArray, Prediction } from "../engine/session.js";
+import { CellsamError } from "../errors.js";
+import { checkKeys, keysOf } from "../optionKeys.js";
+import { type OpenDetectorOptions, openDetector } from "./detector.js";
 import { trainedConfig } from "./trained.js";
 
 /**
  * The folder of a finished experiment, used with the settings that it was trained with (`precision` may be changed), or weights
  * and settings. `fold` counts from 1, the default.
  */
-export type PredictorSource = { experiment: string; fold?: number; precision?: PredictInput["precision"] } | PredictInput;
+export type PredictorSource = TrainedSource | PredictInput;
 
-export interface PredictorOptions {
-  onWarning?: (message: string) => void;
-  openSession?: typeof openSession;
+/** A finished experiment. `fold` counts from 1, the default. */
+export interface TrainedSource {
+  experiment: string;
+  fold?: number;
+  precision?: PredictInput["precision"];
 }
+
+export interface PredictorOptions extends OpenDetectorOptions {}
+
+export interface PredictorPredictOptions {
+  /** Prompts, xyxy in pixels, [n,4] row by row; they replace the detector's. */
+  boxes?: Float32Array;
+  signal?: AbortSignal | undefined;
+}
+
+const sourceKeys = keysOf<TrainedSource>({ experiment: true, fold: true, precision: true });
+const optionKeys = keysOf<PredictorOptions>({ onWarning: true, openSession: true });
+const predictKeys = keysOf<PredictorPredictOptions>({ boxes: true, signal: true });
 
 /** Requests run one after another, in the order in which they came. */
 export interface Predictor extends AsyncDisposable, Disposable {
   /**
    * Finds the cells of an image [H,W] or [H,W,C].
-   * @param options.boxes prompts, xyxy in pixels, [n,4] row by row; they replace the detector's
-   * @throws the signal's reason when it fires, CellsamError ERR_INVALID_ARGUMENT for an image of another shape or type
+   * @throws the signal's reason when it fires, CellsamError ERR_INVALID_ARGUMENT for an image of another shape or type, for boxes
+   * that are not [n,4] and for unknown options
    */
-  predict(image: ImageArray, options?: { boxes?: Float32Array; signal?: AbortSignal }): Promise<Prediction>;
+  predict(image: ImageArray, options: PredictorPredictOptions & { boxes: Float32Array }): Promise<BoxPrediction>;
+  predict(image: ImageArray, options?: PredictorPredictOptions): Promise<Prediction>;
+  /** Reads an image file as the settings say: its channels, slice, frame and page. @throws CellsamError as readImage */
+  read(path: string): Promise<ImageArray>;
   dispose(): Promise<void>;
+}
+
+/** The settings of a source. @throws CellsamError ERR_CONFIG for a folder without a trained model, and for unknown keys beside it */
+export async function settingsOf(source: PredictorSource): Promise<PredictInput> {
+  if (!("experiment" in source)) return source;
+  checkKeys("the source of a prediction", source, sourceKeys);
+  const { experiment, fold, precision } = source;
+  return { ...(await trainedConfig(experiment, fold)), ...(precision && { precision }) };
 }
 
 /**
  * Opens a model for prediction.
- * @throws CellsamError ERR_CONFIG without weights, ERR_CHECKPOINT_MISMATCH for weights without a detector
+ * @throws CellsamError ERR_CONFIG without weights, ERR_FILE where their file is missing, ERR_CHECKPOINT_MISMATCH for weights
+ * without a detector
  */
 export async function openPredictor(source: PredictorSource, options: PredictorOptions = {}): Promise<Predictor> {
-  let input: PredictInput = source;
-  if ("experiment" in source) {
-    input = {
-      ...(await trainedConfig(source.experiment, source.fold)),
-      ...(source.precision && { precision: source.precision }),
-    };
-  }
-  const { session, config } = await openDetector(input, options);
+  checkKeys("openPredictor", options, optionKeys);
+  const { session, config } = await openDetector(await settingsOf(source), options);
   const settings = predictOptions(config);
+  const predict = async (image: ImageArray, options: PredictorPredictOptions = {}) => {
+    checkKeys("predict", options, predictKeys);
+    const { boxes, signal } = options;
+    if (boxes && boxes.length % 4 !== 0) {
+      throw new CellsamError(
+        "ERR_INVALID_ARGUMENT",
+        `predict: boxes have four numbers each, ${boxes.length} are not a multiple`,
+      );
+    }
+    const prompts = boxes && { boxes: { data: boxes, shape: [boxes.length / 4, 4] } };
+    return session.predict({ image, ...settings, ...prompts, signal });
+  };
   return {
-    predict: (image, { boxes, signal } = {}) =>
-      session.predict({
-        image,
-        ...settings,
-        ...(boxes && { boxes: { data: boxes, shape: [boxes.length / 4, 4] } }),
-        signal,
-      }),
+    predict: predict as Predictor["predict"],
+    read: (path) => pairImage({ image: path }, config),
     dispose: () => session.dispose(),
     [Symbol.dispose]: () => session[Symbol.dispose](),
     [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),

@@ -1,7 +1,7 @@
 /** The keywords of the Python module's finetune(), and the configuration that they stand for. */
 import { type ExperimentInput, experimentSchema } from "../config/experiment.js";
-import { nearest } from "../config/nearest.js";
 import { type ConfigProblem, configError } from "../config/parse.js";
+import { nearest } from "../nearest.js";
 import { fromSnake } from "../spelling.js";
 
 /** finetune's keywords that name a setting of a stage. */

@@ -58,9 +58,12 @@ export function toDisplay({ data, shape }: OverlayImage): Uint8Array {
   const low = sample[Math.floor(sample.length * 0.001)] ?? 0;
   const high = sample[Math.ceil(sample.length * 0.999) - 1] ?? 1;
   const out = new Uint8Array(height * width * 3);
-  for (let i = 0; i < out.length; i++) {
-    const value = data[channels === 1 ? Math.floor(i / 3) : Math.floor(i / 3) * channels + Math.min(i % 3, channels - 1)] ?? 0;
-    out[i] = Math.max(0, Math.min(255, ((value - low) / Math.max(high - low, 1e-12)) * 255));
+  const range = Math.max(high - low, 1e-12);
+  const shown = (at: number) => Math.max(0, Math.min(255, (((data[at] ?? 0) - low) / range) * 255));
+  for (let at = 0, to = 0; to < out.length; at += channels, to += 3) {
+    out[to] = shown(at);
+    out[to + 1] = channels === 1 ? (out[to] as number) : shown(at + 1);
+    out[to + 2] = channels === 1 ? (out[to] as number) : shown(at + Math.min(2, channels - 1));
   }
   return out;
 }
@@ -82,26 +85,33 @@ export function drawImage(
   }
 }
 
-/** Draws the edge pixels of each cell inside it, so that touching cells have two lines. */
+/**
+ * Draws the edge pixels of each cell inside it, so that touching cells have two lines; `line` is their width in pixels of the
+ * canvas, at most `scale`.
+ */
 export function drawContours(
   canvas: Canvas,
   left: number,
   { data, shape }: OverlayLabels,
   scale: number,
-  colour: Colour,
+  colour: Colour | ((id: number) => Colour),
+  line = Math.max(1, Math.round(scale / 3)),
 ): void {
   const [height, width] = shape;
+  const colourOf = typeof colour === "function" ? colour : () => colour;
   const at = (x: number, y: number) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : (data[y * width + x] ?? 0));
-  const line = Math.max(1, Math.round(scale / 3));
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const id = at(x, y);
       if (id <= 0) continue; // background, or a region to ignore
+      const beside = at(x - 1, y) !== id || at(x + 1, y) !== id;
+      if (!beside && at(x, y - 1) === id && at(x, y + 1) === id) continue;
       const [x0, y0, x1, y1] = [left + x * scale, y * scale, left + (x + 1) * scale, (y + 1) * scale];
-      if (at(x - 1, y) !== id) fill(canvas, x0, y0, x0 + line, y1, colour);
-      if (at(x + 1, y) !== id) fill(canvas, x1 - line, y0, x1, y1, colour);
-      if (at(x, y - 1) !== id) fill(canvas, x0, y0, x1, y0 + line, colour);
-      if (at(x, y + 1) !== id) fill(canvas, x0, y1 - line, x1, y1, colour);
+      const own = colourOf(id);
+      if (at(x - 1, y) !== id) fill(canvas, x0, y0, x0 + line, y1, own);
+      if (at(x + 1, y) !== id) fill(canvas, x1 - line, y0, x1, y1, own);
+      if (at(x, y - 1) !== id) fill(canvas, x0, y0, x1, y0 + line, own);
+      if (at(x, y + 1) !== id) fill(canvas, x0, y1 - line, x1, y1, own);
     }
   }
 }

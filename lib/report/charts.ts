@@ -7,12 +7,12 @@ const plot = lazily<typeof import("@observablehq/plot")>("@observablehq/plot");
 /** Okabe and Ito's palette for colour-blind readers, without its yellow, which is faint on white. */
 export const palette = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F"] as const;
 
-export type Values = readonly (number | null)[];
+export type Series = readonly (number | null)[];
 
 export interface Line {
   name: string;
   /** One value per epoch, from epoch 1; null leaves a gap. */
-  values: Values;
+  values: Series;
   /** Drawn thin and dashed, as training losses are. */
   dashed?: boolean;
   /** Lines of one group share a colour. Default: the name. */

@@ -1,16 +1,13 @@
 /** results/report.html of an experiment: one self-contained page, made from the files that the run has written so far. */
 import { basename, join, resolve } from "node:path";
-import type sharp from "sharp";
 import { experimentSchema } from "../config/experiment.js";
 import { inFileSpelling } from "../config/fileSpelling.js";
 import { writeAtomic } from "../files/writeAtomic.js";
-import { lazily } from "../lazily.js";
 import { toSnake } from "../spelling.js";
 import { type Line, lineChart } from "./charts.js";
 import { type ExperimentFiles, type Json, type Picture, readExperiment, type StageFiles } from "./experimentFiles.js";
 import { details, escapeHtml, figure, number, page, score, section, table } from "./html.js";
-
-const imaging = lazily<typeof sharp>("sharp");
+import { drawn } from "./imaging.js";
 
 /** Number of pictures in a report, and the width of each in pixels, so that a report has a few megabytes at most. */
 const mostPictures = 12;
@@ -244,10 +241,9 @@ async function pictureSection(pictures: readonly Picture[]): Promise<string> {
   const figures = await Promise.all(
     chosen.map(async ({ path, name, fold }) => {
       const [, end, rank, image] = /^(best|worst)_(\d+)_(.*)\.png$/.exec(name) ?? [];
-      const small = await imaging()(path)
-        .resize({ width: pictureWidth, withoutEnlargement: true })
-        .webp({ quality: 72 })
-        .toBuffer();
+      const small = await drawn({ kind: "thumbnail", path, width: pictureWidth }).catch(() => null);
+      // A report without one of its pictures is better than none.
+      if (!small) return "";
       const alt = `image ${image}; truth in green; prediction in red`;
       const caption = `${image}: number ${rank} of the ${end}${several ? `, fold ${fold}` : ""}`;
       return figure(`<img alt="${escapeHtml(alt)}" src="data:image/webp;base64,${small.toString("base64")}">`, caption);

@@ -6,12 +6,11 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type opentype from "opentype.js";
 import type { Font, PathCommand } from "opentype.js";
-import type sharp from "sharp";
 import { lazily } from "../lazily.js";
+import { drawn } from "./imaging.js";
 
 const dom = lazily<typeof import("linkedom")>("linkedom");
 const fonts = lazily<{ default: typeof opentype }>("opentype.js");
-const imaging = lazily<typeof sharp>("sharp");
 
 /** Dots per inch, as in the Python module; an SVG pixel is 1/72 inch. */
 const DPI = 150;
@@ -24,14 +23,10 @@ function loadFont(): Promise<Font> {
   return font;
 }
 
-/** PNG bytes of a chart, dark on white, 150 dpi. */
+/** PNG bytes of a chart, dark on white, 150 dpi. @throws CellsamError ERR_PICTURE */
 export async function chartPng(svg: string): Promise<Buffer> {
   const outlined = (await textToPaths(svg)).replaceAll("currentColor", "#222");
-  return imaging()(Buffer.from(outlined), { density: DPI })
-    .flatten({ background: "#fff" })
-    .withMetadata({ density: DPI })
-    .png()
-    .toBuffer();
+  return drawn({ kind: "chart", svg: outlined, density: DPI });
 }
 
 /** Replaces every `text` element by the outlines of its letters. Size and anchor come from the element or its groups. */
@@ -78,8 +73,8 @@ export async function textWidth(text: string, size: number): Promise<number> {
   return (await loadFont()).getAdvanceWidth(text, size);
 }
 
-/** RGB pixels [height,width,3] of an SVG of this size, on white. */
+/** RGB pixels [height,width,3] of an SVG of this size, on white. @throws CellsamError ERR_PICTURE */
 export async function svgPixels(svg: string): Promise<Uint8Array> {
   const outlined = (await textToPaths(svg)).replaceAll("currentColor", "#222");
-  return imaging()(Buffer.from(outlined)).flatten({ background: "#fff" }).removeAlpha().raw().toBuffer();
+  return drawn({ kind: "pixels", svg: outlined });
 }

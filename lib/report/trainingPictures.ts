@@ -14,7 +14,7 @@ import {
   toDisplay,
 } from "./canvas.js";
 import { withCaptions } from "./caption.js";
-import { type Line, lineChart, palette, type Values } from "./charts.js";
+import { type Line, lineChart, palette, type Series } from "./charts.js";
 import { chartPng } from "./rasterize.js";
 
 export { writeCanvas } from "./overlay.js";
@@ -84,20 +84,20 @@ export function singleMaskPicture(image: VisualImage, mask: VisualLabels): Canva
 }
 
 /** PNG bytes. */
-export function trainingCurves(train: Values, val: Values | undefined, title: string): Promise<Uint8Array> {
+export function trainingCurves(train: Series, val: Series | undefined, title: string): Promise<Uint8Array> {
   const lines: Line[] = [{ name: "training", values: train, ...(val && { dashed: true }) }];
   if (val) lines.push({ name: "validation", values: val, best: lowest(val) });
   return chartPng(lineChart({ lines, title, width: 640, height: 400 }));
 }
 
 /** PNG bytes. */
-export function lossComponents(components: Readonly<Record<string, Values>>, title: string): Promise<Uint8Array> {
+export function lossComponents(components: Readonly<Record<string, Series>>, title: string): Promise<Uint8Array> {
   const lines = Object.entries(components).map(([name, values]) => ({ name, values }));
   return chartPng(lineChart({ lines, title, log: true, width: 640, height: 400 }));
 }
 
 /** Number of the epoch with the lowest value, from 1. */
-function lowest(values: Values): number | undefined {
+function lowest(values: Series): number | undefined {
   let at: number | undefined;
   values.forEach((value, i) => {
     if (value !== null && (at === undefined || value < (values[at - 1] as number))) at = i + 1;

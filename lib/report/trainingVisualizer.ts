@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { writeAtomic } from "../files/writeAtomic.js";
 import type { Canvas } from "./canvas.js";
-import type { Values } from "./charts.js";
+import type { Series } from "./charts.js";
 import type { Boxes, VisualImage, VisualLabels } from "./trainingPictures.js";
 
 /** The code that draws is loaded by the first picture. */
@@ -80,8 +80,8 @@ export class TrainingVisualizer {
 
   /** Draws losses over epochs, with a dot at the lowest validation loss. Resolves to the path. */
   async plotTrainingCurves(
-    train: Values,
-    val: Values | undefined,
+    train: Series,
+    val: Series | undefined,
     title = "Training curve",
     filename = "training_curve.png",
   ): Promise<string | undefined> {
@@ -92,7 +92,7 @@ export class TrainingVisualizer {
 
   /** Draws the parts of a loss over epochs on a logarithmic axis. Resolves to the path. */
   async plotLossComponents(
-    components: Readonly<Record<string, Values>>,
+    components: Readonly<Record<string, Series>>,
     title = "Loss components",
     filename = "loss_components.png",
   ): Promise<string | undefined> {

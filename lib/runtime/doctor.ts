@@ -5,7 +5,7 @@
  */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
+import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { fileHash } from "../files/fileHash.js";
@@ -13,6 +13,7 @@ import { endedBy } from "../processEnd.js";
 import { resolveEngine } from "./engine.js";
 import { besidesSetup, type Libtorch, resolveLibtorch } from "./resolve.js";
 import { compareVersions } from "./setup.js";
+import { systemMemory } from "./systemMemory.js";
 import { minimumCuda } from "./variants.js";
 import { installVisualCpp, missingVisualCpp } from "./visualCpp.js";
 
@@ -118,11 +119,13 @@ function machineCheck({ platform, arch, glibc }: Machine): Check {
   const linux = platform === "linux";
   const found =
     `${platform}-${arch}${linux ? `, ${glibc ? `glibc ${glibc}` : "musl"}` : ""}, ` +
-    `${cpus().length} cores (${cpus()[0]?.model.trim() ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB`;
+    `${availableParallelism()} cores (${cpus()[0]?.model.trim() ?? "unknown"}), ${gibibytes(systemMemory().total)} GiB`;
   const musl = linux && !glibc;
   const mend = "use a glibc system, such as the image node:22-slim in place of node:22-alpine: PyTorch has no musl build";
   return { name: "machine", ok: !musl, found, ...(musl ? { mend } : {}) };
 }
+
+const gibibytes = (bytes: number) => Number((bytes / 2 ** 30).toPrecision(2));
 
 /** Windows says of a library only that it, or one that it needs, was not found. */
 function visualCppCheck(env: NodeJS.ProcessEnv): Check {
@@ -146,13 +149,22 @@ function cpuCheck(): Check {
   return { name: "cpu", ok: true, found: found || "no vector instructions that are used here: training will be slow" };
 }
 
+/** What setup writes down about a libtorch. */
+interface Ready {
+  source?: string;
+  sha256?: string | null;
+  files?: Record<string, string>;
+}
+
 /** Compares the libraries with the checksums that setup wrote down. */
 async function checksumCheck(libtorch: Libtorch): Promise<Check> {
   const mend = "npx cellsam setup --force";
   let files: [string, string][];
+  let fetched = "";
   try {
-    const ready = JSON.parse(readFileSync(join(libtorch.path, "READY.json"), "utf8")) as { files?: Record<string, string> };
+    const ready = JSON.parse(readFileSync(join(libtorch.path, "READY.json"), "utf8")) as Ready;
     files = Object.entries(ready.files ?? {});
+    if (ready.sha256) fetched = `, from ${ready.source} (SHA-256 ${ready.sha256})`;
   } catch (error) {
     return { name: "libraries", ok: false, found: `READY.json cannot be read: ${messageOf(error)}`, mend };
   }
@@ -165,7 +177,7 @@ async function checksumCheck(libtorch: Libtorch): Promise<Check> {
     }
     if (found !== expected) return { name: "libraries", ok: false, found: `${name} is not what setup stored`, mend };
   }
-  return { name: "libraries", ok: true, found: `${files.length} files as stored` };
+  return { name: "libraries", ok: true, found: `${files.length} files as stored${fetched}` };
 }
 
 function noLibtorch(error: unknown): Check {

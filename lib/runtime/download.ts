@@ -1,6 +1,6 @@
 /**
  * Downloads one large file over HTTP(S): honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and after a broken connection continues
- * where it stopped.
+ * where it stopped. A redirection never leads from HTTPS to plain HTTP, where anyone on the way could change the file.
  */
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -30,6 +30,8 @@ const stallMs = 60_000;
  */
 const endless = 2 ** 30;
 
+const mostRedirections = 5;
+
 /**
  * Fetches `url` into `path`, appending to what an earlier try left there.
  * @throws CellsamError ERR_DOWNLOAD; the signal's reason
@@ -37,7 +39,6 @@ const endless = 2 ** 30;
 export async function download(url: string, path: string, options: DownloadOptions = {}): Promise<void> {
   // Plain HTTP goes through a proxy without a tunnel: many proxies allow tunnels to port 443 only.
   const agent = new (undici().EnvHttpProxyAgent)({ proxyTunnel: false, headersTimeout: stallMs, bodyTimeout: stallMs });
-  const dispatcher = agent.compose(undici().interceptors.redirect({ maxRedirections: 5 }));
   try {
     let failure: unknown;
     for (let attempt = 0; attempt < (options.attempts ?? 5); attempt += 1) {
@@ -48,7 +49,7 @@ export async function download(url: string, path: string, options: DownloadOptio
         options.onProgress?.(bytes, total);
       };
       try {
-        await fetchFrom(url, path, await sizeOf(path), dispatcher, { ...options, onProgress });
+        await fetchFrom(url, path, await sizeOf(path), agent, { ...options, onProgress });
         return;
       } catch (error) {
         const disk = ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
@@ -79,7 +80,7 @@ async function fetchFrom(
   dispatcher: Dispatcher,
   { signal, onProgress }: DownloadOptions,
 ): Promise<void> {
-  const { statusCode, headers, body } = await undici().request(url, {
+  const { statusCode, headers, body } = await follow(url, {
     dispatcher,
     highWaterMark: endless,
     ...(start > 0 ? { headers: { range: `bytes=${start}-` } } : {}),
@@ -115,6 +116,25 @@ async function fetchFrom(
     closeSync(file);
   }
   if (total !== null && bytes !== total) throw new Error(`the connection ended after ${bytes} of ${total} bytes`);
+}
+
+type RequestOptions = NonNullable<Parameters<typeof import("undici").request>[1]>;
+
+/** The response to a request, after the redirections that it leads through. @throws CellsamError ERR_DOWNLOAD */
+async function follow(url: string, options: RequestOptions): Promise<Dispatcher.ResponseData<unknown>> {
+  let at = new URL(url);
+  for (let redirections = 0; ; redirections += 1) {
+    const response = await undici().request(at, options);
+    const { location } = response.headers;
+    if (![301, 302, 303, 307, 308].includes(response.statusCode) || typeof location !== "string") return response;
+    await response.body.dump();
+    const next = new URL(location, at);
+    const refuse = (what: string) => new CellsamError("ERR_DOWNLOAD", `${at} ${what}`, { detail: { url, location } });
+    if (redirections === mostRedirections) throw refuse("leads through more than 5 redirections");
+    if (at.protocol === "https:" && next.protocol !== "https:")
+      throw refuse(`leads to ${next}, which is not HTTPS: download the file yourself and name it with --from`);
+    at = next;
+  }
 }
 
 async function sizeOf(path: string): Promise<number> {

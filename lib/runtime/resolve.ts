@@ -24,11 +24,14 @@ export interface Libtorch {
   source: LibtorchSource;
 }
 
+/** Environment variables; not as NodeJS.ProcessEnv, since public declarations must do without the types of Node. */
+type Environment = Readonly<Record<string, string | undefined>>;
+
 export interface ResolveOptions {
   /** A libtorch folder, or "python" for the torch of the Python on the path. */
   libtorch?: string | undefined;
   /** Stands in for process.env in tests. */
-  env?: NodeJS.ProcessEnv;
+  env?: Environment;
 }
 
 /** major.minor of the torch that `cellsam setup` fetches; the cache prefers it. */
@@ -68,7 +71,7 @@ export function resolveLibtorch(options: ResolveOptions = {}): Libtorch {
 }
 
 /** The folder of CELLSAM_CACHE, else that of the platform: ~/.cache/cellsam-train on Linux (or XDG_CACHE_HOME). */
-export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
+export function cacheFolder(env: Environment = process.env): string {
   if (env.CELLSAM_CACHE) return resolve(env.CELLSAM_CACHE);
   const home = env.HOME || homedir();
   if (process.platform === "darwin") return join(home, "Library", "Caches", "cellsam-train");
@@ -145,7 +148,7 @@ function cachedLibtorch(cache: string): Libtorch | null {
 }
 
 /** The torch package folder of the first Python that has one; null without. Torch is located, not imported. */
-function pythonTorch(env: NodeJS.ProcessEnv): string | null {
+function pythonTorch(env: Environment): string | null {
   const script = "import importlib.util as u; s = u.find_spec('torch'); print(s.origin if s else '')";
   for (const [python, ...first] of pythonCommands(env)) {
     try {

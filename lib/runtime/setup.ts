@@ -9,6 +9,7 @@ import { promisify } from "node:util";
 import { CellsamError } from "../errors.js";
 import { fileHash } from "../files/fileHash.js";
 import { isHeld, replaceFile } from "../files/replaceFile.js";
+import { archiveSha256 } from "./archiveHashes.js";
 import { download } from "./download.js";
 import { isNoPython, pythonCommands } from "./python.js";
 import { cacheFolder, libraryName, libtorchVersion } from "./resolve.js";
@@ -29,8 +30,8 @@ export interface SetupOptions {
   torch?: string;
   /** A URL, a zip archive, a wheel or a folder to take libtorch from. */
   from?: string;
-  /** Expected SHA-256 of the file that `from` names. */
-  sha256?: string;
+  /** Expected SHA-256 of the file that `from` names; it must be given for plain HTTP. */
+  sha256?: string | undefined;
   /** Also keep the headers, to build the engine from source. */
   headers?: boolean;
   /** Replace what is there already. */
@@ -75,7 +76,7 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
     throw new CellsamError("ERR_SETUP", `${root} cannot be written: set CELLSAM_CACHE to a folder that can.`, { cause });
   }
   try {
-    const source = await fetchInto(join(work, "libtorch"), work, variant, options);
+    const { source, sha256 } = await fetchInto(join(work, "libtorch"), work, variant, options);
     const version = libtorchVersion(join(work, "libtorch"))?.split("+")[0];
     if (!version || !(await exists(join(work, "libtorch", "lib", libraryName("torch_cpu"))))) {
       throw new CellsamError("ERR_SETUP", `${source} holds no libtorch for ${process.platform}-${process.arch}.`);
@@ -90,7 +91,7 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
     const files = await checksums(join(work, "libtorch"));
     await writeFile(
       join(work, "libtorch", "READY.json"),
-      `${JSON.stringify({ version, variant, source, created: new Date().toISOString(), files }, null, 2)}\n`,
+      `${JSON.stringify({ version, variant, source, sha256, created: new Date().toISOString(), files }, null, 2)}\n`,
     );
     // Counted before the folder gets its name: another set-up may replace it right away.
     const bytes = await folderSize(join(work, "libtorch"));
@@ -148,13 +149,24 @@ export function chooseVariant(cuda: string | null): Variant {
   return usable[0]?.[0] ?? "cpu";
 }
 
-/** Tries the sources in turn and returns the name of the one that delivered the files. */
-async function fetchInto(target: string, work: string, variant: Variant, options: SetupOptions): Promise<string> {
+/** Where libtorch came from, and the hash of the archive; null for a folder. */
+interface Source {
+  source: string;
+  sha256: string | null;
+}
+
+/** Tries the sources in turn and returns the one that delivered the files. */
+async function fetchInto(target: string, work: string, variant: Variant, options: SetupOptions): Promise<Source> {
   const report = options.onProgress ?? (() => {});
   const headers = options.headers ?? false;
   if (options.from) {
     const isUrl = /^https?:/.test(options.from);
     const path = isUrl ? join(work, basename(new URL(options.from).pathname)) : resolve(options.from);
+    if (options.from.startsWith("http:") && !options.sha256)
+      throw new CellsamError(
+        "ERR_SETUP",
+        `--from ${options.from} is plain HTTP, which anyone on the way can change: add --sha256`,
+      );
     if (isUrl) await fetchFile(options.from, path, options);
     if ((await stat(path).catch(() => null))?.isDirectory()) {
       report(`Copying from ${path}`);
@@ -165,8 +177,9 @@ async function fetchInto(target: string, work: string, variant: Variant, options
       if (options.sha256) await verify(path, options.sha256);
       report(`Unpacking ${basename(path)}`);
       await unpackArchive(path, target, headers);
+      return { source: options.from, sha256: await fileHash(path) };
     }
-    return options.from;
+    return { source: options.from, sha256: null };
   }
 
   const failures: string[] = [];
@@ -175,10 +188,10 @@ async function fetchInto(target: string, work: string, variant: Variant, options
   if (url) {
     try {
       const path = join(work, "libtorch.zip");
-      await fetchFile(url, path, options);
+      await fetchFile(url, path, { ...options, sha256: options.sha256 ?? archiveSha256[decodeURIComponent(basename(url))] });
       report("Unpacking");
       await unpackArchive(path, target, headers);
-      return url;
+      return { source: url, sha256: await fileHash(path) };
     } catch (error) {
       options.signal?.throwIfAborted();
       failures.push(`PyTorch's archive: ${(error as Error).message}`);
@@ -188,8 +201,9 @@ async function fetchInto(target: string, work: string, variant: Variant, options
   if (variant === "cpu") {
     try {
       report(`Asking pip for torch ${torch}`);
-      await unpackArchive(await pipDownload(work, torch, options), target, headers);
-      return "pip";
+      const wheel = await pipDownload(work, torch, options);
+      await unpackArchive(wheel, target, headers);
+      return { source: `pip, ${basename(wheel)}`, sha256: await fileHash(wheel) };
     } catch (error) {
       options.signal?.throwIfAborted();
       failures.push(`pip: ${(error as Error).message}`);

@@ -1,11 +1,12 @@
 /**
  * trials.jsonl: the state of each trial, one line at a time, flushed to disk before the search continues. The last line of a
- * trial is valid; a line that a kill has cut off is dropped.
+ * trial is valid; a line that a kill has cut off is dropped. `sha256` of a line is the hash of its other keys.
  */
 import { existsSync } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
 import { CellsamError, type Failure } from "../errors.js";
+import { textHash } from "../files/fileHash.js";
 import { strictJson } from "../files/json.js";
 import type { ProcessMark } from "../train/processMark.js";
 import type { FoldRecord } from "./metric.js";
@@ -52,7 +53,7 @@ export interface EndLine {
   reached: Reached | null;
   seconds: number;
   error?: Failure;
-  /** The process died: a resumed search runs the trial again. */
+  /** The process died. */
   crashed?: boolean;
 }
 
@@ -67,17 +68,27 @@ export async function readJournal(path: string): Promise<{ lines: Line[]; bytes:
   const lines: Line[] = [];
   for (const [i, text] of texts.entries()) {
     try {
-      lines.push(JSON.parse(text) as Line);
+      lines.push(checkedLine(text));
     } catch (cause) {
       // A power failure can leave zeros at the end; anywhere else a broken line is an error.
       if (i === texts.length - 1) return { lines, bytes: bytes - Buffer.byteLength(text) - 1 };
-      throw new CellsamError("ERR_RESUME", `${path}: line ${i + 1} is not JSON; repair or remove it`, {
-        cause,
-        detail: { path, line: i + 1 },
-      });
+      throw new CellsamError(
+        "ERR_RESUME",
+        `${path}: line ${i + 1} was changed or damaged; restore the file from a copy, or remove the line to run its trial again`,
+        {
+          cause,
+          detail: { path, line: i + 1 },
+        },
+      );
     }
   }
   return { lines, bytes };
+}
+
+function checkedLine(text: string): Line {
+  const { sha256, ...line } = JSON.parse(text) as Line & { sha256?: string };
+  if (sha256 !== textHash(strictJson(line, 0))) throw new Error("the checksum does not fit");
+  return line as Line;
 }
 
 export class Journal {
@@ -98,7 +109,7 @@ export class Journal {
 
   /** Resolves when the line is on disk. */
   append(line: Line): Promise<void> {
-    const text = `${strictJson(line, 0)}\n`;
+    const text = `${strictJson({ ...line, sha256: textHash(strictJson(line, 0)) }, 0)}\n`;
     this.#writing = this.#writing.then(async () => {
       await this.#file.writeFile(text);
       await this.#file.datasync();

@@ -31,12 +31,12 @@ export class HyperparameterOptimizer {
 
   /** @throws CellsamError ERR_CONFIG */
   constructor(input: OptimizerOptions) {
-    const { baseConfig, paramSpace, resume, overwrite, signal, trialProgram, ...search } = named(input);
+    const { baseConfig, paramSpace, resume, retryFailed, overwrite, signal, trialProgram, ...search } = named(input);
     this.baseConfig = new ExperimentConfig(baseConfig);
     this.paramSpace = new HyperparameterSpace(paramSpace);
     const options = searchOptions(search);
     this.options = { ...options, seed: options.seed ?? this.baseConfig.seed };
-    this.#run = { resume, overwrite, signal, trialProgram } as SearchRunOptions;
+    this.#run = { resume, retryFailed, overwrite, signal, trialProgram } as SearchRunOptions;
   }
 
   /** Every combination once. @throws CellsamError ERR_SEARCH_SIZE above maxTrials */

@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SearchOptions } from "../config/search.js";
-import type { Failure } from "../errors.js";
+import { type Failure, isMachineFault } from "../errors.js";
 import { readJson } from "../files/json.js";
 import type { Log } from "../monitor/log.js";
 import { OutputTree } from "../train/outputTree.js";
@@ -33,6 +33,8 @@ export interface SearchRun {
   /** Program of a trial's process. */
   entry: string;
   journal: Journal;
+  /** Runs every failed trial of an earlier run of the search again. */
+  retryFailed: boolean;
   /** The content of the journal when the search began. */
   lines: readonly Line[];
   pruner: Pruner | null;
@@ -103,8 +105,8 @@ class Pool {
       if (!known.has(line.trial_id)) continue;
       if (line.state === "running") this.#started.set(line.trial_id, line);
       else if (line.state === "check") this.#restore(line);
-      // A trial whose process died is run again, since the trial itself need not be the cause.
-      else if (!line.crashed) this.#ended.set(line.trial_id, line);
+      else if (this.#repeats(line)) this.#ended.delete(line.trial_id);
+      else this.#ended.set(line.trial_id, line);
     }
     for (const line of this.#ended.values()) {
       this.#started.delete(line.trial_id);
@@ -124,6 +126,12 @@ class Pool {
     for (const trial of trials) {
       if (this.#pruned.has(trial.trialId)) await this.#end(trial, { state: "stopped" }, 0);
     }
+  }
+
+  /** A trial is run again where the machine and not the trial need be the cause of its failure, and others on request. */
+  #repeats({ state, crashed, error }: EndLine): boolean {
+    if (state !== "failed") return false;
+    return this.#run.retryFailed || crashed === true || (error !== undefined && isMachineFault(error));
   }
 
   #restore({ trial_id, check, value, keep }: CheckLine): void {
@@ -215,6 +223,8 @@ class Pool {
     const state = existsSync(own.runState) ? await readJson<{ splits?: unknown[] }>(own.runState).catch(() => null) : null;
     const history = await lossHistory(own, results, state?.splits?.length ?? 1);
     const line = { trial_id: trial.trialId, metric_value: null, results, history, seconds };
+    const broken = results.map(({ error }) => error as Failure | null).find((error) => error && isMachineFault(error));
+    if (broken) return { ...line, state: "failed", reached: null, error: broken };
     if (end.state === "done") {
       const metric = trialMetric(results, metricName, metricKey);
       if (metric !== null) return { ...line, state: "completed", metric_value: metric, reached: null };

@@ -25,6 +25,11 @@ export interface SearchRunOptions {
    * Default false.
    */
   resume?: boolean;
+  /**
+   * With `resume`: runs all failed trials again, not only those that failed for the machine's sake (no space, no memory,
+   * killed). Default false.
+   */
+  retryFailed?: boolean;
   /** Replaces an earlier search in the same folder. Default false. */
   overwrite?: boolean;
   /** Aborting lets all trials save, and rejects with the signal's reason. */
@@ -42,7 +47,7 @@ export interface Search extends SearchRunOptions {
 }
 
 export async function runSearch(search: Search, { trials, notes }: TrialList): Promise<SearchResult> {
-  const { baseConfig, paramSpace, options, emit, signal, trialProgram = trialEntry } = search;
+  const { baseConfig, paramSpace, options, emit, signal, trialProgram = trialEntry, retryFailed = false } = search;
   signal?.throwIfAborted();
   if (!trialProgram) throw new CellsamError("ERR_INTERNAL", "dist/search/trialProcess.js is missing; run `npm run build`");
   const parameters = parametersOf(paramSpace);
@@ -55,7 +60,9 @@ export async function runSearch(search: Search, { trials, notes }: TrialList): P
     const plan = await tree.open(planOf(search), search);
     const opened = await Journal.open(tree.journal);
     journal = opened.journal;
-    const log = new Log(tree.log);
+    const log = new Log(tree.log, "INFO", (path, { message }) => {
+      emit({ type: "notice", level: "warning", message: `${path} is not written any longer (${message})` });
+    });
     const going = opened.lines.length > 0 ? "resumed" : "started";
     log.info(
       logger,
@@ -67,7 +74,7 @@ export async function runSearch(search: Search, { trials, notes }: TrialList): P
       emit({ type: "notice", level: "warning", message });
     }
     const run = { tree, trials, options, threads: plan.threads, entry: trialProgram, journal, lines: opened.lines };
-    const ended = await runTrials({ ...run, pruner, log, emit, signal }).catch((error: unknown) => {
+    const ended = await runTrials({ ...run, retryFailed, pruner, log, emit, signal }).catch((error: unknown) => {
       if (signal?.aborted) log.info(logger, "search stopped; it can be resumed");
       else log.error(logger, error instanceof Error ? (error.stack ?? error.message) : String(error));
       throw error;

@@ -1,11 +1,11 @@
 /** The folder of a search: paths of its files, and a lock so that only one process works in it at a time. */
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { CellsamError } from "../errors.js";
-import { readJson, writeJson } from "../files/json.js";
+import { readChecked, writeChecked } from "../files/json.js";
 import { checkOutputFolder } from "../files/outputPath.js";
-import { isRunning, markOf, type ProcessMark } from "../train/processMark.js";
+import { takeLock } from "../train/lock.js";
 import { changedKeys } from "../train/resume.js";
 
 /** Everything that defines a search, written before its first trial. A resumed search must have the same. */
@@ -28,6 +28,7 @@ export class SearchTree {
   readonly results: string;
   readonly best: string;
   readonly lock: string;
+  #unlock: (() => Promise<void>) | undefined;
 
   /** `base` is the beginning of the trials' names. */
   constructor(root: string, base: string) {
@@ -38,7 +39,7 @@ export class SearchTree {
     this.log = join(root, "hyperparameter_search.log");
     this.results = join(root, "optimization_results.json");
     this.best = join(root, "best_configuration.json");
-    this.lock = join(root, "search.lock");
+    this.lock = resolve(root, "search.lock");
   }
 
   trialName(trialId: number): string {
@@ -49,35 +50,15 @@ export class SearchTree {
   async claim(): Promise<void> {
     await checkOutputFolder("outputDir", this.root);
     await mkdir(this.root, { recursive: true });
-    const own = JSON.stringify(markOf(process.pid));
-    for (;;) {
-      try {
-        return await writeFile(this.lock, own, { flag: "wx" });
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      }
-      const holder = await readFile(this.lock, "utf8").then(
-        (text) => JSON.parse(text) as ProcessMark,
-        () => null,
-      );
-      // A lock with the number of this process is from another search in it or, where start times are not known, from a dead
-      // process.
-      const dead = holder?.pid === process.pid && holder.started === null;
-      if (holder && !dead && isRunning(holder)) {
-        throw new CellsamError(
-          "ERR_SEARCH_RUNNING",
-          `a search is running in ${this.root} (process ${holder.pid}); wait for it or stop it first. If that is no search, remove ${this.lock}`,
-          {
-            detail: { path: this.root, pid: holder.pid },
-          },
-        );
-      }
-      await rm(this.lock, { force: true });
-    }
+    this.#unlock = await takeLock(this.lock, (owner) => {
+      const who = owner ? `process ${owner.pid} on ${owner.host}` : "another process";
+      const message = `a search is running in ${this.root} (${who}); wait for it or stop it first. If that is no search, remove ${this.lock}`;
+      return new CellsamError("ERR_SEARCH_RUNNING", message, { detail: { path: this.root, pid: owner?.pid ?? null } });
+    });
   }
 
   async release(): Promise<void> {
-    await rm(this.lock, { force: true });
+    await this.#unlock?.();
   }
 
   /**
@@ -96,7 +77,7 @@ export class SearchTree {
       if (!overwrite)
         throw new CellsamError(
           "ERR_OUTPUT_EXISTS",
-          `${this.root} already holds a search; choose another outputDir, or use --resume to continue or --overwrite to replace it`,
+          `${this.root} already holds a search; choose another outputDir, or use \`resume: true\` to continue or \`overwrite: true\` to replace it`,
           { detail },
         );
       await this.#clear();
@@ -108,19 +89,22 @@ export class SearchTree {
         `${join(this.root, taken)} already exists, but does not belong to a search; move it elsewhere`,
         { detail },
       );
-    await writeJson(this.plan, plan);
+    await writeChecked(this.plan, plan);
     return plan;
   }
 
   async #same(plan: SearchPlan): Promise<SearchPlan> {
-    const saved = await readJson<SearchPlan>(this.plan);
+    const saved = await readChecked<SearchPlan>(this.plan).catch((error: Error) => {
+      const message = `cannot resume the search in ${this.root}: ${error.message}. Restore the file from a copy, or start again with --overwrite`;
+      throw new CellsamError("ERR_RESUME", message, { cause: error, detail: { path: this.plan } });
+    });
     const now = JSON.parse(JSON.stringify(plan)) as SearchPlan;
     const keys = changedKeys({ kind: saved.kind, ...saved.search }, { kind: now.kind, ...now.search });
     if (saved.package !== plan.package) keys.push(`package version (${saved.package}, now ${plan.package})`);
     if (keys.length > 0) {
       throw new CellsamError(
         "ERR_RESUME",
-        `cannot resume the search in ${this.root}, which has changed: ${keys.join(", ")}. Restore these settings, or start again with --overwrite`,
+        `cannot resume the search in ${this.root}, which has changed: ${keys.join(", ")}. Restore these settings, or start again with \`overwrite: true\``,
         {
           detail: { path: this.root, keys },
         },

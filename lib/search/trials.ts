@@ -4,11 +4,11 @@
  */
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { type RawConfig, setAt } from "../config/load.js";
-import { type HyperparameterSpace, type Parameter, parametersOf, type Value } from "../config/space.js";
+import { type HyperparameterSpace, type Parameter, type ParameterValue, parametersOf } from "../config/space.js";
 import { Random } from "../data/random.js";
 import { CellsamError } from "../errors.js";
 
-export type Hyperparameters = Record<string, Value>;
+export type Hyperparameters = Record<string, ParameterValue>;
 
 export interface Trial {
   /** Counted from 1. */
@@ -52,12 +52,12 @@ function valueAt(config: RawConfig, path: string): unknown {
  * `base` with the searched settings of one trial. A setting that has no effect there keeps its base value.
  * @throws CellsamError ERR_CONFIG for values that do not go together
  */
-export function trialConfig(base: ExperimentInput, parameters: readonly Parameter[], values: readonly Value[]) {
+export function trialConfig(base: ExperimentInput, parameters: readonly Parameter[], values: readonly ParameterValue[]) {
   const config = structuredClone({ ...base }) as RawConfig;
   for (const [i, { path }] of parameters.entries()) setAt(config, path, values[i]);
   const effective: Hyperparameters = {};
   for (const [i, { name, path }] of parameters.entries()) {
-    if (!hasNoEffect(config, path)) effective[name] = values[i] as Value;
+    if (!hasNoEffect(config, path)) effective[name] = values[i] as ParameterValue;
     else setAt(config, path, valueAt(base as RawConfig, path));
   }
   // Settings of complex augmentation in the base are errors in a trial without augmentation.
@@ -80,7 +80,7 @@ class Collector {
     this.#parameters = parameters;
   }
 
-  add(values: readonly Value[]): void {
+  add(values: readonly ParameterValue[]): void {
     let made: ReturnType<typeof trialConfig>;
     try {
       made = trialConfig(this.#base, this.#parameters, values);
@@ -113,12 +113,12 @@ class Collector {
   }
 }
 
-function gridValues(parameters: readonly Parameter[], index: number): Value[] {
+function gridValues(parameters: readonly Parameter[], index: number): ParameterValue[] {
   let rest = index;
-  const values: Value[] = [];
+  const values: ParameterValue[] = [];
   for (const { values: list } of parameters.toReversed()) {
-    const choices = list as readonly Value[];
-    values.unshift(choices[rest % choices.length] as Value);
+    const choices = list as readonly ParameterValue[];
+    values.unshift(choices[rest % choices.length] as ParameterValue);
     rest = Math.floor(rest / choices.length);
   }
   return values;
@@ -181,8 +181,8 @@ export function randomTrials(base: ExperimentInput, space: HyperparameterSpace, 
   return collector.finish(found < count ? [`the space holds ${found} different trials, not ${count}`] : []);
 }
 
-function draw(random: Random, values: Parameter["values"]): Value {
-  if (!("min" in values)) return values[random.integer(0, values.length - 1)] as Value;
+function draw(random: Random, values: Parameter["values"]): ParameterValue {
+  if (!("min" in values)) return values[random.integer(0, values.length - 1)] as ParameterValue;
   const { min, max, log, whole } = values;
   const drawn = log ? Math.exp(random.uniform(Math.log(min), Math.log(max))) : random.uniform(min, max + (whole ? 1 : 0));
   if (whole) return Math.min(max, log ? Math.round(drawn) : Math.floor(drawn));

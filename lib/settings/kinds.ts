@@ -45,7 +45,7 @@ export type ValueOf<S extends Setting> =
   | (null extends S["default"] ? null : never);
 
 /** The values of a group of settings, by name. */
-export type Values<Group extends Settings> = { -readonly [Name in keyof Group]: ValueOf<Group[Name]> };
+export type SettingValues<Group extends Settings> = { -readonly [Name in keyof Group]: ValueOf<Group[Name]> };
 
 /** The intersection of a union of groups: the settings of all of them. */
 export type Together<Groups> = (Groups extends unknown ? (group: Groups) => void : never) extends (all: infer All) => void

@@ -36,6 +36,8 @@ export interface RunContext {
   emit: (event: TrainingEvent) => void;
   /** Emits a notice. */
   warn: (message: string) => void;
+  /** Waits for the write of a file without which training can go on; a failure is a notice, once a file. */
+  writeIfPossible: (path: string, writing: Promise<unknown>) => Promise<void>;
   signal: AbortSignal | undefined;
   lossWeights: LossWeightSchedule | undefined;
 }

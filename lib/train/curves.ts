@@ -1,23 +1,31 @@
 /** Curves of a run for TensorBoard, in logs/tensorboard/fold_N: losses of steps and epochs, learning rates, scores. */
 import { join } from "node:path";
 import type { EpochEvent, StepEvent, TrainingEvent } from "../events.js";
+import type { OnWriteFailure } from "../monitor/appendedFile.js";
 import { isLogged } from "../monitor/eventLog.js";
 import { EventWriter } from "../monitor/tensorboard.js";
 
 export class Curves {
   readonly #folder: string;
   readonly #every: number;
+  readonly #onFailure: OnWriteFailure;
+  #failed = false;
   readonly #writers = new Map<string, EventWriter>();
   /** Events of steps do not contain their fold. */
   #fold = 1;
 
-  /** Of the steps, every `every`-th and an epoch's last are drawn. */
-  constructor(folder: string, every: number) {
+  /** Of the steps, every `every`-th and an epoch's last are drawn. Where a file cannot be written, drawing ends. */
+  constructor(folder: string, every: number, onFailure?: OnWriteFailure) {
     this.#folder = folder;
     this.#every = every;
+    this.#onFailure = (path, error) => {
+      if (!this.#failed) onFailure?.(path, error);
+      this.#failed = true;
+    };
   }
 
   write(event: TrainingEvent): void {
+    if (this.#failed) return;
     if (event.type === "fold" || event.type === "stage") this.#fold = event.fold;
     if (event.type === "step" && isLogged(event, this.#every)) this.#step(event);
     else if (event.type === "epoch") this.#epoch(event);
@@ -39,7 +47,7 @@ export class Curves {
 
   #writer(run: string, fold: number, first: number): EventWriter {
     const folder = join(this.#folder, `fold_${fold}`, run);
-    const writer = this.#writers.get(folder) ?? new EventWriter(folder, { restartAt: first });
+    const writer = this.#writers.get(folder) ?? new EventWriter(folder, { restartAt: first, onFailure: this.#onFailure });
     this.#writers.set(folder, writer);
     return writer;
   }

@@ -5,7 +5,7 @@
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { CheckedPair } from "../data/check.js";
 import { type DuplicatePair, findDuplicates, type Thumbnail, thumbnail } from "../data/duplicates.js";
-import { pairImage } from "../data/pair.js";
+import { filesOf, pairImage } from "../data/pair.js";
 import type { Splits } from "../data/split.js";
 import { fileHash } from "../files/fileHash.js";
 
@@ -19,10 +19,16 @@ export async function duplicatesOf(
   const thumbnails: Thumbnail[] = [];
   for (const [i, pair] of pairs.entries()) {
     signal?.throwIfAborted();
-    thumbnails.push(thumbnail(pair.source, await fileHash(pair.image), await pairImage(pair, config)));
+    thumbnails.push(thumbnail(pair.source, await contentHash(pair), await pairImage(pair, config)));
     onProgress?.(i + 1, pairs.length);
   }
   return findDuplicates(thumbnails, config.duplicateThreshold);
+}
+
+/** A hash of the image's content, which OME-Zarr has in many files. */
+async function contentHash({ source, image }: CheckedPair): Promise<string> {
+  const files = await filesOf({ source, image });
+  return (await Promise.all(files.map(fileHash))).join();
 }
 
 /** The content of near_duplicates.json: each pair with the folds in which it is on two sides. */

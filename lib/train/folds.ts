@@ -67,9 +67,9 @@ export async function trainFolds(
     for (const note of options.notes ?? []) log.info(logger, note);
     record.logMemory("Experiment Start");
     for (const { source, notes } of pairs) for (const note of notes) log.info("cellsam.data", `${source}: ${note}`);
-    const { emit, warn } = record;
+    const { emit, warn, writeIfPossible } = record;
     const own = { config, tree, folds, strategy: strategy.name, pairs, store, state };
-    const run: RunContext = { ...own, log, emit, warn, signal, lossWeights };
+    const run: RunContext = { ...own, log, emit, warn, writeIfPossible, signal, lossWeights };
     await reportDuplicates(run);
     for (const fold of left) {
       if (state.fold !== fold) beginFold(state, fold);
@@ -107,12 +107,12 @@ async function tryStages(session: Session, config: RunContext["config"], trainTi
   }
 }
 
-async function reportDuplicates({ config, tree, state, warn }: RunContext): Promise<void> {
+async function reportDuplicates({ config, tree, state, warn, writeIfPossible }: RunContext): Promise<void> {
   if (!config.findDuplicates || existsSync(tree.nearDuplicates)) return;
   const report = duplicateReport(state.duplicates, state.splits, config.duplicateThreshold);
   const warning = duplicateWarning(report);
   if (warning) warn(warning);
-  await writeJson(tree.nearDuplicates, toSnake(report));
+  await writeIfPossible(tree.nearDuplicates, writeJson(tree.nearDuplicates, toSnake(report)));
 }
 
 /** The result of a fold that failed; the others go on. */
@@ -136,6 +136,6 @@ function conclude({ state: { results }, log, warn }: RunContext, seconds: number
   }
   const numbers = failed.map(({ fold }) => fold).join(", ");
   if (failed.length > 0)
-    warn(`finished, but ${failed.length} of ${results.length} folds failed: ${numbers}; --resume repeats them`);
+    warn(`finished, but ${failed.length} of ${results.length} folds failed: ${numbers}; resuming the run repeats them`);
   else log.info(logger, `finished in ${seconds.toFixed(1)} s`);
 }

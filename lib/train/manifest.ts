@@ -1,11 +1,13 @@
 /**
  * manifest.json beside the weights of a fold: epoch, metric and SHA-256 of each file. It never names a file that is not there,
- * and at every moment, also after a kill between two writes, it knows the hash of the file that bears a name.
+ * and at every moment, also after a kill between two writes, it knows the hash of the file that bears a name. A damaged one is
+ * made anew from the files.
  */
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { readJson, writeJson } from "../files/json.js";
+import { fileHash } from "../files/fileHash.js";
+import { readChecked, writeChecked } from "../files/json.js";
 import { replaceFile } from "../files/replaceFile.js";
 
 export type CheckpointKind = "best" | "final" | "epoch";
@@ -13,7 +15,7 @@ export type CheckpointKind = "best" | "final" | "epoch";
 export interface CheckpointInfo {
   kind: CheckpointKind;
   stage: 1 | 2 | null;
-  /** Counted from 1. */
+  /** Counted from 1; 0 where it is not known, in a manifest that was made anew. */
   epoch: number;
   /** The metric's value; null where it is not finite or not known. */
   metric: number | null;
@@ -42,7 +44,11 @@ export class Manifest {
 
   /** Entries by file name, also of files that are gone. */
   async files(): Promise<Files> {
-    return existsSync(this.#path) ? (await readJson<{ files: Files }>(this.#path)).files : {};
+    if (!existsSync(this.#path)) return {};
+    return readChecked<{ files: Files }>(this.#path).then(
+      ({ files }) => files,
+      () => filesFound(this.#folder),
+    );
   }
 
   /** Moves `temporary` to `name` in the folder, replacing what is there. */
@@ -82,6 +88,27 @@ export class Manifest {
   }
 
   #write(files: Files): Promise<void> {
-    return writeJson(this.#path, { files });
+    return writeChecked(this.#path, { files });
   }
+}
+
+/** What the names of the weights in a folder say about them, and their hashes. */
+async function filesFound(folder: string): Promise<Files> {
+  const files: Files = {};
+  for (const name of await readdir(folder)) {
+    const [, kind, ofKind] = /^(best|final)_model(?:_s([12]))?\.pth$/.exec(name) ?? [];
+    const [, ofEpoch, epoch] = /^(?:s([12])|checkpoint)_epoch_(\d+)\.pth$/.exec(name) ?? [];
+    if (!kind && !epoch) continue;
+    const path = join(folder, name);
+    files[name] = {
+      kind: (kind ?? "epoch") as CheckpointKind,
+      stage: (Number(ofKind ?? ofEpoch ?? 0) as 1 | 2 | 0) || null,
+      epoch: Number(epoch ?? 0),
+      metric: null,
+      metric_name: "loss",
+      sha256: await fileHash(path),
+      bytes: (await stat(path)).size,
+    };
+  }
+  return files;
 }

@@ -71,16 +71,16 @@ export class OutputTree {
     if (resume && overwrite) throw new CellsamError("ERR_CONFIG", "resume and overwrite exclude each other");
     const entries = existsSync(this.root) ? await readdir(this.root) : [];
     const saved = existsSync(this.runState);
-    // A run that ended before its first save leaves nothing, or an empty resume/. It starts from the beginning, with --resume
+    // A run that ended before its first save leaves nothing, or an empty resume/. It starts from the beginning, with `resume`
     // or without.
     if (!saved && entries.every((entry) => entry === "resume")) return;
     if (resume) {
       if (saved) return;
-      const message = `${this.root} has files but no saved state to continue from; choose another name, or replace an old experiment with --overwrite`;
+      const message = `${this.root} has files but no saved state to continue from; choose another name, or replace an old experiment with \`overwrite: true\``;
       throw new CellsamError("ERR_NOTHING_TO_RESUME", message, { detail });
     }
     if (!overwrite) {
-      const message = `${this.root} already exists; choose another name, or use --resume to continue or --overwrite to replace it`;
+      const message = `${this.root} already exists; choose another name, or use \`resume: true\` to continue or \`overwrite: true\` to replace it`;
       throw new CellsamError("ERR_OUTPUT_EXISTS", message, { detail });
     }
     if (!existsSync(this.config) && !existsSync(this.resume)) {
@@ -89,7 +89,7 @@ export class OutputTree {
     }
     for (const [setting, path] of Object.entries(inputs)) {
       if (!path || !this.holds(path)) continue;
-      const message = `${setting}: ${path} is in ${this.root}, which --overwrite removes; move it out, or choose another name`;
+      const message = `${setting}: ${path} is in ${this.root}, which \`overwrite: true\` removes; move it out, or choose another name`;
       throw new CellsamError("ERR_CONFIG", message, { detail: { setting, path } });
     }
   }

@@ -1,5 +1,4 @@
 /** Draws the validation images of a finished fold on which the model is best and worst. */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { predictOptions } from "../config/inference.js";
 import type { Pair } from "../data/discover.js";
@@ -39,7 +38,6 @@ export async function drawExtremes(
     const [height = 0, width = 0] = labels.shape;
     await writeOverlay(path, image, truth, { data: labels.data, shape: [height, width] });
   };
-  await mkdir(folder, { recursive: true });
   for (const { source, name } of chosen) {
     const pair = pairs.find((candidate) => candidate.source === source) as Pair;
     await draw(pair, join(folder, name)).catch((error: Error) => {

@@ -12,6 +12,7 @@ import { checkCells, type Splits } from "../data/split.js";
 import { resolveDevice } from "../engine/device.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
 import { CellsamError } from "../errors.js";
+import type { ProgressTask } from "../events.js";
 import { fileHash } from "../files/fileHash.js";
 import { readJson } from "../files/json.js";
 import { leftOutNotes, preparedSplits } from "../strategies/strategy.js";
@@ -19,7 +20,7 @@ import { packageVersion } from "../version.js";
 import type { Experiment } from "./context.js";
 import { duplicatesOf } from "./duplicates.js";
 import type { FoldResult } from "./results.js";
-import { checkInputs, newRunState, type RunState, readRunState } from "./resume.js";
+import { checkImageRows, checkInputs, newRunState, type RunState, readRunState } from "./resume.js";
 import type { RunRecord } from "./runRecord.js";
 import { storeKey, type TileStore, tileStore } from "./tiles.js";
 
@@ -41,19 +42,21 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
   const { imgPath, maskPath, splits: splitsFile, groups } = config;
   const weights = config.weights && weightsFile(config.weights);
   await tree.check(options, { imgPath, maskPath, weights, splits: splitsFile, groups });
-  const onProgress = (task: string) => (done: number, total: number) => record.emit({ type: "progress", task, done, total });
+  const onProgress = (task: ProgressTask) => (done: number, total: number) =>
+    record.emit({ type: "progress", task, done, total });
 
   const dataset = await loadDataset(config, {
     onProgress: onProgress("check"),
     ...(signal && { signal }),
   });
   const { pairs } = dataset;
-  for (const note of dataset.notes) record.warn(note);
+  for (const text of [...dataset.warnings, ...dataset.notes]) record.warn(text);
   const key = await storeKey(pairs, config, packageVersion);
   const saved =
     resume && existsSync(tree.runState) ? await readRunState(tree.runState, tree.resume, config, packageVersion) : undefined;
   if (saved) {
     checkInputs(saved, { storeKey: key });
+    for (const path of [tree.preevalPerImage, tree.perImage]) await checkImageRows(saved, path);
     const succeeded = saved.results.filter(({ error }) => error === null);
     if (saved.status === "finished" && succeeded.length === saved.results.length) return { finished: saved.results };
     // Resuming a finished run repeats the folds that failed.

@@ -6,7 +6,7 @@
  * leaves a run.json whose files all exist.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { StageNumber } from "../config/stageOptions.js";
 import type { DuplicatePair } from "../data/duplicates.js";
@@ -14,7 +14,8 @@ import type { Splits } from "../data/split.js";
 import type { Device } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import type { Evaluation } from "../evaluation/model.js";
-import { readJson, writeJson } from "../files/json.js";
+import { fileHash } from "../files/fileHash.js";
+import { readChecked, writeChecked } from "../files/json.js";
 import type { EarlyStoppingState } from "../monitor/earlyStopping.js";
 import type { MetricsFile } from "../monitor/metricsTracker.js";
 import type { BestCheckpoint } from "./checkpoints.js";
@@ -47,7 +48,7 @@ export interface RunInputs {
 }
 
 export interface RunState extends RunInputs {
-  format: 3;
+  format: 4;
   package: string;
   created: string;
   status: "running" | "finished";
@@ -62,6 +63,11 @@ export interface RunState extends RunInputs {
   preeval: Evaluation["summary"] | null;
   /** Pairs of near-duplicates. */
   duplicates: DuplicatePair[];
+  /**
+   * SHA-256 of the files of images' scores in results/, to which every fold adds, by name: of the present content and, while
+   * that is replaced, of the next.
+   */
+  imageRows: Record<string, string[]>;
   /** Finished folds, and those that failed. */
   results: FoldResult[];
 }
@@ -73,7 +79,7 @@ export function newRunState(
   duplicates: DuplicatePair[] = [],
 ): RunState {
   return {
-    format: 3,
+    format: 4,
     package: version,
     created: new Date().toISOString(),
     status: "running",
@@ -84,6 +90,7 @@ export function newRunState(
     stages: {},
     preeval: null,
     duplicates,
+    imageRows: {},
     results: [],
   };
 }
@@ -112,17 +119,19 @@ export async function readRunState(
   config: ExperimentConfig,
   version: string,
 ): Promise<RunState> {
-  const state = await readJson<RunState>(path);
   const refuse = (message: string, detail: Record<string, unknown> = {}) =>
     new CellsamError("ERR_RESUME", `cannot resume from ${path}: ${message}`, { detail: { path, ...detail } });
-  if (state.format !== 3) throw refuse(`its format ${String(state.format)} is not known to this version`);
+  const state = await readChecked<RunState>(path).catch((error: Error) => {
+    throw refuse(`${error.message}. Restore the file from a copy, or start again with --overwrite`);
+  });
+  if (state.format !== 4) throw refuse(`its format ${String(state.format)} is not known to this version`);
   if (state.package !== version)
     throw refuse(`it was written by version ${state.package}, this is ${version}; install that version to continue`);
   // The conversion to JSON and back drops undefined values, which the saved configuration does not have.
   const keys = changedKeys(state.config, JSON.parse(JSON.stringify(config)));
   if (keys.length > 0) {
     throw refuse(
-      `the configuration has changed since: ${keys.join(", ")}. Restore these settings, or start again with --overwrite`,
+      `the configuration has changed since: ${keys.join(", ")}. Restore these settings, or start again with \`overwrite: true\``,
       { keys },
     );
   }
@@ -149,12 +158,19 @@ export function checkInputs(state: RunInputs, now: Partial<RunInputs>): void {
   );
   if (inputs.length === 0) return;
   const reasons = inputs.map((input) => changes[input](state[input] as never, now[input] as never));
-  const message = `cannot resume; since the run was stopped: ${reasons.join("; ")}. Restore it, or start again with --overwrite`;
+  const message = `cannot resume; since the run was stopped: ${reasons.join("; ")}. Restore it, or start again with \`overwrite: true\``;
   throw new CellsamError("ERR_RESUME", message, { detail: { inputs } });
 }
 
+/** Checks a file of images' scores, to which the folds that are left add. @throws CellsamError ERR_RESUME */
+export async function checkImageRows({ imageRows }: RunState, path: string): Promise<void> {
+  if (!existsSync(path) || imageRows[basename(path)]?.includes(await fileHash(path))) return;
+  const message = `cannot resume: ${path}, with the rows of finished folds, was changed or damaged since it was written. Restore it from a copy, or start again with --overwrite`;
+  throw new CellsamError("ERR_RESUME", message, { detail: { path } });
+}
+
 export function writeRunState(path: string, state: RunState): Promise<void> {
-  return writeJson(path, state);
+  return writeChecked(path, state);
 }
 
 /** Makes `fold` the current one, at its beginning. */

@@ -1,6 +1,8 @@
 /** Runs an experiment: locks its name, prepares the data, trains the folds, and logs how it ended. */
+import { join } from "node:path";
 import { loadEngine } from "../engine/native.js";
 import type { TrainingEvent } from "../events.js";
+import { sweepTemporaries } from "../files/temporaries.js";
 import type { Experiment } from "./context.js";
 import { trainFolds } from "./folds.js";
 import { lockExperiment } from "./lock.js";
@@ -19,6 +21,9 @@ export async function runExperiment(experiment: Experiment, emit: (event: Traini
     // A missing libtorch, or a name that is taken, is reported before the data are read.
     if (!options.openSession) loadEngine();
     unlock = await lockExperiment(config.outputDir, config.outputName);
+    // No other process can be writing there; the tiles are shared with other experiments.
+    if (options.resume) await sweepTemporaries(tree.root, 0);
+    await sweepTemporaries(join(config.outputDir, ".tiles"), 24 * 3600_000);
     const prepared = await prepareRun(experiment, record);
     return "finished" in prepared ? prepared.finished : await trainFolds(experiment, prepared, record);
   } catch (error) {

@@ -27,6 +27,7 @@ export class RunRecord {
   readonly #device: string;
   #files: Files | undefined;
   #early: TrainingEvent[] = [];
+  readonly #unwritten = new Set<string>();
 
   constructor(config: ExperimentConfig, tree: OutputTree, caller: (event: TrainingEvent) => void) {
     this.#config = config;
@@ -45,9 +46,10 @@ export class RunRecord {
     if (this.#files) return this.#files.log;
     const { debug, eventFreq, logFreq, tensorboard } = this.#config;
     const folder = dirname(this.#tree.log);
-    const log = new Log(this.#tree.log, debug ? "DEBUG" : "INFO");
-    const events = new EventLog(join(folder, "events.jsonl"), { every: eventFreq });
-    this.#files = { log, events, curves: tensorboard ? new Curves(join(folder, "tensorboard"), logFreq) : null };
+    const { ended } = this;
+    const log = new Log(this.#tree.log, debug ? "DEBUG" : "INFO", ended);
+    const events = new EventLog(join(folder, "events.jsonl"), { every: eventFreq, onFailure: ended });
+    this.#files = { log, events, curves: tensorboard ? new Curves(join(folder, "tensorboard"), logFreq, ended) : null };
     for (const event of this.#early.splice(0)) this.#write(event, this.#files);
     return log;
   }
@@ -60,6 +62,24 @@ export class RunRecord {
 
   readonly warn = (message: string): void => {
     this.emit({ type: "notice", level: "warning", message });
+  };
+
+  /**
+   * Waits for the write of a file that training does not need. Where it fails, as on a full disk, a notice says so, once a
+   * file, and the run goes on.
+   */
+  readonly writeIfPossible = async (path: string, writing: Promise<unknown>): Promise<void> => {
+    await writing.catch((error: Error) => {
+      // An error without a code is a fault of this program.
+      if (!("code" in error)) throw error;
+      if (!this.#unwritten.has(path)) this.ended(path, error);
+      this.#unwritten.add(path);
+    });
+  };
+
+  /** Says that a file which training does not need cannot be written. */
+  readonly ended = (path: string, error: Error): void => {
+    this.warn(`${path} is not written any longer (${error.message}); training goes on without it`);
   };
 
   /** Logs the memory of machine and GPU. */

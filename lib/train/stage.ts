@@ -87,7 +87,7 @@ class StageRun {
   }
 
   async #epoch(epoch: number): Promise<void> {
-    const { config, session } = this.#context;
+    const { config, session, writeIfPossible } = this.#context;
     const trained = await this.#train(epoch);
     if (trained.stopped) await this.#stop(trained.step);
     const validated = this.#validates ? await this.#repeatable(trained.steps, this.#validate()) : null;
@@ -103,7 +103,8 @@ class StageRun {
 
     this.#tracker.logEpochMetrics("train", epoch, trained.losses);
     if (validated) this.#tracker.logEpochMetrics("val", epoch, validated.losses);
-    await this.#tracker.saveMetrics(`stage${this.#stage}_metrics.json`);
+    const metrics = `stage${this.#stage}_metrics.json`;
+    await writeIfPossible(metrics, this.#tracker.saveMetrics(metrics));
     this.#progress.epoch = epoch;
     this.#progress.step = 0;
     await this.#keepEpoch(epoch, validated && Number.isFinite(loss) ? loss : null);

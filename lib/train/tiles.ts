@@ -36,8 +36,11 @@ export function tileSettings(config: ExperimentConfig) {
 /** A hash of the content of all files and of every setting that changes the tiles. */
 export async function storeKey(pairs: readonly CheckedPair[], config: ExperimentConfig, version: string): Promise<string> {
   const hash = createHash("sha256");
-  const { binaryMasks, ignoreLabel, categories, page, channels, slice, frame } = config;
-  const reading = { binaryMasks, ignoreLabel, categories, page, channels, slice, frame };
+  const { binaryMasks, ignoreLabel, backgroundLabel, relabel, minCellArea, maskPage } = config;
+  const { categories, outline, withoutOutline } = config;
+  const { page, channels, slice, frame } = config;
+  const masks = { binaryMasks, ignoreLabel, backgroundLabel, relabel, minCellArea, maskPage };
+  const reading = { ...masks, categories, outline, withoutOutline, page, channels, slice, frame };
   hash.update(JSON.stringify({ version, ...tileSettings(config), source: reading }));
   // One COCO file serves every image: it is hashed once.
   const known = new Map<string, string>();
@@ -47,7 +50,8 @@ export async function storeKey(pairs: readonly CheckedPair[], config: Experiment
       if (!known.has(file)) known.set(file, await fileHash(file));
       hashes.push(known.get(file) as string);
     }
-    hash.update(JSON.stringify([pair.source, hashes, pair.annotation ?? null, pair.item ?? null]));
+    const stored = [pair.imageAsStored ?? false, pair.maskAsStored ?? false];
+    hash.update(JSON.stringify([pair.source, hashes, pair.annotation ?? null, pair.item ?? null, stored]));
   }
   return hash.digest("hex").slice(0, 32);
 }

@@ -1,6 +1,7 @@
 #include "error.h"
 
 #include <new>
+#include <system_error>
 
 #include "convert.h"
 
@@ -13,6 +14,10 @@ Failure describe(const std::exception_ptr& thrown) {
     return {error.code, error.what(), error.detail};
   } catch (const std::bad_alloc&) {
     return {"ERR_OUT_OF_MEMORY", "out of host memory; use a smaller batch, image or model", {}};
+  } catch (const std::system_error& error) {
+    // A thread that cannot be started: the limit of memory or of threads is reached.
+    const bool limit = error.code() == std::errc::resource_unavailable_try_again;
+    return {limit ? "ERR_OUT_OF_MEMORY" : "ERR_INTERNAL", error.what(), {}};
   } catch (const std::exception& error) {
     return {"ERR_INTERNAL", error.what(), {}};
   } catch (...) {

@@ -11,6 +11,7 @@
 #include "driver.h"
 #include "environment.h"
 #include "error.h"
+#include "file_lock.h"
 #include "job.h"
 #include "live.h"
 #include "loader.h"
@@ -97,6 +98,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("engineCall", Napi::Function::New(env, engine_call, "engineCall"));
   exports.Set("engineCallAsync", Napi::Function::New(env, engine_call_async, "engineCallAsync"));
   exports.Set("Session", NativeSession::define(env));
+  exports.Set("FileLock", FileLock::define(env));
   exports.Set("driver", Napi::Function::New(env, driver, "driver"));
   exports.Set("liveObjects", Napi::Function::New(env, live_objects, "liveObjects"));
   exports.Set("shutdown", Napi::Function::New(env, shutdown, "shutdown"));

@@ -1,13 +1,15 @@
-// Focal, dice and boundary loss of box prompts straight from low-resolution logits and the label map, with the gradient in
-// those logits: the upsampled mask exists only tile by tile in a block's shared memory. No sum depends on the order in which
-// threads run, so equal inputs give equal bits. What each loss is: native/loss.
+// Focal, dice and boundary loss of box prompts straight from low-resolution logits [N,h,w] and the label map [H,W], with the
+// gradient in those logits: docs/math.md section 2, on a GPU as in 2.7. The upsampled mask exists only tile by tile in the
+// shared memory of a block. No sum depends on the order in which threads run, so equal inputs give equal bits. A *low pixel* is
+// one of the low-resolution logits, a *pixel* one of the label map. Three kernels (mask_losses_kernels.cu) are made of the
+// phases below. Called through the operator by loss/fused_mask_loss_cuda.cc.
 #pragma once
 
 #include <cmath>
 #include <cstddef>
 
-#include "cuda/axis.h"
 #include "cuda/portable.h"
+#include "cuda/resize_table.h"
 
 namespace cellsam::cuda {
 
@@ -26,7 +28,7 @@ constexpr int kMaskLanes = 32;     // threads that share the adding of one sum
 enum MaskSum { kFocal, kCount, kOverlap, kProbability, kTarget, kEdge, kKnown, kMask, kHit, kMaskSums };
 // Low-resolution adjoints: of focal, of boundary, and of dice by target pixels and by all pixels.
 enum MaskAdjoint { kOfFocal, kOfEdge, kOfTarget, kOfAll, kMaskAdjoints };
-enum MaskAnswer { kFocalLoss, kDiceLoss, kBoundaryLoss, kMaskIou, kMaskAnswers };
+enum MaskResult { kFocalLoss, kDiceLoss, kBoundaryLoss, kMaskIou, kMaskResults };
 
 struct MaskLossWeights {
   float focal = 1, focal_alpha = .25F, focal_gamma = 2, dice = 1, dice_smooth = 1, boundary = 1;  // weight 0: left out
@@ -38,25 +40,25 @@ struct MaskLossArguments {
   const int* ids = nullptr;       // [N]; 0 stands for an empty target
   bool ignores = false;           // pixels labelled `ignored` are left out of every sum
   int ignored = 0;
-  AxisView rows, columns;  // h to H, w to W
+  ResizeView rows, columns;  // h to H, w to W
   MaskLossWeights weights;
   float mask_logit = 0;  // above it a pixel belongs to the predicted mask
   int prompts = 0;
   bool gradient = false;
-  int side = 0;  // cells of a tile along each axis
+  int side = 0;  // low pixels of a tile along each axis
   int tiles_down = 0, tiles_across = 0;
-  int most_pixels = 0;              // of a tile with its margins: room in shared memory
+  int max_pixels = 0;               // of the largest tile with its margins
   float* partial = nullptr;         // [N,tiles,kMaskSums]
   float* adjoint = nullptr;         // [kMaskAdjoints,N,h,w]
-  float* answers = nullptr;         // [N,kMaskAnswers]; the losses weighted
+  float* results = nullptr;         // [N,kMaskResults]; the losses weighted
   float* coefficients = nullptr;    // [N,kMaskAdjoints]
   float* total_gradient = nullptr;  // [N,h,w] of focal + dice + boundary
 };
 
-// Chooses the tile so that a block fits `shared_limit` bytes; false when not even one cell does.
-inline bool plan_tiles(MaskLossArguments& a, const Axis& rows, const Axis& columns, std::size_t shared_limit);
+// Chooses the tile so that a block fits `shared_limit` bytes; false when not even one low pixel does.
+inline bool plan_tiles(MaskLossArguments& a, const ResizeTable& rows, const ResizeTable& columns, std::size_t shared_limit);
 
-// The block's memory: planes of most_pixels each, then what the threads add up.
+// The block's memory: planes of max_pixels each, then what the threads add up.
 struct MaskTile {
   float *logit, *probability, *across, *down, *edge;  // in place: logit -> d focal, probability -> dp/dz
   float* sums;                                        // [kMaskSums,kMaskThreads]
@@ -64,27 +66,27 @@ struct MaskTile {
 };
 enum PixelKind : signed char { kOther, kInside, kIgnored, kOutside };
 
-CELLSAM_HD std::size_t mask_shared_bytes(int most_pixels) {
-  return static_cast<std::size_t>(most_pixels) * (5 * sizeof(float) + 1) + sizeof(float) * kMaskSums * kMaskThreads;
+CELLSAM_HD std::size_t mask_shared_bytes(int max_pixels) {
+  return static_cast<std::size_t>(max_pixels) * (5 * sizeof(float) + 1) + sizeof(float) * kMaskSums * kMaskThreads;
 }
 
-CELLSAM_HD MaskTile tile_in(void* memory, int most_pixels) {
+CELLSAM_HD MaskTile tile_in(void* memory, int max_pixels) {
   MaskTile tile;
   auto* plane = static_cast<float*>(memory);
   tile.sums = plane, plane += kMaskSums * kMaskThreads;
-  tile.logit = plane, plane += most_pixels;
-  tile.probability = plane, plane += most_pixels;
-  tile.across = plane, plane += most_pixels;
-  tile.down = plane, plane += most_pixels;
-  tile.edge = plane, plane += most_pixels;
+  tile.logit = plane, plane += max_pixels;
+  tile.probability = plane, plane += max_pixels;
+  tile.across = plane, plane += max_pixels;
+  tile.down = plane, plane += max_pixels;
+  tile.edge = plane, plane += max_pixels;
   tile.kind = reinterpret_cast<signed char*>(plane);
   return tile;
 }
 
-// Which pixels a block works on. A pixel is summed by the tile that holds the first cell it reads, so by exactly one.
+// Which pixels a block works on. A pixel is summed by the tile that holds the first low pixel it reads, so by exactly one.
 struct MaskRegion {
-  int prompt, cell_top, cell_left, cell_bottom, cell_right;
-  int top, left, bottom, right;  // pixels that read a cell of the tile; without gradient only those it sums
+  int prompt, low_top, low_left, low_bottom, low_right;
+  int top, left, bottom, right;  // pixels that read a low pixel of the tile; without gradient only those it sums
   int own_top, own_left;         // from here on the tile sums
   int margin, width, height;     // of the planes, margins included
 };
@@ -94,16 +96,16 @@ CELLSAM_HD MaskRegion region_of(const MaskLossArguments& a, int block) {
   const int tiles = a.tiles_down * a.tiles_across, tile = block % tiles;
   const auto least = [](int x, int y) { return x < y ? x : y; };
   r.prompt = block / tiles;
-  r.cell_top = tile / a.tiles_across * a.side;
-  r.cell_left = tile % a.tiles_across * a.side;
-  r.cell_bottom = least(r.cell_top + a.side, a.rows.low);
-  r.cell_right = least(r.cell_left + a.side, a.columns.low);
-  r.own_top = a.rows.start[r.cell_top];
-  r.own_left = a.columns.start[r.cell_left];
-  r.bottom = a.rows.start[r.cell_bottom];
-  r.right = a.columns.start[r.cell_right];
-  r.top = a.gradient ? a.rows.begin[r.cell_top] : r.own_top;
-  r.left = a.gradient ? a.columns.begin[r.cell_left] : r.own_left;
+  r.low_top = tile / a.tiles_across * a.side;
+  r.low_left = tile % a.tiles_across * a.side;
+  r.low_bottom = least(r.low_top + a.side, a.rows.low);
+  r.low_right = least(r.low_left + a.side, a.columns.low);
+  r.own_top = a.rows.start[r.low_top];
+  r.own_left = a.columns.start[r.low_left];
+  r.bottom = a.rows.start[r.low_bottom];
+  r.right = a.columns.start[r.low_right];
+  r.top = a.gradient ? a.rows.begin[r.low_top] : r.own_top;
+  r.left = a.gradient ? a.columns.begin[r.low_left] : r.own_left;
   r.margin = a.gradient ? 2 : 1;  // an edge needs its neighbours, a gradient its neighbours' edges
   r.height = r.bottom - r.top + 2 * r.margin;
   r.width = r.right - r.left + 2 * r.margin;
@@ -142,11 +144,11 @@ CELLSAM_HD void load_pixels(const MaskLossArguments& a, const MaskRegion& r, con
     const auto *down = a.rows.weight + static_cast<std::size_t>(y) * a.rows.taps,
                *across = a.columns.weight + static_cast<std::size_t>(x) * a.columns.taps;
     for (int v = 0; v < a.rows.taps; ++v) {
-      if (down[v] == 0) continue;  // past the last cell there is nothing to read
-      const auto* cells = low + static_cast<std::size_t>(a.rows.first[y] + v) * a.columns.low + a.columns.first[x];
+      if (down[v] == 0) continue;  // past the last low pixel there is nothing to read
+      const auto* low_pixels = low + static_cast<std::size_t>(a.rows.first[y] + v) * a.columns.low + a.columns.first[x];
       float line = 0;
       for (int u = 0; u < a.columns.taps; ++u)
-        if (across[u] != 0) line += across[u] * cells[u];
+        if (across[u] != 0) line += across[u] * low_pixels[u];
       z += down[v] * line;
     }
     if (!(fabsf(z) <= 3.4e38F)) z = NAN;  // an infinite logit is a fault also where it happens to be right
@@ -186,8 +188,8 @@ CELLSAM_HD void find_edges(const MaskLossArguments& a, const MaskRegion& r, cons
       const float difference = edge - wanted;
       const int y = r.top - r.margin + i / r.width, x = r.left - r.margin + i % r.width;
       if (known && owns(r, y, x)) edge_sum += fabsf(difference), known_sum += 1;
-      const float pull = !known ? 0 : static_cast<float>((difference > 0) - (difference < 0)) / edge;
-      across *= pull, down *= pull;
+      const float edge_weight = !known ? 0 : static_cast<float>((difference > 0) - (difference < 0)) / edge;
+      across *= edge_weight, down *= edge_weight;
     }
     tile.across[i] = across, tile.down[i] = down;
   }
@@ -196,7 +198,7 @@ CELLSAM_HD void find_edges(const MaskLossArguments& a, const MaskRegion& r, cons
 }
 
 // Phase 3: the sums, and in place the derivatives by the pixels' logits.
-CELLSAM_HD void weigh_pixels(const MaskLossArguments& a, const MaskRegion& r, const MaskTile& tile, int thread) {
+CELLSAM_HD void add_pixels(const MaskLossArguments& a, const MaskRegion& r, const MaskTile& tile, int thread) {
   float sums[kMaskSums] = {};
   const int width = r.right - r.left;
   for (int k = thread; k < width * (r.bottom - r.top); k += kMaskThreads) {
@@ -206,7 +208,7 @@ CELLSAM_HD void weigh_pixels(const MaskLossArguments& a, const MaskRegion& r, co
     const auto s = sigmoid_of(z);
     const float miss = target > 0 ? s.of_minus : s.of, entropy = s.softplus + (target > 0 ? fmaxf(-z, 0) : fmaxf(z, 0));
     const float balance = a.weights.focal_alpha < 0 ? 1 : target > 0 ? a.weights.focal_alpha : 1 - a.weights.focal_alpha;
-    const float gamma = a.weights.focal_gamma, weight = power_of(miss, gamma), slope = s.of * s.of_minus;
+    const float gamma = a.weights.focal_gamma, weight = power_of(miss, gamma), sigmoid_grad = s.of * s.of_minus;
     if (counts && owns(r, r.top + row, r.left + column)) {
       const bool chosen = z > a.mask_logit;
       sums[kFocal] += balance * weight * entropy;
@@ -220,9 +222,9 @@ CELLSAM_HD void weigh_pixels(const MaskLossArguments& a, const MaskRegion& r, co
     if (!a.gradient) continue;
     float focal = 0;
     if (counts) {
-      const float toward = target > 0 ? -1 : 1;  // d miss/dz = toward * slope, d entropy/dz = toward * miss
+      const float toward = target > 0 ? -1 : 1;  // d miss/dz = toward * sigmoid_grad, d entropy/dz = toward * miss
       focal = toward * miss * weight;
-      if (gamma != 0) focal += gamma * toward * slope * power_of(miss, gamma - 1) * entropy;
+      if (gamma != 0) focal += gamma * toward * sigmoid_grad * power_of(miss, gamma - 1) * entropy;
       focal *= balance;
     }
     if (a.weights.boundary != 0) {
@@ -235,10 +237,10 @@ CELLSAM_HD void weigh_pixels(const MaskLossArguments& a, const MaskRegion& r, co
               static_cast<float>(dx * (2 - dy * dy)) * tile.across[at] + static_cast<float>(dy * (2 - dx * dx)) * tile.down[at];
         }
       }
-      tile.edge[i] = back * slope;
+      tile.edge[i] = back * sigmoid_grad;
     }
     tile.logit[i] = focal;
-    tile.probability[i] = counts ? slope : 0;
+    tile.probability[i] = counts ? sigmoid_grad : 0;
   }
   for (int sum = 0; sum < kMaskSums; ++sum) {
     if (a.weights.boundary != 0 && (sum == kEdge || sum == kKnown)) continue;  // phase 2 has written these
@@ -246,12 +248,12 @@ CELLSAM_HD void weigh_pixels(const MaskLossArguments& a, const MaskRegion& r, co
   }
 }
 
-// Phase 4: each cell gathers from the pixels that read it, in their order.
+// Phase 4: each low pixel gathers from the pixels that read it, in their order.
 CELLSAM_HD void gather_adjoints(const MaskLossArguments& a, const MaskRegion& r, const MaskTile& tile, int thread) {
-  const int width = r.cell_right - r.cell_left;
+  const int width = r.low_right - r.low_left;
   const auto plane = static_cast<std::size_t>(a.prompts) * a.rows.low * a.columns.low;
-  for (int k = thread; k < width * (r.cell_bottom - r.cell_top); k += kMaskThreads) {
-    const int v = r.cell_top + k / width, u = r.cell_left + k % width;
+  for (int k = thread; k < width * (r.low_bottom - r.low_top); k += kMaskThreads) {
+    const int v = r.low_top + k / width, u = r.low_left + k % width;
     float found[kMaskAdjoints] = {};
     for (int y = a.rows.begin[v]; y < a.rows.start[v + 1]; ++y) {
       const float down = a.rows.weight[static_cast<std::size_t>(y) * a.rows.taps + v - a.rows.first[y]];
@@ -293,40 +295,40 @@ CELLSAM_HD void add_tiles(const MaskLossArguments& a, double* lanes, int prompt,
   lanes[thread] = total;
 }
 
-// Phase 2, one thread: losses, and what the adjoints are worth.
+// Phase 2, one thread: losses, and the coefficients of the adjoints in the gradient.
 CELLSAM_HD void finish_prompt(const MaskLossArguments& a, const double* lanes, int prompt) {
   double sums[kMaskSums] = {};
   for (int thread = 0; thread < kMaskSums * kMaskLanes; ++thread) sums[thread / kMaskLanes] += lanes[thread];
   const auto& w = a.weights;
   const double count = sums[kCount] > 1 ? sums[kCount] : 1, known = sums[kKnown] > 1 ? sums[kKnown] : 1;
   const double upper = 2 * sums[kOverlap] + w.dice_smooth, lower = sums[kProbability] + sums[kTarget] + w.dice_smooth;
-  const double joined = sums[kMask] + sums[kTarget] - sums[kHit];
-  auto* answer = a.answers + static_cast<std::size_t>(prompt) * kMaskAnswers;
-  answer[kFocalLoss] = w.focal == 0 ? 0 : static_cast<float>(w.focal * sums[kFocal] / count);
-  answer[kDiceLoss] = w.dice == 0 ? 0 : static_cast<float>(w.dice * (1 - upper / lower));
-  answer[kBoundaryLoss] = w.boundary == 0 ? 0 : static_cast<float>(w.boundary * sums[kEdge] / known);
-  answer[kMaskIou] = static_cast<float>(sums[kHit] / (joined > 1 ? joined : 1));
-  auto* worth = a.coefficients + static_cast<std::size_t>(prompt) * kMaskAdjoints;
-  worth[kOfFocal] = static_cast<float>(w.focal / count);
-  worth[kOfEdge] = static_cast<float>(w.boundary / known);
-  worth[kOfTarget] = static_cast<float>(-2 * w.dice / lower);
-  worth[kOfAll] = static_cast<float>(w.dice * upper / (lower * lower));
+  const double union_pixels = sums[kMask] + sums[kTarget] - sums[kHit];
+  auto* result = a.results + static_cast<std::size_t>(prompt) * kMaskResults;
+  result[kFocalLoss] = w.focal == 0 ? 0 : static_cast<float>(w.focal * sums[kFocal] / count);
+  result[kDiceLoss] = w.dice == 0 ? 0 : static_cast<float>(w.dice * (1 - upper / lower));
+  result[kBoundaryLoss] = w.boundary == 0 ? 0 : static_cast<float>(w.boundary * sums[kEdge] / known);
+  result[kMaskIou] = static_cast<float>(sums[kHit] / (union_pixels > 1 ? union_pixels : 1));
+  auto* coefficients = a.coefficients + static_cast<std::size_t>(prompt) * kMaskAdjoints;
+  coefficients[kOfFocal] = static_cast<float>(w.focal / count);
+  coefficients[kOfEdge] = static_cast<float>(w.boundary / known);
+  coefficients[kOfTarget] = static_cast<float>(-2 * w.dice / lower);
+  coefficients[kOfAll] = static_cast<float>(w.dice * upper / (lower * lower));
 }
 
-// The third kernel, a thread per cell of all prompts.
-CELLSAM_HD void combine_adjoints(const MaskLossArguments& a, std::size_t cell) {
-  const auto cells = static_cast<std::size_t>(a.rows.low) * a.columns.low, plane = cells * a.prompts;
-  const auto* worth = a.coefficients + cell / cells * kMaskAdjoints;
+// The third kernel, a thread per low pixel of all prompts.
+CELLSAM_HD void combine_adjoints(const MaskLossArguments& a, std::size_t low_pixel) {
+  const auto low_pixels = static_cast<std::size_t>(a.rows.low) * a.columns.low, plane = low_pixels * a.prompts;
+  const auto* coefficients = a.coefficients + low_pixel / low_pixels * kMaskAdjoints;
   float gradient = 0;
   for (int part = 0; part < kMaskAdjoints; ++part)
-    if (worth[part] != 0) gradient += worth[part] * a.adjoint[part * plane + cell];
-  a.total_gradient[cell] = gradient;
+    if (coefficients[part] != 0) gradient += coefficients[part] * a.adjoint[part * plane + low_pixel];
+  a.total_gradient[low_pixel] = gradient;
 }
 
-inline bool plan_tiles(MaskLossArguments& a, const Axis& rows, const Axis& columns, std::size_t shared_limit) {
+inline bool plan_tiles(MaskLossArguments& a, const ResizeTable& rows, const ResizeTable& columns, std::size_t shared_limit) {
   for (a.side = 16; a.side > 0; a.side /= 2) {
-    a.most_pixels = (widest_reach(rows, a.side) + 4) * (widest_reach(columns, a.side) + 4);
-    if (mask_shared_bytes(a.most_pixels) > shared_limit) continue;
+    a.max_pixels = (widest_reach(rows, a.side) + 4) * (widest_reach(columns, a.side) + 4);
+    if (mask_shared_bytes(a.max_pixels) > shared_limit) continue;
     a.tiles_down = (rows.low + a.side - 1) / a.side;
     a.tiles_across = (columns.low + a.side - 1) / a.side;
     return true;

@@ -1,6 +1,9 @@
-// Row-column attention of the detector's heads: a block keeps both attentions of a few queries in shared memory while the
-// values pass by, row by row, so no [heads,Q,H,d] tensor exists. Sums are float32 in a fixed order, so equal inputs give equal
-// bits. What it computes: native/model/rcda.h; its gradients: row_column_grad.h.
+// Row-column decoupled attention (Wang et al., Anchor DETR, AAAI 2022) on a GPU:
+//   out[q] = sum over h of A^y[q,h] * (sum over w of A^x[q,w] * value[h,w])         docs/math.md section 4, (4.1)
+// A block keeps both attentions of a few queries of one head in shared memory while the values pass by, row by row, so no
+// [heads,Q,H,d] tensor exists. Sums are float32 in a fixed order, so equal inputs give equal bits. `across` belongs to A^x
+// (over the columns w), `down` to A^y (over the rows h). Gradients: row_column_grad.h. Called through the operators by
+// ops/cuda_row_column.cc.
 #pragma once
 
 #include <cmath>
@@ -14,7 +17,7 @@ namespace cellsam::cuda {
 
 // The operators in the namespace cellsam_cuda. query_row, query_col [B,Q,E]; key_row [B,W,E], key_col [B,H,E]; value [B,H,W,E];
 // hidden_columns [B,W], hidden_rows [B,H] bool, true = not seen -> [B,Q,E]; all of one precision, float32 or bfloat16. Heads
-// lie side by side in E. H, W and a head's elements are at most kRowMost, and a head's elements a multiple of four. Backward
+// lie side by side in E. H, W and a head's elements are at most kRowMax, and a head's elements a multiple of four. Backward
 // takes the gradient of the result and gives those of the first five.
 constexpr const char* kRowColumnSchema =
     "row_column(Tensor query_row, Tensor query_col, Tensor key_row, Tensor key_col, Tensor value, int heads, "
@@ -23,20 +26,20 @@ constexpr const char* kRowColumnBackwardSchema =
     "row_column_backward(Tensor gradient, Tensor query_row, Tensor query_col, Tensor key_row, Tensor key_col, Tensor value, "
     "int heads, Tensor? hidden_columns, Tensor? hidden_rows) -> (Tensor, Tensor, Tensor, Tensor, Tensor)";
 
-constexpr int kRowMost = 64;                // rows, columns, and elements of a head
+constexpr int kRowMax = 64;                 // rows, columns, and elements of a head
 constexpr int kRowSide = 4;                 // a thread sums squares of this side
 constexpr int kRowQueries = 64;             // of a block
-constexpr int kRowPitch = kRowQueries + 4;  // of what is turned on its way to shared memory: fewer banks in common
+constexpr int kRowPitch = kRowQueries + 4;  // of what is transposed on its way to shared memory: fewer banks in common
 constexpr int kRowGroups = kRowQueries / kRowSide;
 
-// float32, or bfloat16 where `half`.
+// Numbers of float32, or of bfloat16 where `bf16`.
 struct Elements {
   void* data = nullptr;
-  bool half = false;
+  bool bf16 = false;
 };
 
 CELLSAM_HD float load(const Elements& from, std::size_t i) {
-  if (!from.half) return static_cast<const float*>(from.data)[i];
+  if (!from.bf16) return static_cast<const float*>(from.data)[i];
   const auto bits = static_cast<std::uint32_t>(static_cast<const std::uint16_t*>(from.data)[i]) << 16;
   float value;
   memcpy(&value, &bits, sizeof value);
@@ -45,7 +48,7 @@ CELLSAM_HD float load(const Elements& from, std::size_t i) {
 
 // To the nearest, ties to even, as torch rounds.
 CELLSAM_HD void store(const Elements& to, std::size_t i, float value) {
-  if (!to.half) {
+  if (!to.bf16) {
     static_cast<float*>(to.data)[i] = value;
     return;
   }
@@ -114,13 +117,13 @@ struct RowMemory {
   float *across, *down;  // [W in fours,kRowQueries], [H in fours,kRowQueries]: scores, then weights
   float* stage;          // queries [dim,kRowPitch]; then a row of values, [W,dim] or on the way back [dim,kRowPitch]
   float* grad;           // of the output, [dim,kRowPitch]; only on the way back
-  float* partial;        // [kRowMost / 4,kRowQueries]; likewise
+  float* partial;        // [kRowMax / 4,kRowQueries]: parts of the gradient of a row's weight; likewise
 };
 
 CELLSAM_HD std::size_t row_shared_bytes(const RowColumnArguments& a, bool backward) {
   const int weights = (whole_fours(a.across.keys) + whole_fours(a.down.keys)) * kRowQueries;
-  const int own = backward ? a.dim * kRowPitch + kRowMost / kRowSide * kRowQueries : 0;
-  return sizeof(float) * (static_cast<std::size_t>(weights) + a.dim * kRowPitch + own);
+  const int backward_only = backward ? a.dim * kRowPitch + kRowMax / kRowSide * kRowQueries : 0;
+  return sizeof(float) * (static_cast<std::size_t>(weights) + a.dim * kRowPitch + backward_only);
 }
 
 CELLSAM_HD RowMemory row_memory(const RowColumnArguments& a, float* memory) {
@@ -133,7 +136,7 @@ CELLSAM_HD RowMemory row_memory(const RowColumnArguments& a, float* memory) {
   return m;
 }
 
-// Phases 1 and 3: the block's rows of [B,Q,E], turned.
+// Phases 1 and 3: the block's rows of [B,Q,E], transposed.
 CELLSAM_HD void load_queries(const RowColumnArguments& a, const RowBlock& b, const Elements& from, float* to, int thread,
                              int threads) {
   for (int i = thread; i < kRowQueries * a.dim; i += threads) {
@@ -164,7 +167,7 @@ CELLSAM_HD void score_keys(const RowColumnArguments& a, const RowBlock& b, const
 }
 
 // Where all keys are hidden or a score is not a number the weights are not numbers, as torch has it.
-CELLSAM_HD void soften(float* scores, int keys) {
+CELLSAM_HD void softmax(float* scores, int keys) {
   float top = -INFINITY, sum = 0;
   for (int k = 0; k < keys; ++k) top = fmaxf(top, scores[k * kRowQueries]);
   for (int k = 0; k < keys; ++k) sum += scores[k * kRowQueries] = expf(scores[k * kRowQueries] - top);
@@ -173,12 +176,12 @@ CELLSAM_HD void soften(float* scores, int keys) {
 }
 
 // Phase 5: a thread for each query and attention.
-CELLSAM_HD void soften_all(const RowColumnArguments& a, const RowMemory& m, int thread, int threads) {
+CELLSAM_HD void softmax_all(const RowColumnArguments& a, const RowMemory& m, int thread, int threads) {
   for (int i = thread; i < 2 * kRowQueries; i += threads) {
     if (i < kRowQueries) {
-      soften(m.across + i, a.across.keys);
+      softmax(m.across + i, a.across.keys);
     } else {
-      soften(m.down + i - kRowQueries, a.down.keys);
+      softmax(m.down + i - kRowQueries, a.down.keys);
     }
   }
 }

@@ -1,20 +1,20 @@
-// The gradients of row-column attention, as two kernels that compute the attention again: a block per few queries finds what
-// belongs to these and leaves its weights and their gradients behind; then a block per pair of columns, or per kind of key,
-// sums those over all queries, in their order. s[h,w] = gradient . value[h,w], summed with the one attention, is the gradient
-// of the other.
+// The gradients of row-column attention, docs/math.md (4.2) and (4.3), as two kernels that compute the attention again: a block
+// for a few queries finds what belongs to these and leaves its weights and the gradients of their scores behind; then a block
+// for a pair of columns, or for one kind of key, sums those over all queries, in their order. s[h,w] = gradient . value[h,w],
+// summed with the one attention, is the gradient of the other.
 #pragma once
 
 #include "cuda/row_column.h"
 
 namespace cellsam::cuda {
 
-constexpr int kRowGradThreads = kRowGroups * kRowMost / kRowSide;  // of the first kernel: squares of queries and columns
-constexpr int kRowColumns = 2;                                     // of a block of the second kernel
-constexpr int kRowAddends = 32;                                    // queries that it holds at a time
+constexpr int kRowGradThreads = kRowGroups * kRowMax / kRowSide;  // of the first kernel: squares of queries and columns
+constexpr int kRowColumns = 2;                                    // of a block of the second kernel
+constexpr int kRowAddends = 32;                                   // queries that it holds at a time
 
 // The first kernel begins as forward does: phases 1 to 5. Then the block's rows of the gradient go to m.grad by load_queries(),
-// and for each row h come its values, turned ...
-CELLSAM_HD void load_values_turned(const RowColumnArguments& a, const RowBlock& b, const RowMemory& m, int h, int thread) {
+// and for each row h come its values, transposed ...
+CELLSAM_HD void load_values_transposed(const RowColumnArguments& a, const RowBlock& b, const RowMemory& m, int h, int thread) {
   const int width = a.across.keys;
   for (int i = thread; i < whole_fours(width) * a.dim; i += kRowGradThreads) {
     const int w = i / a.dim, e = i % a.dim;
@@ -62,7 +62,7 @@ CELLSAM_HD void store_across(const RowColumnArguments& a, const RowBlock& b, con
 }
 
 // Gradients of one query's weights become those of its scores, also in shared memory; the weights are stored.
-CELLSAM_HD void soften_grads(const RowColumnArguments& a, const RowBlock& b, const RowAxis& axis, float* weights, int q) {
+CELLSAM_HD void softmax_grads(const RowColumnArguments& a, const RowBlock& b, const RowAxis& axis, float* weights, int q) {
   const auto step = static_cast<std::size_t>(a.queries);
   const bool counts = b.first + q < a.queries;
   auto *weight = weights_at(a, b, axis, axis.weight, 0) + b.first + q,
@@ -77,11 +77,11 @@ CELLSAM_HD void soften_grads(const RowColumnArguments& a, const RowBlock& b, con
   }
 }
 
-CELLSAM_HD void soften_all_grads(const RowColumnArguments& a, const RowBlock& b, const RowMemory& m, int thread) {
+CELLSAM_HD void softmax_all_grads(const RowColumnArguments& a, const RowBlock& b, const RowMemory& m, int thread) {
   if (thread < kRowQueries) {
-    soften_grads(a, b, a.across, m.across, thread);
+    softmax_grads(a, b, a.across, m.across, thread);
   } else if (thread < 2 * kRowQueries) {
-    soften_grads(a, b, a.down, m.down, thread - kRowQueries);
+    softmax_grads(a, b, a.down, m.down, thread - kRowQueries);
   }
 }
 
@@ -102,57 +102,60 @@ CELLSAM_HD void store_query_grads(const RowColumnArguments& a, const RowBlock& b
 
 // What a block of the second kernel works on: part 0 and 1 are the keys, the others columns. They come first, so that the
 // longest wait is not the last.
-struct CellBlock {
+struct KeyValueBlock {
   RowBlock at;
   int part;
 };
 
-CELLSAM_HD int cell_parts(const RowColumnArguments& a) { return 2 + (a.across.keys + kRowColumns - 1) / kRowColumns; }
+CELLSAM_HD int key_value_parts(const RowColumnArguments& a) { return 2 + (a.across.keys + kRowColumns - 1) / kRowColumns; }
 
-CELLSAM_HD CellBlock cell_block(const RowColumnArguments& a, int block) {
+CELLSAM_HD KeyValueBlock key_value_block(const RowColumnArguments& a, int block) {
   const int heads = a.items * a.heads;
   return {{block % heads / a.heads, block % heads % a.heads, 0}, block / heads};
 }
 
-CELLSAM_HD int cell_threads(const RowColumnArguments& a) { return kRowMost / kRowSide * kRowColumns * a.dim / kRowSide; }
+CELLSAM_HD int key_value_threads(const RowColumnArguments& a) { return kRowMax / kRowSide * kRowColumns * a.dim / kRowSide; }
 
-struct CellMemory {
-  float* left;   // [kRowAddends,kRowPitch]: what the queries weigh, key by key or row by row
+struct KeyValueMemory {
+  float*
+      left;  // [kRowAddends,kRowPitch]: the weights of the queries, or the gradients of their scores, key by key or row by row
   float* right;  // [kRowAddends,kRowColumns * dim]: queries, or the gradient times the weight of each column
 };
 
-CELLSAM_HD std::size_t cell_shared_bytes(const RowColumnArguments& a) {
+CELLSAM_HD std::size_t key_value_shared_bytes(const RowColumnArguments& a) {
   return sizeof(float) * kRowAddends * (kRowPitch + static_cast<std::size_t>(kRowColumns) * a.dim);
 }
 
-CELLSAM_HD CellMemory cell_memory(float* memory) { return {memory, memory + kRowAddends * kRowPitch}; }
+CELLSAM_HD KeyValueMemory key_value_memory(float* memory) { return {memory, memory + kRowAddends * kRowPitch}; }
 
 // Phase 1, for each `first` of the queries.
-CELLSAM_HD void load_addends(const RowColumnArguments& a, const CellBlock& b, const CellMemory& m, int first, int thread) {
+CELLSAM_HD void load_addends(const RowColumnArguments& a, const KeyValueBlock& b, const KeyValueMemory& m, int first,
+                             int thread) {
   const bool keys = b.part < 2;
   const auto& axis = b.part == 0 ? a.across : a.down;
   auto* of = keys ? axis.weight_grad : axis.weight;
-  for (int i = thread; i < whole_fours(axis.keys) * kRowAddends; i += cell_threads(a)) {
+  for (int i = thread; i < whole_fours(axis.keys) * kRowAddends; i += key_value_threads(a)) {
     const int k = i / kRowAddends, q = i % kRowAddends;
     const bool counts = k < axis.keys && first + q < a.queries;
     m.left[q * kRowPitch + k] = counts ? weights_at(a, b.at, axis, of, k)[first + q] : 0;
   }
   const int column = (b.part - 2) * kRowColumns, pitch = kRowColumns * a.dim;
-  for (int i = thread; i < kRowAddends * a.dim; i += cell_threads(a)) {
+  for (int i = thread; i < kRowAddends * a.dim; i += key_value_threads(a)) {
     const int q = i / a.dim, e = i % a.dim, query = first + q;
     const bool counts = query < a.queries;
-    const float own = counts ? load(keys ? axis.query : a.out, row_at(a, b.at, a.queries, query) + e) : 0;
+    const float value = counts ? load(keys ? axis.query : a.out, row_at(a, b.at, a.queries, query) + e) : 0;
     for (int c = 0; c < kRowColumns; ++c) {
       float weight = c == 0 ? 1 : 0;
       if (!keys)
         weight = counts && column + c < a.across.keys ? weights_at(a, b.at, a.across, a.across.weight, column + c)[query] : 0;
-      m.right[q * pitch + c * a.dim + e] = own * weight;
+      m.right[q * pitch + c * a.dim + e] = value * weight;
     }
   }
 }
 
 // Phase 2.
-CELLSAM_HD void sum_addends(const RowColumnArguments& a, const CellBlock& b, const CellMemory& m, RowSums& sums, int thread) {
+CELLSAM_HD void sum_addends(const RowColumnArguments& a, const KeyValueBlock& b, const KeyValueMemory& m, RowSums& sums,
+                            int thread) {
   const int pitch = kRowColumns * a.dim, groups = pitch / kRowSide;
   const int k = thread / groups * kRowSide, e = thread % groups * kRowSide;
   if (k >= (b.part == 0 ? a.across.keys : a.down.keys)) return;
@@ -160,7 +163,7 @@ CELLSAM_HD void sum_addends(const RowColumnArguments& a, const CellBlock& b, con
 }
 
 // Phase 3, once.
-CELLSAM_HD void store_cells(const RowColumnArguments& a, const CellBlock& b, const RowSums& sums, int thread) {
+CELLSAM_HD void store_key_value_grads(const RowColumnArguments& a, const KeyValueBlock& b, const RowSums& sums, int thread) {
   const int groups = kRowColumns * a.dim / kRowSide, place = thread % groups * kRowSide, e = place % a.dim;
   const bool keys = b.part < 2;
   const auto& axis = b.part == 0 ? a.across : a.down;

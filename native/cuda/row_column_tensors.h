@@ -33,9 +33,9 @@ inline RowColumnTensors row_column_tensors(const at::Tensor* gradient, const at:
   TORCH_CHECK(value.dim() == 4 && heads > 0 && value.size(3) % heads == 0, "row_column: value must be [B,H,W,E], got ",
               value.sizes());
   const auto items = value.size(0), height = value.size(1), width = value.size(2), dim = value.size(3) / heads;
-  TORCH_CHECK(height >= 1 && height <= kRowMost && width >= 1 && width <= kRowMost && dim >= 1 && dim <= kRowMost &&
-                  dim % kRowSide == 0,
-              "row_column: no kernel for values ", value.sizes(), " of ", heads, " heads");
+  TORCH_CHECK(
+      height >= 1 && height <= kRowMax && width >= 1 && width <= kRowMax && dim >= 1 && dim <= kRowMax && dim % kRowSide == 0,
+      "row_column: no kernel for values ", value.sizes(), " of ", heads, " heads");
   const auto queries = query_row.size(1);
   const auto plain = [&](const at::Tensor& x, std::int64_t rows) {
     TORCH_CHECK(

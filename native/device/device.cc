@@ -82,7 +82,10 @@ Autocast::~Autocast() {
 
 bool is_out_of_memory(const c10::Error& error) {
   if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return true;
-  return std::string_view(error.what_without_backtrace()).find("can't allocate memory") != std::string_view::npos;
+  // Of torch's allocator on the host, and of oneDNN, which does not say why it got no memory for a kernel.
+  const std::string_view message = error.what_without_backtrace();
+  const auto ends_with = [&](std::string_view words) { return message.substr(0, message.find('\n')).ends_with(words); };
+  return message.find("can't allocate memory") != std::string_view::npos || ends_with("could not create a primitive");
 }
 
 Dict describe_devices() {

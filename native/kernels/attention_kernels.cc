@@ -1,16 +1,15 @@
-// Chooses the lane kernels that this processor can run.
+// Chooses the attention kernels that this processor can run.
 #include "kernels/attention_kernels.h"
 
 #include "base/switch.h"
 #include "kernels/isa.h"
 
-namespace cellsam::kernels::lanes {
+namespace cellsam::kernels::attention {
 
-#if defined(__x86_64__)
-const Kernels& avx2_kernels();
-const Kernels& avx512_kernels();
-const Kernels& avx512_bf16_kernels();
-#endif
+// One for each file attention_<set>.cc, on x86-64 alone.
+const Kernels* kernels_avx2();
+const Kernels* kernels_avx512();
+const Kernels* kernels_avx512_bf16();
 
 namespace {
 
@@ -21,14 +20,12 @@ Switch& fused_attention() {
 
 thread_local int pauses = 0;
 
+const Kernels* no_kernels() { return nullptr; }  // then the caller keeps to ATen
+
 }  // namespace
 
-const Kernels* kernels(bool half) {
-#if defined(__x86_64__)
-  if (isa() == Isa::avx512) return half && has_bf16_products() ? &avx512_bf16_kernels() : &avx512_kernels();
-  if (isa() == Isa::avx2) return &avx2_kernels();
-#endif
-  return nullptr;
+const Kernels* kernels(bool bf16) {
+  return CELLSAM_VARIANT(isa(), no_kernels, kernels_avx2, bf16 && has_bf16_products() ? kernels_avx512_bf16 : kernels_avx512)();
 }
 
 bool enabled() { return fused_attention().on() && pauses == 0; }
@@ -37,4 +34,4 @@ void set_enabled(bool enabled) { fused_attention().set(enabled); }
 Pause::Pause() { ++pauses; }
 Pause::~Pause() { --pauses; }
 
-}  // namespace cellsam::kernels::lanes
+}  // namespace cellsam::kernels::attention

@@ -22,9 +22,11 @@ struct Leaf {
 };
 
 Leaf cpuid(std::uint32_t leaf, std::uint32_t part = 0) {
-  Leaf answer;
-  __asm__ volatile("cpuid" : "=a"(answer.eax), "=b"(answer.ebx), "=c"(answer.ecx), "=d"(answer.edx) : "a"(leaf), "c"(part));
-  return answer;
+  Leaf registers;
+  __asm__ volatile("cpuid"
+                   : "=a"(registers.eax), "=b"(registers.ebx), "=c"(registers.ecx), "=d"(registers.edx)
+                   : "a"(leaf), "c"(part));
+  return registers;
 }
 
 // Whether the operating system keeps the registers of these bits of XCR0 when it switches threads.

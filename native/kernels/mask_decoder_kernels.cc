@@ -1,16 +1,11 @@
 #include "kernels/mask_decoder_kernels.h"
 
 #include "kernels/isa.h"
-#include "kernels/mask_decoder_kernels_isa.h"
 
 namespace cellsam::kernels {
 
-const CellKernels& cell_kernels() {
-#if defined(__x86_64__)
-  if (isa() == Isa::avx512) return cell_kernels_avx512();
-  if (isa() == Isa::avx2) return cell_kernels_avx2();
-#endif
-  return cell_kernels_portable();
+const MaskDecoderKernels& mask_decoder_kernels() {
+  return CELLSAM_VARIANT(isa(), mask_decoder_kernels_portable, mask_decoder_kernels_avx2, mask_decoder_kernels_avx512)();
 }
 
 }  // namespace cellsam::kernels

@@ -2,11 +2,10 @@
 #if defined(__x86_64__)
 
 #include "kernels/mask_decoder_kernels_body.h"
-#include "kernels/mask_decoder_kernels_isa.h"
 
 namespace cellsam::kernels {
 
-const CellKernels& cell_kernels_avx2() { return kKernels; }
+const MaskDecoderKernels& mask_decoder_kernels_avx2() { return kKernels; }
 
 }  // namespace cellsam::kernels
 

@@ -1,9 +1,8 @@
 // The mask decoder's inner loops for every machine.
 #include "kernels/mask_decoder_kernels_body.h"
-#include "kernels/mask_decoder_kernels_isa.h"
 
 namespace cellsam::kernels {
 
-const CellKernels& cell_kernels_portable() { return kKernels; }
+const MaskDecoderKernels& mask_decoder_kernels_portable() { return kKernels; }
 
 }  // namespace cellsam::kernels

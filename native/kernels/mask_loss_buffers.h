@@ -1,6 +1,6 @@
-// The working memory of mask_rows.h: a few padded rows that stay in the nearest caches, and the low-resolution gradient maps.
-// Compiled once per instruction set. So everything stays in the file that includes it, and nothing with code comes from the
-// standard library: the linker could take an inline function of an AVX-512 file for everybody.
+// The working memory of mask_loss_rows.h: a few padded rows that stay in the nearest caches, and the low-resolution gradient
+// maps. Compiled once per instruction set. So everything stays in the file that includes it, and nothing with code comes from
+// the standard library: the linker could take an inline function of an AVX-512 file for everybody.
 #pragma once
 
 #include <cstddef>

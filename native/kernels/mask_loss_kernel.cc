@@ -4,16 +4,12 @@ namespace cellsam::kernels {
 
 template <>
 MaskKernel<float> mask_kernel(Isa isa) {
-#if defined(__x86_64__)
-  if (isa >= Isa::avx512) return avx512_mask_kernel();
-  if (isa >= Isa::avx2) return avx2_mask_kernel();
-#endif
-  return portable_mask_kernel<float>();
+  return CELLSAM_VARIANT(isa, mask_kernel_portable<float>, mask_kernel_avx2, mask_kernel_avx512)();
 }
 
 template <>
 MaskKernel<double> mask_kernel(Isa /*isa*/) {
-  return portable_mask_kernel<double>();
+  return mask_kernel_portable<double>();
 }
 
 }  // namespace cellsam::kernels

@@ -1,5 +1,8 @@
-// One prompt's mask loss on the CPU, from low-resolution logits to its gradient in them, row by row of the tile. The same
-// source, mask_rows.h, is compiled for each instruction set; the plain structs here are all that passes between.
+// The mask loss of one prompt on the CPU, from low-resolution logits z [h,w] to its gradient in them: docs/math.md section 2.
+//   loss = focal (2.4) + dice (2.5) + boundary (2.6) of Z = Ry z Rx^T [H,W] against (labels == id)
+// One sweep over the rows of the tile; nothing of the tile's size is stored. mask_loss_rows.h is the sweep, compiled for
+// AVX-512, AVX2 and one pixel at a time; what passes between these files is the plain structs here. Called by
+// loss/fused_mask_loss_cpu.cc, a prompt a call.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +15,7 @@ namespace cellsam::kernels {
 
 template <class Number>
 struct MaskTask {
-  const Number* logits;        // [rows.in,columns.in]
+  const Number* logits;        // z [rows.in,columns.in]
   const std::int32_t* labels;  // [rows.out,columns.out]
   std::int32_t id;             // the target is where the label equals it
   bool present;                // false: the target is empty
@@ -34,7 +37,8 @@ struct MaskTask {
 // Weighted like the task. All of them, and the whole gradient, are NaN when a logit that is used is not finite.
 struct MaskSums {
   double focal, dice, boundary;
-  std::int64_t truth, predicted, shared;  // pixels of the target, above the threshold (0 unless `overlap`), and in both
+  std::int64_t target_pixels, mask_pixels,
+      overlap_pixels;  // above the threshold and in both: 0 unless `overlap`
 };
 
 template <class Number>
@@ -47,10 +51,10 @@ struct MaskKernel {
 template <class Number>
 MaskKernel<Number> mask_kernel(Isa isa);
 
-// One per file mask_kernel_*.cc.
+// One for each file mask_loss_kernel_<set>.cc.
 template <class Number>
-MaskKernel<Number> portable_mask_kernel();
-MaskKernel<float> avx2_mask_kernel();
-MaskKernel<float> avx512_mask_kernel();
+MaskKernel<Number> mask_kernel_portable();
+MaskKernel<float> mask_kernel_avx2();
+MaskKernel<float> mask_kernel_avx512();
 
 }  // namespace cellsam::kernels

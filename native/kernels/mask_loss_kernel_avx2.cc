@@ -3,8 +3,9 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#include "kernels/lane_math.h"
-#include "kernels/mask_loss_rows.h"
+#include "kernels/flush_subnormals.h"
+#include "kernels/mask_loss_kernel_table.h"
+#include "kernels/vector.h"
 
 namespace cellsam::kernels {
 
@@ -16,7 +17,7 @@ struct Eight {
   using Mask = __m256i;  // all bits of a lane or none
   static constexpr std::int64_t kCount = 8;
 
-  using Mode = FlushesTiny;
+  using Mode = FlushSubnormals;
   class Total {
    public:
     void add(__m256 x) {
@@ -44,8 +45,8 @@ struct Eight {
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), shift));
   }
   // Held above the smallest normal number, below which the exponent's bits run over.
-  static __m256 exp_negative(__m256 x) { return polynomial_exp<Eight>(_mm256_min_ps(x, _mm256_set1_ps(86))); }
-  static __m256 log1p(__m256 x) { return polynomial_log1p<Eight>(x); }
+  static __m256 exp_negative(__m256 x) { return exp_minus<Eight>(_mm256_min_ps(x, _mm256_set1_ps(86))); }
+  static __m256 log1p(__m256 x) { return log1p_unit<Eight>(x); }
   static __m256 root(__m256 x) { return _mm256_sqrt_ps(x); }
   static __m256 reciprocal(__m256 x) { return _mm256_div_ps(_mm256_set1_ps(1), x); }
   static __m256 inverse_root(__m256 x) { return _mm256_div_ps(_mm256_set1_ps(1), _mm256_sqrt_ps(x)); }
@@ -97,7 +98,7 @@ struct Eight {
 
 }  // namespace
 
-MaskKernel<float> avx2_mask_kernel() { return kernel_of<Eight>(); }
+MaskKernel<float> mask_kernel_avx2() { return kernel_of<Eight>(); }
 
 }  // namespace cellsam::kernels
 #endif

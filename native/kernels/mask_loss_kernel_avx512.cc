@@ -3,8 +3,9 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#include "kernels/lane_math.h"
-#include "kernels/mask_loss_rows.h"
+#include "kernels/flush_subnormals.h"
+#include "kernels/mask_loss_kernel_table.h"
+#include "kernels/vector.h"
 
 namespace cellsam::kernels {
 
@@ -16,7 +17,7 @@ struct Sixteen {
   using Mask = __mmask16;
   static constexpr std::int64_t kCount = 16;
 
-  using Mode = FlushesTiny;
+  using Mode = FlushSubnormals;
   class Total {
    public:
     void add(__m512 x) {
@@ -37,8 +38,8 @@ struct Sixteen {
   static __m512 absolute(__m512 x) { return _mm512_abs_ps(x); }
   static __m512 nearest(__m512 x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static __m512 times_power_of_two(__m512 x, __m512 exponent) { return _mm512_scalef_ps(x, exponent); }
-  static __m512 exp_negative(__m512 x) { return polynomial_exp<Sixteen>(x); }
-  static __m512 log1p(__m512 x) { return polynomial_log1p<Sixteen>(x); }
+  static __m512 exp_negative(__m512 x) { return exp_minus<Sixteen>(x); }
+  static __m512 log1p(__m512 x) { return log1p_unit<Sixteen>(x); }
   static __m512 root(__m512 x) { return _mm512_sqrt_ps(x); }
   // A step of Newton's method doubles the 14 bits of the estimate.
   static __m512 reciprocal(__m512 x) {
@@ -84,7 +85,7 @@ struct Sixteen {
 
 }  // namespace
 
-MaskKernel<float> avx512_mask_kernel() { return kernel_of<Sixteen>(); }
+MaskKernel<float> mask_kernel_avx512() { return kernel_of<Sixteen>(); }
 
 }  // namespace cellsam::kernels
 #endif

@@ -1,7 +1,7 @@
 // One pixel at a time in plain C++: for float64, for other architectures and for x86 without AVX2.
 #include <cmath>
 
-#include "kernels/mask_loss_rows.h"
+#include "kernels/mask_loss_kernel_table.h"
 
 namespace cellsam::kernels {
 
@@ -64,12 +64,12 @@ struct Single {
 }  // namespace
 
 template <>
-MaskKernel<float> portable_mask_kernel() {
+MaskKernel<float> mask_kernel_portable() {
   return kernel_of<Single<float>>();
 }
 
 template <>
-MaskKernel<double> portable_mask_kernel() {
+MaskKernel<double> mask_kernel_portable() {
   return kernel_of<Single<double>>();
 }
 

@@ -1,5 +1,6 @@
-// The resizing inside mask_rows.h: low-resolution rows are made as wide as the tile once each, and rows of the tile are mixed
-// from them; the gradient goes the same way back. See mask_buffers.h for what may stand here.
+// The resizing inside mask_loss_rows.h, docs/math.md section 2.1: low-resolution rows are made as wide as the tile once each,
+// and rows of the tile are mixed from them; the gradient goes the same way back. See mask_loss_buffers.h for what may stand
+// here.
 #pragma once
 
 #include "kernels/mask_loss_buffers.h"
@@ -32,8 +33,8 @@ void mix_rows(const typename Lanes::Number* const* rows, const typename Lanes::N
   }
 }
 
-// A row of the map [axis.in] to the width of the tile [axis.out]. Both have room for a number before and a vector after them;
-// those of `row` are written.
+// A row of the map [axis.in] to the width of the tile [axis.out]. Both are allocated with a number before and a vector after
+// them; those of `row` are written.
 template <class Lanes>
 void widen(const AxisView<typename Lanes::Number>& axis, typename Lanes::Number* row, typename Lanes::Number* wide) {
   using Number = typename Lanes::Number;

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "kernels/isa.h"
-#include "kernels/vector_math.h"
+#include "kernels/vector.h"
 
 namespace cellsam::kernels {
 
@@ -17,13 +17,13 @@ constexpr float kLogFloor = 1e-8F;
 constexpr float kPadding = 1e38F;
 enum Kind : std::int64_t { kCx, kCy, kWidth, kHeight, kLeft, kTop, kRight, kBottom, kArea, kClasses };
 
-CELLSAM_INLINE float least(float a, float b) { return a < b ? a : b; }
-CELLSAM_INLINE float most(float a, float b) { return a > b ? a : b; }
-CELLSAM_INLINE float size_of(float x) { return __builtin_fabsf(x); }
+CELLSAM_INLINE float min_of(float a, float b) { return a < b ? a : b; }
+CELLSAM_INLINE float max_of(float a, float b) { return a > b ? a : b; }
+CELLSAM_INLINE float absolute(float x) { return __builtin_fabsf(x); }
 
 struct Row {
-  const float* columns;   // [kClasses,padded]
-  const float* of_class;  // [padded], giou_weight already added
+  const float* columns;     // [kClasses,padded]
+  const float* class_cost;  // [padded], giou_weight already added
   std::int64_t padded;
   float cx, cy, width, height, left, top, right, bottom, area;
   float bbox_weight, giou_weight;
@@ -35,9 +35,9 @@ namespace loops {
 CELLSAM_INLINE void class_costs(const float* logits, std::int64_t queries, std::int64_t classes, float weight, float* out) {
   for (std::int64_t query = 0; query < queries; ++query) {
     // 1 - p loses digits where the network is sure. The official matcher loses the same ones, and its pairs are wanted.
-    const float p = 1 / (1 + vector_exp(-logits[query * classes]));
-    const float hit = kAlpha * (1 - p) * (1 - p) * -vector_log(p + kLogFloor);
-    const float other = (1 - kAlpha) * p * p * -vector_log(1 - p + kLogFloor);
+    const float p = 1 / (1 + exp_same_bits(-logits[query * classes]));
+    const float hit = kAlpha * (1 - p) * (1 - p) * -log_same_bits(p + kLogFloor);
+    const float other = (1 - kAlpha) * p * p * -log_same_bits(1 - p + kLogFloor);
     out[query] = weight * (hit - other);
   }
 }
@@ -47,30 +47,30 @@ CELLSAM_INLINE void class_costs(const float* logits, std::int64_t queries, std::
 CELLSAM_INLINE void fill_row(const Row& row, float* out, float* minima) {
   const float* column = row.columns;
   const auto padded = row.padded;
-  for (std::int64_t first = 0; first < padded; first += kStrides) {
-    for (std::int64_t i = 0; i < kStrides; ++i) {
+  for (std::int64_t first = 0; first < padded; first += kColumnGroups) {
+    for (std::int64_t i = 0; i < kColumnGroups; ++i) {
       const auto q = first + i;
       const float width = column[kWidth * padded + q], height = column[kHeight * padded + q];
-      const float distance = size_of(column[kCx * padded + q] - row.cx) + size_of(column[kCy * padded + q] - row.cy) +
-                             size_of(width - row.width) + size_of(height - row.height);
-      const float across = least(column[kRight * padded + q], row.right) - most(column[kLeft * padded + q], row.left);
-      const float down = least(column[kBottom * padded + q], row.bottom) - most(column[kTop * padded + q], row.top);
-      const float overlap = most(across, row.zero) * most(down, row.zero);
+      const float distance = absolute(column[kCx * padded + q] - row.cx) + absolute(column[kCy * padded + q] - row.cy) +
+                             absolute(width - row.width) + absolute(height - row.height);
+      const float across = min_of(column[kRight * padded + q], row.right) - max_of(column[kLeft * padded + q], row.left);
+      const float down = min_of(column[kBottom * padded + q], row.bottom) - max_of(column[kTop * padded + q], row.top);
+      const float overlap = max_of(across, row.zero) * max_of(down, row.zero);
       const float joined = column[kArea * padded + q] + row.area - overlap;
       const float hull = (width + row.width - across) * (height + row.height - down);
-      const float cost = row.of_class[q] + row.bbox_weight * distance - row.giou_weight * (overlap / joined + joined / hull);
+      const float cost = row.class_cost[q] + row.bbox_weight * distance - row.giou_weight * (overlap / joined + joined / hull);
       out[q] = cost;
-      minima[i] = least(cost, minima[i]);
+      minima[i] = min_of(cost, minima[i]);
     }
   }
 }
 
 // Of a row that lies in memory; one addition per number tells whether all are finite.
 template <class Number>
-CELLSAM_INLINE void fold(const Number* costs, std::int64_t columns, Number* minima, Number* sums) {
+CELLSAM_INLINE void minima_and_sums(const Number* costs, std::int64_t columns, Number* minima, Number* sums) {
   std::int64_t first = 0;
-  for (; first + kStrides <= columns; first += kStrides) {
-    for (std::int64_t i = 0; i < kStrides; ++i) {
+  for (; first + kColumnGroups <= columns; first += kColumnGroups) {
+    for (std::int64_t i = 0; i < kColumnGroups; ++i) {
       minima[i] = costs[first + i] < minima[i] ? costs[first + i] : minima[i];
       sums[i] += costs[first + i];
     }
@@ -83,14 +83,14 @@ CELLSAM_INLINE void fold(const Number* costs, std::int64_t columns, Number* mini
 
 // Most groups of columns have no number that is small enough and are left behind together.
 template <class Number>
-CELLSAM_INLINE std::int64_t select(const Number* costs, std::int64_t columns, Number bound, std::int32_t* found) {
-  constexpr std::int64_t kTogether = 32;
+CELLSAM_INLINE std::int64_t select_within(const Number* costs, std::int64_t columns, Number bound, std::int32_t* found) {
+  constexpr std::int64_t kAtOnce = 32;
   std::int64_t count = 0, column = 0;
-  for (; column + kTogether <= columns; column += kTogether) {
+  for (; column + kAtOnce <= columns; column += kAtOnce) {
     std::int32_t any = 0;
-    for (std::int64_t i = 0; i < kTogether; ++i) any |= costs[column + i] <= bound ? -1 : 0;
+    for (std::int64_t i = 0; i < kAtOnce; ++i) any |= costs[column + i] <= bound ? -1 : 0;
     if (any == 0) continue;
-    for (std::int64_t i = 0; i < kTogether; ++i) {
+    for (std::int64_t i = 0; i < kAtOnce; ++i) {
       found[count] = static_cast<std::int32_t>(column + i);
       count += costs[column + i] <= bound ? 1 : 0;
     }
@@ -109,15 +109,15 @@ CELLSAM_COPIES(void, class_costs,
                 float* __restrict out),
                (logits, queries, classes, weight, out))
 CELLSAM_COPIES(void, fill_row, (const Row& row, float* __restrict out, float* __restrict minima), (row, out, minima))
-CELLSAM_COPIES(void, fold,
+CELLSAM_COPIES(void, minima_and_sums,
                (const float* __restrict costs, std::int64_t columns, float* __restrict minima, float* __restrict sums),
                (costs, columns, minima, sums))
-CELLSAM_COPIES(std::int64_t, select,
+CELLSAM_COPIES(std::int64_t, select_within,
                (const float* __restrict costs, std::int64_t columns, float bound, std::int32_t* __restrict found),
                (costs, columns, bound, found))
 
 template <class Number>
-bool all_finite(const std::array<Number, kStrides>& sums) {
+bool all_finite(const std::array<Number, kColumnGroups>& sums) {
   for (const Number sum : sums) {
     if (!std::isfinite(sum)) return false;
   }
@@ -125,7 +125,7 @@ bool all_finite(const std::array<Number, kStrides>& sums) {
 }
 
 // Whether every cost of a box with such sides is finite against another of the kind.
-bool is_calm(float cx, float cy, float width, float height, float area) {
+bool gives_finite_costs(float cx, float cy, float width, float height, float area) {
   constexpr float kLeast = 1e-30F, kMost = 1e6F;
   return std::abs(cx) < kMost && std::abs(cy) < kMost && width > 0 && width < kMost && height > 0 && height < kMost &&
          area > kLeast;
@@ -136,11 +136,11 @@ bool is_calm(float cx, float cy, float width, float height, float area) {
 CostColumns::CostColumns(const float* logits, const float* boxes, std::int64_t queries, std::int64_t classes,
                          const CostWeights& weights)
     : queries_(queries),
-      padded_((queries + kStrides - 1) / kStrides * kStrides),
+      padded_((queries + kColumnGroups - 1) / kColumnGroups * kColumnGroups),
       weights_(weights),
       numbers_(static_cast<std::size_t>((kClasses + classes) * padded_), 1.0F) {
   auto* to = numbers_.data();
-  calm_ = std::abs(weights.bbox_weight) + std::abs(weights.giou_weight) < 1e6F;
+  all_finite_ = std::abs(weights.bbox_weight) + std::abs(weights.giou_weight) < 1e6F;
   for (std::int64_t query = 0; query < queries; ++query) {
     const float* box = boxes + 4 * query;
     for (auto kind : {kCx, kCy, kWidth, kHeight}) to[kind * padded_ + query] = box[kind];
@@ -152,14 +152,14 @@ CostColumns::CostColumns(const float* logits, const float* boxes, std::int64_t q
     to[kBottom * padded_ + query] = bottom;
     const float area = (right - left) * (bottom - top);
     to[kArea * padded_ + query] = area;
-    calm_ = calm_ && is_calm(box[0], box[1], box[2], box[3], area);
+    all_finite_ = all_finite_ && gives_finite_costs(box[0], box[1], box[2], box[3], area);
   }
   for (std::int64_t c = 0; c < classes; ++c) {
     auto* costs = to + (kClasses + c) * padded_;
     class_costs(logits + c, queries, classes, weights.class_weight, costs);
     for (std::int64_t query = 0; query < queries; ++query) {
       costs[query] += weights.giou_weight;
-      calm_ = calm_ && std::abs(costs[query]) < 1e30F;
+      all_finite_ = all_finite_ && std::abs(costs[query]) < 1e30F;
     }
     std::fill(costs + queries, costs + padded_, kPadding);
   }
@@ -168,7 +168,7 @@ CostColumns::CostColumns(const float* logits, const float* boxes, std::int64_t q
 bool CostColumns::fill(const float* box, std::int64_t label, float* costs, float* minima) const {
   const float left = box[0] - box[2] / 2, right = box[0] + box[2] / 2, top = box[1] - box[3] / 2, bottom = box[1] + box[3] / 2;
   const Row row{.columns = part(0),
-                .of_class = part(kClasses + label),
+                .class_cost = part(kClasses + label),
                 .padded = padded_,
                 .cx = box[0],
                 .cy = box[1],
@@ -181,31 +181,31 @@ bool CostColumns::fill(const float* box, std::int64_t label, float* costs, float
                 .area = (right - left) * (bottom - top),
                 .bbox_weight = weights_.bbox_weight,
                 .giou_weight = weights_.giou_weight};
-  std::fill_n(minima, kStrides, std::numeric_limits<float>::infinity());
+  std::fill_n(minima, kColumnGroups, std::numeric_limits<float>::infinity());
   fill_row(row, costs, minima);
-  return calm_ && is_calm(box[0], box[1], box[2], box[3], row.area);
+  return all_finite_ && gives_finite_costs(box[0], box[1], box[2], box[3], row.area);
 }
 
-bool stride_minima(const float* costs, std::int64_t columns, float* minima) {
-  std::array<float, kStrides> sums{};
-  std::fill_n(minima, kStrides, std::numeric_limits<float>::infinity());
-  fold(costs, columns, minima, sums.data());
+bool group_minima(const float* costs, std::int64_t columns, float* minima) {
+  std::array<float, kColumnGroups> sums{};
+  std::fill_n(minima, kColumnGroups, std::numeric_limits<float>::infinity());
+  minima_and_sums(costs, columns, minima, sums.data());
   return all_finite(sums);
 }
 
-bool stride_minima(const double* costs, std::int64_t columns, double* minima) {
-  std::array<double, kStrides> sums{};
-  std::fill_n(minima, kStrides, std::numeric_limits<double>::infinity());
-  loops::fold(costs, columns, minima, sums.data());
+bool group_minima(const double* costs, std::int64_t columns, double* minima) {
+  std::array<double, kColumnGroups> sums{};
+  std::fill_n(minima, kColumnGroups, std::numeric_limits<double>::infinity());
+  loops::minima_and_sums(costs, columns, minima, sums.data());
   return all_finite(sums);
 }
 
 std::int64_t columns_within(const float* costs, std::int64_t columns, float bound, std::int32_t* found) {
-  return select(costs, columns, bound, found);
+  return select_within(costs, columns, bound, found);
 }
 
 std::int64_t columns_within(const double* costs, std::int64_t columns, double bound, std::int32_t* found) {
-  return loops::select(costs, columns, bound, found);
+  return loops::select_within(costs, columns, bound, found);
 }
 
 }  // namespace cellsam::kernels

@@ -2,22 +2,22 @@
 
 #include <cmath>
 
-#include "kernels/simd.h"
+#include "kernels/vector.h"
 
 namespace cellsam::kernels {
 namespace {
 
 constexpr std::int64_t kLanes = 32;  // sums that run side by side, so that their order is the same on every kind of CPU
 
-CELLSAM_INLINE float wide(float x) { return x; }
-CELLSAM_INLINE float wide(std::uint16_t x) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(x) << 16); }
+CELLSAM_INLINE float to_float(float x) { return x; }
+CELLSAM_INLINE float to_float(std::uint16_t x) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(x) << 16); }
 
-CELLSAM_INLINE void put(float x, float& to) { to = x; }
-CELLSAM_INLINE void put(float x, std::uint16_t& to) { to = static_cast<std::uint16_t>(bf16_bits(x)); }
+CELLSAM_INLINE void store(float x, float& to) { to = x; }
+CELLSAM_INLINE void store(float x, std::uint16_t& to) { to = static_cast<std::uint16_t>(bf16_bits(x)); }
 
 // The sum of term(0) ... term(n-1).
 template <class Term>
-CELLSAM_INLINE float lane_sum(std::int64_t n, Term term) {
+CELLSAM_INLINE float sum_in_lanes(std::int64_t n, Term term) {
   float lanes[kLanes] = {};
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
@@ -34,14 +34,14 @@ CELLSAM_INLINE float lane_sum(std::int64_t n, Term term) {
 template <class Delta>
 CELLSAM_INLINE void add(const float* x, const Delta* delta, std::int64_t n, float* out) {
   CELLSAM_INDEPENDENT
-  for (std::int64_t i = 0; i < n; ++i) out[i] = x[i] + wide(delta[i]);
+  for (std::int64_t i = 0; i < n; ++i) out[i] = x[i] + to_float(delta[i]);
 }
 
 template <class Out>
 CELLSAM_INLINE void normalize(const float* x, std::int64_t n, Moments moments, const float* weight, const float* bias,
                               Out* out) {
   CELLSAM_INDEPENDENT
-  for (std::int64_t i = 0; i < n; ++i) put((x[i] - moments.mean) * moments.scale * weight[i] + bias[i], out[i]);
+  for (std::int64_t i = 0; i < n; ++i) store((x[i] - moments.mean) * moments.rstd * weight[i] + bias[i], out[i]);
 }
 
 }  // namespace
@@ -53,8 +53,8 @@ CELLSAM_INLINE void add_row(const float* x, const std::uint16_t* delta, std::int
 
 CELLSAM_INLINE Moments moments_of_row(const float* x, std::int64_t n, float eps) {
   const auto count = static_cast<float>(n);
-  const float mean = lane_sum(n, [x](std::int64_t i) { return x[i]; }) / count;
-  const float variance = lane_sum(n, [x, mean](std::int64_t i) { return (x[i] - mean) * (x[i] - mean); }) / count;
+  const float mean = sum_in_lanes(n, [x](std::int64_t i) { return x[i]; }) / count;
+  const float variance = sum_in_lanes(n, [x, mean](std::int64_t i) { return (x[i] - mean) * (x[i] - mean); }) / count;
   return {mean, 1 / std::sqrt(variance + eps)};
 }
 
@@ -67,34 +67,35 @@ CELLSAM_INLINE void normalize_row(const float* x, std::int64_t n, Moments moment
   normalize(x, n, moments, weight, bias, out);
 }
 
-CELLSAM_INLINE void norm_slope_row(const float* x, const float* slope, const float* passed, std::int64_t n, Moments moments,
-                                   const float* weight, float* x_slope, float* weight_slope, float* bias_slope) {
-  const auto [mean, scale] = moments;
-  const float even = lane_sum(n, [=](std::int64_t i) { return slope[i] * weight[i]; }) / static_cast<float>(n);
-  const float tilt =
-      lane_sum(n, [=](std::int64_t i) { return slope[i] * weight[i] * ((x[i] - mean) * scale); }) / static_cast<float>(n);
-  if (weight_slope != nullptr) {
+CELLSAM_INLINE void normalize_row_backward(const float* x, const float* out_grad, const float* residual_grad, std::int64_t n,
+                                           Moments moments, const float* weight, float* x_grad, float* weight_grad,
+                                           float* bias_grad) {
+  const auto [mean, rstd] = moments;
+  const float mean_grad = sum_in_lanes(n, [=](std::int64_t i) { return out_grad[i] * weight[i]; }) / static_cast<float>(n);
+  const float mean_grad_x =
+      sum_in_lanes(n, [=](std::int64_t i) { return out_grad[i] * weight[i] * ((x[i] - mean) * rstd); }) / static_cast<float>(n);
+  if (weight_grad != nullptr) {
     CELLSAM_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i) {
-      weight_slope[i] += slope[i] * ((x[i] - mean) * scale);
-      bias_slope[i] += slope[i];
+      weight_grad[i] += out_grad[i] * ((x[i] - mean) * rstd);
+      bias_grad[i] += out_grad[i];
     }
   }
   CELLSAM_INDEPENDENT
   for (std::int64_t i = 0; i < n; ++i) {
-    const float own = scale * (slope[i] * weight[i] - even - (x[i] - mean) * scale * tilt);
-    x_slope[i] = passed != nullptr ? passed[i] + own : own;
+    const float norm_grad = rstd * (out_grad[i] * weight[i] - mean_grad - (x[i] - mean) * rstd * mean_grad_x);
+    x_grad[i] = residual_grad != nullptr ? residual_grad[i] + norm_grad : norm_grad;
   }
 }
 
-CELLSAM_INLINE void widen_row(const std::uint16_t* x, std::int64_t n, float* out) {
+CELLSAM_INLINE void bf16_to_float_row(const std::uint16_t* x, std::int64_t n, float* out) {
   CELLSAM_INDEPENDENT
-  for (std::int64_t i = 0; i < n; ++i) out[i] = wide(x[i]);
+  for (std::int64_t i = 0; i < n; ++i) out[i] = to_float(x[i]);
 }
 
-CELLSAM_INLINE void narrow_row(const float* x, std::int64_t n, std::uint16_t* out) {
+CELLSAM_INLINE void float_to_bf16_row(const float* x, std::int64_t n, std::uint16_t* out) {
   CELLSAM_INDEPENDENT
-  for (std::int64_t i = 0; i < n; ++i) put(x[i], out[i]);
+  for (std::int64_t i = 0; i < n; ++i) store(x[i], out[i]);
 }
 
 }  // namespace loops
@@ -108,11 +109,11 @@ CELLSAM_COPIES(void, normalize_row,
 CELLSAM_COPIES(void, normalize_row,
                (const float* x, std::int64_t n, Moments moments, const float* weight, const float* bias, std::uint16_t* out),
                (x, n, moments, weight, bias, out))
-CELLSAM_COPIES(void, norm_slope_row,
-               (const float* x, const float* slope, const float* passed, std::int64_t n, Moments moments, const float* weight,
-                float* x_slope, float* weight_slope, float* bias_slope),
-               (x, slope, passed, n, moments, weight, x_slope, weight_slope, bias_slope))
-CELLSAM_COPIES(void, widen_row, (const std::uint16_t* x, std::int64_t n, float* out), (x, n, out))
-CELLSAM_COPIES(void, narrow_row, (const float* x, std::int64_t n, std::uint16_t* out), (x, n, out))
+CELLSAM_COPIES(void, normalize_row_backward,
+               (const float* x, const float* out_grad, const float* residual_grad, std::int64_t n, Moments moments,
+                const float* weight, float* x_grad, float* weight_grad, float* bias_grad),
+               (x, out_grad, residual_grad, n, moments, weight, x_grad, weight_grad, bias_grad))
+CELLSAM_COPIES(void, bf16_to_float_row, (const std::uint16_t* x, std::int64_t n, float* out), (x, n, out))
+CELLSAM_COPIES(void, float_to_bf16_row, (const float* x, std::int64_t n, std::uint16_t* out), (x, n, out))
 
 }  // namespace cellsam::kernels

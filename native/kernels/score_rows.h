@@ -1,13 +1,17 @@
-// The vector loops of the CPU attention kernel (grid_attention_cpu.cc). Scores lie transposed, one row a key and one column a
-// query, so that every softmax statistic is a row and no loop ever sums across a vector. Compiled for AVX-512, AVX2 and plain.
+// The vector loops of the backbone's attention on the CPU: softmax over blocks of scores with decomposed relative positions,
+// and its gradient. docs/math.md (3.3) to (3.6):
+//   score[k,q] = scale * (key_k . query_q) + rel_h[ky,q] + rel_w[kx,q],   weight = exp(score - largest[q])
+// Scores lie transposed, one row a key and one column a query, so that every statistic of a softmax is a row and no loop sums
+// across a vector. Called by ops/grid_attention_cpu.cc and ops/grid_attention_cpu_backward.cc; compiled for AVX-512, AVX2 and
+// the baseline (CELLSAM_COPIES).
 #pragma once
 
 #include <cstdint>
 
 namespace cellsam::kernels {
 
-// A block of scores [keys,n], keys = rows * side in the order of the grid; n is a multiple of 16. rel_h [rows,n] and rel_w
-// [side,n] hold what a key's row and column add to each query's score.
+// A block of scores [keys,n] of n queries, a multiple of 16. keys = rows * side in the order of the grid: `rows` rows of a
+// window that is `side` wide. rel_h [rows,n] and rel_w [side,n]: what a key's row and column add to each query's score.
 struct ScoreBlock {
   float* scores;
   const float* rel_h;
@@ -26,13 +30,15 @@ void add_positions(const ScoreBlock& block, float* largest);
 void exponentials(const ScoreBlock& block, const float* largest, float* sums, std::uint16_t* out);
 void exponentials(const ScoreBlock& block, const float* largest, float* sums, float* out);
 
-// Backward: P = exp(scale * scores + rel_h + rel_w - lse) replaces the scores and D = P * (slopes - delta) the slopes [keys,n].
-// The sums of D over each key row and key column are added to slope_h [rows,n] and slope_w [side,n].
-void score_slopes(const ScoreBlock& block, const float* lse, const float* delta, float* slopes, float* slope_h, float* slope_w);
+// Backward, (3.4): P = exp(scale * scores + rel_h + rel_w - lse) replaces the scores and D = P * (grads - delta) replaces grads
+// [keys,n], the gradients of the weights; lse and delta are [n]. The sums of D over each key row and key column are added to
+// grad_rel_h [rows,n] and grad_rel_w [side,n].
+void score_grads(const ScoreBlock& block, const float* lse, const float* delta, float* grads, float* grad_rel_h,
+                 float* grad_rel_w);
 
-// rows [count,n] as bf16: one after another, or paired as above. count may be odd only in pair_rows.
-void round_rows(const float* rows, std::int64_t count, std::int64_t n, std::uint16_t* out);
-void pair_rows(const float* rows, std::int64_t count, std::int64_t n, std::uint16_t* out);
+// rows [count,n] as bf16: as they are [count,n], or paired as above [(count+1)/2,n,2].
+void bf16_rows(const float* rows, std::int64_t count, std::int64_t n, std::uint16_t* out);
+void bf16_row_pairs(const float* rows, std::int64_t count, std::int64_t n, std::uint16_t* out);
 
 // block [count,n] *= factors [n], row by row.
 void scale_rows(float* block, std::int64_t count, std::int64_t n, const float* factors);

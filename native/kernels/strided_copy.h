@@ -1,5 +1,6 @@
 // Copies a plane of pixels whose rows and columns are read backwards or exchanged: what flips and quarter turns need. Runs on
-// the calling thread alone, which torch's flip and rot90 do not.
+// the calling thread alone, which torch's flip and rot90 do not. 16-byte vectors, for every CPU alike. Called by
+// augment/flip_rotate.cc.
 #pragma once
 
 #include <cstdint>

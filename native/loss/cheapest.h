@@ -10,7 +10,7 @@
 
 #include "engine.h"
 #include "kernels/match_cost_kernel.h"
-#include "loss/hungarian.h"
+#include "loss/cost_rows.h"
 
 namespace cellsam::loss {
 
@@ -47,8 +47,8 @@ class CheapestColumns {
   CheapestColumns(CostRows<Number>& costs, std::int64_t rows, std::int64_t columns) : costs_(costs), columns_(columns) {
     lists_.resize(static_cast<std::size_t>(rows));
     found_.resize(static_cast<std::size_t>(columns) + 1);
-    entries_.reserve(static_cast<std::size_t>(rows) * kRoom);
-    std::array<Number, kernels::kStrides> minima;
+    entries_.reserve(static_cast<std::size_t>(rows) * kReserved);
+    std::array<Number, kernels::kColumnGroups> minima;
     for (std::int64_t row = 0; row < rows; ++row) {
       const auto found = costs_.row(row, minima.data());
       if (!found.finite) require_finite(found.costs, row, columns_);
@@ -62,7 +62,7 @@ class CheapestColumns {
 
   // Makes the list of `row` at least four times as long, or complete. What it held stays at its front.
   void grow(std::int64_t row) {
-    std::array<Number, kernels::kStrides> minima;
+    std::array<Number, kernels::kColumnGroups> minima;
     const auto* costs = costs_.row(row, minima.data()).costs;
     const auto wanted = static_cast<std::int64_t>(4 * lists_[row].size);
     auto bound = kInfinity;
@@ -76,15 +76,15 @@ class CheapestColumns {
 
  private:
   static constexpr Number kInfinity = std::numeric_limits<Number>::infinity();
-  static constexpr std::int64_t kParts = 8;  // of the strides, see first_bound
-  static constexpr std::size_t kRoom = 32;   // more than a row's first list holds as a rule
+  static constexpr std::int64_t kParts = 8;     // of the groups, see first_bound
+  static constexpr std::size_t kReserved = 32;  // more than a row's first list holds as a rule
 
-  // A cost that at least 8 columns do not exceed, 22 in the mean if the cheapest fall into strides at random: the largest of
+  // A cost that at least 8 columns do not exceed, 22 in the mean if the cheapest fall into groups at random: the largest of
   // what the cheapest column of each eighth costs.
-  static Number first_bound(const std::array<Number, kernels::kStrides>& minima) {
+  static Number first_bound(const std::array<Number, kernels::kColumnGroups>& minima) {
     std::array<Number, kParts> least;
     std::copy_n(minima.begin(), kParts, least.begin());
-    for (std::int64_t i = kParts; i < kernels::kStrides; ++i) least[i % kParts] = std::min(least[i % kParts], minima[i]);
+    for (std::int64_t i = kParts; i < kernels::kColumnGroups; ++i) least[i % kParts] = std::min(least[i % kParts], minima[i]);
     return *std::max_element(least.begin(), least.end());
   }
 

@@ -94,8 +94,8 @@ FusedMaskLoss compute(const UpsampledMasks& masks, const FusedLosses& losses, bo
       term[1] = plan.dice == 0 ? 0 : static_cast<Number>(sums.dice);
       term[2] = plan.boundary == 0 ? 0 : static_cast<Number>(sums.boundary);
       if (iou == nullptr) continue;
-      const auto together = std::max<std::int64_t>(1, sums.predicted + sums.truth - sums.shared);
-      iou[i] = static_cast<Number>(static_cast<double>(sums.shared) / static_cast<double>(together));
+      const auto together = std::max<std::int64_t>(1, sums.mask_pixels + sums.target_pixels - sums.overlap_pixels);
+      iou[i] = static_cast<Number>(static_cast<double>(sums.overlap_pixels) / static_cast<double>(together));
     }
   });
   return found;

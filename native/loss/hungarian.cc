@@ -129,7 +129,7 @@ class StoredRows final : public CostRows<Number> {
   StoredRows(const Number* cost, std::int64_t columns) : cost_(cost), columns_(columns) {}
   typename CostRows<Number>::Row row(std::int64_t row, Number* minima) override {
     const Number* line = cost_ + row * columns_;
-    return {line, kernels::stride_minima(line, columns_, minima)};
+    return {line, kernels::group_minima(line, columns_, minima)};
   }
 
  private:

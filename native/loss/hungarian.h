@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "loss/cost_rows.h"
+
 namespace cellsam::loss {
 
 // Pair i matches row rows[i] with column columns[i]; `rows` ascends, and there are min(rows, columns) pairs.
@@ -21,19 +23,6 @@ struct Assignment {
 // at worst; a copy of `cost` is made only when rows > columns.
 Assignment hungarian(const double* cost, std::int64_t rows, std::int64_t columns);
 Assignment hungarian(const float* cost, std::int64_t rows, std::int64_t columns);
-
-// A cost matrix that is made row by row, whenever the solver looks at one: twice at the most for nearly all of them.
-template <class Number>
-class CostRows {
- public:
-  struct Row {
-    const Number* costs;  // [columns], until the next call
-    bool finite;          // false: some may be infinite or NaN
-  };
-  virtual ~CostRows() = default;
-  // The same bits in every call. `minima` [kStrides] takes the least cost of each stride of columns (cost_kernel.h).
-  virtual Row row(std::int64_t row, Number* minima) = 0;
-};
 
 // The column of every row, for rows <= columns. Throws as `hungarian` does.
 std::vector<std::int64_t> assign_rows(CostRows<double>& costs, std::int64_t rows, std::int64_t columns);

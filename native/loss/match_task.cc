@@ -112,7 +112,7 @@ class MadeRows final : public CostRows<float> {
 void write_costs(const MatchTask& task, float* out) {
   const auto columns = columns_of(task);
   MadeRows rows(columns, *task.targets);
-  std::array<float, kernels::kStrides> minima;
+  std::array<float, kernels::kColumnGroups> minima;
   for (std::int64_t target = 0; target < task.count(); ++target) {
     out = std::copy_n(rows.row(target, minima.data()).costs, columns.queries(), out);
   }

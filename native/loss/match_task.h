@@ -7,7 +7,7 @@
 #include <string>
 
 #include "loss/hungarian.h"
-#include "loss/matcher.h"
+#include "loss/targets.h"
 
 namespace cellsam::loss {
 

@@ -117,7 +117,7 @@ Masks MaskDecoderImpl::forward_factored(const FactoredImages& factored, const st
   const NoAutocastOnCpu no_autocast(sparse_prompts);
   const std::int64_t first = multimask ? 1 : 0, count = multimask ? num_multimask_ : 1;
 
-  std::vector<ops::PromptedImage> image_tokens;
+  std::vector<ops::FactoredImageTokens> image_tokens;
   for (const auto image : images) {
     image_tokens.emplace_back(factored.weights, factored.images[static_cast<std::size_t>(image)], factored.position);
   }

@@ -24,7 +24,7 @@ struct Masks {
 // What the factored form of the decoder (docs/math.md) computes of images and weights before it knows any prompts. Any number
 // of chunks of prompts can use it.
 struct FactoredImages {
-  ops::CellWeights weights;
+  ops::ImageTokenWeights weights;
   ops::PositionMaps position;
   std::vector<ops::ImageMaps> images;  // [B]
   std::int64_t height, width;          // image tokens along each axis

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "ops/epilogues.h"
+#include "ops/gelu_linear.h"
 
 namespace cellsam::model {
 

@@ -112,9 +112,9 @@ TokensAndImage TwoWayTransformerImpl::forward(const at::Tensor& image, const at:
 
 // Line by line what forward() does, with the image tokens in their factored form. Each image has its own, so what belongs to
 // the image is done image by image, and what belongs to the tokens for all prompts at once.
-at::Tensor TwoWayTransformerImpl::forward_factored(std::vector<ops::PromptedImage>& images,
+at::Tensor TwoWayTransformerImpl::forward_factored(std::vector<ops::FactoredImageTokens>& images,
                                                    const std::vector<std::int64_t>& counts, const at::Tensor& tokens) {
-  using Image = ops::PromptedImage;
+  using Image = ops::FactoredImageTokens;
   const auto token_to_image = [&](at::Tensor (Image::*attend)(const at::Tensor&), DownscalingAttention& attention,
                                   const at::Tensor& queries) {
     const auto q = attention->q_proj->forward(queries).split_with_sizes(counts);
@@ -131,18 +131,18 @@ at::Tensor TwoWayTransformerImpl::forward_factored(std::vector<ops::PromptedImag
   auto &first = block(0), &second = block(1);
 
   auto x = first.self_attention(tokens, tokens);
-  x = first.after_image(x, token_to_image(&Image::read1, first.cross_attn_token_to_image, x + tokens));
-  image_to_token(&Image::write1, first.cross_attn_image_to_token, x + tokens, x);
+  x = first.after_image(x, token_to_image(&Image::token_to_image_1, first.cross_attn_token_to_image, x + tokens));
+  image_to_token(&Image::image_to_token_1, first.cross_attn_image_to_token, x + tokens, x);
 
   x = second.self_attention(x, tokens);
-  x = second.after_image(x, token_to_image(&Image::read2, second.cross_attn_token_to_image, x + tokens));
-  image_to_token(&Image::write2, second.cross_attn_image_to_token, x + tokens, x);
+  x = second.after_image(x, token_to_image(&Image::token_to_image_2, second.cross_attn_token_to_image, x + tokens));
+  image_to_token(&Image::image_to_token_2, second.cross_attn_image_to_token, x + tokens, x);
 
-  const auto attended = token_to_image(&Image::read3, final_attn_token_to_image_, x + tokens);
+  const auto attended = token_to_image(&Image::token_to_image_3, final_attn_token_to_image_, x + tokens);
   return norm_final_attn_->forward(x + final_attn_token_to_image_->out_proj->forward(attended));
 }
 
-ops::CellWeights TwoWayTransformerImpl::factored_weights() const {
+ops::ImageTokenWeights TwoWayTransformerImpl::factored_weights() const {
   auto &first = block(0), &second = block(1);
   const auto affine = [](const torch::nn::LayerNorm& norm) { return ops::Affine{norm->weight, norm->bias}; };
   return {heads_,

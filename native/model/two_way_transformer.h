@@ -76,13 +76,13 @@ class TwoWayTransformerImpl : public torch::nn::Module {
 
   // The same function in the factored form (docs/math.md), for prompts that share images: counts[i] prompts of images[i], in
   // the order of tokens [N,t,C]. Returns the tokens [N,t,C]; the image tokens stay in `images`. Needs can_factor().
-  at::Tensor forward_factored(std::vector<ops::PromptedImage>& images, const std::vector<std::int64_t>& counts,
+  at::Tensor forward_factored(std::vector<ops::FactoredImageTokens>& images, const std::vector<std::int64_t>& counts,
                               const at::Tensor& tokens);
 
   // Whether the factored form, which is written for SAM's two blocks, fits.
   bool can_factor() const { return blocks_->size() == 2; }
 
-  ops::CellWeights factored_weights() const;  // all but `up`, which are the mask decoder's
+  ops::ImageTokenWeights factored_weights() const;  // all but `up`, which are the mask decoder's
 
  private:
   TwoWayAttentionBlockImpl& block(std::size_t index) const { return *blocks_->ptr<TwoWayAttentionBlockImpl>(index); }

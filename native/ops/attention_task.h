@@ -1,5 +1,7 @@
-// One of the independent attentions of grid_attention_cpu.cc: the cells of one window of one image, seen by one head. Knows
-// where its rows lie in the maps, copies them to and fro, and holds the relative positions of a block of queries.
+// What forward and backward of grid_attention_cpu.h share. An AttentionTask is one of its independent attentions, the tokens of
+// one window of one image, seen by one head: it knows where its rows lie in the maps [B,g,g,channels] and copies them to and
+// fro. Then the blocks of queries and keys that a task is cut into, and the relative positions of a block. docs/math.md
+// section 3.3.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,7 +12,7 @@
 #include <type_traits>
 
 #include "kernels/score_rows.h"
-#include "ops/grid_attention_cpu.h"
+#include "ops/grid_shape.h"
 #include "ops/small_matmul.h"
 
 namespace cellsam::ops {
@@ -20,29 +22,29 @@ constexpr std::int64_t kQueryBlock = 128, kKeyBlock = 256;  // scores of one blo
 inline std::int64_t up_to_multiple(std::int64_t n, std::int64_t of) { return (n + of - 1) / of * of; }
 
 template <class T>
-constexpr bool kHalf = std::is_same_v<T, at::BFloat16>;
+constexpr bool kIsBf16 = std::is_same_v<T, at::BFloat16>;
 
 // The inner dimension of a product over `count` rows.
 template <class T>
 constexpr std::int64_t inner(std::int64_t count) {
-  return kHalf<T> ? up_to_multiple(count, 2) : count;
+  return kIsBf16<T> ? up_to_multiple(count, 2) : count;
 }
 
 inline std::uint16_t* bits(at::BFloat16* values) { return reinterpret_cast<std::uint16_t*>(values); }
 
 // Uninitialised memory of one thread, aligned for vectors.
 template <class T>
-class Room {
+class Scratch {
  public:
-  explicit Room(std::int64_t size) : memory_(c10::GetCPUAllocator()->allocate(static_cast<std::size_t>(size) * sizeof(T))) {}
+  explicit Scratch(std::int64_t size) : memory_(c10::GetCPUAllocator()->allocate(static_cast<std::size_t>(size) * sizeof(T))) {}
   operator T*() const { return static_cast<T*>(memory_.get()); }
 
  private:
   at::DataPtr memory_;
 };
 
-struct Problem {
-  Problem(const GridShape& shape, std::int64_t index) : shape(shape), index(index) {
+struct AttentionTask {
+  AttentionTask(const GridShape& shape, std::int64_t index) : shape(shape), index(index) {
     const auto windows = shape.windows();
     head = index % shape.heads;
     left = index / shape.heads % windows * shape.side;
@@ -53,18 +55,18 @@ struct Problem {
     block = up_to_multiple((queries() + blocks() - 1) / blocks(), 16);
   }
 
-  std::int64_t queries() const { return rows * columns; }  // cells of the map; the filled-up ones ask nothing
+  std::int64_t queries() const { return rows * columns; }  // tokens of the map; those that fill windows up ask nothing
   std::int64_t blocks() const { return (queries() + kQueryBlock - 1) / kQueryBlock; }
-  std::int64_t cell(std::int64_t y, std::int64_t x) const { return (image * shape.grid + top + y) * shape.grid + left + x; }
+  std::int64_t token(std::int64_t y, std::int64_t x) const { return (image * shape.grid + top + y) * shape.grid + left + x; }
 
-  // The rows of queries first .. first+count-1, from a map whose cells have `channels` channels, of which ours begin at
-  // `offset`. Missing ones up to `padded` are zeros.
+  // The rows [padded,width] of queries first .. first+count-1, from a map of `channels` channels, of which those of the head
+  // begin at `offset`. Rows from `count` on are zeros.
   template <class T>
   void gather(const T* map, std::int64_t channels, std::int64_t offset, std::int64_t first, std::int64_t count,
               std::int64_t padded, T* out) const {
     for (std::int64_t i = 0; i < count; ++i) {
       const auto query = first + i;
-      std::memcpy(out + i * shape.width, map + cell(query / columns, query % columns) * channels + offset,
+      std::memcpy(out + i * shape.width, map + token(query / columns, query % columns) * channels + offset,
                   static_cast<std::size_t>(shape.width) * sizeof(T));
     }
     std::memset(out + count * shape.width, 0, static_cast<std::size_t>((padded - count) * shape.width) * sizeof(T));
@@ -75,7 +77,7 @@ struct Problem {
                T* map) const {
     for (std::int64_t i = 0; i < count; ++i) {
       const auto query = first + i;
-      std::memcpy(map + cell(query / columns, query % columns) * channels + offset, rows_in + i * shape.width,
+      std::memcpy(map + token(query / columns, query % columns) * channels + offset, rows_in + i * shape.width,
                   static_cast<std::size_t>(shape.width) * sizeof(T));
     }
   }
@@ -87,7 +89,7 @@ struct Problem {
     const auto bytes = static_cast<std::size_t>(shape.width) * sizeof(T);
     for (std::int64_t y = 0; y < shape.side; ++y) {
       for (std::int64_t x = 0; x < shape.side; ++x, out += shape.width) {
-        std::memcpy(out, y < rows && x < columns ? qkv + cell(y, x) * 3 * channels + offset : pad + offset, bytes);
+        std::memcpy(out, y < rows && x < columns ? qkv + token(y, x) * 3 * channels + offset : pad + offset, bytes);
       }
     }
     if (shape.side % 2 == 1) std::memset(out, 0, bytes);
@@ -97,7 +99,7 @@ struct Problem {
   std::int64_t index, head, left, top, image, rows, columns, block;  // block: queries of one block, a multiple of 16
 };
 
-// How a problem's keys are cut: whole rows of the grid, an even number of keys where possible.
+// How the keys of a task are cut: whole rows of the grid, an even number of keys where possible.
 struct KeyBlocks {
   explicit KeyBlocks(std::int64_t side) : side(side), rows(std::clamp<std::int64_t>(kKeyBlock / side, 1, side)) {
     if (side % 2 == 1 && rows > 1 && rows < side) rows -= rows % 2;
@@ -120,35 +122,35 @@ void relative_scores(const T* table, const T* queries, std::int64_t side, std::i
   }
 }
 
-// The inverse for gradients: [side,n] -> [2*side,n], whose last row is zero.
+// The transpose of relative_scores, for gradients: [side,n] -> [2*side,n], whose last row is zero.
 template <class Coordinate>
-void spread_slopes(const float* slopes, std::int64_t side, std::int64_t n, float* out, Coordinate at) {
+void spread_relative_grads(const float* grads, std::int64_t side, std::int64_t n, float* out, Coordinate at) {
   std::fill(out, out + 2 * side * n, 0.0F);
   for (std::int64_t i = 0; i < n; ++i) {
     auto* to = out + (at(i) + side - 1) * n + i;
-    for (std::int64_t key = 0; key < side; ++key) to[-key * n] = slopes[key * n + i];
+    for (std::int64_t key = 0; key < side; ++key) to[-key * n] = grads[key * n + i];
   }
 }
 
-// A block [width,n] of float32 to the rows of its queries in a map. turned [n,width] and rounded [n,width] are memory.
+// Writes a block [width,n] of float32 to the rows of its queries in a map. transposed and rounded [n,width] are scratch.
 template <class T>
-void store_queries(const Problem& problem, std::int64_t first, std::int64_t count, const float* block, float* turned,
+void store_queries(const AttentionTask& task, std::int64_t first, std::int64_t count, const float* block, float* transposed,
                    T* rounded, std::int64_t channels, std::int64_t offset, T* map) {
-  transpose(block, problem.shape.width, problem.block, turned);
-  if constexpr (kHalf<T>) {
-    kernels::round_rows(turned, count, problem.shape.width, bits(rounded));
-    problem.scatter<T>(rounded, channels, offset, first, count, map);
+  transpose(block, task.shape.width, task.block, transposed);
+  if constexpr (kIsBf16<T>) {
+    kernels::bf16_rows(transposed, count, task.shape.width, bits(rounded));
+    task.scatter<T>(rounded, channels, offset, first, count, map);
   } else {
-    problem.scatter<T>(turned, channels, offset, first, count, map);
+    task.scatter<T>(transposed, channels, offset, first, count, map);
   }
 }
 
-// Problems are cut into parts of whole query blocks where there are few, so that every thread finds work. The number of parts
+// Tasks are cut into parts of whole query blocks where there are few, so that every thread finds work. The number of parts
 // never depends on the number of threads: sums would come out different.
-inline std::int64_t parts_of(const GridShape& shape) {
+inline std::int64_t parts_per_task(const GridShape& shape) {
   constexpr std::int64_t kEnough = 32;
   const auto blocks = (shape.side * shape.side + kQueryBlock - 1) / kQueryBlock;
-  return std::min(blocks, (kEnough + shape.problems() - 1) / shape.problems());
+  return std::min(blocks, (kEnough + shape.tasks() - 1) / shape.tasks());
 }
 
 }  // namespace cellsam::ops

@@ -25,7 +25,7 @@ using Backward = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>(const Tensor
                                                                     const std::optional<Tensor>& hidden_columns,
                                                                     const std::optional<Tensor>& hidden_rows);
 
-constexpr std::int64_t kMost = 64, kMultiple = 4;  // kRowMost and kRowSide of native/cuda/row_column.h
+constexpr std::int64_t kMax = 64, kMultiple = 4;  // kRowMax and kRowSide of native/cuda/row_column.h
 
 const auto& forward_kernel() {
   static const auto kernel = cuda_operator<Forward>("row_column");
@@ -40,8 +40,8 @@ const auto& backward_kernel() {
 bool serves(const Tensor& value, std::int64_t heads) {
   const auto type = value.scalar_type();
   const auto dim = value.size(3) / heads;
-  return kernels::lanes::enabled() && (type == at::kFloat || type == at::kBFloat16) && value.size(1) <= kMost &&
-         value.size(2) <= kMost && dim <= kMost && dim % kMultiple == 0 && forward_kernel() && backward_kernel();
+  return kernels::attention::enabled() && (type == at::kFloat || type == at::kBFloat16) && value.size(1) <= kMax &&
+         value.size(2) <= kMax && dim <= kMax && dim % kMultiple == 0 && forward_kernel() && backward_kernel();
 }
 
 std::optional<Tensor> if_given(const Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; }

@@ -1,19 +1,20 @@
 // What follows a matrix product in a transformer block, without a tensor for every step: residual sums with the layer norm
-// behind them, and GELU in front of the next product. On the CPU in float32 and bfloat16; elsewhere, and where somebody watches
-// torch's operations, torch's own operations.
+// behind them. (GELU in front of the next product: gelu_linear.h.) On the CPU in float32 and bfloat16, by the loops of
+// kernels/norm_rows.h; elsewhere, and where somebody watches torch's operations, torch's own operations.
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 
 #include "base/switch.h"
-#include "ops/frozen_linear.h"
 
 namespace cellsam::ops {
 
 // Whether the whole process uses them, on at first. CELLSAM_FUSED_EPILOGUES=0 in the environment starts with them off.
 Switch& fused_epilogues();
+
+// Whether they are on, x is on the CPU, and nobody watches torch's operations.
+bool may_fuse_epilogues(const at::Tensor& x);
 
 struct AddedNorm {
   at::Tensor sum;   // x + delta, of the type of x
@@ -28,8 +29,5 @@ at::Tensor sum_of(const at::Tensor& x, const at::Tensor& delta);          // the
 
 // For blocks that norm the stream itself: norm(x + delta), of the type of x.
 at::Tensor norm_of_sum(const at::Tensor& x, const at::Tensor& delta, torch::nn::LayerNormImpl& norm);
-
-// cast(layer, gelu(x)) with the exact GELU (erf). Where gradients flow, only x is kept: backward computes the GELU again.
-at::Tensor gelu_linear(const at::Tensor& x, torch::nn::LinearImpl& layer, FrozenLinear& cast);
 
 }  // namespace cellsam::ops

@@ -1,8 +1,11 @@
-// The cells of one image as its prompts change them in the two-way transformer, without ever writing a prompt's cells [G,C]
-// out. A few tokens can only add a few rows to each cell, and layer normalisation only scales what stands there, so that
-//   cells = r2 N2(r1 N1(image + A1' B1) + bias + A2' B2) + bias          N = gain times centring, both linear
-// with attention A [J,G], rows B [J,C] and one scale r for each cell; J = heads * tokens. Every product with the cells splits
-// into one with the image, the same for all prompts, and small ones with the A. The algebra is exact: the same function.
+// The image tokens of one image as its prompts change them in the two-way transformer, without ever writing the image tokens
+// [C,G] of a prompt: docs/math.md section 1. A few prompt tokens can only add a few rows to each image token, and layer
+// normalisation only scales what stands there, so that after both layers, with the image's own tokens X [C,G],
+//   X2 = rstd2 N2(rstd1 N1(X + B1' A1) + bias1 + B2' A2) + bias2        N1, N2: gain times centring, both linear
+// with attention weights A1, A2 [J,G], added rows B1, B2 [J,C], and rstd1, rstd2 [1,G], the reciprocal standard deviations of
+// the two layer norms; J = heads * prompt tokens. Every product with X2 splits into one with X, the same for all prompts of an
+// image, and small ones with the A. The algebra is exact: the same function. Called by model/mask_decoder.cc and
+// model/two_way_transformer.cc.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -23,68 +26,74 @@ struct CrossAttention {
   Affine query, key, value, out;
 };
 
-// The weights that touch cells.
-struct CellWeights {
+// The weights of the transformer and of the mask decoder that are applied to image tokens.
+struct ImageTokenWeights {
   std::int64_t heads;
-  CrossAttention read1, read2, read3;  // tokens look at cells: layer 1, layer 2, at the end
-  CrossAttention write1, write2;       // cells look at tokens
-  Affine norm1, norm2;                 // gain and bias [C] of the cells' norms
+  CrossAttention token_to_image_1, token_to_image_2, token_to_image_3;  // of layer 1, of layer 2, behind both
+  CrossAttention image_to_token_1, image_to_token_2;
+  Affine norm1, norm2;  // gain and bias [C] of `norm4` of each layer
   double eps;
-  Affine up;  // the first transposed convolution as a product: [4*C/4,C], by quarter of a cell and channel; bias as long
+  Affine up;  // the first transposed convolution as a product: [4*C/4,C], by pixel of an image token and channel; bias as long
 };
 
-// What all prompts of an image share; each [H,E,G] unless said otherwise. Cells are the last dimension everywhere.
+// What all prompts of an image share: products of X with weights, by head [H,E,G] unless said otherwise. Named as in
+// docs/math.md section 1.9: keyN, valueN and queryN belong to the Nth attention of their direction.
 struct ImageMaps {
-  at::Tensor key1, value1, query1;  // of the image itself
-  at::Tensor out1, out2, out12;     // the rows that writes add, against the image where a norm sees both
-  at::Tensor key2, value2, query2;  // of the image behind N1
-  at::Tensor key3, value3;          // behind N2 N1
-  at::Tensor up;                    // [4*C/4,G], behind N2 N1
-  at::Tensor offset, norm1, norm2;  // [G]: layer 2's constant against the image, and the image's squared lengths
+  at::Tensor key1, value1, query1;  // of X, positions added to keys and queries
+  at::Tensor out1, out2, out12;     // added rows against X, for the norms' squared lengths (1.14)
+  at::Tensor key2, value2, query2;  // of N1 X
+  at::Tensor key3, value3;          // of N2 N1 X
+  at::Tensor up;                    // [4*C/4,G], of N2 N1 X
+  at::Tensor constant_product, squared_length_1, squared_length_2;  // [G]: of (1.13) and (1.7)
 
   std::vector<at::Tensor*> all();
 };
 
-// The part of the scores that cells' positions give, the same for all images.
+// The part of the scores that the positions of image tokens give, the same for all images.
 struct PositionMaps {
   at::Tensor key2, query2, key3;  // [H,E,G]
 };
 
 // images [B,C,G] with the dense prompt added, position [C,G]. Differentiable in everything.
-std::vector<ImageMaps> image_maps(const CellWeights& weights, const at::Tensor& images, const at::Tensor& position);
-PositionMaps position_maps(const CellWeights& weights, const at::Tensor& position);
+std::vector<ImageMaps> image_maps(const ImageTokenWeights& weights, const at::Tensor& images, const at::Tensor& position);
+PositionMaps position_maps(const ImageTokenWeights& weights, const at::Tensor& position);
 
-// The prompts of one image. Reads and writes come in the transformer's order; q, k, v [N,t,inner] are already projected.
-class PromptedImage {
+// The image tokens of N prompts of one image, of t tokens each, in factored form. The five attentions are called in the
+// transformer's order, 1 to 1, 2 to 2, 3. q of token to image, k and v of image to token: [N,t,inner], already projected.
+class FactoredImageTokens {
  public:
-  PromptedImage(const CellWeights& weights, const ImageMaps& image, const PositionMaps& position)
+  FactoredImageTokens(const ImageTokenWeights& weights, const ImageMaps& image, const PositionMaps& position)
       : weights_(weights), image_(image), position_(position) {}
 
-  at::Tensor read1(const at::Tensor& q);  // [N,t,inner]: mixed values, before the output projection
-  void write1(const at::Tensor& k, const at::Tensor& v);
-  at::Tensor read2(const at::Tensor& q);
-  void write2(const at::Tensor& k, const at::Tensor& v);
-  at::Tensor read3(const at::Tensor& q);
+  at::Tensor token_to_image_1(const at::Tensor& q);  // -> [N,t,inner], before the output projection; as the next two
+  void image_to_token_1(const at::Tensor& k, const at::Tensor& v);
+  at::Tensor token_to_image_2(const at::Tensor& q);
+  void image_to_token_2(const at::Tensor& k, const at::Tensor& v);
+  at::Tensor token_to_image_3(const at::Tensor& q);
 
-  UpscaledCells upscaled() const;  // after the first transposed convolution
+  UpscaledImageTokens upscaled() const;  // after the first transposed convolution
 
  private:
-  at::Tensor split(const at::Tensor& x) const;                       // [N,t,H*E] -> [N,H,t,E]
-  at::Tensor spread(const at::Tensor& v, const Affine& out) const;   // [N,H,t,E] -> rows [N,H*t,C]
-  at::Tensor seen(const at::Tensor& rows, const Affine& map) const;  // rows behind a projection: [N,R,C] -> [N,R,H,E]
-  // Scores of q with rows behind a projection: [N,H,t,E], rows [N,R,C] -> [N,H*t,R].
-  at::Tensor meet(const at::Tensor& q, const Affine& map, const at::Tensor& rows) const;
-  // The mix of rows behind a projection: weights [N,H*t,R] -> [N,H,t,E].
-  at::Tensor gather(const at::Tensor& weights, const Affine& map, const at::Tensor& rows) const;
-  at::Tensor behind2(const at::Tensor& rows) const;  // N2
-  double scale() const;                              // of scores: 1 / sqrt(E)
-  at::Tensor rate(const at::Tensor& squares) const;  // of layer normalisation, from the squared lengths of centred cells
+  at::Tensor split_heads(const at::Tensor& x) const;                         // [N,t,H*E] -> [N,H,t,E]
+  at::Tensor output_rows(const at::Tensor& v, const Affine& out) const;      // B: [N,H,t,E] -> rows [N,J,C]
+  at::Tensor project_rows(const at::Tensor& rows, const Affine& map) const;  // [N,R,C] -> [N,R,H,E]
+  // Scores of q [N,H,t,E] with projected rows [N,R,C] -> [N,J,R].
+  at::Tensor row_scores(const at::Tensor& q, const Affine& map, const at::Tensor& rows) const;
+  // The sum of projected rows with weights [N,J,R] -> [N,H,t,E].
+  at::Tensor mix_rows(const at::Tensor& weights, const Affine& map, const at::Tensor& rows) const;
+  at::Tensor norm2_linear(const at::Tensor& rows) const;  // N2 applied to rows
+  double scale() const;                                   // of scores: 1 / sqrt(E)
+  at::Tensor rstd(const at::Tensor& squares) const;  // of layer normalisation, from the squared lengths of centred image tokens
 
-  const CellWeights& weights_;
+  const ImageTokenWeights& weights_;
   const ImageMaps& image_;
   const PositionMaps& position_;
-  at::Tensor v1_, a1_, d1_, r1_;  // [N,H,t,E], [N,J,G], N1 of the rows [N,J,C], [N,1,G]
-  at::Tensor a2_, d2_, r2_, d12_;
+  // Of layer N, as the formula at the top names them (docs/math.md: v, A, U, r).
+  at::Tensor values_1_;                     // [N,H,t,E]: of the prompt tokens in image to token 1
+  at::Tensor attention_1_, attention_2_;    // A1, A2 [N,J,G]
+  at::Tensor added_rows_1_, added_rows_2_;  // N1 B1', N2 B2' [N,J,C]
+  at::Tensor added_rows_12_;                // N2 N1 B1' [N,J,C]
+  at::Tensor rstd_1_, rstd_2_;              // [N,1,G]
 };
 
 // Rows minus their mean over the last dimension: the linear half of layer normalisation.

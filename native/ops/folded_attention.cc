@@ -58,8 +58,8 @@ void require_fused(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v
 at::Tensor folded_attention(const at::Tensor& qkv, const at::Tensor& pad, const at::Tensor& table_h, const at::Tensor& table_w,
                             std::int64_t heads, std::int64_t side) {
   const auto windows = to_windows(qkv, pad, side);
-  const auto batch = windows.size(0), cells = side * side, width = windows.size(3) / (3 * heads);
-  const auto parts = windows.reshape({batch, cells, 3, heads, width}).permute({2, 0, 3, 1, 4});
+  const auto batch = windows.size(0), tokens = side * side, width = windows.size(3) / (3 * heads);
+  const auto parts = windows.reshape({batch, tokens, 3, heads, width}).permute({2, 0, 3, 1, 4});
   const auto q = parts[0], k = parts[1], v = parts[2];
 
   // [q/sqrt(d), q.Rh, q.Rw] . [k, onehot(ky), onehot(kx)] is the whole score. The q of the positions is not divided by sqrt(d).
@@ -67,14 +67,14 @@ at::Tensor folded_attention(const at::Tensor& qkv, const at::Tensor& pad, const 
   const auto along_y = at::einsum("nyxc,ykc->nyxk", {square, relative_rows(table_h, side)});
   const auto along_x = at::einsum("nyxc,xkc->nyxk", {square, relative_rows(table_w, side)});
   const auto eye = at::eye(side, k.options());
-  const auto place = at::cat({eye.repeat_interleave(side, 0), eye.repeat({side, 1})}, 1);  // [cells,2*side]
-  const auto spare = (8 - (width + 2 * side) % 8) % 8;  // fused kernels want widths of whole vectors
-  const auto none = at::zeros({1}, q.options()).expand({batch, heads, cells, spare});
-  const std::vector<std::int64_t> shape = {batch, heads, cells, side};
+  const auto one_hot = at::cat({eye.repeat_interleave(side, 0), eye.repeat({side, 1})}, 1);  // [tokens,2*side]
+  const auto padding = (8 - (width + 2 * side) % 8) % 8;  // fused kernels want widths of whole vectors
+  const auto zeros = at::zeros({1}, q.options()).expand({batch, heads, tokens, padding});
+  const std::vector<std::int64_t> shape = {batch, heads, tokens, side};
   const auto wide_q = at::cat({q * (1 / std::sqrt(static_cast<double>(width))), along_y.reshape(shape).to(q.scalar_type()),
-                               along_x.reshape(shape).to(q.scalar_type()), none},
+                               along_x.reshape(shape).to(q.scalar_type()), zeros},
                               3);
-  const auto wide_k = at::cat({k, place.expand({batch, heads, cells, 2 * side}), none}, 3);
+  const auto wide_k = at::cat({k, one_hot.expand({batch, heads, tokens, 2 * side}), zeros}, 3);
   const auto wide_v = at::constant_pad_nd(v, {0, wide_q.size(3) - width});
   require_fused(wide_q, wide_k, wide_v);
   const auto mixed = at::scaled_dot_product_attention(wide_q, wide_k, wide_v, {}, 0.0, false, 1.0).slice(3, 0, width);

@@ -9,7 +9,7 @@
 namespace cellsam::ops {
 
 // As grid_attention, all four tensors of one type. The relative positions ride along in q and k, so that no bias of
-// [heads,cells,cells] is ever built.
+// [heads,tokens,tokens] is ever built.
 at::Tensor folded_attention(const at::Tensor& qkv, const at::Tensor& pad, const at::Tensor& table_h, const at::Tensor& table_w,
                             std::int64_t heads, std::int64_t side);
 

@@ -18,8 +18,8 @@ bool is_frozen(const at::Tensor& x) { return x.scalar_type() == at::kFloat && !x
 
 at::Tensor FrozenLinear::forward(torch::nn::LinearImpl& layer, const at::Tensor& x, bool gelu) {
   const auto& weight = layer.weight;
-  const bool half = bf16_autocast(weight.device().type());
-  const auto type = half ? at::kBFloat16 : x.scalar_type();
+  const bool bf16 = bf16_autocast(weight.device().type());
+  const auto type = bf16 ? at::kBFloat16 : x.scalar_type();
   const bool watched = at::hasThreadLocalCallbacks();  // a watcher knows the layer by its own weight
   const bool frozen = is_frozen(weight) && is_frozen(layer.bias) && !watched;
   const bool packed = frozen && fused_epilogues().on() && !(at::GradMode::is_enabled() && x.requires_grad()) && x.is_cpu() &&
@@ -29,7 +29,7 @@ at::Tensor FrozenLinear::forward(torch::nn::LinearImpl& layer, const at::Tensor&
     return packed_linear(x.to(type).contiguous(), copy.weight, copy.bias, gelu);
   }
   at::Tensor out;
-  if (frozen && half) {
+  if (frozen && bf16) {
     const auto copy = copy_of(layer, type, /*packed=*/false);
     out = at::linear(x, copy.weight, copy.bias);
   } else {

@@ -17,13 +17,13 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 // Heads read rows of `dim` elements at one stride.
-at::Tensor in_rows(const at::Tensor& x) {
+at::Tensor with_row_stride(const at::Tensor& x) {
   const bool rows = x.stride(-1) == 1 && (x.dim() == 3 || x.stride(1) == x.stride(2) * x.size(2));
   return rows ? x : x.contiguous();
 }
 
 // Head `head` of batch item `item` of [B,n,E] or [B,H,W,E].
-kernels::lanes::Rows rows_of(const at::Tensor& x, std::int64_t item, std::int64_t head, std::int64_t dim) {
+kernels::attention::Rows rows_of(const at::Tensor& x, std::int64_t item, std::int64_t head, std::int64_t dim) {
   const auto offset = item * x.stride(0) + head * dim;
   const auto stride = x.is_contiguous() ? x.size(-1) : x.stride(-2);  // an axis of one may have any stride
   return {static_cast<char*>(x.data_ptr()) + offset * x.element_size(), stride, x.scalar_type() == at::kBFloat16};
@@ -33,31 +33,32 @@ const bool* flags_of(const std::optional<at::Tensor>& hidden, std::int64_t item)
   return hidden ? hidden->data_ptr<bool>() + item * hidden->size(1) : nullptr;
 }
 
-// Runs body(job, part) for all parts of all jobs, on all threads, each with `own` floats of scratch.
+// Runs body(job, part) for all parts of all jobs, on all threads, each with `thread_scratch` floats of scratch.
 template <class Job, class Body>
-void for_all(const std::vector<Job>& jobs, std::int64_t parts, std::int64_t own, const Body& body) {
+void for_all_parts(const std::vector<Job>& jobs, std::int64_t parts, std::int64_t thread_scratch, const Body& body) {
   parallel_for(0, static_cast<std::int64_t>(jobs.size()) * parts, 1, [&](std::int64_t begin, std::int64_t end) {
-    const auto scratch = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(own));
+    const auto scratch = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(thread_scratch));
     for (auto i = begin; i < end; ++i) body(jobs[static_cast<std::size_t>(i / parts)], i % parts, scratch.get());
   });
 }
 
-// Gives every job its `each` floats; they live as long as the answer, so one batch item's at a time.
+// Gives every job its `each` floats; they live as long as the returned tensor, so one batch item's at a time.
 template <class Job>
-at::Tensor share(std::vector<Job>& jobs, std::int64_t each) {
+at::Tensor allocate_job_scratch(std::vector<Job>& jobs, std::int64_t each) {
   auto memory = at::empty({static_cast<std::int64_t>(jobs.size()), each}, at::kFloat);
-  for (std::size_t i = 0; i < jobs.size(); ++i) jobs[i].shared = memory.data_ptr<float>() + static_cast<std::int64_t>(i) * each;
+  for (std::size_t i = 0; i < jobs.size(); ++i)
+    jobs[i].job_scratch = memory.data_ptr<float>() + static_cast<std::int64_t>(i) * each;
   return memory;
 }
 
 float scale_of(std::int64_t dim) { return static_cast<float>(1 / std::sqrt(static_cast<double>(dim))); }
 
-std::int64_t blocks_of(const kernels::lanes::Kernels& kernels, const at::Tensor& queries) {
+std::int64_t blocks_of(const kernels::attention::Kernels& kernels, const at::Tensor& queries) {
   return (queries.size(1) + kernels.block - 1) / kernels.block;
 }
 
-const kernels::lanes::Kernels& kernels_for(const at::Tensor& value) {
-  const auto* kernels = kernels::lanes::kernels(value.scalar_type() == at::kBFloat16);
+const kernels::attention::Kernels& kernels_for(const at::Tensor& value) {
+  const auto* kernels = kernels::attention::kernels(value.scalar_type() == at::kBFloat16);
   TORCH_CHECK(kernels != nullptr, "this processor has no kernels for fused attention");
   return *kernels;
 }
@@ -67,12 +68,12 @@ struct RowColumnTensors {
 };
 
 // The heads of one batch item. `out` is the output, or its gradient; `grads` are empty or those of the five inputs.
-std::vector<kernels::lanes::RowColumnJob> row_column_jobs(const RowColumnTensors& x, std::int64_t item, std::int64_t heads,
-                                                          const at::Tensor& out, const std::optional<at::Tensor>& columns,
-                                                          const std::optional<at::Tensor>& rows,
-                                                          const variable_list& grads = {}) {
+std::vector<kernels::attention::RowColumnJob> row_column_jobs(const RowColumnTensors& x, std::int64_t item, std::int64_t heads,
+                                                              const at::Tensor& out, const std::optional<at::Tensor>& columns,
+                                                              const std::optional<at::Tensor>& rows,
+                                                              const variable_list& grads = {}) {
   const auto dim = x.value.size(3) / heads;
-  std::vector<kernels::lanes::RowColumnJob> jobs(static_cast<std::size_t>(heads));
+  std::vector<kernels::attention::RowColumnJob> jobs(static_cast<std::size_t>(heads));
   for (std::int64_t head = 0; head < heads; ++head) {
     const auto part = [&](const at::Tensor& t) { return rows_of(t, item, head, dim); };
     auto& job = jobs[static_cast<std::size_t>(head)];
@@ -106,10 +107,11 @@ class RowColumn : public torch::autograd::Function<RowColumn> {
     const auto& kernels = kernels_for(value);
     for (std::int64_t item = 0; item < value.size(0); ++item) {
       auto jobs = row_column_jobs({query_row, query_col, key_row, key_col, value}, item, heads, out, columns, rows);
-      const auto own = kernels.row_column_own(jobs[0]);
-      const auto memory = share(jobs, kernels.row_column_shared(jobs[0], false));
-      for_all(jobs, 1, own, [&](const auto& job, std::int64_t, float* o) { kernels.row_column_pack(job, false, o); });
-      for_all(jobs, blocks_of(kernels, query_row), own, kernels.row_column_forward);
+      const auto thread_scratch = kernels.row_column_thread_scratch(jobs[0]);
+      const auto memory = allocate_job_scratch(jobs, kernels.row_column_job_scratch(jobs[0], false));
+      for_all_parts(jobs, 1, thread_scratch,
+                    [&](const auto& job, std::int64_t, float* scratch) { kernels.row_column_pack(job, false, scratch); });
+      for_all_parts(jobs, blocks_of(kernels, query_row), thread_scratch, kernels.row_column_forward);
     }
     return out;
   }
@@ -118,17 +120,18 @@ class RowColumn : public torch::autograd::Function<RowColumn> {
     const auto saved = context->get_saved_variables();
     const RowColumnTensors x{saved[0], saved[1], saved[2], saved[3], saved[4]};
     const auto heads = context->saved_data["heads"].toInt();
-    const auto out_grad = in_rows(gradients[0]);
+    const auto out_grad = with_row_stride(gradients[0]);
     variable_list grads;
     for (std::size_t i = 0; i < 5; ++i) grads.push_back(at::empty(saved[i].sizes(), saved[i].options()));
     const auto& kernels = kernels_for(x.value);
     for (std::int64_t item = 0; item < x.value.size(0); ++item) {
       auto jobs = row_column_jobs(x, item, heads, out_grad, if_defined(saved[5]), if_defined(saved[6]), grads);
-      const auto own = kernels.row_column_own(jobs[0]);
-      const auto memory = share(jobs, kernels.row_column_shared(jobs[0], true));
-      for_all(jobs, 1, own, [&](const auto& job, std::int64_t, float* o) { kernels.row_column_pack(job, true, o); });
-      for_all(jobs, blocks_of(kernels, x.query_row), own, kernels.row_column_queries);
-      for_all(jobs, x.value.size(2) + 1, own, kernels.row_column_cells);
+      const auto thread_scratch = kernels.row_column_thread_scratch(jobs[0]);
+      const auto memory = allocate_job_scratch(jobs, kernels.row_column_job_scratch(jobs[0], true));
+      for_all_parts(jobs, 1, thread_scratch,
+                    [&](const auto& job, std::int64_t, float* scratch) { kernels.row_column_pack(job, true, scratch); });
+      for_all_parts(jobs, blocks_of(kernels, x.query_row), thread_scratch, kernels.row_column_query_grads);
+      for_all_parts(jobs, x.value.size(2) + 1, thread_scratch, kernels.row_column_key_value_grads);
     }
     grads.resize(8);
     return grads;
@@ -137,10 +140,10 @@ class RowColumn : public torch::autograd::Function<RowColumn> {
 
 // Saved: query, key, value, out, log_sum. `grads` are empty or those of out, query, key and value.
 // All batch items at once: backward has no more parts than that to spread over threads.
-std::vector<kernels::lanes::DenseJob> dense_jobs(const variable_list& saved, std::int64_t heads,
-                                                 const variable_list& grads = {}) {
+std::vector<kernels::attention::DenseJob> dense_jobs(const variable_list& saved, std::int64_t heads,
+                                                     const variable_list& grads = {}) {
   const auto dim = saved[2].size(2) / heads;
-  std::vector<kernels::lanes::DenseJob> jobs(static_cast<std::size_t>(saved[2].size(0) * heads));
+  std::vector<kernels::attention::DenseJob> jobs(static_cast<std::size_t>(saved[2].size(0) * heads));
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     const auto item = static_cast<std::int64_t>(i) / heads, head = static_cast<std::int64_t>(i) % heads;
     const auto part = [&](const at::Tensor& t) { return rows_of(t, item, head, dim); };
@@ -168,26 +171,27 @@ class Dense : public torch::autograd::Function<Dense> {
     const auto& kernels = kernels_for(value);
     auto jobs = dense_jobs(saved, heads);
     if (jobs.empty()) return out;
-    const auto own = kernels.dense_own(jobs[0]);
-    const auto memory = share(jobs, kernels.dense_shared(jobs[0], false));
-    for_all(jobs, 1, own, [&](const auto& job, std::int64_t, float* o) { kernels.dense_pack(job, false, o); });
-    for_all(jobs, blocks_of(kernels, query), own, kernels.dense_forward);
+    const auto thread_scratch = kernels.dense_thread_scratch(jobs[0]);
+    const auto memory = allocate_job_scratch(jobs, kernels.dense_job_scratch(jobs[0], false));
+    for_all_parts(jobs, 1, thread_scratch,
+                  [&](const auto& job, std::int64_t, float* scratch) { kernels.dense_pack(job, false, scratch); });
+    for_all_parts(jobs, blocks_of(kernels, query), thread_scratch, kernels.dense_forward);
     return out;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
     const auto heads = context->saved_data["heads"].toInt();
-    variable_list grads{in_rows(gradients[0])};
+    variable_list grads{with_row_stride(gradients[0])};
     for (std::size_t i = 0; i < 3; ++i) grads.push_back(at::empty(saved[i].sizes(), saved[i].options()));
     const auto& kernels = kernels_for(saved[2]);
     auto jobs = dense_jobs(saved, heads, grads);
     if (!jobs.empty()) {
-      const auto own = kernels.dense_own(jobs[0]);
-      const auto memory = share(jobs, kernels.dense_shared(jobs[0], true));
-      for_all(jobs, 1, own, [&](const auto& job, std::int64_t, float* o) {
-        kernels.dense_pack(job, true, o);
-        kernels.dense_backward(job, o);
+      const auto thread_scratch = kernels.dense_thread_scratch(jobs[0]);
+      const auto memory = allocate_job_scratch(jobs, kernels.dense_job_scratch(jobs[0], true));
+      for_all_parts(jobs, 1, thread_scratch, [&](const auto& job, std::int64_t, float* scratch) {
+        kernels.dense_pack(job, true, scratch);
+        kernels.dense_backward(job, scratch);
       });
     }
     return {grads[1], grads[2], grads[3], at::Tensor()};
@@ -198,8 +202,8 @@ class Dense : public torch::autograd::Function<Dense> {
 
 bool can_fuse(const at::Tensor& x) {
   const auto type = x.scalar_type();
-  if (!kernels::lanes::enabled() || !x.device().is_cpu() || (type != at::kFloat && type != at::kBFloat16)) return false;
-  return kernels::lanes::kernels(type == at::kBFloat16) != nullptr;
+  if (!kernels::attention::enabled() || !x.device().is_cpu() || (type != at::kFloat && type != at::kBFloat16)) return false;
+  return kernels::attention::kernels(type == at::kBFloat16) != nullptr;
 }
 
 at::Tensor fused_row_column(const at::Tensor& query_row, const at::Tensor& query_col, const at::Tensor& key_row,
@@ -208,12 +212,12 @@ at::Tensor fused_row_column(const at::Tensor& query_row, const at::Tensor& query
   const auto flags = [](const std::optional<at::Tensor>& hidden) {
     return hidden ? std::optional(hidden->contiguous()) : std::nullopt;
   };
-  return RowColumn::apply(in_rows(query_row), in_rows(query_col), in_rows(key_row), in_rows(key_col), in_rows(value), heads,
-                          flags(hidden_columns), flags(hidden_rows));
+  return RowColumn::apply(with_row_stride(query_row), with_row_stride(query_col), with_row_stride(key_row),
+                          with_row_stride(key_col), with_row_stride(value), heads, flags(hidden_columns), flags(hidden_rows));
 }
 
 at::Tensor fused_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, std::int64_t heads) {
-  return Dense::apply(in_rows(query), in_rows(key), in_rows(value), heads);
+  return Dense::apply(with_row_stride(query), with_row_stride(key), with_row_stride(value), heads);
 }
 
 }  // namespace cellsam::ops

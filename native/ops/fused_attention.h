@@ -1,4 +1,5 @@
-// Differentiable attention on the lane kernels: the detector's two kinds, for float32 and bfloat16 on the CPU.
+// Differentiable attention on the attention kernels (kernels/attention_kernels.h): the detector's two kinds, for float32 and
+// bfloat16 on the CPU. docs/math.md sections 3.3 and 4.
 #pragma once
 
 #include <ATen/core/Tensor.h>

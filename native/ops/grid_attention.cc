@@ -25,12 +25,12 @@ struct GridAttentionOnCpu : torch::autograd::Function<GridAttentionOnCpu> {
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 const torch::autograd::variable_list& slopes) {
+                                                 const torch::autograd::variable_list& grads) {
     const auto saved = context->get_saved_variables();
     const auto shape = shape_of(saved[0], context->saved_data["heads"].toInt(), context->saved_data["side"].toInt());
-    const auto slope = slopes[0].to(saved[0].scalar_type()).contiguous();
+    const auto grad = grads[0].to(saved[0].scalar_type()).contiguous();
     const auto found =
-        attend_on_cpu_backward(shape, saved[0], saved[1], saved[2], saved[3], GridAttended{saved[4], saved[5]}, slope);
+        attend_on_cpu_backward(shape, saved[0], saved[1], saved[2], saved[3], GridAttentionOutput{saved[4], saved[5]}, grad);
     const auto type = saved[2].scalar_type();
     return {found.qkv, found.pad, found.table_h.to(type), found.table_w.to(type), {}, {}};
   }

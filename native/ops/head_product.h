@@ -1,5 +1,6 @@
-// Products of a few tokens with all cells of an image, head by head: what attention needs of an image whose projections are
-// shared by many prompts. Only a head's own features meet, an eighth of what a plain matrix product would multiply.
+// Products of a few prompt tokens with all image tokens, head by head: what attention needs of an image whose projections are
+// shared by many prompts. Only channels of the same head are multiplied, an eighth of a plain matrix product. docs/math.md 1.9.
+// N prompts of t tokens, H heads of E channels, G image tokens. Called by factored_image_tokens.cc.
 #pragma once
 
 #include <ATen/core/Tensor.h>

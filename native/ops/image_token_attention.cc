@@ -12,81 +12,89 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-bool has_token_kernels(const at::Tensor& own, const at::Tensor& scale, const at::Tensor& placed) {
-  return own.is_cpu() && own.scalar_type() == at::kFloat && scale.scalar_type() == at::kFloat &&
-         placed.scalar_type() == at::kFloat && own.size(2) % kernels::kCellStep == 0;
+bool has_token_kernels(const at::Tensor& content, const at::Tensor& scale, const at::Tensor& positional) {
+  return content.is_cpu() && content.scalar_type() == at::kFloat && scale.scalar_type() == at::kFloat &&
+         positional.scalar_type() == at::kFloat && content.size(2) % kernels::kImageTokenStep == 0;
 }
 
-// Calls `body(n, first row * cells, first cell)` for each prompt.
+// Calls body(prompt, offset of its first row of [N,J,G], offset of its row of [N,1,G]) for each prompt.
 template <class Body>
-void for_prompts(const at::Tensor& own, Body body) {
-  const auto rows = own.size(1), cells = own.size(2);
-  parallel_for(0, own.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (auto n = begin; n < end; ++n) body(n, n * rows * cells, n * cells);
+void for_prompts(const at::Tensor& content, Body body) {
+  const auto rows = content.size(1), image_tokens = content.size(2);
+  parallel_for(0, content.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (auto n = begin; n < end; ++n) body(n, n * rows * image_tokens, n * image_tokens);
   });
 }
 
-struct OverCells : torch::autograd::Function<OverCells> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& own, const at::Tensor& scale,
-                            const at::Tensor& placed) {
-    auto out = at::empty_like(own);
-    const auto *o = own.const_data_ptr<float>(), *s = scale.const_data_ptr<float>(), *p = placed.const_data_ptr<float>();
+struct SoftmaxOverImageTokens : torch::autograd::Function<SoftmaxOverImageTokens> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& content, const at::Tensor& scale,
+                            const at::Tensor& positional) {
+    auto out = at::empty_like(content);
+    const auto *c = content.const_data_ptr<float>(), *s = scale.const_data_ptr<float>(),
+               *p = positional.const_data_ptr<float>();
     auto* to = out.data_ptr<float>();
-    for_prompts(own, [&](std::int64_t, std::int64_t at, std::int64_t cell) {
-      kernels::cell_kernels().over_cells(own.size(1), own.size(2), o + at, s + cell, p + at, to + at);
+    for_prompts(content, [&](std::int64_t, std::int64_t at, std::int64_t token) {
+      kernels::mask_decoder_kernels().softmax_over_image_tokens(content.size(1), content.size(2), c + at, s + token, p + at,
+                                                                to + at);
     });
-    context->save_for_backward({own, scale, out});
+    context->save_for_backward({content, scale, out});
     return out;
   }
 
-  static variable_list backward(AutogradContext* context, variable_list outer) {
+  static variable_list backward(AutogradContext* context, variable_list grads) {
     const auto saved = context->get_saved_variables();
-    const auto& own = saved[0];
-    const auto grad = outer[0].contiguous();
-    auto grad_own = at::empty_like(own), grad_scale = at::zeros_like(saved[1]), grad_placed = at::empty_like(own);
-    const auto *o = own.const_data_ptr<float>(), *s = saved[1].const_data_ptr<float>();
+    const auto& content = saved[0];
+    const auto grad = grads[0].contiguous();
+    auto grad_content = at::empty_like(content), grad_scale = at::zeros_like(saved[1]),
+         grad_positional = at::empty_like(content);
+    const auto *c = content.const_data_ptr<float>(), *s = saved[1].const_data_ptr<float>();
     const auto *a = saved[2].const_data_ptr<float>(), *d = grad.const_data_ptr<float>();
-    auto *go = grad_own.data_ptr<float>(), *gs = grad_scale.data_ptr<float>(), *gp = grad_placed.data_ptr<float>();
-    for_prompts(own, [&](std::int64_t, std::int64_t at, std::int64_t cell) {
-      kernels::cell_kernels().over_cells_backward(own.size(1), own.size(2), o + at, s + cell, a + at, d + at, go + at,
-                                                  gs + cell, gp + at);
+    auto *grad_c = grad_content.data_ptr<float>(), *grad_s = grad_scale.data_ptr<float>(),
+         *grad_p = grad_positional.data_ptr<float>();
+    for_prompts(content, [&](std::int64_t, std::int64_t at, std::int64_t token) {
+      kernels::mask_decoder_kernels().softmax_over_image_tokens_backward(
+          content.size(1), content.size(2), c + at, s + token, a + at, d + at, grad_c + at, grad_s + token, grad_p + at);
     });
-    return {grad_own, grad_scale, grad_placed};
+    return {grad_content, grad_scale, grad_positional};
   }
 };
 
-struct OverTokens : torch::autograd::Function<OverTokens> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& own, const at::Tensor& scale, const at::Tensor& placed,
-                            const at::Tensor& level, std::int64_t heads) {
-    auto out = at::empty_like(own);
-    const auto *o = own.const_data_ptr<float>(), *s = scale.const_data_ptr<float>(), *p = placed.const_data_ptr<float>();
-    const auto* l = level.const_data_ptr<float>();
+struct SoftmaxOverPromptTokens : torch::autograd::Function<SoftmaxOverPromptTokens> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& content, const at::Tensor& scale,
+                            const at::Tensor& positional, const at::Tensor& bias, std::int64_t heads) {
+    auto out = at::empty_like(content);
+    const auto *c = content.const_data_ptr<float>(), *s = scale.const_data_ptr<float>(),
+               *p = positional.const_data_ptr<float>();
+    const auto* b = bias.const_data_ptr<float>();
     auto* to = out.data_ptr<float>();
-    for_prompts(own, [&](std::int64_t n, std::int64_t at, std::int64_t cell) {
-      kernels::cell_kernels().over_tokens(heads, own.size(1) / heads, own.size(2), o + at, s + cell, p + at,
-                                          l + n * own.size(1), to + at);
+    for_prompts(content, [&](std::int64_t n, std::int64_t at, std::int64_t token) {
+      kernels::mask_decoder_kernels().softmax_over_prompt_tokens(heads, content.size(1) / heads, content.size(2), c + at,
+                                                                 s + token, p + at, b + n * content.size(1), to + at);
     });
-    context->save_for_backward({own, scale, out});
+    context->save_for_backward({content, scale, out});
     context->saved_data["heads"] = heads;
     return out;
   }
 
-  static variable_list backward(AutogradContext* context, variable_list outer) {
+  static variable_list backward(AutogradContext* context, variable_list grads) {
     const auto saved = context->get_saved_variables();
-    const auto& own = saved[0];
-    const auto heads = context->saved_data["heads"].toInt(), tokens = own.size(1) / heads;
-    const auto grad = outer[0].contiguous();
-    auto grad_own = at::empty_like(own), grad_scale = at::zeros_like(saved[1]), grad_placed = at::empty_like(own);
-    auto grad_level = at::zeros({own.size(0), own.size(1), 1}, own.options());
-    const auto *o = own.const_data_ptr<float>(), *s = saved[1].const_data_ptr<float>();
+    const auto& content = saved[0];
+    const auto heads = context->saved_data["heads"].toInt(), tokens = content.size(1) / heads;
+    const auto grad = grads[0].contiguous();
+    auto grad_content = at::empty_like(content), grad_scale = at::zeros_like(saved[1]),
+         grad_positional = at::empty_like(content);
+    auto grad_bias = at::zeros({content.size(0), content.size(1), 1}, content.options());
+    const auto *c = content.const_data_ptr<float>(), *s = saved[1].const_data_ptr<float>();
     const auto *a = saved[2].const_data_ptr<float>(), *d = grad.const_data_ptr<float>();
-    auto *go = grad_own.data_ptr<float>(), *gs = grad_scale.data_ptr<float>(), *gp = grad_placed.data_ptr<float>();
-    auto* gl = grad_level.data_ptr<float>();
-    for_prompts(own, [&](std::int64_t n, std::int64_t at, std::int64_t cell) {
-      kernels::cell_kernels().over_tokens_backward(heads, tokens, own.size(2), o + at, s + cell, a + at, d + at, go + at,
-                                                   gs + cell, gp + at, gl + n * own.size(1));
+    auto *grad_c = grad_content.data_ptr<float>(), *grad_s = grad_scale.data_ptr<float>(),
+         *grad_p = grad_positional.data_ptr<float>();
+    auto* grad_b = grad_bias.data_ptr<float>();
+    for_prompts(content, [&](std::int64_t n, std::int64_t at, std::int64_t token) {
+      kernels::mask_decoder_kernels().softmax_over_prompt_tokens_backward(heads, tokens, content.size(2), c + at, s + token,
+                                                                          a + at, d + at, grad_c + at, grad_s + token,
+                                                                          grad_p + at, grad_b + n * content.size(1));
     });
-    return {grad_own, grad_scale, grad_placed, grad_level, {}};
+    return {grad_content, grad_scale, grad_positional, grad_bias, {}};
   }
 };
 
@@ -98,26 +106,27 @@ struct Quadratic : torch::autograd::Function<Quadratic> {
     return value;
   }
 
-  static variable_list backward(AutogradContext* context, variable_list outer) {
+  static variable_list backward(AutogradContext* context, variable_list grads) {
     const auto saved = context->get_saved_variables();
-    const auto scaled = outer[0] * saved[0];
-    return {outer[0] * saved[1], scaled, at::bmm(scaled, saved[0].transpose(1, 2))};
+    const auto scaled = grads[0] * saved[0];
+    return {grads[0] * saved[1], scaled, at::bmm(scaled, saved[0].transpose(1, 2))};
   }
 };
 
 }  // namespace
 
-at::Tensor over_cells(const at::Tensor& own, const at::Tensor& scale, const at::Tensor& placed) {
-  if (!has_token_kernels(own, scale, placed)) return (scale * own + placed).softmax(-1);
-  return OverCells::apply(own.contiguous(), scale.contiguous(), placed.contiguous());
+at::Tensor softmax_over_image_tokens(const at::Tensor& content, const at::Tensor& scale, const at::Tensor& positional) {
+  if (!has_token_kernels(content, scale, positional)) return (scale * content + positional).softmax(-1);
+  return SoftmaxOverImageTokens::apply(content.contiguous(), scale.contiguous(), positional.contiguous());
 }
 
-at::Tensor over_tokens(const at::Tensor& own, const at::Tensor& scale, const at::Tensor& placed, const at::Tensor& level,
-                       std::int64_t heads) {
-  if (has_token_kernels(own, scale, placed) && own.size(1) / heads <= kernels::kMostTokens) {
-    return OverTokens::apply(own.contiguous(), scale.contiguous(), placed.contiguous(), level.contiguous(), heads);
+at::Tensor softmax_over_prompt_tokens(const at::Tensor& content, const at::Tensor& scale, const at::Tensor& positional,
+                                      const at::Tensor& bias, std::int64_t heads) {
+  if (has_token_kernels(content, scale, positional) && content.size(1) / heads <= kernels::kMaxPromptTokens) {
+    return SoftmaxOverPromptTokens::apply(content.contiguous(), scale.contiguous(), positional.contiguous(), bias.contiguous(),
+                                          heads);
   }
-  const auto scores = scale * own + placed + level;
+  const auto scores = scale * content + positional + bias;
   return scores.view({scores.size(0), heads, -1, scores.size(2)}).softmax(2).view(scores.sizes());
 }
 

@@ -51,7 +51,7 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
     return memo->part(x);
   }
 
-  static variable_list backward(AutogradContext* context, const variable_list& slopes) {
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const auto memo = c10::static_intrusive_pointer_cast<Memo>(context->saved_data["memo"].toCapsule());
     const auto saved = context->get_saved_variables()[0];
     const auto x = saved.detach().requires_grad_(context->needs_input_grad(0));
@@ -64,15 +64,15 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
     variable_list asked;
     if (x.requires_grad()) asked.push_back(x);
     for (const auto& parameter : memo->parameters) asked.push_back(parameter);
-    auto found = torch::autograd::grad({y}, asked, {slopes[0]}, /*retain_graph=*/{}, /*create_graph=*/false,
+    auto found = torch::autograd::grad({y}, asked, {grads[0]}, /*retain_graph=*/{}, /*create_graph=*/false,
                                        /*allow_unused=*/true);
-    variable_list answer(2);
+    variable_list input_grads(2);
     if (x.requires_grad()) {
-      answer[0] = found.front();
+      input_grads[0] = found.front();
       found.erase(found.begin());
     }
-    answer.insert(answer.end(), found.begin(), found.end());
-    return answer;
+    input_grads.insert(input_grads.end(), found.begin(), found.end());
+    return input_grads;
   }
 };
 

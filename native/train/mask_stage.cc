@@ -56,7 +56,7 @@ void MaskStage::choose_parameters(Options& options) {
   decoder_parameters_ = prompts;
   decoder_parameters_.insert(decoder_parameters_.end(), decoder.begin(), decoder.end());
   choose(context_.model,
-         {{"neck", neck}, {"trunk", backbone, backbone_lr_ratio}, {"prompt_encoder", prompts}, {"mask_decoder", decoder}},
+         {{"neck", neck}, {"backbone", backbone, backbone_lr_ratio}, {"prompt_encoder", prompts}, {"mask_decoder", decoder}},
          weight_decay);
 }
 

@@ -123,7 +123,7 @@ struct NonFiniteTrace::Watch {
 
   std::shared_ptr<Record> record;
   c10::DebugInfoGuard guard;
-  kernels::lanes::Pause torch_alone;
+  kernels::attention::Pause torch_alone;
   at::CallbackHandle callback;
 };
 

@@ -1,4 +1,7 @@
-/** Finds circles of imports and includes among the files of lib/ and native/, for `npm run check`. */
+/**
+ * Finds circles of imports and includes among the files of lib/ and native/, for `npm run check`; in native/ also circles of
+ * units, a header with its sources: where a.cc needs b.h and b.h needs a.h, neither can be read or tested without the other.
+ */
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
@@ -11,7 +14,25 @@ export function cycleProblems(root, files) {
   const sources = files.filter((file) => /^lib\/.*\.ts$|^native\/.*\.(cc|h|cu)$/.test(file));
   const known = new Set(sources);
   const imports = new Map(sources.map((file) => [file, targets(file, readFileSync(join(root, file), "utf8"), known)]));
-  return circles(imports).map((circle) => `${circle[0]}: imports itself: ${circle.join(" -> ")}`);
+  const found = circles(imports);
+  if (found.length === 0) found.push(...circles(units(imports)));
+  return found.map((circle) => `${circle[0]}: imports itself: ${circle.join(" -> ")}`);
+}
+
+/**
+ * The graph of native/ with all files of a name, but for the ending, as one.
+ * @param {Map<string, string[]>} imports
+ */
+function units(imports) {
+  const unit = (/** @type {string} */ file) => file.replace(/\.(h|cc|cu)$/, "");
+  /** @type {Map<string, string[]>} */
+  const graph = new Map();
+  for (const [file, targets] of imports) {
+    if (!file.startsWith("native/")) continue;
+    const others = targets.map(unit).filter((target) => target !== unit(file));
+    graph.set(unit(file), [...new Set([...(graph.get(unit(file)) ?? []), ...others])]);
+  }
+  return graph;
 }
 
 /**

@@ -1,10 +1,11 @@
 // Every example, run as a reader would run it, with a few epochs: from the command line, in a worker, in a browser, and with an
 // `electron` that only pretends.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { get, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import puppeteer from "puppeteer-core";
@@ -27,6 +28,23 @@ beforeAll(async () => {
   masks = data.maskPath;
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Starts the web service; `stop` returns its exit code. */
+function service(env: Record<string, string>): { address: Promise<string>; stop: () => Promise<unknown> } {
+  const server: ChildProcess = spawn(process.execPath, [join(examples, "fastify-service", "server.mjs")], {
+    cwd: folder,
+    env: { ...process.env, PORT: "0", ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = new Promise((resolve) => server.once("exit", resolve));
+  const lines = createInterface({ input: server.stdout as NodeJS.ReadableStream });
+  const address = new Promise<string>((resolve) => lines.once("line", resolve));
+  const stop = () => {
+    server.kill("SIGTERM");
+    return ended;
+  };
+  return { address, stop };
+}
 
 /** Runs a script in a folder of its own; returns its lines of JSON. */
 function run(script: string, args: string[], options: { nodeArgs?: string[] } = {}): Promise<Record<string, unknown>[]> {
@@ -142,20 +160,61 @@ describe("examples", () => {
     });
   });
 
+  it("fastify-service refuses what is no training, and trains one at a time", async () => {
+    const trainings = join(folder, "refused");
+    const server = service({ EPOCHS: "1", TRAININGS: trainings });
+    try {
+      const address = await server.address;
+      const form = (...fields: [field: string, path: string, name?: string][]) => {
+        const body = new FormData();
+        for (const [field, path, name] of fields) body.append(field, new Blob([readFileSync(path)]), name ?? basename(path));
+        return body;
+      };
+      const post = async (body: FormData | string, headers: Record<string, string> = {}) => {
+        const response = await fetch(`${address}/trainings`, { method: "POST", body, headers });
+        return { status: response.status, ...((await response.json()) as { id?: string; message?: string }) };
+      };
+      const [image = "", mask = ""] = [images, masks].map((path) => join(path, readdirSync(path)[0] as string));
+      expect(await post("{}", { "content-type": "application/json" })).toMatchObject({ status: 400 });
+      expect(await post(form(["pictures", image]))).toMatchObject({
+        status: 400,
+        message: expect.stringContaining("pictures"),
+      });
+      expect(await post(form(["images", image, ".."]))).toMatchObject({ status: 400 });
+      expect(await post(form(["images", image], ["images", image]))).toMatchObject({ status: 400 });
+      const alone = await post(form(["images", image, "../../../outside.png"], ["masks", mask]));
+      expect(alone).toMatchObject({ status: 400, message: expect.stringContaining("outside.png") });
+      expect(alone.message).not.toContain(folder);
+      expect(await post(form(["images", image]), { origin: "http://elsewhere.example" })).toMatchObject({ status: 403 });
+      const foreign = await new Promise((resolve) => get(address, { headers: { host: "elsewhere.example" } }, resolve));
+      expect((foreign as IncomingMessage).statusCode).toBe(403);
+      expect((await fetch(`${address}/trainings/..%2f..%2fetc/report`)).status).toBe(404);
+      expect(readdirSync(trainings)).toEqual([]);
+
+      const all = (field: string, path: string) => readdirSync(path).map((name): [string, string] => [field, join(path, name)]);
+      const sound = () => form(...all("images", images), ...all("masks", masks));
+      const order: string[] = [];
+      const follow = async (name: string, id: string) => {
+        const told = await (await fetch(`${address}/trainings/${id}/events`)).text();
+        order.push(...told.split("\n\n").flatMap((line) => (line ? [`${name} ${JSON.parse(line.slice(6)).type}`] : [])));
+      };
+      const [first, second] = [await post(sound()), await post(sound())];
+      await Promise.all([follow("first", first.id ?? ""), follow("second", second.id ?? "")]);
+      expect(order[0]).toBe("first waiting");
+      expect(order.indexOf("first done")).toBeLessThan(order.indexOf("second waiting"));
+      expect(order.at(-1)).toBe("second done");
+    } finally {
+      await server.stop();
+    }
+  }, 180_000);
+
   it.skipIf(!chromium)(
     "fastify-service trains what is uploaded and shows its progress on the page",
     async () => {
-      const server: ChildProcess = spawn(process.execPath, [join(examples, "fastify-service", "server.mjs")], {
-        cwd: folder,
-        env: { ...process.env, EPOCHS: "2", PORT: "0", TRAININGS: join(folder, "trainings") },
-        stdio: ["ignore", "pipe", "inherit"],
-      });
-      const ended = new Promise((resolve) => server.once("exit", resolve));
+      const server = service({ EPOCHS: "2", TRAININGS: join(folder, "trainings") });
       const browser = await puppeteer.launch({ executablePath: chromium as string, args: ["--no-sandbox", "--disable-gpu"] });
       try {
-        const address = await new Promise<string>((resolve) =>
-          createInterface({ input: server.stdout as NodeJS.ReadableStream }).once("line", resolve),
-        );
+        const address = await server.address;
         const page = await browser.newPage();
         const faults: string[] = [];
         page.on("console", (message) => faults.push(message.text()));
@@ -181,8 +240,7 @@ describe("examples", () => {
         expect(faults).toEqual([]);
       } finally {
         await browser.close();
-        server.kill("SIGTERM");
-        expect(await ended).toBe(0);
+        expect(await server.stop()).toBe(0);
       }
     },
     180_000,

@@ -100,6 +100,7 @@ describe("cellsam train", () => {
     ["SIGTERM", 1, 1, 1],
     ["SIGUSR1", 2, 2, 2],
     ["SIGINT", 1, 2, 1],
+    ["SIGHUP", 2, 1, 1],
   ] as const)("saves on %s in stage %i, epoch %i, and goes on to the same result", async (signal, stage, epoch, step) => {
     const name = `stopped-${signal}`;
     let sent = false;

@@ -29,8 +29,8 @@ constexpr float kMaskLogit = -0.4054651F;        // sigmoid 0.4
 // What launch_mask_losses() starts, with loops for blocks and threads. A phase that reads what another thread of it writes
 // gives other numbers with the threads backwards.
 void run_on_host(const MaskLossArguments& a, bool backwards) {
-  std::vector<float> memory(mask_shared_bytes(a.most_pixels) / sizeof(float) + 1);
-  const auto tile = tile_in(memory.data(), a.most_pixels);
+  std::vector<float> memory(mask_shared_bytes(a.max_pixels) / sizeof(float) + 1);
+  const auto tile = tile_in(memory.data(), a.max_pixels);
   for (int block = 0; block < a.prompts * a.tiles_down * a.tiles_across; ++block) {
     std::fill(memory.begin(), memory.end(), NAN);  // a block must not read what it has not written
     const auto region = region_of(a, block);
@@ -39,7 +39,7 @@ void run_on_host(const MaskLossArguments& a, bool backwards) {
     };
     all([&](int thread) { load_pixels(a, region, tile, thread); });
     if (a.weights.boundary != 0) all([&](int thread) { find_edges(a, region, tile, thread); });
-    all([&](int thread) { weigh_pixels(a, region, tile, thread); });
+    all([&](int thread) { add_pixels(a, region, tile, thread); });
     if (a.gradient) all([&](int thread) { gather_adjoints(a, region, tile, thread); });
     for (int half = kMaskThreads / 2; half > 0; half /= 2) all([&](int thread) { fold_sums(tile, half, thread); });
     all([&](int thread) { store_sums(a, tile, block, thread); });
@@ -50,8 +50,8 @@ void run_on_host(const MaskLossArguments& a, bool backwards) {
     finish_prompt(a, lanes.data(), prompt);
   }
   if (!a.gradient) return;
-  for (std::size_t cell = 0; cell < static_cast<std::size_t>(a.prompts) * a.rows.low * a.columns.low; ++cell)
-    combine_adjoints(a, cell);
+  for (std::size_t low_pixel = 0; low_pixel < static_cast<std::size_t>(a.prompts) * a.rows.low * a.columns.low; ++low_pixel)
+    combine_adjoints(a, low_pixel);
 }
 
 struct Case {
@@ -79,13 +79,13 @@ Scene scene_of(const Case& c) {
   return scene;
 }
 
-struct Answer {
-  Tensor losses, gradient;  // [N,kMaskAnswers], [N,h,w]
+struct Results {
+  Tensor losses, gradient;  // [N,kMaskResults], [N,h,w]
 };
 
-Answer kernels(const Case& c, const Scene& scene, bool gradient, bool backwards = false) {
-  const auto rows = make_axis(c.low_height, c.canvas_height, c.height),
-             columns = make_axis(c.low_width, c.canvas_width, c.width);
+Results kernels(const Case& c, const Scene& scene, bool gradient, bool backwards = false) {
+  const auto rows = make_resize_table(c.low_height, c.canvas_height, c.height),
+             columns = make_resize_table(c.low_width, c.canvas_width, c.width);
   MaskLossArguments a;
   TORCH_CHECK(plan_tiles(a, rows, columns, c.shared_limit));
   const auto o = loss::fused_losses(c.options).value();
@@ -102,15 +102,15 @@ Answer kernels(const Case& c, const Scene& scene, bool gradient, bool backwards 
   const auto n = scene.logits.size(0);
   auto partial = at::full({n, a.tiles_down * a.tiles_across, kMaskSums}, NAN), coefficients = at::full({n, kMaskAdjoints}, NAN),
        adjoint = at::full({kMaskAdjoints, n, c.low_height, c.low_width}, NAN);
-  Answer answer{at::full({n, kMaskAnswers}, NAN), at::full(scene.logits.sizes(), NAN)};
+  Results results{at::full({n, kMaskResults}, NAN), at::full(scene.logits.sizes(), NAN)};
   a.partial = partial.data_ptr<float>(), a.adjoint = adjoint.data_ptr<float>();
   a.coefficients = coefficients.data_ptr<float>();
-  a.answers = answer.losses.data_ptr<float>(), a.total_gradient = answer.gradient.data_ptr<float>();
+  a.results = results.losses.data_ptr<float>(), a.total_gradient = results.gradient.data_ptr<float>();
   run_on_host(a, backwards);
-  return answer;
+  return results;
 }
 
-Answer reference(const Case& c, const Scene& scene) {
+Results reference(const Case& c, const Scene& scene) {
   const auto leaf = scene.logits.to(at::kDouble).requires_grad_(true);
   const auto resize = [](const Tensor& map, std::int64_t height, std::int64_t width) {
     return at::upsample_bilinear2d(map, {height, width}, /*align_corners=*/false);
@@ -133,9 +133,9 @@ void check_case(Checks& checks, const Case& c) {
   checks.near(name + ": losses", got.losses, wanted.losses, 1e-6);
   const auto scale = wanted.gradient.abs().amax({1, 2}, true).clamp_min(1e-30);
   checks.near(name + ": gradient, relative", got.gradient.to(at::kDouble) / scale, wanted.gradient / scale, 1e-6);
-  const auto turned = kernels(c, scene, true, /*backwards=*/true);
+  const auto backwards_results = kernels(c, scene, true, /*backwards=*/true);
   checks.holds(name + ": the threads' order changes nothing",
-               at::equal(turned.losses, got.losses) && at::equal(turned.gradient, got.gradient));
+               at::equal(backwards_results.losses, got.losses) && at::equal(backwards_results.gradient, got.gradient));
   // The tiles of a pass without gradient have smaller margins, so its sums run in another order.
   checks.near(name + ": losses alone", plain.losses, wanted.losses, 1e-6);
 }
@@ -152,8 +152,8 @@ std::tuple<Tensor, Tensor> mask_losses_on_host(const Tensor& logits, const Tenso
                                      {"dice_smooth", weights[4]},
                                      {"boundary_loss_weight", weights[5]}});
   const Case c{"", logits.size(1), logits.size(2), canvas, canvas, labels.size(0), labels.size(1), options};
-  const auto answer = kernels(c, {logits, labels, ids}, gradient);
-  return {answer.losses, answer.gradient};
+  const auto results = kernels(c, {logits, labels, ids}, gradient);
+  return {results.losses, results.gradient};
 }
 
 // The way from the engine to the operator: its signature, the order of what it takes and gives.
@@ -183,12 +183,12 @@ void check_not_finite(Checks& checks, float logit) {
   auto scene = scene_of(c);
   scene.labels.fill_(1);  // infinity is right everywhere for prompt 0, of id 1
   scene.logits[0][5][7] = logit;
-  const auto answer = kernels(c, scene, true);
-  const auto losses = answer.losses.narrow(1, 0, kMaskIou);
+  const auto results = kernels(c, scene, true);
+  const auto losses = results.losses.narrow(1, 0, kMaskIou);
   checks.holds(std::to_string(logit) + " makes every loss NaN", losses[0].isnan().all().item<bool>());
   checks.holds(
       std::to_string(logit) + " stays with its prompt",
-      losses.narrow(0, 1, 3).isfinite().all().item<bool>() && answer.gradient.narrow(0, 1, 3).isfinite().all().item<bool>());
+      losses.narrow(0, 1, 3).isfinite().all().item<bool>() && results.gradient.narrow(0, 1, 3).isfinite().all().item<bool>());
 }
 
 }  // namespace
@@ -207,7 +207,7 @@ TEST_PROGRAM(cuda_mask_losses) {
   check_case(checks, {"sixteen times the size", 12, 12, 48, 48, 192, 192});
   check_case(checks, {"not square", 12, 34, 48, 136, 45, 80});
   check_case(checks, {"ignored pixels", 32, 32, 128, 128, 64, 64, {}, true});
-  check_case(checks, {"tiles of one cell", 9, 9, 36, 36, 72, 72, {}, true, mask_shared_bytes(22 * 22)});
+  check_case(checks, {"tiles of one low_pixel", 9, 9, 36, 36, 72, 72, {}, true, mask_shared_bytes(22 * 22)});
   Dict other{{"focal_loss_weight", 2},  {"focal_alpha", -1}, {"focal_gamma", 0.5},
              {"dice_loss_weight", 0.3}, {"dice_smooth", 4},  {"boundary_loss_weight", 0.7}};
   check_case(checks, {"other weights, no alpha, a broken gamma", 32, 32, 128, 128, 64, 64, mask_options(other), true});
@@ -220,7 +220,7 @@ TEST_PROGRAM(cuda_mask_losses) {
   for (const float logit : {INFINITY, -INFINITY, NAN}) check_not_finite(checks, logit);
 
   MaskLossArguments a;
-  const auto wide = make_axis(4, 16, 2000);
+  const auto wide = make_resize_table(4, 16, 2000);
   checks.holds("a ratio that no tile holds is refused", !plan_tiles(a, wide, wide, kSharedLimit));
   return checks.finish();
 }

@@ -36,12 +36,12 @@ float* fresh(std::vector<Four>& memory, std::size_t bytes) {
   return memory[0].at;
 }
 
-void weigh(const RowColumnArguments& a, const RowBlock& b, const RowMemory& m, int threads) {
+void attention_weights(const RowColumnArguments& a, const RowBlock& b, const RowMemory& m, int threads) {
   all(threads, [&](int thread) { load_queries(a, b, a.across.query, m.stage, thread, threads); });
   all(threads, [&](int thread) { score_keys(a, b, a.across, m.stage, m.across, thread, threads); });
   all(threads, [&](int thread) { load_queries(a, b, a.down.query, m.stage, thread, threads); });
   all(threads, [&](int thread) { score_keys(a, b, a.down, m.stage, m.down, thread, threads); });
-  all(threads, [&](int thread) { soften_all(a, m, thread, threads); });
+  all(threads, [&](int thread) { softmax_all(a, m, thread, threads); });
 }
 
 // What launch_row_column() starts.
@@ -52,7 +52,7 @@ void forward_on_host(const RowColumnArguments& a) {
     const auto b = row_block(a, block);
     const auto m = row_memory(a, fresh(memory, row_shared_bytes(a, false)));
     std::vector<RowSums> out(threads);
-    weigh(a, b, m, threads);
+    attention_weights(a, b, m, threads);
     for (int h = 0; h < a.down.keys; ++h) {
       all(threads, [&](int thread) { load_values(a, b, m, h, thread); });
       all(threads, [&](int thread) { mix_values(a, m, h, out[thread], thread); });
@@ -68,12 +68,12 @@ void backward_on_host(const RowColumnArguments& a) {
     const auto b = row_block(a, block);
     const auto m = row_memory(a, fresh(memory, row_shared_bytes(a, true)));
     std::vector<RowSums> across(kRowGradThreads);
-    weigh(a, b, m, kRowGradThreads);
+    attention_weights(a, b, m, kRowGradThreads);
     all(kRowGradThreads, [&](int thread) { load_queries(a, b, a.out, m.grad, thread, kRowGradThreads); });
     for (int h = 0; h < a.down.keys; ++h) {
       all(kRowGradThreads, [&](int thread) {
         if (h > 0) fold_row(a, b, m, h - 1, thread);
-        load_values_turned(a, b, m, h, thread);
+        load_values_transposed(a, b, m, h, thread);
       });
       all(kRowGradThreads, [&](int thread) { find_weight_grads(a, m, h, across[thread], thread); });
     }
@@ -81,21 +81,21 @@ void backward_on_host(const RowColumnArguments& a) {
       fold_row(a, b, m, a.down.keys - 1, thread);
       store_across(a, b, across[thread], thread);
     });
-    all(kRowGradThreads, [&](int thread) { soften_all_grads(a, b, m, thread); });
+    all(kRowGradThreads, [&](int thread) { softmax_all_grads(a, b, m, thread); });
     all(kRowGradThreads, [&](int thread) {
       store_query_grads(a, b, a.across, m.across, thread);
       store_query_grads(a, b, a.down, m.down, thread);
     });
   }
-  for (int block = 0; block < a.items * a.heads * cell_parts(a); ++block) {
-    const auto b = cell_block(a, block);
-    const auto m = cell_memory(fresh(memory, cell_shared_bytes(a)));
-    std::vector<RowSums> sums(cell_threads(a));
+  for (int block = 0; block < a.items * a.heads * key_value_parts(a); ++block) {
+    const auto b = key_value_block(a, block);
+    const auto m = key_value_memory(fresh(memory, key_value_shared_bytes(a)));
+    std::vector<RowSums> sums(key_value_threads(a));
     for (int first = 0; first < a.queries; first += kRowAddends) {
-      all(cell_threads(a), [&](int thread) { load_addends(a, b, m, first, thread); });
-      all(cell_threads(a), [&](int thread) { sum_addends(a, b, m, sums[thread], thread); });
+      all(key_value_threads(a), [&](int thread) { load_addends(a, b, m, first, thread); });
+      all(key_value_threads(a), [&](int thread) { sum_addends(a, b, m, sums[thread], thread); });
     }
-    all(cell_threads(a), [&](int thread) { store_cells(a, b, sums[thread], thread); });
+    all(key_value_threads(a), [&](int thread) { store_key_value_grads(a, b, sums[thread], thread); });
   }
 }
 
@@ -160,7 +160,7 @@ Tensor kernels(const Tensors& x, const Shape& s, const Hidden& hidden) {
 using Function = Tensor(const Tensors&, const Shape&, const Hidden&);
 
 // The value, then the gradient of every input of sum(value * weight).
-Tensors answers(Function* function, const Tensors& inputs, const Tensor& weight, const Shape& s) {
+Tensors results_of(Function* function, const Tensors& inputs, const Tensor& weight, const Shape& s) {
   Tensors leaves, result;
   for (const auto& input : inputs) leaves.push_back(input.detach().clone().requires_grad_(true));
   const auto out = function(leaves, s, hidden_of(s));
@@ -182,16 +182,16 @@ void check_shape(Checks& checks, const Shape& s) {
     for (const auto& input : inputs) rounded.push_back(input.to(type)), exact.push_back(rounded.back().to(at::kDouble));
     const auto name = std::to_string(s.queries) + " on " + std::to_string(s.height) + "x" + std::to_string(s.width) + " dim " +
                       std::to_string(s.dim) + "/" + std::to_string(s.heads) + (type == at::kFloat ? " float32" : " bfloat16");
-    const auto wanted = answers(definition, exact, by.to(type).to(at::kDouble), s);
-    const auto got = answers(kernels, rounded, by.to(type), s);
+    const auto wanted = results_of(definition, exact, by.to(type).to(at::kDouble), s);
+    const auto got = results_of(kernels, rounded, by.to(type), s);
     backwards = true;
-    const auto turned = answers(kernels, rounded, by.to(type), s);
+    const auto backwards_results = results_of(kernels, rounded, by.to(type), s);
     backwards = false;
     static const char* const parts[] = {"value", "query_row", "query_col", "key_row", "key_col", "value gradient"};
     for (std::size_t i = 0; i < wanted.size(); ++i) {
       const auto largest = wanted[i].abs().max().item<double>(), scale = largest > 0 ? largest : 1;
       checks.near(name + ": " + parts[i], got[i].to(at::kDouble) / scale, wanted[i] / scale, type == at::kFloat ? 2e-6 : 4e-3);
-      checks.holds(name + ": the threads' order changes nothing in " + parts[i], turned[i].equal(got[i]));
+      checks.holds(name + ": the threads' order changes nothing in " + parts[i], backwards_results[i].equal(got[i]));
     }
   }
 }
@@ -262,13 +262,13 @@ void check_refusals(Checks& checks) {
   checks.holds("larger heads are left to torch", !taken(64, 64, 68));
   checks.holds("heads that are no multiple of four are left to torch", !taken(4, 4, 6));
   checks.holds("float64 is left to torch", !taken(4, 4, 4, at::kDouble));
-  kernels::lanes::set_enabled(false);
+  kernels::attention::set_enabled(false);
   checks.holds("switched off", !taken(4, 4, 4));
-  kernels::lanes::set_enabled(true);
+  kernels::attention::set_enabled(true);
   RowColumnArguments largest;
-  largest.dim = largest.across.keys = largest.down.keys = kRowMost;
+  largest.dim = largest.across.keys = largest.down.keys = kRowMax;
   checks.holds("the largest block fits the shared memory of every GPU",
-               row_shared_bytes(largest, true) <= 99 * 1024 && cell_shared_bytes(largest) <= 99 * 1024);
+               row_shared_bytes(largest, true) <= 99 * 1024 && key_value_shared_bytes(largest) <= 99 * 1024);
 }
 
 }  // namespace
@@ -285,7 +285,7 @@ TORCH_LIBRARY_IMPL(cellsam_cuda, CPU, library) {
 TEST_PROGRAM(cuda_row_column) {
   using namespace cellsam;
   at::manual_seed(7);
-  kernels::lanes::set_enabled(true);  // whatever the environment says
+  kernels::attention::set_enabled(true);  // whatever the environment says
   Checks checks("cuda_row_column");
   check_shape(checks, {1, 100, 5, 9, 64, 8, false});
   check_shape(checks, {2, 48, 16, 8, 32, 1, true});

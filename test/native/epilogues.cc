@@ -1,6 +1,7 @@
 // Residual sums, layer norms and GELU of a transformer block against torch's own operations in float64: values and the
 // gradients of all that goes in, in float32 and bfloat16, fused and not. Prints the lines that a parity program prints.
 #include "ops/epilogues.h"
+#include "ops/gelu_linear.h"
 
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>

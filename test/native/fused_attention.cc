@@ -215,9 +215,9 @@ void check_head(Checks& checks) {
   const auto fused = answer(one, features, 49, false);
   compare(checks, "two equal patterns", answer(two, features, 49, false), fused, 1e-5);
   const auto half = answer(one, features, 49, true);
-  kernels::lanes::set_enabled(false);
+  kernels::attention::set_enabled(false);
   compare(checks, "kernels off", fused, answer(one, features, 49, false), 1e-5);
-  kernels::lanes::set_enabled(true);
+  kernels::attention::set_enabled(true);
   compare(checks, "bfloat16", half, fused, 5e-2);
 }
 
@@ -225,11 +225,11 @@ void check_switch(Checks& checks) {
   const auto x = at::zeros({1, 1, 16});
   const auto half = x.to(at::kBFloat16);
   checks.holds("both precisions or none", ops::can_fuse(x) == ops::can_fuse(half));
-  kernels::lanes::set_enabled(false);
+  kernels::attention::set_enabled(false);
   checks.holds("switched off", !ops::can_fuse(x));
-  kernels::lanes::set_enabled(true);
+  kernels::attention::set_enabled(true);
   {
-    const kernels::lanes::Pause pause;
+    const kernels::attention::Pause pause;
     checks.holds("paused", !ops::can_fuse(x));
   }
   checks.holds("no float64", !ops::can_fuse(x.to(at::kDouble)));

@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "base/tensors.h"
+#include "device/device.h"
 #include "engine/session.h"
 #include "engine/store_writer.h"
 #include "native/checks.h"
@@ -52,6 +53,14 @@ struct Listener : Control {
   }
   std::vector<Value> events;
 };
+
+bool says_out_of_memory(const char* message) {
+  try {
+    TORCH_CHECK(false, message);
+  } catch (const c10::Error& error) {
+    return device::is_out_of_memory(error);
+  }
+}
 
 std::unique_ptr<Session> small_session() {
   const Dict sizes{{"image_size", 64},    {"patch", 8},         {"embed_dim", 32},   {"depth", 2},       {"heads", 2},
@@ -157,6 +166,8 @@ TEST_PROGRAM(out_of_memory) {
     failed = true;
   }
   checks.holds("too little for a single prompt is an error", failed);
+  checks.holds("oneDNN's words say it", says_out_of_memory("could not create a primitive"));
+  checks.holds("those of another error do not", !says_out_of_memory("could not create a primitive descriptor for a matmul"));
   return checks.finish();
 }
 

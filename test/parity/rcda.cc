@@ -43,7 +43,7 @@ void compare_once(Case& parity) {
 
 void compare(Case& parity) {
   for (const bool fused : {true, false}) {
-    kernels::lanes::set_enabled(fused);
+    kernels::attention::set_enabled(fused);
     compare_once(parity);
   }
 }

@@ -41,4 +41,23 @@ describe("circles of imports", () => {
     const tree = { "native/loss/a.h": '#include "model/b.h"', "native/model/b.h": '  # include "../loss/a.h"' };
     expect(problems(tree)).toEqual(["native/loss/a.h: imports itself: native/loss/a.h -> native/model/b.h -> native/loss/a.h"]);
   });
+
+  it("are found between a header with its source and another one", () => {
+    const tree = {
+      "native/ops/a.h": "",
+      "native/ops/a.cc": '#include "ops/a.h"\n#include "ops/b.h"',
+      "native/ops/b.h": '#include "ops/a.h"',
+    };
+    expect(problems(tree)).toEqual(["native/ops/a: imports itself: native/ops/a -> native/ops/b -> native/ops/a"]);
+  });
+
+  it("are not seen where both need a third header", () => {
+    const tree = {
+      "native/ops/a.h": '#include "ops/shape.h"',
+      "native/ops/a.cc": '#include "ops/a.h"\n#include "ops/b.h"',
+      "native/ops/b.h": '#include "ops/shape.h"',
+      "native/ops/shape.h": "",
+    };
+    expect(problems(tree)).toEqual([]);
+  });
 });

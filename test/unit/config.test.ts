@@ -6,12 +6,12 @@ import { applySettings } from "../../lib/config/applySettings.js";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
 import { predictOptions } from "../../lib/config/inference.js";
 import { mergeConfig, readConfigFile } from "../../lib/config/load.js";
-import { editDistance, nearest } from "../../lib/config/nearest.js";
 import { Stage1Config } from "../../lib/config/stage1.js";
 import { Stage2Config } from "../../lib/config/stage2.js";
 import { stageOptions } from "../../lib/config/stageOptions.js";
 import { engineCall } from "../../lib/engine/native.js";
 import { openSession } from "../../lib/engine/session.js";
+import { editDistance, nearest } from "../../lib/nearest.js";
 import { finetuneConfig } from "../../lib/python/finetuneKeywords.js";
 import { fromSnake, snakeCase, toSnake } from "../../lib/spelling.js";
 import { tileSettings } from "../../lib/train/tiles.js";
@@ -59,6 +59,21 @@ describe("defaults", () => {
     });
     expect(config).toMatchObject({ tileSize: 512, tileOverlap: 0.25, size: "vit_b", weights: null, stages: [1, 2] });
     expect(config.stage1Config).toEqual({ ...new Stage1Config() });
+  });
+
+  it("says what to write for yes, no, on and off, which are text in YAML", () => {
+    for (const [text, meant] of [
+      ["yes", "true"],
+      ["No", "false"],
+      ["on", "true"],
+      ["OFF", "false"],
+      ["true", "true"],
+    ])
+      for (const key of ["binaryMasks", "augmentation"])
+        expect(() => new ExperimentConfig({ ...required, [key]: text } as never)).toThrow(
+          `${key}: must be true or false: ${text} is text, write ${meant}`,
+        );
+    expect(() => new ExperimentConfig({ ...required, binaryMasks: "maybe" } as never)).toThrow(/must be true or false$/m);
   });
 
   it("survive a trip through JSON", () => {

@@ -4,13 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encode } from "fast-png";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { objectLabels, openObjects } from "../../lib/data/annotationFile.js";
 import { loadDataset } from "../../lib/data/dataset.js";
 import { decodeImage, decodeLabels } from "../../lib/data/decode.js";
 import { discover } from "../../lib/data/discover.js";
-import { paintCoco, parseCoco } from "../../lib/data/formats/coco.js";
-import { readGeojson } from "../../lib/data/formats/geojson.js";
-import { readPickle } from "../../lib/data/formats/pickle.js";
-import { fillRuns, unpackCounts } from "../../lib/data/formats/rle.js";
+import { readPickle, Skipped } from "../../lib/data/formats/pickle.js";
+import { rowsOfRuns, unpackCounts } from "../../lib/data/formats/rle.js";
 import { toLabels } from "../../lib/data/labels.js";
 import { filesOf } from "../../lib/data/pair.js";
 import { Random } from "../../lib/data/random.js";
@@ -29,6 +28,9 @@ if (!python)
 const run = (script: string, ...args: string[]) =>
   JSON.parse(execFileSync(python ?? "", ["-c", script, ...args], { encoding: "utf8", maxBuffer: 2 ** 28 }));
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
+
+const readGeojson = async (bytes: Buffer, size: [number, number]) =>
+  objectLabels(await openObjects("a.geojson", bytes), { annotation: "geojson", size });
 
 function mask(polygon: number[][], [height, width]: [number, number]): number[] {
   const out = new Array<number>(height * width).fill(0);
@@ -84,34 +86,34 @@ print(json.dumps(out))`;
 });
 
 describe("GeoJSON", () => {
-  it("paints later objects on top, joins parts, and names objects that vanish", () => {
-    const labels = readGeojson(
+  it("paints small objects on top of large ones, joins parts, and names what has no pixel", async () => {
+    const labels = await readGeojson(
       collection(
         feature([square(0, 0, 2)]),
         feature([[square(0, 0, 3)], [square(4, 0, 1)]], {}, "MultiPolygon"),
-        feature([square(1.1, 1.1, 0.2)]),
+        feature([square(1.1, 3.1, 0.2)]),
       ),
       [4, 5],
     );
-    expect([...labels.data]).toEqual([2, 2, 2, 0, 2, 2, 2, 2, 0, 0, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0]);
-    expect(labels.count).toBe(1);
-    expect(labels.notes.join()).toMatch(/2 \(feature 1, feature 3\)/);
+    expect([...labels.data]).toEqual([1, 1, 2, 0, 2, 1, 1, 2, 0, 0, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0]);
+    expect(labels.count).toBe(2);
+    expect(labels.tallies).toMatchObject([{ what: expect.stringMatching(/too small/), count: 1, of: 3, names: ["feature 3"] }]);
   });
 
-  it("D60: an ignore class becomes -1 under the cells, regions around cells are left out", () => {
+  it("D60: an ignore class becomes -1 under the cells, regions around cells are left out", async () => {
     const ignore = feature([square(0, 0, 3)], { classification: { name: "Ignore*" } });
     const cell = feature([square(1, 1, 1)], { objectType: "cell" });
-    const labels = readGeojson(collection(cell, feature([square(0, 0, 3)]), ignore), [3, 3]);
+    const labels = await readGeojson(collection(cell, feature([square(0, 0, 3)]), ignore), [3, 3]);
     expect([...labels.data]).toEqual([-1, -1, -1, -1, 1, -1, -1, -1, -1]);
     expect(labels.count).toBe(1);
-    expect(labels.notes.join()).toContain("1 annotations around the cells");
+    expect(labels.tallies).toMatchObject([{ what: expect.stringContaining("annotations around the cells"), count: 1 }]);
   });
 
   it.each([
     ["{", /cannot be parsed/],
-    [JSON.stringify({ type: "Topology" }), /FeatureCollection/],
-    [collection(feature([1, 2], {}, "Point")).toString(), /is a Point/],
-    [collection(feature([[[0, 0]]])).toString(), /1 points/],
+    [JSON.stringify({ type: "Topology" }), /no annotation that is known/],
+    [collection(feature([1, 2], {}, "Point")).toString(), /points and lines.*1 of 1/],
+    [collection(feature([[[0, 0]]])).toString(), /fewer than 3 points.*1 of 1/],
     [
       collection(
         feature([
@@ -122,10 +124,10 @@ describe("GeoJSON", () => {
           ],
         ]),
       ).toString(),
-      /not \[x, y\]/,
+      /outline cannot be read: 1 of 1/,
     ],
-  ])("refuses %s", (text, message) => {
-    expect(() => readGeojson(Buffer.from(text), [4, 4])).toThrow(message);
+  ])("refuses %s", async (text, message) => {
+    await expect(readGeojson(Buffer.from(text), [4, 4])).rejects.toThrow(message);
   });
 });
 
@@ -138,7 +140,8 @@ describe("COCO", () => {
     ...extra,
   });
   const coco = (...annotations: unknown[]) =>
-    parseCoco(
+    openObjects(
+      "a.json",
       json({
         images: [{ id: 7, file_name: "day1/a.png", height: 3, width: 4 }],
         annotations,
@@ -149,11 +152,14 @@ describe("COCO", () => {
       }),
     );
 
-  it("reads polygons, both kinds of run lengths, iscrowd as ignore, and categories by name", () => {
+  const paint = (file: Awaited<ReturnType<typeof coco>>, categories?: string[]) =>
+    objectLabels(file, { annotation: "coco", item: "day1/a.png", ...(categories && { categories }) });
+
+  it("reads polygons, both kinds of run lengths, iscrowd as ignore, and categories by name", async () => {
     // Down the columns: two of nothing, two of the object (last of column 0, first of column 1), eight of nothing.
     const counts = [2, 2, 8];
     const packed = counts.map((count) => String.fromCharCode(48 + count)).join("");
-    const file = coco(
+    const file = await coco(
       annotation(1, { size: [3, 4], counts }),
       annotation(2, [
         [2, 0, 4, 0, 4, 1, 2, 1],
@@ -162,10 +168,9 @@ describe("COCO", () => {
       annotation(3, { size: [3, 4], counts: [9, 3] }, { iscrowd: 1 }),
       annotation(4, [[2, 1, 3, 1, 3, 2, 2, 2]], { category_id: 2 }),
     );
-    expect([...paintCoco(file, "day1/a.png").data]).toEqual([0, 1, 2, 2, 0, 0, 3, -1, 1, 0, 0, 2]);
-    expect([...paintCoco(file, "day1/a.png", ["cell"]).data]).toEqual([0, 1, 2, 2, 0, 0, 0, -1, 1, 0, 0, 2]);
+    expect([...paint(file).data]).toEqual([0, 1, 2, 2, 0, 0, 3, -1, 1, 0, 0, 2]);
+    expect([...paint(file, ["cell"]).data]).toEqual([0, 1, 2, 2, 0, 0, 0, -1, 1, 0, 0, 2]);
     expect(unpackCounts(packed)).toEqual(counts);
-    expect(() => paintCoco(file, "day1/a.png", ["nucleus"])).toThrow(/no category nucleus; there are cell, debris/);
   });
 
   it("unpacks numbers of several characters and differences", () => {
@@ -182,8 +187,8 @@ describe("COCO", () => {
     };
     expect(unpackCounts(pack(100) + pack(7) + pack(40) + pack(3 - 7) + pack(1000 - 40))).toEqual([100, 7, 40, 3, 1000]);
     expect(() => unpackCounts("P")).toThrow(/cut off/);
-    expect(() => fillRuns([3, 20], [3, 4], () => undefined)).toThrow(/do not fit/);
-    expect(() => fillRuns([3, 2], [3, 4], () => undefined)).toThrow(/cover 5 of 3 x 4/);
+    expect(() => rowsOfRuns([3, 20], [3, 4])).toThrow(/do not fit/);
+    expect(() => rowsOfRuns([3, 2], [3, 4])).toThrow(/cover 5 of 3 x 4/);
   });
 
   it("pairs by file_name without its folders, and reports images that only one side has", async () => {
@@ -249,9 +254,9 @@ describe("folders of annotations", () => {
 
   it("an ignore label is no cell, also beside a binary mask", () => {
     const raw = { data: Uint16Array.of(0, 1, 65535, 1, 65535, 2), dtype: "uint16", shape: [2, 3], alpha: false, notes: [] };
-    const labels = toLabels(raw, false, 65535);
+    const labels = toLabels(raw, { ignoreLabel: 65535 });
     expect([[...labels.data], labels.count]).toEqual([[0, 1, -1, 1, -1, 2], 2]);
-    const binary = toLabels({ ...raw, data: Uint16Array.of(255, 7, 255, 0, 0, 255) }, true, 7);
+    const binary = toLabels({ ...raw, data: Uint16Array.of(255, 7, 255, 0, 0, 255) }, { binaryMasks: true, ignoreLabel: 7 });
     expect([[...binary.data], binary.count]).toEqual([[1, -1, 2, 0, 0, 2], 2]);
   });
 });
@@ -291,22 +296,26 @@ print("null")`;
 describe("restricted pickle", () => {
   it.skipIf(!python)("reads what numpy writes, and never runs what a file names", async () => {
     const script = `
-import sys, os, pickle, numpy as np
+import sys, os, pickle, pathlib, datetime, decimal, uuid, collections, numpy as np
 from collections import OrderedDict
+class Own:
+    def __init__(self, x): self.x = x
+Named = collections.namedtuple("Named", "a b")
 m = np.zeros((4, 6), np.int32, order="F"); m[1:3, 2:5] = 7; m[0, 0] = 70000
-for protocol in (2, 3, 4, 5):
-    a = np.empty((), dtype=object); a[()] = {"masks": m, "flows": [m.astype("f4"), None], "est_diam": np.float64(3.5), "filename": "x", "ismanual": np.zeros(2, bool), "n": -2**40}
+for protocol in (0, 1, 2, 3, 4, 5):
+    a = np.empty((), dtype=object); a[()] = {"masks": m, "flows": [m.astype("f4"), None], "est_diam": np.float64(3.5), "filename": pathlib.PurePosixPath("/data/x.png"), "ismanual": np.zeros(2, bool), "n": -2**40, "seen": {1, 2}, "kept": frozenset("a"), "changes": [[datetime.datetime(2026, 11, 29), "added", [1]], [datetime.date(2026, 1, 2), decimal.Decimal("1.5"), uuid.UUID(int=5)]], "object": Own(3), "fields": np.zeros(2, [("a", "i4"), ("b", "f8")]), "dates": np.array(["2026-01-01"], "M8[D]"), "named": Named(1, 2), "counts": collections.Counter("aab"), "by": collections.defaultdict(list, a=[1]), "complex": 1j, "slice": slice(1, 2)}
     with open(f"{sys.argv[1]}/p{protocol}_seg.npy", "wb") as f:
         np.lib.format.write_array_header_1_0(f, {"descr": "|O", "fortran_order": False, "shape": ()})
         pickle.dump(a, f, protocol=protocol)
 class Evil:
     def __reduce__(self): return (os.system, (f"touch {sys.argv[1]}/executed",))
 np.save(f"{sys.argv[1]}/evil_seg.npy", {"masks": Evil()}, allow_pickle=True)
+np.save(f"{sys.argv[1]}/aside_seg.npy", {"filename": Evil(), "masks": m}, allow_pickle=True)
 np.save(f"{sys.argv[1]}/odd_seg.npy", OrderedDict(masks=m), allow_pickle=True)
 np.save(f"{sys.argv[1]}/other_seg.npy", {"labels": m}, allow_pickle=True)
 print("null")`;
     run(script, root);
-    for (const protocol of [2, 3, 4, 5]) {
+    for (const protocol of [0, 1, 2, 3, 4, 5]) {
       const labels = await decodeLabels(join(root, `p${protocol}_seg.npy`));
       expect([labels.shape, labels.count, labels.data[0], labels.data[8], labels.data[5]]).toEqual([[4, 6], 2, 70000, 7, 0]);
     }
@@ -314,10 +323,29 @@ print("null")`;
       code: "ERR_IMAGE_UNSUPPORTED",
       message: expect.stringMatching(/names (posix|os)\.system, which is refused/),
     });
-    await expect(decodeLabels(join(root, "odd_seg.npy"))).rejects.toThrow(/collections\.OrderedDict/);
+    expect((await decodeLabels(join(root, "odd_seg.npy"))).count).toBe(2);
+    // What is not needed is not made, whatever it would do.
+    expect((await decodeLabels(join(root, "aside_seg.npy"))).count).toBe(2);
     await expect(decodeLabels(join(root, "other_seg.npy"))).rejects.toThrow(/no array "masks"/);
     const left = run("import os, sys, json; print(json.dumps(os.path.exists(sys.argv[1] + '/executed')))", root);
     expect(left).toBe(false);
-    expect(() => readPickle(Buffer.from("cos\nsystem\n(S'id'\ntR."))).toThrow(/os\.system/);
+    expect(readPickle(Buffer.from("cos\nsystem\n(S'id'\ntR."))).toEqual(new Skipped("os.system"));
+  });
+
+  it("skips what other names would make, and reads what stands beside it", () => {
+    const text = (value: string) => `X${String.fromCharCode(value.length, 0, 0, 0)}${value}`;
+    // A path by REDUCE, a date by NEWOBJ with a state, an object of protocol 1 by OBJ, and a number.
+    const path = `${text("file")}cpathlib\nPosixPath\n(${text("/")}${text("a")}tR`;
+    const date = `${text("when")}cdatetime\ndatetime\nC\x02ab\x85\x81}${text("zone")}K\x01sb`;
+    const object = `${text("own")}(cos\nsystem\n${text("id")}o`;
+    const read = readPickle(Buffer.from(`\x80\x02}(${path}${date}${object}${text("n")}K\x07u.`, "latin1"));
+    expect(read).toEqual(
+      new Map<string, unknown>([
+        ["file", new Skipped("pathlib.PosixPath")],
+        ["when", new Skipped("datetime.datetime")],
+        ["own", new Skipped("os.system")],
+        ["n", 7],
+      ]),
+    );
   });
 });

@@ -141,7 +141,11 @@ describe("discover", () => {
     await touch("masks/notes.txt");
     const [empty, ...rest] = (await both()).problems;
     expect(rest).toEqual([]);
-    expect(empty).toMatchObject({ code: "ERR_NO_DATA", path: join(root, "masks"), message: "holds no mask" });
+    expect(empty).toMatchObject({
+      code: "ERR_NO_DATA",
+      path: join(root, "masks"),
+      message: "holds no mask; it holds 1 file of type .txt",
+    });
     expect(empty?.fix).toContain("a_masks.png");
     await rm(join(root, "images"), { recursive: true });
     await touch("masks/a.png", "masks/b.png");

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { checkDataset } from "../../lib/data/check.js";
-import { decodeImage, decodeLabels, listCocoImages } from "../../lib/data/decode.js";
+import { decodeImage, decodeLabels, surveyObjects } from "../../lib/data/decode.js";
 import { discover } from "../../lib/data/discover.js";
 import type { Annotation, LabelMap, RawImage } from "../../lib/data/image.js";
 import { pairLabels } from "../../lib/data/pair.js";
@@ -137,7 +137,7 @@ describe.skipIf(!there)("annotations of every format", () => {
   const coco = Object.entries(files).filter(([, { images }]) => images);
   it.each(coco)("%s", async (name, want) => {
     const path = join(formats, name);
-    expect(await listCocoImages(path)).toHaveLength(Object.keys(want.images ?? {}).length);
+    expect((await surveyObjects(path)).images).toHaveLength(Object.keys(want.images ?? {}).length);
     const found = await discover({ imgPath: join(formats, "images/png_rgb8"), maskPath: path });
     expect(found.problems).toEqual([]);
     const { pairs, cells } = await checkDataset(found.pairs);

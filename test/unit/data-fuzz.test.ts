@@ -5,10 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zipSync } from "fflate";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { objectLabels, openObjects } from "../../lib/data/annotationFile.js";
 import { readBmp } from "../../lib/data/formats/bmp.js";
 import { readCellpose } from "../../lib/data/formats/cellpose.js";
-import { paintCoco, parseCoco } from "../../lib/data/formats/coco.js";
-import { readGeojson } from "../../lib/data/formats/geojson.js";
 import { encodeNpy } from "../../lib/data/formats/npy.js";
 import { readNpz } from "../../lib/data/formats/npz.js";
 import { readTiff } from "../../lib/data/formats/tiff.js";
@@ -131,11 +130,85 @@ function stack(): Buffer {
   return bytes;
 }
 
+const labelme = Buffer.from(
+  JSON.stringify({
+    shapes: [
+      {
+        label: "cell",
+        shape_type: "polygon",
+        points: [
+          [1, 1],
+          [6, 1],
+          [6, 6],
+          [1, 5],
+        ],
+      },
+      {
+        label: "cell",
+        shape_type: "circle",
+        points: [
+          [8, 8],
+          [10, 8],
+        ],
+      },
+    ],
+    imageHeight: 12,
+    imageWidth: 11,
+  }),
+);
+const cvat = Buffer.from(
+  '<annotations><version>1.1</version><image id="0" name="a.png" width="11" height="12"><polygon label="c" points="1,1;6,1;6,6;1,5"/>' +
+    '<mask label="c" rle="1, 2, 1, 3, 1" left="5" top="7" width="4" height="2"/><ellipse label="c" cx="3" cy="9" rx="2" ry="1"/></image></annotations>',
+);
+const yolo = Buffer.from("0 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.4\n1 0.6 0.6 0.9 0.6 0.9 0.9\n");
+
+/** A freehand ROI of 4 points. */
+function roi(): Buffer {
+  const bytes = Buffer.alloc(80);
+  bytes.write("Iout", 0, "latin1");
+  bytes.writeUInt16BE(228, 4);
+  bytes.writeUInt8(7, 6);
+  for (const [i, value] of [2, 3, 8, 9].entries()) bytes.writeUInt16BE(value, 8 + 2 * i);
+  bytes.writeUInt16BE(4, 16);
+  for (const [i, value] of [0, 6, 6, 0, 0, 0, 6, 6].entries()) bytes.writeUInt16BE(value, 64 + 2 * i);
+  return bytes;
+}
+
 const readers: [name: string, seed: Buffer, trials: number, read: (bytes: Buffer) => Promise<Sound> | Sound][] = [
   ["Cellpose", cellpose(), 1500, (bytes) => readCellpose(bytes, limit)],
   ["npz", Buffer.from(zipSync({ "masks.npy": array })), 400, (bytes) => readNpz(bytes, limit, "labels")],
-  ["GeoJSON", geojson, 1000, (bytes) => readGeojson(bytes, [12, 11])],
-  ["COCO", coco, 1000, (bytes) => paintCoco(parseCoco(bytes), "a.png")],
+  [
+    "GeoJSON",
+    geojson,
+    1000,
+    async (bytes) => objectLabels(await openObjects("a.geojson", bytes), { annotation: "geojson", size: [12, 11] }),
+  ],
+  [
+    "COCO",
+    coco,
+    1000,
+    async (bytes) => objectLabels(await openObjects("a.json", bytes), { annotation: "coco", item: "a.png" }),
+  ],
+  [
+    "LabelMe",
+    labelme,
+    600,
+    async (bytes) => objectLabels(await openObjects("a.json", bytes), { annotation: "labelme", size: [12, 11] }),
+  ],
+  ["CVAT", cvat, 600, async (bytes) => objectLabels(await openObjects("a.xml", bytes), { annotation: "cvat", item: "a.png" })],
+  ["YOLO", yolo, 600, async (bytes) => objectLabels(await openObjects("a.txt", bytes), { annotation: "yolo", size: [12, 11] })],
+  [
+    "ImageJ ROI",
+    roi(),
+    600,
+    async (bytes) => objectLabels(await openObjects("a.roi", bytes), { annotation: "imagej_roi", size: [12, 11] }),
+  ],
+  [
+    "ImageJ ROIs in a zip",
+    Buffer.from(zipSync({ "a.roi": roi(), "b.roi": roi() })),
+    600,
+    async (bytes) => objectLabels(await openObjects("a.zip", bytes), { annotation: "imagej_roi", size: [12, 11] }),
+  ],
   ["BMP", bitmap(), 400, (bytes) => readBmp(bytes, limit)],
   ["TIFF of channels", stack(), 600, (bytes) => readTiff(bytes, limit, { channels: [0, 1] })],
 ];

@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { decodeImage } from "../../lib/data/decode.js";
 import { duplicateSets, findDuplicates, type Thumbnail, thumbnail } from "../../lib/data/duplicates.js";
 import { duplicateReport, duplicateWarning } from "../../lib/train/duplicates.js";
+import { drawnField, type Field, photographed } from "./drawn-cells.js";
 
 const images = join(import.meta.dirname, "../../../shared/data/dsb2018/images");
 const threshold = 0.9;
@@ -85,5 +86,43 @@ describe("pairs", () => {
     expect(report.pairs.map(({ acrossInFolds }) => acrossInFolds)).toEqual([[{ fold: 2, a: "train", b: "val" }], []]);
     expect(duplicateWarning(report)).toMatch(/^1 pairs .*a and b \(near, 0\.970\)/);
     expect(duplicateWarning(duplicateReport([pair("c", "x")], splits, threshold))).toBeNull();
+  });
+});
+
+describe("a hot pixel", () => {
+  // The camera's own, at one place in every image, far above all others.
+  const hot = (field: Field, value: number, seed: number) => {
+    const { side } = field;
+    const data = Float32Array.from(photographed(field, seed));
+    data[17 * side + 30] = value;
+    return { data, dtype: "float32" as const, shape: [side, side] as [number, number], notes: [] };
+  };
+  const fields = [1, 2, 3].map((seed) => drawnField(seed));
+  const shown = (image: ReturnType<typeof hot>, name: string) => thumbnail(name, name, image);
+
+  it.each([1e4, 1e6, 3e38])("of %f makes no two different images near-duplicates", (value) => {
+    expect(
+      findDuplicates(
+        fields.map((field, i) => shown(hot(field, value, i), `f${i}`)),
+        threshold,
+      ),
+    ).toEqual([]);
+  });
+
+  it("hides no copy", () => {
+    const [field] = fields as [Field];
+    const pairs = findDuplicates([shown(hot(field, 20, 1), "plain"), shown(hot(field, 1e6, 2), "hot")], threshold);
+    expect(pairs).toMatchObject([{ a: "plain", b: "hot", kind: "near" }]);
+  });
+
+  it("is what is compared where an image shows nothing else", () => {
+    const spot = (at: number) => {
+      const data = new Float32Array(96 * 96);
+      for (let i = 0; i < 3; i++) data[at + i] = 100;
+      return thumbnail(String(at), String(at), { data, dtype: "float32", shape: [96, 96], notes: [] });
+    };
+    expect(findDuplicates([spot(500), spot(5000)], threshold)).toEqual([]);
+    const twice = [spot(500), { ...spot(500), source: "copy", hash: "copy" }];
+    expect(findDuplicates(twice, threshold)).toHaveLength(1);
   });
 });

@@ -10,7 +10,7 @@ import { discover } from "../../lib/data/discover.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { writeLabels } from "../../lib/data/write.js";
 import type { NdArray } from "../../lib/engine/native.js";
-import type { Session } from "../../lib/engine/session.js";
+import type { PredictOptions, Session } from "../../lib/engine/session.js";
 import { CellsamError } from "../../lib/errors.js";
 import { evaluateFolders } from "../../lib/evaluation/folders.js";
 import { type EvaluateModelOptions, evaluateModel, optimalThresholds } from "../../lib/evaluation/model.js";
@@ -136,11 +136,11 @@ describe("evaluateModel", () => {
   const failing = (session: Session) => {
     const { predict } = session;
     let calls = 0;
-    session.predict = (options) => {
+    session.predict = ((options: PredictOptions) => {
       calls += 1;
       if (calls === 2) return Promise.reject(new CellsamError("ERR_NON_FINITE", "the weights are damaged"));
       return predict.call(session, options);
-    };
+    }) as Session["predict"];
   };
 
   test("D35: a fault in inference is an error that names the image, never an empty result", async () => {

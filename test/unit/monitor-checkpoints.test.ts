@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readJson, writeJson } from "../../lib/files/json.js";
+import { readJson, writeChecked } from "../../lib/files/json.js";
 import { CheckpointManager, type CheckpointManagerOptions } from "../../lib/python/checkpointManager.js";
 
 let root = "";
@@ -124,7 +124,7 @@ describe("finding and loading", () => {
     const before = await readJson<{ files: Record<string, object> }>(manifest);
     const next = createHash("sha256").update("new").digest("hex");
     // As it lies there between the announcement and the last write: first with the old weights, then with the new.
-    await writeJson(manifest, { files: { "best_model.pth": { ...before.files["best_model.pth"], next } } });
+    await writeChecked(manifest, { files: { "best_model.pth": { ...before.files["best_model.pth"], next } } });
     const target = model("");
     await killed.loadCheckpoint(target);
     expect(target.loaded).toBe("old");

@@ -7,8 +7,8 @@ import { afterAll, describe, expect, it, test } from "vitest";
 import { deviceMemory, emptyDeviceCache, engineCall, loadEngine, resetDevicePeak } from "../../lib/engine/native.js";
 import { Log } from "../../lib/monitor/log.js";
 import type { DeviceReading } from "../../lib/monitor/memory.js";
-import { systemMemory } from "../../lib/monitor/systemMemory.js";
 import { GPUMonitor } from "../../lib/python/gpuMonitor.js";
+import { systemMemory } from "../../lib/runtime/systemMemory.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-memory-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -50,6 +50,21 @@ describe("systemMemory", () => {
       "sys/fs/cgroup/memory/memory.usage_in_bytes": `${GiB}`,
     });
     expect(systemMemory(one)).toMatchObject({ total: 2 * GiB, available: GiB });
+    // The limit of a batch job is on an outer group of the process; the process itself has none.
+    const job = machine("job", {
+      "proc/meminfo": meminfo,
+      "proc/self/cgroup": "0::/system.slice/job_7/step_0\n",
+      "sys/fs/cgroup/system.slice/job_7/step_0/memory.max": "max\n",
+      "sys/fs/cgroup/system.slice/job_7/memory.max": `${3 * GiB}\n`,
+      "sys/fs/cgroup/system.slice/job_7/memory.current": `${GiB}\n`,
+    });
+    expect(systemMemory(job)).toMatchObject({ total: 3 * GiB, available: 2 * GiB });
+    const ulimit = machine("ulimit", {
+      "proc/meminfo": meminfo,
+      "proc/self/limits": `Max address space         ${2 * GiB}           ${2 * GiB}           bytes     \n`,
+      "proc/self/status": "Name:\tnode\nVmSize:\t 1048576 kB\n",
+    });
+    expect(systemMemory(ulimit)).toMatchObject({ total: 2 * GiB, available: GiB });
     const none = machine("none", { "proc/meminfo": meminfo, "sys/fs/cgroup/memory.max": "max\n" });
     expect(systemMemory(none).total).toBe(16 * GiB);
   });

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { readJson, strictJson, writeJson } from "../../lib/files/json.js";
+import { readChecked, readJson, strictJson, writeJson } from "../../lib/files/json.js";
 import { Log, timestamp } from "../../lib/monitor/log.js";
 import { MetricsTracker } from "../../lib/monitor/metricsTracker.js";
 import { directionOf } from "../../lib/stats/direction.js";
@@ -95,7 +95,7 @@ describe("Checkpoints", () => {
     const second = await manager.saveBest(save("second"), { stage: 1, epoch: 3, loss: 1 });
     const published = () => readFile(manager.getBestModelPath(1), "utf8");
     expect(await published()).toBe("second");
-    expect(await readJson(join(root, "models", "manifest.json"))).toEqual({
+    expect(await readChecked(join(root, "models", "manifest.json"))).toEqual({
       files: {
         "best_model_s1.pth": {
           kind: "best",
@@ -116,6 +116,6 @@ describe("Checkpoints", () => {
     expect(await published()).toBe("second");
     await manager.retract(1);
     await expect(published()).rejects.toMatchObject({ code: "ENOENT" });
-    expect(await readJson(join(root, "models", "manifest.json"))).toEqual({ files: {} });
+    expect(await readChecked(join(root, "models", "manifest.json"))).toEqual({ files: {} });
   });
 });

@@ -251,7 +251,7 @@ describe("cellsam init", () => {
     const header = "{'descr': '<u2', 'fortran_order': False, 'shape': (40, 40, 2), }";
     const npy = Buffer.from(`\x93NUMPY\x01\0v\0${header.padEnd(117)}\n`, "latin1");
     const mask = new Int32Array(40 * 40);
-    mask.fill(1, 100, 130);
+    mask.fill(1, 85, 115);
     mask.fill(65535, 400, 500);
     for (const set of ["one", "two"])
       for (const name of ["a", "b"]) {

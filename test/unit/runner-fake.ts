@@ -206,7 +206,7 @@ class FakeSession implements Omit<Session, Unused> {
     const [height = 0, width = 0] = image.shape;
     const none = (shape: number[]) => ({ data: new Float64Array(0), shape });
     const labels = { data: new Int32Array(height * width), shape: [height, width] };
-    return { labels, scores: none([0]), boxes: none([0, 4]), ious: none([0]), count: 0 };
+    return { labels, scores: none([0]), boxes: none([0, 4]), ious: none([0]), count: 0, prompt: new Int32Array(0) };
   }
 
   async candidates({ image, signal }: { image: { shape: number[] }; signal?: AbortSignal }) {

@@ -6,9 +6,9 @@ import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { ExperimentInput } from "../../lib/config/experiment.js";
 import { writeLabels } from "../../lib/data/write.js";
 import type { TrainingEvent } from "../../lib/events.js";
-import { readJson } from "../../lib/files/json.js";
+import { readChecked, readJson } from "../../lib/files/json.js";
 import type { Strategy } from "../../lib/strategies/strategy.js";
-import { changedKeys } from "../../lib/train/resume.js";
+import { changedKeys, type RunState, writeRunState } from "../../lib/train/resume.js";
 import { FakeEngine, Killed } from "./runner-fake.js";
 import { outcome, runner, syntheticRuns, treeOf } from "./runner-runs.js";
 
@@ -476,10 +476,10 @@ describe("stopped and killed runs", () => {
     await writeFile(tree.splits, "{");
     await refused(/splits.json has changed/);
     await rm(tree.splits);
-    const state = await readFile(tree.runState, "utf8");
-    await writeFile(tree.runState, state.replace('"device": "cpu",\n  "splits"', '"device": "cuda",\n  "splits"'));
+    const state = await readChecked<RunState>(tree.runState);
+    await writeRunState(tree.runState, { ...state, device: "cuda" });
     await refused(/it ran on cuda, now it would on cpu/);
-    await writeFile(tree.runState, state);
+    await writeRunState(tree.runState, state);
     await runner(new FakeEngine(), config, { resume: true }).run();
     expect(await readFile(tree.splits, "utf8")).toBe(splits);
   });

@@ -41,8 +41,12 @@ process.on("message", async (message) => {
     if (behaviour === "crash" && id === 2 && !existsSync(join(config.outputDir, "sound"))) process.kill(process.pid, "SIGKILL");
     await send({ type: "epoch", fold: 1, stage: 1, epoch, epochs, loss: loss(epoch) });
   }
-  const failed = behaviour === "broken" || (behaviour === "some" && id === 1);
-  if (failed) await send({ type: "failed", error: { code: "ERR_DATASET", message: "no images" } });
+  const sound = existsSync(join(config.outputDir, "sound"));
+  const failed = behaviour === "broken" || (behaviour === "some" && id === 1 && !sound);
+  const full = { code: /** @type {const} */ ("ERR_FILE"), message: "run.json could not be written", system: "ENOSPC" };
+  if (behaviour === "space" && id === 1 && !sound) await send({ type: "failed", error: full });
+  else if (behaviour === "space" && id === 2 && !sound) await send({ type: "done", results: [{ fold: 1, error: full }] });
+  else if (failed) await send({ type: "failed", error: { code: "ERR_DATASET", message: "no images" } });
   else {
     const f1 = behaviour === "nan" && id === 1 ? null : behaviour === "tie" ? 0.5 : 1 / (1 + loss(epochs));
     await send({ type: "done", results: [{ fold: 1, best_f1: { f1 }, stage1: { best_loss: loss(epochs) } }] });

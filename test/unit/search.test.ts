@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
@@ -233,6 +233,18 @@ describe("a search", () => {
     );
   });
 
+  test("a resumed search tries again what failed for lack of space, and with retryFailed what failed otherwise", async () => {
+    const counts = async (base: string, more: object, out = newFolder()) => {
+      const first = await optimizer(base, out).runGridSearch();
+      await writeFile(join(out, "sound"), "");
+      return [first.counts.failed, (await optimizer(base, out, { resume: true, ...more }).runGridSearch()).counts.failed];
+    };
+    // Trial 1 fails, of trial 2 its only fold: both for ENOSPC.
+    expect(await counts("space", {})).toEqual([2, 0]);
+    expect(await counts("some", {})).toEqual([1, 1]);
+    expect(await counts("some", { retryFailed: true })).toEqual([1, 0]);
+  });
+
   test("D18: failed trials and trials without the metric never win, and of equals the first does", async () => {
     const some = await optimizer("some", newFolder(), {
       mode: "min",
@@ -275,6 +287,23 @@ describe("a search", () => {
     expect((await readJournal(join(out, "trials.jsonl"))).lines.filter(({ state }) => state === "completed")).toHaveLength(5);
   });
 
+  it("is not resumed from a plan or a journal in which a digit has changed", async () => {
+    const out = newFolder();
+    await optimizer("fine", out).runRandomSearch(2);
+    for (const [name, digit] of [
+      ["search.json", '"seed": 5'],
+      ["trials.jsonl", '"metric_value":0.'],
+    ] as const) {
+      const text = await readFile(join(out, name), "utf8");
+      expect(text).toContain(digit);
+      await writeFile(join(out, name), text.replace(digit, digit.replace(/.$/, "7")));
+      const error = { code: "ERR_RESUME", message: expect.stringContaining(name) };
+      await expect(optimizer("fine", out, { resume: true }).runRandomSearch(2)).rejects.toMatchObject(error);
+      await writeFile(join(out, name), text);
+    }
+    expect((await optimizer("fine", out, { resume: true }).runRandomSearch(2)).n_trials).toBe(2);
+  });
+
   it("is refused while another process searches in the folder", async () => {
     const out = newFolder();
     const other = spawn(process.execPath, ["-e", "setTimeout(() => {}, 30_000)"]);
@@ -283,17 +312,20 @@ describe("a search", () => {
       const started = existsSync("/proc/self/stat")
         ? (await readFile(`/proc/${other.pid}/stat`, "utf8")).split(")").at(-1)?.trim().split(" ")[19]
         : null;
-      await writeFile(join(out, "search.lock"), JSON.stringify({ pid: other.pid, started }));
+      await writeFile(join(out, "search.lock"), JSON.stringify({ pid: other.pid, host: hostname(), processStarted: started }));
       await expect(optimizer("fine", out, { resume: true }).runRandomSearch(1)).rejects.toMatchObject({
         code: "ERR_SEARCH_RUNNING",
       });
       if (started === null) return;
-      await writeFile(join(out, "search.lock"), JSON.stringify(markOf(process.pid)));
+      await writeFile(
+        join(out, "search.lock"),
+        JSON.stringify({ pid: process.pid, host: hostname(), processStarted: markOf(process.pid).started }),
+      );
       await expect(optimizer("fine", out, { resume: true }).runRandomSearch(1)).rejects.toMatchObject({
         code: "ERR_SEARCH_RUNNING",
       });
       // The same number, but not the same process.
-      await writeFile(join(out, "search.lock"), JSON.stringify({ pid: other.pid, started: "1" }));
+      await writeFile(join(out, "search.lock"), JSON.stringify({ pid: other.pid, host: hostname(), processStarted: "1" }));
       expect((await optimizer("fine", out, { resume: true }).runRandomSearch(3)).n_trials).toBe(3);
     } finally {
       other.kill();

@@ -1,10 +1,15 @@
 // `cellsam setup` from a folder, from an archive, and from a server that cuts the connection, into a cache of its own.
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, relative, sep } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
 import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { libraryName, resolveLibtorch } from "../../lib/runtime/resolve.js";
@@ -24,6 +29,7 @@ afterEach(() => {
   if (existsSync(root)) expect(readdirSync(root).filter((name) => name.startsWith("."))).toEqual([]);
 });
 
+const hashOf = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 const library = (name: string) => `lib/${libraryName(name)}`;
 const files: Record<string, string> = {
   "version.py": "__version__ = '2.13.0+cpu'\n",
@@ -125,7 +131,7 @@ describe("setup", () => {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     try {
       const from = `http://127.0.0.1:${(server.address() as AddressInfo).port}/libtorch.zip`;
-      const { path } = await setupLibtorch({ variant: "cpu", from, env });
+      const { path } = await setupLibtorch({ variant: "cpu", from, sha256: hashOf(archive), env });
       expect(listed(path)).toEqual(kept);
       expect(ranges[0]).toBeUndefined();
       // On a busy machine the first try leaves nothing, and the second begins anew.
@@ -145,10 +151,43 @@ describe("setup", () => {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     try {
       const from = `http://127.0.0.1:${(server.address() as AddressInfo).port}/moved.zip`;
-      const { bytes } = await setupLibtorch({ variant: "cpu", from, env });
+      const { bytes, path } = await setupLibtorch({ variant: "cpu", from, sha256: hashOf(archive), env });
       expect(bytes).toBeGreaterThan(30_000_000);
+      const ready = JSON.parse(readFileSync(join(path, "READY.json"), "utf8"));
+      expect(ready).toMatchObject({ source: from, sha256: hashOf(archive) });
+      await expect(setupLibtorch({ variant: "cpu", from, env })).rejects.toThrow(/plain HTTP.*add --sha256/);
     } finally {
       server.close();
+    }
+  });
+
+  it.skipIf(spawnSync("openssl", ["version"]).error)("does not follow a redirection from HTTPS to plain HTTP", async () => {
+    const [key, certificate] = [join(folder, "key.pem"), join(folder, "certificate.pem")];
+    const request = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=local -addext subjectAltName=IP:127.0.0.1".split(" ");
+    spawnSync("openssl", [...request, "-keyout", key, "-out", certificate]);
+    let served = 0;
+    const plain = createServer((_, response) => {
+      served += 1;
+      response.end(zipOf("libtorch/"));
+    });
+    await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve));
+    const location = `http://127.0.0.1:${(plain.address() as AddressInfo).port}/libtorch.zip`;
+    const tls = { key: readFileSync(key), cert: readFileSync(certificate) };
+    const secure = createSecureServer(tls, (_, response) => response.writeHead(302, { location }).end());
+    await new Promise<void>((resolve) => secure.listen(0, "127.0.0.1", resolve));
+    try {
+      const from = `https://127.0.0.1:${(secure.address() as AddressInfo).port}/libtorch.zip`;
+      const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+      // The certificate is its own authority, which Node.js reads when it starts.
+      const child = spawn(process.execPath, [main, "setup", "--variant", "cpu", "--from", from], {
+        env: { ...env, NODE_EXTRA_CA_CERTS: certificate },
+      });
+      const [said] = await Promise.all([text(child.stderr), once(child, "exit")]);
+      expect(said).toMatch(/ERR_DOWNLOAD: .* leads to .*, which is not HTTPS/);
+      expect(served).toBe(0);
+    } finally {
+      plain.close();
+      secure.close();
     }
   });
 

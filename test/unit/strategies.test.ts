@@ -243,6 +243,9 @@ describe("groups files", () => {
     ["tabs.tsv", "a.b\tx\nc\tx\nd\ty\n"],
     ["images.json", '{"a.b": "x", "c.png": "x", "d": "y"}'],
     ["groups.yaml", "x: [a.b, c]\ny: [d.png]\n"],
+    ["excel.csv", "\uFEFFsep=;\r\nimage;group\r\na.b;x\r\nc;x\r\nd;y\r\n"],
+    ["comma.csv", "sep=,\na.b,x\nc,x\nd,y\n"],
+    ["bar.txt", '"sep=|"\na.b|x\nc|x\nd|y\n'],
   ])("%s is read", async (name, text) => {
     await writeFile(join(folder, name), text);
     expect({ ...(await readGroups(join(folder, name), names)) }).toEqual({ "a.b": "x", c: "x", d: "y" });

@@ -1,94 +1,89 @@
 /** GeoJSON as QuPath writes it: one file per image, polygons in pixels from the top left corner of the image. */
-
-import type { LabelMap } from "../image.js";
-import { fillPolygon, type Polygon, paint, type Shape } from "../raster.js";
-import { isObject, type Json, listOf, parseObject } from "./json.js";
+import type { AnnotationFile, DrawnObject } from "../objects.js";
+import { isObject, type Json, listOf } from "./json.js";
 import { annotation } from "./limits.js";
+import { outlined, pointRing, type RingOrSlip } from "./rings.js";
 
-const CELLS = new Set(["cell", "detection"]);
+const CELLS = new Set(["cell", "detection", "tile"]);
+/** Collections in collections: deeper ones are of no use to anyone. */
+const DEEPEST = 8;
+
+/** A FeatureCollection, one feature, or a plain list of features, which QuPath can also write. */
+export function isGeojson(root: unknown): boolean {
+  if (Array.isArray(root))
+    return root.length > 0 && root.slice(0, 10).every((entry) => isObject(entry) && entry.type === "Feature");
+  return isObject(root) && (root.type === "FeatureCollection" || root.type === "Feature");
+}
 
 /**
- * Paints the features of a FeatureCollection, a list of features or one feature. Polygon and MultiPolygon, with holes; ids 1..N
- * in file order, later objects on top. A class whose name ends in "*" (QuPath's "Ignore*") is an ignore region. Where the file
- * has cells or detections, its other annotations only outline regions and are left out, with a note.
+ * A class whose name ends in "*" (QuPath's "Ignore*") is a region to ignore. Where the file has cells or detections, its other
+ * annotations only outline regions.
  *
- * @param shape [height, width] of the image, which the file does not contain
  * @throws CellsamError ERR_ANNOTATION
  */
-export function readGeojson(bytes: Uint8Array, shape: readonly [number, number]): LabelMap {
-  const notes: string[] = [];
-  const features = featuresOf(bytes);
-  const cells = features.some((feature) => CELLS.has(typeOf(feature)));
-  const shapes: Shape[] = [];
-  let outlines = 0;
-  for (const [i, feature] of features.entries()) {
+export function parseGeojson(root: unknown): AnnotationFile {
+  const list = Array.isArray(root) ? root : isObject(root) && root.type === "Feature" ? [root] : (root as Json)?.features;
+  if (!Array.isArray(list)) throw annotation("its `features` must be a list of features");
+  const cells = list.some((feature) => CELLS.has(typeOf(feature)));
+  const objects: DrawnObject[] = [];
+  for (const [i, feature] of list.entries()) {
     const name = `feature ${i + 1}`;
-    const ignore = isIgnored(feature);
-    if (typeOf(feature) === "root") continue;
-    if (cells && !ignore && !CELLS.has(typeOf(feature))) {
-      outlines++;
+    if (!isObject(feature)) {
+      objects.push({ name, slips: ["broken"] });
       continue;
     }
-    const polygons = polygonsOf(feature.geometry, name);
-    shapes.push({
+    if (typeOf(feature) === "root") continue;
+    const category = classOf(feature);
+    const ignore = category?.endsWith("*") ?? false;
+    const object: DrawnObject = {
       name,
-      ignore,
-      fill: (run) => {
-        for (const polygon of polygons) fillPolygon(polygon, shape, run);
-      },
-    });
+      ...(ignore && { ignore }),
+      ...(category !== undefined && !ignore && { category }),
+      ...(cells && !ignore && !CELLS.has(typeOf(feature)) && { region: true }),
+    };
+    const nucleus = isObject(feature.nucleusGeometry) ? withOutline({ name }, feature.nucleusGeometry).outline : undefined;
+    objects.push(withOutline({ ...object, ...(nucleus && { nucleus }) }, feature.geometry));
   }
-  if (outlines > 0) notes.push(`${outlines} annotations around the cells were left out`);
-  return paint(shapes, shape, notes);
+  return { drawing: () => ({ objects }) };
 }
 
-function featuresOf(bytes: Uint8Array): Json[] {
-  // QuPath can also write a plain list of features.
-  const start = bytes.findIndex((byte) => byte > 32);
-  const list = bytes[start] === 0x5b;
-  const root = list
-    ? parseObject(Buffer.concat([Buffer.from('{"features":'), bytes, Buffer.from("}")]), "GeoJSON")
-    : parseObject(bytes, "GeoJSON");
-  if (root.type === "Feature") return [root];
-  if (!list && root.type !== "FeatureCollection") throw annotation("it is not GeoJSON: it must be a FeatureCollection");
-  const features = listOf(root.features);
-  if (!Array.isArray(root.features) || !features.every(isObject)) throw annotation("its `features` must be a list of features");
-  return features as Json[];
-}
-
-function typeOf({ properties }: Json): string {
+function typeOf(feature: unknown): string {
+  const properties = isObject(feature) ? feature.properties : undefined;
   return isObject(properties) ? String(properties.objectType ?? properties.object_type ?? "") : "";
 }
 
-function isIgnored({ properties }: Json): boolean {
+/** Name of the class: QuPath writes an object with `name`, or with `names` where classes are derived from others. */
+function classOf({ properties }: Json): string | undefined {
   const classification = isObject(properties) ? properties.classification : undefined;
-  if (typeof classification === "string") return classification.endsWith("*");
-  if (!isObject(classification)) return false;
-  const names = [classification.name, ...listOf(classification.names)];
-  return names.some((name) => typeof name === "string" && name.endsWith("*"));
+  if (typeof classification === "string") return classification;
+  if (!isObject(classification)) return undefined;
+  const names = listOf(classification.names).filter((name) => typeof name === "string");
+  if (typeof classification.name === "string") return classification.name;
+  return names.length > 0 ? names.join(": ") : undefined;
 }
 
-function polygonsOf(geometry: unknown, name: string): Polygon[] {
-  if (!isObject(geometry)) throw annotation(`${name} has no geometry`);
-  const { type, coordinates } = geometry;
-  const groups = type === "Polygon" ? [coordinates] : type === "MultiPolygon" ? coordinates : undefined;
-  if (groups === undefined) throw annotation(`${name} is a ${String(type)}; cells are Polygon or MultiPolygon`);
-  if (!Array.isArray(groups) || groups.length === 0) throw annotation(`${name} has no coordinates`);
-  return groups.map((rings: unknown) => {
-    if (!Array.isArray(rings) || rings.length === 0) throw annotation(`${name} has no coordinates`);
-    return rings.map((ring) => ringOf(ring, name));
-  });
+function withOutline(object: DrawnObject, geometry: unknown): DrawnObject {
+  const text = { found: false };
+  const parts: RingOrSlip[][] = [];
+  let other = false;
+  const collect = (part: unknown, depth: number): void => {
+    if (!isObject(part)) return;
+    const { type, coordinates, geometries } = part;
+    if (type === "GeometryCollection" && depth < DEEPEST) for (const inner of listOf(geometries)) collect(inner, depth + 1);
+    else if (type === "Polygon" || type === "MultiPolygon") {
+      const polygons = type === "Polygon" ? [coordinates] : listOf(coordinates);
+      for (const rings of polygons) parts.push(listOf(rings).map((ring) => pointRing(openRing(ring), text)));
+    } else other = true;
+  };
+  collect(geometry, 0);
+  if (parts.length === 0) return { ...object, slips: [other ? "noArea" : "broken"] };
+  const done = outlined(object, parts);
+  return text.found ? { ...done, slips: [...(done.slips ?? []), "textNumber"] } : done;
 }
 
-function ringOf(ring: unknown, name: string): Float64Array {
+/** A ring without its last point where that repeats the first: two points and the first again are no area. */
+function openRing(ring: unknown): unknown {
   const points = listOf(ring);
-  if (points.length < 3) throw annotation(`${name} has an outline of ${points.length} points; it takes at least 3`);
-  const out = new Float64Array(points.length * 2);
-  for (const [i, point] of points.entries()) {
-    const [x, y] = listOf(point);
-    if (typeof x !== "number" || typeof y !== "number") throw annotation(`${name} has a point that is not [x, y]`);
-    out[2 * i] = x;
-    out[2 * i + 1] = y;
-  }
-  return out;
+  const [first, last] = [listOf(points[0]), listOf(points.at(-1))];
+  return points.length > 1 && first[0] === last[0] && first[1] === last[1] ? points.slice(0, -1) : ring;
 }

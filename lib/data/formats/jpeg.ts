@@ -1,4 +1,4 @@
-/** JPEG through sharp (libjpeg-turbo): the decoded samples, without applying the colour profile or the EXIF orientation. */
+/** JPEG through sharp (libjpeg-turbo): the decoded samples, without applying the colour profile. */
 import type sharp from "sharp";
 import { lazily } from "../../lazily.js";
 import type { RawImage } from "../image.js";
@@ -19,14 +19,13 @@ export async function readJpeg(bytes: Uint8Array, maxPixels: number): Promise<Ra
       .toColourspace(grey ? "b-w" : "srgb")
       .raw({ depth: "uchar" })
       .toBuffer({ resolveWithObject: true });
-    const notes = ["JPEG is lossy: prefer PNG or TIFF for training"];
-    if ((meta.orientation ?? 1) !== 1) notes.push("the EXIF orientation of the JPEG is not applied");
     return {
       data: new Uint8Array(data.buffer, data.byteOffset, data.length),
       dtype: "uint8",
       shape: grey ? [info.height, info.width] : [info.height, info.width, info.channels],
       alpha: false,
-      notes,
+      ...(meta.orientation !== undefined && { orientation: meta.orientation }),
+      notes: ["JPEG is lossy: prefer PNG or TIFF for training"],
     };
   } catch (error) {
     if ((error as { code?: string }).code?.startsWith("ERR_IMAGE_")) throw error;

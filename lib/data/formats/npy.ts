@@ -1,6 +1,6 @@
 /** NumPy's .npy format: a header that is a Python literal, then the raw array. */
 
-import type { RawImage, Samples } from "../image.js";
+import type { DecodeOptions, RawImage, Samples } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
 
 /** numpy's type codes that are read. */
@@ -18,22 +18,36 @@ export const TYPES: Record<string, { dtype: string; size: number }> = {
   f8: { dtype: "float64", size: 8 },
 };
 
+/** What a header declares. */
+export interface NpyHeader {
+  dtype: string;
+  shape: number[];
+  fortran: boolean;
+  bigEndian: boolean;
+  /** Where the values begin, how many there are, and the length of the whole file. */
+  offset: number;
+  count: number;
+  end: number;
+}
+
 /**
- * Reads an array of 2 or 3 axes. Objects (pickles) are refused: reading one would run code from the file.
+ * Reads the header of an array of 2 or 3 axes; undefined where `bytes` end before it does. Objects (pickles) are refused: reading
+ * one would run code from the file.
  *
- * @param bytes the whole file
+ * @param bytes the beginning of the file, or all of it
  * @param maxPixels limit on the product of the two largest axes
+ * @throws CellsamError ERR_IMAGE_BROKEN, ERR_IMAGE_UNSUPPORTED, ERR_IMAGE_TOO_LARGE
  */
-export function readNpy(bytes: Uint8Array, maxPixels: number): RawImage {
+export function npyHeader(bytes: Uint8Array, maxPixels: number): NpyHeader | undefined {
+  if (bytes.length < 12) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 12 || view.getUint32(0) !== 0x934e554d || view.getUint16(4) !== 0x5059)
-    throw broken("it is not a .npy file");
+  if (view.getUint32(0) !== 0x934e554d || view.getUint16(4) !== 0x5059) throw broken("it is not a .npy file");
   const wide = view.getUint8(6) >= 2;
   const start = wide ? 12 : 10;
   const headerLength = wide ? view.getUint32(8, true) : view.getUint16(8, true);
-  const header = Buffer.from(bytes.buffer, bytes.byteOffset + start, Math.min(headerLength, bytes.length - start)).toString(
-    "latin1",
-  );
+  if (headerLength > LONGEST_HEADER) throw broken(`its .npy header of ${headerLength} bytes is too long`);
+  if (bytes.length < start + headerLength) return undefined;
+  const header = Buffer.from(bytes.buffer, bytes.byteOffset + start, headerLength).toString("latin1");
   const descr = /'descr'\s*:\s*'([<>|=]?)([a-zA-Z]\d*)/.exec(header);
   const order = /'fortran_order'\s*:\s*(True|False)/.exec(header);
   const shapeText = /'shape'\s*:\s*\(([\d\s,]*)\)/.exec(header);
@@ -55,13 +69,52 @@ export function readNpy(bytes: Uint8Array, maxPixels: number): RawImage {
   checkSize(sides[0] ?? 0, sides[1] ?? 0, maxPixels);
   const count = shape.reduce((product, side) => product * side, 1);
   const offset = start + headerLength;
-  if (bytes.length - offset < count * type.size) {
+  const layout = { dtype: type.dtype, shape, fortran: order[1] === "True", bigEndian: descr[1] === ">" };
+  return { ...layout, offset, count, end: offset + count * type.size };
+}
+
+/** numpy writes some hundred bytes, and itself refuses more than this. */
+const LONGEST_HEADER = 10000;
+
+/** Reads an array of 2 or 3 axes. @param bytes the whole file @throws as npyHeader */
+export function readNpy(bytes: Uint8Array, maxPixels: number): RawImage {
+  const header = npyHeader(bytes, maxPixels);
+  if (!header) throw broken("it is cut off, or not a .npy file");
+  const { dtype, shape, fortran, bigEndian, offset, count, end } = header;
+  if (bytes.length < end) {
     throw broken(
-      `it is cut off: ${bytes.length - offset} bytes of pixels where shape (${shape.join(", ")}) needs ${count * type.size}`,
+      `it is cut off: ${bytes.length - offset} bytes of pixels where shape (${shape.join(", ")}) needs ${end - offset}`,
     );
   }
-  const stored = samplesOf(bytes, offset, count, type.dtype, descr[1] === ">");
-  return { data: order[1] === "True" ? toRowMajor(stored, shape) : stored, dtype: type.dtype, shape, alpha: false, notes: [] };
+  const stored = samplesOf(bytes, offset, count, dtype, bigEndian);
+  return { data: fortran ? toRowMajor(stored, shape) : stored, dtype, shape, alpha: false, notes: [] };
+}
+
+/**
+ * One plane of an array [planes,H,W], of which `page`, `slice` or `frame` says that its first axis is no channel. An array without
+ * any of them, or with channels last, stays as it is.
+ */
+export function arrayPlane(raw: RawImage, options: DecodeOptions, kind: "image" | "labels"): RawImage {
+  const { page, slice, frame, channels } = options;
+  const [planes = 0, height = 0, width = 0] = raw.shape;
+  if (raw.shape.length !== 3 || !(planes < height && planes < width) || channels !== undefined) return raw;
+  const wanted = page ?? slice ?? frame;
+  if (wanted === undefined) {
+    if (kind === "image" || planes === 1) return raw;
+    throw unsupported(
+      `it has ${planes} planes of ${height} x ${width}: say which holds the labels with \`slice\`, \`frame\` or \`mask_page\``,
+    );
+  }
+  const size = height * width;
+  if (wanted === "max") {
+    if (kind === "labels")
+      throw unsupported(`it has ${planes} planes, and numbers of cells have no largest value: choose one with \`mask_page\``);
+    const data = raw.data.slice(0, size);
+    for (let i = size; i < raw.data.length; i++) data[i % size] = Math.max(data[i % size] as number, raw.data[i] as number);
+    return { ...raw, data, shape: [height, width] };
+  }
+  if (wanted >= planes) throw unsupported(`plane ${wanted} was asked for, it has ${planes} (counted from 0)`);
+  return { ...raw, data: raw.data.slice(wanted * size, (wanted + 1) * size), shape: [height, width] };
 }
 
 /** `count` values of `dtype` from `offset` on, in the byte order of this machine. */

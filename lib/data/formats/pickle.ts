@@ -1,6 +1,7 @@
 /**
- * A restricted reader of pickles: numbers, text, lists, dicts and NumPy arrays. Nothing that a file names is ever looked up or
- * called: the few names that arrays are stored with are interpreted here, and every other name is refused.
+ * A restricted reader of pickles: numbers, text, lists, sets, dicts and NumPy arrays. Nothing that a file names is ever looked up
+ * or called: the few names that arrays and dicts are stored with are interpreted here. A value that any other name makes (a path,
+ * a date, an object of another package) is skipped: it becomes a Skipped, and only who needs it reports it.
  */
 import { broken, unsupported } from "./limits.js";
 
@@ -15,7 +16,14 @@ export class PickledArray {
 
 export class PickledType {
   bigEndian = false;
+  /** Values are records of named fields. */
+  fields = false;
   constructor(readonly code: string) {}
+}
+
+/** A value that was not made, and the name in the file that would make it. */
+export class Skipped {
+  constructor(readonly name: string) {}
 }
 
 class Mark {}
@@ -23,7 +31,6 @@ class Name {
   constructor(readonly name: string) {}
 }
 
-const KNOWN = new Set(["ndarray", "dtype", "_reconstruct", "scalar", "encode", "_frombuffer"]);
 const MODULES: Record<string, string> = {
   "numpy ndarray": "ndarray",
   "numpy dtype": "dtype",
@@ -34,10 +41,13 @@ const MODULES: Record<string, string> = {
   "numpy._core.numeric _frombuffer": "_frombuffer",
   "numpy.core.multiarray scalar": "scalar",
   "numpy._core.multiarray scalar": "scalar",
+  "collections OrderedDict": "dict",
+  "builtins dict": "dict",
+  "__builtin__ dict": "dict",
 };
 
 /**
- * The object that a pickle holds; dicts are Maps, arrays are PickledArrays.
+ * The object that a pickle holds; dicts are Maps, arrays are PickledArrays, sets are arrays.
  * @throws CellsamError ERR_IMAGE_UNSUPPORTED, ERR_IMAGE_BROKEN
  */
 export function readPickle(bytes: Uint8Array): unknown {
@@ -93,6 +103,16 @@ class Machine {
         return void stack.push(this.#take(8).readDoubleBE());
       case "\x8a": // LONG1
         return void stack.push(this.#long(this.#take(1).readUInt8()));
+      case "\x8b": // LONG4
+        return void stack.push(this.#long(this.#take(4).readUInt32LE()));
+      case "I": // text, as protocol 0 writes
+      case "L":
+      case "F":
+        return void stack.push(this.#numeral(this.#line()));
+      case "S":
+        return void stack.push(this.#line().replace(/^(['"])(.*)\1$/s, "$2"));
+      case "V":
+        return void stack.push(unescaped(this.#line("latin1")));
       case "U":
       case "C":
         return void stack.push(this.#take(this.#take(1).readUInt8()));
@@ -109,14 +129,21 @@ class Machine {
       case "\x8d": // BINUNICODE8
         return void stack.push(this.#take(this.#length8()).toString("utf8"));
       case "]":
-        return void stack.push([]);
       case ")":
+      case "\x8f": // EMPTY_SET
         return void stack.push([]);
       case "}":
         return void stack.push(new Map());
       case "t":
       case "l":
+      case "\x91": // FROZENSET
         return void stack.push(this.#untilMark());
+      case "d": {
+        const items = this.#untilMark();
+        stack.push(new Map());
+        this.#set(items);
+        return;
+      }
       case "\x85":
         return void stack.push([this.#pop()]);
       case "\x86":
@@ -127,6 +154,7 @@ class Machine {
         this.#append([this.#pop()]);
         return;
       case "e":
+      case "\x90": // ADDITEMS
         this.#append(this.#untilMark());
         return;
       case "s":
@@ -139,6 +167,11 @@ class Machine {
         return void this.#memo.set(this.#take(1).readUInt8(), this.#top());
       case "r":
         return void this.#memo.set(this.#take(4).readUInt32LE(), this.#top());
+      case "p":
+        return void this.#memo.set(Number(this.#line()), this.#top());
+      case "g":
+        this.#recall(Number(this.#line()));
+        return;
       case "\x94": // MEMOIZE
         return void this.#memo.set(this.#memo.size, this.#top());
       case "h":
@@ -156,6 +189,24 @@ class Machine {
       case "R": {
         const args = this.#pop();
         return void stack.push(this.#make(this.#pop(), args));
+      }
+      case "\x81": {
+        // NEWOBJ
+        const args = this.#pop();
+        return void stack.push(this.#make(this.#pop(), args));
+      }
+      case "\x92": {
+        // NEWOBJ_EX, with named arguments
+        const args = [this.#pop(), this.#pop()][1];
+        return void stack.push(this.#make(this.#pop(), args));
+      }
+      case "i": {
+        const name = this.#name(this.#line(), this.#line());
+        return void stack.push(this.#make(name, this.#untilMark()));
+      }
+      case "o": {
+        const [made, ...args] = this.#untilMark();
+        return void stack.push(this.#make(made, args));
       }
       case "b": {
         const state = this.#pop();
@@ -181,17 +232,23 @@ class Machine {
     return length;
   }
 
-  #line(): string {
+  #line(encoding: "utf8" | "latin1" = "utf8"): string {
     const end = this.#bytes.indexOf(10, this.#at);
     if (end < 0) throw broken("its pickle is cut off");
-    const text = this.#bytes.toString("utf8", this.#at, end);
+    const text = this.#bytes.toString(encoding, this.#at, end);
     this.#at = end + 1;
     return text;
+  }
+
+  #numeral(text: string): number | boolean {
+    if (text === "00" || text === "01") return text === "01"; // how protocol 0 writes False and True
+    return Number(text.replace(/L$/, ""));
   }
 
   #long(count: number): number {
     let value = 0n;
     const bytes = this.#take(count);
+    if (count > 255) return Number.NaN; // no id, and long to work out
     for (let i = count - 1; i >= 0; i--) value = value * 256n + BigInt(bytes[i] ?? 0);
     return Number(BigInt.asIntN(count * 8, value));
   }
@@ -214,12 +271,14 @@ class Machine {
 
   #append(items: unknown[]): void {
     const list = this.#top();
+    if (list instanceof Skipped) return;
     if (!Array.isArray(list)) throw broken("its pickle appends to what is no list");
     for (const item of items) list.push(item);
   }
 
   #set(items: unknown[]): void {
     const map = this.#top();
+    if (map instanceof Skipped) return;
     if (!(map instanceof Map) || items.length % 2 !== 0) throw broken("its pickle sets keys of what is no dict");
     for (let i = 0; i < items.length; i += 2) map.set(items[i], items[i + 1]);
   }
@@ -229,16 +288,20 @@ class Machine {
     this.#stack.push(this.#memo.get(index));
   }
 
-  #name(module: string, name: string): Name {
-    const known = MODULES[`${module} ${name}`];
-    if (known === undefined || !KNOWN.has(known))
-      throw unsupported(`its pickle names ${module}.${name}, which is refused: only numpy arrays and plain values are read`);
-    return new Name(known);
+  #name(module: string, name: string): Name | Skipped {
+    const known = Object.hasOwn(MODULES, `${module} ${name}`) ? MODULES[`${module} ${name}`] : undefined;
+    return known === undefined ? new Skipped(`${module}.${name}`) : new Name(known);
   }
 
   #make(made: unknown, args: unknown): unknown {
+    if (made instanceof Skipped) return new Skipped(made.name);
     const name = made instanceof Name ? made.name : "";
     const list = Array.isArray(args) ? args : [];
+    if (name === "dict") {
+      const map = new Map<unknown, unknown>();
+      for (const pair of Array.isArray(list[0]) ? list[0] : []) if (Array.isArray(pair)) map.set(pair[0], pair[1]);
+      return map;
+    }
     if (name === "_reconstruct") return new PickledArray();
     if (name === "_frombuffer") {
       // Protocol 5: (bytes, type, shape, "C" or "F").
@@ -251,27 +314,33 @@ class Machine {
     if (name === "encode" && typeof list[0] === "string" && list[1] === "latin1") return Buffer.from(list[0], "latin1");
     // A NumPy scalar; none is needed here.
     if (name === "scalar") return null;
-    throw unsupported("its pickle calls something that is not read; only numpy arrays and plain values are");
+    return new Skipped(name || "a value");
   }
 
   #build(target: unknown, state: unknown): void {
+    if (target instanceof Skipped || target instanceof Map) return;
     const list = Array.isArray(state) ? state : [];
     if (target instanceof PickledType) {
-      if (list[3] != null) throw unsupported("its arrays have named fields, which are not read");
+      if (list[3] != null) target.fields = true;
       target.bigEndian = list[1] === ">";
       return;
     }
     if (!(target instanceof PickledArray)) throw unsupported("its pickle sets the state of something that is no numpy array");
     const [, shape, dtype, fortran, data] = list;
-    if (
-      !Array.isArray(shape) ||
-      !shape.every((side) => Number.isSafeInteger(side) && side >= 0) ||
-      !(dtype instanceof PickledType)
-    )
-      throw broken("an array of its pickle has no shape or type");
-    Object.assign(target, { shape, dtype, fortran: fortran === true });
+    if (!Array.isArray(shape) || !shape.every((side) => Number.isSafeInteger(side) && side >= 0))
+      throw broken("an array of its pickle has no shape");
+    // An array of another package's type has none here.
+    Object.assign(target, { shape, dtype: dtype instanceof PickledType ? dtype : undefined, fortran: fortran === true });
     if (data instanceof Uint8Array) target.bytes = data;
     else if (Array.isArray(data)) target.items = data;
-    else throw broken("an array of its pickle has no values");
+    else if (!(data instanceof Skipped)) throw broken("an array of its pickle has no values");
   }
+}
+
+/** The escapes of protocol 0: a backslash with u and four digits, or U and eight. */
+function unescaped(text: string): string {
+  return text.replace(/\\(?:u([0-9a-fA-F]{4})|U00([01][0-9a-fA-F]{5}))/g, (whole, four, six) => {
+    const code = Number.parseInt(four ?? six, 16);
+    return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
+  });
 }

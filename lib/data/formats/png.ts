@@ -10,6 +10,7 @@ import { lazily } from "../../lazily.js";
 import type { RawImage } from "../image.js";
 import { broken, checkSize, unsupported } from "./limits.js";
 import { unfilter } from "./pngRows.js";
+import { TiffDirectories } from "./tiffDirectories.js";
 
 const fastPng = lazily<typeof import("fast-png")>("fast-png");
 
@@ -53,7 +54,7 @@ export function readPng(bytes: Uint8Array, maxPixels: number): RawImage {
     throw unsupported(`interlaced PNG of ${depth} bit is not read; save it without interlacing`);
 
   const bits = depth * channels;
-  const { packed, transparent } = readChunks(bytes, view);
+  const { packed, transparent, orientation, essential } = readChunks(bytes, view);
   const rows = inflate(packed, streamLength(width, height, bits, interlace === 1));
   const raw: RawImage = {
     data: new Uint8Array(0),
@@ -65,7 +66,7 @@ export function readPng(bytes: Uint8Array, maxPixels: number): RawImage {
   let stored: Uint8Array | Uint16Array;
   let clear = transparent;
   if (interlace === 1 || colour === INDEXED) {
-    const png = decodeRare(bytes);
+    const png = decodeRare(Buffer.concat(essential));
     // fast-png returns a Uint8ClampedArray; all other readers a Uint8Array.
     stored = png.data instanceof Uint16Array ? png.data : new Uint8Array(png.data.buffer, png.data.byteOffset, png.data.length);
     if (colour === INDEXED) {
@@ -79,6 +80,7 @@ export function readPng(bytes: Uint8Array, maxPixels: number): RawImage {
   if (clear) raw.notes.push("the transparent colour of the PNG is ignored");
   raw.data = depth < 8 ? unpack(stored as Uint8Array, width, height, depth) : stored;
   if (depth < 8) raw.bits = depth;
+  if (orientation !== undefined) raw.orientation = orientation;
   return raw;
 }
 
@@ -108,10 +110,16 @@ function streamLength(width: number, height: number, bitsPerPixel: number, inter
 }
 
 /**
- * The compressed stream, and whether a colour is declared to be transparent. Refuses a file that is cut off or fails a
- * checksum.
+ * The compressed stream, whether a colour is declared to be transparent, the orientation, and the parts that the pixels need:
+ * others, such as a compressed colour profile, could unpack to any size. Refuses a file that is cut off or
+ * fails a checksum.
  */
-function readChunks(bytes: Uint8Array, view: DataView): { packed: Uint8Array; transparent: boolean } {
+function readChunks(
+  bytes: Uint8Array,
+  view: DataView,
+): { packed: Uint8Array; transparent: boolean; orientation: number | undefined; essential: Uint8Array[] } {
+  const essential: Uint8Array[] = [bytes.subarray(0, 8)];
+  let orientation: number | undefined;
   const parts: Uint8Array[] = [];
   let transparent = false;
   for (let offset = 8; ; ) {
@@ -125,10 +133,25 @@ function readChunks(bytes: Uint8Array, view: DataView): { packed: Uint8Array; tr
     }
     if (type === 0x49444154) parts.push(bytes.subarray(offset + 8, offset + 8 + length));
     if (type === 0x74524e53) transparent = true;
+    if (type === 0x65584966) orientation = exifOrientation(bytes.subarray(offset + 8, offset + 8 + length));
+    // IHDR, PLTE, tRNS, IDAT, IEND
+    if ([0x49484452, 0x504c5445, 0x74524e53, 0x49444154, 0x49454e44].includes(type))
+      essential.push(bytes.subarray(offset, offset + 12 + length));
     if (type === 0x49454e44) break;
     offset += 12 + length;
   }
-  return { packed: parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts), transparent };
+  const packed = parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts);
+  return { packed, transparent, orientation, essential };
+}
+
+/** EXIF is a TIFF without pixels. Damaged EXIF says nothing: viewers ignore it. */
+function exifOrientation(exif: Uint8Array): number | undefined {
+  try {
+    const tags = new TiffDirectories(exif);
+    return tags.directories[0] && tags.number(tags.directories[0], 274, 1);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Refuses a stream that is corrupt or inflates to anything but the declared size. */

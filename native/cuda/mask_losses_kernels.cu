@@ -10,7 +10,7 @@ namespace {
 __global__ void __launch_bounds__(kMaskThreads) sum_tiles(const MaskLossArguments a) {
   extern __shared__ float memory[];
   const int block = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
-  const auto tile = tile_in(memory, a.most_pixels);
+  const auto tile = tile_in(memory, a.max_pixels);
   const auto region = region_of(a, block);
   load_pixels(a, region, tile, thread);
   __syncthreads();
@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(kMaskThreads) sum_tiles(const MaskLossArgument
     find_edges(a, region, tile, thread);
     __syncthreads();
   }
-  weigh_pixels(a, region, tile, thread);
+  add_pixels(a, region, tile, thread);
   __syncthreads();
   if (a.gradient) gather_adjoints(a, region, tile, thread);
   for (int half = kMaskThreads / 2; half > 0; half /= 2) {
@@ -35,9 +35,9 @@ __global__ void finish(const MaskLossArguments a) {
   if (threadIdx.x == 0) finish_prompt(a, lanes, static_cast<int>(blockIdx.x));
 }
 
-__global__ void combine(const MaskLossArguments a, std::size_t cells) {
-  const auto cell = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (cell < cells) combine_adjoints(a, cell);
+__global__ void combine(const MaskLossArguments a, std::size_t low_pixels) {
+  const auto low_pixel = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (low_pixel < low_pixels) combine_adjoints(a, low_pixel);
 }
 
 }  // namespace
@@ -45,11 +45,11 @@ __global__ void combine(const MaskLossArguments a, std::size_t cells) {
 void launch_mask_losses(const MaskLossArguments& a, void* stream) {
   auto* on = static_cast<cudaStream_t>(stream);
   const auto blocks = static_cast<unsigned>(a.prompts * a.tiles_down * a.tiles_across);
-  sum_tiles<<<blocks, kMaskThreads, mask_shared_bytes(a.most_pixels), on>>>(a);
+  sum_tiles<<<blocks, kMaskThreads, mask_shared_bytes(a.max_pixels), on>>>(a);
   finish<<<static_cast<unsigned>(a.prompts), kMaskSums * kMaskLanes, 0, on>>>(a);
   if (!a.gradient) return;
-  const auto cells = static_cast<std::size_t>(a.prompts) * a.rows.low * a.columns.low;
-  combine<<<static_cast<unsigned>((cells + kMaskThreads - 1) / kMaskThreads), kMaskThreads, 0, on>>>(a, cells);
+  const auto low_pixels = static_cast<std::size_t>(a.prompts) * a.rows.low * a.columns.low;
+  combine<<<static_cast<unsigned>((low_pixels + kMaskThreads - 1) / kMaskThreads), kMaskThreads, 0, on>>>(a, low_pixels);
 }
 
 }  // namespace cellsam::cuda

@@ -12,7 +12,8 @@ namespace {
 extern __shared__ __align__(16) float memory[];
 
 // Phases 1 to 5: both attentions of the block's queries.
-__device__ void weigh(const RowColumnArguments& a, const RowBlock& block, const RowMemory& m, int thread, int threads) {
+__device__ void attention_weights(const RowColumnArguments& a, const RowBlock& block, const RowMemory& m, int thread,
+                                  int threads) {
   load_queries(a, block, a.across.query, m.stage, thread, threads);
   __syncthreads();
   score_keys(a, block, a.across, m.stage, m.across, thread, threads);
@@ -21,15 +22,15 @@ __device__ void weigh(const RowColumnArguments& a, const RowBlock& block, const 
   __syncthreads();
   score_keys(a, block, a.down, m.stage, m.down, thread, threads);
   __syncthreads();
-  soften_all(a, m, thread, threads);
+  softmax_all(a, m, thread, threads);
   __syncthreads();
 }
 
-__global__ void __launch_bounds__(kRowGroups* kRowMost / kRowSide) attend(const RowColumnArguments a) {
+__global__ void __launch_bounds__(kRowGroups* kRowMax / kRowSide) attend(const RowColumnArguments a) {
   const int thread = static_cast<int>(threadIdx.x);
   const auto block = row_block(a, static_cast<int>(blockIdx.x));
   const auto m = row_memory(a, memory);
-  weigh(a, block, m, thread, row_threads(a));
+  attention_weights(a, block, m, thread, row_threads(a));
   RowSums out;
   for (int h = 0; h < a.down.keys; ++h) {
     load_values(a, block, m, h, thread);
@@ -44,11 +45,11 @@ __global__ void __launch_bounds__(kRowGradThreads) find_query_grads(const RowCol
   const int thread = static_cast<int>(threadIdx.x);
   const auto block = row_block(a, static_cast<int>(blockIdx.x));
   const auto m = row_memory(a, memory);
-  weigh(a, block, m, thread, kRowGradThreads);
+  attention_weights(a, block, m, thread, kRowGradThreads);
   load_queries(a, block, a.out, m.grad, thread, kRowGradThreads);
   RowSums across;
   for (int h = 0; h < a.down.keys; ++h) {
-    load_values_turned(a, block, m, h, thread);
+    load_values_transposed(a, block, m, h, thread);
     __syncthreads();
     find_weight_grads(a, m, h, across, thread);
     __syncthreads();
@@ -56,17 +57,17 @@ __global__ void __launch_bounds__(kRowGradThreads) find_query_grads(const RowCol
   }
   store_across(a, block, across, thread);
   __syncthreads();
-  soften_all_grads(a, block, m, thread);
+  softmax_all_grads(a, block, m, thread);
   __syncthreads();
   store_query_grads(a, block, a.across, m.across, thread);
   store_query_grads(a, block, a.down, m.down, thread);
 }
 
-__global__ void __launch_bounds__(kRowMost / kRowSide * kRowColumns * kRowMost / kRowSide)
-    find_cell_grads(const RowColumnArguments a) {
+__global__ void __launch_bounds__(kRowMax / kRowSide * kRowColumns * kRowMax / kRowSide)
+    find_key_value_grads(const RowColumnArguments a) {
   const int thread = static_cast<int>(threadIdx.x);
-  const auto block = cell_block(a, static_cast<int>(blockIdx.x));
-  const auto m = cell_memory(memory);
+  const auto block = key_value_block(a, static_cast<int>(blockIdx.x));
+  const auto m = key_value_memory(memory);
   RowSums sums;
   for (int first = 0; first < a.queries; first += kRowAddends) {
     load_addends(a, block, m, first, thread);
@@ -74,7 +75,7 @@ __global__ void __launch_bounds__(kRowMost / kRowSide * kRowColumns * kRowMost /
     sum_addends(a, block, m, sums, thread);
     __syncthreads();
   }
-  store_cells(a, block, sums, thread);
+  store_key_value_grads(a, block, sums, thread);
 }
 
 // More than 48 KiB of shared memory is to be asked for; every GPU that we compile for gives 99. A refusal shows at the launch.
@@ -92,7 +93,8 @@ void launch_row_column(const RowColumnArguments& a, void* stream) {
 
 void launch_row_column_backward(const RowColumnArguments& a, void* stream) {
   launch(find_query_grads, a.items * a.heads * row_tiles(a), kRowGradThreads, row_shared_bytes(a, true), stream, a);
-  launch(find_cell_grads, a.items * a.heads * cell_parts(a), cell_threads(a), cell_shared_bytes(a), stream, a);
+  launch(find_key_value_grads, a.items * a.heads * key_value_parts(a), key_value_threads(a), key_value_shared_bytes(a), stream,
+         a);
 }
 
 }  // namespace cellsam::cuda

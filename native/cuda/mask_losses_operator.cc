@@ -20,11 +20,11 @@ namespace {
 
 constexpr std::size_t kSharedLimit = 48 * 1024;  // what every GPU gives a block unasked
 
-struct DeviceAxis {
-  Axis host;
+struct DeviceResizeTable {
+  ResizeTable host;
   at::Tensor whole, weight;  // i32 [full + low + low + 1], f32 [full,taps]
 
-  AxisView view() const {
+  ResizeView view() const {
     const auto* numbers = whole.const_data_ptr<int>();
     return {host.low,
             host.full,
@@ -37,13 +37,13 @@ struct DeviceAxis {
 };
 
 // A training meets one or two sizes. Never freed: at the end of the process CUDA may be gone before this library.
-const DeviceAxis& axis_for(int low, int canvas, int full, at::Device device) {
-  static auto& known = *new std::map<std::tuple<int, int, int, int>, DeviceAxis>;
+const DeviceResizeTable& table_for(int low, int canvas, int full, at::Device device) {
+  static auto& known = *new std::map<std::tuple<int, int, int, int>, DeviceResizeTable>;
   static std::mutex mutex;
   std::lock_guard lock(mutex);
   const std::tuple key(low, canvas, full, static_cast<int>(device.index()));
   if (const auto found = known.find(key); found != known.end()) return found->second;
-  DeviceAxis axis{make_axis(low, canvas, full), {}, {}};
+  DeviceResizeTable axis{make_resize_table(low, canvas, full), {}, {}};
   std::vector<int> whole = axis.host.first;
   whole.insert(whole.end(), axis.host.begin.begin(), axis.host.begin.end());
   whole.insert(whole.end(), axis.host.start.begin(), axis.host.start.end());
@@ -67,19 +67,19 @@ std::tuple<at::Tensor, at::Tensor> mask_losses(const at::Tensor& logits, const a
   TORCH_CHECK(weights.size() == 6, "mask_losses: six weights are needed");
   const auto device = logits.device();
   const at::DeviceGuard guard(device);
-  const auto cells = logits.contiguous(), map = labels.contiguous(), numbers = ids.contiguous();
-  auto answers = at::empty({n, kMaskAnswers}, logits.options());
+  const auto dense_logits = logits.contiguous(), map = labels.contiguous(), numbers = ids.contiguous();
+  auto results = at::empty({n, kMaskResults}, logits.options());
   auto total = at::empty(gradient ? logits.sizes() : at::IntArrayRef{0}, logits.options());
-  if (n == 0) return {answers, total};
+  if (n == 0) return {results, total};
 
   const auto side = [](std::int64_t length) { return static_cast<int>(length); };
-  const auto& down = axis_for(side(logits.size(1)), side(canvas), side(labels.size(0)), device);
-  const auto& across = axis_for(side(logits.size(2)), side(canvas), side(labels.size(1)), device);
+  const auto& down = table_for(side(logits.size(1)), side(canvas), side(labels.size(0)), device);
+  const auto& across = table_for(side(logits.size(2)), side(canvas), side(labels.size(1)), device);
   MaskLossArguments a;
   TORCH_CHECK(plan_tiles(a, down.host, across.host, kSharedLimit), "mask_losses: label maps of ", labels.sizes(),
               " are too large for logits of ", logits.sizes());
   const auto weight = [&](std::size_t i) { return static_cast<float>(weights[i]); };
-  a.logits = cells.const_data_ptr<float>();
+  a.logits = dense_logits.const_data_ptr<float>();
   a.labels = map.const_data_ptr<int>();
   a.ids = numbers.const_data_ptr<int>();
   a.ignores = ignored.has_value();
@@ -95,13 +95,13 @@ std::tuple<at::Tensor, at::Tensor> mask_losses(const at::Tensor& logits, const a
   auto adjoint = at::empty({gradient ? kMaskAdjoints : 0, n, logits.size(1), logits.size(2)}, logits.options());
   a.partial = partial.data_ptr<float>();
   a.adjoint = adjoint.data_ptr<float>();
-  a.answers = answers.data_ptr<float>();
+  a.results = results.data_ptr<float>();
   a.coefficients = coefficients.data_ptr<float>();
   a.total_gradient = total.data_ptr<float>();
   launch_mask_losses(a, c10::cuda::getCurrentCUDAStream(device.index()).stream());
   const auto error = cudaGetLastError();
   TORCH_CHECK(error == cudaSuccess, "mask_losses: ", cudaGetErrorString(error));
-  return {answers, total};
+  return {results, total};
 }
 
 }  // namespace

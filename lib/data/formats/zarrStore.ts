@@ -1,0 +1,139 @@
+/** The files of a Zarr hierarchy in a local folder, with limits on what is read and unpacked. */
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
+import { join, resolve, sep } from "node:path";
+import { inflateSync, unzipSync } from "node:zlib";
+import type { AbsolutePath, AsyncReadable, RangeQuery } from "zarrita";
+import { broken, unsupported } from "./limits.js";
+
+/** Bytes that one chunk may have, unpacked. */
+export const MOST_CHUNK_BYTES = 2 ** 28;
+const MOST_METADATA_BYTES = 2 ** 24;
+
+const METADATA = ["zarr.json", ".zattrs", ".zgroup", ".zarray"];
+
+/** Whether a folder is a group or an array of Zarr. */
+export function isZarr(path: string): boolean {
+  return METADATA.some((name) => existsSync(join(path, name)));
+}
+
+/** Reads synchronously: a decode thread has nothing else to do. */
+export class FolderStore implements AsyncReadable {
+  /** Chunks that were found. */
+  found = 0;
+
+  constructor(readonly folder: string) {}
+
+  async get(key: AbsolutePath): Promise<Uint8Array | undefined> {
+    const path = this.pathOf(key);
+    const info = statSync(path, { throwIfNoEntry: false });
+    if (!info?.isFile()) return undefined;
+    const metadata = METADATA.some((name) => key.endsWith(`/${name}`));
+    if (!metadata) this.found++;
+    if (info.size > (metadata ? MOST_METADATA_BYTES : MOST_CHUNK_BYTES)) throw broken(`its file ${key} has ${info.size} bytes`);
+    return readFileSync(path);
+  }
+
+  async getRange(key: AbsolutePath, range: RangeQuery): Promise<Uint8Array | undefined> {
+    const path = this.pathOf(key);
+    if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return undefined;
+    const file = openSync(path, "r");
+    try {
+      const { size } = fstatSync(file);
+      const length = "suffixLength" in range ? range.suffixLength : range.length;
+      const offset = "suffixLength" in range ? size - length : range.offset;
+      if (!(offset >= 0 && length >= 0 && offset + length <= size && length <= MOST_CHUNK_BYTES))
+        throw broken(`its file ${key} is cut off: it has ${size} bytes`);
+      this.found++;
+      const bytes = Buffer.alloc(length);
+      readSync(file, bytes, 0, length, offset);
+      return bytes;
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  /** A path in the metadata may not lead out of the folder. */
+  private pathOf(key: string): string {
+    const root = resolve(this.folder);
+    const path = resolve(join(root, key));
+    if (!path.startsWith(root + sep)) throw broken(`its metadata name the path ${key}`);
+    return path;
+  }
+}
+
+interface Codec {
+  decode: (input: never) => unknown;
+}
+/** What a codec is told of the chunks: their shape and type. */
+interface ChunkInfo {
+  shape: readonly number[];
+  dataType: string;
+}
+interface CodecClass {
+  fromConfig: (settings: unknown, chunk: ChunkInfo) => Codec;
+}
+
+/** Bytes of a chunk as it is in memory. */
+function chunkBytes({ shape, dataType }: ChunkInfo): number {
+  return shape.reduce((product, side) => product * side, Number(/\d+$/.exec(dataType)?.[0] ?? 8) / 8);
+}
+
+/** Checksums and headers that a codec may leave in front of or behind a chunk. */
+const MARGIN = 1024;
+
+/** Bytes that a compressed chunk declares to hold; undefined where its format does not say it. */
+const declared: Record<string, (bytes: DataView) => number | undefined> = {
+  blosc: (bytes) => (bytes.byteLength < 16 ? undefined : bytes.getUint32(4, true)),
+  lz4: (bytes) => (bytes.byteLength < 4 ? undefined : bytes.getUint32(0, true)),
+  zstd: zstdSize,
+};
+
+/**
+ * Replaces codecs of zarrita by ones that unpack no more than a chunk holds, since some kilobytes can stand for gigabytes.
+ */
+export function limitCodecs(registry: Map<string, () => unknown>): void {
+  const replace = (name: string, checked: (codec: Codec, chunk: ChunkInfo) => Codec["decode"]) => {
+    const load = registry.get(name);
+    if (!load) return;
+    registry.set(name, async () => {
+      const own = (await load()) as CodecClass;
+      return {
+        fromConfig: (settings: unknown, chunk: ChunkInfo) => {
+          const decode = checked(own.fromConfig(settings, chunk), chunk);
+          return { kind: "bytes_to_bytes", decode };
+        },
+      };
+    });
+  };
+  for (const prefix of ["", "numcodecs."]) {
+    replace(
+      `${prefix}gzip`,
+      (_, chunk) => (bytes: Uint8Array) => unzipSync(bytes, { maxOutputLength: chunkBytes(chunk) + MARGIN }),
+    );
+    replace(
+      `${prefix}zlib`,
+      (_, chunk) => (bytes: Uint8Array) => inflateSync(bytes, { maxOutputLength: chunkBytes(chunk) + MARGIN }),
+    );
+    for (const [name, sizeOf] of Object.entries(declared)) {
+      replace(`${prefix}${name}`, (codec, chunk) => (bytes: Uint8Array) => {
+        const size = sizeOf(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+        if (size === undefined) throw unsupported(`a chunk packed by ${name} does not say how large it is`);
+        if (size > chunkBytes(chunk) + MARGIN) throw broken(`a chunk declares ${size} bytes where ${chunkBytes(chunk)} belong`);
+        return codec.decode(bytes as never);
+      });
+    }
+  }
+}
+
+/** Frame_Content_Size of a Zstandard frame (RFC 8878, 3.1.1.1). */
+function zstdSize(bytes: DataView): number | undefined {
+  if (bytes.byteLength < 14 || bytes.getUint32(0, true) !== 0xfd2fb528) return bytes.byteLength < 14 ? 0 : undefined;
+  const flags = bytes.getUint8(4);
+  const single = (flags & 0x20) !== 0;
+  const at = 5 + (single ? 0 : 1) + ([0, 1, 2, 4][flags & 3] as number);
+  const kind = flags >> 6;
+  if (kind === 0) return single ? bytes.getUint8(at) : undefined;
+  if (kind === 1) return bytes.getUint16(at, true) + 256;
+  if (kind === 2) return bytes.getUint32(at, true);
+  return Number(bytes.getBigUint64(at, true));
+}

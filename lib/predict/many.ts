@@ -1,0 +1,109 @@
+/** Predicts one image after another with one model, while the next ones are read. */
+import type { BoxPrediction, ImageArray, Prediction } from "../engine/session.js";
+import { CellsamError } from "../errors.js";
+import { checkKeys, keysOf } from "../optionKeys.js";
+import { ofImage } from "./imageError.js";
+import { openPredictor, type Predictor, type PredictorOptions, type PredictorSource } from "./predictor.js";
+
+/** An image in memory or the path of a file. */
+export interface ManyImage {
+  image: string | ImageArray;
+  /** For results and messages. Default: the path, or the number of the image, from 0. */
+  name?: string;
+  /** Prompts, xyxy in pixels, [n,4] row by row; they replace the detector's. */
+  boxes?: Float32Array;
+}
+
+export interface PredictManyOptions extends PredictorOptions {
+  /** How many images and results are in memory at a time; one is predicted while the others are read. Default 2. */
+  concurrency?: number;
+  /**
+   * Called for an image that fails, which is then left out. Without it the first failure ends the iteration, with the name of
+   * the image in front of its message.
+   */
+  onError?: (name: string, error: CellsamError) => void;
+  signal?: AbortSignal | undefined;
+}
+
+export interface ManyPrediction {
+  name: string;
+  image: ImageArray;
+  prediction: Prediction | BoxPrediction;
+}
+
+const optionKeys = keysOf<PredictManyOptions>({
+  concurrency: true,
+  onError: true,
+  signal: true,
+  onWarning: true,
+  openSession: true,
+});
+const imageKeys = keysOf<ManyImage>({ image: true, name: true, boxes: true });
+
+/**
+ * Predicts images in their order; each result comes as soon as it is there. Images are taken from `images` as they are needed, so
+ * a generator may make or list them. Leaving the loop early stops the work.
+ * @param source an open predictor, which stays open, or what openPredictor takes
+ * @throws the signal's reason when it fires; CellsamError as openPredictor, readImage and Predictor.predict
+ */
+export async function* predictMany(
+  source: Predictor | PredictorSource,
+  images: Iterable<string | ManyImage> | AsyncIterable<string | ManyImage>,
+  options: PredictManyOptions = {},
+): AsyncGenerator<ManyPrediction, void, undefined> {
+  checkKeys("predictMany", options, optionKeys);
+  const { concurrency = 2, onError, signal, ...opening } = options;
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    throw new CellsamError(
+      "ERR_INVALID_ARGUMENT",
+      `predictMany: concurrency must be a whole number from 1, not ${concurrency}`,
+    );
+  }
+  signal?.throwIfAborted();
+  const own = isPredictor(source) ? undefined : await openPredictor(source, opening);
+  const predictor = own ?? (source as Predictor);
+  const left = new AbortController();
+  const stop = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
+  const waiting: Promise<ManyPrediction | undefined>[] = [];
+  const predicted = async ({ image: given, name, boxes }: Required<Pick<ManyImage, "name">> & ManyImage) => {
+    try {
+      const image = typeof given === "string" ? await predictor.read(given) : given;
+      stop.throwIfAborted();
+      const prediction = await predictor.predict(image, { ...(boxes && { boxes }), signal: stop });
+      return { name, image, prediction };
+    } catch (cause) {
+      stop.throwIfAborted();
+      const error = ofImage({ source: name, image: typeof given === "string" ? given : name }, cause);
+      if (!onError) throw error;
+      onError(name, error);
+      return undefined;
+    }
+  };
+  try {
+    let count = 0;
+    for await (const item of images) {
+      const asked = typeof item === "string" ? { image: item } : item;
+      checkKeys("predictMany: an image", asked, imageKeys);
+      const work = predicted({ name: typeof asked.image === "string" ? asked.image : String(count), ...asked });
+      work.catch(() => undefined); // it is awaited later
+      waiting.push(work);
+      count++;
+      while (waiting.length >= concurrency) {
+        const done = await waiting.shift();
+        if (done) yield done;
+      }
+    }
+    while (waiting.length > 0) {
+      const done = await waiting.shift();
+      if (done) yield done;
+    }
+  } finally {
+    left.abort(new CellsamError("ERR_CANCELLED", "predictMany: its results are no longer asked for"));
+    await Promise.allSettled(waiting);
+    await own?.dispose();
+  }
+}
+
+function isPredictor(source: Predictor | PredictorSource): source is Predictor {
+  return typeof (source as Predictor).predict === "function";
+}

@@ -1,0 +1,74 @@
+// The class behind open_model(): its state, and a function for each command that session.h lists. The functions stand in
+// session_weights.cc, session_training.cc and session_inference.cc, the rest in session.cc.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/options.h"
+#include "data/preprocess.h"
+#include "data/store.h"
+#include "device/device.h"
+#include "engine.h"
+#include "model/cellsam.h"
+#include "train/trainer.h"
+
+namespace cellsam::engine {
+
+class ModelSession final : public Session {
+ public:
+  explicit ModelSession(Options& options);
+
+  Value call(std::string_view command, const Value& arguments, Control& control) override;
+
+ private:
+  // The model's weights.
+  Value load(Options& options, Control& control);
+  Value save(Options& options, Control& control);
+  Value digest(Options& options, Control& control);
+  Value parameters(Options& options, Control& control);
+  Value transfer_weights(Options& options, Control& control);
+
+  // The open stage.
+  Value begin_stage(Options& options, Control& control);
+  Value end_stage(Options& options, Control& control);
+  Value set_loss_weights(Options& options, Control& control);
+  Value train_epoch(Options& options, Control& control);
+  Value validate(Options& options, Control& control);
+  Value observe(Options& options, Control& control);
+  Value save_state(Options& options, Control& control);
+  Value load_state(Options& options, Control& control);
+
+  // Images.
+  Value predict(Options& options, Control& control);
+  Value candidates(Options& options, Control& control);
+  Value prompt_iou(Options& options, Control& control);
+
+  data::Preprocessing preprocessing() const { return model_->model_cp ? data::Preprocessing::Adv : data::Preprocessing::Plain; }
+
+  train::Trainer& trainer() {
+    if (!trainer_) throw Error("ERR_STATE", "no stage is open: call begin_stage first");
+    return *trainer_;
+  }
+
+  train::EpochRequest read_request(Options& options);
+
+  // Training and validation alternate on one store; mapping it once keeps its checksums verified.
+  std::shared_ptr<const data::Store> open_store(const std::string& path);
+
+  at::Device device_;
+  device::Precision precision_;
+  std::uint64_t seed_;
+  std::int64_t threads_;
+  bool deterministic_;
+  model::CellSam model_{nullptr};
+  std::unique_ptr<train::Trainer> trainer_;
+  std::shared_ptr<const data::Store> store_;
+  std::string store_path_;
+};
+
+}  // namespace cellsam::engine

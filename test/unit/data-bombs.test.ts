@@ -1,0 +1,204 @@
+// Files that ask for far more memory than what they declare: every one is refused, with little read. All are written here.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { crc32, deflateRawSync, deflateSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { decodeImage } from "../../lib/data/decode.js";
+import { encodeNpy } from "../../lib/data/formats/npy.js";
+import { unpackBits, unpackLzw, zstdBound } from "../../lib/data/formats/tiffDecoders.js";
+import { random } from "./drawn-cells.js";
+import { tiffOf } from "./tiff-files.js";
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "cellsam-bombs-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const written = async (name: string, bytes: Uint8Array) => {
+  await writeFile(join(folder, name), bytes);
+  return join(folder, name);
+};
+
+/** TIFF's LZW as its specification writes it. */
+function lzw(data: Uint8Array): Uint8Array {
+  const out: number[] = [];
+  let [held, bits, width] = [0, 0, 9];
+  let table = new Map<string, number>();
+  const emit = (code: number) => {
+    held = (held << width) | code;
+    for (bits += width; bits >= 8; bits -= 8) out.push((held >> (bits - 8)) & 255);
+    held &= (1 << bits) - 1;
+  };
+  const clear = () => {
+    emit(256);
+    table = new Map(Array.from({ length: 256 }, (_, i) => [String.fromCharCode(i), i]));
+    width = 9;
+  };
+  clear();
+  let word = "";
+  for (const byte of data) {
+    const longer = word + String.fromCharCode(byte);
+    if (table.has(longer)) {
+      word = longer;
+      continue;
+    }
+    emit(table.get(word) as number);
+    const next = table.size + 2;
+    table.set(longer, next);
+    if (next + 1 === 4095) clear();
+    else if (next + 2 > 1 << width) width++;
+    word = String.fromCharCode(byte);
+  }
+  if (word) emit(table.get(word) as number);
+  emit(257);
+  if (bits > 0) out.push((held << (8 - bits)) & 255);
+  return Uint8Array.from(out);
+}
+
+describe("decoders of TIFF", () => {
+  const next = random(3);
+  const samples = [
+    Uint8Array.of(),
+    Uint8Array.of(7),
+    new Uint8Array(100000),
+    Uint8Array.from({ length: 50000 }, () => next() * 256),
+    Uint8Array.from({ length: 50000 }, () => next() * 3),
+    Uint8Array.from({ length: 30000 }, (_, i) => (i >> 6) & 255),
+  ];
+  it("undo LZW, and stop at the limit", () => {
+    for (const data of samples) {
+      expect(unpackLzw(lzw(data), data.length)).toEqual(data);
+      if (data.length > 0) expect(() => unpackLzw(lzw(data), data.length - 1)).toThrow(/unpacks to more/);
+    }
+  });
+
+  it("undo PackBits, and stop at the limit", () => {
+    // The example of Apple's Technical Note TN1023.
+    const packed = Buffer.from("FEAA0280002AFDAA0380002A22F7AA", "hex");
+    const plain = Buffer.from("AAAAAA80002AAAAAAAAA80002A22AAAAAAAAAAAAAAAAAAAA", "hex");
+    expect(Buffer.from(unpackBits(packed, 24))).toEqual(plain);
+    expect(() => unpackBits(packed, 23)).toThrow(/unpacks to more/);
+  });
+
+  it("know the most that zstd can unpack to", () => {
+    // A frame without content size, of blocks that repeat one byte 131072 times.
+    const frame = (blocks: number) =>
+      Buffer.concat([
+        Buffer.from("28B52FFD0058", "hex"),
+        ...Array.from({ length: blocks }, (_, i) => {
+          const header = (131072 << 3) | (1 << 1) | Number(i === blocks - 1);
+          return Buffer.from([header & 255, (header >> 8) & 255, header >> 16, 7]);
+        }),
+      ]);
+    expect(zstdBound(frame(1))).toBe(131072);
+    expect(zstdBound(frame(1000))).toBe(131072000);
+    expect(zstdBound(Buffer.concat([frame(2), frame(3)]))).toBe(5 * 131072);
+  });
+
+  it.each([
+    [8, deflateSync(new Uint8Array(2 ** 26))],
+    [32946, deflateSync(new Uint8Array(2 ** 26))],
+    [5, lzw(new Uint8Array(2 ** 22))],
+    [32773, Uint8Array.from({ length: 2 ** 16 }, (_, i) => (i % 2 ? 0 : 129))],
+    [
+      50000,
+      Buffer.concat([Buffer.from("28B52FFD0058", "hex"), ...Array.from({ length: 2000 }, () => Buffer.from([2, 0, 16, 7]))]),
+    ],
+  ])("refuse a strip of compression %i that is far larger than declared", async (compression, pixels) => {
+    const path = await written(`${compression}.tif`, tiffOf([{ width: 8, height: 8, bits: 8, pixels, compression }]));
+    await expect(decodeImage(path)).rejects.toMatchObject({ code: "ERR_IMAGE_BROKEN" });
+  });
+});
+
+/** A zip of one deflated file. */
+function zipOf(name: string, content: Uint8Array): Buffer {
+  const packed = deflateRawSync(content);
+  const head = (signature: number, length: number) => {
+    const out = Buffer.alloc(length);
+    out.writeUInt32LE(signature);
+    return out;
+  };
+  const local = head(0x04034b50, 30);
+  const central = head(0x02014b50, 46);
+  for (const [part, at] of [
+    [local, 4],
+    [central, 6],
+  ] as const) {
+    part.writeUInt16LE(20, at);
+    part.writeUInt16LE(8, at + 4);
+    part.writeUInt32LE(crc32(content), at + 10);
+    part.writeUInt32LE(packed.length, at + 14);
+    part.writeUInt32LE(content.length, at + 18);
+    part.writeUInt16LE(name.length, at + 22);
+  }
+  const end = head(0x06054b50, 22);
+  end.writeUInt16LE(1, 8);
+  end.writeUInt16LE(1, 10);
+  end.writeUInt32LE(central.length + name.length, 12);
+  end.writeUInt32LE(local.length + name.length + packed.length, 16);
+  return Buffer.concat([local, Buffer.from(name), packed, central, Buffer.from(name), end]);
+}
+
+describe("archives", () => {
+  it("are read up to the size that the array's header declares", async () => {
+    const array = encodeNpy(Int32Array.of(1, 2, 3, 4, 5, 6), [2, 3]);
+    const sound = await decodeImage(await written("sound.npz", zipOf("image.npy", array)));
+    expect([sound.shape, [...sound.data]]).toEqual([
+      [2, 3],
+      [1, 2, 3, 4, 5, 6],
+    ]);
+    const path = await written("bomb.npz", zipOf("image.npy", Buffer.concat([array, Buffer.alloc(2 ** 28)])));
+    await expect(decodeImage(path)).rejects.toThrow(/holds \d+ bytes where its header needs 152/);
+  });
+
+  it("and arrays with a header without end are refused", async () => {
+    const wide = Buffer.alloc(64);
+    wide.write("\x93NUMPY\x02\x00", "latin1");
+    wide.writeUInt32LE(0x7fffffff, 8);
+    await expect(decodeImage(await written("wide.npy", wide))).rejects.toThrow(/header of 2147483647 bytes/);
+  });
+});
+
+describe("PNG", () => {
+  const chunk = (type: string, data: Uint8Array) => {
+    const out = Buffer.alloc(12 + data.length);
+    out.writeUInt32BE(data.length);
+    out.write(type, 4, "latin1");
+    out.set(data, 8);
+    out.writeUInt32BE(crc32(out.subarray(4, 8 + data.length)), 8 + data.length);
+    return out;
+  };
+  const header = (colour: number) => Buffer.from([0, 0, 0, 4, 0, 0, 0, 4, 8, colour, 0, 0, 0]);
+  const start = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+  it("is refused when its pixels unpack to more than its size", async () => {
+    const parts = [
+      start,
+      chunk("IHDR", header(0)),
+      chunk("IDAT", deflateSync(new Uint8Array(2 ** 26))),
+      chunk("IEND", Buffer.alloc(0)),
+    ];
+    await expect(decodeImage(await written("long.png", Buffer.concat(parts)))).rejects.toMatchObject({
+      code: "ERR_IMAGE_BROKEN",
+    });
+  });
+
+  it("is read without its colour profile, which may unpack to anything", async () => {
+    const profile = Buffer.concat([Buffer.from("x\0\0", "latin1"), Buffer.from("no profile at all")]);
+    const palette = Buffer.from([0, 0, 0, 255, 0, 0]);
+    const rows = Buffer.from([0, 0, 1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 1, 0, 1, 0, 1, 0, 1, 0].slice(0, 20));
+    const parts = [
+      chunk("IHDR", header(3)),
+      chunk("iCCP", profile),
+      chunk("PLTE", palette),
+      chunk("IDAT", deflateSync(rows)),
+      chunk("IEND", Buffer.alloc(0)),
+    ];
+    const image = await decodeImage(await written("profile.png", Buffer.concat([start, ...parts])));
+    expect([image.shape, [...image.data.slice(0, 4)]]).toEqual([
+      [4, 4],
+      [0, 255, 0, 255],
+    ]);
+  });
+});
