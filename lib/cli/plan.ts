@@ -30,15 +30,15 @@ export function planCommand(): Command {
     });
 }
 
-/** Notes that are printed; the JSON has all. */
-const SHOWN = 12;
-
 /** The training that the same words start; nothing where the command is not called from the command line. */
 function next(program: Command | null): string {
   const words = (program?.args ?? []).filter((word) => word !== "--probe" && word !== "--debug").slice(1);
   const quoted = words.map((word) => (/^[\w./\\:=,-]+$/.test(word) ? word : JSON.stringify(word)));
   return quoted.length === 0 ? "" : `next: npx cellsam train ${quoted.join(" ")}\n`;
 }
+
+/** Notes that are printed; the JSON has all. */
+const SHOWN = 12;
 
 const decimal = (value: number) => (Number.isInteger(value) ? String(value) : value.toFixed(1));
 const size = (bytes: number) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`);
