@@ -47,8 +47,7 @@ const queue: Job[] = [];
 const threads = new Set<Thread>();
 
 /**
- * Decodes an image. PNG (1 to 16 bit; grey, RGB, alpha, indexed), JPEG, BMP, TIFF and OME-TIFF (8 to 64 bit, integer and float;
- * grey, RGB, channels and stacks by `options`), .npy, .npz.
+ * Decodes an image of any format that docs/formats.md lists.
  *
  * @returns pixels [H,W] or [H,W,3] as uint8, uint16 or float32, unscaled
  * @throws CellsamError ERR_FILE, ERR_IMAGE_BROKEN, ERR_IMAGE_UNSUPPORTED, ERR_IMAGE_TOO_LARGE or ERR_IMAGE_VALUES, with the

@@ -37,7 +37,7 @@ export const NOT_READ: ReadonlySet<string> = new Set([
   ".heic",
 ]);
 
-/** Extensions that other programs leave in the name of an annotation, as in f0.tif.geojson. */
+/** Extensions that other programs leave in the name of an annotation, as in f0.tif.geojson: also of files that are not read here. */
 const INNER_EXTENSION =
   /\.(ome\.)?(png|jpe?g|tiff?|btf|tf2|tf8|lsm|stk|flex|bmp|np[yz]|gif|webp|czi|lif|nd2|ndpi|svs|zarr|mrxs|scn)$/i;
 

@@ -1,6 +1,6 @@
 /**
  * Turns stored samples into an image: chooses channels and checks the range of values. Only samples below 8 bit are scaled
- * here; how 16-bit and float images become 0..255 is part of the engine's preprocessing.
+ * here; how 16-bit and float images become 0..255 is done by prepare_image in native/data/normalize.cc.
  */
 import { CellsamError } from "../errors.js";
 import { isAlpha, oneColour, oneHue } from "./colours.js";

@@ -211,7 +211,7 @@ export interface Session extends AsyncDisposable, Disposable {
   beginStage(options: StageOptions): Promise<StageReport>;
   /** Changes weights of the open stage's losses from the next epoch on. An IoU loss cannot be switched on this way. */
   setLossWeights(weights: LossWeights): Promise<void>;
-  /** Trains one epoch. When the signal fires, resolves with `stopped: true` after the current step. */
+  /** Trains one epoch. When the signal fires, resolves with `stopped: true` after the current group of `accumulate` batches. */
   trainEpoch(options: TrainEpochOptions): Promise<EpochReport>;
   /** Computes the losses without training or augmentation. Rejects with the signal's reason when it fires. */
   validate(options: ValidateOptions): Promise<ValidateReport>;

@@ -13,7 +13,7 @@ export interface Training extends AsyncIterable<TrainingEvent>, AsyncDisposable 
   readonly results: Promise<FoldResult[]>;
   /** The experiment's folder. */
   readonly folder: string;
-  /** Finishes the step, saves what `resume` needs, and rejects `results` with `reason`. Resolves when that is done. */
+  /** Finishes the batches of the current optimiser step, saves what `resume` needs, and rejects `results` with `reason`. Resolves when that is done. */
   stop(reason?: unknown): Promise<void>;
 }
 

@@ -385,7 +385,7 @@ class MaskRows {
   Extent* extents_;                            // [height] of the target in each row
   const Number** sources_;
   bool* meets_target_;                                  // [low rows] that the target's map has something in
-  Number *map_, *sigmoid_grad_map_, *target_grad_map_;  // [low rows,low_width_]: of focal and boundary, q, and g q (2.5)
+  Number *map_, *sigmoid_grad_map_, *target_grad_map_;  // [low rows,low_width_]: of focal and boundary, q, and g q (2.8)
 
   const Vector gamma_ = Lanes::spread(task_.focal_gamma);
   Vector non_finite_ = Lanes::spread(0);

@@ -1,11 +1,11 @@
 // The image tokens of one image as its prompts change them in the two-way transformer, without ever writing the image tokens
 // [C,G] of a prompt: docs/math.md section 1. A few prompt tokens can only add a few rows to each image token, and layer
 // normalisation only scales what stands there, so that after both layers, with the image's own tokens X [C,G],
-//   X2 = rstd2 N2(rstd1 N1(X + B1' A1) + bias1 + B2' A2) + bias2        N1, N2: gain times centring, both linear
-// with attention weights A1, A2 [J,G], added rows B1, B2 [J,C], and rstd1, rstd2 [1,G], the reciprocal standard deviations of
-// the two layer norms; J = heads * prompt tokens. Every product with X2 splits into one with X, the same for all prompts of an
-// image, and small ones with the A. The algebra is exact: the same function. Called by model/mask_decoder.cc and
-// model/two_way_transformer.cc.
+//   X2 = rstd2 N2(rstd1 N1(X + B1' A1) + c + B2' A2) + bias2            N1, N2: gain times centring, both linear
+// with attention weights A1, A2 [J,G], added rows B1, B2 [J,C], the constant c (1.13), and the reciprocal standard deviations
+// rstd1, rstd2 [1,G] of the layer norms; J = heads * prompt tokens. Every product with X2 splits into one with X, the same for
+// all prompts of an image, and small ones with the A. The algebra is exact: the same function. Called by
+// model/mask_decoder.cc and model/two_way_transformer.cc.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -91,8 +91,8 @@ class FactoredImageTokens {
   // Of layer N, as the formula at the top names them (docs/math.md: v, A, U, r).
   at::Tensor values_1_;                     // [N,H,t,E]: of the prompt tokens in image to token 1
   at::Tensor attention_1_, attention_2_;    // A1, A2 [N,J,G]
-  at::Tensor added_rows_1_, added_rows_2_;  // N1 B1', N2 B2' [N,J,C]
-  at::Tensor added_rows_12_;                // N2 N1 B1' [N,J,C]
+  at::Tensor added_rows_1_, added_rows_2_;  // B1 N1', B2 N2' [N,J,C]
+  at::Tensor added_rows_12_;                // B1 N1' N2' [N,J,C]
   at::Tensor rstd_1_, rstd_2_;              // [N,1,G]
 };
 

@@ -12,7 +12,7 @@ type Own = Record<string, DescribedNumber>;
 type WithWeight<Name extends string, Settings> = { [K in `${Name}LossWeight`]: Weight } & Settings;
 
 export interface MaskLoss<Name extends string = string, Settings extends Own = Own, Searched extends string = string> {
-  /** Its file in native/loss/, its setting `NAMELossWeight` and its metric `NAME_loss`. */
+  /** One word, in lower case: its file in native/loss/, its setting `NAMELossWeight` and its metric `NAME_loss`. */
   name: Name;
   /** Its weight, then its other settings. */
   settings: WithWeight<Name, Settings>;
