@@ -1,5 +1,5 @@
 // Masks whose numbers do not mean one region a cell, soft masks, and a background that counts as a cell. All are drawn here.
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
@@ -239,6 +239,21 @@ describe("smeared and soft masks", () => {
     }
     const cut = await read(mask, { binaryMasks: true });
     expect(cut).toMatchObject({ cells: 3 * COUNT, warnings: [] });
+  });
+
+  it("takes JPEG files as foreground masks, and as no label images", async () => {
+    const own = join(folder, "jpeg");
+    for (const [i, field] of fields.entries()) {
+      await writePng(join(own, "i", `f${i}.png`), photographed(field), [field.side, field.side]);
+      const raw = { width: field.side, height: field.side, channels: 1 as const };
+      const binary = Buffer.from(Uint8Array.from(field.ids, (id) => (id > 0 ? 255 : 0)));
+      await mkdir(join(own, "m"), { recursive: true });
+      await writeFile(join(own, "m", `f${i}.jpg`), await sharp(binary, { raw }).toColourspace("b-w").jpeg().toBuffer());
+    }
+    const paths = { imgPath: join(own, "i"), maskPath: join(own, "m") };
+    await expect(loadDataset(paths)).rejects.toThrow(/JPEG does not preserve label ids.*binary_masks: true/);
+    const { pairs } = await loadDataset({ ...paths, binaryMasks: true });
+    expect(pairs.map(({ cells }) => cells)).toEqual([COUNT, COUNT, COUNT]);
   });
 
   it("keeps the low ids of label images under binary_masks", async () => {
