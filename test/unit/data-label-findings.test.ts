@@ -343,8 +343,12 @@ describe("findings", () => {
     });
     const { problems, warnings } = labelFindings([mask("a", divided), mask("b", divided), mask("c")]);
     expect([problems.map(({ path }) => path), warnings]).toEqual([["a", "b"], []]);
-    // Objects of annotations may have parts.
-    const annotated = [mask("a", divided), mask("b", divided)].map((one) => ({ ...one, numbered: false }));
+    // Objects of annotations may have parts, and be as large as somebody drew them.
+    const large = { background: { id: 2, share: 0.8 } };
+    const annotated = [mask("a", { ...divided, ...large }), mask("b", { ...divided, ...large })].map((one) => ({
+      ...one,
+      numbered: false,
+    }));
     expect(labelFindings(annotated)).toEqual({ problems: [], warnings: [], notes: [] });
   });
 
