@@ -5,6 +5,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadDataset } from "../../lib/data/dataset.js";
+import { decodeLabels } from "../../lib/data/decode.js";
 import { labelFacts } from "../../lib/data/labelFacts.js";
 import { labelFindings, type MaskFacts } from "../../lib/data/labelFindings.js";
 import { connectedComponents } from "../../lib/data/labels.js";
@@ -254,6 +255,22 @@ describe("smeared and soft masks", () => {
     await expect(loadDataset(paths)).rejects.toThrow(/JPEG does not preserve label ids.*binary_masks: true/);
     const { pairs } = await loadDataset({ ...paths, binaryMasks: true });
     expect(pairs.map(({ cells }) => cells)).toEqual([COUNT, COUNT, COUNT]);
+  });
+
+  it("cuts the mask of an object at half of its highest value, whatever that is", async () => {
+    const [field] = fields as [Field];
+    const own = join(folder, "objects");
+    const cells = field.cells.slice(0, 4);
+    for (const [k, cell] of cells.entries()) {
+      const soft = coverage({ ...field, cells: [cell] }, 8).map((value) => Math.round((value * (60 + 65 * k)) / 255));
+      await writePng(join(own, `${k}.png`), soft, [field.side, field.side]);
+    }
+    const labels = await decodeLabels(own, { annotation: "object_folders" });
+    for (const [k, { r }] of cells.entries()) {
+      const area = labels.data.reduce((sum, id) => sum + Number(id === k + 1), 0);
+      // The area of the disc; every grey pixel above 0 would add half of its outline.
+      expect(Math.abs(area - Math.PI * r * r)).toBeLessThan(r);
+    }
   });
 
   it("keeps the low ids of label images under binary_masks", async () => {
