@@ -38,6 +38,7 @@ function nameOf(shares: readonly number[]): string {
  * different content such as [empty, nuclei, whole cell].
  */
 export function oneColour(data: Samples, height: number, width: number): OneColour | null {
+  if (isColoured(data)) return null;
   const [low, high] = extremes(data);
   const used = [0, 1, 2].filter((c) => (high[c] as number) > (low[c] as number));
   if (used.length === 0) return null;
@@ -52,6 +53,31 @@ export function oneColour(data: Samples, height: number, width: number): OneColo
     return shares.every((share) => share === 1) ? null : { name: nameOf(shares), channel: brightest };
   const noisy = data instanceof Uint8Array && jpegNoise(data, height, width);
   return noisy === null || noisy === false ? null : alone(noisy);
+}
+
+/** Whether some thousand pixels show two channels that are neither empty nor multiples: most coloured images end here. */
+function isColoured(data: Samples): boolean {
+  const pixels = Math.floor(data.length / 3);
+  const step = Math.max(1, Math.floor(pixels / 5000));
+  const count = Math.floor((pixels - 1) / step) + 1;
+  const some = new Float32Array(count * 3);
+  for (let i = 0; i < count; i++) for (let c = 0; c < 3; c++) some[3 * i + c] = data[3 * i * step + c] as number;
+  const [low, high] = extremes(some);
+  const mean = [0, 0, 0];
+  for (let i = 0; i < some.length; i++) mean[i % 3] = (mean[i % 3] as number) + (some[i] as number) / count;
+  const most = Math.max(...mean);
+  const used = [0, 1, 2].filter((c) => (mean[c] as number) > most / 4 && (high[c] as number) - (low[c] as number) > most / 4);
+  if (used.length < 2) return false;
+  const brightest = used.reduce((a, b) => ((high[b] as number) > (high[a] as number) ? b : a));
+  const peak = high[brightest] as number;
+  return used.some((c) => {
+    const share = (high[c] as number) / peak;
+    for (let i = 0; i < some.length; i += 3) {
+      // Wide of rounding, since the peak of some pixels is not that of all.
+      if (Math.abs((some[i + c] as number) - (some[i + brightest] as number) * share) > 4 + peak / 20) return true;
+    }
+    return false;
+  });
 }
 
 function extremes(data: Samples): [number[], number[]] {

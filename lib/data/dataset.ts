@@ -28,8 +28,9 @@ export interface Dataset {
 
 /** How the folders of a configuration are paired. */
 export function discoverOptions(config: Omit<DatasetConfig, "imgPath" | "maskPath">): Omit<DiscoverOptions, "imgPath"> {
-  const { annotationFormat, imageExtensions, maskExtensions } = config;
+  const { annotationFormat, imageExtensions, maskExtensions, binaryMasks = false } = config;
   return {
+    ...(binaryMasks && { binaryMasks }),
     ...(annotationFormat && { annotationFormat }),
     ...(imageExtensions && { imageExtensions }),
     ...(maskExtensions && { maskExtensions }),

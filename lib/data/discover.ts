@@ -43,6 +43,8 @@ export interface DiscoverOptions {
    * only one.
    */
   annotationFormat?: "auto" | Annotation;
+  /** Masks are foreground masks, which survive JPEG. Default false: JPEG is no mask. */
+  binaryMasks?: boolean;
   /** The images are label images themselves, as of a prediction: suffixes of masks count on both sides. Default false. */
   predictions?: boolean;
 }
@@ -77,7 +79,9 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     images.map(({ stem }) => stem),
     predictions,
   );
-  const maskExtensions = (options.maskExtensions ?? EXTENSIONS).filter((extension) => !/jpe?g/i.test(extension));
+  const maskExtensions = (options.maskExtensions ?? EXTENSIONS).filter(
+    (extension) => options.binaryMasks || !/jpe?g/i.test(extension),
+  );
   let masks: MaskFile[] = [];
   if (maskPath !== undefined) {
     const found = await maskFiles(maskPath, maskExtensions, index, annotationFormat, shared ? beside : undefined);
@@ -209,7 +213,10 @@ function isJpeg(path: string): boolean {
 /** Message and advice for an image without a mask; an unread file of its name, or a stray one of a near name, was meant to be one. */
 function withoutMask(stem: string, unread: string | undefined, stray: readonly string[]): [string, string] {
   if (unread && isJpeg(unread))
-    return [`has no mask but ${unread}, and JPEG does not preserve label ids`, "save the mask as PNG or TIFF"];
+    return [
+      `has no mask but ${unread}, and JPEG does not preserve label ids`,
+      "save it as PNG or TIFF, or set binary_masks: true for foreground",
+    ];
   if (unread && /\.(json|geojson|xml|txt|zip|roi)$/i.test(unread))
     return [`has no mask but ${unread}, which is no annotation that is read`, "export COCO, GeoJSON or label images"];
   const near = nearName(stem, stray);

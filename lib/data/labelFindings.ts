@@ -60,8 +60,9 @@ function some(masks: readonly MaskFacts[]): string {
   return masks.length === 1 ? first : `${first} and ${masks.length - 1} more`;
 }
 
-/** @returns whether it is the rule */
-function background(masks: readonly MaskFacts[], { binaryMasks }: FindingRules, { problems, warnings }: Findings): boolean {
+/** An annotation has no number for its background, so that an object of its size was drawn. @returns whether it is the rule */
+function background(all: readonly MaskFacts[], { binaryMasks }: FindingRules, { problems, warnings }: Findings): boolean {
+  const masks = all.filter(({ numbered }) => numbered);
   const covered = masks.flatMap((mask) => (mask.facts.background ? [{ mask, ...mask.facts.background }] : []));
   if (covered.length === 0) return false;
   const rule = covered.length > masks.length / 2;

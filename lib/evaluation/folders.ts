@@ -93,7 +93,7 @@ export async function evaluateFolders(
     imgPath: predictionPath,
     maskPath: truthPath,
     predictions: true,
-    ...discoverOptions({ ...(annotationFormat && { annotationFormat }) }),
+    ...discoverOptions({ binaryMasks, ...(annotationFormat && { annotationFormat }) }),
   });
   if (found.problems.length > 0) throw datasetError(found.problems);
   const images: FolderEvaluation["images"] = [];

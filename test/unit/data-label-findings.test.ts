@@ -1,10 +1,11 @@
 // Masks whose numbers do not mean one region a cell, soft masks, and a background that counts as a cell. All are drawn here.
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadDataset } from "../../lib/data/dataset.js";
+import { decodeLabels } from "../../lib/data/decode.js";
 import { labelFacts } from "../../lib/data/labelFacts.js";
 import { labelFindings, type MaskFacts } from "../../lib/data/labelFindings.js";
 import { connectedComponents } from "../../lib/data/labels.js";
@@ -241,6 +242,37 @@ describe("smeared and soft masks", () => {
     expect(cut).toMatchObject({ cells: 3 * COUNT, warnings: [] });
   });
 
+  it("takes JPEG files as foreground masks, and as no label images", async () => {
+    const own = join(folder, "jpeg");
+    for (const [i, field] of fields.entries()) {
+      await writePng(join(own, "i", `f${i}.png`), photographed(field), [field.side, field.side]);
+      const raw = { width: field.side, height: field.side, channels: 1 as const };
+      const binary = Buffer.from(Uint8Array.from(field.ids, (id) => (id > 0 ? 255 : 0)));
+      await mkdir(join(own, "m"), { recursive: true });
+      await writeFile(join(own, "m", `f${i}.jpg`), await sharp(binary, { raw }).toColourspace("b-w").jpeg().toBuffer());
+    }
+    const paths = { imgPath: join(own, "i"), maskPath: join(own, "m") };
+    await expect(loadDataset(paths)).rejects.toThrow(/JPEG does not preserve label ids.*binary_masks: true/);
+    const { pairs } = await loadDataset({ ...paths, binaryMasks: true });
+    expect(pairs.map(({ cells }) => cells)).toEqual([COUNT, COUNT, COUNT]);
+  });
+
+  it("cuts the mask of an object at half of its highest value, whatever that is", async () => {
+    const [field] = fields as [Field];
+    const own = join(folder, "objects");
+    const cells = field.cells.slice(0, 4);
+    for (const [k, cell] of cells.entries()) {
+      const soft = coverage({ ...field, cells: [cell] }, 8).map((value) => Math.round((value * (60 + 65 * k)) / 255));
+      await writePng(join(own, `${k}.png`), soft, [field.side, field.side]);
+    }
+    const labels = await decodeLabels(own, { annotation: "object_folders" });
+    for (const [k, { r }] of cells.entries()) {
+      const area = labels.data.reduce((sum, id) => sum + Number(id === k + 1), 0);
+      // The area of the disc; every grey pixel above 0 would add half of its outline.
+      expect(Math.abs(area - Math.PI * r * r)).toBeLessThan(r);
+    }
+  });
+
   it("keeps the low ids of label images under binary_masks", async () => {
     expect((await read(plain, { binaryMasks: true })).cells).toBe(3 * COUNT);
     const spread = (field: Field) => field.ids.map((id) => id * 25);
@@ -328,8 +360,12 @@ describe("findings", () => {
     });
     const { problems, warnings } = labelFindings([mask("a", divided), mask("b", divided), mask("c")]);
     expect([problems.map(({ path }) => path), warnings]).toEqual([["a", "b"], []]);
-    // Objects of annotations may have parts.
-    const annotated = [mask("a", divided), mask("b", divided)].map((one) => ({ ...one, numbered: false }));
+    // Objects of annotations may have parts, and be as large as somebody drew them.
+    const large = { background: { id: 2, share: 0.8 } };
+    const annotated = [mask("a", { ...divided, ...large }), mask("b", { ...divided, ...large })].map((one) => ({
+      ...one,
+      numbered: false,
+    }));
     expect(labelFindings(annotated)).toEqual({ problems: [], warnings: [], notes: [] });
   });
 

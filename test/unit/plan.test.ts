@@ -64,6 +64,10 @@ describe("tiles", () => {
       notes: [],
     };
     const plan = (minFragmentArea: number) => planTiles("a", labels as never, { tileSize: 4, tileOverlap: 0, minFragmentArea });
+    // An id of two far regions is whole in no tile, of whatever size, and not counted.
+    const twice = { ...labels, data: labels.data.map((id, i) => (i === 0 || i === 7 ? 9 : id === 2 ? 2 : 0)) };
+    const settings = { tileSize: 4, tileOverlap: 0, minFragmentArea: 0 };
+    expect(planTiles("a", twice as never, settings)).toMatchObject({ cells: 2, cut: 1 });
     expect(plan(0)).toMatchObject({ cells: 2, cut: 1, cellsPerTile: [2, 1] });
     expect(plan(2)).toMatchObject({ cut: 1, cellsPerTile: [2, 0] });
   });
