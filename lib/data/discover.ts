@@ -4,7 +4,7 @@ import type { ErrorCode } from "../errors.js";
 import { contentsOf, isOneFile, listFolder } from "./folder.js";
 import { hasLabels } from "./formats/omeZarr.js";
 import type { Annotation } from "./image.js";
-import { kindOf, type MaskFile, maskFiles } from "./maskFiles.js";
+import { kindOf, type MaskFile, type MaskFiles, maskFiles } from "./maskFiles.js";
 import { foldersShared, ImageIndex, MASK_SUFFIXES, stemOf, withoutCompanion, withoutSuffix } from "./names.js";
 import { nearName } from "./nearNames.js";
 import { compareBytes } from "./order.js";
@@ -79,9 +79,11 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
   );
   const maskExtensions = (options.maskExtensions ?? EXTENSIONS).filter((extension) => !/jpe?g/i.test(extension));
   let masks: MaskFile[] = [];
+  const foreign: MaskFiles["foreign"] = [];
   if (maskPath !== undefined) {
     const found = await maskFiles(maskPath, maskExtensions, index, annotationFormat, shared ? beside : undefined);
     masks = found.masks;
+    foreign.push(...found.foreign);
     // An image of OME-Zarr may bring its labels with it.
     if (shared && annotationFormat !== "label_images") {
       const without = images.filter(
@@ -96,7 +98,7 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     const used = new Set(masks.map(({ path }) => path));
     out.ignored = [...new Set([...out.ignored, ...found.ignored])].filter((path) => !used.has(path));
   }
-  if (await nothingToPair(options, images, masks, out)) return out;
+  if (await nothingToPair(options, images, masks, foreign, out)) return out;
   const onePair =
     masks.length === 1 &&
     !masks[0]?.item &&
@@ -184,6 +186,7 @@ async function nothingToPair(
   { imgPath, maskPath }: DiscoverOptions,
   images: Found[],
   masks: MaskFile[],
+  foreign: MaskFiles["foreign"],
   out: Discovered,
 ): Promise<boolean> {
   const noMasks = maskPath !== undefined && masks.length === 0 && !out.ignored.some(isJpeg);
@@ -197,9 +200,17 @@ async function nothingToPair(
       ? `give ${subfolders[0]} as ${setting}${subfolders.length > 1 ? " and the others as additional_datasets" : ""}, or move the files`
       : kind === "image"
         ? `put images there (${EXTENSIONS.join(", ")})`
-        : `put masks there, such as ${images[0]?.stem}_masks.png, or annotations (docs/formats.md)`;
-  out.problems.push({ code: "ERR_NO_DATA", path, message: `holds no ${kind}${text}`, fix });
+        : foreign.length > 0
+          ? "export COCO, GeoJSON, LabelMe or label images (docs/formats.md)"
+          : `put masks there, such as ${images[0]?.stem}_masks.png, or annotations (docs/formats.md)`;
+  out.problems.push({ code: "ERR_NO_DATA", path, message: `holds no ${kind}${text}${foreignText(foreign)}`, fix });
   return true;
+}
+
+/** "; 4 of them are of VGG Image Annotator, which is not read". */
+function foreignText(foreign: MaskFiles["foreign"]): string {
+  const kinds = [...group(foreign, ({ what }) => what)];
+  return kinds.map(([what, files]) => `; ${files.length} of them are of ${what}, which is not read`).join("");
 }
 
 function isJpeg(path: string): boolean {

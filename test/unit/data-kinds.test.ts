@@ -412,6 +412,23 @@ describe("JSON by its content", () => {
     ]);
   });
 
+  it.each([
+    ["a.json", { _via_img_metadata: {} }, "VGG Image Annotator"],
+    ["b.json", { "f0.png123": { filename: "f0.png", size: 123, regions: [], file_attributes: {} } }, "VGG Image Annotator"],
+    ["c.json", [{ id: 1, data: { image: "f0.png" }, annotations: [] }], "Label Studio's own JSON"],
+    ["d.xml", "<annotation><filename>f0.png</filename><object/></annotation>", "Pascal VOC"],
+    ["e.xml", "<ASAP_Annotations><Annotations/></ASAP_Annotations>", "ASAP"],
+  ])("%s is named as what it is", async (name, content, what) => {
+    const [inFolder] = await problems({ ...images("f0.png"), [`masks/${name}`]: content });
+    expect(inFolder).toMatchObject({
+      code: "ERR_NO_DATA",
+      message: expect.stringContaining(`1 of them are of ${what}, which is not read`),
+    });
+    expect(inFolder?.fix).toContain("export COCO");
+    const [alone] = await problems({}, { maskPath: join(root, "masks", name) });
+    expect(alone).toMatchObject({ code: "ERR_ANNOTATION", message: `it is of ${what}, which is not read` });
+  });
+
   it("deep nesting is no trouble", async () => {
     const deep = `${"[".repeat(200_000)}${"]".repeat(200_000)}`;
     for (const text of [deep, `{"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": ${deep}}]}`]) {
