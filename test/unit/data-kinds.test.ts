@@ -422,7 +422,7 @@ describe("JSON by its content", () => {
     const [inFolder] = await problems({ ...images("f0.png"), [`masks/${name}`]: content });
     expect(inFolder).toMatchObject({
       code: "ERR_NO_DATA",
-      message: expect.stringContaining(`1 of them are of ${what}, which is not read`),
+      message: expect.stringContaining(`${what} is not read (1 file)`),
     });
     expect(inFolder?.fix).toContain("export COCO");
     const [alone] = await problems({}, { maskPath: join(root, "masks", name) });
