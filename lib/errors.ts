@@ -40,7 +40,7 @@ export const errorCodes = {
   ERR_IMAGE_TOO_LARGE: "An image has more pixels than `max_pixels` allows.",
   ERR_IMAGE_VALUES: "An image has channels that need a setting, or values that are not finite, negative or too large.",
   ERR_LABEL_VALUES:
-    "A mask is no label map: binary, coloured, a photograph, or with values that are no whole numbers from 0 to 2147483647.",
+    "A mask is no label map: binary, of classes, resized with interpolation, inverted, coloured, a photograph, or with values that are no whole numbers from 0 to 2147483647.",
   ERR_ANNOTATION:
     "Annotations are damaged, of no kind that is read, or lose more than half of an image's cells (outside it, covered, without outline).",
   ERR_INVALID_IMAGE: "Pixels given to the engine have a wrong shape or number of channels, or are not finite.",

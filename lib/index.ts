@@ -69,7 +69,7 @@ export {
 
 export type { DatasetConfig } from "./data/dataset.js";
 export type { DiscoverOptions } from "./data/discover.js";
-export type { Annotation } from "./data/image.js";
+export type { Annotation, Relabel } from "./data/image.js";
 export type { ReadingOptions } from "./data/pair.js";
 export type { CocoImage } from "./evaluation/coco.js";
 export {
@@ -227,6 +227,7 @@ export { CellsamError, type ErrorCode, type Failure } from "./errors.js";
 
 // The Python module's classes
 
+export type { OnWriteFailure } from "./monitor/appendedFile.js";
 export type { Level, Log } from "./monitor/log.js";
 export type { DeviceReading, MemorySources, MemoryStats } from "./monitor/memory.js";
 export {

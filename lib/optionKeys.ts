@@ -14,7 +14,7 @@ export function keysOf<Options>(keys: Record<keyof Required<Options>, true>): re
 export function checkKeys(call: string, options: unknown, known: readonly string[]): void {
   if (options === undefined) return;
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw new CellsamError("ERR_INVALID_ARGUMENT", `${call}: options must be an object`);
+    throw new CellsamError("ERR_INVALID_ARGUMENT", `${call}: options must be given as an object`);
   }
   const unknown = Object.keys(options).filter((key) => !known.includes(key));
   if (unknown.length === 0) return;

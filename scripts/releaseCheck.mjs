@@ -90,6 +90,7 @@ function checkPackage() {
     "dist/core.js",
     "dist/entry.js",
     "dist/index.d.ts",
+    "dist/commonjs/index.d.ts",
     "dist/cli/main.js",
     "README.md",
     "LICENSE",

@@ -16,7 +16,7 @@ export function planCommand(): Command {
     .option("--probe", "also take a few training steps, to forecast time and memory")
     .option("--json", "print one JSON document on stdout")
     .option("--debug", "print the stack of errors")
-    .action(async (flags: PlanFlags) => {
+    .action(async (flags: PlanFlags, command: Command) => {
       const config = await trainConfig(flags);
       const progress = new Progress({ epochs: { 1: 0, 2: 0 } });
       const plan = await stoppable((signal) =>
@@ -26,8 +26,15 @@ export function planCommand(): Command {
           onProgress: (task, done, total) => progress.show({ type: "progress", task, done, total }),
         }),
       ).finally(() => progress.finish());
-      process.stdout.write(flags.json ? `${strictJson(toSnake(plan))}\n` : `${described(plan)}\n`);
+      process.stdout.write(flags.json ? `${strictJson(toSnake(plan))}\n` : `${described(plan)}\n${next(command.parent)}`);
     });
+}
+
+/** The training that the same words start; nothing where the command is not called from the command line. */
+function next(program: Command | null): string {
+  const words = (program?.args ?? []).filter((word) => word !== "--probe" && word !== "--debug").slice(1);
+  const quoted = words.map((word) => (/^[\w./\\:=,-]+$/.test(word) ? word : JSON.stringify(word)));
+  return quoted.length === 0 ? "" : `next: npx cellsam train ${quoted.join(" ")}\n`;
 }
 
 /** Notes that are printed; the JSON has all. */

@@ -11,6 +11,7 @@ import { strictJson } from "../files/json.js";
 import type { SearchEvent, TrialEvent } from "../search/events.js";
 import { HyperparameterOptimizer } from "../search/optimizer.js";
 import type { SearchResult } from "../search/results.js";
+import { SearchTree } from "../search/searchTree.js";
 import { given, integerFlag } from "./flags.js";
 import { clock } from "./progress.js";
 import { addRunFlags, type RunFlags, runExperiment } from "./runCommand.js";
@@ -84,7 +85,7 @@ async function search(flags: SearchFlags): Promise<void> {
     const started = Date.now();
     for await (const event of events) show(event, json, started);
     const result = await running;
-    printSearch(result, outputDir, json);
+    printSearch(result, new SearchTree(outputDir, base.outputName), json);
     return optimizer.configOf(result.best_trial.hyperparameters, finalConfig);
   });
   if (flags.final) await runExperiment(best, flags);
@@ -127,19 +128,24 @@ function settings(hyperparameters: object): string {
     .join(", ");
 }
 
-function printSearch(result: SearchResult, root: string, json: boolean | undefined): void {
+function printSearch(result: SearchResult, tree: SearchTree, json: boolean | undefined): void {
+  const { root } = tree;
   if (json) {
     process.stdout.write(`${strictJson({ type: "search", path: root, result }, 0)}\n`);
     return;
   }
   const { top, metric_optimized, counts, importance } = result;
   const lines = [
-    `${counts.completed} completed, ${counts.pruned} pruned, ${counts.failed} failed; best by ${metric_optimized}:`,
+    `trials: ${counts.completed} completed, ${counts.pruned} ended early, ${counts.failed} failed; the best by ${metric_optimized}:`,
   ];
   for (const trial of top)
     lines.push(`  ${trial.metric_value.toFixed(4)}  trial ${trial.trial_id}  ${settings(trial.hyperparameters)}`);
-  if (importance?.length) lines.push("share of the variance that each setting explains alone (p: probability by chance):");
+  if (importance?.length) lines.push("how much of the differences each setting explains alone (p: how often chance does):");
   for (const { parameter, adjusted_share, p_value } of importance ?? [])
     lines.push(`  ${(100 * adjusted_share).toFixed(0).padStart(3)} %  ${parameter}  (p ${p_value.toFixed(3)})`);
-  process.stdout.write(`${lines.join("\n")}\nresults: ${root}\n`);
+  const best = join(root, tree.trialName(result.best_trial.trial_id));
+  lines.push("", `Report   ${join(root, "report.html")}`, `Scores   ${tree.results}`, `Best     ${best}`);
+  lines.push("Next     find the cells of new images with the best trial's model:");
+  lines.push(`  npx cellsam predict NEW_IMAGES --experiment ${best} --out predictions`);
+  process.stdout.write(`${lines.join("\n")}\n`);
 }

@@ -18,7 +18,7 @@ export async function whoseWeights(folder: string, weights: string): Promise<str
   const folds = state?.splits.length ?? 1;
   const parts = [
     `stage ${stage}`,
-    ...(entry ? [`epoch ${entry.epoch}`] : []),
+    ...(entry?.epoch ? [`epoch ${entry.epoch}`] : []),
     ...(folds > 1 ? [`fold ${fold} of ${folds}`] : []),
   ];
   const lines = [`weights: ${parts.join(", ")} of ${folder}`];

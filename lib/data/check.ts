@@ -25,6 +25,8 @@ export interface CheckedPair extends Pair, AsStored {
   dtype: "uint8" | "uint16" | "float32";
   /** The colour of an image that showed one channel in colour and was read as grey. */
   oneColour?: string;
+  /** Turned by its EXIF orientation, with no mask that shows whether it should be. */
+  turnedUnasked?: boolean;
   /** Number of cells in the mask; 0 for an empty field or without a mask. */
   cells: number;
   /** Decisions made while reading, one sentence each. */
@@ -149,6 +151,7 @@ async function checkPair(
     channels: image.shape.length === 2 ? 1 : 3,
     dtype: image.dtype,
     ...(image.oneColour !== undefined && { oneColour: image.oneColour }),
+    ...(image.stored && pair.mask === undefined && { turnedUnasked: true }),
     cells: mask?.count ?? 0,
     notes,
     tallies: mask?.tallies ?? [],

@@ -34,7 +34,7 @@ export async function dataFacts(config: DatasetConfig): Promise<DataFacts> {
         : "The masks are foreground masks: each connected region is a cell.";
     return { facts: [...described(mended), how], settings };
   }
-  const few = asLabels.slice(0, 3).map(({ path, message }) => `${path}: ${message}.`);
+  const few = asLabels.slice(0, 3).map(({ path, message }) => `${path}: ${message}${message.endsWith("?") ? "" : "."}`);
   const count = asLabels.length === 1 ? "one problem" : `${asLabels.length} problems`;
   const problem = `The data have ${count}; \`cellsam plan\` lists all.`;
   return { facts: [problem, ...few], settings: {}, problem: [problem, ...few].join("\n  ") };

@@ -40,7 +40,7 @@ export function softForegroundCut(data: Samples, height: number, width: number):
   // 64-bit ids arrive as floats.
   if (top < LOWEST_TOP && data.every(Number.isInteger)) return null;
   const [low, high] = [NEAR * top, (1 - NEAR) * top];
-  let [zero, faint, between, near, grey, slopes] = [0, 0, 0, 0, 0, 0];
+  let [zero, faint, between, near, full, grey, slopes] = [0, 0, 0, 0, 0, 0, 0];
   const faintValues = new Set<number>();
   const nearValues = new Set<number>();
   for (let y = 0; y < height; y += rowStep(height, width)) {
@@ -57,7 +57,10 @@ export function softForegroundCut(data: Samples, height: number, width: number):
         near++;
         if (nearValues.size < 2) nearValues.add(value);
       } else between++;
-      if (value === top) continue;
+      if (value === top) {
+        full++;
+        continue;
+      }
       grey++;
       const inside =
         (x === 0 || data[i - 1] === value) &&
@@ -67,8 +70,8 @@ export function softForegroundCut(data: Samples, height: number, width: number):
       if (!inside) slopes++;
     }
   }
-  // A good JPEG of a mask has no values between, but noise at both ends.
-  const noise = faintValues.size === 3 && nearValues.size === 2;
+  // A good JPEG of a mask has no values between, but noise at both ends, or at the upper one.
+  const noise = nearValues.size === 2 && (faintValues.size === 3 || (faint === 0 && 2 * full >= near));
   const soft = (between > 0 || noise) && slopes >= SLOPES * grey && near >= between / 2 && zero >= 0.3 * (zero + faint);
   return soft ? top / 2 : null;
 }

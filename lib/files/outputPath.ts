@@ -48,32 +48,38 @@ export async function checkOutputFolder(setting: string, folder: string): Promis
   });
 }
 
-/** The same for a file, in a folder that is made when needed. */
+/** The same for a file, in a folder that is made when needed. The file may exist, but not as a folder. */
 export async function checkOutputFile(setting: string, file: string): Promise<void> {
-  const known = await lstat(file).catch((cause: NodeJS.ErrnoException) => cause);
-  const cause =
-    known instanceof Error
-      ? known.code !== "ENOENT" && known
-      : known.isDirectory() && Object.assign(new Error(), { code: "EISDIR" });
-  if (cause) throw unusableFile(setting, file, cause);
-  await tryFolder(dirname(file)).catch((error: Error) => {
-    throw unusableFile(setting, file, error);
+  const isFile = async () => {
+    const known = await lstat(file).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code !== "ENOENT") throw cause;
+    });
+    if (known?.isDirectory()) throw failure("EISDIR");
+  };
+  await tryFolder(dirname(file), isFile).catch((error: NodeJS.ErrnoException) => {
+    throw unusableFile(setting, file, error.code === "EEXIST" ? failure("ENOTDIR") : error);
   });
 }
 
+function failure(code: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(code), { code });
+}
+
 /** Another process that makes the same check may remove the folder in between, so a folder that is gone is made again. */
-async function tryFolder(folder: string, tries = 3): Promise<void> {
+async function tryFolder(folder: string, also = async () => {}, tries = 3): Promise<void> {
   try {
-    await tryOnce(folder);
+    await tryOnce(folder, also);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT" || tries === 1) throw error;
-    await tryFolder(folder, tries - 1);
+    await tryFolder(folder, also, tries - 1);
   }
 }
 
-async function tryOnce(folder: string): Promise<void> {
+/** `also` is a further check while the folder is there. */
+async function tryOnce(folder: string, also: () => Promise<void>): Promise<void> {
   const made = await makeFolder(folder);
   try {
+    await also();
     const path = join(folder, `.${randomUUID()}.tmp`);
     await (await open(path, "wx")).close();
     await rm(path, { force: true });
@@ -88,7 +94,7 @@ async function makeFolder(folder: string): Promise<string[]> {
   const known = await stat(folder).catch((cause: NodeJS.ErrnoException) => cause);
   if (!(known instanceof Error)) {
     if (known.isDirectory()) return [];
-    throw Object.assign(new Error(), { code: "EEXIST" });
+    throw failure("EEXIST");
   }
   const path = resolve(folder);
   if (known.code !== "ENOENT" || dirname(path) === path) throw known;

@@ -59,6 +59,10 @@ export async function* predictMany(
       `predictMany: concurrency must be a whole number from 1, not ${concurrency}`,
     );
   }
+  if (!isList(images)) {
+    const message = "predictMany: images must be a list of paths or of { image, name }, or a generator of them";
+    throw new CellsamError("ERR_INVALID_ARGUMENT", message);
+  }
   signal?.throwIfAborted();
   const own = isPredictor(source) ? undefined : await openPredictor(source, opening);
   const predictor = own ?? (source as Predictor);
@@ -104,6 +108,10 @@ export async function* predictMany(
   }
 }
 
+function isList(images: unknown): boolean {
+  return typeof images === "object" && images !== null && (Symbol.iterator in images || Symbol.asyncIterator in images);
+}
+
 function isPredictor(source: Predictor | PredictorSource): source is Predictor {
-  return typeof (source as Predictor).predict === "function";
+  return typeof (source as Predictor | undefined)?.predict === "function";
 }

@@ -46,8 +46,16 @@ export interface Predictor extends AsyncDisposable, Disposable {
   dispose(): Promise<void>;
 }
 
+function refused(message: string): CellsamError {
+  return new CellsamError("ERR_INVALID_ARGUMENT", message);
+}
+
 /** The settings of a source. @throws CellsamError ERR_CONFIG for a folder without a trained model, and for unknown keys beside it */
 export async function settingsOf(source: PredictorSource): Promise<PredictInput> {
+  if (typeof source !== "object" || source === null)
+    throw refused(
+      'a prediction needs { weights: "cellsam-tiny" }, other weights and settings, or { experiment: "output/first" }',
+    );
   if (!("experiment" in source)) return source;
   checkKeys("the source of a prediction", source, sourceKeys);
   const { experiment, fold, precision } = source;
@@ -66,12 +74,10 @@ export async function openPredictor(source: PredictorSource, options: PredictorO
   const predict = async (image: ImageArray, options: PredictorPredictOptions = {}) => {
     checkKeys("predict", options, predictKeys);
     const { boxes, signal } = options;
-    if (boxes && boxes.length % 4 !== 0) {
-      throw new CellsamError(
-        "ERR_INVALID_ARGUMENT",
-        `predict: boxes have four numbers each, ${boxes.length} are not a multiple`,
-      );
-    }
+    if (typeof image === "string") throw refused("predict takes pixels: read the file with predictor.read or readImage first");
+    if (boxes && !ArrayBuffer.isView(boxes)) throw refused("predict: boxes must be a Float32Array, four numbers for each box");
+    if (boxes && boxes.length % 4 !== 0)
+      throw refused(`predict: boxes have four numbers each, ${boxes.length} are not a multiple`);
     const prompts = boxes && { boxes: { data: boxes, shape: [boxes.length / 4, 4] } };
     return session.predict({ image, ...settings, ...prompts, signal });
   };

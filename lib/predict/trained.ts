@@ -22,7 +22,11 @@ export async function trainedConfig(folder: string, fold = 1): Promise<TrainedCo
     throw new CellsamError("ERR_CONFIG", message, { detail: { folder, fold } });
   }
   if (!existsSync(file) || !weights) {
-    throw new CellsamError("ERR_CONFIG", `${folder} is not an experiment with a trained model`, { detail: { folder } });
+    // The folder of experiments is easily forgotten.
+    const near = join("output", folder);
+    const meant = existsSync(join(near, "experiment_config.json")) ? `; did you mean ${near}?` : "";
+    const what = existsSync(folder) ? "is not an experiment with a trained model" : "does not exist";
+    throw new CellsamError("ERR_CONFIG", `experiment: ${folder} ${what}${meant}`, { detail: { folder } });
   }
   const trained = fromSnake(await readJson(file)) as ExperimentConfig;
   const config = Object.fromEntries(

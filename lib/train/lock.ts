@@ -9,7 +9,7 @@ import { hostname } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { type FileLock, lockFile } from "../engine/native.js";
 import { CellsamError } from "../errors.js";
-import { checkOutputFolder, unusableFile } from "../files/outputPath.js";
+import { checkOutputFile, checkOutputFolder, unusableFile } from "../files/outputPath.js";
 import { textOrNull } from "../files/read.js";
 import { isRunning, markOf } from "./processMark.js";
 
@@ -74,6 +74,7 @@ export async function lockExperiment(outputDir: string, outputName: string): Pro
   const path = lockPath(outputDir, outputName);
   await checkOutputFolder("outputDir", outputDir);
   await checkOutputFolder("outputName", join(outputDir, outputName));
+  await checkOutputFile("outputName", path);
   const made = await mkdir(outputDir, { recursive: true });
   const unlock = await takeLock(path, (owner) => {
     const who = owner ? `process ${owner.pid} on ${owner.host}, since ${owner.started}` : "another process";

@@ -237,6 +237,9 @@ describe("findings", () => {
     expect(imageFindings([{ channels: 1 }, { channels: 3 }, { channels: 1, oneColour: "blue" }])).toEqual([]);
     const red = { channels: 1 as const, oneColour: "red" };
     expect(imageFindings([red, red])).toEqual([expect.stringMatching(/^2 of 2 images.*\(red\).*channels: \[0, 1, 2\]/)]);
+    expect(imageFindings([{ channels: 1, turnedUnasked: true }, { channels: 1 }])).toEqual([
+      expect.stringMatching(/^1 of 2 images have an EXIF orientation/),
+    ]);
     expect(imageFindings([red, { channels: 3 }])[0]).toMatch(/other images have several colours/);
   });
 });

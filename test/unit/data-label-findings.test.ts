@@ -226,6 +226,10 @@ describe("smeared and soft masks", () => {
     ["through a JPEG", jpeg(85)],
     ["through a good JPEG", jpeg(97)],
     ["blurred", blurred],
+    [
+      "with a few values below 255",
+      ({ ids }: Field) => Uint8Array.from(ids, (id, i) => (id === 0 ? 0 : i % 5 === 0 ? 252 + (i % 3) : 255)),
+    ],
   ])("cuts foreground masks %s at half, and refuses them otherwise", async (_, mask) => {
     const refused = await read(mask);
     expect(refused.problems).toHaveLength(3);

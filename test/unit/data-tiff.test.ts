@@ -137,6 +137,32 @@ describe("label stacks", () => {
   });
 });
 
+describe("slices that were taken for colours", () => {
+  it("are slices, as tifffile's own header says, and channels stay channels", async () => {
+    const size = width * height;
+    const four = (axes: string): TiffPage => ({
+      ...page(0),
+      samples: 4,
+      pixels: Uint16Array.from({ length: 4 * size }, (_, i) => 10 + Math.floor(i / size)),
+      tags: [
+        [270, 2, JSON.stringify({ shape: [4, height, width], axes })],
+        [284, 3, [2]],
+        [338, 3, [2]],
+      ],
+    });
+    const slices = await written("slices.tif", tiffOf([four("ZYX")]));
+    await expect(decodeImage(slices)).rejects.toThrow(/4 slices.*`slice`/);
+    for (const slice of [0, 2, 3]) expect(new Set((await decodeImage(slices, { slice })).data)).toEqual(new Set([10 + slice]));
+    expect(new Set((await decodeImage(slices, { slice: "max" })).data)).toEqual(new Set([13]));
+    expect((await decodeLabels(slices, { slice: 1 })).data[0]).toBe(11);
+    const channels = await written("fourth.tif", tiffOf([four("CYX")]));
+    expect((await decodeImage(channels, { channels: [3] }).catch((error: Error) => error.message)).toString()).toMatch(
+      /constant|channel 3/,
+    );
+    expect(new Set((await decodeImage(channels, { channels: [2] })).data)).toEqual(new Set([12]));
+  });
+});
+
 describe("the axes of microscopes", () => {
   it("are read from Zeiss's header: channels in a page, slices and frames as pages, thumbnails left out", async () => {
     const header = new Array(28).fill(0);

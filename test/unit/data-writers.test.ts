@@ -358,6 +358,15 @@ describe("ImageJ's RoiSet.zip", () => {
     expect(again).toEqual(labels);
   });
 
+  it.each(maps)("%s comes back through our own reader", async (_, labels) => {
+    const path = join(folder, "own_RoiSet.zip");
+    await writeRoiZip(path, scored(labels));
+    // A zip without regions is no annotation.
+    if (!labels.data.some((id) => id > 0)) return;
+    const back = await decodeLabels(path, { annotation: "imagej_roi", size: labels.shape });
+    expect([back.shape, back.data]).toEqual([labels.shape, labels.data]);
+  });
+
   it("keeps ids in the names, sorted", async () => {
     const path = join(folder, "ids.zip");
     await writeRoiZip(path, { labels: { data: Int32Array.of(3, 0, 12345), shape: [1, 3] } });

@@ -24,7 +24,6 @@ describe("a number where a name is meant", () => {
     ["output_name: true", /outputName: is the flag true: put it in quotes/],
     ["groups: g.csv\ntest_groups: [3]", /testGroups\.0: is the number 3: put it in quotes/],
     ["groups: g.csv\ntest_groups: [a, 1.50]", /testGroups\.1: is the number 1\.5: put it in quotes/],
-    ["categories: [1]", /categories\.0: is the number 1: put it in quotes/],
     ["img_path: 2024", /imgPath: is the number 2024: put it in quotes/],
     ["output_dir: 2024", /outputDir: is the number 2024: put it in quotes/],
     ["groups: 5", /groups: is the number 5: put it in quotes/],

@@ -1,7 +1,13 @@
+import { spawnSync } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { described } from "../../lib/cli/plan.js";
 import { thresholdTable } from "../../lib/cli/table.js";
 import { trainConfig } from "../../lib/cli/train.js";
+import { generateSynthetic } from "../../lib/data/synthetic.js";
 import type { Plan } from "../../lib/plan/plan.js";
 
 const side = (images: number) => ({ images, tiles: 12345, cells: 123456 });
@@ -61,4 +67,17 @@ test("a table of thresholds fits 80 columns", () => {
 test("a call without data says what to give", async () => {
   await expect(trainConfig({})).rejects.toThrow(/give --images FOLDER and --masks FOLDER, or --config FILE/);
   await expect(trainConfig({ images: "i" })).rejects.toThrow(/give --masks FOLDER, or/);
+});
+
+test("a plan ends with the training that it planned, quoted for a shell", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "cellsam-words-"));
+  const { imgPath, maskPath } = await generateSynthetic({ directory: folder, images: 3, size: 96, seed: 1 });
+  const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+  const args = ["--images", imgPath, "--masks", maskPath, "--weights", "cellsam-tiny", "--name", "my run"];
+  const { stdout, status } = spawnSync(process.execPath, [program, "plan", ...args], { cwd: folder, encoding: "utf8" });
+  await rm(folder, { recursive: true });
+  expect(status).toBe(0);
+  expect(stdout).toContain(
+    `next: npx cellsam train --images ${imgPath} --masks ${maskPath} --weights cellsam-tiny --name "my run"\n`,
+  );
 });

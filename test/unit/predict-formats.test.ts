@@ -79,6 +79,7 @@ describe("predictFolder", () => {
         decodeLabels(join(outputDir, `${image}.png`)),
         decodeLabels(join(outputDir, `${image}.npy`)),
         decodeLabels(join(outputDir, `${image}.geojson`), { annotation: "geojson", size: tiff.shape }),
+        decodeLabels(join(outputDir, `${image}_RoiSet.zip`), { annotation: "imagej_roi", size: tiff.shape }),
         decodeLabels(join(outputDir, "coco.json"), { annotation: "coco", item: `${image}.png` }),
       ]);
       for (const { data, shape } of others) expect([shape, data]).toEqual([tiff.shape, tiff.data]);
@@ -238,6 +239,18 @@ describe("predictMany", () => {
     expect(failed).toEqual([list[1]]);
     // The predictor stays open, also after a failure.
     expect((await predictor.predict(await predictor.read(list[0] as string))).count).toBeGreaterThan(0);
+  });
+
+  it("says what it takes", async () => {
+    const refused = (call: () => Promise<unknown>, message: RegExp) =>
+      expect(call()).rejects.toMatchObject({ code: "ERR_INVALID_ARGUMENT", message: expect.stringMatching(message) });
+    await refused(() => predictMany(predictor, "a.png").next(), /a list of paths/);
+    await refused(() => predictMany(predictor, [3] as never).next(), /an image: options must be given as an object/);
+    await refused(() => predictor.predict("a.png" as never), /predictor\.read or readImage/);
+    await refused(() => openPredictor("cellsam-tiny" as never), /\{ weights: "cellsam-tiny" \}/);
+    const image = { data: new Uint8Array(64 * 64), shape: [64, 64] };
+    await refused(() => predictor.predict(image, { boxes: [1, 2, 3, 4] as never }), /must be a Float32Array/);
+    expect((await predictor.predict(image, { boxes: new Float32Array(0) })).prompt).toHaveLength(0);
   });
 
   it("stops at a signal, and at the end of the loop, and closes a model of its own", async () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { modelConfig } from "../../lib/cli/modelFlags.js";
 import { whoseWeights } from "../../lib/cli/whoseWeights.js";
-import { writeJson } from "../../lib/files/json.js";
+import { writeChecked, writeJson } from "../../lib/files/json.js";
 import { lockExperiment } from "../../lib/train/lock.js";
 
 let folder: string;
@@ -23,7 +23,7 @@ async function model(stage: 1 | 2, epoch: number, fold = 1): Promise<string> {
   const models = join(experiment, "models", `fold_${fold}`);
   const name = `best_model_s${stage}.pth`;
   await writeJson(join(models, name), {});
-  await writeJson(join(models, "manifest.json"), { files: { [name]: { kind: "best", stage, epoch } } });
+  await writeChecked(join(models, "manifest.json"), { files: { [name]: { kind: "best", stage, epoch } } });
   return join(models, name);
 }
 

@@ -36,6 +36,7 @@ export async function readTiff(
     };
     const read = async (at: number): Promise<RawImage> => {
       if (at >= total) throw unsupported(`page ${at} was asked for, the file has ${total}`);
+      if (axes.inSamples) return sample(await ofDirectory(first), at);
       const page = pages[at];
       if (pages.length === total && page) return ofDirectory(page);
       const plane = readContiguousPlane(bytes, file, first, { index: at, count: total, maxPixels });
@@ -45,7 +46,7 @@ export async function readTiff(
         `its header lists ${total} planes, but it has one directory, behind which the others do not lie: export it again, or set \`page: 0\` to take the first`,
       );
     };
-    if (options.page !== undefined) return await read(options.page);
+    if (options.page !== undefined) return axes.inSamples ? await ofDirectory(first) : await read(options.page);
     if (total <= 1) return await read(0);
     const chosen = choosePages(axes, options, kind);
     const planes: RawImage[] = [];
@@ -61,6 +62,14 @@ export async function readTiff(
     if ((error as { code?: string }).code?.startsWith("ERR_IMAGE_")) throw error;
     throw broken(`the TIFF data is damaged (${(error as Error).message})`, error);
   }
+}
+
+/** One sample of every pixel, [H,W]. */
+function sample(raw: RawImage, at: number): RawImage {
+  const [height = 0, width = 0, samples = 1] = raw.shape;
+  const data = raw.data.slice(0, height * width);
+  for (let i = 0; i < data.length; i++) data[i] = raw.data[i * samples + at] as number;
+  return { ...raw, data, shape: [height, width], alpha: false };
 }
 
 function sameKind(a: RawImage, b: RawImage): void {

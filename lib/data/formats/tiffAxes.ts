@@ -19,10 +19,12 @@ export interface PageAxes {
   known: boolean;
   /** How many pages the description lists; 1 where it says nothing. */
   pages: number;
+  /** What it lists are the samples of the only page. */
+  inSamples?: boolean;
 }
 
 /** What a description says: sizes of axes, or only a number of pages. */
-type Described = { order: string; sizes: Sizes } | { pages: number };
+type Described = { order: string; sizes: Sizes; inSamples?: boolean } | { pages: number };
 
 /**
  * @param pages number of directories that are pages
@@ -46,6 +48,7 @@ export function pageAxes(file: TiffDirectories, first: Directory, pages: number)
   const total = sizes.C * sizes.Z * sizes.T;
   if (![sizes.C, sizes.Z, sizes.T].every((size) => Number.isSafeInteger(size) && size >= 1))
     throw broken("its description of channels, slices and frames cannot be interpreted");
+  if (pages === 1 && found.inSamples) return { ...strided(order, sizes, true), inSamples: true };
   if (total !== pages && pages > 1) {
     throw unsupported(
       `its description lists ${total} pages (${sizes.C} channels, ${sizes.Z} slices, ${sizes.T} frames), the file has ${pages}; choose one with \`page\``,
@@ -129,7 +132,10 @@ function shaped(description: string, values: number): Described | undefined {
   const sizes: Sizes = { C: 1, Z: 1, T: 1 };
   for (const [i, axis] of [...outer].entries()) sizes[axis as "C"] = Number(shape[i]);
   const fastest = [...outer].reverse().join("");
-  return { order: `XY${fastest}${[..."CZT"].filter((axis) => !fastest.includes(axis)).join("")}`, sizes };
+  const order = `XY${fastest}${[..."CZT"].filter((axis) => !fastest.includes(axis)).join("")}`;
+  // tifffile takes three or four planes for the colours of one page, and still says here what they are.
+  const inSamples = shape.reduce((product: number, side) => product * Number(side), 1) === values;
+  return inSamples && sizes.Z * sizes.T === 1 ? { pages: 1 } : { order, sizes, inSamples };
 }
 
 /** The header of Zeiss's .lsm: channels lie beside each other in a page, slices and frames are pages. */
