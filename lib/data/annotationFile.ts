@@ -4,6 +4,7 @@ import { basename, extname } from "node:path";
 import { bytesOf, named } from "./file.js";
 import { isCoco, parseCoco } from "./formats/coco.js";
 import { isCvat, parseCvat, parseXml } from "./formats/cvat.js";
+import { foreignKind } from "./formats/foreign.js";
 import { isGeojson, parseGeojson } from "./formats/geojson.js";
 import { isRoi, type NamedRoi, parseRois, roisOfZip } from "./formats/imagejRoi.js";
 import { type Json, parseJson } from "./formats/json.js";
@@ -21,6 +22,8 @@ export interface Survey {
   /** The images of a file of several, by their names in the file. */
   images?: { fileName: string }[];
   notes: string[];
+  /** What it is, where it is known and not read. */
+  foreign?: string;
 }
 
 /** A kind of file: how it is known, and how it is read. `open` is called with what `parse` returned. */
@@ -62,6 +65,8 @@ interface Opened {
   /** Absent where the content is of no kind that is known. */
   kind?: ObjectKind;
   file?: AnnotationFile;
+  /** What it is, where it is known and not read. */
+  foreign?: string;
 }
 
 /**
@@ -74,16 +79,17 @@ export async function openObjects(path: string, bytes: Buffer): Promise<Opened> 
   for (const [kind, { extensions, is, open }] of Object.entries(kinds) as [ObjectKind, Kind][]) {
     if (extensions.includes(extension) && is(content, path)) return { kind, file: open(content as never, path) };
   }
-  return {};
+  const foreign = foreignKind(content);
+  return foreign === undefined ? {} : { foreign };
 }
 
 /**
  * The label map of one image from a file of objects.
  * @throws CellsamError ERR_ANNOTATION
  */
-export function objectLabels({ kind, file }: Opened, options: LabelOptions): LabelMap {
+export function objectLabels({ kind, file, foreign }: Opened, options: LabelOptions): LabelMap {
   if (!file || kind !== options.annotation)
-    throw annotation(`it is ${kind ?? "no annotation that is known"}, where ${options.annotation} was expected`);
+    throw annotation(`it is ${kind ?? foreign ?? "no annotation that is known"}, where ${options.annotation} was expected`);
   const drawing = file.drawing(options.item, options.size, typeof options.slice === "number" ? options.slice : undefined);
   const size = drawing.size ?? options.size;
   if (!size) throw annotation("it does not say how large the image is: give `size`");
@@ -114,9 +120,10 @@ export async function readObjectFile(path: string, options: LabelOptions): Promi
 /** @throws CellsamError ERR_ANNOTATION for a file that cannot be parsed, ERR_FILE */
 export function surveyAnnotation(path: string, maxPixels = DEFAULT_MAX_PIXELS): Promise<Survey> {
   return named(path, async () => {
-    const { kind, file } = await open(path, maxPixels);
+    const { kind, file, foreign } = await open(path, maxPixels);
     return {
       ...(kind && { kind }),
+      ...(foreign && { foreign }),
       ...(file?.images && { images: file.images.map(({ fileName }) => ({ fileName })) }),
       notes: file?.notes ?? [],
     };

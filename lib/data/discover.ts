@@ -1,16 +1,16 @@
 /** Pairs images and masks by file name. Files that cannot be paired are listed as problems, never skipped silently. */
-import { basename, dirname, extname, relative } from "node:path";
+import { basename, relative } from "node:path";
 import type { ErrorCode } from "../errors.js";
-import { contentsOf, isOneFile, listFolder } from "./folder.js";
+import { isOneFile, listFolder } from "./folder.js";
 import { hasLabels } from "./formats/omeZarr.js";
 import type { Annotation } from "./image.js";
-import { kindOf, type MaskFile, maskFiles } from "./maskFiles.js";
-import { foldersShared, ImageIndex, MASK_SUFFIXES, stemOf, withoutCompanion, withoutSuffix } from "./names.js";
-import { nearName } from "./nearNames.js";
+import { type MaskFile, type MaskFiles, maskFiles } from "./maskFiles.js";
+import { isJpeg, missingSide, withoutMask } from "./missing.js";
+import { ImageIndex, MASK_SUFFIXES, stemOf, withoutCompanion, withoutSuffix } from "./names.js";
+import { keepOne, oneMask, otherFolders } from "./oneMask.js";
 import { compareBytes } from "./order.js";
 import type { Problem } from "./problem.js";
 import { EXTENSIONS } from "./reader.js";
-import { differentMasks } from "./sameMasks.js";
 
 export { MASK_SUFFIXES };
 
@@ -83,9 +83,11 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     (extension) => options.binaryMasks || !/jpe?g/i.test(extension),
   );
   let masks: MaskFile[] = [];
+  const foreign: MaskFiles["foreign"] = [];
   if (maskPath !== undefined) {
     const found = await maskFiles(maskPath, maskExtensions, index, annotationFormat, shared ? beside : undefined);
     masks = found.masks;
+    foreign.push(...found.foreign);
     // An image of OME-Zarr may bring its labels with it.
     if (shared && annotationFormat !== "label_images") {
       const without = images.filter(
@@ -100,7 +102,10 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     const used = new Set(masks.map(({ path }) => path));
     out.ignored = [...new Set([...out.ignored, ...found.ignored])].filter((path) => !used.has(path));
   }
-  if (await nothingToPair(options, images, masks, out)) return out;
+  if (images.length === 0 || (maskPath !== undefined && masks.length === 0 && !out.ignored.some(isJpeg))) {
+    if (out.problems.length === 0) out.problems.push(await missingSide(imgPath, maskPath, images[0]?.stem, foreign));
+    return out;
+  }
   const onePair =
     masks.length === 1 &&
     !masks[0]?.item &&
@@ -110,7 +115,8 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
   const byStem = group(images, ({ stem }) => stem);
   const ownerOf = ({ stem }: MaskFile) => index.find(stem) ?? withoutSuffix(stem);
   const masksByStem = onePair ? new Map([[images[0]?.stem ?? "", masks]]) : group(masks, ownerOf);
-  const others = otherFolders(masksByStem, byStem, out);
+  const others = otherFolders(masksByStem, new Map(images.map(({ stem, path }) => [stem, path])));
+  if (others.note !== undefined) out.notes.push(others.note);
 
   const same: MaskFile[] = [];
   const unread = new Map<string, string>();
@@ -123,8 +129,9 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
   if (shared) stray.push(...images.filter(({ stem }) => !masksByStem.has(stem)).map(({ path }) => path));
   for (const [stem, found] of byStem) {
     const candidates = masksByStem.get(stem) ?? [];
-    const [own, different] = await oneMask(candidates, found[0]?.path ?? "", out);
-    if (own.length === 1 && candidates.length > 1 && own[0]?.item === undefined) same.push(own[0] as MaskFile);
+    const { own, different, repeated } = await oneMask(candidates, found[0]?.path ?? "");
+    out.ignored.push(...repeated);
+    if (repeated.length > 0) same.push(...own);
     masksByStem.delete(stem);
     if (found.length > 1) report(out, "ERR_DUPLICATE_IMAGE", found, "have the same name", "keep one of them");
     if (own.length > 1) report(out, "ERR_DUPLICATE_MASK", own, `all belong to the image ${stem}${different}`, keepOne(own));
@@ -136,7 +143,8 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     out.pairs.push({ source: stem, image: image.path, ...(mask && maskOf(mask)) });
   }
   for (const [stem, rest] of masksByStem)
-    if (!others.has(stem)) report(out, "ERR_NO_IMAGE", rest, `has no image named ${stem}`, "add the image, or remove the mask");
+    if (!others.stems.has(stem))
+      report(out, "ERR_NO_IMAGE", rest, `has no image named ${stem}`, "add the image, or remove the mask");
   if (same.length > 0)
     out.notes.push(
       `masks that other files of the same cells repeat, of which _seg.npy was taken: ${same.length} (${few(same)})`,
@@ -183,107 +191,12 @@ const few = (files: readonly Found[]) =>
     .map(({ path }) => basename(path))
     .join(", ") + (files.length > 3 ? ", ..." : "");
 
-/** Whether one side is missing or empty. That is reported once, and not for every file of the other side. */
-async function nothingToPair(
-  { imgPath, maskPath }: DiscoverOptions,
-  images: Found[],
-  masks: MaskFile[],
-  out: Discovered,
-): Promise<boolean> {
-  const noMasks = maskPath !== undefined && masks.length === 0 && !out.ignored.some(isJpeg);
-  if (images.length > 0 && !noMasks) return false;
-  if (out.problems.length > 0) return true;
-  const path = images.length === 0 ? imgPath : (maskPath ?? "");
-  const { text, subfolders } = await contentsOf(path, EXTENSIONS);
-  const [kind, setting] = images.length === 0 ? ["image", "img_path"] : ["mask", "mask_path"];
-  const fix =
-    subfolders.length > 0
-      ? `give ${subfolders[0]} as ${setting}${subfolders.length > 1 ? " and the others as additional_datasets" : ""}, or move the files`
-      : kind === "image"
-        ? `put images there (${EXTENSIONS.join(", ")})`
-        : `put masks there, such as ${images[0]?.stem}_masks.png, or annotations (docs/formats.md)`;
-  out.problems.push({ code: "ERR_NO_DATA", path, message: `holds no ${kind}${text}`, fix });
-  return true;
-}
-
-function isJpeg(path: string): boolean {
-  return /\.jpe?g$/i.test(path);
-}
-
-/** Message and advice for an image without a mask; an unread file of its name, or a stray one of a near name, was meant to be one. */
-function withoutMask(stem: string, unread: string | undefined, stray: readonly string[]): [string, string] {
-  if (unread && isJpeg(unread))
-    return [
-      `has no mask but ${unread}, and JPEG does not preserve label ids`,
-      "save it as PNG or TIFF, or set binary_masks: true for foreground",
-    ];
-  if (unread && /\.(json|geojson|xml|txt|zip|roi)$/i.test(unread))
-    return [`has no mask but ${unread}, which is no annotation that is read`, "export COCO, GeoJSON or label images"];
-  const near = nearName(stem, stray);
-  if (near) return [`has no mask; is ${basename(near)} meant?`, `rename it to ${stem}_mask${extname(near)}`];
-  return ["has no mask", `add a mask named ${stem}, or ${stem}_masks, or remove the image`];
-}
-
 function maskOf({ path, annotation, item }: MaskFile): Pick<Pair, "mask" | "annotation" | "item"> {
   return {
     mask: path,
     ...(annotation && annotation !== "label_images" && { annotation }),
     ...(item !== undefined && { item }),
   };
-}
-
-/**
- * Of several masks of an image the one to take, and how they differ. A list of images may name pictures of one name in several
- * folders; Cellpose writes the same masks as _seg.npy and as _cp_masks.
- */
-async function oneMask(masks: MaskFile[], image: string, out: Discovered): Promise<[MaskFile[], string]> {
-  if (masks.length < 2) return [masks, ""];
-  if (masks.every(({ item, path }) => item !== undefined && path === masks[0]?.path)) {
-    const shared = masks.map(({ item }) => foldersShared(item as string, image));
-    const most = Math.max(...shared);
-    const nearest = masks.filter((_, i) => shared[i] === most);
-    return [most > 0 ? nearest : masks, ` by their names (${masks.map(({ item }) => item).join(", ")})`];
-  }
-  const labels = masks.every((mask) => ["label_images", "cellpose"].includes(kindOf(mask)));
-  if (!labels || !masks.some((mask) => kindOf(mask) === "cellpose")) return [masks, ""];
-  const different = await differentMasks(masks.map(({ path }) => path));
-  if (different !== undefined) return [masks, different];
-  const taken = masks.find((mask) => kindOf(mask) === "cellpose") as MaskFile;
-  out.ignored.push(...masks.filter((mask) => mask !== taken).map(({ path }) => path));
-  return [[taken], ""];
-}
-
-function keepOne(masks: readonly MaskFile[]): string {
-  const kinds = [...new Set(masks.map(kindOf))];
-  return `keep one of them${kinds.length > 1 ? `, or choose with annotation_format: ${kinds.join(" or ")}` : ""}`;
-}
-
-/**
- * The names of images that a list of images has in other folders than those that are there: with train/ and val/ in one list,
- * each folder of images uses its own part.
- */
-function otherFolders(masks: Map<string, MaskFile[]>, images: Map<string, Found[]>, out: Discovered): Set<string> {
-  const folder = ({ item = "" }: MaskFile) => dirname(item.replaceAll("\\", "/"));
-  const used = new Set<string>();
-  for (const [stem, own] of masks) {
-    const image = images.get(stem)?.[0]?.path;
-    if (image === undefined) continue;
-    const most = Math.max(...own.map(({ item }) => foldersShared(item ?? "", image)));
-    for (const mask of own) if (foldersShared(mask.item ?? "", image) === most) used.add(folder(mask));
-  }
-  const others = new Set<string>();
-  const names: string[] = [];
-  for (const [stem, own] of masks) {
-    if (images.has(stem) || used.size === 0 || !own.every((mask) => mask.item !== undefined && !used.has(folder(mask))))
-      continue;
-    others.add(stem);
-    names.push(...own.map(({ item }) => item as string));
-  }
-  if (names.length > 0)
-    out.notes.push(
-      `images that the list of annotations has in other folders, left out: ${names.length} (${names.slice(0, 3).join(", ")}${names.length > 3 ? ", ..." : ""})`,
-    );
-  return others;
 }
 
 function group<T>(files: readonly T[], key: (file: T) => string): Map<string, T[]> {

@@ -24,6 +24,8 @@ export interface MaskFiles {
   notes: string[];
   /** Files of other types, and files whose content is of no kind that is known. */
   ignored: string[];
+  /** Annotations that are not read, and what they are. */
+  foreign: { path: string; what: string }[];
 }
 
 export function kindOf({ path, annotation }: MaskFile): Annotation {
@@ -43,7 +45,7 @@ export async function maskFiles(
   wanted: "auto" | Annotation,
   beside?: readonly MaskFile[],
 ): Promise<MaskFiles> {
-  const out: MaskFiles = { masks: [], problems: [], notes: [], ignored: [] };
+  const out: MaskFiles = { masks: [], problems: [], notes: [], ignored: [], foreign: [] };
   if (await isZarrFolder(path)) return beside ? out : { ...out, masks: [zarrMask(path)] };
   if ((await isFile(path)) && !OBJECT_EXTENSIONS.has(extname(path).toLowerCase()))
     return { ...out, masks: [{ stem: stemOf(path), path }] };
@@ -89,12 +91,13 @@ async function isEmptyNote(path: string, images: ImageIndex): Promise<boolean> {
 /** Adds what a file of objects is for. One of no known kind is a problem only where it was named as the annotation. */
 async function survey(path: string, named: boolean, out: MaskFiles): Promise<void> {
   try {
-    const { kind, images, notes } = await surveyObjects(path);
+    const { kind, images, notes, foreign } = await surveyObjects(path);
+    if (foreign) out.foreign.push({ path, what: foreign });
     if (kind === undefined && named) {
       out.problems.push({
         code: "ERR_ANNOTATION",
         path,
-        message: "its content is of no kind of annotation that is read",
+        message: foreign ? `it is of ${foreign}, which is not read` : "its content is of no kind of annotation that is read",
         fix: "export COCO, GeoJSON or label images; docs/formats.md lists all kinds",
       });
     } else if (kind === undefined) out.ignored.push(path);

@@ -318,8 +318,8 @@ describe("ImageJ", () => {
       { type: 1, box: [30, 10, 5, 7] },
       { type: 2, box: [50, 10, 20, 10] },
       { type: 8, ring: rectangle(80, 10, 3, 3) },
-      { type: 1, box: [10.5, 40.5, 4, 4], exact: true },
-      { type: 0, ring: [30.5, 40.5, 36.5, 40.5, 36.5, 44.5, 30.5, 44.5], exact: true },
+      { type: 1, box: [10.75, 40.75, 4, 4], exact: true },
+      { type: 0, ring: [30.75, 40.75, 36.75, 40.75, 36.75, 44.75, 30.75, 44.75], exact: true },
     ]);
     expect(map.count).toBe(6);
     expect([area(map, 1), area(map, 2), area(map, 4), area(map, 5), area(map, 6)]).toEqual([24, 35, 9, 16, 24]);
@@ -328,6 +328,9 @@ describe("ImageJ", () => {
     expect([map.data[10 * side + 10], map.data[9 * side + 10], map.data[13 * side + 15], map.data[14 * side + 15]]).toEqual([
       1, 0, 1, 0,
     ]);
+    // From 10.75 to 14.75 lie the centres of columns 11 to 14.
+    expect([10, 11, 14, 15].map((x) => map.data[41 * side + x])).toEqual([0, 5, 5, 0]);
+    expect([30, 31, 36, 37].map((x) => map.data[44 * side + x])).toEqual([0, 6, 6, 0]);
     const far = await labels([{ type: 0, ring: rectangle(40000, 10, 6, 4) }], { size: [30, 41000] });
     expect([far.count, far.data[10 * 41000 + 40000]]).toEqual([1, 1]);
   });
@@ -407,6 +410,23 @@ describe("JSON by its content", () => {
     expect(await problems({ "masks/cut.json": '{"images": [' })).toMatchObject([
       { code: "ERR_ANNOTATION", message: expect.stringContaining("cannot be parsed") },
     ]);
+  });
+
+  it.each([
+    ["a.json", { _via_img_metadata: {} }, "VGG Image Annotator"],
+    ["b.json", { "f0.png123": { filename: "f0.png", size: 123, regions: [], file_attributes: {} } }, "VGG Image Annotator"],
+    ["c.json", [{ id: 1, data: { image: "f0.png" }, annotations: [] }], "Label Studio's own JSON"],
+    ["d.xml", "<annotation><filename>f0.png</filename><object/></annotation>", "Pascal VOC"],
+    ["e.xml", "<ASAP_Annotations><Annotations/></ASAP_Annotations>", "ASAP"],
+  ])("%s is named as what it is", async (name, content, what) => {
+    const [inFolder] = await problems({ ...images("f0.png"), [`masks/${name}`]: content });
+    expect(inFolder).toMatchObject({
+      code: "ERR_NO_DATA",
+      message: expect.stringContaining(`${what} is not read (1 file)`),
+    });
+    expect(inFolder?.fix).toContain("export COCO");
+    const [alone] = await problems({}, { maskPath: join(root, "masks", name) });
+    expect(alone).toMatchObject({ code: "ERR_ANNOTATION", message: `it is of ${what}, which is not read` });
   });
 
   it("deep nesting is no trouble", async () => {

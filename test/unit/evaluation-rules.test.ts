@@ -223,3 +223,32 @@ test("predictions in ignored pixels are no mistakes where the true masks say so"
     await expect(evaluate(...flags)).rejects.toMatchObject({ code: "ERR_CONFIG" });
   await rm(folder, { recursive: true });
 });
+
+test("true masks may be annotations, suffixes count on both sides, and what is left out is said", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "cellsam-truth-"));
+  const square = (x: number) => [x, 0, x + 2, 0, x + 2, 2, x, 2];
+  const truth = {
+    images: [{ id: 1, file_name: "a_img.png", width: 9, height: 2 }],
+    categories: [
+      { id: 1, name: "cell" },
+      { id: 2, name: "debris" },
+    ],
+    annotations: [0, 3, 6].map((x, i) => ({ id: i, image_id: 1, category_id: i === 2 ? 2 : 1, segmentation: [square(x)] })),
+  };
+  await writeJson(join(folder, "truth.json"), truth);
+  const row = [1, 1, 0, 2, 2, 0, 0, 0, 0];
+  await writeLabels(join(folder, "predicted", "a_cp_masks.png"), { data: Int32Array.from([...row, ...row]), shape: [2, 9] });
+  await writeLabels(join(folder, "predicted", "a.png"), { data: new Int32Array(18), shape: [2, 9] });
+  const warnings: string[] = [];
+  const evaluate = (categories: string[] | null) =>
+    evaluateFolders(join(folder, "truth.json"), join(folder, "predicted"), {
+      categories,
+      onWarning: (text) => warnings.push(text),
+    });
+  expect((await evaluate(["cell"])).summary).toMatchObject({ f1: 1, counts: { truth: 2, predicted: 2 } });
+  expect(warnings.join("\n")).toContain("taken for pictures and left out: 1 (a.png)");
+  expect((await evaluate(null)).summary.counts).toMatchObject({ truth: 3, predicted: 2 });
+  expect(warnings.join("\n")).toContain("2 categories: cell 2, debris 1");
+  await expect(evaluate(["nucleus"])).rejects.toThrow(/no category nucleus; there are cell 2, debris 1/);
+  await rm(folder, { recursive: true });
+});
