@@ -1,8 +1,10 @@
 /** Checks of folders and files that will be written: before any work, so that hours of it are not lost at the first write. */
-import { randomUUID } from "node:crypto";
 import { lstat, mkdir, open, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { CellsamError } from "../errors.js";
+import { lazily } from "../lazily.js";
+
+const crypto = lazily<typeof import("node:crypto")>("node:crypto");
 
 /** What the system's codes mean for a folder. */
 const meanings: Record<string, string> = {
@@ -80,7 +82,7 @@ async function tryOnce(folder: string, also: () => Promise<void>): Promise<void>
   const made = await makeFolder(folder);
   try {
     await also();
-    const path = join(folder, `.${randomUUID()}.tmp`);
+    const path = join(folder, `.${crypto().randomUUID()}.tmp`);
     await (await open(path, "wx")).close();
     await rm(path, { force: true });
   } finally {
