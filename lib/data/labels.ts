@@ -3,7 +3,7 @@
  */
 import { CellsamError } from "../errors.js";
 import type { LabelMap, LabelOptions, RawImage, Samples } from "./image.js";
-import { largestValue, smearOf, softForegroundCut } from "./softMask.js";
+import { isWhole, largestValue, smearOf, softForegroundCut } from "./softMask.js";
 
 function refuse(message: string): CellsamError {
   return new CellsamError("ERR_LABEL_VALUES", message);
@@ -23,16 +23,21 @@ export function toLabels(raw: RawImage, rules: LabelRules = {}): LabelMap {
   const { binaryMasks = false, ignoreLabel, backgroundLabel, relabel = "check" } = rules;
   const notes = [...raw.notes];
   const { data, height, width } = flatten(raw, notes);
-  const cut = softForegroundCut(ignoreLabel === undefined ? data : without(data, ignoreLabel), height, width);
+  const known = ignoreLabel === undefined ? data : without(data, ignoreLabel);
+  const soft = softForegroundCut(known, height, width);
   if (binaryMasks) {
+    const top = largestValue(known);
+    if (Number.isNaN(top)) throw refuse("it holds values that are negative or no numbers");
+    // Fractions are probabilities, however they are spread.
+    const cut = soft ?? (isWhole(known) ? null : top / 2);
     const foreground = foregroundOf(data, cut, rules);
     notes.push("4-connected regions of the binary mask became the cells");
     if (cut !== null) notes.push("the mask has grey edges and was cut at half of its highest value");
     const regions = connectedComponents(foreground, height, width);
     if (ignoreLabel !== undefined) for (let i = 0; i < data.length; i++) if (data[i] === ignoreLabel) regions.data[i] = -1;
-    return { ...regions, notes, foreground: largestValue(data) };
+    return { ...regions, notes, foreground: top };
   }
-  if (cut !== null) {
+  if (soft !== null) {
     throw refuse(
       "it is a foreground mask with grey edges (drawn with antialiasing, stored as JPEG, or of probabilities), not a label map: set `binary_masks: true` to cut it at half of its highest value and make every 4-connected region a cell; cells that touch become one",
     );

@@ -17,6 +17,12 @@ function rowStep(height: number, width: number): number {
   return Math.max(1, Math.floor((height * width) / LOOKED_AT));
 }
 
+/** Whether all values are whole numbers. */
+export function isWhole(data: Samples): boolean {
+  const float = data instanceof Float32Array || data instanceof Float64Array;
+  return !float || data.every(Number.isInteger);
+}
+
 /** The largest value of every `step`-th row; NaN where one is not finite or negative. */
 export function largestValue(data: Samples, width = data.length, step = 1): number {
   let top = 0;
@@ -38,7 +44,7 @@ export function softForegroundCut(data: Samples, height: number, width: number):
   const top = largestValue(data, width, rowStep(height, width));
   if (!(top > 0)) return null;
   // 64-bit ids arrive as floats.
-  if (top < LOWEST_TOP && data.every(Number.isInteger)) return null;
+  if (top < LOWEST_TOP && isWhole(data)) return null;
   const [low, high] = [NEAR * top, (1 - NEAR) * top];
   let [zero, faint, between, near, full, grey, slopes] = [0, 0, 0, 0, 0, 0, 0];
   const faintValues = new Set<number>();

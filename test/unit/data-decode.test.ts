@@ -148,6 +148,23 @@ describe("label maps", () => {
     expect([...toLabels(raw({ data: binary }), { binaryMasks: true }).data]).toEqual([1, 0, 2, 2]);
   });
 
+  it("cuts probabilities at half of the highest, and refuses what is none", () => {
+    // A network's output is nowhere quite 0.
+    const probabilities = Float32Array.of(0.01, 0.9, 0.4, 0.02, 0.6, 0.03);
+    const shape = [1, 6];
+    expect([...toLabels(raw({ data: probabilities, shape, dtype: "float32" }), { binaryMasks: true }).data]).toEqual([
+      0, 1, 0, 0, 2, 0,
+    ]);
+    for (const bad of [Number.NaN, -1]) {
+      const data = Float32Array.of(0, bad, 1, 1);
+      expect(() => toLabels(raw({ data, dtype: "float32" }), { binaryMasks: true })).toThrow(/negative or no numbers/);
+    }
+    const ignored = Int32Array.of(0, -1, 1, 1);
+    expect([...toLabels(raw({ data: ignored, dtype: "int32" }), { binaryMasks: true, ignoreLabel: -1 }).data]).toEqual([
+      0, -1, 1, 1,
+    ]);
+  });
+
   it("tells a photograph from a label map", () => {
     // 40 columns of narrow cells: 5 px wide they change in a fifth of all places, 3 px wide in a third.
     const stripes = (cell: number) => Uint8Array.from({ length: 160 }, (_, i) => 1 + Math.floor(i / cell));
