@@ -4,6 +4,9 @@ import type { Shape } from "./objects.js";
 /** From so many objects on it is no chance that all lie in one corner: for a quarter of the image 4^-6. */
 const FEWEST = 6;
 
+/** Between the pictures of a pyramid. */
+const FACTORS = [2, 4, 8, 16, 32];
+
 export type Misplaced = { kind: "outside" | "fractions"; hint: string } | { kind: "corner"; what: string; hint: string };
 
 /** What the range of all coordinates says about the picture on which they were drawn. */
@@ -36,7 +39,8 @@ export function misplaced(shapes: readonly Shape[], [height, width]: readonly [n
   }
   const part = Math.max(right / width, bottom / height);
   if (shapes.length < FEWEST || part > 0.55) return undefined;
-  const times = fullScale(1 / part);
+  // Objects end before the edge of their picture, so the factor is the next lower one.
+  const times = [...FACTORS].reverse().find((factor) => factor * part < 1.05);
   return {
     kind: "corner",
     what: `objects that all lie in the upper left corner${times ? `, as on a picture ${times} times smaller` : ""}`,
@@ -46,7 +50,7 @@ export function misplaced(shapes: readonly Shape[], [height, width]: readonly [n
 
 /** The 2, 4, 8, ... whose picture objects with this extent fill almost. */
 function fullScale(ratio: number): number | undefined {
-  return [2, 4, 8, 16, 32].find((times) => ratio <= times * 1.05 && ratio > times * 0.7) ?? undefined;
+  return FACTORS.find((times) => ratio <= times * 1.05 && ratio > times * 0.7) ?? undefined;
 }
 
 const short = (value: number) => String(Math.round(value * 10) / 10);
