@@ -72,6 +72,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+const hashOf = (path: string) => createHash("sha256").update(readFileSync(path)).digest("hex");
+
 describe("a fresh machine", () => {
   it("has no compiler, no CMake and no Python, and doctor says what is missing", async () => {
     for (const tool of ["cc", "c++", "g++", "cmake", "python3", "pip"]) {
@@ -87,7 +89,13 @@ describe("a fresh machine", () => {
     const other = await cellsam(["setup", "--from", `${server.address}/text.zip`, "--sha256", "0".repeat(64)]);
     expect(other.code).not.toBe(0);
     expect(other.stderr).toContain("ERR_CHECKSUM");
-    const text = await cellsam(["setup", "--from", `${server.address}/text.zip`]);
+    const text = await cellsam([
+      "setup",
+      "--from",
+      `${server.address}/text.zip`,
+      "--sha256",
+      hashOf(join(project, "package.json")),
+    ]);
     expect(text.code).not.toBe(0);
     expect(text.stderr).toContain("ERR_ARCHIVE");
     expect(readdirSync(join(folder, "cache", "libtorch"))).toEqual([]);
@@ -109,7 +117,8 @@ describe("a fresh machine", () => {
       context.skip();
     }
     try {
-      const full = await cellsam(["setup", "--from", `${server.address}/libtorch.zip`], { CELLSAM_CACHE: small });
+      const from = ["--from", `${server.address}/libtorch.zip`, "--sha256", hashOf(archive)];
+      const full = await cellsam(["setup", ...from], { CELLSAM_CACHE: small });
       expect(full.code).not.toBe(0);
       expect(full.stderr).toMatch(/disk of .* is full/);
       expect(readdirSync(join(small, "libtorch"))).toEqual([]);
@@ -122,7 +131,7 @@ describe("a fresh machine", () => {
     const proxy = await LocalServer.proxy();
     server.cutNext();
     try {
-      const sha256 = createHash("sha256").update(readFileSync(archive)).digest("hex");
+      const sha256 = hashOf(archive);
       // NO_PROXY would take loopback out of it again.
       const throughProxy = { http_proxy: proxy.address, no_proxy: "" };
       const from = ["setup", "--variant", "cpu", "--from", `${server.address}/libtorch.zip`, "--sha256", sha256, "--json"];

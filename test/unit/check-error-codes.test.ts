@@ -54,6 +54,7 @@ describe("error codes", () => {
     expect(failureOf(Object.assign(new Error("gone"), { code: "ENOENT" }))).toEqual({
       code: "ERR_UNEXPECTED",
       message: "gone",
+      system: "ENOENT",
     });
     expect(failureOf("gone")).toEqual({ code: "ERR_UNEXPECTED", message: "gone" });
   });

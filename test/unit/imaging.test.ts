@@ -23,7 +23,8 @@ it("draws in the colours and the size of the SVG", async () => {
 });
 
 it.runIf(process.platform === "linux")("fails alone when its process crashes, and draws the next one", async () => {
-  const waiting = drawn({ kind: "pixels", svg: red });
+  const large = red.replace('width="4" height="2"', 'width="9000" height="9000"');
+  const waiting = drawn({ kind: "pixels", svg: large });
   killChildren();
   await expect(waiting).rejects.toMatchObject({ code: "ERR_PICTURE", message: expect.stringContaining("SIGSEGV") });
   expect((await drawn({ kind: "pixels", svg: red })).length).toBe(24);

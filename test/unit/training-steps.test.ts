@@ -390,7 +390,7 @@ test("a stage that cannot be opened leaves none open", async () => {
   await session.beginStage({ ...common, stage: 1 });
   await expect(session.beginStage({ ...common, stage: 2, noSuchOption: 1 })).rejects.toMatchObject({
     code: "ERR_INVALID_ARGUMENT",
-    message: expect.stringContaining("no_such_option"),
+    message: expect.stringContaining("noSuchOption"),
   });
   await expect(train(session, store, [0])).rejects.toMatchObject({ code: "ERR_STATE" });
 });

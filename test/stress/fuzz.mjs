@@ -1,0 +1,143 @@
+/**
+ * `node test/stress/fuzz.mjs FOLDER [--trials N] [--seed S]`: damages the files of a folder and its subfolders, N times (default
+ * 10 000) for each extension, and reads each as image and as labels in a process of its own. Prints for each extension the slowest
+ * read and the largest memory, and fails for a crash, for a read that takes more than 2 s, for memory above 500 MB, and for an
+ * error without a code.
+ */
+import { fork } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const { Random } = await import("../../dist/data/random.js");
+const { readImage, readLabels } = await import("../../dist/data/reader.js");
+const { surveyAnnotation } = await import("../../dist/data/annotationFile.js");
+
+const slowest = 2000;
+const largest = 500;
+/** Larger seeds would spend the time on reading what is sound. */
+const seedBytes = 300_000;
+
+/** @typedef {{ trial: number, ms: number, refused: boolean, fault?: string }} Read */
+
+/** Flips bits, writes telling bytes, cuts out, doubles or cuts off. @param {Buffer} seed @param {InstanceType<typeof Random>} random */
+function damaged(seed, random) {
+  let bytes = Buffer.from(seed);
+  for (let times = random.integer(1, 4); times > 0 && bytes.length > 0; times--) {
+    // Headers decide what is read: half of the damage is there.
+    const at = random.integer(0, (random.integer(0, 1) ? bytes.length : Math.min(bytes.length, 512)) - 1);
+    const to = Math.min(bytes.length, at + random.integer(1, 12));
+    const kind = random.integer(0, 5);
+    if (kind === 0) bytes[at] = (bytes[at] ?? 0) ^ (1 << random.integer(0, 7));
+    else if (kind === 1) bytes[at] = [0, 255, 127, 128, 45, 57, 91, 123][random.integer(0, 7)] ?? 0;
+    else if (kind === 2) bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(to)]);
+    else if (kind === 3) bytes = Buffer.concat([bytes.subarray(0, to), bytes.subarray(at)]);
+    else if (kind === 4) bytes.fill(255, at, to);
+    else bytes = Buffer.from(bytes.subarray(0, Math.max(1, at)));
+  }
+  return bytes;
+}
+
+/** Reads a file in every way that its content allows. @param {string} path */
+async function read(path) {
+  const ways = [() => readImage(path), () => readLabels(path), () => readLabels(path, { binaryMasks: true, facts: true })];
+  ways.push(async () => {
+    const { kind, images } = await surveyAnnotation(path);
+    return readLabels(path, { annotation: kind, item: images?.[0]?.fileName ?? "", size: [96, 96] });
+  });
+  let refused = false;
+  for (const way of ways) {
+    await way().catch((/** @type {Error & { code?: string }} */ error) => {
+      refused = true;
+      if (!/^ERR_(IMAGE|ANNOTATION|LABEL|FILE)/.test(error.code ?? "")) throw error;
+    });
+  }
+  return refused;
+}
+
+/** In the process of one extension. @param {string[]} seeds @param {number} trials @param {number} seed @param {number} first */
+async function work(seeds, trials, seed, first) {
+  const folder = mkdtempSync(join(tmpdir(), "cellsam-fuzz-"));
+  process.on("disconnect", () => process.exit());
+  for (let trial = first; trial < trials; trial++) {
+    const name = /** @type {string} */ (seeds[trial % seeds.length]);
+    const path = join(folder, `case${extname(name)}`);
+    writeFileSync(path, damaged(readFileSync(name), new Random(seed + trial)));
+    const begun = performance.now();
+    /** @type {Read} */
+    const result = { trial, ms: 0, refused: false };
+    try {
+      result.refused = await read(path);
+    } catch (error) {
+      result.fault = `${name}: ${/** @type {Error} */ (error).stack}`;
+    }
+    result.ms = performance.now() - begun;
+    await new Promise((sent) => process.send?.(result, () => sent(undefined)));
+  }
+  rmSync(folder, { recursive: true, force: true });
+  process.send?.({ rss: process.resourceUsage().maxRSS / 1024 }, () => process.exit());
+}
+
+/** @param {string} extension @param {string[]} seeds @param {number} trials @param {number} seed */
+async function fuzz(extension, seeds, trials, seed) {
+  const state = { refused: 0, ms: 0, memory: 0 };
+  /** @type {string[]} */
+  const faults = [];
+  for (let next = 0; next < trials; ) {
+    const child = fork(fileURLToPath(import.meta.url), [], {
+      env: { ...process.env, FUZZ: JSON.stringify({ seeds, trials, seed, next }) },
+    });
+    let timer = setTimeout(() => child.kill("SIGKILL"), 60_000);
+    child.on("message", (/** @type {Read & { rss?: number }} */ { trial, ms, refused, fault, rss }) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => child.kill("SIGKILL"), 60_000);
+      if (rss !== undefined) {
+        state.memory = Math.max(state.memory, rss);
+        return;
+      }
+      next = trial + 1;
+      state.refused += refused ? 1 : 0;
+      state.ms = Math.max(state.ms, ms);
+      if (fault) faults.push(`trial ${trial}: ${fault}`);
+      if (ms > slowest) faults.push(`trial ${trial}, ${seeds[trial % seeds.length]}: ${ms.toFixed(0)} ms`);
+    });
+    const signal = await new Promise((resolve) => child.once("close", (_, killer) => resolve(killer)));
+    clearTimeout(timer);
+    if (signal || next < trials) faults.push(`trial ${next}, ${seeds[next % seeds.length]}: ${signal ?? "ended"}`);
+    if (next < trials) next += 1;
+  }
+  if (state.memory > largest) faults.push(`${state.memory.toFixed(0)} MB`);
+  console.log(
+    `${extension}: ${trials} trials of ${seeds.length} files, ${state.refused} refused, slowest ${state.ms.toFixed(0)} ms, ${state.memory.toFixed(0)} MB`,
+  );
+  for (const fault of faults) console.log(`  ${fault}`);
+  return faults.length;
+}
+
+if (process.env.FUZZ) {
+  const { seeds, trials, seed, next } = JSON.parse(process.env.FUZZ);
+  await work(seeds, trials, seed, next);
+} else {
+  const options = {
+    trials: { type: /** @type {const} */ ("string"), default: "10000" },
+    seed: { type: /** @type {const} */ ("string"), default: "1" },
+  };
+  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  /** @type {Map<string, string[]>} */
+  const byExtension = new Map();
+  for (const folder of positionals) {
+    for (const name of readdirSync(folder, { recursive: true }).map(String)) {
+      const path = join(folder, name);
+      const info = statSync(path);
+      if (!info.isFile() || info.size === 0 || info.size > seedBytes || name.endsWith(".md")) continue;
+      byExtension.set(extname(name), [...(byExtension.get(extname(name)) ?? []), path]);
+    }
+  }
+  let faults = 0;
+  for (const [extension, seeds] of byExtension)
+    faults += await fuzz(extension, seeds, Number(values.trials), Number(values.seed));
+  console.log(`${faults} faults`);
+  process.exitCode = faults > 0 ? 1 : 0;
+}
