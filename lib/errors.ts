@@ -124,9 +124,15 @@ export class CellsamError extends Error {
 
 /** Any error as results, events and logs hold it. */
 export function failureOf(error: unknown): Failure {
-  const code = error instanceof CellsamError ? error.code : "ERR_UNEXPECTED";
   const system = systemCode(error);
-  return { code, message: error instanceof Error ? error.message : String(error), ...(system && { system }) };
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: codeOf(error, system), message, ...(system && { system }) };
+}
+
+/** A full disk and the like are no fault of this package, wherever they are met. */
+function codeOf(error: unknown, system: string | undefined): ErrorCode {
+  if (error instanceof CellsamError) return error.code;
+  return system !== undefined && machineSystemCodes.has(system) ? "ERR_FILE" : "ERR_UNEXPECTED";
 }
 
 /** The code of the operating system in an error or its causes, such as ENOSPC. */

@@ -33,7 +33,8 @@ export function reportError(
   const known = error instanceof CellsamError;
   const { code, ...failure } = failureOf(error);
   const message = inFlags(failure.message);
-  const hint = known ? "" : "\nThis is a fault of cellsam-train. Run again with --debug and report what it prints.";
+  const hint =
+    code !== "ERR_UNEXPECTED" ? "" : "\nThis is a fault of cellsam-train. Run again with --debug and report what it prints.";
   process.stderr.write(`${code}: ${inFileSpelling(message)}${hint}\n`);
   if (debug && error instanceof Error && error.stack) process.stderr.write(`${error.stack}\n`);
   if (json) process.stdout.write(`${strictJson({ type: "error", code, message, detail: known ? error.detail : {} }, 0)}\n`);

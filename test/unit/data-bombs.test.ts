@@ -6,7 +6,7 @@ import { crc32, deflateRawSync, deflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeImage } from "../../lib/data/decode.js";
 import { encodeNpy } from "../../lib/data/formats/npy.js";
-import { unpackBits, unpackLzw, zstdBound } from "../../lib/data/formats/tiffDecoders.js";
+import { boundedDecoders, unpackBits, unpackLzw, zstdBound } from "../../lib/data/formats/tiffDecoders.js";
 import { random } from "./drawn-cells.js";
 import { tiffOf } from "./tiff-files.js";
 
@@ -80,6 +80,15 @@ describe("decoders of TIFF", () => {
     const plain = Buffer.from("AAAAAA80002AAAAAAAAA80002A22AAAAAAAAAAAAAAAAAAAA", "hex");
     expect(Buffer.from(unpackBits(packed, 24))).toEqual(plain);
     expect(() => unpackBits(packed, 23)).toThrow(/unpacks to more/);
+  });
+
+  it("never reject, since geotiff leaves rejections unhandled, and keep what is wrong", async () => {
+    const pool = boundedDecoders(16);
+    const decoder = pool.bindParameters(5, {} as never) as unknown as {
+      decodeBlock: (bytes: ArrayBuffer) => Promise<ArrayBuffer>;
+    };
+    expect(await decoder.decodeBlock(new Uint8Array(9).fill(255).buffer)).toEqual(new ArrayBuffer(16));
+    expect(pool.failure?.error).toMatchObject({ code: "ERR_IMAGE_BROKEN" });
   });
 
   it("know the most that zstd can unpack to", () => {

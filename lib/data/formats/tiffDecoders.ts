@@ -12,22 +12,29 @@ const geotiff = lazily<typeof import("geotiff")>("geotiff");
 type Parameters = ConstructorParameters<typeof BaseDecoder>[0];
 
 /**
- * What geotiff calls a pool: it gives the decoder of a compression.
+ * What geotiff calls a pool: it gives the decoder of a compression. geotiff decodes blocks side by side and leaves rejections
+ * of all but the first unhandled, so a damaged block is zeros here, and `failure` what is wrong with the first of them.
  * @param limit most bytes that a block may decode to
  */
 export function boundedDecoders(limit: number): {
   bindParameters: (compression: number, parameters: Parameters) => DecoderWorker;
+  failure: { error: unknown } | undefined;
 } {
-  return {
+  const pool: ReturnType<typeof boundedDecoders> = {
+    failure: undefined,
     bindParameters: (compression, parameters) => {
       class Bounded extends geotiff().BaseDecoder {
-        override decodeBlock(buffer: ArrayBuffer): ArrayBuffer | Promise<ArrayBuffer> {
-          return decoded(compression, new Uint8Array(buffer), limit, parameters);
+        override decodeBlock(buffer: ArrayBuffer): Promise<ArrayBuffer> {
+          return decoded(compression, new Uint8Array(buffer), limit, parameters).catch((error: unknown) => {
+            pool.failure ??= { error };
+            return new ArrayBuffer(limit);
+          });
         }
       }
       return new Bounded(parameters) as unknown as DecoderWorker;
     },
   };
+  return pool;
 }
 
 async function decoded(compression: number, bytes: Uint8Array, limit: number, parameters: Parameters): Promise<ArrayBuffer> {

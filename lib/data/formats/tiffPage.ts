@@ -112,9 +112,11 @@ export async function readPage(
   }
   const image = new GeoTIFFImage(tags, !file.bigEndian, false, opened.source);
   const block = checkLayout(file, directory, layout, fileSize, maxPixels, (height * width * samples * depth) / 8);
-  const pool = boundedDecoders(block) as unknown as Pool;
+  const pool = boundedDecoders(block);
   // A view of its own: geotiff's array has properties besides its values.
-  const data = ((await image.readRasters({ interleave: true, pool })) as unknown as Samples).subarray();
+  const rasters = await image.readRasters({ interleave: true, pool: pool as unknown as Pool });
+  if (pool.failure) throw pool.failure.error;
+  const data = (rasters as unknown as Samples).subarray();
   if (data.length !== height * width * samples * (wide ? 2 : 1)) throw broken("the tags of its size contradict each other");
   return described(file, directory, layout, wide ? joined(data as Uint32Array, layout.kind, file.bigEndian) : data);
 }
