@@ -5,6 +5,7 @@
  *   --binding           builds binding.node only, without any libtorch
  *   --cuda              requires libcellsam_cuda; by default it is built when libtorch has CUDA and nvcc is there
  *   --tests             also builds the native test programs into build/test
+ *   --apart             compiles every source by itself: for work on the C++, where a change then costs half as much
  *   --bench             also builds the product's side of `npm run bench` into build/bench
  */
 import { parseArgs } from "node:util";
@@ -18,6 +19,7 @@ const { values: options } = parseArgs({
     cuda: { type: "boolean" },
     tests: { type: "boolean" },
     bench: { type: "boolean" },
+    apart: { type: "boolean" },
   },
 });
 
@@ -34,6 +36,7 @@ const definitions = {
   CELLSAM_CUDA: options.cuda ? "ON" : "AUTO",
   CELLSAM_TESTS: options.tests ? "ON" : "OFF",
   CELLSAM_BENCH: options.bench ? "ON" : "OFF",
+  CELLSAM_UNITY: options.apart ? "OFF" : "ON",
 };
 buildNative("build", definitions);
 if (options.tests) run("cmake", ["--build", "build", "--target", "native_tests"]);

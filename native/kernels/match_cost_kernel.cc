@@ -30,8 +30,6 @@ struct Row {
   float zero = 0;  // not a constant: the largest of x and a constant becomes two instructions
 };
 
-namespace loops {
-
 CELLSAM_INLINE void class_costs(const float* logits, std::int64_t queries, std::int64_t classes, float weight, float* out) {
   for (std::int64_t query = 0; query < queries; ++query) {
     // 1 - p loses digits where the network is sure. The official matcher loses the same ones, and its pairs are wanted.
@@ -101,20 +99,6 @@ CELLSAM_INLINE std::int64_t select_within(const Number* costs, std::int64_t colu
   }
   return count;
 }
-
-}  // namespace loops
-
-CELLSAM_COPIES(void, class_costs,
-               (const float* __restrict logits, std::int64_t queries, std::int64_t classes, float weight,
-                float* __restrict out),
-               (logits, queries, classes, weight, out))
-CELLSAM_COPIES(void, fill_row, (const Row& row, float* __restrict out, float* __restrict minima), (row, out, minima))
-CELLSAM_COPIES(void, minima_and_sums,
-               (const float* __restrict costs, std::int64_t columns, float* __restrict minima, float* __restrict sums),
-               (costs, columns, minima, sums))
-CELLSAM_COPIES(std::int64_t, select_within,
-               (const float* __restrict costs, std::int64_t columns, float bound, std::int32_t* __restrict found),
-               (costs, columns, bound, found))
 
 template <class Number>
 bool all_finite(const std::array<Number, kColumnGroups>& sums) {
@@ -196,7 +180,7 @@ bool group_minima(const float* costs, std::int64_t columns, float* minima) {
 bool group_minima(const double* costs, std::int64_t columns, double* minima) {
   std::array<double, kColumnGroups> sums{};
   std::fill_n(minima, kColumnGroups, std::numeric_limits<double>::infinity());
-  loops::minima_and_sums(costs, columns, minima, sums.data());
+  minima_and_sums(costs, columns, minima, sums.data());
   return all_finite(sums);
 }
 
@@ -205,7 +189,7 @@ std::int64_t columns_within(const float* costs, std::int64_t columns, float boun
 }
 
 std::int64_t columns_within(const double* costs, std::int64_t columns, double bound, std::int32_t* found) {
-  return loops::select_within(costs, columns, bound, found);
+  return select_within(costs, columns, bound, found);
 }
 
 }  // namespace cellsam::kernels

@@ -1,7 +1,6 @@
-// The two hot loops of the matching (docs/math.md section 5), in float32 for every instruction set (CELLSAM_COPIES), the same
-// bits on each: the class cost of each query, and a row of the cost matrix (one target against all Q queries, (5.1) and (5.2))
-// together with what the assignment needs to find the row's cheapest queries. Called by loss/match_task.cc, loss/cheapest.h and
-// loss/hungarian.cc.
+// The two hot loops of the matching (docs/math.md section 5), in float32, with the same bits on every machine: the class cost
+// of each query, and a row of the cost matrix (one target against all Q queries, (5.1) and (5.2)) together with what the
+// assignment needs to find the row's cheapest queries. Called by loss/match_task.cc, loss/cheapest.h and loss/hungarian.cc.
 #pragma once
 
 #include <cstdint>
