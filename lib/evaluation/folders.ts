@@ -13,6 +13,7 @@ import type { openSession } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressEvent } from "../events.js";
 import { readJson } from "../files/json.js";
+import { checkKeys, keysOf } from "../optionKeys.js";
 import { openDetector } from "../predict/detector.js";
 import { ofImage } from "../predict/imageError.js";
 import type { PredictedImage } from "../predict/outputs.js";
@@ -49,6 +50,25 @@ export interface EvaluateWeightsOptions
   extends EvaluateOptions,
     Pick<EvaluateModelOptions, "optimizeThreshold" | "keepGoing"> {}
 
+const common = { binaryMasks: true, onProgress: true, onWarning: true, signal: true, openSession: true } as const;
+const folderKeys = keysOf<EvaluateFoldersOptions>({
+  ...common,
+  annotationFormat: true,
+  ignoreLabel: true,
+  backgroundLabel: true,
+  relabel: true,
+  minCellArea: true,
+  maskPage: true,
+  categories: true,
+  outline: true,
+  withoutOutline: true,
+  maxPixels: true,
+  iouThreshold: true,
+  cutoff2: true,
+  boundaryTolerance: true,
+});
+const weightsKeys = keysOf<EvaluateWeightsOptions>({ ...common, optimizeThreshold: true, keepGoing: true });
+
 export interface FolderEvaluation {
   summary: Summary;
   /** `image` is the name without extension. */
@@ -79,6 +99,7 @@ export async function evaluateFolders(
   predictionPath: string,
   options: EvaluateFoldersOptions = {},
 ): Promise<FolderEvaluation> {
+  checkKeys("evaluateFolders", options, folderKeys);
   const { iouThreshold, cutoff2, boundaryTolerance, annotationFormat } = options;
   const { binaryMasks = false, ignoreLabel = null, categories = null, maxPixels = null, outline, withoutOutline } = options;
   const { backgroundLabel = null, relabel = "check", minCellArea = 0, maskPage = null } = options;
@@ -141,6 +162,7 @@ export async function evaluateWeights(
   input: PredictInput,
   options: EvaluateWeightsOptions = {},
 ): Promise<Evaluation> {
+  checkKeys("evaluateWeights", options, weightsKeys);
   const { binaryMasks = false, signal, onProgress = () => undefined } = options;
   const reading = predictConfig(input);
   const { pairs, warnings } = await loadDataset({ ...reading, imgPath, maskPath, binaryMasks }, { ...(signal && { signal }) });

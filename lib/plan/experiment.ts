@@ -12,6 +12,7 @@ import { checkCells, type Splits } from "../data/split.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressTask } from "../events.js";
 import { checkOutputFolder } from "../files/outputPath.js";
+import { checkKeys, keysOf } from "../optionKeys.js";
 import { leftOutNotes } from "../strategies/strategy.js";
 import { configuredStrategy } from "../strategies/table.js";
 import { acrossIn, duplicatesOf } from "../train/duplicates.js";
@@ -31,14 +32,17 @@ export interface PlanOptions {
   signal?: AbortSignal;
 }
 
+const optionKeys = keysOf<PlanOptions>({ probe: true, onProgress: true, signal: true });
+
 /** Number of queries of the released networks and of `tiny`; native/model/model_size.h. */
 const queriesOf: Record<string, number> = { vit_b: 3500, vit_l: 3500, vit_h: 3500, tiny: 100 };
 
 /**
  * Forecasts the training of a configuration; writes nothing.
- * @throws CellsamError ERR_CONFIG; ERR_DATASET with all problems of the data at once; ERR_SPLIT; the signal's reason
+ * @throws CellsamError ERR_CONFIG; ERR_INVALID_ARGUMENT for unknown options; ERR_DATASET with all problems of the data at once; ERR_SPLIT; the signal's reason
  */
 export async function planExperiment(input: ExperimentInput, options: PlanOptions = {}): Promise<Plan> {
+  checkKeys("planExperiment", options, optionKeys);
   const { probe: wanted = false, onProgress, signal } = options;
   const config = new ExperimentConfig(input);
   const refusals = await outputRefusals(config);

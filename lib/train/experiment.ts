@@ -1,11 +1,23 @@
 /** The main entry: a checked configuration, and the one run of its experiment. The code of the run is loaded when it starts. */
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { EventChannel, type TrainingEvent } from "../events.js";
+import { checkKeys, keysOf } from "../optionKeys.js";
 import type { Strategy } from "../strategies/strategy.js";
 import { configuredStrategy } from "../strategies/table.js";
 import type { RunnerOptions } from "./options.js";
 import { OutputTree } from "./outputTree.js";
 import type { FoldResult } from "./results.js";
+
+const optionKeys = keysOf<RunnerOptions>({
+  resume: true,
+  overwrite: true,
+  signal: true,
+  strategy: true,
+  lossWeights: true,
+  notes: true,
+  openSession: true,
+  openStoreWriter: true,
+});
 
 /** One experiment: `new ExperimentRunner({ imgPath, maskPath, outputName }).run()`. */
 export class ExperimentRunner {
@@ -18,6 +30,7 @@ export class ExperimentRunner {
 
   /** @throws CellsamError ERR_CONFIG */
   constructor(config: ExperimentInput, options: RunnerOptions = {}) {
+    checkKeys("ExperimentRunner", options, optionKeys);
     this.config = new ExperimentConfig(config);
     this.#options = options;
     this.tree = new OutputTree(this.config.outputDir, this.config.outputName);

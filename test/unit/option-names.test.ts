@@ -6,6 +6,11 @@ import { openCellTableWriter } from "../../lib/data/writers/cellTable.js";
 import { writeGeojson } from "../../lib/data/writers/geojson.js";
 import { assemblePrediction, type Candidates } from "../../lib/engine/inference.js";
 import { openSession, type Session } from "../../lib/engine/session.js";
+import { evaluateFolders, evaluateWeights } from "../../lib/evaluation/folders.js";
+import { planExperiment } from "../../lib/plan/experiment.js";
+import { ExperimentRunner } from "../../lib/train/experiment.js";
+
+const config = { imgPath: "a", maskPath: "b", outputDir: "c", outputName: "d" };
 
 let session: Session;
 beforeAll(async () => {
@@ -48,6 +53,10 @@ describe("unknown options", () => {
     ["writeGeojson", () => writeGeojson("/nowhere/a.geojson", { labels }, { clas: "x" } as never), "unknown option clas"],
     ["openCellTableWriter", () => openCellTableWriter("/nowhere/a.csv", { chanels: 1 } as never), "did you mean channels?"],
     ["readImage", () => readImage("a.png", { chanels: [0] } as never), "unknown option chanels; did you mean channels?"],
+    ["a plan", () => planExperiment(config, { prob: true } as never), "did you mean probe?"],
+    ["a run", async () => new ExperimentRunner(config, { overwrit: true } as never), "did you mean overwrite?"],
+    ["a comparison of folders", () => evaluateFolders("a", "b", { iouTreshold: 0.5 } as never), "did you mean iouThreshold?"],
+    ["a measurement of weights", () => evaluateWeights("a", "b", {}, { keepgoing: true } as never), "did you mean keepGoing?"],
   ];
 
   it.each(calls)("of %s are refused with the nearest", async (_, call, message) => {
