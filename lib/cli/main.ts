@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 /** The command line: the table of commands, and the one place where errors become messages and exit codes. */
-import { Command } from "commander";
+import { Command, CommanderError } from "commander";
 import { packageVersion } from "../version.js";
-import { exitCodeOf, reportError } from "./exit.js";
 
 /** A command is loaded when it is used: `doctor` does not need what trains. */
 const commands: Record<string, () => Promise<Command>> = {
@@ -43,7 +42,11 @@ for (const stream of [process.stdout, process.stderr]) {
 try {
   await program.parseAsync();
 } catch (error) {
-  const given = (flag: string) => process.argv.includes(flag);
-  reportError(error, { json: given("--json"), debug: given("--debug") });
-  process.exitCode = exitCodeOf(error);
+  // --version and --help end so too, and need nothing else.
+  if (!(error instanceof CommanderError && error.exitCode === 0)) {
+    const { exitCodeOf, reportError } = await import("./exit.js");
+    const given = (flag: string) => process.argv.includes(flag);
+    reportError(error, { json: given("--json"), debug: given("--debug") });
+    process.exitCode = exitCodeOf(error);
+  }
 }
