@@ -16,8 +16,11 @@ Failure describe(const std::exception_ptr& thrown) {
     return {"ERR_OUT_OF_MEMORY", "out of host memory; use a smaller batch, image or model", {}};
   } catch (const std::system_error& error) {
     // A thread that cannot be started: the limit of memory or of threads is reached.
-    const bool limit = error.code() == std::errc::resource_unavailable_try_again;
-    return {limit ? "ERR_OUT_OF_MEMORY" : "ERR_INTERNAL", error.what(), {}};
+    if (error.code() != std::errc::resource_unavailable_try_again && error.code() != std::errc::not_enough_memory) {
+      return {"ERR_INTERNAL", error.what(), {}};
+    }
+    const std::string advice = "out of memory or threads; lower threads, batch_size or the tile size (";
+    return {"ERR_OUT_OF_MEMORY", advice + error.what() + ")", {}};
   } catch (const std::exception& error) {
     return {"ERR_INTERNAL", error.what(), {}};
   } catch (...) {

@@ -3,7 +3,6 @@
 #include <c10/util/Exception.h>
 
 #include <atomic>
-#include <system_error>
 
 #include "base/options.h"
 #include "device/cuda_library.h"
@@ -35,11 +34,6 @@ auto translate_errors(Body body) {
     throw Error("ERR_TORCH", error.what_without_backtrace());
   } catch (const std::bad_alloc&) {
     throw Error("ERR_OUT_OF_MEMORY", "out of memory; lower batch_size, prompt_chunk or the tile size");
-  } catch (const std::system_error& error) {
-    // A thread that cannot be started: the limit of memory or of threads is reached.
-    if (error.code() != std::errc::resource_unavailable_try_again && error.code() != std::errc::not_enough_memory) throw;
-    throw Error("ERR_OUT_OF_MEMORY",
-                std::string("out of memory or threads; lower threads, batch_size or the tile size (") + error.what() + ")");
   }
 }
 
