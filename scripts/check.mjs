@@ -48,6 +48,7 @@ const usedArrows = new Set();
 const layers = [
   ["errors"],
   ["events", "lazily", "processEnd", "version"],
+  ["compiledFile"],
   ["files", "nearest", "spelling", "settings"],
   ["optionKeys"],
   ["runtime"],

@@ -130,6 +130,7 @@ function stretch(raw: RawImage, notes: string[]): Samples {
   return out.map((value) => highest - value);
 }
 
+/** [C,H,W] as [H,W,C]. */
 export function channelsLast(data: Samples, [channels = 1, height = 1, width = 1]: number[]): Samples {
   const out = data.slice();
   const plane = height * width;

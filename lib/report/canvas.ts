@@ -1,4 +1,5 @@
 /** Draws on an RGB canvas: images, outlines of cells and boxes. */
+import { boxesAsFound } from "../data/writers/segmentation.js";
 
 /** Pixels [H,W] or [H,W,3] of any range, displayed from the 0.1st to the 99.9th percentile. */
 export interface OverlayImage {
@@ -117,15 +118,8 @@ export function drawContours(
 }
 
 /** The half-open box x0, y0, x1, y1 of each cell, in pixels, in the order in which the cells appear. */
-export function boxesOf({ data, shape: [, width] }: OverlayLabels): [number, number, number, number][] {
-  const boxes = new Map<number, [number, number, number, number]>();
-  data.forEach((id, i) => {
-    if (id <= 0) return;
-    const [x, y] = [i % width, Math.floor(i / width)];
-    const box = boxes.get(id) ?? [x, y, x + 1, y + 1];
-    boxes.set(id, [Math.min(box[0], x), Math.min(box[1], y), Math.max(box[2], x + 1), Math.max(box[3], y + 1)]);
-  });
-  return [...boxes.values()];
+export function boxesOf(labels: OverlayLabels): [number, number, number, number][] {
+  return boxesAsFound(labels).map(({ x0, y0, x1, y1 }) => [x0, y0, x1, y1]);
 }
 
 /** Draws the boxes of the cells as thin lines in a darker shade of the colour. */

@@ -3,8 +3,7 @@
  * instead of failing: that must not be the process of a training.
  */
 import { type ChildProcess, fork } from "node:child_process";
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { compiledFile } from "../compiledFile.js";
 import { CellsamError } from "../errors.js";
 import { endedBy } from "../processEnd.js";
 
@@ -25,11 +24,6 @@ interface Pending {
 
 /** The process ends after so long without work, and with this one. */
 const quietMs = 2000;
-
-/** The compiled entry: beside this file, or in dist/ when the sources run uncompiled under the test runner. */
-const entry = [new URL("./imagingProcess.js", import.meta.url), new URL("../../dist/report/imagingProcess.js", import.meta.url)]
-  .map((url) => fileURLToPath(url))
-  .find((path) => existsSync(path));
 
 /** The running process, and who waits for what of it. */
 interface Running {
@@ -55,6 +49,7 @@ export function drawn(task: ImagingTask): Promise<Buffer> {
 }
 
 function start(): Running {
+  const entry = compiledFile("report/imagingProcess.js");
   if (!entry) throw new CellsamError("ERR_INTERNAL", "dist/report/imagingProcess.js is missing; run `npm run build`");
   const child = fork(entry, [], { execArgv: [], serialization: "advanced", stdio: ["ignore", "ignore", "ignore", "ipc"] });
   const started: Running = { child, pending: new Map() };

@@ -174,10 +174,10 @@ async function fetchInto(target: string, work: string, variant: Variant, options
     } else {
       if (!(await exists(path)))
         throw new CellsamError("ERR_SETUP", `--from ${options.from}: there is no such file or folder.`);
-      if (options.sha256) await verify(path, options.sha256);
+      const sha256 = await checkedHash(path, options.sha256);
       report(`Unpacking ${basename(path)}`);
       await unpackArchive(path, target, headers);
-      return { source: options.from, sha256: await fileHash(path) };
+      return { source: options.from, sha256 };
     }
     return { source: options.from, sha256: null };
   }
@@ -188,10 +188,11 @@ async function fetchInto(target: string, work: string, variant: Variant, options
   if (url) {
     try {
       const path = join(work, "libtorch.zip");
-      await fetchFile(url, path, { ...options, sha256: options.sha256 ?? archiveSha256[decodeURIComponent(basename(url))] });
+      await fetchFile(url, path, options);
+      const sha256 = await checkedHash(path, options.sha256 ?? archiveSha256[decodeURIComponent(basename(url))]);
       report("Unpacking");
       await unpackArchive(path, target, headers);
-      return { source: url, sha256: await fileHash(path) };
+      return { source: url, sha256 };
     } catch (error) {
       options.signal?.throwIfAborted();
       failures.push(`PyTorch's archive: ${(error as Error).message}`);
@@ -229,7 +230,6 @@ async function fetchFile(url: string, path: string, options: SetupOptions): Prom
       options.onProgress?.(total === null ? `${Math.round(bytes / 1e6)} MB` : `${percent} % of ${Math.round(total / 1e6)} MB`);
     },
   });
-  if (options.sha256) await verify(path, options.sha256);
 }
 
 /** Returns the path of the wheel. pip checks its hash against the index, and honours the mirrors of its configuration. */
@@ -271,9 +271,10 @@ async function callPython(args: string[], { env = process.env, signal }: SetupOp
   throw failure;
 }
 
-async function verify(path: string, expected: string): Promise<void> {
+/** The SHA-256 of a file. @throws CellsamError ERR_CHECKSUM where it is not `expected` */
+async function checkedHash(path: string, expected: string | undefined): Promise<string> {
   const found = await fileHash(path);
-  if (found === expected.toLowerCase()) return;
+  if (expected === undefined || found === expected.toLowerCase()) return found;
   throw new CellsamError(
     "ERR_CHECKSUM",
     `${basename(path)} has SHA-256 ${found}, not ${expected}: it is damaged or another file.`,

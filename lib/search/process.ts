@@ -1,7 +1,6 @@
 /** Starts the process of a trial, and reports how it ends. */
 import { type ChildProcess, fork } from "node:child_process";
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { compiledFile } from "../compiledFile.js";
 import type { ExperimentInput } from "../config/experiment.js";
 import type { Failure } from "../errors.js";
 import { endedBy } from "../processEnd.js";
@@ -12,13 +11,7 @@ import type { FoldRecord } from "./metric.js";
 /** Characters of the end of stderr that are kept for an error message. */
 const keptOutput = 2000;
 
-/** The compiled entry: beside this file, or in dist/ when the sources run uncompiled under the test runner. */
-export const trialEntry = [
-  new URL("./trialProcess.js", import.meta.url),
-  new URL("../../dist/search/trialProcess.js", import.meta.url),
-]
-  .map((url) => fileURLToPath(url))
-  .find((path) => existsSync(path));
+export const trialEntry = compiledFile("search/trialProcess.js");
 
 /** How the process of a trial ended. `crashed`: it died without reporting a result or an error. */
 export type TrialEnd =

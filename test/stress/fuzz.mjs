@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { damaged } from "../damaged.mjs";
 
 const { Random } = await import("../../dist/data/random.js");
 const { readImage, readLabels } = await import("../../dist/data/reader.js");
@@ -22,22 +23,9 @@ const seedBytes = 300_000;
 
 /** @typedef {{ trial: number, ms: number, refused: boolean, fault?: string }} Read */
 
-/** Flips bits, writes telling bytes, cuts out, doubles or cuts off. @param {Buffer} seed @param {InstanceType<typeof Random>} random */
-function damaged(seed, random) {
-  let bytes = Buffer.from(seed);
-  for (let times = random.integer(1, 4); times > 0 && bytes.length > 0; times--) {
-    // Headers decide what is read: half of the damage is there.
-    const at = random.integer(0, (random.integer(0, 1) ? bytes.length : Math.min(bytes.length, 512)) - 1);
-    const to = Math.min(bytes.length, at + random.integer(1, 12));
-    const kind = random.integer(0, 5);
-    if (kind === 0) bytes[at] = (bytes[at] ?? 0) ^ (1 << random.integer(0, 7));
-    else if (kind === 1) bytes[at] = [0, 255, 127, 128, 45, 57, 91, 123][random.integer(0, 7)] ?? 0;
-    else if (kind === 2) bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(to)]);
-    else if (kind === 3) bytes = Buffer.concat([bytes.subarray(0, to), bytes.subarray(at)]);
-    else if (kind === 4) bytes.fill(255, at, to);
-    else bytes = Buffer.from(bytes.subarray(0, Math.max(1, at)));
-  }
-  return bytes;
+/** Headers decide what is read: half of the damage is there. @param {InstanceType<typeof Random>} random */
+function inHeads(random) {
+  return (/** @type {number} */ length) => random.integer(0, (random.integer(0, 1) ? length : Math.min(length, 512)) - 1);
 }
 
 /** Reads a file in every way that its content allows. @param {string} path */
@@ -64,7 +52,8 @@ async function work(seeds, trials, seed, first) {
   for (let trial = first; trial < trials; trial++) {
     const name = /** @type {string} */ (seeds[trial % seeds.length]);
     const path = join(folder, `case${extname(name)}`);
-    writeFileSync(path, damaged(readFileSync(name), new Random(seed + trial)));
+    const random = new Random(seed + trial);
+    writeFileSync(path, damaged(readFileSync(name), random, { most: 4, placeIn: inHeads(random) }));
     const begun = process.cpuUsage();
     /** @type {Read} */
     const result = { trial, ms: 0, refused: false };

@@ -13,6 +13,7 @@ import { readNpz } from "../../lib/data/formats/npz.js";
 import { readTiff } from "../../lib/data/formats/tiff.js";
 import { encodeTiff } from "../../lib/data/formats/tiffWriter.js";
 import { Random } from "../../lib/data/random.js";
+import { damaged } from "../damaged.mjs";
 
 interface Sound {
   data: { length: number };
@@ -212,24 +213,6 @@ const readers: [name: string, seed: Buffer, trials: number, read: (bytes: Buffer
   ["BMP", bitmap(), 400, (bytes) => readBmp(bytes, limit)],
   ["TIFF of channels", stack(), 600, (bytes) => readTiff(bytes, limit, { channels: [0, 1] })],
 ];
-
-/** Bits flipped, bytes replaced by telling ones, pieces cut out, doubled or cut off. */
-function damaged(seed: Buffer, random: Random): Buffer {
-  let bytes = Buffer.from(seed);
-  for (let times = random.integer(1, 3); times > 0; times--) {
-    const at = random.integer(0, bytes.length - 1);
-    const to = Math.min(bytes.length, at + random.integer(1, 12));
-    const kind = random.integer(0, 5);
-    if (kind === 0) bytes[at] = (bytes[at] ?? 0) ^ (1 << random.integer(0, 7));
-    else if (kind === 1) bytes[at] = [0, 255, 127, 128, 45, 57, 91, 123][random.integer(0, 7)] ?? 0;
-    else if (kind === 2) bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(to)]);
-    else if (kind === 3) bytes = Buffer.concat([bytes.subarray(0, to), bytes.subarray(at)]);
-    else if (kind === 4) bytes[at] = random.integer(0, 255);
-    else bytes = Buffer.from(bytes.subarray(0, Math.max(1, at)));
-    if (bytes.length === 0) bytes = Buffer.from([0]);
-  }
-  return bytes;
-}
 
 describe("damaged files", () => {
   let folder = "";

@@ -5,6 +5,7 @@
 import type { Pool } from "geotiff";
 import { lazily } from "../../lazily.js";
 import type { RawImage, Samples } from "../image.js";
+import { channelsLast } from "../pixels.js";
 import { broken, checkSize, unsupported } from "./limits.js";
 import { samplesOf } from "./npy.js";
 import { boundedDecoders } from "./tiffDecoders.js";
@@ -158,10 +159,7 @@ export function readContiguousPlane(
   if (start + count * size > file.nextHeader(start)) return undefined;
   const data = samplesOf(bytes, start + index * size, values, `${layout.kind}${depth}`, file.bigEndian);
   if (!layout.planar || samples === 1) return described(file, directory, layout, data);
-  const mixed = data.slice();
-  const plane = height * width;
-  for (let i = 0; i < plane; i++) for (let c = 0; c < samples; c++) mixed[i * samples + c] = data[c * plane + i] ?? 0;
-  return described(file, directory, layout, mixed);
+  return described(file, directory, layout, channelsLast(data, [samples, height, width]));
 }
 
 /**

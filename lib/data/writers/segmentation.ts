@@ -37,8 +37,13 @@ export function sizeOf({ data, shape }: LabelArray): [height: number, width: num
   return [height, width];
 }
 
-/** The cells of a label map by rising id. It takes memory for the cells alone, not for the pixels. */
+/** The cells of a label map by rising id. */
 export function cellBoxes(labels: LabelArray): CellBox[] {
+  return boxesAsFound(labels).sort((a, b) => a.id - b.id);
+}
+
+/** The cells in the order of their first pixels. It takes memory for the cells alone, not for the pixels. */
+export function boxesAsFound(labels: LabelArray): CellBox[] {
   const [height, width] = sizeOf(labels);
   const { data } = labels;
   const boxes = new Map<number, CellBox>();
@@ -63,7 +68,7 @@ export function cellBoxes(labels: LabelArray): CellBox[] {
       last.area += at - start;
     }
   }
-  return [...boxes.values()].sort((a, b) => a.id - b.id);
+  return [...boxes.values()];
 }
 
 /** One cell's pixels as ones, with a border of zeros: [y1 - y0 + 2, x1 - x0 + 2]. */
