@@ -60,11 +60,11 @@ Trainer::Trainer(std::unique_ptr<Stage> stage, const TrainerOptions& options, st
 
 bool Trainer::on_gpu() const { return stage_->parameters().front().second.is_cuda(); }
 
-double Trainer::learning_rate() const { return options_.learning_rate * schedule_.factor(updates_); }
+double Trainer::learning_rate(std::int64_t updates) const { return options_.learning_rate * schedule_.factor(updates); }
 
 double Trainer::observe(double loss) {
   schedule_.observe(loss);
-  return learning_rate();
+  return learning_rate(updates_);
 }
 
 data::Augmenter Trainer::augmenter(const EpochRequest& request) const {
@@ -120,7 +120,8 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
   const auto order = data::epoch_order(request.indices, seed_, static_cast<std::uint64_t>(request.fold),
                                        static_cast<std::uint64_t>(request.epoch));
   const StepContext context{request, /*training=*/true, control};
-  double lr = learning_rate();
+  // A run that was stopped at the end of an epoch has no step left that would tell the rate of the last one.
+  double lr = learning_rate(request.start_step == steps ? std::max<std::int64_t>(0, updates_ - 1) : updates_);
   LossQueue queue;
   const auto drain = [&](bool flush) {
     while (const auto arrived = queue.pop(flush)) {
@@ -163,7 +164,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
     }
     auto batch = loader.next().value();
     batch.cacheable = !endless;
-    lr = learning_rate();
+    lr = learning_rate(updates_);
     const LossQueue::Step step{step_, batch.indices, lr};
     const auto scale = 1.0 / static_cast<double>(group_length(step_));
     const DrawKey key{seed_, request.epoch};

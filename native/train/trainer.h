@@ -66,7 +66,6 @@ class Trainer {
 
   // Takes an epoch's loss into account for the plateau schedule. Returns the learning rate that follows.
   double observe(double loss);
-  double learning_rate() const;
 
   // Writes everything that load_state() needs to go on bit for bit: trainable parameters,
   // optimiser, schedule, counters, and the losses of an unfinished epoch. Returns {path,
@@ -98,6 +97,7 @@ class Trainer {
                                                  CheckEarlier check_earlier);
 
   bool on_gpu() const;
+  double learning_rate(std::int64_t updates) const;  // of the update after so many
   data::Augmenter augmenter(const EpochRequest& request) const;
   void emit_notices(Control& control);
   Dict feature_counts();
