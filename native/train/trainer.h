@@ -14,6 +14,7 @@
 #include "optim/schedule.h"
 #include "train/epoch_losses.h"
 #include "train/non_finite.h"
+#include "train/non_finite_flag.h"
 #include "train/stage.h"
 
 namespace cellsam::train {
@@ -55,7 +56,7 @@ class Trainer {
   //
   // Throws ERR_NON_FINITE_LOSS when the losses or the gradient norm of a step are not finite. The error names the step's images
   // and, after the step was repeated under a NonFiniteTrace, the layer and operation where it began. The parameters are those
-  // before the step.
+  // before the step, also on a GPU, which tells of it a step late.
   Dict train_epoch(const EpochRequest& request, Control& control);
 
   // Computes the mean losses of batches without gradients, augmentation or hard-example weights. Returns {losses, images,
