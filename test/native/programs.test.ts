@@ -5,6 +5,7 @@ import { expectAllHold } from "../programs.js";
 const programs: Record<string, number> = {
   augment_warp: 20,
   cuda_mask_losses: 50,
+  cuda_recording: 20,
   cuda_row_column: 160,
   data_batch: 10,
   data_image: 10,
