@@ -22,6 +22,7 @@ namespace cellsam::engine {
 class ModelSession final : public Session {
  public:
   explicit ModelSession(Options& options);
+  ~ModelSession() override;
 
   Value call(std::string_view command, const Value& arguments, Control& control) override;
 
@@ -60,6 +61,8 @@ class ModelSession final : public Session {
   // Training and validation alternate on one store; mapping it once keeps its checksums verified.
   std::shared_ptr<const data::Store> open_store(const std::string& path);
 
+  // Current on the session's thread in every command, and where the session ends: an event that is recorded, waited for or
+  // destroyed there goes back to the device that was current before, and would make a context of hundreds of MB on GPU 0.
   at::Device device_;
   device::Precision precision_;
   std::uint64_t seed_;

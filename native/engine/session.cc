@@ -1,6 +1,8 @@
 #include "engine/session.h"
 
 #include <ATen/Context.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/util/Exception.h>
 
 #include <map>
 #include <mutex>
@@ -23,6 +25,7 @@ ModelSession::ModelSession(Options& options)
   const auto preprocessing = data::parse_preprocessing(options.read(setting::session::generation));
   options.done();
   const device::CoreShare share(threads_);
+  const c10::DeviceGuard current(device_);
   device::prepare_thread(share.threads(), deterministic_);
   {
     // The weights are drawn from torch's one global generator: sessions that open at the same time must not share its draws.
@@ -35,6 +38,17 @@ ModelSession::ModelSession(Options& options)
   model_->eval();
   // Nothing trains until a stage begins, and the backbones keep packed copies of frozen weights alone.
   for (auto& [name, parameter] : model_->unique_parameters()) parameter.set_requires_grad(false);
+}
+
+ModelSession::~ModelSession() {
+  c10::OptionalDeviceGuard current;
+  try {
+    current.reset_device(device_);
+  } catch (const c10::Error&) {
+    // The device has failed, which every later use of it says.
+  }
+  trainer_.reset();
+  model_ = nullptr;
 }
 
 Value ModelSession::call(std::string_view command, const Value& arguments, Control& control) {
@@ -60,6 +74,7 @@ Value ModelSession::call(std::string_view command, const Value& arguments, Contr
   const auto method = methods.find(command);
   if (method == methods.end()) throw Error("ERR_INVALID_ARGUMENT", "unknown session command " + std::string(command));
   const device::CoreShare share(threads_);
+  const c10::DeviceGuard current(device_);
   device::prepare_thread(share.threads(), deterministic_);
   Options options(arguments, std::string(command));
   return (this->*method->second)(options, control);
