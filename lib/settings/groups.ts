@@ -146,7 +146,7 @@ export const stage2 = {
   promptChunk: { ...count, default: 0 },
   factoredDecoder: on,
   fusedMaskLoss: on,
-  cudaGraphs: off,
+  cudaGraphs: { choices: ["auto", "on", "off"], default: "auto" },
 } as const satisfies Settings;
 
 /** All groups by name, for the C++ build; each loss is a group. */
