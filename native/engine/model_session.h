@@ -68,6 +68,7 @@ class ModelSession final : public Session {
   std::uint64_t seed_;
   std::int64_t threads_;
   bool deterministic_;
+  bool tf32_;
   model::CellSam model_{nullptr};
   std::unique_ptr<train::Trainer> trainer_;
   std::shared_ptr<const data::Store> store_;

@@ -15,10 +15,11 @@ namespace cellsam::engine {
 
 ModelSession::ModelSession(Options& options)
     : device_(device::parse_device(options.text("device", "cpu"))),
-      precision_(device::parse_precision(options.read(setting::session::precision))),
+      precision_(device::parse_precision(options.read(setting::session::precision), device_)),
       seed_(static_cast<std::uint64_t>(options.read(setting::session::seed))),
       threads_(options.read(setting::session::threads)),
-      deterministic_(options.read(setting::session::deterministic)) {
+      deterministic_(options.read(setting::session::deterministic)),
+      tf32_(options.read(setting::session::float32_matmul_precision) == "high") {
   const auto name = options.require_text("size");
   const auto* overrides = options.value("overrides");
   const auto size = model::model_size(name, overrides != nullptr ? *overrides : Value());
@@ -26,7 +27,7 @@ ModelSession::ModelSession(Options& options)
   options.done();
   const device::CoreShare share(threads_);
   const c10::DeviceGuard current(device_);
-  device::prepare_thread(share.threads(), deterministic_);
+  device::prepare_thread({share.threads(), deterministic_, tf32_});
   {
     // The weights are drawn from torch's one global generator: sessions that open at the same time must not share its draws.
     static std::mutex generator;
@@ -75,7 +76,7 @@ Value ModelSession::call(std::string_view command, const Value& arguments, Contr
   if (method == methods.end()) throw Error("ERR_INVALID_ARGUMENT", "unknown session command " + std::string(command));
   const device::CoreShare share(threads_);
   const c10::DeviceGuard current(device_);
-  device::prepare_thread(share.threads(), deterministic_);
+  device::prepare_thread({share.threads(), deterministic_, tf32_});
   Options options(arguments, std::string(command));
   return (this->*method->second)(options, control);
 }
