@@ -78,7 +78,7 @@ const systems = {
 
 /**
  * Sentences about the problems of `folder`, which holds the prebuilt binaries of `platform` (<system>-<arch>). `torches`:
- * minors that need an engine; `cuda`: those that need a CUDA library; `oldest`: a key of `oldestLinux`; `checkout`: a folder
+ * minors that need an engine; `cuda`: those that need a CUDA library, with its CUDA, like "2.14-cu13"; `oldest`: a key of `oldestLinux`; `checkout`: a folder
  * whose path must not occur in them.
  * @param {string} folder
  * @param {string} platform

@@ -6,7 +6,8 @@
  *
  *   --platform NAME   linux-x64, ...; may be repeated; default: every platform that is released
  *   --torch A.B       a torch minor that needs an engine; may be repeated; default: all that are supported
- *   --cuda A.B        a torch minor that needs a CUDA library on linux-x64; may be repeated; default: those of --torch
+ *   --cuda A.B-cuN    a torch minor that needs a library for CUDA N on linux-x64; may be repeated; default: those of --torch for
+ *                     CUDA 12 and 13
  *   --no-cuda         no CUDA library is asked for
  *   --glibc A.B       the oldest Linux that a binary must run on, by its glibc; default: that of PyTorch's own builds
  *   --tag NAME        also refuses when the package is not the version of this git tag, or still unreleased by its changelog
@@ -39,7 +40,8 @@ for (const platform of platforms) {
 const oldest = /** @type {import("./binaryCheck.mjs").OldestLinux} */ (options.glibc);
 if (!(oldest in oldestLinux)) fail(`--glibc ${options.glibc} is not one of ${Object.keys(oldestLinux).join(", ")}.`);
 const torches = options.torch ?? supportedTorch;
-const cuda = options["no-cuda"] ? [] : (options.cuda ?? torches);
+const everyCuda = torches.flatMap((/** @type {string} */ torch) => [`${torch}-cu12`, `${torch}-cu13`]);
+const cuda = options["no-cuda"] ? [] : (options.cuda ?? everyCuda);
 const problems = [];
 
 for (const platform of platforms) {

@@ -102,8 +102,9 @@ class Program {
     const auto maker = makers_.find(name);
     if (maker == makers_.end()) throw Error("ERR_INVALID_ARGUMENT", "there is no row " + name);
     device_ = device::parse_device(options.text("device", "cpu"));
-    const Setting setting{options.require_text("folder"), device_, device::parse_precision(options.text("precision", "fp32"))};
-    device::prepare_thread(options.integer("threads", 1), /*deterministic=*/false);
+    const auto precision = device::parse_precision(options.text("precision", "fp32"), device_);
+    const Setting setting{options.require_text("folder"), device_, precision};
+    device::prepare_thread({.threads = options.integer("threads", 1)});
     const auto* given = options.value("parameters");
     Options parameters(given != nullptr ? *given : Value(), name);
     if (op == "fixture") {

@@ -24,7 +24,7 @@ export function addModelFlags(command: Command): Command {
     .option("--weights <file>", ".pth or .safetensors, or cellsam-tiny, which comes with the package")
     .option("--size <size>", "vit_b, vit_l, vit_h or tiny")
     .option("--device <device>", "auto, cpu, cuda or cuda:N")
-    .option("--precision <precision>", "fp32 or bf16")
+    .option("--precision <precision>", "auto, fp32 or bf16")
     .option("--threads <n>", "compute threads, 0 for all cores", integerFlag)
     .option("-s, --set <key=value>", "any other setting, e.g. inference.bbox_threshold=0.3; repeatable", repeated);
 }

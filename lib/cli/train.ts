@@ -61,7 +61,7 @@ export function addConfigFlags(command: Command): Command {
     .option("--size <size>", "vit_b, vit_l, vit_h or tiny")
     .option("--weights <file>", "weights to start from, .pth or .safetensors, or cellsam-tiny (default: from scratch)")
     .option("--device <device>", "auto, cpu, cuda or cuda:N")
-    .option("--precision <precision>", "fp32 or bf16")
+    .option("--precision <precision>", "auto, fp32 or bf16")
     .option("--seed <n>", "seed of all random numbers except those of the splits", integerFlag)
     .option("--threads <n>", "compute threads, 0 for all cores", integerFlag)
     .option("--batch-size <n>", "tiles in a step", integerFlag)

@@ -99,16 +99,24 @@ export type Plain<S extends Setting> = S extends ChoiceSetting
     : z.ZodNumber;
 type Field<S extends Setting> = z.ZodDefault<null extends S["default"] ? z.ZodNullable<Plain<S>> : Plain<S>>;
 
+/** A choice; where "on" and "off" are among the names, true and false mean these. */
+function switchable(names: ChoiceSetting["choices"]) {
+  if (!names.includes("on")) return choice(names);
+  return zod().preprocess((value) => (typeof value === "boolean" ? (value ? "on" : "off") : value), choice(names));
+}
+
 /** What a setting may be, without its default. */
 export function plain<const S extends Setting>(known: S): Plain<S> {
-  const kind = "choices" in known ? choice(known.choices) : known.type === "boolean" ? flag() : bounded(known);
+  const kind = "choices" in known ? switchable(known.choices) : known.type === "boolean" ? flag() : bounded(known);
   return kind as unknown as Plain<S>;
 }
 
 /** A setting that the engine knows too: its range and default are those of lib/settings/. */
 export function setting<const S extends Setting>(known: S): Field<S> {
-  const kind: z.ZodType = plain(known);
-  return (known.default === null ? kind.nullable() : kind).default(known.default) as unknown as Field<S>;
+  const kind: z.ZodType = known.default === null ? plain(known).nullable() : plain(known);
+  // JSON Schema has no place for the default of what is converted, other than before the conversion.
+  const converted = kind.type === "pipe";
+  return (converted ? kind.prefault(known.default) : kind.default(known.default)) as unknown as Field<S>;
 }
 
 type Fields<S> = { [Name in keyof S]: S[Name] extends Setting ? Field<S[Name]> : never };

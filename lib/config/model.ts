@@ -23,7 +23,14 @@ export const modelFields = () => ({
     .regex(/^(auto|cpu|cuda(:\d+)?)$/, { error: "must be auto, cpu, cuda or cuda:N" })
     .default("auto")
     .describe("auto (a GPU where one works, else the CPU), cpu, cuda or cuda:N."),
-  precision: setting(session.precision).describe("Type of numbers that the network computes with."),
+  precision: setting(session.precision).describe(
+    "Type of numbers that the network computes with. auto: bf16 on a GPU that multiplies in it (compute capability 8.0 and " +
+      "above), else fp32.",
+  ),
+  float32MatmulPrecision: setting(session.float32MatmulPrecision).describe(
+    "How a GPU multiplies float32 numbers, as torch.set_float32_matmul_precision. highest: in float32. high: as TF32, with 10 " +
+      "bits of mantissa, several times as fast; convolutions too. Without effect on a CPU, and on what bf16 computes.",
+  ),
   seed: setting(session.seed).describe("Seed of all random numbers but those of the splits."),
   threads: setting(session.threads).describe("Compute threads; 0: all cores."),
   deterministic: setting(session.deterministic).describe(

@@ -62,7 +62,8 @@ export const stage2Schema = once(() =>
       ),
       cudaGraphs: setting(stage2.cudaGraphs).describe(
         "On a GPU: records the work of a number of prompts as a CUDA graph and replays it with one call, with the same " +
-          "result. Worth trying where the GPU waits for the CPU; takes additional memory.",
+          "result, which spares the GPU the wait for the CPU; takes additional memory. auto: where it works, which the first " +
+          "graph has to show by giving the same numbers; true and false mean on and off.",
       ),
       backboneLrRatio: setting(training.backboneLrRatio).describe(
         "Learning rate of the backbone, when it trains, as a share of the learning rate of the rest.",

@@ -1,14 +1,15 @@
 /**
- * Turns the configured device into the one to use. "auto" takes a GPU that works, and warns where there is one that does not.
+ * Turns the configured device and precision into those to use. "auto" takes a GPU that works, and warns where there is one that
+ * does not.
  */
 import { CellsamError } from "../errors.js";
 import { compareVersions } from "../runtime/setup.js";
 import { minimumCuda } from "../runtime/variants.js";
 import { type DriverInfo, driverInfo, engineCall, loadEngine } from "./native.js";
-import type { Device } from "./session.js";
+import type { Device, Precision } from "./session.js";
 
 interface EngineInfo {
-  devices: { kind: string; name: string; memory: number }[];
+  devices: { kind: string; name: string; precision: Precision }[];
 }
 
 /**
@@ -32,6 +33,14 @@ export async function resolveDevice(device: string, warn: (message: string) => v
     );
   }
   return "cpu";
+}
+
+/** The precision that a session has on this device: "auto" is what the engine says. */
+export function resolvePrecision(precision: "auto" | Precision, device: Device): Precision {
+  if (precision !== "auto") return precision;
+  if (device === "cpu") return "fp32";
+  const { devices } = engineCall<EngineInfo>("info");
+  return devices.find(({ name }) => name === (device === "cuda" ? "cuda:0" : device))?.precision ?? "fp32";
 }
 
 /** Without a driver, and with a libtorch for the CPU, the engine's own error message is better, so nothing is thrown here. */

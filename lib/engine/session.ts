@@ -15,6 +15,7 @@ import { type NdArray, openNative } from "./native.js";
 export type { BoxPrediction, Candidates, Prediction } from "./inference.js";
 
 export type Device = "cpu" | "cuda" | `cuda:${number}`;
+export type Precision = "fp32" | "bf16";
 export type ImageArray = NdArray<Uint8Array | Uint16Array | Float32Array>;
 /** Means over the batches that had the loss, `total_loss` and its weighted parts by name; null where no batch had it. */
 export type Losses = Record<string, number | null>;
@@ -28,8 +29,10 @@ export interface SessionOptions {
   generation?: "plain" | "adv";
   /** Default "cpu". */
   device?: Device;
-  /** Default "fp32". */
-  precision?: "fp32" | "bf16";
+  /** "auto", the default: "bf16" on a GPU that multiplies in it (compute capability 8.0 and above), else "fp32". */
+  precision?: "auto" | Precision;
+  /** How a GPU multiplies float32 numbers; "high": as TF32, with 10 bits of mantissa. Default "highest". */
+  float32MatmulPrecision?: "highest" | "high";
   /** Of the random weights and of all draws. Default 42. */
   seed?: number;
   /**

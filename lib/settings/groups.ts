@@ -22,7 +22,8 @@ const tileOverlap = { type: "number", minimum: 0, exclusiveMaximum: 0.9, default
 /** A model in memory. */
 export const session = {
   generation: { choices: ["plain", "adv"], default: "plain" },
-  precision: { choices: ["fp32", "bf16"], default: "fp32" },
+  precision: { choices: ["auto", "fp32", "bf16"], default: "auto" },
+  float32MatmulPrecision: { choices: ["highest", "high"], default: "highest" },
   seed: { type: "integer", minimum: 0, maximum: 2 ** 32 - 1, default: 42 },
   threads: { type: "integer", minimum: 0, maximum: 1024, default: 0 },
   deterministic: off,
@@ -146,7 +147,7 @@ export const stage2 = {
   promptChunk: { ...count, default: 0 },
   factoredDecoder: on,
   fusedMaskLoss: on,
-  cudaGraphs: off,
+  cudaGraphs: { choices: ["auto", "on", "off"], default: "auto" },
 } as const satisfies Settings;
 
 /** All groups by name, for the C++ build; each loss is a group. */

@@ -29,6 +29,7 @@ export interface FlagSetting {
   default: boolean | null;
 }
 
+/** Where "on" and "off" are among the choices, true and false mean these. */
 export interface ChoiceSetting {
   choices: readonly [string, ...string[]];
   default: string | null;

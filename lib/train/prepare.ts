@@ -9,7 +9,7 @@ import type { CheckedPair } from "../data/check.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type DuplicatePair, duplicateSets } from "../data/duplicates.js";
 import { checkCells, type Splits } from "../data/split.js";
-import { resolveDevice } from "../engine/device.js";
+import { resolveDevice, resolvePrecision } from "../engine/device.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressTask } from "../events.js";
@@ -65,14 +65,15 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
   }
 
   const device = await resolveDevice(config.device, record.warn);
+  const precision = resolvePrecision(config.precision, device);
   const weightsHash = weights && (await hashOf(weights));
-  if (saved) checkInputs(saved, { weightsHash, device, ...(await splitsOnDisk(tree.splits)) });
+  if (saved) checkInputs(saved, { weightsHash, device, precision, ...(await splitsOnDisk(tree.splits)) });
   let state = saved;
   if (!state) {
     const duplicates = await duplicatesOf(pairs, config, { signal, onProgress: onProgress("duplicates") });
     const splits = await drawSplits(experiment, dataset, duplicates);
     for (const note of leftOutNotes(splits, dataset.trainingOnly)) record.warn(note);
-    state = newRunState(config, packageVersion, { storeKey: key, weightsHash, device, splits }, duplicates);
+    state = newRunState(config, packageVersion, { storeKey: key, weightsHash, device, precision, splits }, duplicates);
   }
   const store = await tileStore(pairs, config, {
     cacheDir: `${config.outputDir}/.tiles`,

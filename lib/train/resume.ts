@@ -11,7 +11,7 @@ import type { ExperimentConfig } from "../config/experiment.js";
 import type { StageNumber } from "../config/stageOptions.js";
 import type { DuplicatePair } from "../data/duplicates.js";
 import type { Splits } from "../data/split.js";
-import type { Device } from "../engine/session.js";
+import type { Device, Precision } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import type { Evaluation } from "../evaluation/model.js";
 import { fileHash } from "../files/fileHash.js";
@@ -43,6 +43,8 @@ export interface RunInputs {
   weightsHash: string | null;
   /** The device in use, also where the configuration says "auto". */
   device: Device;
+  /** The precision in use, likewise. */
+  precision: Precision;
   /** One training for each. */
   splits: Splits[];
 }
@@ -145,6 +147,7 @@ const changes: { [Input in keyof RunInputs]: (before: RunInputs[Input], now: Run
   storeKey: () => "images or masks have changed",
   weightsHash: () => "the content of the weights file has changed",
   device: (before, now) => `device: it ran on ${before}, now it would on ${now}`,
+  precision: (before, now) => `precision: it ran in ${before}, now it would in ${now}`,
   splits: () => "splits.json has changed",
 };
 

@@ -55,6 +55,7 @@ std::int64_t Options::read(const setting::Integer& setting, std::int64_t fallbac
 std::string Options::read(const setting::Choice& setting) {
   const auto* found = value(setting.name);
   if (found == nullptr) return std::string(setting.default_value);
+  if (const auto* flag = found->as<bool>(); flag != nullptr && is_choice("on", setting.choices)) return *flag ? "on" : "off";
   const auto* text = found->as<std::string>();
   if (text == nullptr || !is_choice(*text, setting.choices)) fail(setting.name, setting.expected);
   return *text;

@@ -42,7 +42,7 @@ struct Integer {
 
 struct Choice {
   std::string_view name, expected;
-  std::string_view choices;  // with "|" between them
+  std::string_view choices;  // with "|" between them; where one is "on", true and false mean "on" and "off"
   std::string_view default_value;
 };
 

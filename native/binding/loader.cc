@@ -59,7 +59,14 @@ void load_libtorch(const EngineFiles& files) {
   if (!os::environment("OMP_WAIT_POLICY")) os::set_default_environment("GOMP_SPINCOUNT", "20000");
   open(file("c10"), os::Symbols::shared);
   check_version(open(file("torch_cpu"), os::Symbols::shared), files);
-  if (exists(file("torch_cuda"))) open(file("torch_cuda"), os::Symbols::shared);
+  if (!exists(file("torch_cuda"))) return;
+#if defined(__linux__)
+  // The number of prompts is another one in each step, and fixed segments of memory leave gaps that nothing fits.
+  if (!os::environment("PYTORCH_CUDA_ALLOC_CONF")) {
+    os::set_default_environment("PYTORCH_ALLOC_CONF", "expandable_segments:True");
+  }
+#endif
+  open(file("torch_cuda"), os::Symbols::shared);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "base/stop_if_abandoned.h"
+#include "device/gpu.h"
 #include "ops/epilogues.h"
 #include "ops/grid_attention.h"
 #include "settings/features.h"
@@ -138,9 +139,9 @@ std::string FrozenBackbone::key() const {
        << ' ' << (setting_.preprocessing == data::Preprocessing::Adv ? "adv" : "plain")                 //
        << "\nsize " << size.image_size << ' ' << size.patch << ' ' << size.heads << ' ' << size.window << ' ';
   for (auto block : size.global_blocks) text << ' ' << block;
-  text << "\nprecision " << (setting_.precision == device::Precision::bf16 ? "bf16" : "fp32")  //
-       << "\ndtype " << at::toString(dtype_)                                                   //
-       << "\ndevice " << c10::DeviceTypeName(setting_.device.type(), /*lower_case=*/true);
+  text << "\nprecision " << device::name_of(setting_.precision)  //
+       << "\ndtype " << at::toString(dtype_)                     //
+       << "\ndevice " << device::model_of(setting_.device);
   // The order of sums depends on the instruction set, the number of threads and the kernels.
   if (cpu) {
     text << ' ' << at::get_cpu_capability() << ' ' << at::get_num_threads() << ' ' << ops::grid_attention_kernel().on() << ' '

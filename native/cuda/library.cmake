@@ -1,7 +1,9 @@
-# The target `cuda`, libcellsam_cuda-X.Y.so, where a CUDA build of libtorch and an nvcc of its version are there.
+# The target `cuda`, libcellsam_cuda-X.Y-cuN.so, where a CUDA build of libtorch and an nvcc of its version are there.
 # CMake's own CUDA language knows no C++20 before 3.25.2 and finds its compiler by rules of its own: nvcc is called by hand.
 set(CELLSAM_CUDA AUTO CACHE STRING "build libcellsam_cuda: ON, OFF, or AUTO (with a CUDA libtorch and an nvcc of its version)")
-set(CELLSAM_CUDA_ARCHITECTURES "80;86;89;90;100" CACHE STRING "GPUs to compile for; PTX of the last serves newer ones")
+# Those of PyTorch's builds for CUDA 12 and 13, and sm_89, for which it uses code of sm_86.
+set(CELLSAM_CUDA_ARCHITECTURES "50;60;70;75;80;86;89;90;100;120" CACHE STRING
+    "GPUs to compile for, where nvcc knows them; PTX of the last serves newer ones")
 function(cuda_library)
   if(NOT CELLSAM_CUDA OR NOT TARGET engine)
     return()
@@ -45,7 +47,11 @@ function(cuda_library)
     return()
   endif()
 
+  execute_process(COMMAND ${NVCC} --list-gpu-arch OUTPUT_VARIABLE known)
   foreach(architecture ${CELLSAM_CUDA_ARCHITECTURES})
+    if(NOT known MATCHES "compute_${architecture}\n")
+      continue()
+    endif()
     list(APPEND targets -gencode arch=compute_${architecture},code=sm_${architecture})
     set(newest ${architecture})
   endforeach()
@@ -67,7 +73,7 @@ function(cuda_library)
     list(APPEND objects ${object})
   endforeach()
   add_library(cuda SHARED ${sources} ${objects})
-  set_target_properties(cuda PROPERTIES OUTPUT_NAME cellsam_cuda-${torch_minor})
+  set_target_properties(cuda PROPERTIES OUTPUT_NAME cellsam_cuda-${torch_minor}-cu${nvcc_major})
   target_include_directories(cuda PRIVATE native)
   target_include_directories(cuda SYSTEM PRIVATE ${CUDA_INCLUDE})
   # Every symbol must be found now: a library that lacks one would fail on the user's GPU machine only.

@@ -20,6 +20,8 @@ namespace cellsam::cuda {
 constexpr const char* kMaskLossSchema =
     "mask_losses(Tensor logits, Tensor labels, Tensor ids, int canvas, int? ignored, float[] weights, float mask_logit, "
     "bool gradient) -> (Tensor, Tensor)";
+// Whether the library holds code of its kernels that a device can run.
+constexpr const char* kMaskLossUsableSchema = "mask_losses_usable(int device) -> bool";
 
 constexpr int kMaskThreads = 256;  // of a block; a power of two
 constexpr int kMaskLanes = 32;     // threads that share the adding of one sum

@@ -1,6 +1,7 @@
 // The mask losses as three kernels; what they compute stands in mask_losses.h, phase by phase.
 #include <cuda_runtime.h>
 
+#include "cuda/can_run.h"
 #include "cuda/launch.h"
 #include "cuda/mask_losses.h"
 
@@ -41,6 +42,8 @@ __global__ void combine(const MaskLossArguments a, std::size_t low_pixels) {
 }
 
 }  // namespace
+
+bool can_run_mask_losses() { return can_run(sum_tiles) && can_run(finish) && can_run(combine); }
 
 void launch_mask_losses(const MaskLossArguments& a, void* stream) {
   auto* on = static_cast<cudaStream_t>(stream);

@@ -14,6 +14,7 @@
 
 #include "base/upload.h"
 #include "cuda/launch.h"
+#include "cuda/per_device.h"
 
 namespace cellsam::cuda {
 namespace {
@@ -52,6 +53,12 @@ const DeviceResizeTable& table_for(int low, int canvas, int full, at::Device dev
   // Another session may read the tables on a stream of its own.
   c10::cuda::getCurrentCUDAStream(device.index()).synchronize();
   return known.emplace(key, std::move(axis)).first->second;
+}
+
+// See kMaskLossUsableSchema.
+bool mask_losses_usable(std::int64_t device) {
+  static PerDevice<bool> usable;
+  return usable.get(device, can_run_mask_losses);
 }
 
 // See kMaskLossSchema.
@@ -107,6 +114,9 @@ std::tuple<at::Tensor, at::Tensor> mask_losses(const at::Tensor& logits, const a
 }  // namespace
 }  // namespace cellsam::cuda
 
-TORCH_LIBRARY_FRAGMENT(cellsam_cuda, library) { library.def(cellsam::cuda::kMaskLossSchema); }
+TORCH_LIBRARY_FRAGMENT(cellsam_cuda, library) {
+  library.def(cellsam::cuda::kMaskLossSchema);
+  library.def(cellsam::cuda::kMaskLossUsableSchema, TORCH_FN(cellsam::cuda::mask_losses_usable));
+}
 
 TORCH_LIBRARY_IMPL(cellsam_cuda, CUDA, library) { library.impl("mask_losses", TORCH_FN(cellsam::cuda::mask_losses)); }

@@ -25,6 +25,8 @@ constexpr const char* kRowColumnSchema =
 constexpr const char* kRowColumnBackwardSchema =
     "row_column_backward(Tensor gradient, Tensor query_row, Tensor query_col, Tensor key_row, Tensor key_col, Tensor value, "
     "int heads, Tensor? hidden_columns, Tensor? hidden_rows) -> (Tensor, Tensor, Tensor, Tensor, Tensor)";
+// Whether a device can run both for maps [H,W] and heads of `dim` elements: the library holds code for it, and a block fits.
+constexpr const char* kRowColumnUsableSchema = "row_column_usable(int device, int height, int width, int dim) -> bool";
 
 constexpr int kRowMax = 64;                 // rows, columns, and elements of a head
 constexpr int kRowSide = 4;                 // a thread sums squares of this side

@@ -126,6 +126,14 @@ CELLSAM_HD std::size_t key_value_shared_bytes(const RowColumnArguments& a) {
   return sizeof(float) * kRowAddends * (kRowPitch + static_cast<std::size_t>(kRowColumns) * a.dim);
 }
 
+// The most that a block of any of the three kernels needs.
+inline std::size_t most_shared_bytes(std::int64_t height, std::int64_t width, std::int64_t dim) {
+  RowColumnArguments a;
+  a.down.keys = static_cast<int>(height), a.across.keys = static_cast<int>(width), a.dim = static_cast<int>(dim);
+  const auto row = row_shared_bytes(a, true), key_value = key_value_shared_bytes(a);
+  return row > key_value ? row : key_value;
+}
+
 CELLSAM_HD KeyValueMemory key_value_memory(float* memory) { return {memory, memory + kRowAddends * kRowPitch}; }
 
 // Phase 1, for each `first` of the queries.

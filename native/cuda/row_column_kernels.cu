@@ -2,6 +2,7 @@
 // phase by phase.
 #include <cuda_runtime.h>
 
+#include "cuda/can_run.h"
 #include "cuda/launch.h"
 #include "cuda/row_column.h"
 #include "cuda/row_column_grad.h"
@@ -78,14 +79,29 @@ __global__ void __launch_bounds__(kRowMax / kRowSide * kRowColumns * kRowMax / k
   store_key_value_grads(a, block, sums, thread);
 }
 
-// More than 48 KiB of shared memory is to be asked for; every GPU that we compile for gives 99. A refusal shows at the launch.
+// More than 48 KiB of shared memory is to be asked for. The limit is one for all threads, so it is set once, to what there is.
+template <class Kernel>
+bool prepare(Kernel* kernel, int bytes) {
+  if (!can_run(kernel)) return false;
+  if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) == cudaSuccess) return true;
+  cudaGetLastError();  // or the next launch would seem to have failed
+  return false;
+}
+
 template <class Kernel>
 void launch(Kernel* kernel, int blocks, int threads, std::size_t shared, void* stream, const RowColumnArguments& a) {
-  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
   kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), shared, static_cast<cudaStream_t>(stream)>>>(a);
 }
 
 }  // namespace
+
+std::size_t prepare_row_column() {
+  int device = 0, bytes = 0;
+  if (cudaGetDevice(&device) != cudaSuccess) return 0;
+  if (cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess) return 0;
+  const bool ready = prepare(attend, bytes) && prepare(find_query_grads, bytes) && prepare(find_key_value_grads, bytes);
+  return ready ? static_cast<std::size_t>(bytes) : 0;
+}
 
 void launch_row_column(const RowColumnArguments& a, void* stream) {
   launch(attend, a.items * a.heads * row_tiles(a), row_threads(a), row_shared_bytes(a, false), stream, a);

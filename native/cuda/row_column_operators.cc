@@ -6,6 +6,8 @@
 #include <torch/library.h>
 
 #include "cuda/launch.h"
+#include "cuda/per_device.h"
+#include "cuda/row_column_grad.h"
 #include "cuda/row_column_tensors.h"
 
 namespace cellsam::cuda {
@@ -16,6 +18,12 @@ void start(const RowColumnTensors& tensors, void (*launch)(const RowColumnArgume
   launch(tensors.arguments, c10::cuda::getCurrentCUDAStream(tensors.value.device().index()).stream());
   const auto error = cudaGetLastError();
   TORCH_CHECK(error == cudaSuccess, "row_column: ", cudaGetErrorString(error));
+}
+
+// See kRowColumnUsableSchema.
+bool row_column_usable(std::int64_t device, std::int64_t height, std::int64_t width, std::int64_t dim) {
+  static PerDevice<std::size_t> shared;
+  return most_shared_bytes(height, width, dim) <= shared.get(device, prepare_row_column);
 }
 
 // See kRowColumnSchema.
@@ -47,6 +55,7 @@ RowColumnGrads row_column_backward(const at::Tensor& gradient, const at::Tensor&
 TORCH_LIBRARY_FRAGMENT(cellsam_cuda, library) {
   library.def(cellsam::cuda::kRowColumnSchema);
   library.def(cellsam::cuda::kRowColumnBackwardSchema);
+  library.def(cellsam::cuda::kRowColumnUsableSchema, TORCH_FN(cellsam::cuda::row_column_usable));
 }
 
 TORCH_LIBRARY_IMPL(cellsam_cuda, CUDA, library) {

@@ -1,6 +1,8 @@
 #include "data/batch.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cstring>
 #include <tuple>
@@ -41,7 +43,9 @@ BatchLoader::BatchLoader(std::shared_ptr<const Store> store, std::vector<std::ve
       first_(first),
       pinned_(pinned),
       prefetch_(std::move(prefetch)) {
-  thread_ = std::thread([this] { run(); });
+  // Pinned memory is made for the GPU that is current here: without a current device, CUDA would take GPU 0.
+  const auto device = pinned ? c10::impl::VirtualGuardImpl(at::kCUDA).getDevice() : c10::Device(at::kCPU);
+  thread_ = std::thread([this, device] { run(device); });
 }
 
 BatchLoader::~BatchLoader() {
@@ -67,8 +71,9 @@ std::optional<Batch> BatchLoader::next() {
   return std::nullopt;
 }
 
-void BatchLoader::run() {
+void BatchLoader::run(c10::Device device) {
   try {
+    const c10::DeviceGuard current(device);
     for (auto i = first_; i < batches_.size(); ++i) {
       {
         std::unique_lock lock(mutex_);

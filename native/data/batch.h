@@ -49,7 +49,7 @@ class BatchLoader {
   std::optional<Batch> next();
 
  private:
-  void run();
+  void run(c10::Device device);
 
   std::shared_ptr<const Store> store_;
   std::vector<std::vector<std::int64_t>> batches_;

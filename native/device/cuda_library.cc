@@ -1,6 +1,7 @@
 #include "device/cuda_library.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 
 #include <mutex>
 #include <string_view>
@@ -18,14 +19,12 @@ std::string reason = "not looked for";  // why it is not loaded; empty when it i
 
 std::string load() {
 #if defined(__linux__)
-  constexpr std::string_view kEngine = "cellsam_engine", kLibrary = "cellsam_cuda";
   if (os::environment("CELLSAM_CUDA_KERNELS") == "0") return "switched off by CELLSAM_CUDA_KERNELS=0";
   if (!os::is_open(os::library_file("torch_cuda"))) return "this libtorch has no CUDA";
   const auto engine = os::path_of(os::library_at(reinterpret_cast<void*>(&load_cuda_library)));
-  auto name = os::text_of(engine.filename());
-  const auto at = name.find(kEngine);
-  if (at == std::string::npos) return "the engine is not a library of its own";
-  const auto path = engine.parent_path() / os::path_of(name.replace(at, kEngine.size(), kLibrary));
+  const auto name = cuda_library_of(os::text_of(engine.filename()), at::detail::getCUDAHooks().versionCUDART() / 1000);
+  if (name.empty()) return "the engine is not a library of its own";
+  const auto path = engine.parent_path() / os::path_of(name);
   if (!std::filesystem::exists(path)) return os::text_of(path) + " is not there";
   std::string why;
   os::open_library(os::text_of(path), os::Symbols::shared, why);
@@ -36,6 +35,14 @@ std::string load() {
 }
 
 }  // namespace
+
+std::string cuda_library_of(std::string engine, long cuda_major) {
+  constexpr std::string_view kEngine = "cellsam_engine", kLibrary = "cellsam_cuda", kSuffix = ".so";
+  const auto at = engine.find(kEngine);
+  if (at == std::string::npos || !engine.ends_with(kSuffix)) return {};
+  engine.replace(at, kEngine.size(), kLibrary);
+  return engine.insert(engine.size() - kSuffix.size(), "-cu" + std::to_string(cuda_major));
+}
 
 void load_cuda_library() {
   static std::once_flag once;

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <thread>
 
+#include "device/gpu.h"
 #include "os/process.h"
 
 namespace cellsam::device {
@@ -31,11 +32,14 @@ at::Device parse_device(const std::string& name) {
   throw Error("ERR_INVALID_ARGUMENT", "unknown device \"" + name + "\": use \"cpu\", \"cuda\" or \"cuda:N\"");
 }
 
-Precision parse_precision(const std::string& name) {
+Precision parse_precision(const std::string& name, const at::Device& device) {
   if (name == "fp32") return Precision::fp32;
   if (name == "bf16") return Precision::bf16;
-  throw Error("ERR_INVALID_ARGUMENT", "unknown precision \"" + name + "\": use \"fp32\" or \"bf16\"");
+  if (name == "auto") return multiplies_bf16(gpu_of(device)) ? Precision::bf16 : Precision::fp32;
+  throw Error("ERR_INVALID_ARGUMENT", "unknown precision \"" + name + "\": use \"auto\", \"fp32\" or \"bf16\"");
 }
+
+std::string name_of(Precision precision) { return precision == Precision::bf16 ? "bf16" : "fp32"; }
 
 namespace {
 
@@ -53,15 +57,21 @@ CoreShare::~CoreShare() {
   if (divides_) --running;
 }
 
-void prepare_thread(std::int64_t threads, bool deterministic) {
-  at::set_num_threads(static_cast<int>(threads));
-  at::globalContext().setFlushDenormal(true);
+void prepare_thread(const ThreadSettings& settings) {
+  auto& torch = at::globalContext();
+  at::set_num_threads(static_cast<int>(settings.threads));
+  torch.setFlushDenormal(true);
   // cuBLAS reads this when its first handle is made, and torch refuses to multiply deterministically without it.
-  if (deterministic) os::set_default_environment("CUBLAS_WORKSPACE_CONFIG", ":4096:8");
-  at::globalContext().setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
-  // By default torch lets cuDNN compute float32 convolutions in TF32, with 10 bits of mantissa. fp32 means fp32 here; for speed
-  // there is bf16.
-  at::globalContext().setAllowTF32CuDNN(false);
+  if (settings.deterministic) os::set_default_environment("CUBLAS_WORKSPACE_CONFIG", ":4096:8");
+  torch.setDeterministicAlgorithms(settings.deterministic, /*warn_only=*/false);
+  // In that mode torch also fills new tensors with NaN, a kernel for each, to show who reads them too early. None of ours does.
+  torch.setDeterministicFillUninitializedMemory(false);
+  // By default torch lets cuDNN compute float32 convolutions in TF32, and NVIDIA's containers let cuBLAS do so too
+  // (TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1).
+  torch.setAllowTF32CuDNN(settings.tf32);
+  torch.setAllowTF32CuBLAS(settings.tf32);
+  // cuDNN plans its attention anew for every shape, which takes about a second, and ours change with the number of prompts.
+  torch.setSDPUseCuDNN(false);
 }
 
 Autocast::Autocast(at::Device device, Precision precision) : type_(device.type()), active_(precision == Precision::bf16) {
@@ -84,14 +94,21 @@ bool is_out_of_memory(const c10::Error& error) {
   if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return true;
   // Of torch's allocator on the host, and of oneDNN, which does not say why it got no memory for a kernel.
   const std::string_view message = error.what_without_backtrace();
+  const auto says = [&](std::string_view words) { return message.find(words) != std::string_view::npos; };
   const auto ends_with = [&](std::string_view words) { return message.substr(0, message.find('\n')).ends_with(words); };
-  return message.find("can't allocate memory") != std::string_view::npos || ends_with("could not create a primitive");
+  if (says("can't allocate memory") || ends_with("could not create a primitive")) return true;
+  // What CUDA and its libraries allocate by themselves: contexts, kernels, streams and workspaces.
+  return says("CUDA error: out of memory") || says("CUBLAS_STATUS_ALLOC_FAILED") || says("CUDNN_STATUS_ALLOC_FAILED") ||
+         says("CUSOLVER_STATUS_ALLOC_FAILED");
 }
 
 Dict describe_devices() {
-  List devices{Dict{{"kind", "cpu"}, {"name", at::get_cpu_capability()}}};
+  List devices{Dict{{"kind", "cpu"}, {"name", at::get_cpu_capability()}, {"precision", name_of(Precision::fp32)}}};
   const auto count = at::detail::getCUDAHooks().deviceCount();
-  for (std::int64_t i = 0; i < count; ++i) devices.push_back(Dict{{"kind", "cuda"}, {"name", "cuda:" + std::to_string(i)}});
+  for (int i = 0; i < count; ++i) {
+    const at::Device gpu(at::kCUDA, static_cast<at::DeviceIndex>(i));
+    devices.push_back(Dict{{"kind", "cuda"}, {"name", gpu.str()}, {"precision", name_of(parse_precision("auto", gpu))}});
+  }
   return {{"torch", TORCH_VERSION},
           {"devices", devices},
           {"cpu_capability", at::get_cpu_capability()},

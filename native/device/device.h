@@ -16,13 +16,23 @@ at::Device parse_device(const std::string& name);
 
 enum class Precision { fp32, bf16 };
 
-// Reads "fp32" or "bf16"; throws ERR_INVALID_ARGUMENT otherwise.
-Precision parse_precision(const std::string& name);
+// Reads "fp32" or "bf16", or "auto" for the one that suits the device: bf16 on a GPU that multiplies in it (compute capability
+// 8.0 and above), else fp32. Throws ERR_INVALID_ARGUMENT otherwise.
+Precision parse_precision(const std::string& name, const at::Device& device);
 
-// Sets the number of threads (at least 1), flushing of denormal numbers, and torch's deterministic algorithms. torch keeps the
-// first two for each thread, so every thread that computes calls this first. The last is one setting of the whole process:
-// sessions that compute at the same time should agree on it.
-void prepare_thread(std::int64_t threads, bool deterministic);
+std::string name_of(Precision precision);  // "fp32" or "bf16"
+
+// How a session's threads compute.
+struct ThreadSettings {
+  std::int64_t threads = 1;    // of torch's loops
+  bool deterministic = false;  // only algorithms that give the same bits each time
+  bool tf32 = false;           // whether a GPU may multiply float32 numbers as TF32, with 10 bits of mantissa
+};
+
+// Prepares the calling thread; denormal numbers are flushed to 0. torch keeps that and the number of threads for each thread,
+// so every thread that computes calls this first. All else is one setting of the whole process: sessions that compute at the
+// same time should agree on it.
+void prepare_thread(const ThreadSettings& settings);
 
 // How many threads a running command takes. A session that names a number gets it, up to the number of cores. With 0, the cores
 // are divided equally among the commands of such sessions that run when this one starts, so that they do not slow each other
@@ -56,10 +66,10 @@ class Autocast {
   at::ScalarType was_dtype_ = at::kFloat;
 };
 
-// Whether `error` says that a device or the host has no memory left. torch has a class of errors for the former only.
+// Whether `error` says that a device or the host has no memory left. torch has a class of errors for its own allocators only.
 bool is_out_of_memory(const c10::Error& error);
 
-// {torch: version, devices: [{kind, name}], cpu_capability, threads: of the machine}.
+// {torch: version, devices: [{kind, name, precision: what "auto" is there}], cpu_capability, threads: of the machine}.
 Dict describe_devices();
 
 }  // namespace cellsam::device

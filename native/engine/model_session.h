@@ -22,6 +22,7 @@ namespace cellsam::engine {
 class ModelSession final : public Session {
  public:
   explicit ModelSession(Options& options);
+  ~ModelSession() override;
 
   Value call(std::string_view command, const Value& arguments, Control& control) override;
 
@@ -60,11 +61,14 @@ class ModelSession final : public Session {
   // Training and validation alternate on one store; mapping it once keeps its checksums verified.
   std::shared_ptr<const data::Store> open_store(const std::string& path);
 
+  // Current on the session's thread in every command, and where the session ends: an event that is recorded, waited for or
+  // destroyed there goes back to the device that was current before, and would make a context of hundreds of MB on GPU 0.
   at::Device device_;
   device::Precision precision_;
   std::uint64_t seed_;
   std::int64_t threads_;
   bool deterministic_;
+  bool tf32_;
   model::CellSam model_{nullptr};
   std::unique_ptr<train::Trainer> trainer_;
   std::shared_ptr<const data::Store> store_;

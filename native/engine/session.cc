@@ -1,6 +1,8 @@
 #include "engine/session.h"
 
 #include <ATen/Context.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/util/Exception.h>
 
 #include <map>
 #include <mutex>
@@ -13,17 +15,19 @@ namespace cellsam::engine {
 
 ModelSession::ModelSession(Options& options)
     : device_(device::parse_device(options.text("device", "cpu"))),
-      precision_(device::parse_precision(options.read(setting::session::precision))),
+      precision_(device::parse_precision(options.read(setting::session::precision), device_)),
       seed_(static_cast<std::uint64_t>(options.read(setting::session::seed))),
       threads_(options.read(setting::session::threads)),
-      deterministic_(options.read(setting::session::deterministic)) {
+      deterministic_(options.read(setting::session::deterministic)),
+      tf32_(options.read(setting::session::float32_matmul_precision) == "high") {
   const auto name = options.require_text("size");
   const auto* overrides = options.value("overrides");
   const auto size = model::model_size(name, overrides != nullptr ? *overrides : Value());
   const auto preprocessing = data::parse_preprocessing(options.read(setting::session::generation));
   options.done();
   const device::CoreShare share(threads_);
-  device::prepare_thread(share.threads(), deterministic_);
+  const c10::DeviceGuard current(device_);
+  device::prepare_thread({share.threads(), deterministic_, tf32_});
   {
     // The weights are drawn from torch's one global generator: sessions that open at the same time must not share its draws.
     static std::mutex generator;
@@ -35,6 +39,17 @@ ModelSession::ModelSession(Options& options)
   model_->eval();
   // Nothing trains until a stage begins, and the backbones keep packed copies of frozen weights alone.
   for (auto& [name, parameter] : model_->unique_parameters()) parameter.set_requires_grad(false);
+}
+
+ModelSession::~ModelSession() {
+  c10::OptionalDeviceGuard current;
+  try {
+    current.reset_device(device_);
+  } catch (const c10::Error&) {
+    // The device has failed, which every later use of it says.
+  }
+  trainer_.reset();
+  model_ = nullptr;
 }
 
 Value ModelSession::call(std::string_view command, const Value& arguments, Control& control) {
@@ -60,7 +75,8 @@ Value ModelSession::call(std::string_view command, const Value& arguments, Contr
   const auto method = methods.find(command);
   if (method == methods.end()) throw Error("ERR_INVALID_ARGUMENT", "unknown session command " + std::string(command));
   const device::CoreShare share(threads_);
-  device::prepare_thread(share.threads(), deterministic_);
+  const c10::DeviceGuard current(device_);
+  device::prepare_thread({share.threads(), deterministic_, tf32_});
   Options options(arguments, std::string(command));
   return (this->*method->second)(options, control);
 }

@@ -9,7 +9,8 @@
 namespace cellsam::engine {
 
 // Options: size (name of a ModelSize), overrides (fields of it), generation = "plain" | "adv", device = "cpu", precision =
-// "fp32" | "bf16", seed = 42, threads = 0 (see CoreShare), deterministic = false. Reads them all and calls options.done().
+// "auto" | "fp32" | "bf16", seed = 42, threads = 0 (see CoreShare), deterministic = false, float32_matmul_precision = "highest"
+// | "high" (TF32 on a GPU). Reads them all and calls options.done().
 //
 // Commands and their arguments, by name:
 //   load {path}                         loads a checkpoint; returns a weights::LoadReport

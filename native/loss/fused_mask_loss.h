@@ -42,9 +42,9 @@ struct FusedMaskLoss {
 // set in use (kernels/isa.h), not on the threads. Float64 logits are computed in float64.
 FusedMaskLoss fused_mask_loss_cpu(const UpsampledMasks& masks, const FusedLosses& losses, bool needs_gradient);
 
-// For logits on a GPU, by the kernels of libcellsam_cuda. Nothing where they do not serve: without the library, for logits
-// wider than float32, and for tiles of more than sixteen times the logits' side, of which a block cannot hold the pixels of
-// even one logit.
+// For logits on a GPU, by the kernels of libcellsam_cuda. Nothing where they do not serve: without the library, on a GPU that
+// it holds no code for, for logits wider than float32, and for tiles of more than sixteen times the logits' side, of which a
+// block cannot hold the pixels of even one logit.
 std::optional<FusedMaskLoss> fused_mask_loss_cuda(const UpsampledMasks& masks, const FusedLosses& losses, bool needs_gradient);
 
 }  // namespace cellsam::loss

@@ -22,7 +22,8 @@ std::optional<FusedMaskLoss> fused_mask_loss_cuda(const UpsampledMasks& masks, c
     return std::nullopt;
   }
   static const auto kernel = cuda_operator<Kernel>("mask_losses");
-  if (!kernel) return std::nullopt;
+  static const auto usable = cuda_operator<bool(std::int64_t device)>("mask_losses_usable");
+  if (!kernel || !usable || !usable->call(logits.device().index())) return std::nullopt;
   at::NoGradGuard no_grad;
   const double weights[] = {losses.focal_weight, losses.focal_alpha, losses.focal_gamma,
                             losses.dice_weight,  losses.dice_smooth, losses.boundary_weight};

@@ -1,6 +1,7 @@
 #include "loss/layer_matcher.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
@@ -56,7 +57,10 @@ struct LayerMatcher::Work {
 
   void solve(const Layer& layer, std::size_t image, Assignment& assignment, std::exception_ptr& error) noexcept {
     try {
-      if (layer.landed) layer.landed->synchronize();
+      if (layer.landed) {
+        const c10::DeviceGuard current(layer.landed->device());  // or waiting would make a context on GPU 0
+        layer.landed->synchronize();
+      }
       assignment = solve_match({layer.logits, layer.boxes, static_cast<std::int64_t>(image), &truth[image], cost});
     } catch (...) {
       error = std::current_exception();

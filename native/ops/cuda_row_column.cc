@@ -24,6 +24,7 @@ using Backward = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>(const Tensor
                                                                     std::int64_t heads,
                                                                     const std::optional<Tensor>& hidden_columns,
                                                                     const std::optional<Tensor>& hidden_rows);
+using Usable = bool(std::int64_t device, std::int64_t height, std::int64_t width, std::int64_t dim);
 
 constexpr std::int64_t kMax = 64, kMultiple = 4;  // kRowMax and kRowSide of native/cuda/row_column.h
 
@@ -38,10 +39,12 @@ const auto& backward_kernel() {
 }
 
 bool serves(const Tensor& value, std::int64_t heads) {
+  static const auto usable = cuda_operator<Usable>("row_column_usable");
   const auto type = value.scalar_type();
-  const auto dim = value.size(3) / heads;
-  return kernels::attention::enabled() && (type == at::kFloat || type == at::kBFloat16) && value.size(1) <= kMax &&
-         value.size(2) <= kMax && dim <= kMax && dim % kMultiple == 0 && forward_kernel() && backward_kernel();
+  const auto height = value.size(1), width = value.size(2), dim = value.size(3) / heads;
+  return kernels::attention::enabled() && (type == at::kFloat || type == at::kBFloat16) && height <= kMax && width <= kMax &&
+         dim <= kMax && dim % kMultiple == 0 && forward_kernel() && backward_kernel() && usable &&
+         usable->call(value.device().index(), height, width, dim);
 }
 
 std::optional<Tensor> if_given(const Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; }

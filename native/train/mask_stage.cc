@@ -22,7 +22,7 @@ MaskStage::MaskStage(const StageContext& context, Options& options)
   mining_.enabled = options.read(setting::stage2::online_hard_negative_mining);
   cache::set_checkpointing(context_.model, options.read(setting::training::activation_checkpointing));
   choose_parameters(options);
-  if (options.read(setting::stage2::cuda_graphs)) open_graphs();
+  if (const auto graphs = options.read(setting::stage2::cuda_graphs); graphs != "off") open_graphs(graphs == "on");
 }
 
 void MaskStage::choose_parameters(Options& options) {

@@ -47,7 +47,7 @@ class MaskStage final : public Stage {
   at::Tensor no_losses() const;  // [k] zeros
 
   // mask_stage_graphs.cc
-  void open_graphs();
+  void open_graphs(bool required);
   at::Tensor train_with_graphs(const PromptBatch& batch, const at::Tensor& embeddings, double scale, const Control& control);
 
   StageContext context_;
@@ -57,7 +57,8 @@ class MaskStage final : public Stage {
   std::int64_t prompt_chunk_;
   cache::FrozenBackbone* frozen_backbone_ = nullptr;  // null: the backbone trains
   std::optional<PromptChunks> chunks_;                // since the size of the tiles is known
-  std::optional<PromptGraphs> graphs_;                // with cuda_graphs
+  std::optional<PromptGraphs> graphs_;                // with cuda_graphs, where there is something to record them with
+  bool graphs_required_ = false;                      // the work stays divided as graphs need it when none can be recorded
   std::optional<device::SideStream> side_stream_;
   model::NamedTensors
       decoder_parameters_;  // that train: of prompt encoder and mask decoder, whose gradients grow chunk by chunk

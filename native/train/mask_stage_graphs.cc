@@ -8,7 +8,10 @@
 
 namespace cellsam::train {
 
-void MaskStage::open_graphs() {
+void MaskStage::open_graphs(bool required) {
+  auto recorder = device::step_recorder(context_.device);
+  if (!recorder && !required) return;
+  graphs_required_ = required;
   const auto losses = [this](const PromptInputs& inputs) {
     const PromptBatch alone{{{0, inputs.boxes, inputs.ids}}, inputs.labels.unsqueeze(0), {inputs.ignores}};
     auto decoder = losses_.decoder(inputs.embedding, /*cuts_gradient=*/false);
@@ -16,7 +19,6 @@ void MaskStage::open_graphs() {
   };
   std::vector<at::Tensor> trained;
   for (const auto& [name, parameter] : decoder_parameters_) trained.push_back(parameter);
-  auto recorder = device::step_recorder(context_.device);
   if (!recorder) {
     notice(context_.device.is_cpu() ? "cuda_graphs is for a GPU: on the CPU it only makes stage 2 slower"
                                     : "cuda_graphs needs the library libcellsam_cuda, which is not there: stage 2 starts its "
@@ -69,7 +71,8 @@ at::Tensor MaskStage::train_with_graphs(const PromptBatch& batch, const at::Tens
     });
   }
   if (auto failure = graphs_->take_failure(); !failure.empty()) {
-    notice("cuda_graphs: stage 2 starts its operations one by one from now on, since they could not be recorded: " + failure);
+    notice("cuda_graphs: stage 2 starts its operations one by one from now on, since " + failure);
+    if (!graphs_required_) graphs_.reset();
   }
   stop_if_abandoned(control);
   torch::autograd::backward({embeddings}, {gradient});

@@ -44,6 +44,30 @@ void fill(const PromptInputs& to, const PromptInputs& from) {
   if (rest > 0) to.weights.narrow(0, n, rest).zero_();
 }
 
+// All that is computed, in an order that is always the same.
+std::vector<at::Tensor> results_of(const at::Tensor& losses, const PromptGraphs::LossesAndGradients& result, bool gradients) {
+  if (!gradients) return {losses};
+  std::vector<at::Tensor> all{result.losses, result.embedding};
+  for (const auto& tensor : result.parameters) {
+    if (tensor.defined()) all.push_back(tensor);
+  }
+  return all;
+}
+
+// A graph runs the same kernels, but some of them add up in any order, and rounding to bfloat16 makes more of it. What was
+// recorded wrongly reads or writes other memory, and is off by as much as the numbers themselves.
+constexpr double kNear = 0.05;
+
+bool agree(const std::vector<at::Tensor>& graph, const std::vector<at::Tensor>& plain) {
+  at::NoGradGuard no_grad;
+  std::vector<at::Tensor> distances, norms;
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    distances.push_back((graph[i] - plain[i]).norm());
+    norms.push_back(plain[i].norm());
+  }
+  return (at::stack(distances) <= kNear * at::stack(norms)).all().item<bool>();
+}
+
 }  // namespace
 
 PromptGraphs::PromptGraphs(Losses losses, std::vector<at::Tensor> trained, std::unique_ptr<device::StepRecorder> recorder)
@@ -85,15 +109,32 @@ PromptGraphs::Entry& PromptGraphs::run(const PromptInputs& inputs, std::int64_t 
 }
 
 void PromptGraphs::record(Entry& entry, bool with_gradients) {
+  const auto results = [&] { return results_of(entry.losses, entry.result, with_gradients); };
+  auto& verified = verified_[with_gradients ? 1 : 0];
+  std::vector<at::Tensor> plain;
+  if (!verified) {
+    compute(entry, with_gradients);
+    plain = results();
+  }
   try {
     entry.graph = recorder_->record([this, &entry, with_gradients] { compute(entry, with_gradients); });
-    ++counts_.recorded;
   } catch (const c10::Error& error) {
     if (device::is_out_of_memory(error)) throw;
     // Some operation cannot be recorded, for example as it waits for the device. Other errors occur without a graph too.
-    failure_ = error.what_without_backtrace();
-    recorder_.reset();
+    return give_up(entry, std::string("they could not be recorded: ") + error.what_without_backtrace());
   }
+  if (!verified) {
+    entry.graph->replay();
+    if (!agree(results(), plain)) return give_up(entry, "a recorded graph gave other numbers than the operations themselves");
+    verified = true;
+  }
+  ++counts_.recorded;
+}
+
+void PromptGraphs::give_up(Entry& entry, std::string failure) {
+  entry.graph.reset();
+  recorder_.reset();
+  failure_ = std::move(failure);
 }
 
 void PromptGraphs::compute(Entry& entry, bool with_gradients) {

@@ -1,6 +1,6 @@
 // Runs the prompts of one image, from the image embedding to losses and gradients, as CUDA graphs. A graph repeats operations
 // on the same memory, so inputs are copied to tensors that stay in place, and the number of prompts is padded to one of a few,
-// each with a graph of its own.
+// each with a graph of its own. The first graphs, one with gradients and one without, have to give what the operations give.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -54,7 +54,7 @@ class PromptGraphs {
   void clear_if_changed(const model::NamedTensors& weights);
   void clear();
 
-  std::string take_failure();         // why graphs are not recorded any more, once; else empty
+  std::string take_failure();         // why graphs are not recorded any more, once, to follow "since"; else empty
   device::GraphCounts take_counts();  // since the last call
 
  private:
@@ -72,12 +72,14 @@ class PromptGraphs {
   Entry& run(const PromptInputs& inputs, std::int64_t padded_count, bool with_gradients);
   void compute(Entry& entry, bool with_gradients);
   void record(Entry& entry, bool with_gradients);
+  void give_up(Entry& entry, std::string failure);
 
   Losses losses_;
   std::vector<at::Tensor> trained_;
   std::unique_ptr<device::StepRecorder> recorder_;
   std::map<Key, Entry> entries_;
   std::vector<std::pair<const void*, std::uint32_t>> weights_;  // address and version of each
+  bool verified_[2] = {};                                       // the first graph, without and with gradients
   std::string failure_;
   device::GraphCounts counts_;
 };

@@ -26,9 +26,6 @@ std::vector<double> to_doubles(const at::Tensor& values) {
   return {values.data_ptr<float>(), values.data_ptr<float>() + values.numel()};
 }
 
-// 1 if a value is not finite, else 0; on the device.
-at::Tensor any_not_finite(const at::Tensor& values) { return at::isfinite(values).all().logical_not().to(at::kFloat); }
-
 std::int64_t batches_of(const EpochRequest& request) {
   const auto n = static_cast<std::int64_t>(request.indices.size());
   return (n + request.batch_size - 1) / request.batch_size;
@@ -60,11 +57,11 @@ Trainer::Trainer(std::unique_ptr<Stage> stage, const TrainerOptions& options, st
 
 bool Trainer::on_gpu() const { return stage_->parameters().front().second.is_cuda(); }
 
-double Trainer::learning_rate() const { return options_.learning_rate * schedule_.factor(updates_); }
+double Trainer::learning_rate(std::int64_t updates) const { return options_.learning_rate * schedule_.factor(updates); }
 
 double Trainer::observe(double loss) {
   schedule_.observe(loss);
-  return learning_rate();
+  return learning_rate(updates_);
 }
 
 data::Augmenter Trainer::augmenter(const EpochRequest& request) const {
@@ -120,7 +117,8 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
   const auto order = data::epoch_order(request.indices, seed_, static_cast<std::uint64_t>(request.fold),
                                        static_cast<std::uint64_t>(request.epoch));
   const StepContext context{request, /*training=*/true, control};
-  double lr = learning_rate();
+  // A run that was stopped at the end of an epoch has no step left that would tell the rate of the last one.
+  double lr = learning_rate(request.start_step == steps ? std::max<std::int64_t>(0, updates_ - 1) : updates_);
   LossQueue queue;
   const auto drain = [&](bool flush) {
     while (const auto arrived = queue.pop(flush)) {
@@ -154,6 +152,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
   bool pending = false;    // whether there are gradients that no update has used yet
   bool stopped = false;
   LossQueue::Step last_with_losses;  // whose losses would show a bad gradient
+  NonFiniteFlag flag;
   for (; step_ < steps; ++step_) {
     stop_if_abandoned(control);
     // It stops between groups only: gradients of an unfinished group are not part of the saved state.
@@ -163,7 +162,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
     }
     auto batch = loader.next().value();
     batch.cacheable = !endless;
-    lr = learning_rate();
+    lr = learning_rate(updates_);
     const LossQueue::Step step{step_, batch.indices, lr};
     const auto scale = 1.0 / static_cast<double>(group_length(step_));
     const DrawKey key{seed_, request.epoch};
@@ -183,10 +182,12 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
       fail_non_finite(context, last_with_losses, "grad_norm");
     }
     // A loss or gradient that is not finite never reaches the parameters. On the CPU it is checked here. On a GPU that would
-    // wait for the device, so the update is told to change nothing, and the error is thrown when the losses have arrived.
+    // wait for the device: the error is thrown when the losses have arrived, and until then no update changes anything, so that
+    // the weights are those of the step when its origin is looked for.
     if (losses && losses->is_cpu()) require_finite(context, {to_doubles(*losses), step});
+    if (losses && !losses->is_cpu()) flag.add(*losses);
     if (updates) {
-      optimizer_.step(lr, losses && !losses->is_cpu() ? std::optional(any_not_finite(*losses)) : std::nullopt);
+      optimizer_.step(lr, on_gpu() ? std::optional(flag.value()) : std::nullopt);
       optimizer_.zero_grad();
       ++updates_;
       pending = false;

@@ -14,6 +14,7 @@
 #include "optim/schedule.h"
 #include "train/epoch_losses.h"
 #include "train/non_finite.h"
+#include "train/non_finite_flag.h"
 #include "train/stage.h"
 
 namespace cellsam::train {
@@ -55,7 +56,7 @@ class Trainer {
   //
   // Throws ERR_NON_FINITE_LOSS when the losses or the gradient norm of a step are not finite. The error names the step's images
   // and, after the step was repeated under a NonFiniteTrace, the layer and operation where it began. The parameters are those
-  // before the step.
+  // before the step, also on a GPU, which tells of it a step late.
   Dict train_epoch(const EpochRequest& request, Control& control);
 
   // Computes the mean losses of batches without gradients, augmentation or hard-example weights. Returns {losses, images,
@@ -66,7 +67,6 @@ class Trainer {
 
   // Takes an epoch's loss into account for the plateau schedule. Returns the learning rate that follows.
   double observe(double loss);
-  double learning_rate() const;
 
   // Writes everything that load_state() needs to go on bit for bit: trainable parameters,
   // optimiser, schedule, counters, and the losses of an unfinished epoch. Returns {path,
@@ -98,6 +98,7 @@ class Trainer {
                                                  CheckEarlier check_earlier);
 
   bool on_gpu() const;
+  double learning_rate(std::int64_t updates) const;  // of the update after so many
   data::Augmenter augmenter(const EpochRequest& request) const;
   void emit_notices(Control& control);
   Dict feature_counts();

@@ -34,6 +34,22 @@ describe.skipIf(!has("nvcc"))("nvcc", () => {
   });
 });
 
+/** The architectures of library.cmake. */
+const promised = (
+  /CELLSAM_CUDA_ARCHITECTURES "([\d;]+)"/.exec(readFileSync(join(root, "native/cuda/library.cmake"), "utf8"))?.[1] ?? ""
+)
+  .split(";")
+  .map(Number);
+
+function nvccKnows(architecture: number): boolean {
+  return spawnSync("nvcc", ["--list-gpu-arch"], { encoding: "utf8" }).stdout.includes(`compute_${architecture}\n`);
+}
+
+// The lists of download.pytorch.org's builds for CUDA 12.6, 12.8 and 13.0, as torch.cuda.get_arch_list() gives them.
+it("promises code for every GPU that PyTorch's builds support", () => {
+  expect(promised).toEqual(expect.arrayContaining([50, 60, 70, 75, 80, 86, 90, 100, 120]));
+});
+
 describe("a libtorch without CUDA", () => {
   const cuda = existsSync(join(process.env.CELLSAM_LIBTORCH ?? "", "lib", "libtorch_cuda.so"));
   it.skipIf(cuda)("has no kernels of ours, and that is no error", () => {
@@ -60,8 +76,9 @@ describe.skipIf(!library)("libcellsam_cuda", () => {
   });
 
   it("holds code for every GPU that it promises, and PTX for newer ones", () => {
-    const promised = ["compute_100", "sm_100", "sm_80", "sm_86", "sm_89", "sm_90"];
-    expect(gpusOf(readFileSync(library as string))).toEqual(promised);
+    const [newest, ...others] = promised.filter((architecture) => nvccKnows(architecture)).sort((a, b) => b - a);
+    const codes = [`compute_${newest}`, `sm_${newest}`, ...others.map((architecture) => `sm_${architecture}`)];
+    expect(gpusOf(readFileSync(library as string))).toEqual(codes.sort());
   });
 
   // The engine of the same torch version beside it, with that libtorch: loads without a GPU up to the first allocation.
@@ -71,14 +88,15 @@ describe.skipIf(!library)("libcellsam_cuda", () => {
     const script =
       `import(${JSON.stringify(join(root, "dist", "engine", "native.js"))}).then((native) => ` +
       `console.log(JSON.stringify(native.engineCall("info").cuda_kernels)))`;
-    const engine = (library as string).replace("cellsam_cuda", "cellsam_engine");
+    const engine = (library as string).replace("cellsam_cuda", "cellsam_engine").replace(/-cu\d+\.so$/, ".so");
     const ask = async (env: Record<string, string> = {}) => {
       const all = { ...process.env, CELLSAM_LIBTORCH: libtorch, CELLSAM_ENGINE: engine, ...env };
       return JSON.parse((await promisify(execFile)(process.execPath, ["-e", script], { env: all })).stdout) as unknown;
     };
     expect(dirname(engine)).toBe(dirname(library as string));
     const graph = ["graph_begin", "graph_close", "graph_end", "graph_replay"];
-    expect(((await ask()) as string[]).sort()).toEqual([...graph, "mask_losses", "row_column", "row_column_backward"]);
+    const kernels = ["mask_losses", "mask_losses_usable", "row_column", "row_column_backward", "row_column_usable"];
+    expect(((await ask()) as string[]).sort()).toEqual([...graph, ...kernels]);
     expect(await ask({ CELLSAM_CUDA_KERNELS: "0" })).toContain("CELLSAM_CUDA_KERNELS=0");
   });
 });

@@ -156,6 +156,8 @@ std::tuple<Tensor, Tensor> mask_losses_on_host(const Tensor& logits, const Tenso
   return {results.losses, results.gradient};
 }
 
+bool usable = true;  // whether the stand-in device can run the kernels
+
 // The way from the engine to the operator: its signature, the order of what it takes and gives.
 void check_operator(Checks& checks, const loss::MaskLossOptions& options) {
   const auto scene = scene_of({"", 32, 32, 128, 128, 64, 64, {}, true});
@@ -175,6 +177,10 @@ void check_operator(Checks& checks, const loss::MaskLossOptions& options) {
   auto far = masks;
   far.labels = at::zeros({32 * 17, 64}, at::kInt);
   checks.holds("operator: too large a tile is left to torch", !loss::fused_mask_loss_cuda(far, losses, false));
+  usable = false;
+  checks.holds("operator: a GPU that the library holds no code for is left to torch",
+               !loss::fused_mask_loss_cuda(masks, losses, false));
+  usable = true;
 }
 
 // A logit that is not finite reaches every loss of its prompt, and no other prompt.
@@ -193,7 +199,10 @@ void check_not_finite(Checks& checks, float logit) {
 
 }  // namespace
 
-TORCH_LIBRARY_FRAGMENT(cellsam_cuda, library) { library.def(kMaskLossSchema); }
+TORCH_LIBRARY_FRAGMENT(cellsam_cuda, library) {
+  library.def(kMaskLossSchema);
+  library.def(kMaskLossUsableSchema, [](std::int64_t) { return usable; });
+}
 TORCH_LIBRARY_IMPL(cellsam_cuda, CPU, library) { library.impl("mask_losses", TORCH_FN(mask_losses_on_host)); }
 
 TEST_PROGRAM(cuda_mask_losses) {

@@ -24,6 +24,7 @@ using namespace cellsam::cuda;
 using at::Tensor;
 using Tensors = std::vector<Tensor>;
 
+std::size_t device_memory = 99 * 1024;  // bytes of shared memory that a block may have; 0: no kernel can run
 bool backwards = false;  // a phase that reads what another thread of it writes gives other numbers with the threads backwards
 
 void all(int threads, const std::function<void(int)>& phase) {
@@ -265,10 +266,14 @@ void check_refusals(Checks& checks) {
   kernels::attention::set_enabled(false);
   checks.holds("switched off", !taken(4, 4, 4));
   kernels::attention::set_enabled(true);
-  RowColumnArguments largest;
-  largest.dim = largest.across.keys = largest.down.keys = kRowMax;
-  checks.holds("the largest block fits the shared memory of every GPU",
-               row_shared_bytes(largest, true) <= 99 * 1024 && key_value_shared_bytes(largest) <= 99 * 1024);
+  device_memory = 0;
+  checks.holds("a GPU that the library holds no code for is left to torch", !taken(4, 4, 4));
+  // Of a block, as the driver gives it to compute capability 7.5 and 8.6.
+  device_memory = 64 * 1024;
+  checks.holds("CellSAM's heads fit an older GPU", taken(64, 64, 32));
+  checks.holds("and the largest are left to torch there", !taken(64, 64, 64));
+  device_memory = 99 * 1024;
+  checks.holds("which newer ones hold", taken(64, 64, 64));
 }
 
 }  // namespace
@@ -276,6 +281,10 @@ void check_refusals(Checks& checks) {
 TORCH_LIBRARY_FRAGMENT(cellsam_cuda, library) {
   library.def(cellsam::cuda::kRowColumnSchema);
   library.def(cellsam::cuda::kRowColumnBackwardSchema);
+  library.def(cellsam::cuda::kRowColumnUsableSchema,
+              [](std::int64_t, std::int64_t height, std::int64_t width, std::int64_t dim) {
+                return most_shared_bytes(height, width, dim) <= device_memory;
+              });
 }
 TORCH_LIBRARY_IMPL(cellsam_cuda, CPU, library) {
   library.impl("row_column", TORCH_FN(row_column));

@@ -5,10 +5,12 @@
 
 #include <limits>
 
+#include "model/cellsam.h"
 #include "native/checks.h"
 #include "native/program.h"
 #include "optim/optimizer.h"
 #include "train/non_finite.h"
+#include "train/non_finite_flag.h"
 
 namespace cellsam::test::non_finite_program {
 
@@ -94,6 +96,20 @@ TEST_PROGRAM(non_finite) {
     at::empty({1000}).fill_(1).add_(1);
     const auto bottom = at::full({2}, -std::numeric_limits<float>::infinity());
     checks.holds("memory as it was found and infinities that are meant are no origin", !trace.origin() && bottom.numel() == 2);
+  }
+  {
+    train::NonFiniteFlag flag;
+    flag.add(at::tensor({1e30F, -1e30F, 0.0F}));
+    checks.near("finite losses of any size leave updates alone", flag.value(), at::zeros({}), 0);
+    for (const float bad : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+                            std::numeric_limits<float>::quiet_NaN()}) {
+      train::NonFiniteFlag raised;
+      raised.add(at::ones({3}));
+      raised.add(at::tensor({1.0F, bad}));
+      checks.near("a bad loss stops the update", raised.value(), at::ones({}), 0);
+      raised.add(at::ones({3}));
+      checks.near("and those of the steps after it", raised.value(), at::ones({}), 0);
+    }
   }
   for (const auto method : {optim::Method::adamw, optim::Method::adam, optim::Method::sgd}) {
     at::manual_seed(3);

@@ -167,6 +167,19 @@ TEST_PROGRAM(out_of_memory) {
   }
   checks.holds("too little for a single prompt is an error", failed);
   checks.holds("oneDNN's words say it", says_out_of_memory("could not create a primitive"));
+  for (const auto* words :
+       {"CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API call",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `create(handle)`"}) {
+    checks.holds(std::string(words).substr(0, 40) + " says it", says_out_of_memory(words));
+  }
+  try {
+    throw c10::AcceleratorError({"f", "file", 1}, /*cudaErrorMemoryAllocation=*/2, "CUDA error: out of memory");
+  } catch (const c10::Error& error) {
+    checks.holds("an error of the device says it", device::is_out_of_memory(error));
+  }
+  checks.holds("another of the device does not", !says_out_of_memory("CUDA error: an illegal memory access was encountered"));
+  checks.holds("another of cuBLAS does not", !says_out_of_memory("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"));
   checks.holds("those of another error do not", !says_out_of_memory("could not create a primitive descriptor for a matmul"));
   return checks.finish();
 }

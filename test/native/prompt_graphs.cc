@@ -23,7 +23,12 @@ namespace {
 struct StandIn final : device::StepRecorder {
   struct Graph final : device::StepGraph {
     std::function<void()> work;
-    void replay() override { work(); }
+    double* disturbs = nullptr;  // set to 2 meanwhile
+    void replay() override {
+      if (disturbs != nullptr) *disturbs = 2;
+      work();
+      if (disturbs != nullptr) *disturbs = 1;
+    }
   };
   std::unique_ptr<device::StepGraph> record(const std::function<void()>& work) override {
     if (out_of_memory) C10_THROW_ERROR(OutOfMemoryError, "the device of this test has no more memory");
@@ -31,14 +36,17 @@ struct StandIn final : device::StepRecorder {
     work();
     auto graph = std::make_unique<Graph>();
     graph->work = work;
+    graph->disturbs = disturbs;
     return graph;
   }
   bool fails = false, out_of_memory = false;
+  double* disturbs = nullptr;
 };
 
 // Losses [n,2] that depend on every input, in float64, so that a gradient of the padding would be noticed.
 struct Function {
   at::Tensor parameter = at::arange(1, 5, at::kDouble).requires_grad_(true), unused = at::ones({3}, at::kDouble);
+  double factor = 1;                // of the losses
   std::set<const void*> addresses;  // of its inputs
   std::vector<std::int64_t> padded_counts;
 
@@ -48,7 +56,7 @@ struct Function {
     padded_counts.push_back(in.ids.size(0));
     const auto prompts = in.boxes * parameter + in.ids.unsqueeze(1) + (in.ignores ? 0.5 : 0.25);
     const auto total = at::mm(prompts.sin(), in.embedding.view({4, -1})).square().sum(1) + in.labels.sum() * prompts.sum(1);
-    return at::stack({total, prompts.detach().sum(1)}, 1);
+    return at::stack({total, prompts.detach().sum(1)}, 1) * factor;
   }
 };
 
@@ -152,6 +160,24 @@ void check_failures(test::Checks& checks) {
   }
   checks.holds("the reason", graphs.take_failure().find("not permitted") != std::string::npos);
   checks.holds("is reported once", graphs.take_failure().empty() && graphs.take_counts().recorded == 0);
+}
+
+// A graph that gives other numbers is not used, and neither is any recorded after it.
+void check_wrong_graph(test::Checks& checks, bool with_gradients) {
+  Function function;
+  function.unused.requires_grad_(true);
+  auto stand_in = std::make_unique<StandIn>();
+  stand_in->disturbs = &function.factor;
+  const auto call = [&](const train::PromptInputs& in) { return function(in); };
+  train::PromptGraphs graphs(call, {function.parameter, function.unused}, std::move(stand_in));
+  const std::string name = with_gradients ? "a wrong graph" : "a wrong graph without gradients";
+  for (int use = 0; use < 3; ++use) {
+    if (!with_gradients) graphs.forward(inputs_of(2, use), 3);
+    compare(checks, name + ", use " + std::to_string(use), graphs, function, inputs_of(2, use), 3);
+  }
+  const auto counts = graphs.take_counts();
+  checks.holds(name + " is not used", counts.recorded == 0 && counts.replayed == 0);
+  checks.holds(name + " is told of", graphs.take_failure().find("gave other numbers") != std::string::npos);
 }
 
 void check_rooms(test::Checks& checks) {
@@ -272,6 +298,7 @@ TEST_PROGRAM(prompt_graphs) {
   check_rooms(checks);
   check_repeats(checks);
   check_failures(checks);
+  for (const bool with_gradients : {true, false}) check_wrong_graph(checks, with_gradients);
   check_stage(checks);
   return checks.finish();
 }

@@ -228,6 +228,12 @@ describe("Python's spelling", () => {
 });
 
 describe("files and settings", () => {
+  it("may say true and false where on and off are choices", () => {
+    const graphs = (cuda_graphs: unknown) => new Stage2Config({ cuda_graphs } as never).cudaGraphs;
+    expect([graphs(true), graphs(false), graphs("on"), graphs(undefined)]).toEqual(["on", "off", "on", "auto"]);
+    expect(() => graphs(1)).toThrow("must be one of auto, on, off");
+  });
+
   it("read YAML and JSON, and set dotted keys in either spelling", async () => {
     const folder = await mkdtemp(join(tmpdir(), "cellsam-config-"));
     await writeFile(join(folder, "c.yaml"), "img_path: i\nmask_path: m\noutput_name: run\nstage1_config:\n  total_epochs: 4\n");

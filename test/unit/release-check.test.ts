@@ -195,16 +195,16 @@ describe.skipIf(!makesElf)("the oldest Linux", () => {
   });
 
   it("wants a CUDA library that links what it is told to, where one is asked for", () => {
-    const wanted = { torches: [], cuda: ["2.13"] };
+    const wanted = { torches: [], cuda: ["2.13-cu13"] };
     const prebuilds = mkdtempSync(join(folder, "case-"));
     put("Linux", "binding", join(prebuilds, "binding.node"));
     const platform = `linux-${process.arch}`;
-    const name = `${platform}/libcellsam_cuda-2.13.so`;
+    const name = `${platform}/libcellsam_cuda-2.13-cu13.so`;
     expect(prebuildProblems(prebuilds, platform, wanted)).toEqual([`${name} is missing`]);
     const needs = ["libtorch_cuda.so", "libc10_cuda.so", "libcudart.so.13"];
-    makeElf(join(prebuilds, "libcellsam_cuda-2.13.so"), { exports: [], needs });
+    makeElf(join(prebuilds, "libcellsam_cuda-2.13-cu13.so"), { exports: [], needs });
     expect(prebuildProblems(prebuilds, platform, wanted)).toEqual([]);
-    makeElf(join(prebuilds, "libcellsam_cuda-2.13.so"), { exports: ["kernel"], needs: [...needs, "libcublas.so.13"] });
+    makeElf(join(prebuilds, "libcellsam_cuda-2.13-cu13.so"), { exports: ["kernel"], needs: [...needs, "libcublas.so.13"] });
     expect(prebuildProblems(prebuilds, platform, wanted)).toEqual([`${name} needs libcublas.so.13`, `${name} exports kernel`]);
   });
 });

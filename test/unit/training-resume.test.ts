@@ -88,6 +88,18 @@ test("D56: the seed decides: equal seeds give equal bits, also side by side, oth
   expect(other.losses).not.toEqual(one.losses);
 });
 
+test("a run that was stopped at the end of an epoch tells the learning rate of its last step", async () => {
+  const options = { epochs: 1, scheduler: "cosine" }; // which ends at 0, after the last step
+  const state = join(folder, "ended.state");
+  await using session = await open(options);
+  const { lr } = await train(session, store, indices);
+  await session.saveState(state);
+  await using resumed = await open(options);
+  await resumed.loadState(state);
+  expect((await train(resumed, store, indices, { startStep: indices.length })).lr).toBe(lr);
+  expect(lr).toBeCloseTo(1e-3 * 0.5 * (1 + Math.cos((Math.PI * 100) / 101)), 12);
+});
+
 test("a stop before the first step changes nothing", async () => {
   await using session = await open({});
   const before = await session.digest();

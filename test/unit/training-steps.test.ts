@@ -1,6 +1,6 @@
 // What one step teaches and reports, over the real engine: accumulation, prompt chunks, mining, random draws, schedules,
 // validation, batches without cells, and losses that are not finite.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -12,6 +12,7 @@ import {
   plainSgd,
   relativeDistance,
   smallSession,
+  spoilWeights,
   storeOf,
   tinyRate,
   train,
@@ -262,19 +263,7 @@ describe("a loss that is not finite", () => {
     [2, "model.image_encoder.neck.0"],
   ] as const)("stage %i: names the layer where it began, in training and in validation", async (stage, layer) => {
     await using session = await smallSession();
-    const path = join(folder, "spoiled.safetensors");
-    await session.save(path, { format: "safetensors" });
-    const bytes = readFileSync(path);
-    const size = Number(bytes.readBigUInt64LE(0));
-    const { __metadata__, ...header } = JSON.parse(bytes.toString("utf8", 8, 8 + size)); // without its checksum
-    const [begin, end] = header[`${layer}.weight`].data_offsets;
-    // Finite, or the file would not be loaded; the layer's first sum overflows.
-    for (let at = begin; at < end; at += 4) bytes.writeFloatLE(3e38, 8 + size + at);
-    const text = Buffer.from(JSON.stringify(header).padEnd(Math.ceil(JSON.stringify(header).length / 8) * 8));
-    const length = Buffer.alloc(8);
-    length.writeBigUInt64LE(BigInt(text.length));
-    writeFileSync(path, Buffer.concat([length, text, bytes.subarray(8 + size)]));
-    await session.load(path);
+    await spoilWeights(session, folder, `${layer}.weight`, (values) => values.fill(3e38)); // the layer's first sum overflows
     await session.beginStage({ ...common, stage });
     const before = await session.digest();
     const told = {

@@ -2,7 +2,7 @@
  * What the training tests stand on: a model whose step takes milliseconds, tiles with bright ellipses whose labels are known,
  * and the numbers of a saved checkpoint.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NdArray } from "../../lib/engine/native.js";
 import { type ImageArray, openSession, type Session, type SessionOptions } from "../../lib/engine/session.js";
@@ -28,9 +28,10 @@ const overrides = {
   numQueries: 16,
 };
 
-/** One thread, so that sums are always taken in the same order. */
+/** One thread, so that sums are always taken in the same order; fp32 on every device. */
 export function smallSession(options: Partial<SessionOptions> = {}): Promise<Session> {
-  return openSession({ size: "tiny", threads: 1, seed: 1, ...options, overrides: { ...overrides, ...options.overrides } });
+  const common = { size: "tiny", threads: 1, seed: 1, precision: "fp32" } as const;
+  return openSession({ ...common, ...options, overrides: { ...overrides, ...options.overrides } });
 }
 
 /** The options of a stage that every test gives; SGD's first step is lr * gradient, so weights show gradients. */
@@ -124,6 +125,24 @@ export async function weightsOf(session: Session, folder: string): Promise<Map<s
     weights.set(name, new Float32Array(Uint8Array.from(bytes.subarray(begin, end)).buffer));
   }
   return weights;
+}
+
+/** Loads the session's own weights again, with those of one tensor changed by `change`. They must be finite. */
+export async function spoilWeights(session: Session, folder: string, name: string, change: (values: Float32Array) => void) {
+  const path = join(folder, "spoiled.safetensors");
+  await session.save(path, { format: "safetensors" });
+  const bytes = readFileSync(path);
+  const size = Number(bytes.readBigUInt64LE(0));
+  const { __metadata__, ...header } = JSON.parse(bytes.toString("utf8", 8, 8 + size)); // without its checksum
+  const [begin, end] = header[name].data_offsets.map((offset: number) => offset + 8 + size) as [number, number];
+  const values = new Float32Array(Uint8Array.from(bytes.subarray(begin, end)).buffer);
+  change(values);
+  bytes.set(new Uint8Array(values.buffer), begin);
+  const text = Buffer.from(JSON.stringify(header).padEnd(Math.ceil(JSON.stringify(header).length / 8) * 8));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  writeFileSync(path, Buffer.concat([length, text, bytes.subarray(8 + size)]));
+  await session.load(path);
 }
 
 /** How far weights went, all in one list, in the order of `from`. */
