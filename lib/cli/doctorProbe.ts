@@ -1,36 +1,39 @@
 /**
- * The child process of `cellsam doctor`: reads the driver, loads libtorch and the engine, and trains one step on every device.
- * It prints one JSON line for each step that succeeded; an error ends it with the reason on stderr.
+ * The child process of `cellsam doctor`: reads the driver, loads libtorch and the engine, and trains a few steps of both stages on
+ * every GPU, or on the CPU where there is none. It prints one JSON line for each thing that succeeded; an error ends it with the
+ * reason on stderr.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { engineCommand } from "../engine/commands.js";
+import { quickPrecision } from "../engine/device.js";
 import { driverInfo } from "../engine/native.js";
 import { type Device, openSession } from "../engine/session.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
+import type { ProbeLine, StepDone, StepPlan } from "../runtime/doctorChild.js";
 
-const print = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const print = (line: ProbeLine) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 async function probe(): Promise<void> {
-  print({ driver: driverInfo() });
+  const driver = driverInfo();
+  print({ driver });
   if (!process.argv.includes("--load")) return;
-  const { torch, cpuCapability, cudaKernels, devices } = engineCommand<{
-    torch: string;
-    cpuCapability: string;
-    cudaKernels: string[] | string;
-    devices: { kind: string; name: string }[];
-  }>("info");
-  print({ info: { torch, cpuCapability, cudaKernels, devices } });
+  const info = engineCommand<Omit<NonNullable<ProbeLine["info"]>, "steps">>("info");
+  const { torch, cpuCapability, cudaKernels, devices } = info;
+  const gpus = devices.filter(({ kind }) => kind === "cuda").map(({ name }) => name);
+  const steps = (gpus.length > 0 ? gpus : ["cpu"]).flatMap((device): StepPlan[] => {
+    const precision = quickPrecision(device as Device, driver);
+    return [
+      { stage: 1, device, precision },
+      { stage: 2, device, precision },
+    ];
+  });
+  print({ info: { torch, cpuCapability, cudaKernels, devices, steps } });
   const folder = mkdtempSync(join(tmpdir(), "cellsam-doctor-"));
   try {
     const store = await oneTile(join(folder, "tile"));
-    for (const { kind, name } of devices) {
-      const device = (kind === "cpu" ? "cpu" : name) as Device;
-      const start = performance.now();
-      await trainStep(store, device);
-      print({ step: { device, seconds: (performance.now() - start) / 1000 } });
-    }
+    for (const step of steps) print({ step: await train(store, step) });
   } finally {
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -58,11 +61,16 @@ async function oneTile(path: string): Promise<string> {
   }
 }
 
-async function trainStep(store: string, device: Device): Promise<void> {
-  const session = await openSession({ size: "tiny", device, threads: 1 });
+/** One step, which also sets things up, and an epoch of four more, whose speed is told. */
+async function train(store: string, plan: StepPlan): Promise<StepDone> {
+  const { device, precision, stage } = plan;
+  const session = await openSession({ size: "tiny", device: device as Device, precision, threads: 1 });
+  const tiles = (count: number) => ({ store, indices: new Int32Array(count), batchSize: 2, augment: false });
   try {
-    await session.beginStage({ stage: 1, epochs: 1, stepsPerEpoch: 1 });
-    await session.trainEpoch({ store, indices: Int32Array.of(0), epoch: 1, batchSize: 1, augment: false });
+    await session.beginStage({ stage, epochs: 2, stepsPerEpoch: 4 });
+    const first = await session.trainEpoch({ ...tiles(2), epoch: 1 });
+    const { images, seconds } = await session.trainEpoch({ ...tiles(8), epoch: 2 });
+    return { ...plan, seconds: first.seconds, imagesPerSecond: images / seconds };
   } finally {
     await session.dispose();
   }
