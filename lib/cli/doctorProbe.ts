@@ -6,24 +6,21 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { engineCommand } from "../engine/commands.js";
-import { quickPrecision } from "../engine/device.js";
+import { drawTile, storeTile } from "../bench/tile.js";
+import { engineInfo, resolvePrecision } from "../engine/device.js";
 import { driverInfo } from "../engine/native.js";
 import { type Device, openSession } from "../engine/session.js";
-import { openStoreWriter } from "../engine/storeWriter.js";
 import type { ProbeLine, StepDone, StepPlan } from "../runtime/doctorChild.js";
 
 const print = (line: ProbeLine) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 async function probe(): Promise<void> {
-  const driver = driverInfo();
-  print({ driver });
+  print({ driver: driverInfo() });
   if (!process.argv.includes("--load")) return;
-  const info = engineCommand<Omit<NonNullable<ProbeLine["info"]>, "steps">>("info");
-  const { torch, cpuCapability, cudaKernels, devices } = info;
+  const { torch, cpuCapability, cudaKernels, devices } = engineInfo();
   const gpus = devices.filter(({ kind }) => kind === "cuda").map(({ name }) => name);
   const steps = (gpus.length > 0 ? gpus : ["cpu"]).flatMap((device): StepPlan[] => {
-    const precision = quickPrecision(device as Device, driver);
+    const precision = resolvePrecision("auto", device as Device);
     return [
       { stage: 1, device, precision },
       { stage: 2, device, precision },
@@ -32,32 +29,11 @@ async function probe(): Promise<void> {
   print({ info: { torch, cpuCapability, cudaKernels, devices, steps } });
   const folder = mkdtempSync(join(tmpdir(), "cellsam-doctor-"));
   try {
-    const store = await oneTile(join(folder, "tile"));
+    const store = join(folder, "tile");
+    await storeTile(store, drawTile(128, 9));
     for (const step of steps) print({ step: await train(store, step) });
   } finally {
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-  }
-}
-
-/** A store of one tile with one square cell. */
-async function oneTile(path: string): Promise<string> {
-  const side = 128;
-  const image = new Uint8Array(side * side);
-  const labels = new Int32Array(side * side);
-  for (let y = 40; y < 80; y += 1) {
-    image.fill(200, y * side + 40, y * side + 80);
-    labels.fill(1, y * side + 40, y * side + 80);
-  }
-  const writer = await openStoreWriter({ path, tileSize: side, normalize: false });
-  try {
-    await writer.add({
-      image: { data: image, shape: [side, side] },
-      labels: { data: labels, shape: [side, side] },
-      source: "cell",
-    });
-    return (await writer.finish()).path;
-  } finally {
-    await writer.dispose();
   }
 }
 

@@ -5,11 +5,24 @@
 import { CellsamError } from "../errors.js";
 import { driverNeeded, runsOn } from "../runtime/gpuSupport.js";
 import { compareVersions } from "../runtime/variants.js";
-import { type DriverInfo, driverInfo, engineCall, loadEngine } from "./native.js";
+import { engineCommand } from "./commands.js";
+import { type DriverInfo, driverInfo, loadEngine } from "./native.js";
 import type { Device } from "./session.js";
 
-interface EngineInfo {
-  devices: { kind: string; name: string; memory: number }[];
+export type Precision = "fp32" | "bf16";
+
+/** What the engine says of itself. */
+export interface EngineInfo {
+  torch: string;
+  cpuCapability: string;
+  /** Names of the CUDA kernels of this package, or why there are none. */
+  cudaKernels: string[] | string;
+  /** `precision`: what "auto" means there. */
+  devices: { kind: "cpu" | "cuda"; name: string; precision?: Precision }[];
+}
+
+export function engineInfo(): EngineInfo {
+  return engineCommand("info");
 }
 
 /**
@@ -25,8 +38,7 @@ export async function resolveDevice(device: string, warn: (message: string) => v
     requireGpu(driver, variant, device);
     return device as Device;
   }
-  const { devices } = engineCall<EngineInfo>("info");
-  const count = devices.filter(({ kind }) => kind.startsWith("cuda")).length;
+  const count = engineInfo().devices.filter(({ kind }) => kind === "cuda").length;
   const usable = firstUsable(driver, variant, count);
   if (usable !== null) return usable === 0 ? "cuda" : `cuda:${usable}`;
   if (driver && driver.devices.length > 0) {
@@ -69,14 +81,16 @@ export function requireGpu(driver: DriverInfo | null, variant: string | undefine
   );
 }
 
-/** The precision in which a device computes fastest: bf16 where a GPU's matrix units have it, from compute 8.0 on, else fp32. */
-export function quickPrecision(device: Device, driver: DriverInfo | null): "fp32" | "bf16" {
-  if (device === "cpu") return "fp32";
-  const gpu = driver?.devices[indexOf(device)];
-  return gpu && compareVersions(gpu.computeCapability, "8.0") >= 0 ? "bf16" : "fp32";
+/** The precision that the setting means on a device. */
+export function resolvePrecision(precision: string, device: Device): Precision {
+  if (precision === "fp32" || precision === "bf16") return precision;
+  const found = engineInfo().devices.find(({ kind, name }) => (device === "cpu" ? kind : name) === named(device));
+  return found?.precision ?? "fp32";
 }
 
+const named = (device: Device) => (device === "cpu" ? device : `cuda:${indexOf(device)}`);
+
 /** N of "cuda:N"; 0 for "cuda". */
-function indexOf(device: string): number {
+export function indexOf(device: string): number {
   return Number(device.slice("cuda:".length) || 0);
 }

@@ -1,6 +1,6 @@
 // The GPUs and their driver against the CUDA of the libtorch that was found.
 import { describe, expect, it } from "vitest";
-import { firstUsable, quickPrecision, requireGpu } from "../../lib/engine/device.js";
+import { firstUsable, requireGpu } from "../../lib/engine/device.js";
 
 const gpu = (computeCapability: string) => ({ name: `GPU ${computeCapability}`, memory: 1, free: null, computeCapability });
 const driver = (cuda: string, ...capabilities: string[]) => ({ cuda, version: "550.54", devices: capabilities.map(gpu) });
@@ -57,14 +57,5 @@ describe("firstUsable", () => {
   it("is the engine's first where nothing is known of it", () => {
     expect(firstUsable(null, "cu130", 1)).toBe(0);
     expect(firstUsable(driver("13.0", "7.0"), "cuda", 1)).toBe(0);
-  });
-});
-
-describe("quickPrecision", () => {
-  it("is bf16 from compute 8.0 on", () => {
-    const machine = driver("13.0", "7.5", "8.0", "12.0");
-    const of = (device: "cpu" | "cuda" | `cuda:${number}`) => quickPrecision(device, machine);
-    expect([of("cpu"), of("cuda"), of("cuda:1"), of("cuda:2"), of("cuda:3")]).toEqual(["fp32", "fp32", "bf16", "bf16", "fp32"]);
-    expect(quickPrecision("cuda", null)).toBe("fp32");
   });
 });
