@@ -69,9 +69,11 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   // Only now: on a slow disk, reading all of the libraries would keep the child waiting, which reads them too.
   const sums = libtorch?.source === "cache" ? await checksumCheck(libtorch) : null;
   if (sums) checks.push(sums);
-  // What is missing from the system, damaged or put in the place of another explains the failure to load.
-  const cause = [visualCpp, sums].find((check) => check && !check.ok)?.mend ?? paths?.mend;
-  checks.push(...native.map((check) => (cause && !check.ok ? { ...check, mend: cause } : check)));
+  // What is missing from the system or damaged explains a failure; another library in the place of libtorch's may.
+  const cause = [visualCpp, sums].find((check) => check && !check.ok)?.mend;
+  const mend = ({ name, mend: own }: Check) =>
+    cause ?? (paths && name !== "gpu" ? `${paths.mend}; if that does not help, ${own}` : own);
+  checks.push(...native.map((check) => (check.ok ? check : { ...check, mend: mend(check) as string })));
   return { ok: checks.every((check) => check.ok), checks };
 }
 

@@ -128,7 +128,8 @@ describe("doctor", () => {
     for (const name of ["libcudnn.so.9", "libc10.so", "libother.so"]) writeFileSync(join(cluster, name), "");
     symlinkSync(join(libtorch, "lib", "libgomp.so.1"), join(same, "libgomp.so.1"));
     const path = { LD_LIBRARY_PATH: `${cluster}:${same}` };
-    const { paths } = await checksOf({ ...env, ...path }, { probe: lines({ driver: null }) });
+    const { paths, load } = await checksOf({ ...env, ...path }, { probe: lines({ driver: null }) });
+    expect(load?.mend).toMatch(/^unset LD_LIBRARY_PATH.*; if that does not help, npx cellsam setup --force$/);
     expect(paths).toMatchObject({ ok: true, mend: expect.stringContaining("LD_LIBRARY_PATH") });
     expect(paths?.found).toBe(`by LD_LIBRARY_PATH ${join(cluster, "libcudnn.so.9")} are used in place of libtorch's own`);
     expect((await checksOf(env, { probe: lines({ driver: null }) })).paths).toBeUndefined();
