@@ -1,6 +1,6 @@
 /**
  * `node scripts/archiveHashes.mjs`: downloads every archive of libtorch that `cellsam setup` may fetch, and writes their hashes
- * into lib/runtime/archiveHashes.ts. For a release; about 12 GB, one archive at a time.
+ * into lib/runtime/archiveHashes.ts. For a release; those with CUDA have several GB each, and are fetched one at a time.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

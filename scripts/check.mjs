@@ -61,7 +61,7 @@ const layers = [
   ["predict"],
   ["evaluation"],
   ["train"],
-  ["plan"],
+  ["plan", "bench"],
   ["search"],
   ["python"],
   ["index"],

@@ -7,7 +7,7 @@ const library = dirname(dirname(fileURLToPath(import.meta.url)));
 
 export function doctorCommand(): Command {
   return new Command("doctor")
-    .description("check this installation: node, libtorch, engine, a training step on each device")
+    .description("check this installation: node, libtorch, engine, steps of both stages on each GPU")
     .option("--json", "print the diagnosis as JSON")
     .action(async (flags: { json?: boolean }) => {
       const { diagnose } = await import("../runtime/doctor.js");

@@ -1,68 +1,52 @@
 /**
- * The child process of `cellsam doctor`: reads the driver, loads libtorch and the engine, and trains one step on every device.
- * It prints one JSON line for each step that succeeded; an error ends it with the reason on stderr.
+ * The child process of `cellsam doctor`: reads the driver, loads libtorch and the engine, and trains a few steps of both stages on
+ * every GPU, or on the CPU where there is none. It prints one JSON line for each thing that succeeded; an error ends it with the
+ * reason on stderr.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { engineCommand } from "../engine/commands.js";
+import { drawTile, storeTile } from "../bench/tile.js";
+import { engineInfo, resolvePrecision } from "../engine/device.js";
 import { driverInfo } from "../engine/native.js";
 import { type Device, openSession } from "../engine/session.js";
-import { openStoreWriter } from "../engine/storeWriter.js";
+import type { ProbeLine, StepDone, StepPlan } from "../runtime/doctorChild.js";
 
-const print = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const print = (line: ProbeLine) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 async function probe(): Promise<void> {
   print({ driver: driverInfo() });
   if (!process.argv.includes("--load")) return;
-  const { torch, cpuCapability, cudaKernels, devices } = engineCommand<{
-    torch: string;
-    cpuCapability: string;
-    cudaKernels: string[] | string;
-    devices: { kind: string; name: string }[];
-  }>("info");
-  print({ info: { torch, cpuCapability, cudaKernels, devices } });
+  const { torch, cpuCapability, cudaKernels, devices } = engineInfo();
+  const gpus = devices.filter(({ kind }) => kind === "cuda").map(({ name }) => name);
+  const steps = (gpus.length > 0 ? gpus : ["cpu"]).flatMap((device): StepPlan[] => {
+    const precision = resolvePrecision("auto", device as Device);
+    return [
+      { stage: 1, device, precision },
+      { stage: 2, device, precision },
+    ];
+  });
+  print({ info: { torch, cpuCapability, cudaKernels, devices, steps } });
   const folder = mkdtempSync(join(tmpdir(), "cellsam-doctor-"));
   try {
-    const store = await oneTile(join(folder, "tile"));
-    for (const { kind, name } of devices) {
-      const device = (kind === "cpu" ? "cpu" : name) as Device;
-      const start = performance.now();
-      await trainStep(store, device);
-      print({ step: { device, seconds: (performance.now() - start) / 1000 } });
-    }
+    const store = join(folder, "tile");
+    await storeTile(store, drawTile(128, 9));
+    for (const step of steps) print({ step: await train(store, step) });
   } finally {
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
-/** A store of one tile with one square cell. */
-async function oneTile(path: string): Promise<string> {
-  const side = 128;
-  const image = new Uint8Array(side * side);
-  const labels = new Int32Array(side * side);
-  for (let y = 40; y < 80; y += 1) {
-    image.fill(200, y * side + 40, y * side + 80);
-    labels.fill(1, y * side + 40, y * side + 80);
-  }
-  const writer = await openStoreWriter({ path, tileSize: side, normalize: false });
+/** One step, which also sets things up, and an epoch of four more, whose speed is told. */
+async function train(store: string, plan: StepPlan): Promise<StepDone> {
+  const { device, precision, stage } = plan;
+  const session = await openSession({ size: "tiny", device: device as Device, precision, threads: 1 });
+  const tiles = (count: number) => ({ store, indices: new Int32Array(count), batchSize: 2, augment: false });
   try {
-    await writer.add({
-      image: { data: image, shape: [side, side] },
-      labels: { data: labels, shape: [side, side] },
-      source: "cell",
-    });
-    return (await writer.finish()).path;
-  } finally {
-    await writer.dispose();
-  }
-}
-
-async function trainStep(store: string, device: Device): Promise<void> {
-  const session = await openSession({ size: "tiny", device, threads: 1 });
-  try {
-    await session.beginStage({ stage: 1, epochs: 1, stepsPerEpoch: 1 });
-    await session.trainEpoch({ store, indices: Int32Array.of(0), epoch: 1, batchSize: 1, augment: false });
+    await session.beginStage({ stage, epochs: 2, stepsPerEpoch: 4 });
+    const first = await session.trainEpoch({ ...tiles(2), epoch: 1 });
+    const { images, seconds } = await session.trainEpoch({ ...tiles(8), epoch: 2 });
+    return { ...plan, seconds: first.seconds, imagesPerSecond: images / seconds };
   } finally {
     await session.dispose();
   }

@@ -17,6 +17,7 @@ const commands: Record<string, () => Promise<Command>> = {
   plan: async () => (await import("./plan.js")).planCommand(),
   schema: async () => (await import("./schema.js")).schemaCommand(),
   doctor: async () => (await import("./doctor.js")).doctorCommand(),
+  bench: async () => (await import("./bench.js")).benchCommand(),
 };
 
 const program = new Command("cellsam")

@@ -59,6 +59,7 @@ export function described({ images, cells, tiles, splits, disk, queries, probe, 
   if (probe && time) {
     const stages = Object.entries(time.secondsPerEpoch).map(([stage, seconds]) => `stage ${stage} ${decimal(seconds)} s`);
     const gpu = probe.gpuMb === null ? "" : `, and ${probe.gpuMb.toFixed(0)} MB of the GPU`;
+    lines.push(`device   ${probe.device}, with numbers of type ${probe.precision}`);
     lines.push(`memory   ${probe.processMb.toFixed(0)} MB${gpu}`);
     lines.push(`time     at most ${clock(time.totalSeconds)} (h:mm:ss); a stage that gets no better ends early`);
     lines.push(`         an epoch: ${stages.join(", ")}`);

@@ -1,6 +1,6 @@
 /** `cellsam setup`: fetches libtorch once, for all projects of this user. */
 import { Command, Option } from "commander";
-import { driverInfo } from "../engine/native.js";
+import { type DriverInfo, driverInfo } from "../engine/native.js";
 import type { SetupOptions } from "../runtime/setup.js";
 import { libtorchVersionPinned, type Variant, variants } from "../runtime/variants.js";
 
@@ -13,7 +13,7 @@ export function setupCommand(): Command {
   return new Command("setup")
     .description("fetch libtorch, from PyTorch's archive or through pip, into the user's cache")
     .addOption(
-      new Option("--variant <name>", "build of libtorch; auto looks at the GPU driver")
+      new Option("--variant <name>", "build of libtorch; auto looks at the GPUs and their driver")
         .choices(["auto", ...variants])
         .default("auto"),
     )
@@ -24,9 +24,9 @@ export function setupCommand(): Command {
     .option("--force", "replace what is there")
     .option("--json", "print the result as JSON")
     .action(async (flags: SetupFlags) => {
-      const { chooseVariant, setupLibtorch } = await import("../runtime/setup.js");
+      const { setupLibtorch } = await import("../runtime/setup.js");
       const { variant: named, json, ...options } = flags;
-      const variant = named === "auto" ? chooseVariant(cudaOfDriver()) : named;
+      const variant = named === "auto" ? await variantOfMachine(flags) : named;
       const result = await setupLibtorch({
         ...options,
         variant,
@@ -41,10 +41,18 @@ export function setupCommand(): Command {
     });
 }
 
-/** The CUDA version of the driver; null without a driver, and in a checkout that is not built yet. */
-function cudaOfDriver(): string | null {
+/** The build that suits the driver and the GPUs; says on stderr which GPUs it leaves out. */
+async function variantOfMachine({ torch }: SetupFlags): Promise<Variant> {
+  const { chooseVariant } = await import("../runtime/gpuSupport.js");
+  const { variant, advice } = chooseVariant(driver(), torch ? { torch } : {});
+  if (advice) process.stderr.write(`note: ${advice}\n`);
+  return variant;
+}
+
+/** null without a driver, and in a checkout that is not built yet. */
+function driver(): DriverInfo | null {
   try {
-    return driverInfo()?.cuda ?? null;
+    return driverInfo();
   } catch {
     return null;
   }

@@ -9,23 +9,21 @@ const signals: NodeJS.Signals[] =
   process.platform === "win32" ? ["SIGINT", "SIGBREAK", "SIGHUP"] : ["SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"];
 
 /**
- * Runs `work` with an AbortSignal that fires when the process gets one of the signals; `flag` is the one that goes on. `work`
- * calls `saved` when everything is saved after that: a further signal then ends the process as one that can be resumed.
+ * Runs `work` with an AbortSignal that fires when the process gets one of the signals; `flag` is the one that goes on, null where
+ * there is none. `work` calls `saved` when everything is saved after that: a further signal then ends the process as one that can
+ * be resumed.
  */
 export async function stoppable<T>(
   work: (signal: AbortSignal, saved: () => void) => Promise<T>,
-  flag = "--resume",
+  flag: string | null = "--resume",
 ): Promise<T> {
   const controller = new AbortController();
   let isSaved = false;
   const onSignal = (name: NodeJS.Signals) => {
     if (controller.signal.aborted) process.exit(isSaved ? exitCodes.stopped : 128 + constants.signals[name]);
     process.stderr.write(`\n${name}: stopping after this step; send it again to end at once\n`);
-    controller.abort(
-      new CellsamError("ERR_STOPPED", `stopped by ${name}; run the same command with ${flag} to continue`, {
-        detail: { signal: name },
-      }),
-    );
+    const again = `stopped by ${name}; run the same command ${flag ? `with ${flag} to continue` : "to start over"}`;
+    controller.abort(new CellsamError("ERR_STOPPED", again, { detail: { signal: name } }));
   };
   for (const name of signals) process.on(name, onSignal);
   try {

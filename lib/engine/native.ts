@@ -4,7 +4,7 @@
  */
 import { createRequire } from "node:module";
 import { CellsamError, toCellsamError } from "../errors.js";
-import { engineTorch, resolveEngine } from "../runtime/engine.js";
+import { namedEngine, resolveEngine } from "../runtime/engine.js";
 import { type Libtorch, type ResolveOptions, resolveLibtorch } from "../runtime/resolve.js";
 import { installVisualCpp, missingVisualCpp } from "../runtime/visualCpp.js";
 import { packageFolder } from "../version.js";
@@ -115,24 +115,22 @@ function loadBinding(): Binding {
 }
 
 /**
- * Loads libtorch and the engine, once per process; later calls return at once. CELLSAM_ENGINE names another engine file; one
- * without a torch version in its name, such as the fake engine of the tests, needs no libtorch.
+ * Loads libtorch and the engine, once per process; later calls return at once. CELLSAM_ENGINE names another engine file.
  * @throws CellsamError ERR_NATIVE_LOAD, ERR_LIBTORCH_NOT_FOUND, ERR_LIBTORCH_VERSION
  */
 export function loadEngine(options: ResolveOptions = {}): { path: string; libtorch: Libtorch | null } {
   if (engine) return engine;
   const native = loadBinding();
-  const own = process.env.CELLSAM_ENGINE;
-  const ownTorch = own && engineTorch(own);
-  if (own && !ownTorch) {
-    guarded(() => native.loadEngine({ engine: own }));
-    engine = { path: own, libtorch: null };
+  const own = namedEngine();
+  if (own && !own.torch) {
+    guarded(() => native.loadEngine({ engine: own.path }));
+    engine = { path: own.path, libtorch: null };
     return engine;
   }
   const libtorch = resolveLibtorch(options);
-  const found = own && ownTorch ? { path: own, torch: ownTorch } : resolveEngine(packageFolder, libtorch);
-  guarded(() => native.loadEngine({ engine: found.path, libtorch: libtorch.path, torch: found.torch }));
-  engine = { path: found.path, libtorch };
+  const { path, torch } = own?.torch ? { ...own, torch: own.torch } : resolveEngine(packageFolder, libtorch);
+  guarded(() => native.loadEngine({ engine: path, libtorch: libtorch.path, torch }));
+  engine = { path, libtorch };
   return engine;
 }
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { ExperimentConfig } from "../config/experiment.js";
 import { type StageNumber, stageOptions } from "../config/stageOptions.js";
 import type { CheckedPair } from "../data/check.js";
-import { resolveDevice } from "../engine/device.js";
+import { resolveDevice, resolvePrecision } from "../engine/device.js";
 import { openSession, type Session } from "../engine/session.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
 import { gpuMemory } from "../monitor/memory.js";
@@ -28,6 +28,9 @@ export interface StageProbe extends TileTimes {
 
 export interface Probe {
   device: string;
+  /** The type of numbers that the network computes with, and the one that suits the device. */
+  precision: "fp32" | "bf16";
+  suitedPrecision: "fp32" | "bf16";
   /**
    * Share of the processors that other programs used in the minute before, 1 for all; null where the system does not report it.
    */
@@ -72,7 +75,9 @@ export async function probeTraining(
     const parameters = await session.parameters();
     const queries = parameters.find(({ name }) => /^cellfinder\..*transformer\.position\.weight$/.test(name))?.shape[0] ?? 0;
     const count = parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-    const probe: Probe = { device, busy, parameters: count, queries, stages: {}, processMb: 0, gpuMb: null };
+    const precision = resolvePrecision(config.precision, device);
+    const numbers = { precision, suitedPrecision: resolvePrecision("auto", device) };
+    const probe: Probe = { device, ...numbers, busy, parameters: count, queries, stages: {}, processMb: 0, gpuMb: null };
     for (const stage of config.stages) {
       signal?.throwIfAborted();
       const begin = (settings: object) => own.beginStage(stageOptions({ ...config, ...settings }, stage, steps + 1));

@@ -27,7 +27,8 @@ export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
     tiles.empty > tiles.count / 2 && `${tiles.empty} of ${tiles.count} tiles hold no cell`,
     images.grey > 0 &&
       images.rgb > 0 &&
-      `${images.grey} images are grey and ${images.rgb} are in colour: the model sees the two kinds differently`,
+      !sameChannels(config) &&
+      `${images.grey} images are grey and ${images.rgb} are in colour, which reach the model in different channels: grey_channel: all, or rgb_transform: true, shows both in the same`,
     Object.keys(images.types).length > 1 &&
       `the images have different pixel types (${Object.keys(images.types).join(", ")}): check that all show cells as bright`,
     disk.freeBytes !== null &&
@@ -43,11 +44,25 @@ export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
     probe !== null &&
       probe.processMb * 2 ** 20 > systemMemory().total &&
       `the probe used ${probe.processMb.toFixed(0)} MiB, about all that this machine has`,
+    probe?.precision === "fp32" &&
+      probe.suitedPrecision === "bf16" &&
+      "precision is fp32; the GPU multiplies faster in bf16, which precision: auto takes",
     probe?.busy != null &&
       probe.busy > 0.5 &&
       `other programs use more than half of this machine's processors: the forecast assumes that it stays as busy${config.threads === 1 || probe.device !== "cpu" ? "" : ", where fewer threads are often much faster: try --threads 1"}`,
   ];
   return found.filter((message) => message !== false);
+}
+
+/** Whether grey and colour images look alike to the model: both in all channels, or both in blue alone. */
+function sameChannels({
+  greyChannel,
+  rgbTransform,
+  nuclearChannel,
+  wholeCellChannel,
+  stainTransform,
+}: ExperimentConfig): boolean {
+  return rgbTransform || (greyChannel === "all" && !nuclearChannel && !wholeCellChannel && !stainTransform);
 }
 
 function gigabytes(bytes: number): string {

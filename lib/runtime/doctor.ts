@@ -1,30 +1,22 @@
 /**
  * `cellsam doctor`: what this installation found and whether it works, check by check, each failure with the command that mends
- * it. Native code runs in a child process, since a bad library can end a process. The child prints a line for each step that
- * succeeded, so the first line that is missing names the step that failed.
+ * it. Here is what files say; doctorNative.ts has what native code says.
  */
-import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { fileHash } from "../files/fileHash.js";
-import { endedBy } from "../processEnd.js";
-import { resolveEngine } from "./engine.js";
+import type { Alarm } from "./doctorChild.js";
+import { type Check, nativeChecks } from "./doctorNative.js";
+import { namedEngine, resolveEngine } from "./engine.js";
+import { shadowedLibraries } from "./libraries.js";
 import { besidesSetup, type Libtorch, resolveLibtorch } from "./resolve.js";
-import { compareVersions } from "./setup.js";
 import { systemMemory } from "./systemMemory.js";
-import { minimumCuda } from "./variants.js";
+import { minorOf } from "./variants.js";
 import { installVisualCpp, missingVisualCpp } from "./visualCpp.js";
 
-export interface Check {
-  name: string;
-  ok: boolean;
-  /** What was found. */
-  found: string;
-  /** The command or step that mends it; for a check that is ok, one that would use more of the machine. */
-  mend?: string;
-}
+export type { Check } from "./doctorNative.js";
 
 export interface Diagnosis {
   ok: boolean;
@@ -41,25 +33,12 @@ export interface Machine {
 
 export interface DoctorOptions {
   packageRoot: string;
-  /** Program that the child process runs: it prints one JSON line for each `ProbeLine` below. */
+  /** Program that the child process runs: it prints the lines of doctorChild.ts. */
   probe: string;
   env?: NodeJS.ProcessEnv;
-  /** Stands in for this machine in tests. */
+  /** Stand in for this machine and for its clock in tests. */
   machine?: Machine;
-}
-
-/** What the child process prints, in this order. */
-interface ProbeLine {
-  driver?: { cuda: string; version: string | null; devices: { name: string; computeCapability: string }[] } | null;
-  info?: {
-    torch: string;
-    cpuCapability: string;
-    devices: { kind: string; name: string }[];
-    /** Names of the CUDA kernels of this package, or why there are none. */
-    cudaKernels: string[] | string;
-  };
-  /** Seconds of one training step, by device. */
-  step?: { device: string; seconds: number };
+  alarm?: Alarm;
 }
 
 /** Runs all checks. Nothing is thrown for what they find. */
@@ -82,26 +61,58 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   } catch (error) {
     checks.push(noLibtorch(error));
   }
-  const whole = libtorch?.source === "cache" ? checksumCheck(libtorch) : null;
-  let engine = false;
-  if (libtorch) {
-    try {
-      const { torch, path } = resolveEngine(options.packageRoot, libtorch);
-      checks.push({ name: "engine", ok: true, found: `for torch ${torch}: ${path}` });
-      engine = true;
-    } catch (error) {
-      const none = error instanceof CellsamError && error.code === "ERR_NATIVE_LOAD";
-      const mend = `${none ? "npm install" : `npx cellsam setup${besidesSetup(libtorch)}`} (or npm run build in a checkout)`;
-      checks.push({ name: "engine", ok: false, found: messageOf(error), mend });
-    }
-  }
-  // The libraries are hashed and loaded at the same time: both read the same half gigabyte.
-  const [sums, native] = await Promise.all([whole, nativeChecks(options.probe, env, engine ? libtorch : null)]);
+  const engine = engineCheck(options.packageRoot, libtorch, env);
+  if (engine) checks.push(engine);
+  const paths = libtorch ? pathCheck(libtorch, env) : null;
+  if (paths) checks.push(paths);
+  const native = await nativeChecks({ ...options, env, libtorch: engine?.ok ? libtorch : null });
+  // Only now: on a slow disk, reading all of the libraries would keep the child waiting, which reads them too.
+  const sums = libtorch?.source === "cache" ? await checksumCheck(libtorch) : null;
   if (sums) checks.push(sums);
-  // What is missing from the system, or a damaged library, explains the failure to load.
+  // What is missing from the system or damaged explains a failure; another library in the place of libtorch's may.
   const cause = [visualCpp, sums].find((check) => check && !check.ok)?.mend;
-  checks.push(...native.map((check) => (cause && !check.ok ? { ...check, mend: cause } : check)));
+  const mend = ({ name, mend: own }: Check) =>
+    cause ?? (paths && name !== "gpu" ? `${paths.mend}; if that does not help, ${own}` : own);
+  checks.push(...native.map((check) => (check.ok ? check : { ...check, mend: mend(check) as string })));
   return { ok: checks.every((check) => check.ok), checks };
+}
+
+/** Which engine works with this libtorch; null where there is no libtorch to judge by. */
+function engineCheck(packageRoot: string, libtorch: Libtorch | null, env: NodeJS.ProcessEnv): Check | null {
+  const own = namedEngine(env);
+  if (own) {
+    const found = `${own.torch ? `for torch ${own.torch}: ` : ""}${own.path}, by CELLSAM_ENGINE`;
+    const fault = !existsSync(own.path)
+      ? "; there is no such file"
+      : own.torch && libtorch && own.torch !== minorOf(libtorch.version)
+        ? `; the libtorch is ${libtorch.version}`
+        : null;
+    if (fault) return { name: "engine", ok: false, found: found + fault, mend: "correct or unset CELLSAM_ENGINE" };
+    return { name: "engine", ok: true, found };
+  }
+  if (!libtorch) return null;
+  try {
+    const { torch, path } = resolveEngine(packageRoot, libtorch);
+    return { name: "engine", ok: true, found: `for torch ${torch}: ${path}` };
+  } catch (error) {
+    const none = error instanceof CellsamError && error.code === "ERR_NATIVE_LOAD";
+    const mend = `${none ? "npm install" : `npx cellsam setup${besidesSetup(libtorch)}`} (or npm run build in a checkout)`;
+    return { name: "engine", ok: false, found: messageOf(error), mend };
+  }
+}
+
+/** A cluster's own CUDA or cuDNN, for instance, that is loaded in the place of libtorch's. Null where there is none. */
+function pathCheck(libtorch: Libtorch, env: NodeJS.ProcessEnv): Check | null {
+  const shadowed = shadowedLibraries(libtorch.path, env);
+  if (shadowed.length === 0) return null;
+  const named = shadowed.slice(0, 3).map(({ by }) => by);
+  const more = shadowed.length > named.length ? ` and ${shadowed.length - named.length} more` : "";
+  return {
+    name: "paths",
+    ok: true,
+    found: `by LD_LIBRARY_PATH ${named.join(", ")}${more} are used in place of libtorch's own`,
+    mend: "unset LD_LIBRARY_PATH, or take the folder out of it, unless you mean these",
+  };
 }
 
 function nodeCheck(): Check {
@@ -185,100 +196,6 @@ function noLibtorch(error: unknown): Check {
   const found = Array.isArray(looked) ? `none (${looked.join("; ")})` : messageOf(error);
   const first = named ? `correct or unset ${named}, then ` : "";
   return { name: "libtorch", ok: false, found, mend: `${first}npx cellsam setup` };
-}
-
-/** The driver, and with `libtorch` the load and a training step on each device. */
-async function nativeChecks(probe: string, env: NodeJS.ProcessEnv, libtorch: Libtorch | null): Promise<Check[]> {
-  const { lines, failure } = await runProbe(probe, env, libtorch !== null);
-  const driver = lines.find((line) => "driver" in line)?.driver;
-  const info = lines.find((line) => "info" in line)?.info;
-  const steps = lines.flatMap(({ step }) => (step ? [step] : []));
-  if (driver === undefined) {
-    const mend = "npm install (or npm run build in a checkout)";
-    return [{ name: "binding", ok: false, found: failure ?? "the check printed nothing", mend }];
-  }
-  const checks: Check[] = [gpuCheck(driver, libtorch)];
-  if (!libtorch) return checks;
-  if (!info)
-    return [
-      ...checks,
-      { name: "load", ok: false, found: failure ?? "the check printed nothing", mend: loadMend(libtorch, failure) },
-    ];
-  const devices = info.devices.map(({ kind, name }) => (kind === "cpu" ? "cpu" : name));
-  checks.push({ name: "load", ok: true, found: `torch ${info.torch}, ${info.cpuCapability}, devices: ${devices.join(", ")}` });
-  if (info.devices.some(({ kind }) => kind === "cuda")) {
-    // Without our own kernels torch's operators do the same work, only slower: nothing is broken.
-    const { cudaKernels } = info;
-    const found = Array.isArray(cudaKernels) ? `own: ${cudaKernels.join(", ")}` : `torch's only: ${cudaKernels}`;
-    checks.push({ name: "kernels", ok: true, found });
-  }
-  for (const device of devices) {
-    const step = steps.find((done) => done.device === device);
-    if (step) checks.push({ name: "step", ok: true, found: `one training step on ${device}: ${step.seconds.toFixed(2)} s` });
-    else {
-      const mend = device === "cpu" ? fetchAgain(libtorch) : "update the GPU driver, or train with --device cpu";
-      checks.push({
-        name: "step",
-        ok: false,
-        found: `no training step on ${device}: ${failure ?? "the check printed nothing"}`,
-        mend,
-      });
-      break;
-    }
-  }
-  return checks;
-}
-
-function fetchAgain(libtorch: Libtorch): string {
-  return `npx cellsam setup${libtorch.source === "cache" ? " --force" : besidesSetup(libtorch)}`;
-}
-
-/** A libtorch that setup did not fetch can lack libraries that it needs. */
-function loadMend(libtorch: Libtorch, failure: string | null): string {
-  const missing = /(lib[^\s:/]+\.so[.\d]*): cannot open shared object file/.exec(failure ?? "")?.[1];
-  if (!missing) return fetchAgain(libtorch);
-  const holder = "that of pip has CUDA's libraries in packages nvidia-* beside it";
-  return `give this libtorch its ${missing} (${holder}; or name its folder in LD_LIBRARY_PATH), or ${fetchAgain(libtorch)}`;
-}
-
-/** What there is to train on besides the CPU, and whether this libtorch can. */
-function gpuCheck(driver: NonNullable<ProbeLine["driver"]> | null, libtorch: Libtorch | null): Check {
-  const besides = libtorch ? besidesSetup(libtorch) : "";
-  const needs = libtorch ? minimumCuda[libtorch.variant as keyof typeof minimumCuda] : undefined;
-  if (!driver) {
-    const advice = needs
-      ? { mend: `npx cellsam setup --variant cpu${besides}, for a libtorch without the CUDA part that nothing uses` }
-      : {};
-    return { name: "gpu", ok: true, found: `no GPU driver${needs ? `, but a libtorch for CUDA ${needs}` : ""}`, ...advice };
-  }
-  const devices = driver.devices.map(({ name, computeCapability }) => `${name} (compute ${computeCapability})`).join(", ");
-  const found = `${devices}, driver ${driver.version ?? "of unknown version"} for CUDA ${driver.cuda}`;
-  if (needs && compareVersions(driver.cuda, needs) < 0) {
-    const mend = `update the GPU driver, or run npx cellsam setup${besides} for a libtorch that this driver can use`;
-    return { name: "gpu", ok: false, found: `${found}, older than the CUDA ${needs} of this libtorch`, mend };
-  }
-  const advice = libtorch && !needs ? { mend: `npx cellsam setup${besides}, for a libtorch that uses it` } : {};
-  return { name: "gpu", ok: true, found, ...advice };
-}
-
-/** Runs the child to its end; `failure` is the last line that it wrote to stderr when it failed. */
-function runProbe(
-  probe: string,
-  env: NodeJS.ProcessEnv,
-  load: boolean,
-): Promise<{ lines: ProbeLine[]; failure: string | null }> {
-  return new Promise((resolve) => {
-    const args = [probe, ...(load ? ["--load"] : [])];
-    execFile(process.execPath, args, { env, timeout: 60_000 }, (error, stdout, stderr) => {
-      const lines = stdout
-        .split("\n")
-        .filter((line) => line.startsWith("{"))
-        .map((line) => JSON.parse(line) as ProbeLine);
-      const killer = error ? endedBy(typeof error.code === "number" ? error.code : null, error.signal) : null;
-      const last = stderr.trim().split(/\r?\n/).at(-1);
-      resolve({ lines, failure: error ? (killer ? `ended by ${killer}` : last || error.message) : null });
-    });
-  });
 }
 
 function messageOf(error: unknown): string {

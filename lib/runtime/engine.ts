@@ -19,8 +19,23 @@ function engineFolders(packageRoot: string): string[] {
   return [join(packageRoot, "build", "Release"), join(packageRoot, "prebuilds", `${process.platform}-${process.arch}`)];
 }
 
+/** An engine, and the torch version (major.minor) that it was built for; null for one that needs no libtorch. */
+export interface EngineFile {
+  path: string;
+  torch: string | null;
+}
+
 /**
- * The engine for this libtorch, and the torch version (major.minor) that it was built for.
+ * The engine that CELLSAM_ENGINE names; null where it is not set. One without a torch version in its name, such as the fake
+ * engine of the tests, needs no libtorch.
+ */
+export function namedEngine(env: Readonly<Record<string, string | undefined>> = process.env): EngineFile | null {
+  const path = env.CELLSAM_ENGINE;
+  return path ? { path, torch: engineTorch(path) } : null;
+}
+
+/**
+ * The package's engine for this libtorch.
  * @throws CellsamError ERR_NATIVE_LOAD, ERR_LIBTORCH_VERSION
  */
 export function resolveEngine(packageRoot: string, libtorch: Libtorch): { path: string; torch: string } {

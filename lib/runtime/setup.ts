@@ -11,15 +11,17 @@ import { fileHash } from "../files/fileHash.js";
 import { isHeld, replaceFile } from "../files/replaceFile.js";
 import { archiveSha256 } from "./archiveHashes.js";
 import { download } from "./download.js";
+import { missingCudaLibraries } from "./libraries.js";
 import { isNoPython, pythonCommands } from "./python.js";
 import { cacheFolder, libraryName, libtorchVersion } from "./resolve.js";
 import { copyFolder, unpackArchive } from "./unpack.js";
 import {
   archiveUrl,
   cpuWheels,
+  hasVariant,
   libtorchVersionPinned,
-  minimumCuda,
   supportedTorch,
+  torchOf,
   type Variant,
   wheelPython,
 } from "./variants.js";
@@ -60,6 +62,12 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
   if (!supportedTorch.some((minor) => torch.startsWith(`${minor}.`))) {
     throw new CellsamError("ERR_SETUP", `torch ${torch} is not supported: choose a version of ${supportedTorch.join(", ")}.`);
   }
+  if (variant !== "cpu" && !options.from && !hasVariant(torch, variant)) {
+    throw new CellsamError(
+      "ERR_SETUP",
+      `PyTorch has no ${variant} build of torch ${torch}: choose a torch of ${torchOf(variant)}, or another variant.`,
+    );
+  }
   const root = join(cacheFolder(env), "libtorch");
   const target = join(root, `${torch}-${variant}`);
   const complete = async (folder: string) =>
@@ -77,16 +85,7 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
   }
   try {
     const { source, sha256 } = await fetchInto(join(work, "libtorch"), work, variant, options);
-    const version = libtorchVersion(join(work, "libtorch"))?.split("+")[0];
-    if (!version || !(await exists(join(work, "libtorch", "lib", libraryName("torch_cpu"))))) {
-      throw new CellsamError("ERR_SETUP", `${source} holds no libtorch for ${process.platform}-${process.arch}.`);
-    }
-    if (variant === "cpu" && (await exists(join(work, "libtorch", "lib", libraryName("torch_cuda"))))) {
-      throw new CellsamError(
-        "ERR_SETUP",
-        `${source} gave a CUDA build, whose further libraries are not in it; name another with --from.`,
-      );
-    }
+    const version = await checkedVersion(join(work, "libtorch"), source, options);
     const folder = join(root, `${version}-${variant}`);
     const files = await checksums(join(work, "libtorch"));
     await writeFile(
@@ -104,7 +103,7 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
     if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
     throw new CellsamError(
       "ERR_SETUP",
-      `The disk of ${root} is full: libtorch needs about ${diskNeededGb[variant]} GB while it is unpacked. Free some, or set ` +
+      `The disk of ${root} is full: libtorch needs about ${diskNeededGb(variant)} GB while it is unpacked. Free some, or set ` +
         "CELLSAM_CACHE to a folder on another disk. Nothing was left behind.",
       { cause: error },
     );
@@ -116,8 +115,29 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
   }
 }
 
+/**
+ * The version A.B.C of what a source gave.
+ * @throws CellsamError ERR_SETUP where it is no libtorch, or not one of the variant that was asked for
+ */
+async function checkedVersion(folder: string, source: string, { variant, env = process.env }: SetupOptions): Promise<string> {
+  const [version, label] = libtorchVersion(folder)?.split("+") ?? [];
+  const has = (name: string) => exists(join(folder, "lib", libraryName(name)));
+  const refuse = (why: string) => new CellsamError("ERR_SETUP", `${source} ${why}`);
+  if (!version || !(await has("torch_cpu"))) throw refuse(`holds no libtorch for ${process.platform}-${process.arch}.`);
+  const cuda = await has("torch_cuda");
+  if (variant === "cpu" && cuda) throw refuse("gave a CUDA build: name its variant too, or another source with --from.");
+  if (variant !== "cpu" && (!cuda || (label?.startsWith("cu") && label !== variant)))
+    throw refuse(`is ${cuda ? `a build for ${label}` : "a build without CUDA"}, not for ${variant}.`);
+  const missing = missingCudaLibraries(folder, env);
+  if (missing.length === 0) return version;
+  throw refuse(
+    `lacks libraries of CUDA that it needs: ${missing.join(", ")}. pip keeps them in packages of their own (nvidia-*), and PyTorch's ` +
+      "archive has them: leave out --from. Or use the torch of a Python where pip installed both, with LIBTORCH_USE_PYTORCH=1.",
+  );
+}
+
 /** Archive and unpacked libraries side by side, in GB. */
-const diskNeededGb: Record<Variant, number> = { cpu: 1, cu126: 8, cu130: 8 };
+const diskNeededGb = (variant: Variant) => (variant === "cpu" ? 1 : 8);
 
 /** Moves `made` to `folder`. What was there moves to `aside` first, so that `folder` is missing only for a moment. */
 async function replaceFolder(folder: string, made: string, aside: string): Promise<void> {
@@ -137,16 +157,6 @@ async function replaceFolder(folder: string, made: string, aside: string): Promi
       if (!taken.includes((error as NodeJS.ErrnoException).code ?? "") || tries >= 5) throw error;
     }
   }
-}
-
-/** The newest CUDA variant for a driver that supports `cuda` (e.g. "12.8"); "cpu" without a driver or a CUDA build. */
-export function chooseVariant(cuda: string | null): Variant {
-  if (cuda === null) return "cpu";
-  const platform = `${process.platform}-${process.arch}`;
-  const usable = (Object.entries(minimumCuda) as [Exclude<Variant, "cpu">, string][])
-    .filter(([name, minimum]) => archiveUrl(name, platform) !== null && compareVersions(cuda, minimum) >= 0)
-    .sort(([, a], [, b]) => compareVersions(b, a));
-  return usable[0]?.[0] ?? "cpu";
 }
 
 /** Where libtorch came from, and the hash of the archive; null for a folder. */
@@ -213,7 +223,8 @@ async function fetchInto(target: string, work: string, variant: Variant, options
   throw new CellsamError(
     "ERR_SETUP",
     `No source gave libtorch ${torch} (${variant}):\n${failures.map((line) => `  ${line}`).join("\n")}\n` +
-      "Name one yourself: npx cellsam setup --from <URL, libtorch zip, torch wheel or folder>",
+      "Name one yourself: npx cellsam setup --from <URL, libtorch zip, torch wheel or folder>" +
+      (variant === "cpu" ? "" : "\nOr use the torch of a Python where pip installed it with CUDA: set LIBTORCH_USE_PYTORCH=1"),
     { detail: { failures } },
   );
 }
@@ -305,14 +316,4 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** Compares dotted version numbers: below 0, 0 or above 0. */
-export function compareVersions(a: string, b: string): number {
-  const [x, y] = [a.split(".").map(Number), b.split(".").map(Number)];
-  for (let i = 0; i < Math.max(x.length, y.length); i += 1) {
-    const difference = (x[i] ?? 0) - (y[i] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
 }

@@ -1,5 +1,5 @@
 // The class behind open_model(): its state, and a function for each command that session.h lists. The functions stand in
-// session_weights.cc, session_training.cc and session_inference.cc, the rest in session.cc.
+// session_weights.cc, session_training.cc, session_inference.cc and session_bench.cc, the rest in session.cc.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -48,6 +48,10 @@ class ModelSession final : public Session {
   Value predict(Options& options, Control& control);
   Value candidates(Options& options, Control& control);
   Value prompt_iou(Options& options, Control& control);
+
+  // Work to take the time of.
+  Value encode(Options& options, Control& control);
+  Value multiply(Options& options, Control& control);
 
   data::Preprocessing preprocessing() const { return model_->model_cp ? data::Preprocessing::Adv : data::Preprocessing::Plain; }
 

@@ -71,6 +71,8 @@ Value ModelSession::call(std::string_view command, const Value& arguments, Contr
       {"predict", &ModelSession::predict},
       {"prompt_iou", &ModelSession::prompt_iou},
       {"candidates", &ModelSession::candidates},
+      {"encode", &ModelSession::encode},
+      {"multiply", &ModelSession::multiply},
   };
   const auto method = methods.find(command);
   if (method == methods.end()) throw Error("ERR_INVALID_ARGUMENT", "unknown session command " + std::string(command));

@@ -27,6 +27,8 @@ namespace cellsam::engine {
 //   predict {image, boxes?, ...}        -> {labels, scores, boxes, ious, count}, see infer::predict and infer::PredictOptions
 //   candidates {image, floor = 0.01, max_candidates = 1000, ...}   see infer::find_candidates and engine/candidates.h
 //   prompt_iou {image, labels, ...}     -> {ids, ious}, see infer::box_mask_iou
+//   encode {batch_size, repeats}        -> {mean}; the image encoder on noise, again and again
+//   multiply {side, repeats}            -> {mean}; a square matrix by itself, in the session's precision
 std::unique_ptr<Session> open_model(Options& options);
 
 }  // namespace cellsam::engine

@@ -26,7 +26,17 @@ const plan: Plan = {
   duplicates: { pairs: [], acrossSides: 0 },
   disk: { storeBytes: 123.4e9, freeBytes: 1234.5e9, modelBytes: 12.3e9, featureBytes: 123.4e9 },
   queries: 3500,
-  probe: { device: "cpu", busy: 0, parameters: 1, queries: 3500, stages: {}, processMb: 123456.7, gpuMb: 123456.7 },
+  probe: {
+    device: "cuda:0",
+    precision: "bf16",
+    suitedPrecision: "bf16",
+    busy: 0,
+    parameters: 1,
+    queries: 3500,
+    stages: {},
+    processMb: 123456.7,
+    gpuMb: 123456.7,
+  },
   time: { secondsPerEpoch: { 1: 12345.6, 2: 12345.6 }, totalSeconds: 1234567 },
   warnings: [],
 };

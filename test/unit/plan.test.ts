@@ -12,9 +12,11 @@ import { writeLabels, writeRgbPng } from "../../lib/data/write.js";
 import { loadEngine } from "../../lib/engine/native.js";
 import { openStoreWriter } from "../../lib/engine/storeWriter.js";
 import { planExperiment } from "../../lib/plan/experiment.js";
+import type { Plan } from "../../lib/plan/plan.js";
 import type { StageProbe } from "../../lib/plan/probe.js";
 import { planTiles, tileStarts } from "../../lib/plan/tiles.js";
 import { forecast } from "../../lib/plan/time.js";
+import { warningsOf } from "../../lib/plan/warnings.js";
 import { fromSnake } from "../../lib/spelling.js";
 import { tileStore } from "../../lib/train/tiles.js";
 
@@ -73,6 +75,22 @@ describe("tiles", () => {
   });
 });
 
+/** A plan that there is nothing to warn of, but for what is given. */
+function planWith(more: object): Plan {
+  const spread = { min: 10, median: 10, max: 10 };
+  return {
+    images: { grey: 1, rgb: 0, types: {} },
+    cells: { count: 9, diameter: spread, cut: 0 },
+    tiles: { size: 96, count: 9, perTile: spread, empty: 0 },
+    splits: [],
+    duplicates: { acrossSides: 0 },
+    disk: { freeBytes: null },
+    queries: null,
+    probe: null,
+    ...more,
+  } as unknown as Plan;
+}
+
 describe("a plan", () => {
   test("tells tiles, cells and bytes exactly as the run will make them", async () => {
     loadEngine();
@@ -115,7 +133,7 @@ describe("a plan", () => {
     expect(plan.tiles.perTile.max).toBe(576);
     expect(warnings).toContain("a tile holds 576 cells, but at most 100 can be found in one");
     expect(warnings).toContain("half of the cells measure less than 1.0 pixels");
-    expect(warnings).toContain("1 images are grey and 2 are in colour");
+    expect(warnings).toContain("1 images are grey and 2 are in colour, which reach the model in different channels");
     expect(warnings).toContain("fewer than 5 images validate");
   });
 
@@ -156,6 +174,8 @@ describe("a plan", () => {
     const { probe, time } = plan;
     expect(probe).toMatchObject({
       device: "cpu",
+      precision: "fp32",
+      suitedPrecision: "fp32",
       queries: 100,
       busy: process.platform === "win32" ? null : expect.any(Number),
     });
@@ -174,6 +194,29 @@ describe("a plan", () => {
     const { 1: first = 0, 2: second = 0 } = time?.secondsPerEpoch ?? {};
     expect(time?.totalSeconds).toBeCloseTo(3 * first + second + later, 6);
     await expect(stat(join(folder, "out"))).rejects.toMatchObject({ code: "ENOENT" });
+  });
+
+  test("warns of grey and colour images only where the settings show them in different channels", () => {
+    const mixed = { images: { grey: 1, rgb: 2, types: {} } };
+    const warned = (more: object) => {
+      const warnings = warningsOf(new ExperimentConfig(config(more)), planWith(mixed));
+      return warnings.some((text) => text.includes("different channels"));
+    };
+    expect([{}, { greyChannel: "blue" }, { greyChannel: "all", nuclearChannel: "red" }].map(warned)).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    expect(warned({ greyChannel: "all", stainTransform: true })).toBe(true);
+    expect([{ greyChannel: "all" }, { rgbTransform: true }].map(warned)).toEqual([false, false]);
+  });
+
+  test("warns of a precision that the GPU is slower in", () => {
+    const probe = { device: "cuda", precision: "fp32", suitedPrecision: "bf16", busy: 0, processMb: 1 };
+    const warned = (more: object) =>
+      warningsOf(new ExperimentConfig(config()), planWith({ probe: { ...probe, ...more } })).join();
+    expect(warned({})).toContain("precision is fp32; the GPU multiplies faster in bf16");
+    expect(warned({ precision: "bf16" })).not.toContain("multiplies faster");
   });
 
   test("adds the time of all folds and epochs", () => {

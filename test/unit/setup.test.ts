@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { libraryName, resolveLibtorch } from "../../lib/runtime/resolve.js";
-import { chooseVariant, setupLibtorch } from "../../lib/runtime/setup.js";
+import { setupLibtorch } from "../../lib/runtime/setup.js";
 
 let folder: string;
 let env: NodeJS.ProcessEnv;
@@ -235,11 +235,10 @@ mkdir -p "$dest"; cp '${join(folder, "torch.whl")}' "$dest/torch-2.13.0-cp311.wh
     });
   });
 
-  it("chooses the newest CUDA that the driver can run", () => {
-    expect(chooseVariant(null)).toBe("cpu");
-    expect(chooseVariant("12.4")).toBe("cpu");
-    const cuda = ["linux-x64", "win32-x64"].includes(`${process.platform}-${process.arch}`);
-    expect(chooseVariant("12.8")).toBe(cuda ? "cu126" : "cpu");
-    expect(chooseVariant("13.1")).toBe(cuda ? "cu130" : "cpu");
+  it("says which torch has a CUDA build, where the one that is asked for has not", async () => {
+    await expect(setupLibtorch({ variant: "cu128", env })).rejects.toMatchObject({
+      code: "ERR_SETUP",
+      message: "PyTorch has no cu128 build of torch 2.13.0: choose a torch of 2.11, or another variant.",
+    });
   });
 });

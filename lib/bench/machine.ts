@@ -1,0 +1,43 @@
+/** What a bench says of the machine: enough to compare figures, and nothing that names the user, the computer or a folder. */
+import { availableParallelism, cpus } from "node:os";
+import { type EngineInfo, indexOf } from "../engine/device.js";
+import { driverInfo, loadEngine } from "../engine/native.js";
+import type { Device } from "../engine/session.js";
+import { packageVersion } from "../version.js";
+import type { BenchResult } from "./result.js";
+
+export function describeMachine(
+  { torch, cpuCapability, cudaKernels }: EngineInfo,
+  device: Device,
+): Pick<BenchResult, "version" | "measured" | "system" | "device" | "driver" | "torch"> {
+  const cpu = cpus()[0]?.model.trim() ?? "unknown";
+  const driver = driverInfo();
+  const gpu = driver?.devices[indexOf(device)];
+  return {
+    version: packageVersion,
+    measured: new Date().toISOString(),
+    system: {
+      platform: `${process.platform}-${process.arch}`,
+      node: process.version,
+      cpu,
+      cores: availableParallelism(),
+      cpuCapability,
+    },
+    device:
+      device === "cpu"
+        ? { kind: "cpu", name: cpu, computeCapability: null, memoryGb: null }
+        : {
+            kind: "cuda",
+            name: gpu?.name ?? "unknown",
+            computeCapability: gpu?.computeCapability ?? null,
+            memoryGb: gpu ? Math.round(gpu.memory / 1e9) : null,
+          },
+    driver: driver && { version: driver.version, cuda: driver.cuda },
+    torch: {
+      version: torch,
+      variant: loadEngine().libtorch?.variant ?? "unknown",
+      // The reason why there are none may hold a path.
+      kernels: Array.isArray(cudaKernels) ? cudaKernels : [],
+    },
+  };
+}
