@@ -2,9 +2,9 @@
 import { lstat, mkdir, open, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { CellsamError } from "../errors.js";
-import { lazily } from "../lazily.js";
 
-const crypto = lazily<typeof import("node:crypto")>("node:crypto");
+/** The file that is written to try. Always the same, so that what a killed process leaves is removed by the next try of its user. */
+const trial = `.cellsam-write-test-${process.getuid?.() ?? "user"}.tmp`;
 
 /** What the system's codes mean for a folder. */
 const meanings: Record<string, string> = {
@@ -82,8 +82,8 @@ async function tryOnce(folder: string, also: () => Promise<void>): Promise<void>
   const made = await makeFolder(folder);
   try {
     await also();
-    const path = join(folder, `.${crypto().randomUUID()}.tmp`);
-    await (await open(path, "wx")).close();
+    const path = join(folder, trial);
+    await (await open(path, "a")).close();
     await rm(path, { force: true });
   } finally {
     // Only what is empty: another process may write there by now.
