@@ -1,5 +1,5 @@
 /** Folders whose names survive a power failure: a name is on the disk when the folder that it is in was flushed. */
-import { mkdir, open } from "node:fs/promises";
+import { mkdir, open, rmdir, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 /** Flushes the names in a folder to the disk. No error where that is not possible: on Windows and some network file systems. */
@@ -12,12 +12,28 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Makes a folder and those that it is in, where they are missing. Returns the first one that was made. */
-export async function makeFolder(folder: string): Promise<string | undefined> {
-  const first = await mkdir(folder, { recursive: true });
-  if (first === undefined) return undefined;
-  for (let made = resolve(folder); ; made = dirname(made)) {
-    await syncFolder(dirname(made));
-    if (made === resolve(first)) return first;
+/**
+ * Makes a folder and those that it is in, and returns what was not there before, the outermost first. Not by Node's own recursive
+ * mkdir, which never ends in /proc and reports a full disk as a missing folder.
+ * @throws an error of the system, after which nothing is left
+ */
+export async function makeFolder(folder: string): Promise<string[]> {
+  const known = await stat(folder).catch((cause: NodeJS.ErrnoException) => cause);
+  if (!(known instanceof Error)) {
+    if (known.isDirectory()) return [];
+    throw Object.assign(new Error(`EEXIST: ${folder} is a file`), { code: "EEXIST" });
   }
+  const path = resolve(folder);
+  if (known.code !== "ENOENT" || dirname(path) === path) throw known;
+  const made = await makeFolder(dirname(path));
+  try {
+    await mkdir(path);
+    await syncFolder(dirname(path));
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if ((await stat(path).catch(() => undefined))?.isDirectory()) return made;
+    for (const above of made.toReversed()) await rmdir(above).catch(() => undefined);
+    throw error;
+  }
+  return [...made, path];
 }

@@ -6,6 +6,7 @@ import { CellsamError } from "../errors.js";
 import { makeFolder } from "../files/folders.js";
 import { readChecked, writeChecked } from "../files/json.js";
 import { checkOutputFolder } from "../files/outputPath.js";
+import { sweepTemporaries } from "../files/temporaries.js";
 import { takeLock } from "../train/lock.js";
 import { changedKeys } from "../train/resume.js";
 
@@ -56,6 +57,8 @@ export class SearchTree {
       const message = `a search is running in ${this.root} (${who}); wait for it or stop it first. If that is no search, remove ${this.lock}`;
       return new CellsamError("ERR_SEARCH_RUNNING", message, { detail: { path: this.root, pid: owner?.pid ?? null } });
     });
+    // Trials, which may still be saving, write into folders of their own.
+    await sweepTemporaries(this.root, { idleMs: 0 });
   }
 
   async release(): Promise<void> {

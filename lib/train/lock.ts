@@ -6,7 +6,7 @@
  */
 import { link, readFile, rename, rm, rmdir, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { dirname, join, relative, resolve, sep } from "node:path";
+import { join, resolve } from "node:path";
 import { type FileLock, lockFile } from "../engine/native.js";
 import { CellsamError } from "../errors.js";
 import { makeFolder } from "../files/folders.js";
@@ -87,8 +87,7 @@ export async function lockExperiment(outputDir: string, outputName: string): Pro
   return async () => {
     await unlock();
     // Removes the folders that this run made, if it wrote nothing.
-    const above = made === undefined ? [] : relative(dirname(resolve(made)), resolve(outputDir)).split(sep);
-    for (const [i] of above.entries()) await rmdir(resolve(outputDir, ...Array<string>(i).fill(".."))).catch(() => undefined);
+    for (const folder of made.toReversed()) await rmdir(folder).catch(() => undefined);
   };
 }
 

@@ -131,10 +131,10 @@ describe("predictFolder", () => {
     const { counts, open } = counting();
     // The rows that are added do not continue that line.
     const added: string[] = [];
-    const onAdded = () => added.push(JSON.parse(readFileSync(journal, "utf8").trim().split("\n").at(-1) ?? "").image);
+    const onAdded = () => added.push(readFileSync(journal, "utf8").trim().split("\n").at(-1) ?? "");
     const again = { outputDir, skipExisting: true, openSession: open, onImage: onAdded };
     expect(await predictFolder(images, model, again)).toEqual(rows);
-    expect(added.slice(1)).toEqual(names.slice(1, 3));
+    expect(added.slice(1).map((line) => JSON.parse(line).image)).toEqual(names.slice(1));
     expect(counts.images).toBe(2);
     expect(await readJson(join(outputDir, "scores.json"))).toEqual(rows);
     expect(existsSync(journal)).toBe(false);
