@@ -14,6 +14,12 @@ const call =
 const data =
   /^ERR_(DATASET|SPLIT|FILE|PATH|NO_DATA|IMAGE_\w+|LABEL_\w+|CHECKPOINT_(CORRUPT|FORMAT|MISMATCH|NOT_FINITE|READ|UNSAFE))$/;
 
+const unexpected = "\nThis is a fault of cellsam-train. Run again with --debug and report what it prints.";
+/** What to do about limits of the system, by its codes. */
+const advice: Record<string, string> = {
+  EMFILE: "\nThis process may open no more files. Raise the limit, which `ulimit -n` prints: ulimit -n 4096",
+};
+
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.input;
   if (!(error instanceof CellsamError)) return exitCodes.failed;
@@ -31,10 +37,9 @@ export function reportError(
 ): void {
   if (error instanceof CommanderError) return; // commander has printed it already
   const known = error instanceof CellsamError;
-  const { code, ...failure } = failureOf(error);
+  const { code, system = "", ...failure } = failureOf(error);
   const message = inFlags(failure.message);
-  const hint =
-    code !== "ERR_UNEXPECTED" ? "" : "\nThis is a fault of cellsam-train. Run again with --debug and report what it prints.";
+  const hint = code === "ERR_UNEXPECTED" ? unexpected : (advice[system] ?? "");
   process.stderr.write(`${code}: ${inFileSpelling(message)}${hint}\n`);
   if (debug && error instanceof Error && error.stack) process.stderr.write(`${error.stack}\n`);
   if (json) process.stdout.write(`${strictJson({ type: "error", code, message, detail: known ? error.detail : {} }, 0)}\n`);

@@ -1,10 +1,11 @@
 /** Checks of folders and files that will be written: before any work, so that hours of it are not lost at the first write. */
-import { lstat, mkdir, open, rm, rmdir, stat } from "node:fs/promises";
+import { lstat, open, rm, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { CellsamError } from "../errors.js";
-import { lazily } from "../lazily.js";
+import { makeFolder } from "./folders.js";
 
-const crypto = lazily<typeof import("node:crypto")>("node:crypto");
+/** The file that is written to try. Always the same, so that what a killed process leaves is removed by the next try of its user. */
+const trial = `.cellsam-write-test-${process.getuid?.() ?? "user"}.tmp`;
 
 /** What the system's codes mean for a folder. */
 const meanings: Record<string, string> = {
@@ -82,31 +83,11 @@ async function tryOnce(folder: string, also: () => Promise<void>): Promise<void>
   const made = await makeFolder(folder);
   try {
     await also();
-    const path = join(folder, `.${crypto().randomUUID()}.tmp`);
-    await (await open(path, "wx")).close();
+    const path = join(folder, trial);
+    await (await open(path, "a")).close();
     await rm(path, { force: true });
   } finally {
     // Only what is empty: another process may write there by now.
     for (const path of made.toReversed()) await rmdir(path).catch(() => undefined);
   }
-}
-
-/** Makes a folder and those that it is in, and returns what was not there before. Node's own recursive mkdir never ends in /proc. */
-async function makeFolder(folder: string): Promise<string[]> {
-  const known = await stat(folder).catch((cause: NodeJS.ErrnoException) => cause);
-  if (!(known instanceof Error)) {
-    if (known.isDirectory()) return [];
-    throw failure("EEXIST");
-  }
-  const path = resolve(folder);
-  if (known.code !== "ENOENT" || dirname(path) === path) throw known;
-  const made = await makeFolder(dirname(path));
-  try {
-    await mkdir(path);
-  } catch (error) {
-    if ((await stat(path).catch(() => undefined))?.isDirectory()) return made;
-    for (const above of made.toReversed()) await rmdir(above).catch(() => undefined);
-    throw error;
-  }
-  return [...made, path];
 }

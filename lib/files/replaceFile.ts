@@ -3,7 +3,9 @@
  * another process has the target open, as virus scanners and indexers do for a moment with what was just written.
  */
 import { rename } from "node:fs/promises";
+import { dirname } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { syncFolder } from "./folders.js";
 
 /** The codes by which Windows reports that a file is open elsewhere, and also that it is protected. */
 const held = new Set(["EACCES", "EBUSY", "EPERM"]);
@@ -15,7 +17,7 @@ export function isHeld(error: unknown): boolean {
   return held.has((error as NodeJS.ErrnoException).code ?? "");
 }
 
-/** Renames `from` to `to`, which may exist. The last argument replaces the system in tests. */
+/** Renames `from` to `to`, which may exist, for good: also after a power failure. The last argument replaces the system in tests. */
 export async function replaceFile(
   from: string,
   to: string,
@@ -28,6 +30,7 @@ export async function replaceFile(
   for (let tries = 0; ; tries += 1) {
     try {
       await move(from, to);
+      await syncFolder(dirname(to));
       return;
     } catch (error) {
       const wait = pauses[tries];

@@ -1,8 +1,9 @@
 /** Writes files that appear as a whole or not at all: each is written under a temporary name and then renamed. */
-import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
+import { type FileHandle, open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { lazily } from "../lazily.js";
+import { makeFolder } from "./folders.js";
 import { replaceFile } from "./replaceFile.js";
 
 const crypto = lazily<typeof import("node:crypto")>("node:crypto");
@@ -57,7 +58,7 @@ export async function openAtomic(path: string): Promise<AtomicFile> {
     }
   };
   let file: FileHandle | undefined = await guarded(async () => {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     return open(temporary, "wx");
   });
   let waiting: Uint8Array[] = [];

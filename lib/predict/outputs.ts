@@ -1,14 +1,16 @@
 /** The files of a folder of predictions: their names, what may be written, and what an interrupted run has left. */
 import { existsSync, realpathSync } from "node:fs";
-import { appendFile, mkdir, rm } from "node:fs/promises";
+import { appendFile, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { decodeLabels } from "../data/decode.js";
 import type { Pair } from "../data/discover.js";
 import type { Segmentation } from "../data/writers/segmentation.js";
 import type { Prediction } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
+import { makeFolder } from "../files/folders.js";
 import { readJson, strictJson, writeJson } from "../files/json.js";
 import { textOrNull } from "../files/read.js";
+import { sweepTemporaries } from "../files/temporaries.js";
 import { folderFormat, imageFormat, type PredictionFormat } from "./formats.js";
 
 export interface PredictedImage {
@@ -54,7 +56,7 @@ export class PredictionFolder {
       const known = imageFormat(format);
       return known ? [{ path: join(this.#folder, `${source}${known.suffix}`), format }] : [];
     });
-    if (this.#overlay) files.push({ path: join(this.#folder, "overlays", `${source}.png`) });
+    if (this.#overlay) files.push({ path: join(this.#overlays, `${source}.png`) });
     return files;
   }
 
@@ -80,6 +82,10 @@ export class PredictionFolder {
       const known = folderFormat(format);
       return known ? [{ path: join(this.#folder, known.file), format }] : [];
     });
+  }
+
+  get #overlays(): string {
+    return join(this.#folder, "overlays");
   }
 
   get #scores(): string {
@@ -121,10 +127,12 @@ export class PredictionFolder {
     }
   }
 
-  /** Makes the folder. A run that replaces, or that found nothing, starts without the rows of another one. */
+  /** Makes the folder, or tidies it. A run that replaces, or that found nothing, starts without the rows of another one. */
   async begin(): Promise<void> {
-    await mkdir(this.#folder, { recursive: true });
+    await makeFolder(this.#folder);
+    for (const folder of [this.#folder, this.#overlays]) await sweepTemporaries(folder);
     if (this.#rows.size === 0) await rm(this.#journal, { force: true });
+    else await appendFile(this.#journal, "\n"); // ends the line that the end of a process may have cut off
   }
 
   async #remember(): Promise<void> {
@@ -157,7 +165,7 @@ export class PredictionFolder {
       instances: instancesOf(prediction),
     };
     this.#rows.set(source, row);
-    await appendFile(this.#journal, `${strictJson(row, 0)}\n`);
+    await appendFile(this.#journal, `${strictJson(row, 0)}\n`, { flush: true });
   }
 
   /** The cells of an image as its label image has them, with the scores that are known. @throws CellsamError as decodeLabels */
@@ -181,14 +189,17 @@ export class PredictionFolder {
     return pairs.flatMap(({ source }) => (complete(source) ? (this.#rows.get(source) ?? []) : []));
   }
 
-  /** Writes scores.json, with what is known of images of earlier runs at its end. */
+  /**
+   * Writes scores.json, with what is known of images of earlier runs at its end. The journal stays while it knows more: of an
+   * image of which some files could not be written.
+   */
   async finish(pairs: readonly Pair[]): Promise<void> {
     if (!existsSync(this.#folder)) return;
     const sources = new Set(pairs.map(({ source }) => source));
     const others = [...this.#rows.values()].filter(({ image }) => !sources.has(image));
     const rows = [...this.rows(pairs), ...others];
     if (rows.length > 0) await writeJson(this.#scores, rows);
-    await rm(this.#journal, { force: true });
+    if (rows.length === this.#rows.size) await rm(this.#journal, { force: true });
   }
 }
 

@@ -3,11 +3,12 @@
  * network. A folder counts as installed only when it has READY.json and its final name.
  */
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { CellsamError } from "../errors.js";
 import { fileHash } from "../files/fileHash.js";
+import { makeFolder } from "../files/folders.js";
 import { isHeld, replaceFile } from "../files/replaceFile.js";
 import { archiveSha256 } from "./archiveHashes.js";
 import { download } from "./download.js";
@@ -78,7 +79,7 @@ export async function setupLibtorch(options: SetupOptions): Promise<SetupResult>
 
   let work: string;
   try {
-    await mkdir(root, { recursive: true });
+    await makeFolder(root);
     work = await mkdtemp(join(root, ".partial-"));
   } catch (cause) {
     throw new CellsamError("ERR_SETUP", `${root} cannot be written: set CELLSAM_CACHE to a folder that can.`, { cause });

@@ -3,11 +3,12 @@
  * paths), or from a folder of either kind.
  */
 import { createWriteStream } from "node:fs";
-import { copyFile, mkdir, readdir } from "node:fs/promises";
+import { copyFile, readdir } from "node:fs/promises";
 import { dirname, join, posix, relative, sep } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type yauzl from "yauzl";
-import { CellsamError } from "../errors.js";
+import { CellsamError, failureOf, isMachineFault } from "../errors.js";
+import { makeFolder } from "../files/folders.js";
 import { lazily } from "../lazily.js";
 
 const zipReader = lazily<typeof yauzl>("yauzl");
@@ -43,11 +44,12 @@ export async function unpackArchive(archive: string, target: string, headers: bo
       const name = inner === undefined ? null : keptAs(posix.normalize(inner), headers);
       if (name === null) continue;
       const path = join(target, name);
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       await pipeline(await readStream(zip, entry), createWriteStream(path));
       kept += 1;
     }
   } catch (cause) {
+    if (isMachineFault(failureOf(cause))) throw cause;
     throw new CellsamError("ERR_ARCHIVE", `${archive} is damaged: ${(cause as Error).message}. Download it again.`, { cause });
   } finally {
     zip.close();
@@ -63,7 +65,7 @@ export async function copyFolder(folder: string, target: string, headers: boolea
     const path = join(entry.parentPath, entry.name);
     const name = keptAs(relative(folder, path).split(sep).join("/"), headers);
     if (name === null) continue;
-    await mkdir(dirname(join(target, name)), { recursive: true });
+    await makeFolder(dirname(join(target, name)));
     await copyFile(path, join(target, name));
     kept += 1;
   }

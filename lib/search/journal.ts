@@ -3,10 +3,11 @@
  * trial is valid; a line that a kill has cut off is dropped. `sha256` of a line is the hash of its other keys.
  */
 import { existsSync } from "node:fs";
-import { type FileHandle, mkdir, open, readFile, truncate } from "node:fs/promises";
+import { type FileHandle, open, readFile, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
 import { CellsamError, type Failure } from "../errors.js";
 import { textHash } from "../files/fileHash.js";
+import { makeFolder, syncFolder } from "../files/folders.js";
 import { strictJson } from "../files/json.js";
 import type { ProcessMark } from "../train/processMark.js";
 import type { FoldRecord } from "./metric.js";
@@ -101,10 +102,12 @@ export class Journal {
 
   /** Opens the journal to append after its last complete line, and returns its lines. */
   static async open(path: string): Promise<{ journal: Journal; lines: Line[] }> {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const { lines, bytes } = await readJournal(path);
     if (existsSync(path)) await truncate(path, bytes);
-    return { journal: new Journal(await open(path, "a")), lines };
+    const file = await open(path, "a");
+    await syncFolder(dirname(path));
+    return { journal: new Journal(file), lines };
   }
 
   /** Resolves when the line is on disk. */

@@ -1,10 +1,12 @@
 /** The folder of a search: paths of its files, and a lock so that only one process works in it at a time. */
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { CellsamError } from "../errors.js";
+import { makeFolder } from "../files/folders.js";
 import { readChecked, writeChecked } from "../files/json.js";
 import { checkOutputFolder } from "../files/outputPath.js";
+import { sweepTemporaries } from "../files/temporaries.js";
 import { takeLock } from "../train/lock.js";
 import { changedKeys } from "../train/resume.js";
 
@@ -49,12 +51,14 @@ export class SearchTree {
   /** @throws CellsamError ERR_SEARCH_RUNNING while another process works in the folder; ERR_CONFIG where none can be made */
   async claim(): Promise<void> {
     await checkOutputFolder("outputDir", this.root);
-    await mkdir(this.root, { recursive: true });
+    await makeFolder(this.root);
     this.#unlock = await takeLock(this.lock, (owner) => {
       const who = owner ? `process ${owner.pid} on ${owner.host}` : "another process";
       const message = `a search is running in ${this.root} (${who}); wait for it or stop it first. If that is no search, remove ${this.lock}`;
       return new CellsamError("ERR_SEARCH_RUNNING", message, { detail: { path: this.root, pid: owner?.pid ?? null } });
     });
+    // Trials, which may still be saving, write into folders of their own.
+    await sweepTemporaries(this.root, { idleMs: 0 });
   }
 
   async release(): Promise<void> {

@@ -6,9 +6,10 @@
  * still exist, whenever the process dies.
  */
 import { existsSync } from "node:fs";
-import { copyFile, link, mkdir, readdir, rm } from "node:fs/promises";
+import { copyFile, link, open, readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { CellsamError } from "../errors.js";
+import { makeFolder } from "../files/folders.js";
 import { type CheckpointInfo, type CheckpointKind, Manifest, type ManifestEntry } from "./manifest.js";
 
 export interface SavedWeights {
@@ -155,13 +156,13 @@ export class Checkpoints {
 
   /** Makes best_model_sN.pth the weights of the version `best`. */
   async publish(best: BestCheckpoint): Promise<void> {
-    await mkdir(this.checkpointDir, { recursive: true });
+    await makeFolder(this.checkpointDir);
     const version = join(this.resumeDir, best.file);
     const target = this.getBestModelPath(best.stage);
     const temporary = `${target}.tmp`;
     await rm(temporary, { force: true });
     // A hard link costs no space; file systems without them get a copy.
-    await link(version, temporary).catch(() => copyFile(version, temporary));
+    await link(version, temporary).catch(() => flushedCopy(version, temporary));
     const { sha256, bytes, stage, epoch, loss: metric } = best;
     const info = { kind: "best", stage, epoch, metric, metricName: "loss", sha256, bytes } as const;
     await this.manifest.place(temporary, basename(target), info);
@@ -187,7 +188,7 @@ export class Checkpoints {
 
   async #write(model: Saves, path: string, kind: CheckpointKind, options: SaveOptions): Promise<string> {
     const { epoch, metric = null, metricName = "loss", stage = null, additionalInfo } = options;
-    await mkdir(this.checkpointDir, { recursive: true });
+    await makeFolder(this.checkpointDir);
     const temporary = `${path}.tmp`;
     const { sha256, bytes } = await model.save(temporary);
     const info = { kind, stage, epoch, metric, metricName, sha256, bytes, ...(additionalInfo && { additionalInfo }) };
@@ -200,6 +201,12 @@ export class Checkpoints {
     const kept = this.keepBestOnly ? 0 : this.keepLastN || epochs.length;
     await this.manifest.remove(epochs.slice(0, epochs.length - kept).map(({ path }) => basename(path)));
   }
+}
+
+async function flushedCopy(from: string, to: string): Promise<void> {
+  await copyFile(from, to);
+  const file = await open(to, "r+");
+  await file.sync().finally(() => file.close());
 }
 
 const suffix = (stage?: 1 | 2) => (stage ? `_s${stage}` : "");

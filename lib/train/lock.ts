@@ -4,11 +4,12 @@
  * locks, or locks that other machines do not see, the name decides: the lock of a dead process is taken over, and where the
  * process cannot be looked up, as on another machine, a lock that was not renewed for five minutes counts as dead.
  */
-import { link, mkdir, readFile, rename, rm, rmdir, stat, utimes, writeFile } from "node:fs/promises";
+import { link, readFile, rename, rm, rmdir, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { dirname, join, relative, resolve, sep } from "node:path";
+import { join, resolve } from "node:path";
 import { type FileLock, lockFile } from "../engine/native.js";
 import { CellsamError } from "../errors.js";
+import { makeFolder } from "../files/folders.js";
 import { checkOutputFile, checkOutputFolder, unusableFile } from "../files/outputPath.js";
 import { textOrNull } from "../files/read.js";
 import { isRunning, markOf } from "./processMark.js";
@@ -75,7 +76,7 @@ export async function lockExperiment(outputDir: string, outputName: string): Pro
   await checkOutputFolder("outputDir", outputDir);
   await checkOutputFolder("outputName", join(outputDir, outputName));
   await checkOutputFile("outputName", path);
-  const made = await mkdir(outputDir, { recursive: true });
+  const made = await makeFolder(outputDir);
   const unlock = await takeLock(path, (owner) => {
     const who = owner ? `process ${owner.pid} on ${owner.host}, since ${owner.started}` : "another process";
     const message = `${join(outputDir, outputName)} is in use by ${who}. Wait for it, or stop it; if it is dead, remove ${path}`;
@@ -86,8 +87,7 @@ export async function lockExperiment(outputDir: string, outputName: string): Pro
   return async () => {
     await unlock();
     // Removes the folders that this run made, if it wrote nothing.
-    const above = made === undefined ? [] : relative(dirname(resolve(made)), resolve(outputDir)).split(sep);
-    for (const [i] of above.entries()) await rmdir(resolve(outputDir, ...Array<string>(i).fill(".."))).catch(() => undefined);
+    for (const folder of made.toReversed()) await rmdir(folder).catch(() => undefined);
   };
 }
 

@@ -22,8 +22,8 @@ export async function runExperiment(experiment: Experiment, emit: (event: Traini
     if (!options.openSession) loadEngine();
     unlock = await lockExperiment(config.outputDir, config.outputName);
     // No other process can be writing there; the tiles are shared with other experiments.
-    if (options.resume) await sweepTemporaries(tree.root, 0);
-    await sweepTemporaries(join(config.outputDir, ".tiles"), 24 * 3600_000);
+    if (options.resume) await sweepTemporaries(tree.root, { idleMs: 0, subfolders: true });
+    await sweepTemporaries(join(config.outputDir, ".tiles"));
     const prepared = await prepareRun(experiment, record);
     return "finished" in prepared ? prepared.finished : await trainFolds(experiment, prepared, record);
   } catch (error) {

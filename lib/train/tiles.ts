@@ -1,7 +1,7 @@
 /** The store of training tiles of a data set. It is built once and shared by all runs with the same files and settings. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, rm, stat } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { intensityOf } from "../config/data.js";
 import type { ExperimentConfig } from "../config/experiment.js";
@@ -10,6 +10,7 @@ import { filesOf, pairImage, pairLabels } from "../data/pair.js";
 import type { Splits } from "../data/split.js";
 import type { openStoreWriter } from "../engine/storeWriter.js";
 import { fileHash } from "../files/fileHash.js";
+import { makeFolder } from "../files/folders.js";
 import { readJson, writeJson } from "../files/json.js";
 import { checkOutputFolder } from "../files/outputPath.js";
 
@@ -115,7 +116,7 @@ export async function tileStore(
     await rm(index, { force: true });
   }
   await checkOutputFolder("outputDir", cacheDir);
-  await mkdir(cacheDir, { recursive: true });
+  await makeFolder(cacheDir);
   const writer = await options.openStoreWriter({ path, ...tileSettings(config) });
   try {
     const sources: SourceTiles[] = [];

@@ -37,6 +37,6 @@ const programs: Record<string, number> = {
   upsampled_mask_loss: 300,
 };
 
-it.each(Object.entries(programs))("%s holds in all of at least %i checks", { timeout: 120_000 }, async (program, atLeast) => {
+it.each(Object.entries(programs))("%s holds in all of at least %i checks", async (program, atLeast) => {
   await expectAllHold(program, [], atLeast);
 });

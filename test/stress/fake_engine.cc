@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <new>
+#include <system_error>
 #include <thread>
 
 #include "engine.h"
@@ -40,6 +41,9 @@ void burn(double milliseconds) {
   const auto* text = kind.as<std::string>();
   if (text != nullptr && *text == "bad_alloc") throw std::bad_alloc();
   if (text != nullptr && *text == "exception") throw std::runtime_error("plain exception");
+  if (text != nullptr && *text == "threads") {
+    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+  }
   if (text != nullptr && *text == "number") throw 7;
   throw Error("ERR_FAKE", "told to fail", {{"image", "a.png"}, {"step", 3}, {"sizes", List{1, 2}}});
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { CommanderError } from "commander";
 import { describe, expect, it, vi } from "vitest";
 import { evaluateCommand } from "../../lib/cli/evaluate.js";
-import { exitCodeOf } from "../../lib/cli/exit.js";
+import { exitCodeOf, reportError } from "../../lib/cli/exit.js";
 import { modelConfig } from "../../lib/cli/modelFlags.js";
 import { clock, Progress } from "../../lib/cli/progress.js";
 import { stoppable } from "../../lib/cli/stop.js";
@@ -43,6 +43,19 @@ describe("exit codes", () => {
     expect(exitCodeOf(new TypeError("x"))).toBe(1);
     expect(exitCodeOf(new CommanderError(0, "commander.helpDisplayed", ""))).toBe(0);
     expect(exitCodeOf(new CommanderError(1, "commander.unknownOption", ""))).toBe(2);
+  });
+});
+
+describe("the message of an error", () => {
+  it("says what to do about a limit of open files", () => {
+    const write = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    const cause = Object.assign(new Error("EMFILE: too many open files, open 'a.png'"), { code: "EMFILE" });
+    reportError(new CellsamError("ERR_FILE", "a.png cannot be read", { cause }), {});
+    reportError(cause, {});
+    const lines = write.mock.calls.join("").split("\n");
+    write.mockRestore();
+    expect(lines.filter((line) => line.startsWith("ERR_FILE: "))).toHaveLength(2);
+    expect(lines.filter((line) => line.includes("ulimit -n"))).toHaveLength(2);
   });
 });
 

@@ -1,6 +1,6 @@
 /** Predictions of cellsam-tiny in every format, stopped and continued, one by one, and from boxes. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "csv-parse/sync";
@@ -129,10 +129,40 @@ describe("predictFolder", () => {
     const lines = `${JSON.stringify(rows[0])}\n${JSON.stringify(rows[1])}\n{"image":"dsb`;
     writeFileSync(journal, lines);
     const { counts, open } = counting();
-    expect(await predictFolder(images, model, { outputDir, skipExisting: true, openSession: open })).toEqual(rows);
+    // The rows that are added do not continue that line.
+    const added: string[] = [];
+    const onAdded = () => added.push(readFileSync(journal, "utf8").trim().split("\n").at(-1) ?? "");
+    const again = { outputDir, skipExisting: true, openSession: open, onImage: onAdded };
+    expect(await predictFolder(images, model, again)).toEqual(rows);
+    expect(added.slice(1).map((line) => JSON.parse(line).image)).toEqual(names.slice(1));
     expect(counts.images).toBe(2);
     expect(await readJson(join(outputDir, "scores.json"))).toEqual(rows);
     expect(existsSync(journal)).toBe(false);
+  });
+
+  it("keeps the scores of an image of which a file could not be written", async () => {
+    const outputDir = join(folder, "unwritable");
+    await mkdir(outputDir);
+    await writeFile(join(outputDir, "overlays"), "in the way of a folder");
+    await expect(predictFolder(images, model, { outputDir, overlay: true })).rejects.toMatchObject({ code: "ERR_FILE" });
+    await rm(join(outputDir, "overlays"));
+    const { counts, open } = counting();
+    const options = { outputDir, overlay: true, skipExisting: true, openSession: open };
+    const rows = await predictFolder(images, model, options);
+    expect([rows.map(({ image }) => image), counts.images]).toEqual([names, names.length - 1]);
+    expect((await readdir(outputDir)).filter((name) => /tmp|partial/.test(name))).toEqual([]);
+  });
+
+  it("removes what a process left half written a day ago", async () => {
+    const outputDir = join(folder, "tidied");
+    const files = ["a", "overlays/b"].map((name) =>
+      join(outputDir, name.replace(/\w$/, ".01234567-89ab-cdef-0123-456789abcdef.tmp")),
+    );
+    await mkdir(join(outputDir, "overlays"), { recursive: true });
+    for (const file of files) await writeFile(file, "half");
+    await utimes(files[0] as string, new Date(), new Date(Date.now() - 25 * 3600_000));
+    await predictFolder(images, model, { outputDir });
+    expect(files.map((file) => existsSync(file))).toEqual([false, true]);
   });
 
   it("makes other formats of label images that are there, also of corrected ones, without a model", async () => {

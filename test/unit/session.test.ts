@@ -111,6 +111,7 @@ describe("errors", () => {
 
   test.each([
     ["bad_alloc", "ERR_OUT_OF_MEMORY"],
+    ["threads", "ERR_OUT_OF_MEMORY"],
     ["exception", "ERR_INTERNAL"],
     ["number", "ERR_INTERNAL"],
   ])("%s becomes %s", async (kind, code) => {

@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -14,6 +14,7 @@ import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { libraryName, resolveLibtorch } from "../../lib/runtime/resolve.js";
 import { setupLibtorch } from "../../lib/runtime/setup.js";
+import { unpackArchive } from "../../lib/runtime/unpack.js";
 
 let folder: string;
 let env: NodeJS.ProcessEnv;
@@ -106,6 +107,18 @@ describe("setup", () => {
     expect(listed(path)).toEqual(kept);
     expect(readFileSync(join(path, library("torch_cpu")), "utf8")).toBe(files[library("torch_cpu")]);
   });
+
+  it.runIf(process.platform === "linux")(
+    "says of a full disk that it is full, and not that the archive is damaged",
+    async () => {
+      const from = join(folder, "archive.zip");
+      writeFileSync(from, zipOf("libtorch/"));
+      const target = join(folder, "full");
+      mkdirSync(join(target, "lib"), { recursive: true });
+      symlinkSync("/dev/full", join(target, library("torch_cpu")));
+      await expect(unpackArchive(from, target, false)).rejects.toMatchObject({ code: "ENOSPC" });
+    },
+  );
 
   it("of several at once gives each a whole libtorch", async () => {
     const from = join(folder, "archive.zip");

@@ -1,0 +1,96 @@
+/**
+ * `npm run sanitize -- [address] [thread]` (default: both): builds the native binaries and tests with the compiler's sanitizers, each in
+ * a folder of its own, runs the native tests and a training with them, and fails for what they find. Linux, with GCC or clang.
+ *
+ *   address   AddressSanitizer and UndefinedBehaviorSanitizer, in build/asan/build
+ *   thread    ThreadSanitizer, in build/tsan/build; no training, since Node.js does not run under it
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { buildNative } from "./cmakeJs.mjs";
+import { buildJobs, fail, ready, root, run } from "./ready.mjs";
+
+/** @typedef {{ sanitizers: string, out: string, env: Record<string, string> }} Kind */
+
+const suppressions = (/** @type {string} */ name) => `suppressions=${join(root, "scripts", "sanitize", name)}`;
+/** @type {Record<string, Kind>} */
+const kinds = {
+  address: {
+    sanitizers: "address,undefined",
+    out: "build/asan/build",
+    env: {
+      ASAN_OPTIONS: "detect_stack_use_after_return=1",
+      LSAN_OPTIONS: suppressions("leaks.txt"),
+      UBSAN_OPTIONS: "halt_on_error=1:print_stacktrace=1",
+    },
+  },
+  thread: {
+    sanitizers: "thread",
+    out: "build/tsan/build",
+    // libtorch and the OpenMP library are not built with it: what happens inside them it cannot judge.
+    env: { TSAN_OPTIONS: `${suppressions("threads.txt")}:ignore_noninstrumented_modules=1` },
+  },
+};
+
+const chosen = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(kinds);
+process.env.CMAKE_BUILD_PARALLEL_LEVEL ??= String(buildJobs());
+const libtorch = ready();
+for (const name of chosen) {
+  const kind = kinds[name] ?? fail(`There is no sanitizer ${name}; known: ${Object.keys(kinds).join(", ")}`);
+  build(kind);
+  const env = {
+    ...process.env,
+    ...kind.env,
+    CELLSAM_LIBTORCH: libtorch,
+    CELLSAM_TEST_PROGRAMS: join(root, kind.out, "test"),
+    CELLSAM_SKIP_PYTHON: "1",
+  };
+  const vitest = join(root, "node_modules/vitest/vitest.mjs");
+  run(
+    process.execPath,
+    [vitest, "run", "test/native/programs.test.ts", "test/native/weights.test.ts", "--testTimeout", "3600000"],
+    { env },
+  );
+  if (name === "address") train(kind, env);
+}
+
+/** @param {Kind} kind */
+function build({ sanitizers, out }) {
+  buildNative(out, { LIBTORCH: libtorch, CELLSAM_TESTS: "ON", CELLSAM_CUDA: "OFF", CELLSAM_SANITIZE: sanitizers });
+  run("cmake", ["--build", out, "--target", "programs", "weights"]);
+}
+
+/** Trains both stages on drawn images in a Node.js that loads the sanitizer first. @param {Kind} kind @param {NodeJS.ProcessEnv} env */
+function train({ out }, env) {
+  const folder = mkdtempSync(join(tmpdir(), "cellsam-sanitize-"));
+  try {
+    const draw =
+      'import { generateSynthetic } from "./dist/data/synthetic.js"; await generateSynthetic(JSON.parse(process.argv[1]));';
+    const images = JSON.stringify({ directory: folder, images: 3, size: 64, seed: 1 });
+    run(process.execPath, ["--input-type=module", "-e", draw, images]);
+    const stage = { total_epochs: 2 };
+    const paths = { img_path: join(folder, "images"), mask_path: join(folder, "masks"), output_dir: join(folder, "out") };
+    const short = { size: "tiny", device: "cpu", strategy: "train_val_split", stage1_config: stage, stage2_config: stage };
+    writeFileSync(join(folder, "train.json"), JSON.stringify({ ...paths, ...short }));
+    const engine =
+      readdirSync(join(root, out, "Release")).find((file) => file.startsWith("libcellsam_engine-")) ?? fail("no engine");
+    // libstdc++ before node's own copy of it, or exceptions cannot be followed.
+    const libraries = ["libasan.so", "libstdc++.so"].map(libraryOfCompiler).join(" ");
+    // node-gyp-build looks for build/Release below what this names.
+    const own = { CELLSAM_TRAIN_PREBUILD: dirname(join(root, out)), CELLSAM_ENGINE: join(root, out, "Release", engine) };
+    // Node.js frees nothing at its end.
+    const options = { ASAN_OPTIONS: `${env.ASAN_OPTIONS}:detect_leaks=0` };
+    run(process.execPath, [join(root, "dist/cli/main.js"), "train", "-c", join(folder, "train.json")], {
+      env: { ...env, ...own, ...options, LD_PRELOAD: libraries },
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @param {string} name */
+function libraryOfCompiler(name) {
+  return spawnSync(process.env.CXX ?? "c++", [`-print-file-name=${name}`], { encoding: "utf8" }).stdout.trim();
+}
