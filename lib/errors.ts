@@ -85,7 +85,7 @@ export const errorCodes = {
   ERR_SEARCH_RUNNING: "Another process is searching in the same folder.",
   ERR_SEARCH_FAILED: "No trial of a search has the number that it ranks by.",
   ERR_NO_METRIC: "The results of a trial do not hold the number that the search ranks by.",
-  ERR_TRIAL_DIED: "The process of a trial ended without a result.",
+  ERR_TRIAL_DIED: "The process of a trial, or of a fold, ended without a result.",
 
   // Faults of this package or of torch
   ERR_TORCH: "torch refused an operation.",

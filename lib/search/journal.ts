@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 import { CellsamError, type Failure } from "../errors.js";
 import { textHash } from "../files/fileHash.js";
 import { strictJson } from "../files/json.js";
-import type { ProcessMark } from "../train/processMark.js";
+import type { ProcessMark } from "../pool/processMark.js";
 import type { FoldRecord } from "./metric.js";
 
 /** Validation loss over the epochs of one stage of one fold. */
