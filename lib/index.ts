@@ -6,6 +6,7 @@
 
 // Training
 
+export type { PoolInput } from "./config/pool.js";
 export type { StageNumber } from "./config/stageOptions.js";
 export type {
   CheckpointEvent,
