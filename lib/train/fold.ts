@@ -81,7 +81,8 @@ function foldContext(fold: number, session: Session, run: RunContext): FoldConte
 }
 
 function pairsOf({ pairs }: RunContext, names: readonly string[]): CheckedPair[] {
-  return pairs.filter(({ source }) => names.includes(source));
+  const wanted = new Set(names);
+  return pairs.filter(({ source }) => wanted.has(source));
 }
 
 function warnOf({ warn }: RunContext, message: string | null): void {
