@@ -54,6 +54,7 @@ export const errorCodes = {
   ERR_STORE_CORRUPT: "A store of tiles is damaged, or of another version of the package.",
   ERR_OUTPUT_EXISTS:
     "The output that would be written exists already; `overwrite` replaces it, `resume` or `skipExisting` continues it.",
+  ERR_INCOMPLETE: "Shards that are to be merged have not done all images yet.",
   ERR_LOCKED: "Another process trains in this experiment.",
   ERR_PICTURE: "A picture or a chart could not be drawn.",
 
