@@ -1,4 +1,5 @@
 /** Works through a queue, several items at a time, each on the device of its slot. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Slots } from "../config/pool.js";
 
 export interface Round<Item> {
@@ -46,4 +47,13 @@ export async function inSlots<Item>({ queue, slots, begunOn, work, stop, ready, 
   } finally {
     signal?.removeEventListener("abort", stop);
   }
+}
+
+/**
+ * Whether a worker that was stopped, and not by its pool, was stopped together with it: a signal to all processes of a group, as
+ * batch systems send, may reach the worker first.
+ */
+export async function stoppedTogether(signal: AbortSignal | undefined): Promise<boolean> {
+  if (signal && !signal.aborted) await sleep(2000, undefined, { signal }).catch(() => undefined);
+  return signal?.aborted ?? false;
 }

@@ -10,7 +10,7 @@ import { type Failure, isMachineFault } from "../errors.js";
 import { readJson } from "../files/json.js";
 import type { Log } from "../monitor/log.js";
 import { isRunning } from "../pool/processMark.js";
-import { inSlots } from "../pool/slots.js";
+import { inSlots, stoppedTogether } from "../pool/slots.js";
 import { startWorker, type Worker, type WorkerEnd } from "../pool/worker.js";
 import { isLocked } from "../train/lock.js";
 import { OutputTree } from "../train/outputTree.js";
@@ -162,7 +162,7 @@ class Pool {
       if (signal?.aborted) process.stop();
       const end = await process.end;
       // Stopped together with the search: the trial has saved, and continues when the search is resumed.
-      if (end.state === "stopped" && !this.#pruned.has(trialId) && signal?.aborted) return;
+      if (end.state === "stopped" && !this.#pruned.has(trialId) && (await stoppedTogether(signal))) return;
       await this.#end(trial, end, (Date.now() - begun) / 1000);
     } finally {
       this.#running.delete(trialId);

@@ -3,7 +3,7 @@ import type { Slots } from "../config/pool.js";
 import type { Failure } from "../errors.js";
 import type { TrainingEvent } from "../events.js";
 import { readChecked } from "../files/json.js";
-import { inSlots } from "../pool/slots.js";
+import { inSlots, stoppedTogether } from "../pool/slots.js";
 import { threadShare } from "../pool/threads.js";
 import { startWorker, type Worker } from "../pool/worker.js";
 import type { RunContext } from "./context.js";
@@ -65,7 +65,7 @@ export async function trainInPool(folds: readonly number[], pool: FoldPool): Pro
         await inTurn(() => joinFold(fold, end.result, run));
         pool.ended(fold, end.result);
       } else if (end.state === "stopped") {
-        run.signal?.throwIfAborted();
+        if (await stoppedTogether(run.signal)) run.signal?.throwIfAborted();
         await inTurn(() =>
           pool.failed(fold, { code: "ERR_TRIAL_DIED", message: "the fold's process was stopped from outside" }),
         );

@@ -63,6 +63,8 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
     if (saved.status === "finished" && succeeded.length === saved.results.length) return { finished: saved.results };
     // Resuming a finished run repeats the folds that failed.
     if (saved.status === "finished") Object.assign(saved, { status: "running", results: succeeded });
+    // A fold whose process died goes on from what it has saved.
+    else saved.results = saved.results.filter(({ error }) => error?.code !== "ERR_TRIAL_DIED");
     record.open();
   }
 
