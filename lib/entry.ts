@@ -45,9 +45,12 @@ export const writeOutlines = later(async () => (await import("./report/overlay.j
 export const writeOverlay = later(async () => (await import("./report/overlay.js")).writeOverlay);
 export const writeSearchReport = later(async () => (await import("./report/searchReport.js")).writeSearchReport);
 export const evaluateFolders = later(async () => (await import("./evaluation/folders.js")).evaluateFolders);
+export const evaluateShard = later(async () => (await import("./evaluation/shards.js")).evaluateShard);
+export const mergeEvaluation = later(async () => (await import("./evaluation/shards.js")).mergeEvaluation);
 export const evaluateWeights = later(async () => (await import("./evaluation/folders.js")).evaluateWeights);
 export const finetune = later(async () => (await import("./python/finetune.js")).finetune);
 export const planExperiment = later(async () => (await import("./plan/experiment.js")).planExperiment);
+export const mergePredictions = later(async () => (await import("./predict/shardedFolder.js")).mergePredictions);
 export const predictFolder = later(async () => (await import("./predict/folder.js")).predictFolder);
 export const predictMany: typeof Many = async function* (...args) {
   yield* (await import("./predict/many.js")).predictMany(...args);

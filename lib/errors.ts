@@ -54,6 +54,7 @@ export const errorCodes = {
   ERR_STORE_CORRUPT: "A store of tiles is damaged, or of another version of the package.",
   ERR_OUTPUT_EXISTS:
     "The output that would be written exists already; `overwrite` replaces it, `resume` or `skipExisting` continues it.",
+  ERR_INCOMPLETE: "Shards that are to be merged have not done all images yet.",
   ERR_LOCKED: "Another process trains in this experiment.",
   ERR_PICTURE: "A picture or a chart could not be drawn.",
 
@@ -85,7 +86,7 @@ export const errorCodes = {
   ERR_SEARCH_RUNNING: "Another process is searching in the same folder.",
   ERR_SEARCH_FAILED: "No trial of a search has the number that it ranks by.",
   ERR_NO_METRIC: "The results of a trial do not hold the number that the search ranks by.",
-  ERR_TRIAL_DIED: "The process of a trial ended without a result.",
+  ERR_TRIAL_DIED: "The process of a trial, or of a fold, ended without a result.",
 
   // Faults of this package or of torch
   ERR_TORCH: "torch refused an operation.",

@@ -11,6 +11,8 @@ import type { Failure } from "./errors.js";
  */
 export interface StepEvent {
   type: "step";
+  /** Only where folds are trained in processes of their own: the fold, from 1. */
+  fold?: number;
   stage: 1 | 2;
   epoch: number;
   /** Steps finished in this epoch, of `steps`. */
@@ -79,6 +81,8 @@ export type ProgressTask = "check" | "duplicates" | "tiles" | "store" | "evaluat
 
 export interface ProgressEvent {
   type: "progress";
+  /** Only where folds are trained in processes of their own: the fold, from 1. */
+  fold?: number;
   task: ProgressTask;
   done: number;
   total: number;

@@ -6,6 +6,7 @@
 
 // Training
 
+export type { PoolInput } from "./config/pool.js";
 export type { StageNumber } from "./config/stageOptions.js";
 export type {
   CheckpointEvent,
@@ -55,7 +56,6 @@ export type { OpenDetectorOptions } from "./predict/detector.js";
 export { type PredictFolderOptions, predictFolder } from "./predict/folder.js";
 export type { PredictionFormat } from "./predict/formats.js";
 export { type ManyImage, type ManyPrediction, type PredictManyOptions, predictMany } from "./predict/many.js";
-export type { PredictedImage } from "./predict/outputs.js";
 export {
   openPredictor,
   type Predictor,
@@ -64,6 +64,9 @@ export {
   type PredictorSource,
   type TrainedSource,
 } from "./predict/predictor.js";
+export type { PredictedImage } from "./predict/scores.js";
+export type { Shard } from "./predict/shard.js";
+export { mergePredictions } from "./predict/shardedFolder.js";
 
 // Evaluation
 
@@ -99,6 +102,7 @@ export {
   type Summary,
   summarize,
 } from "./evaluation/pairs.js";
+export { type EvaluateShardOptions, evaluateShard, mergeEvaluation } from "./evaluation/shards.js";
 
 export type { BoundarySums, PixelSums, Sums } from "./evaluation/sums.js";
 

@@ -5,15 +5,17 @@ import { applySettings } from "../config/applySettings.js";
 import { truthSchema } from "../config/inference.js";
 import type { RawConfig } from "../config/load.js";
 import { parseConfig } from "../config/parse.js";
-import { evaluateFolders, evaluateWeights } from "../entry.js";
+import { evaluateFolders, evaluateShard, evaluateWeights } from "../entry.js";
 import { CellsamError } from "../errors.js";
 import type { FolderEvaluation } from "../evaluation/folders.js";
 import type { Evaluation } from "../evaluation/model.js";
 import { type OptimizableMetric, optimizableMetric } from "../evaluation/thresholds.js";
 import { strictJson, writeJson } from "../files/json.js";
 import { checkOutputFile } from "../files/outputPath.js";
+import { Parts } from "../files/parts.js";
+import type { Shard } from "../predict/shard.js";
 import { toSnake } from "../spelling.js";
-import { given, integerFlag, numberFlag } from "./flags.js";
+import { given, integerFlag, numberFlag, shardFlag, shardHelp } from "./flags.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
 import { Progress } from "./progress.js";
 import { summaryTable, thresholdTable } from "./table.js";
@@ -26,6 +28,8 @@ interface EvaluateFlags extends ModelFlags {
   ignoreLabel?: number;
   out?: string;
   overwrite?: boolean;
+  resume?: boolean;
+  shard?: Shard;
   optimizeThreshold?: OptimizableMetric[];
   keepGoing?: boolean;
   iouThreshold?: number;
@@ -55,6 +59,8 @@ export function evaluateCommand(): Command {
     .option("--iou-threshold <number>", "IoU above which a cell is found in DeepCell's counts (0.5)", numberFlag)
     .option("--boundary-tolerance <pixels>", "of the boundary F1 (2)", numberFlag)
     .option("--keep-going", "list images that fail instead of stopping at the first")
+    .option("--resume", "keep each image's measures in FILE.parts, and those that are there: goes on after an interruption")
+    .option("--shard <i/n>", shardHelp, shardFlag)
     .option("--json", "print one JSON document on stdout")
     .option("--debug", "print the stack of errors");
   return addModelFlags(command).action(async (flags: EvaluateFlags) => {
@@ -62,16 +68,21 @@ export function evaluateCommand(): Command {
     if ((predictions === undefined) === (images === undefined)) {
       throw new CellsamError("ERR_CONFIG", "give either --predictions, or --images with a model");
     }
+    const parts = flags.shard || flags.resume ? evaluationParts(flags.out) : null;
     if (flags.out) await checkOutputFile("--out", flags.out);
-    if (flags.out && !flags.overwrite && existsSync(flags.out)) {
+    if (flags.out && existsSync(flags.out) && !flags.overwrite) {
+      if (flags.resume && !(await parts?.plan())) {
+        process.stderr.write(`${flags.out} is there already: everything is measured\n`);
+        return;
+      }
       throw new CellsamError("ERR_OUTPUT_EXISTS", `${flags.out} exists already; use --overwrite to replace it`, {
         detail: { path: flags.out },
       });
     }
-    if (predictions && (flags.optimizeThreshold || flags.keepGoing)) {
+    if (predictions && (flags.optimizeThreshold || flags.keepGoing || parts)) {
       throw new CellsamError(
         "ERR_CONFIG",
-        "--optimize-threshold and --keep-going need --images and a model: label images are made at one threshold",
+        "--optimize-threshold, --keep-going, --resume and --shard need --images and a model: label images are made at one threshold",
       );
     }
     const model = (["experiment", "config", "weights", "size", "device", "precision"] as const).filter(
@@ -99,17 +110,43 @@ export function evaluateCommand(): Command {
       const config = { ...(await modelConfig(flags)), ...reading };
       const tuned = { optimizeThreshold: flags.optimizeThreshold ?? false, keepGoing: flags.keepGoing ?? false };
       const evaluation = { ...config.evaluation, ...measures };
-      return evaluateWeights(images as string, masks, { ...config, evaluation }, { ...options, ...tuned });
+      const input = { ...config, evaluation };
+      if (!parts) return evaluateWeights(images as string, masks, input, { ...options, ...tuned });
+      const share = given({ shard: flags.shard, resume: flags.resume });
+      return evaluateShard(images as string, masks, input, { ...options, ...tuned, ...share, partsDir: parts.folder });
     };
-    const work: Promise<FolderEvaluation | Evaluation> = predictions ? ofFolders() : ofModel();
+    const work: Promise<FolderEvaluation | Evaluation | null> = predictions ? ofFolders() : ofModel();
     const evaluation = await work.finally(() => progress.finish());
-    const { optimalThresholds } = await import("../evaluation/model.js");
-    const best = "best" in evaluation ? { optimalThresholds: optimalThresholds(evaluation) } : {};
-    const document = toSnake({ ...evaluation, ...best });
-    if (flags.out) await writeJson(flags.out, document);
-    if (flags.json) process.stdout.write(`${strictJson(document)}\n`);
-    else process.stdout.write(`${tables(evaluation)}\n`);
+    if (evaluation) {
+      await finishEvaluation(evaluation, flags);
+      await parts?.remove();
+    } else {
+      const { index, count } = flags.shard as Shard;
+      process.stdout.write(`shard ${index} of ${count} is done; the last one sums up, or \`cellsam merge ${flags.out}\`\n`);
+    }
   });
+}
+
+/** What the shards of an evaluation have measured, in a folder beside its --out file. */
+export function evaluationParts(out: string | undefined) {
+  if (!out) throw new CellsamError("ERR_CONFIG", "--resume and --shard need --out: what is measured is kept beside that file");
+  return new Parts(`${out}.parts`);
+}
+
+/** Writes and prints an evaluation. */
+export async function finishEvaluation(
+  evaluation: FolderEvaluation | Evaluation,
+  { out, json, overwrite }: Pick<EvaluateFlags, "out" | "json" | "overwrite">,
+): Promise<void> {
+  if (out && existsSync(out) && !overwrite)
+    throw new CellsamError("ERR_OUTPUT_EXISTS", `${out} exists already; use --overwrite to replace it`, {
+      detail: { path: out },
+    });
+  const { optimalThresholds } = await import("../evaluation/model.js");
+  const best = "best" in evaluation ? { optimalThresholds: optimalThresholds(evaluation) } : {};
+  const document = toSnake({ ...evaluation, ...best });
+  if (out) await writeJson(out, document);
+  process.stdout.write(json ? `${strictJson(document)}\n` : `${tables(evaluation)}\n`);
 }
 
 function tables(evaluation: FolderEvaluation | Evaluation): string {

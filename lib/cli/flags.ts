@@ -1,5 +1,6 @@
 /** Parsers of flag values. A wrong value is a usage error that names the flag. */
 import { InvalidArgumentError } from "commander";
+import { type Shard, shardOf } from "../predict/shard.js";
 
 export function numberFlag(text: string): number {
   const value = Number(text);
@@ -11,6 +12,16 @@ export function integerFlag(text: string): number {
   const value = numberFlag(text);
   if (!Number.isInteger(value)) throw new InvalidArgumentError("expected a whole number");
   return value;
+}
+
+export const shardHelp = "do share i of n; auto/n: that of this task of a Slurm array or pod of a Kubernetes Indexed Job";
+
+export function shardFlag(text: string): Shard {
+  try {
+    return shardOf(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 /** Collects the values of a repeatable flag. */

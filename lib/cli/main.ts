@@ -10,6 +10,7 @@ const commands: Record<string, () => Promise<Command>> = {
   search: async () => (await import("./search.js")).searchCommand(),
   predict: async () => (await import("./predict.js")).predictCommand(),
   evaluate: async () => (await import("./evaluate.js")).evaluateCommand(),
+  merge: async () => (await import("./merge.js")).mergeCommand(),
   compare: async () => (await import("./compare.js")).compareCommand(),
   report: async () => (await import("./report.js")).reportCommand(),
   setup: async () => (await import("./setup.js")).setupCommand(),

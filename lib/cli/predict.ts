@@ -3,7 +3,11 @@ import { Command, InvalidArgumentError } from "commander";
 import { predictFolder } from "../entry.js";
 import { strictJson } from "../files/json.js";
 import { nearest } from "../nearest.js";
+import type { PredictFolderOptions } from "../predict/folder.js";
 import { type PredictionFormat, predictionFormats } from "../predict/formats.js";
+import type { PredictedImage } from "../predict/scores.js";
+import type { Shard } from "../predict/shard.js";
+import { given, shardFlag, shardHelp } from "./flags.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
 import { Progress } from "./progress.js";
 import { stoppable } from "./stop.js";
@@ -14,6 +18,8 @@ interface PredictFlags extends ModelFlags {
   overlay?: boolean;
   overwrite?: boolean;
   skipExisting?: boolean;
+  resume?: boolean;
+  shard?: Shard;
   json?: boolean;
 }
 
@@ -41,28 +47,41 @@ export function predictCommand(): Command {
     .option("--overlay", "also write overlays/NAME.png, the image with the outlines of its cells")
     .option("--overwrite", "replace files that exist")
     .option("--skip-existing", "keep files that exist and write only what is missing: goes on after an interruption")
+    .option("--resume", "the same as --skip-existing")
+    .option("--shard <i/n>", shardHelp, shardFlag)
     .option("--json", "print one JSON document on stdout")
     .option("--debug", "print the stack of errors");
   return addModelFlags(command).action(async (images: string, flags: PredictFlags) => {
     const progress = new Progress({ epochs: { 1: 0, 2: 0 } });
     const config = await modelConfig(flags);
-    const predict = (signal: AbortSignal) =>
-      predictFolder(images, config, {
-        outputDir: flags.out,
-        format: flags.format ?? "tiff",
-        overlay: flags.overlay ?? false,
-        overwrite: flags.overwrite ?? false,
-        skipExisting: flags.skipExisting ?? false,
-        onProgress: (event) => progress.show(event),
-        onWarning: (message) => progress.show({ type: "notice", level: "warning", message }),
-        signal,
-      });
+    const sum = { images: 0, cells: 0 };
+    const onImage = ({ cells }: PredictedImage) => {
+      sum.images += 1;
+      sum.cells += cells;
+    };
+    const options = (signal: AbortSignal): PredictFolderOptions => ({
+      outputDir: flags.out,
+      format: flags.format ?? "tiff",
+      overlay: flags.overlay ?? false,
+      overwrite: flags.overwrite ?? false,
+      skipExisting: flags.skipExisting ?? flags.resume ?? false,
+      ...given({ shard: flags.shard }),
+      onProgress: (event) => progress.show(event),
+      onWarning: (message) => progress.show({ type: "notice", level: "warning", message }),
+      onImage,
+      signal,
+    });
+    const predict = async (signal: AbortSignal) => {
+      if (flags.json) return predictFolder(images, config, options(signal));
+      const { predictInto } = await import("../predict/folder.js");
+      return predictInto(images, config, options(signal));
+    };
     const predicted = await stoppable(predict, "--skip-existing").finally(() => progress.finish());
-    if (flags.json) {
+    if (predicted) {
       process.stdout.write(`${strictJson({ images: predicted })}\n`);
       return;
     }
-    const cells = predicted.reduce((sum, image) => sum + image.cells, 0);
-    process.stdout.write(`${cells} cells in ${predicted.length} images, written to ${flags.out}\n`);
+    const part = flags.shard ? `shard ${flags.shard.index} of ${flags.shard.count}: ` : "";
+    process.stdout.write(`${part}${sum.cells} cells in ${sum.images} images, written to ${flags.out}\n`);
   });
 }

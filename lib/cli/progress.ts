@@ -41,8 +41,11 @@ export class Progress {
   readonly #remaining: Remaining;
   #lastLine: number;
   #barShown = false;
-  /** "fold 2/5, " while one of several is trained. */
-  #fold = "";
+  /** The fold that began last, and how many there are. */
+  #fold = { number: 1, of: 1 };
+  #running = 0;
+  /** Whether several folds are trained at a time: lines then name theirs, and nobody knows how long the rest takes. */
+  #atOnce = false;
 
   constructor(options: ProgressOptions) {
     this.#options = options;
@@ -57,12 +60,24 @@ export class Progress {
       process.stdout.write(`${strictJson(event, 0)}\n`);
       return;
     }
-    this.#remaining.see(event, this.#now() / 1000);
-    if (event.type === "fold") this.#fold = event.folds > 1 ? `fold ${event.fold}/${event.folds}, ` : "";
+    if (event.type === "fold") this.#seeFold(event);
+    if (!this.#atOnce) this.#remaining.see(event, this.#now() / 1000);
     if (event.type === "step") this.#step(event);
     else if (event.type === "progress") this.#progress(event);
-    else if (event.type === "epoch") this.#line(epochSentence(event) + this.#left());
+    else if (event.type === "epoch") this.#line(this.#head(event) + epochSentence(event) + this.#left());
+    else if (event.type === "stage") this.#line(this.#head(event) + sentence(event));
     else if (event.type !== "checkpoint" && !(event.type === "fold" && event.folds === 1)) this.#line(sentence(event));
+  }
+
+  #seeFold({ fold, folds, state }: FoldEvent): void {
+    this.#fold = { number: fold, of: folds };
+    this.#running += state === "begin" ? 1 : -1;
+    this.#atOnce ||= this.#running > 1;
+  }
+
+  /** "fold 2/5, " where several are trained at a time. */
+  #head({ fold }: { fold: number }): string {
+    return this.#atOnce ? `fold ${fold}/${this.#fold.of}, ` : "";
   }
 
   /** Removes the bar from the terminal. */
@@ -71,8 +86,8 @@ export class Progress {
     this.#barShown = false;
   }
 
-  #step({ stage, epoch, step, steps, losses }: StepEvent): void {
-    const head = `${this.#fold}stage ${stage} epoch ${epoch}/${this.#options.epochs[stage]}`;
+  #step({ fold = this.#fold.number, stage, epoch, step, steps, losses }: StepEvent): void {
+    const head = `${this.#fold.of > 1 ? `fold ${fold}/${this.#fold.of}, ` : ""}stage ${stage} epoch ${epoch}/${this.#options.epochs[stage]}`;
     const tail = `loss ${format(losses.total_loss)}${this.#left()}`;
     this.#transient({ head, done: step, total: steps, tail });
   }
@@ -84,7 +99,7 @@ export class Progress {
 
   /** ", 1:02:05 left": until the end of the whole run. */
   #left(): string {
-    const seconds = this.#remaining.seconds();
+    const seconds = this.#atOnce ? null : this.#remaining.seconds();
     return seconds === null ? "" : `, ${clock(seconds)} left`;
   }
 

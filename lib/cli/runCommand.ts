@@ -2,35 +2,52 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import type { ExperimentInput } from "../config/experiment.js";
+import type { PoolInput } from "../config/pool.js";
 import { readJson, strictJson } from "../files/json.js";
 import { fromSnake, toSnake } from "../spelling.js";
 import { ExperimentRunner } from "../train/experiment.js";
 import type { OutputTree } from "../train/outputTree.js";
 import type { aggregateFolds, FoldResult } from "../train/results.js";
+import { given, integerFlag } from "./flags.js";
 import { outcome } from "./outcome.js";
 import { Progress } from "./progress.js";
 import { stoppable } from "./stop.js";
 
-export interface RunFlags {
+export interface RunFlags extends PoolFlags {
   resume?: boolean;
   overwrite?: boolean;
   json?: boolean;
   debug?: boolean;
 }
 
+export interface PoolFlags {
+  maxParallel?: number;
+  devices?: string;
+  launcher?: string;
+}
+
 export function addRunFlags(command: Command): Command {
   return command
+    .option("--max-parallel <n>", "folds, or trials, at a time, each in a process of its own (1)", integerFlag)
+    .option("--devices <list>", "devices that are assigned to them in turn, e.g. cuda:0,cuda:1")
+    .option("--launcher <command>", 'starts each of them elsewhere, e.g. "srun --exact -N1 -n1 --gpus=1" or "ssh node7"')
     .option("--resume", "continue a stopped or killed run")
     .option("--overwrite", "replace an earlier experiment of the same name")
     .option("--json", "print events and the result as JSON lines on stdout")
     .option("--debug", "log every step; print the stack of errors");
 }
 
+/** Where folds or trials are done. */
+export function poolInput({ maxParallel, devices, launcher }: PoolFlags): PoolInput {
+  return given({ maxParallel, devices: devices?.split(",").map((name) => name.trim()), launcher });
+}
+
 /** `notes` are said first, and stand at the beginning of the log. */
 export async function runExperiment(config: ExperimentInput, flags: RunFlags, notes: readonly string[] = []): Promise<void> {
   const { resume = false, overwrite = false, json, debug } = flags;
   await stoppable(async (signal, saved) => {
-    const runner = new ExperimentRunner(debug ? { ...config, debug } : config, { resume, overwrite, signal, notes });
+    const options = { resume, overwrite, signal, notes, ...poolInput(flags) };
+    const runner = new ExperimentRunner(debug ? { ...config, debug } : config, options);
     for (const note of notes) process.stderr.write(`${note}\n`);
     const { stages, stage1Config, stage2Config } = runner.config;
     const epochs = {

@@ -14,7 +14,7 @@ import type { SearchResult } from "../search/results.js";
 import { SearchTree } from "../search/searchTree.js";
 import { given, integerFlag } from "./flags.js";
 import { clock } from "./progress.js";
-import { addRunFlags, type RunFlags, runExperiment } from "./runCommand.js";
+import { addRunFlags, poolInput, type RunFlags, runExperiment } from "./runCommand.js";
 import { stoppable } from "./stop.js";
 import { addConfigFlags, type ConfigFlags, trainConfig } from "./train.js";
 
@@ -22,13 +22,11 @@ interface SearchFlags extends RunFlags, ConfigFlags {
   space?: string;
   trials: number;
   grid?: boolean;
-  maxParallel?: number;
   metric: string;
   mode?: "max" | "min";
   pruner?: SearchInput["pruner"];
   eta?: number;
   minEpochs?: number;
-  devices?: string;
   maxTrials?: number;
   searchDir?: string;
   final?: string;
@@ -40,7 +38,6 @@ export function searchCommand(): CommandType {
     .option("--space <file>", "lists of values to try, YAML or JSON (default: a focused space of 16 combinations)")
     .option("--trials <n>", "trials of a random search", integerFlag, 20)
     .option("--grid", "try every combination instead")
-    .option("--max-parallel <n>", "trials at a time, each in a process of its own", integerFlag)
     .option("--metric <group.key>", "number of the results to rank by", "best_f1.f1")
     .addOption(
       new Option("--mode <mode>", "whether the highest or the lowest wins (default: min for losses)").choices(["max", "min"]),
@@ -48,7 +45,6 @@ export function searchCommand(): CommandType {
     .addOption(new Option("--pruner <rule>", "end unpromising trials after epochs (asha) or folds").choices([...pruners]))
     .option("--eta <n>", "of asha: one of eta trials continues (default: 3)", integerFlag)
     .option("--min-epochs <n>", "of asha: epochs before the first decision (default: 1)", integerFlag)
-    .option("--devices <list>", "devices that are assigned to trials in turn, e.g. cuda:0,cuda:1")
     .option("--max-trials <n>", "refuse larger searches (default: 256)", integerFlag)
     .option("--search-dir <path>", "folder of the search (default: <output-dir>/<name>_search)")
     .option("--retry-failed", "with --resume: run all failed trials again, not only those without space, memory or process")
@@ -92,18 +88,10 @@ async function search(flags: SearchFlags): Promise<void> {
 }
 
 function searchInput(flags: SearchFlags, outputDir: string): SearchInput {
-  const { maxParallel, mode, pruner, eta, minEpochs, maxTrials, devices, metric } = flags;
+  const { mode, pruner, eta, minEpochs, maxTrials, metric } = flags;
   const [key = "", ...group] = metric.split(".").toReversed();
-  const options = {
-    maxParallel,
-    mode,
-    pruner,
-    eta,
-    minEpochs,
-    maxTrials,
-    devices: devices?.split(",").map((name) => name.trim()),
-  };
-  return { outputDir, metricName: group.toReversed().join("."), metricKey: key, ...given(options) };
+  const options = given({ mode, pruner, eta, minEpochs, maxTrials });
+  return { outputDir, metricName: group.toReversed().join("."), metricKey: key, ...options, ...poolInput(flags) };
 }
 
 function show(event: SearchEvent, json: boolean | undefined, started: number): void {

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { once } from "../lazily.js";
 import { choice, integer, path, zod } from "./fields.js";
 import { parseConfig } from "./parse.js";
+import { poolFields, withCount } from "./pool.js";
 
 export const pruners = ["none", "asha", "folds"] as const;
 
@@ -20,8 +21,6 @@ export const searchSchema = once(() =>
     .strictObject({
       /** Folder of the search: its files, one experiment per trial, and the tiles that all trials share. */
       outputDir: path(),
-      /** Trials that run at the same time, each in a process of its own. */
-      maxParallel: integer(1, 256).default(1),
       /** The group of a trial's result that holds the metric. */
       metricName: name().default("best_f1"),
       metricKey: name().default("f1"),
@@ -39,17 +38,7 @@ export const searchSchema = once(() =>
       minEpochs: integer(1).default(prunerDefaults.minEpochs[1]),
       /** Of folds: the number of folds that a trial finishes before it can end early. */
       minFolds: integer(2).default(prunerDefaults.minFolds[1]),
-      /** Devices that are assigned to trials in turn, e.g. ["cuda:0", "cuda:1"]; empty: that of the base configuration. */
-      devices: zod()
-        .array(
-          zod()
-            .string()
-            .regex(/^(cpu|cuda(:\d+)?)$/, { error: "must be cpu, cuda or cuda:N" }),
-          {
-            error: "must be a list of devices",
-          },
-        )
-        .default([]),
+      ...poolFields(),
       /** Number of the best trials that the results list. */
       topK: integer(1).default(10),
     })
@@ -59,7 +48,10 @@ export const searchSchema = once(() =>
           context.addIssue({ code: "custom", path: [key], message: `has no effect without pruner: ${pruner}` });
       }
     })
-    .transform((options) => ({ ...options, mode: options.mode ?? (/loss/i.test(options.metricKey) ? "min" : "max") }) as const),
+    .transform(
+      (options) =>
+        ({ ...withCount(options), mode: options.mode ?? (/loss/i.test(options.metricKey) ? "min" : "max") }) as const,
+    ),
 );
 
 export type SearchOptions = z.output<ReturnType<typeof searchSchema>>;

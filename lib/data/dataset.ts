@@ -37,6 +37,11 @@ export function discoverOptions(config: Omit<DatasetConfig, "imgPath" | "maskPat
   };
 }
 
+export interface LoadOptions extends Pick<CheckOptions, "onProgress" | "signal"> {
+  /** Which of all pairs are to be read. Default: all. */
+  choose?: (pairs: readonly Pair[]) => readonly Pair[];
+}
+
 /**
  * Finds and checks every pair. Where an image of an additional data set has the name of an earlier one, its folder's name is
  * put in front.
@@ -45,7 +50,7 @@ export function discoverOptions(config: Omit<DatasetConfig, "imgPath" | "maskPat
  */
 export async function loadDataset(
   config: DatasetConfig,
-  options: Pick<CheckOptions, "onProgress" | "signal"> = {},
+  { choose = (all) => all, ...options }: LoadOptions = {},
 ): Promise<Dataset> {
   const pairs: Pair[] = [];
   const problems: Problem[] = [];
@@ -63,7 +68,7 @@ export async function loadDataset(
       if (i > 0) trainingOnly.push(source);
     }
   }
-  const checked = await checkDataset(pairs, { ...config, ...options, problems });
+  const checked = await checkDataset(choose(pairs), { ...config, ...options, problems });
   const counts = new Map<string, number>();
   const { pairs: read } = checked;
   for (const note of read.flatMap((pair) => pair.notes)) counts.set(note, (counts.get(note) ?? 0) + 1);

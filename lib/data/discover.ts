@@ -97,7 +97,7 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
         ...without.filter(({ path }) => hasLabels(path)).map((file) => ({ ...file, annotation: "ome_zarr" as const })),
       );
     }
-    out.problems.push(...found.problems);
+    out.problems = [...out.problems, ...found.problems];
     out.notes.push(...found.notes);
     const used = new Set(masks.map(({ path }) => path));
     out.ignored = [...new Set([...out.ignored, ...found.ignored])].filter((path) => !used.has(path));
@@ -124,9 +124,10 @@ export async function discover(options: DiscoverOptions): Promise<Discovered> {
     const owner = index.find(stemOf(path));
     if (owner !== undefined) unread.set(owner, path);
   }
-  const stray = [...masksByStem].flatMap(([stem, rest]) => (byStem.has(stem) ? [] : rest.map(({ path }) => path)));
+  const masksAlone = [...masksByStem].flatMap(([stem, rest]) => (byStem.has(stem) ? [] : rest.map(({ path }) => path)));
   // Where both are in one folder, a mask with an unknown ending passes for an image.
-  if (shared) stray.push(...images.filter(({ stem }) => !masksByStem.has(stem)).map(({ path }) => path));
+  const alone = shared ? images.filter(({ stem }) => !masksByStem.has(stem)).map(({ path }) => path) : [];
+  const stray = [...masksAlone, ...alone];
   for (const [stem, found] of byStem) {
     const candidates = masksByStem.get(stem) ?? [];
     const { own, different, repeated } = await oneMask(candidates, found[0]?.path ?? "");
@@ -170,19 +171,25 @@ function sorted(found: Found[], shared: boolean, predictions: boolean, out: Disc
     .filter((path) => /\.txt$/i.test(path))
     .map((path) => ({ path, stem: stemOf(path) }))
     .filter((file) => ofOther(file, withoutCompanion(file.stem)));
-  out.ignored = out.ignored.filter((path) => !texts.some((file) => file.path === path));
+  const named = new Set(texts.map(({ path }) => path));
+  out.ignored = out.ignored.filter((path) => !named.has(path));
   leave([...companions, ...texts], "files that Cellpose writes beside its masks, left out");
-  const data = found.filter((file) => !companions.includes(file));
+  const data = without(found, companions);
   const masks = data.filter(isMask);
-  const others = data.filter((file) => !masks.includes(file));
+  const others = without(data, masks);
   if (predictions) {
     const owners = new Set(masks.map(({ stem }) => stems.find(withoutSuffix(stem))));
     const pictures = masks.length > 0 ? others.filter(({ stem }) => owners.has(stem)) : [];
     leave(pictures, "files that have a mask of their name beside them, taken for pictures and left out");
-    return { images: data.filter((file) => !pictures.includes(file)), beside: [] };
+    return { images: without(data, pictures), beside: [] };
   }
   if (!shared) leave(masks, "masks beside the images, which are no images");
   return { images: others, beside: masks };
+}
+
+function without(files: readonly Found[], left: readonly Found[]): Found[] {
+  const out = new Set(left);
+  return files.filter((file) => !out.has(file));
 }
 
 const few = (files: readonly Found[]) =>

@@ -51,7 +51,7 @@ export async function maskFiles(
     return { ...out, masks: [{ stem: stemOf(path), path }] };
   const single = await isFile(path);
   const listed = single ? { found: [], problems: [], others: [path] } : await listFolder(path, beside ? [] : extensions);
-  if (!beside) out.problems.push(...listed.problems);
+  if (!beside) out.problems = [...out.problems, ...listed.problems];
   // Cellpose's flows, and its outlines for other programs, are no masks where its masks are there.
   const labels = (beside ?? listed.found).map((file) => (isZarrName(file.path) ? zarrMask(file.path) : file));
   const ownerOf = (stem: string) => (withoutCompanion(stem) === stem ? undefined : images.find(withoutCompanion(stem)));
@@ -60,8 +60,11 @@ export async function maskFiles(
     const owner = ownerOf(stem);
     return owner !== undefined && owners.has(owner) && wanted !== "imagej_roi";
   };
-  out.masks.push(...labels.filter(({ stem }) => !isCompanion(stem)));
-  out.ignored.push(...labels.filter(({ stem }) => isCompanion(stem)).map((file) => file.path));
+  // One by one: a call has no room for the arguments of a large folder.
+  for (const file of labels) {
+    if (isCompanion(file.stem)) out.ignored.push(file.path);
+    else out.masks.push(file);
+  }
   const candidates: string[] = [];
   for (const file of listed.others) {
     const folderStem = basename(file).normalize("NFC");
@@ -75,7 +78,7 @@ export async function maskFiles(
   }
   const asked = wanted === "auto" || OBJECT_KINDS.some((kind) => kind === wanted);
   if (asked) await Promise.all(candidates.map((file) => survey(file, single || wanted !== "auto", out)));
-  else out.ignored.push(...candidates);
+  else out.ignored = [...out.ignored, ...candidates];
   return oneKind(out, wanted, path);
 }
 

@@ -4,7 +4,14 @@ import { dirname, join } from "node:path";
 import { type PredictInput, predictConfig } from "../config/inference.js";
 import { unknownCategories } from "../data/categories.js";
 import { type CheckedPair, datasetError } from "../data/check.js";
-import { type DatasetConfig, discoverOptions, loadDataset, objectFindings } from "../data/dataset.js";
+import {
+  type Dataset,
+  type DatasetConfig,
+  discoverOptions,
+  type LoadOptions,
+  loadDataset,
+  objectFindings,
+} from "../data/dataset.js";
 import { decodeLabels } from "../data/decode.js";
 import { discover, type Pair } from "../data/discover.js";
 import { isNumbered, labelFindings, type MaskFacts } from "../data/labelFindings.js";
@@ -16,8 +23,8 @@ import { readJson } from "../files/json.js";
 import { checkKeys, keysOf } from "../optionKeys.js";
 import { openDetector } from "../predict/detector.js";
 import { ofImage } from "../predict/imageError.js";
-import type { PredictedImage } from "../predict/outputs.js";
-import { type EvaluateModelOptions, type Evaluation, evaluateModel } from "./model.js";
+import type { PredictedImage } from "../predict/scores.js";
+import { type EvaluateModelOptions, type Evaluation, evaluateModel, type KeptMeasures } from "./model.js";
 import { type EvaluationOptions, evaluatePair, type PairEvaluation, type Summary, summarize } from "./pairs.js";
 
 export interface EvaluateOptions {
@@ -67,7 +74,7 @@ const folderKeys = keysOf<EvaluateFoldersOptions>({
   cutoff2: true,
   boundaryTolerance: true,
 });
-const weightsKeys = keysOf<EvaluateWeightsOptions>({ ...common, optimizeThreshold: true, keepGoing: true });
+export const weightsKeys = keysOf<EvaluateWeightsOptions>({ ...common, optimizeThreshold: true, keepGoing: true });
 
 export interface FolderEvaluation {
   summary: Summary;
@@ -77,14 +84,23 @@ export interface FolderEvaluation {
 
 /**
  * The scores that `predictFolder` wrote beside its label images, row i for the id i + 1; undefined where they are incomplete.
+ * Each scores.json is read once.
  */
-async function scoresOf(labels: string, source: string): Promise<EvaluationOptions["scores"]> {
-  const file = join(dirname(labels), "scores.json");
-  if (!existsSync(file)) return undefined;
-  const rows = await readJson<PredictedImage[]>(file);
-  const own = Array.isArray(rows) ? rows.find(({ image }) => image === source)?.instances : undefined;
-  if (!own?.every(({ id, score }, i) => id === i + 1 && Number.isFinite(score))) return undefined;
-  return { data: Float64Array.from(own, ({ score }) => score), shape: [own.length] };
+class WrittenScores {
+  readonly #files = new Map<string, Promise<Map<string, PredictedImage["instances"]>>>();
+
+  async of(labels: string, source: string): Promise<EvaluationOptions["scores"]> {
+    const path = join(dirname(labels), "scores.json");
+    if (!this.#files.has(path)) this.#files.set(path, instancesIn(path));
+    const own = (await this.#files.get(path))?.get(source);
+    if (!own?.every(({ id, score }, i) => id === i + 1 && Number.isFinite(score))) return undefined;
+    return { data: Float64Array.from(own, ({ score }) => score), shape: [own.length] };
+  }
+}
+
+async function instancesIn(path: string): Promise<Map<string, PredictedImage["instances"]>> {
+  const rows = existsSync(path) ? await readJson<PredictedImage[]>(path) : [];
+  return new Map(Array.isArray(rows) ? rows.map(({ image, instances }) => [image, instances]) : []);
 }
 
 type TruthNotes = Pair & Pick<CheckedPair, "tallies" | "categories">;
@@ -110,6 +126,7 @@ export async function evaluateFolders(
     ...(withoutOutline && { withoutOutline }),
   };
   const masks: MaskFacts[] = [];
+  const written = new WrittenScores();
   const found = await discover({
     imgPath: predictionPath,
     maskPath: truthPath,
@@ -131,7 +148,7 @@ export async function evaluateFolders(
       const message = `${source}: the true mask has ${truth.shape.join(" x ")} pixels, the prediction ${prediction.shape.join(" x ")}`;
       throw new CellsamError("ERR_DATASET", message, { detail: { image, mask } });
     }
-    const scores = await scoresOf(image, source);
+    const scores = await written.of(image, source);
     const metrics = await evaluatePair(truth, prediction, {
       iouThreshold,
       cutoff2,
@@ -163,19 +180,38 @@ export async function evaluateWeights(
   options: EvaluateWeightsOptions = {},
 ): Promise<Evaluation> {
   checkKeys("evaluateWeights", options, weightsKeys);
-  const { binaryMasks = false, signal, onProgress = () => undefined } = options;
-  const reading = predictConfig(input);
-  const { pairs, warnings } = await loadDataset({ ...reading, imgPath, maskPath, binaryMasks }, { ...(signal && { signal }) });
+  const { pairs, warnings } = await truthOf(imgPath, maskPath, input, options);
   for (const warning of warnings) options.onWarning?.(warning);
+  return evaluatePairs(pairs, input, options);
+}
+
+/** Reads and checks the images and masks that `choose` takes. @throws CellsamError ERR_DATASET, ERR_CONFIG */
+export function truthOf(
+  imgPath: string,
+  maskPath: string,
+  input: PredictInput,
+  { binaryMasks = false, signal }: EvaluateWeightsOptions,
+  choose?: LoadOptions["choose"],
+): Promise<Dataset> {
+  const dataset = { ...predictConfig(input), imgPath, maskPath, binaryMasks };
+  return loadDataset(dataset, { ...(signal && { signal }), ...(choose && { choose }) });
+}
+
+/** Opens the model, and measures it on the images. */
+export async function evaluatePairs(
+  pairs: readonly Pair[],
+  input: PredictInput,
+  options: EvaluateWeightsOptions,
+  kept?: KeptMeasures,
+): Promise<Evaluation> {
+  const { binaryMasks = false, optimizeThreshold = false, keepGoing = false, signal, onProgress = () => undefined } = options;
   const { session, config } = await openDetector(input, options);
   try {
     const emit = (event: { type: string }) => {
       if (event.type === "progress") onProgress(event as ProgressEvent);
     };
-    return await evaluateModel({ session, config: { ...config, binaryMasks, tileSize: 0 }, emit, signal }, pairs, {
-      optimizeThreshold: options.optimizeThreshold ?? false,
-      keepGoing: options.keepGoing ?? false,
-    });
+    const context = { session, config: { ...config, binaryMasks, tileSize: 0 }, emit, signal, kept };
+    return await evaluateModel(context, pairs, { optimizeThreshold, keepGoing });
   } finally {
     await session.dispose();
   }

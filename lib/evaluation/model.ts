@@ -60,6 +60,11 @@ export interface EvaluateModelOptions {
   keepGoing?: boolean;
 }
 
+export interface KeptMeasures {
+  read(image: string): Promise<Measured | undefined>;
+  write(image: string, measured: Measured): Promise<void>;
+}
+
 export interface EvaluationContext {
   session: Session;
   config: IntensityConfig &
@@ -72,9 +77,12 @@ export interface EvaluationContext {
     };
   emit: (event: TrainingEvent) => void;
   signal?: AbortSignal | undefined;
+  /** Keeps what is measured of each image, and knows what was measured earlier. */
+  kept?: KeptMeasures | undefined;
 }
 
-interface Measured {
+/** What is measured of an image, and what a summary is made from besides. */
+export interface Measured {
   image: ImageEvaluation;
   promptIous: number[];
   sweep: ImageSweep | null;
@@ -104,6 +112,11 @@ export async function evaluateModel(
     }
     emit({ type: "progress", task: "evaluate", done: i + 1, total: pairs.length });
   }
+  return sumUp(measured, failures, options);
+}
+
+/** The evaluation of images that were measured one by one. */
+export function sumUp(measured: readonly Measured[], failures: EvaluationFailure[], options: EvaluateModelOptions): Evaluation {
   const images = measured.map(({ image }) => image);
   const promptIous = measured.flatMap((one) => one.promptIous);
   const summary = { ...summarize(images.map(({ metrics }) => metrics)), meanPromptIou: meanOrNull(promptIous) };
@@ -122,6 +135,14 @@ export async function evaluateModel(
 }
 
 async function measure(context: EvaluationContext, pair: Pair, options: EvaluateModelOptions): Promise<Measured> {
+  const known = await context.kept?.read(pair.source);
+  if (known) return known;
+  const measured = await measureAnew(context, pair, options);
+  await context.kept?.write(pair.source, measured);
+  return measured;
+}
+
+async function measureAnew(context: EvaluationContext, pair: Pair, options: EvaluateModelOptions): Promise<Measured> {
   const { session, config, signal } = context;
   const { bboxThreshold, optimizeThreshold = false, thresholds } = options;
   const fixed = bboxThreshold === undefined ? {} : { bboxThreshold, adaptiveThreshold: false };

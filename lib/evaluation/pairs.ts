@@ -59,7 +59,7 @@ export interface Rates extends CocoRates {
 }
 
 /** A symbol keeps it out of JSON: the contribution of an image to the COCO curve is as long as its list of detections. */
-const cocoPart = Symbol("coco");
+export const cocoPart = Symbol("coco");
 
 /** One image. */
 export interface PairEvaluation extends Rates {

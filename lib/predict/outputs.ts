@@ -1,6 +1,6 @@
 /** The files of a folder of predictions: their names, what may be written, and what an interrupted run has left. */
 import { existsSync, realpathSync } from "node:fs";
-import { appendFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { decodeLabels } from "../data/decode.js";
 import type { Pair } from "../data/discover.js";
@@ -8,26 +8,11 @@ import type { Segmentation } from "../data/writers/segmentation.js";
 import type { Prediction } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
 import { makeFolder } from "../files/folders.js";
-import { readJson, strictJson, writeJson } from "../files/json.js";
-import { textOrNull } from "../files/read.js";
+import type { Parts } from "../files/parts.js";
 import { sweepTemporaries } from "../files/temporaries.js";
 import { folderFormat, imageFormat, type PredictionFormat } from "./formats.js";
-
-export interface PredictedImage {
-  /** Name without extension. */
-  image: string;
-  /** Path of the label image; null where no format is one. */
-  labels: string | null;
-  /** Paths of all files of this image. */
-  files: string[];
-  /** How many cells were found. */
-  cells: number;
-  /**
-   * One entry per cell: its id in the label image, the detection score, the model's own estimate of the mask's IoU, the box as
-   * xyxy in pixels.
-   */
-  instances: { id: number; score: number; iou: number; box: number[] }[];
-}
+import { RowFile } from "./rowFile.js";
+import { type PredictedImage, readScores, writeScores } from "./scores.js";
 
 /** What is done with files that exist: `refuse` them before anything is predicted, `replace` them, or `keep` them. */
 export type Existing = "refuse" | "replace" | "keep";
@@ -42,12 +27,26 @@ export class PredictionFolder {
   readonly #folder: string;
   readonly #formats: readonly PredictionFormat[];
   readonly #overlay: boolean;
-  readonly #rows = new Map<string, PredictedImage>();
+  readonly #parts: Parts<PredictedImage>;
+  readonly #isShard: boolean;
+  readonly #rows: RowFile;
+  /** Of shards: rows of images that are not complete yet, or that are summed up already. */
+  readonly #held = new Map<string, PredictedImage>();
 
-  constructor(folder: string, formats: readonly PredictionFormat[], overlay: boolean) {
+  /** @param isShard what is found goes into `parts`; what holds all images is made when all shards are done */
+  constructor(
+    folder: string,
+    formats: readonly PredictionFormat[],
+    overlay: boolean,
+    parts: Parts<PredictedImage>,
+    isShard = false,
+  ) {
     this.#folder = folder;
     this.#formats = formats;
     this.#overlay = overlay;
+    this.#parts = parts;
+    this.#isShard = isShard;
+    this.#rows = new RowFile(this.#journal);
   }
 
   /** The files of an image, in the order of the formats. */
@@ -66,18 +65,21 @@ export class PredictionFolder {
   }
 
   /** A label image of an image that is there: one of its files, or the one of an earlier run. */
-  savedLabels(source: string): string | undefined {
-    const earlier = this.#rows.get(source)?.labels;
-    const paths = [...this.#labelImages(source), ...(earlier ? [join(this.#folder, basename(earlier))] : [])];
-    return paths.find((path) => existsSync(path));
+  async savedLabels(source: string): Promise<string | undefined> {
+    const own = this.#labelImages(source).find((path) => existsSync(path));
+    if (own) return own;
+    const earlier = (await this.rowOf(source))?.labels;
+    const path = earlier && join(this.#folder, basename(earlier));
+    return path && existsSync(path) ? path : undefined;
   }
 
   #labelImages(source: string): string[] {
     return this.filesOf(source).flatMap(({ path, format }) => (format && imageFormat(format)?.labels ? [path] : []));
   }
 
-  /** The files that hold all images. */
+  /** The files that hold all images, which a shard does not write. */
   get shared(): { path: string; format: PredictionFormat }[] {
+    if (this.#isShard) return [];
     return this.#formats.flatMap((format) => {
       const known = folderFormat(format);
       return known ? [{ path: join(this.#folder, known.file), format }] : [];
@@ -92,7 +94,7 @@ export class PredictionFolder {
     return join(this.#folder, "scores.json");
   }
 
-  /** The rows of a run that goes on, one a line: a killed process leaves them. */
+  /** The rows of a run that goes on: a killed process leaves them. */
   get #journal(): string {
     return join(this.#folder, "scores.partial.jsonl");
   }
@@ -103,7 +105,7 @@ export class PredictionFolder {
    */
   async check(pairs: readonly Pair[], existing: Existing): Promise<void> {
     const targets = pairs.flatMap(({ source }) => this.filesOf(source)).map(({ path }) => path);
-    const shared = [...this.shared.map(({ path }) => path), this.#scores];
+    const shared = this.#isShard ? [] : [...this.shared.map(({ path }) => path), this.#scores];
     const inputs = new Set(pairs.map(({ image }) => real(image)));
     const taken = [...targets, ...shared].filter((path) => existsSync(path));
     const own = taken.find((path) => inputs.has(real(path)));
@@ -111,9 +113,10 @@ export class PredictionFolder {
       const message = `${own} is an image and would be replaced by its own prediction; choose another folder`;
       throw new CellsamError("ERR_CONFIG", message, { detail: { path: own } });
     }
-    if (existing === "keep") await this.#remember();
+    if (existing === "keep") await this.#remember(pairs);
     // What holds all images is made anew, if it was made from here.
-    const known = existing === "keep" && (this.#rows.size > 0 || !taken.some((path) => shared.includes(path)));
+    const known =
+      existing === "keep" && (this.#rows.size > 0 || this.#held.size > 0 || !taken.some((path) => shared.includes(path)));
     if (taken.length > 0 && existing !== "replace" && !known) {
       const files =
         taken.length === 1 ? `${taken[0]} exists already` : `${taken.length} files exist already, the first is ${taken[0]}`;
@@ -130,63 +133,78 @@ export class PredictionFolder {
   /** Makes the folder, or tidies it. A run that replaces, or that found nothing, starts without the rows of another one. */
   async begin(): Promise<void> {
     await makeFolder(this.#folder);
+    if (this.#isShard) return;
     for (const folder of [this.#folder, this.#overlays]) await sweepTemporaries(folder);
     if (this.#rows.size === 0) await rm(this.#journal, { force: true });
-    else await appendFile(this.#journal, "\n"); // ends the line that the end of a process may have cut off
+    for (const [image, row] of this.#held) if (!this.#rows.has(image)) await this.#rows.set(row);
+    this.#held.clear();
   }
 
-  async #remember(): Promise<void> {
-    const saved = existsSync(this.#scores) ? await readJson(this.#scores).catch(() => []) : [];
-    const lines = (textOrNull(this.#journal) ?? "").split("\n").filter(Boolean);
-    const journal = lines.flatMap((line) => {
-      try {
-        return [JSON.parse(line)];
-      } catch {
-        return []; // the line that the end of the process cut off
-      }
-    });
-    for (const row of [...(Array.isArray(saved) ? saved : []), ...journal]) {
-      if (typeof row?.image === "string" && Array.isArray(row.instances)) this.#rows.set(row.image, row);
+  /** Reads what earlier runs know: of those that were killed, and of shards, more than scores.json. */
+  async #remember(pairs: readonly Pair[]): Promise<void> {
+    for (const row of await readScores(this.#scores)) this.#held.set(row.image, row);
+    if (this.#isShard) return;
+    await this.#rows.remember();
+    if (!existsSync(this.#parts.folder)) return;
+    for (const { source } of pairs) {
+      const row = await this.#parts.read(source);
+      if (row) this.#held.set(source, row);
     }
   }
 
   /** What is known of an image from an earlier run, or from this one. */
-  rowOf(source: string): PredictedImage | undefined {
-    return this.#rows.get(source);
+  async rowOf(source: string): Promise<PredictedImage | undefined> {
+    const held = this.#held.get(source);
+    if (this.#isShard) return held ?? (await this.#parts.read(source));
+    return (await this.#rows.get(source)) ?? held;
   }
 
-  /** Adds what was found in an image. It is on disk before the image's files are, so that none of them is without scores. */
+  /**
+   * Adds what was found in an image. It is on disk before the image's files are, so that none of them is without scores; that of
+   * a shard afterwards (`complete`), since another one may make use of them then.
+   */
   async add(source: string, prediction: Prediction): Promise<void> {
-    const row = {
+    await this.#keep({
       image: source,
       labels: this.labelsOf(source),
       files: this.filesOf(source).map(({ path }) => path),
       cells: prediction.count,
       instances: instancesOf(prediction),
-    };
-    this.#rows.set(source, row);
-    await appendFile(this.#journal, `${strictJson(row, 0)}\n`, { flush: true });
+    });
+  }
+
+  async #keep(row: PredictedImage): Promise<void> {
+    if (this.#isShard) this.#held.set(row.image, row);
+    else await this.#rows.set(row);
+  }
+
+  /** Tells all shards that the files of an image are there, `anew` or from an earlier run. */
+  async complete(source: string, anew: boolean): Promise<void> {
+    const row = this.#held.get(source);
+    if (this.#isShard && row && (anew || !this.#parts.has(source))) await this.#parts.write(source, row);
+    if (this.#isShard) this.#held.delete(source);
   }
 
   /** The cells of an image as its label image has them, with the scores that are known. @throws CellsamError as decodeLabels */
   async saved(source: string): Promise<Segmentation> {
-    const labels = await decodeLabels(this.savedLabels(source) as string);
-    const row = this.#rows.get(source);
+    const labels = await decodeLabels((await this.savedLabels(source)) as string);
+    const row = await this.rowOf(source);
     if (!row) return { labels };
     const files = this.filesOf(source).map(({ path }) => path);
-    this.#rows.set(source, { ...row, labels: this.labelsOf(source) ?? row.labels, files });
-    const column = (value: (cell: PredictedImage["instances"][number]) => number) => {
-      const data: number[] = [];
-      for (const cell of row.instances) data[cell.id - 1] = value(cell);
-      return { data };
-    };
-    return { labels, scores: column(({ score }) => score), ious: column(({ iou }) => iou) };
+    await this.#keep({ ...row, labels: this.labelsOf(source) ?? row.labels, files });
+    return withScores(labels, row);
+  }
+
+  #isComplete(source: string): boolean {
+    return this.filesOf(source).every(({ path }) => existsSync(path));
   }
 
   /** What is known of the images whose files are complete, in their order. */
-  rows(pairs: readonly Pair[]): PredictedImage[] {
-    const complete = (source: string) => this.filesOf(source).every(({ path }) => existsSync(path));
-    return pairs.flatMap(({ source }) => (complete(source) ? (this.#rows.get(source) ?? []) : []));
+  async *#complete(pairs: readonly Pair[]): AsyncGenerator<PredictedImage, void, undefined> {
+    for (const { source } of pairs) {
+      const row = this.#isComplete(source) ? await this.rowOf(source) : undefined;
+      if (row) yield row;
+    }
   }
 
   /**
@@ -194,13 +212,32 @@ export class PredictionFolder {
    * image of which some files could not be written.
    */
   async finish(pairs: readonly Pair[]): Promise<void> {
-    if (!existsSync(this.#folder)) return;
-    const sources = new Set(pairs.map(({ source }) => source));
-    const others = [...this.#rows.values()].filter(({ image }) => !sources.has(image));
-    const rows = [...this.rows(pairs), ...others];
-    if (rows.length > 0) await writeJson(this.#scores, rows);
-    if (rows.length === this.#rows.size) await rm(this.#journal, { force: true });
+    if (!existsSync(this.#folder) || this.#isShard) return;
+    const { done } = await this.#all(pairs).next();
+    if (!done) await writeScores(this.#scores, this.#all(pairs));
+    const more = pairs.some(({ source }) => this.#rows.has(source) && !this.#isComplete(source));
+    if (!more) await rm(this.#journal, { force: true });
+    await this.#parts.remove();
   }
+
+  async *#all(pairs: readonly Pair[]): AsyncGenerator<PredictedImage, void, undefined> {
+    yield* this.#complete(pairs);
+    const sources = new Set(pairs.map(({ source }) => source));
+    for (const image of this.#rows.images()) {
+      const row = sources.has(image) ? undefined : await this.#rows.get(image);
+      if (row) yield row;
+    }
+  }
+}
+
+/** The cells of a label image with the scores of its row. */
+export function withScores(labels: Segmentation["labels"], row: PredictedImage): Segmentation {
+  const column = (value: (cell: PredictedImage["instances"][number]) => number) => {
+    const data: number[] = [];
+    for (const cell of row.instances) data[cell.id - 1] = value(cell);
+    return { data };
+  };
+  return { labels, scores: column(({ score }) => score), ious: column(({ iou }) => iou) };
 }
 
 function instancesOf({ count, scores, ious, boxes }: Prediction): PredictedImage["instances"] {

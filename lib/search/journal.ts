@@ -9,7 +9,7 @@ import { CellsamError, type Failure } from "../errors.js";
 import { textHash } from "../files/fileHash.js";
 import { makeFolder, syncFolder } from "../files/folders.js";
 import { strictJson } from "../files/json.js";
-import type { ProcessMark } from "../train/processMark.js";
+import type { ProcessMark } from "../pool/processMark.js";
 import type { FoldRecord } from "./metric.js";
 
 /** Validation loss over the epochs of one stage of one fold. */

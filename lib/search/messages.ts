@@ -1,11 +1,6 @@
-/** The messages between a search and the process of a trial. */
-import type { ExperimentInput } from "../config/experiment.js";
-import type { Failure } from "../errors.js";
-import type { FoldRecord } from "./metric.js";
+/** What the process of a trial reports to its search. */
 
-/** To the trial. After `stop` it finishes its step, saves and ends. */
-export type TrialOrder = { type: "run"; config: ExperimentInput } | { type: "stop" };
-
+/** An epoch of a trial. */
 export interface TrialEpoch {
   type: "epoch";
   fold: number;
@@ -24,13 +19,9 @@ export interface TrialFold {
   metrics: Record<string, number | null>;
 }
 
-/** From the trial: progress, and then exactly one of the last three. */
 export type TrialReport =
   | TrialEpoch
   | TrialFold
   | { type: "notice"; message: string }
   /** The data are checked and the tiles are made: training begins. */
-  | { type: "training" }
-  | { type: "done"; results: FoldRecord[] }
-  | { type: "stopped" }
-  | { type: "failed"; error: Failure };
+  | { type: "training" };

@@ -4,17 +4,20 @@
  */
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ExperimentInput } from "../config/experiment.js";
 import type { SearchOptions } from "../config/search.js";
 import { type Failure, isMachineFault } from "../errors.js";
 import { readJson } from "../files/json.js";
 import type { Log } from "../monitor/log.js";
+import { isRunning } from "../pool/processMark.js";
+import { inSlots, stoppedTogether } from "../pool/slots.js";
+import { startWorker, type Worker, type WorkerEnd } from "../pool/worker.js";
+import { isLocked } from "../train/lock.js";
 import { OutputTree } from "../train/outputTree.js";
-import { isRunning } from "../train/processMark.js";
 import type { SearchEvent } from "./events.js";
 import type { CheckLine, EndLine, Journal, Line, RunningLine } from "./journal.js";
 import type { TrialReport } from "./messages.js";
-import { availableMetrics, foldMetric, metricPath, trialMetric } from "./metric.js";
-import { type RunningTrial, startTrial, type TrialEnd } from "./process.js";
+import { availableMetrics, type FoldRecord, foldMetric, metricPath, trialMetric } from "./metric.js";
 import type { Pruner } from "./pruner.js";
 import { bestOf, lossHistory, reachedIn } from "./results.js";
 import type { SearchTree } from "./searchTree.js";
@@ -23,6 +26,9 @@ import type { Trial } from "./trials.js";
 const logger = "cellsam.search";
 /** The longest time that a trial takes to finish its step and save after its search ended. */
 const longestSaveMs = 5 * 60_000;
+
+type RunningTrial = Worker<ExperimentInput, FoldRecord[]>;
+type TrialEnd = WorkerEnd<FoldRecord[]>;
 
 export interface SearchRun {
   tree: SearchTree;
@@ -55,7 +61,6 @@ class Pool {
   /** Trials that an earlier run of the search has started, with the devices on which they must continue. */
   readonly #started = new Map<number, RunningLine>();
   readonly #pruned = new Set<number>();
-  #queue: Trial[] = [];
   /** The first trial makes the tiles that most trials share; the others wait for it. */
   readonly #ready: Promise<void>;
   #setReady: () => void = () => undefined;
@@ -72,34 +77,22 @@ class Pool {
     await this.#restoreEarlier();
     const open = trials.filter(({ trialId }) => !this.#ended.has(trialId));
     const first = open.filter(({ trialId }) => this.#started.has(trialId));
-    this.#queue = [...first, ...open.filter((trial) => !first.includes(trial))];
+    const queue = [...first, ...open.filter((trial) => !first.includes(trial))];
+    const begunOn = ({ trialId }: Trial) => this.#started.get(trialId)?.device;
+    const work = (trial: Trial, device = trial.config.device) => this.#trial(trial, device);
     const stop = () => {
       this.#setReady();
       for (const trial of this.#running.values()) trial.stop();
     };
-    signal?.addEventListener("abort", stop, { once: true });
-    try {
-      let failed: unknown;
-      const slots = Array.from({ length: Math.min(options.maxParallel, this.#queue.length) }, (_, slot) =>
-        this.#work(slot).catch((error: unknown) => {
-          // The journal cannot be written, and without it no trial may run.
-          failed ??= { error };
-          this.#queue = [];
-          stop();
-        }),
-      );
-      await Promise.all(slots);
-      if (failed) throw (failed as { error: unknown }).error;
-      if (this.#ended.size < trials.length) signal?.throwIfAborted();
-      return this.#ended;
-    } finally {
-      signal?.removeEventListener("abort", stop);
-    }
+    // What is thrown: the journal cannot be written, and without it no trial may run.
+    await inSlots({ queue, slots: options, begunOn, work, stop, ready: this.#ready, signal });
+    if (this.#ended.size < trials.length) signal?.throwIfAborted();
+    return this.#ended;
   }
 
   /** Restores what earlier runs of the search have done. */
   async #restoreEarlier(): Promise<void> {
-    const { lines, pruner, trials, emit, signal, log } = this.#run;
+    const { lines, pruner, trials, tree, emit, signal, log } = this.#run;
     const known = new Set(trials.map(({ trialId }) => trialId));
     for (const line of lines) {
       if (!known.has(line.trial_id)) continue;
@@ -114,13 +107,16 @@ class Pool {
       if (line.state === "completed") pruner?.completed(line.trial_id, this.#perFold(line));
     }
     for (const [trialId, { process: mark }] of this.#started) {
-      if (!isRunning(mark)) continue;
-      const message = `trial ${trialId} of the earlier search is still saving (process ${mark.pid}); waiting for it`;
+      // On another machine only the lock of its experiment tells, which it renews.
+      const runs = async () => isRunning(mark) ?? (await isLocked(tree.root, tree.trialName(trialId)));
+      if (!(await runs())) continue;
+      const who = `process ${mark.pid} on ${mark.host}`;
+      const message = `trial ${trialId} of the earlier search is still saving (${who}); waiting for it`;
       log.warning(logger, message);
       emit({ type: "notice", level: "warning", message, trialId });
       // Where start times are not known, it may be another process that has the number by now, and might never end.
       const until = mark.started === null ? Date.now() + longestSaveMs : Number.POSITIVE_INFINITY;
-      while (isRunning(mark) && Date.now() < until)
+      while ((await runs()) && Date.now() < until)
         await sleep(100, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted());
     }
     for (const trial of trials) {
@@ -147,23 +143,16 @@ class Pool {
     return Array.from(values, (value) => value ?? null);
   }
 
-  async #work(slot: number): Promise<void> {
-    if (slot > 0) await this.#ready;
-    const { devices } = this.#run.options;
-    const own = devices[slot % devices.length];
-    while (this.#queue.length > 0 && !this.#run.signal?.aborted) {
-      // A trial that had begun stays on its device, so a slot first takes trials of its own device.
-      const at = this.#queue.findIndex(({ trialId }) => (this.#started.get(trialId)?.device ?? own) === own);
-      const [trial] = this.#queue.splice(Math.max(0, at), 1) as [Trial];
-      await this.#trial(trial, this.#started.get(trial.trialId)?.device ?? own ?? trial.config.device);
-    }
-  }
-
   async #trial(trial: Trial, device: string): Promise<void> {
-    const { journal, log, entry, tree, threads, signal } = this.#run;
+    const { journal, log, entry: program, tree, threads, signal, options } = this.#run;
     const { trialId, hyperparameters } = trial;
     const begun = Date.now();
-    const process = startTrial(entry, (report) => this.#onReport(trial, process, report));
+    const process: RunningTrial = startWorker<ExperimentInput, TrialReport, FoldRecord[]>({
+      name: "trial",
+      program,
+      launcher: options.launcher,
+      onReport: (report) => this.#onReport(trial, process, report),
+    });
     this.#running.set(trialId, process);
     try {
       await journal.append({ trial_id: trialId, state: "running", device, process: process.mark });
@@ -173,7 +162,7 @@ class Pool {
       if (signal?.aborted) process.stop();
       const end = await process.end;
       // Stopped together with the search: the trial has saved, and continues when the search is resumed.
-      if (end.state === "stopped" && !this.#pruned.has(trialId) && signal?.aborted) return;
+      if (end.state === "stopped" && !this.#pruned.has(trialId) && (await stoppedTogether(signal))) return;
       await this.#end(trial, end, (Date.now() - begun) / 1000);
     } finally {
       this.#running.delete(trialId);
@@ -218,7 +207,7 @@ class Pool {
   async #lineOf(trial: Trial, end: TrialEnd, seconds: number): Promise<EndLine> {
     const { tree } = this.#run;
     const { metricName, metricKey } = this.#run.options;
-    const results = end.state === "done" ? end.results : [];
+    const results = end.state === "done" ? end.result : [];
     const own = new OutputTree(tree.root, tree.trialName(trial.trialId));
     const state = existsSync(own.runState) ? await readJson<{ splits?: unknown[] }>(own.runState).catch(() => null) : null;
     const history = await lossHistory(own, results, state?.splits?.length ?? 1);

@@ -1,17 +1,17 @@
 /** Runs a search: its trials in processes of their own, their ranking, the files and the report. */
-import { availableParallelism } from "node:os";
+import { compiledFile } from "../compiledFile.js";
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { SearchOptions } from "../config/search.js";
 import { type HyperparameterSpace, parametersOf } from "../config/space.js";
 import { CellsamError } from "../errors.js";
 import { writeJson } from "../files/json.js";
 import { Log } from "../monitor/log.js";
+import { threadShare } from "../pool/threads.js";
 import { writeSearchReport } from "../report/searchReport.js";
 import { packageVersion } from "../version.js";
 import { configuredPruner } from "./configuredPruner.js";
 import type { SearchEvent } from "./events.js";
 import { Journal } from "./journal.js";
-import { trialEntry } from "./process.js";
 import { type SearchResult, searchResult } from "./results.js";
 import { runTrials } from "./run.js";
 import { type SearchPlan, SearchTree } from "./searchTree.js";
@@ -34,7 +34,7 @@ export interface SearchRunOptions {
   overwrite?: boolean;
   /** Aborting lets all trials save, and rejects with the signal's reason. */
   signal?: AbortSignal;
-  /** Program of a trial's process, in place of the package's own. */
+  /** Program of a trial's process, in place of the package's own: it gets and answers lines of JSON (lib/pool/messages.ts). */
   trialProgram?: string;
 }
 
@@ -47,7 +47,15 @@ export interface Search extends SearchRunOptions {
 }
 
 export async function runSearch(search: Search, { trials, notes }: TrialList): Promise<SearchResult> {
-  const { baseConfig, paramSpace, options, emit, signal, trialProgram = trialEntry, retryFailed = false } = search;
+  const {
+    baseConfig,
+    paramSpace,
+    options,
+    emit,
+    signal,
+    trialProgram = compiledFile("search/trialProcess.js"),
+    retryFailed = false,
+  } = search;
   signal?.throwIfAborted();
   if (!trialProgram) throw new CellsamError("ERR_INTERNAL", "dist/search/trialProcess.js is missing; run `npm run build`");
   const parameters = parametersOf(paramSpace);
@@ -99,9 +107,9 @@ export async function runSearch(search: Search, { trials, notes }: TrialList): P
 }
 
 function planOf({ kind, baseConfig, paramSpace, options }: Search): SearchPlan {
-  const { metricName, metricKey, mode, seed, pruner, eta, minEpochs, minFolds, maxParallel, outputDir } = options;
-  // A single trial uses all cores; several share them. The number is saved, so that all trials compute in the same way.
-  const share = maxParallel > 1 ? Math.max(1, Math.floor(availableParallelism() / maxParallel)) : 0;
+  const { metricName, metricKey, mode, seed, pruner, eta, minEpochs, minFolds, outputDir } = options;
+  // The number is saved, so that all trials compute in the same way.
+  const share = threadShare(options);
   const ranking = { metricName, metricKey, mode, seed, pruner, eta, minEpochs, minFolds };
   const search = { baseConfig: { ...baseConfig, outputDir }, paramSpace, ...ranking };
   return { format: 1, package: packageVersion, kind, threads: baseConfig.threads || share, search };

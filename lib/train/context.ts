@@ -1,5 +1,6 @@
 /** What the parts of a run share: while it lasts, and while one of its folds is trained. */
 import type { ExperimentConfig } from "../config/experiment.js";
+import type { Slots } from "../config/pool.js";
 import type { CheckedPair } from "../data/check.js";
 import type { Splits } from "../data/split.js";
 import type { Session } from "../engine/session.js";
@@ -17,6 +18,8 @@ export interface Experiment {
   config: ExperimentConfig;
   tree: OutputTree;
   options: RunnerOptions;
+  /** Where the folds are trained. */
+  slots: Slots;
   strategy: Strategy;
 }
 

@@ -11,7 +11,7 @@ export class Curves {
   readonly #onFailure: OnWriteFailure;
   #failed = false;
   readonly #writers = new Map<string, EventWriter>();
-  /** Events of steps do not contain their fold. */
+  /** Events of steps do not contain their fold where one is trained after the other. */
   #fold = 1;
 
   /** Of the steps, every `every`-th and an epoch's last are drawn. Where a file cannot be written, drawing ends. */
@@ -33,10 +33,10 @@ export class Curves {
   }
 
   /** Steps are counted over the epochs of the stage. */
-  #step({ stage, epoch, step, steps, losses, lr, gradNorm }: StepEvent): void {
+  #step({ fold = this.#fold, stage, epoch, step, steps, losses, lr, gradNorm }: StepEvent): void {
     const count = (epoch - 1) * steps + step;
     const scalars = { ...losses, learning_rate: lr, grad_norm: gradNorm };
-    this.#writer(`stage${stage}_steps`, this.#fold, count).scalars(count, scalars);
+    this.#writer(`stage${stage}_steps`, fold, count).scalars(count, scalars);
   }
 
   /** Training and validation have the same tags in runs of their own: TensorBoard draws both curves in one chart. */

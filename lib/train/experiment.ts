@@ -1,14 +1,19 @@
 /** The main entry: a checked configuration, and the one run of its experiment. The code of the run is loaded when it starts. */
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
+import { poolSlots, type Slots } from "../config/pool.js";
 import { EventChannel, type TrainingEvent } from "../events.js";
 import { checkKeys, keysOf } from "../optionKeys.js";
 import type { Strategy } from "../strategies/strategy.js";
 import { configuredStrategy } from "../strategies/table.js";
 import type { RunnerOptions } from "./options.js";
 import { OutputTree } from "./outputTree.js";
+import { checkPooled } from "./pooled.js";
 import type { FoldResult } from "./results.js";
 
 const optionKeys = keysOf<RunnerOptions>({
+  maxParallel: true,
+  devices: true,
+  launcher: true,
   resume: true,
   overwrite: true,
   signal: true,
@@ -25,6 +30,7 @@ export class ExperimentRunner {
   readonly tree: OutputTree;
   readonly #options: RunnerOptions;
   readonly #strategy: Strategy;
+  readonly #slots: Slots;
   readonly #channel = new EventChannel<TrainingEvent>();
   #running: Promise<FoldResult[]> | undefined;
 
@@ -34,6 +40,9 @@ export class ExperimentRunner {
     this.config = new ExperimentConfig(config);
     this.#options = options;
     this.tree = new OutputTree(this.config.outputDir, this.config.outputName);
+    const { maxParallel, devices, launcher } = options;
+    this.#slots = poolSlots({ maxParallel, devices, launcher });
+    checkPooled(this.#slots, options);
     this.#strategy = options.strategy ?? configuredStrategy(this.config);
   }
 
@@ -59,7 +68,8 @@ export class ExperimentRunner {
     const channel = this.#channel;
     try {
       const { runExperiment } = await import("./run.js");
-      const experiment = { config: this.config, tree: this.tree, options: this.#options, strategy: this.#strategy };
+      const own = { config: this.config, tree: this.tree, slots: this.#slots };
+      const experiment = { ...own, options: this.#options, strategy: this.#strategy };
       const results = await runExperiment(experiment, (event) => channel.push(event));
       channel.end();
       return results;

@@ -1,18 +1,14 @@
 /**
  * One fold of an experiment: both stages from a fresh model, the evaluation of its best weights, its part of the result files.
  */
-import { existsSync } from "node:fs";
-import { basename } from "node:path";
 import type { CheckedPair } from "../data/check.js";
 import type { Session } from "../engine/session.js";
 import { emptyPredictions, worseThanBefore } from "../evaluation/judgement.js";
 import { type Evaluation, evaluateModel, type ImageEvaluation } from "../evaluation/model.js";
-import { textHash } from "../files/fileHash.js";
-import { readJson, strictJson, writeJson } from "../files/json.js";
-import { writeAtomic } from "../files/writeAtomic.js";
 import { toSnake } from "../spelling.js";
 import { Checkpoints } from "./checkpoints.js";
 import type { FoldContext, RunContext } from "./context.js";
+import { addRows, writePreeval } from "./foldRows.js";
 import { drawExtremes } from "./pictures.js";
 import { type FoldResult, flatMetrics, type TestResult } from "./results.js";
 import { beginFold, writeRunState } from "./resume.js";
@@ -85,7 +81,8 @@ function foldContext(fold: number, session: Session, run: RunContext): FoldConte
 }
 
 function pairsOf({ pairs }: RunContext, names: readonly string[]): CheckedPair[] {
-  return pairs.filter(({ source }) => names.includes(source));
+  const wanted = new Set(names);
+  return pairs.filter(({ source }) => wanted.has(source));
 }
 
 function warnOf({ warn }: RunContext, message: string | null): void {
@@ -99,7 +96,7 @@ async function evaluateBefore(context: FoldContext): Promise<void> {
   await writeImages(context, tree.preevalPerImage, measured);
   warnOf(context, emptyPredictions(summary, `fold ${fold}, before training`));
   state.preeval = summary;
-  await context.writeIfPossible(context.tree.preeval, writePreeval(context));
+  await context.writeIfPossible(context.tree.preeval, writePreeval(context, fold, summary));
   log.info(logger, `before training: ${rates(summary)}`);
 }
 
@@ -124,27 +121,12 @@ function rates({ ap50, meanAp, f1, pq, meanPromptIou }: Evaluation["summary"]): 
     .join(", ");
 }
 
-/** Adds to a file of the scores of images; a fold that is evaluated again replaces its own rows. */
-async function writeImages({ fold, folds, state, tree }: FoldContext, path: string, images: ImageEvaluation[]): Promise<void> {
-  const rows = images.map((image) => toSnake(folds === 1 ? image : { fold, ...image }) as { fold?: number });
-  const before = folds > 1 && existsSync(path) ? await readJson<{ fold: number }[]>(path) : [];
-  const text = `${strictJson(joinedRows(before, fold, rows))}\n`;
-  // Noted before it is written: a kill between the two leaves one of both files.
-  const name = basename(path);
-  state.imageRows[name] = [...(state.imageRows[name] ?? []).slice(-1), textHash(text)];
-  await writeRunState(tree.runState, state);
-  await writeAtomic(path, text);
-}
-
-/** Rows of all folds in their order, the rows of `fold` replaced. */
-function joinedRows(before: readonly { fold?: number }[], fold: number, rows: readonly { fold?: number }[]) {
-  const others = before.filter((row) => row.fold !== fold);
-  return [...others, ...rows].sort((a, b) => (a.fold ?? 1) - (b.fold ?? 1));
-}
-
-/** The start model's numbers: of the only fold, or a list with the fold beside them. */
-async function writePreeval({ tree, fold, folds, state }: FoldContext): Promise<void> {
-  if (folds === 1) return writeJson(tree.preeval, toSnake(state.preeval));
-  const before = state.results.flatMap(({ fold: other, preeval }) => (preeval ? [{ fold: other, ...preeval }] : []));
-  await writeJson(tree.preeval, toSnake(joinedRows(before, fold, [{ fold, ...state.preeval }])));
+function writeImages(context: FoldContext, path: string, images: ImageEvaluation[]): Promise<void> {
+  const { fold, folds } = context;
+  return addRows(
+    context,
+    path,
+    fold,
+    images.map((image) => toSnake(folds === 1 ? image : { fold, ...image }) as { fold?: number }),
+  );
 }

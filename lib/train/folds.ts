@@ -1,10 +1,12 @@
-/** Trains the folds of a run one after another, records those that fail, and writes the files about all of them. */
+/** Trains the folds of a run, records those that fail, and writes the files about all of them. */
 import { existsSync } from "node:fs";
 import { arch, platform } from "node:process";
+import { compiledFile } from "../compiledFile.js";
+import type { Slots } from "../config/pool.js";
 import { stageOptions } from "../config/stageOptions.js";
 import type { Splits } from "../data/split.js";
 import { openSession, type Session } from "../engine/session.js";
-import { CellsamError, failureOf } from "../errors.js";
+import { CellsamError, type Failure, failureOf } from "../errors.js";
 import { writeJson } from "../files/json.js";
 import { openModel } from "../predict/model.js";
 import { writeExperimentReport } from "../report/experimentReport.js";
@@ -13,9 +15,12 @@ import { packageVersion } from "../version.js";
 import type { Experiment, RunContext } from "./context.js";
 import { duplicateReport, duplicateWarning } from "./duplicates.js";
 import { trainFold } from "./fold.js";
+import { isApart, joinFold, removeApart, trainApart } from "./foldApart.js";
 import { FoldModel } from "./foldModel.js";
+import { type FoldPool, trainInPool } from "./foldPool.js";
+import { isPooled } from "./pooled.js";
 import type { PreparedRun } from "./prepare.js";
-import { type FoldResult, failedResult, writeResults } from "./results.js";
+import { type FoldResult, failedResult, flatMetrics, writeResults } from "./results.js";
 import { beginFold, writeRunState } from "./resume.js";
 import type { RunRecord } from "./runRecord.js";
 import { splitTiles } from "./tiles.js";
@@ -27,7 +32,7 @@ const logger = "cellsam.runner";
  * @throws CellsamError ERR_ALL_FOLDS_FAILED; what stops a single fold
  */
 export async function trainFolds(
-  { config, tree, options, strategy }: Experiment,
+  { config, tree, options, slots, strategy }: Experiment,
   { pairs, store, state, resumed }: PreparedRun,
   record: RunRecord,
 ): Promise<FoldResult[]> {
@@ -35,16 +40,17 @@ export async function trainFolds(
   const { splits, device } = state;
   const folds = splits.length;
   const left = splits.map((_, i) => i + 1).filter((fold) => state.results.every((result) => result.fold !== fold));
+  const pooled = isPooled(slots, folds);
   const open = options.openSession ?? openSession;
   const model = new FoldModel(async () => (await openModel(config, { device, open, warn: record.warn })).session);
   try {
-    // Errors of the model are found before an earlier experiment is removed.
-    if (left.length > 0) await model.ready();
+    // Errors of the model are found before an earlier experiment is removed. Machines of a launcher open it for themselves.
+    const replaces = !resumed && overwrite && existsSync(tree.root);
+    if (left.length > 0 && (pooled ? replaces && slots.launcher.length === 0 : true)) await model.ready();
     signal?.throwIfAborted();
     if (!resumed) {
-      if (overwrite && existsSync(tree.root)) {
-        await model.use((session) => tryStages(session, config, splitTiles(store, splits[0] as Splits).trainTiles.length));
-        await model.ready();
+      if (replaces) {
+        await model.tried((session) => tryStages(session, config, splitTiles(store, splits[0] as Splits).trainTiles.length));
         await tree.clear();
       }
       await writeRunState(tree.runState, state);
@@ -71,21 +77,10 @@ export async function trainFolds(
     const own = { config, tree, folds, strategy: strategy.name, pairs, store, state };
     const run: RunContext = { ...own, log, emit, warn, writeIfPossible, signal, lossWeights };
     await reportDuplicates(run);
-    for (const fold of left) {
-      if (state.fold !== fold) beginFold(state, fold);
-      emit({ type: "fold", fold, folds, state: "begin" });
-      try {
-        await model.use((session) => trainFold(fold, session, run));
-      } catch (error) {
-        // A run that is stopped, or has one fold, ends here and can be resumed.
-        const stopped = signal?.aborted || (error as CellsamError).code === "ERR_DISPOSED";
-        if (stopped || folds === 1) throw error;
-        // An error after the result was recorded, while the model is disposed of, does not change the result.
-        if (state.results.some((result) => result.fold === fold))
-          warn(`fold ${fold} is finished, but then: ${error instanceof Error ? error.message : String(error)}`);
-        else await recordFailure(fold, error, run);
-      }
-    }
+    if (pooled) {
+      await model.dispose();
+      await trainInPool(left, poolOf(slots, run));
+    } else for (const fold of left) await trainHere(fold, model, run);
     state.results.sort((a, b) => a.fold - b.fold);
     state.status = "finished";
     await writeResults(tree, state.results);
@@ -97,6 +92,46 @@ export async function trainFolds(
   } finally {
     await model.dispose();
   }
+}
+
+/** Trains a fold in this process. */
+async function trainHere(fold: number, model: FoldModel, run: RunContext): Promise<void> {
+  const { folds, state, tree, emit, warn, signal } = run;
+  if (state.fold !== fold) beginFold(state, fold);
+  emit({ type: "fold", fold, folds, state: "begin" });
+  try {
+    if (isApart(fold, tree)) {
+      const result = await trainApart(fold, () => model.ready(), run, packageVersion).finally(() => model.dispose());
+      await joinFold(fold, result, run);
+      emit({ type: "fold", fold, folds, state: "end", metrics: flatMetrics(result) });
+    } else await model.use((session) => trainFold(fold, session, run));
+  } catch (error) {
+    // A run that is stopped, or has one fold, ends here and can be resumed.
+    const stopped = signal?.aborted || (error as CellsamError).code === "ERR_DISPOSED";
+    if (stopped || folds === 1) throw error;
+    // An error after the result was recorded, while the model is disposed of, does not change the result.
+    if (state.results.some((result) => result.fold === fold))
+      warn(`fold ${fold} is finished, but then: ${error instanceof Error ? error.message : String(error)}`);
+    else {
+      await removeApart(fold, tree);
+      await recordFailure(fold, failureOf(error), run, error instanceof Error ? error.stack : undefined);
+    }
+  }
+}
+
+function poolOf(slots: Slots, run: RunContext): FoldPool {
+  const program = compiledFile("train/foldProcess.js");
+  if (!program) throw new CellsamError("ERR_INTERNAL", "dist/train/foldProcess.js is missing; run `npm run build`");
+  return {
+    slots,
+    program,
+    run,
+    failed: async (fold, error) => {
+      if (run.folds === 1) throw new CellsamError(error.code, error.message);
+      await recordFailure(fold, error, run);
+    },
+    ended: (fold, result) => run.emit({ type: "fold", fold, folds: run.folds, state: "end", metrics: flatMetrics(result) }),
+  };
 }
 
 /** Begins every stage once, so that what is wrong with one is found while the old experiment still exists. */
@@ -116,10 +151,10 @@ async function reportDuplicates({ config, tree, state, warn, writeIfPossible }: 
 }
 
 /** The result of a fold that failed; the others go on. */
-async function recordFailure(fold: number, error: unknown, { tree, strategy, state, log, emit }: RunContext): Promise<void> {
+async function recordFailure(fold: number, failure: Failure, run: RunContext, stack = failure.message): Promise<void> {
+  const { tree, strategy, state, log, emit } = run;
   const { train, val, test = [] } = state.splits[fold - 1] as Splits;
-  const failure = failureOf(error);
-  log.error(logger, `fold ${fold} failed: ${error instanceof Error ? (error.stack ?? failure.message) : failure.message}`);
+  log.error(logger, `fold ${fold} failed: ${stack}`);
   const counts = { trainImages: train.length, valImages: val.length, testImages: test.length };
   state.results.push(failedResult({ fold, strategy, device: state.device, ...counts, error: failure }));
   beginFold(state, fold + 1);

@@ -12,7 +12,7 @@ import { CellsamError } from "../errors.js";
 import { makeFolder } from "../files/folders.js";
 import { checkOutputFile, checkOutputFolder, unusableFile } from "../files/outputPath.js";
 import { textOrNull } from "../files/read.js";
-import { isRunning, markOf } from "./processMark.js";
+import { isRunning, markOf } from "../pool/processMark.js";
 
 const renewMs = 30_000;
 const deadAfterMs = 5 * 60_000;
@@ -92,8 +92,12 @@ export async function lockExperiment(outputDir: string, outputName: string): Pro
 }
 
 /** Whether a process trains in the experiment at this moment, as far as its lock file tells. */
-export async function isLocked(outputDir: string, outputName: string): Promise<boolean> {
-  const path = lockPath(outputDir, outputName);
+export function isLocked(outputDir: string, outputName: string): Promise<boolean> {
+  return isTaken(lockPath(outputDir, outputName));
+}
+
+/** Whether a process holds the lock, as far as its file tells. */
+export async function isTaken(path: string): Promise<boolean> {
   return alive(path, await ownerOf(path), "unknown", null);
 }
 
@@ -140,8 +144,8 @@ async function alive(
   // An empty file: the one that was just made, or the disk of its owner was full.
   if (owner === null) return false;
   if (owner.host === hostname()) {
-    const { pid, processStarted = null } = owner;
-    if (!isRunning({ pid, started: processStarted })) return false;
+    const { pid, host, processStarted = null } = owner;
+    if (!isRunning({ pid, host, started: processStarted })) return false;
     // Windows reuses process numbers soon and does not report when a process was started: there an owner that renews its lock
     // is alive.
     if (processStarted !== null) return true;

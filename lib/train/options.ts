@@ -1,4 +1,5 @@
 /** Options of a run that are not part of its configuration. */
+import type { PoolInput } from "../config/pool.js";
 import type { LossWeights, openSession } from "../engine/session.js";
 import type { openStoreWriter } from "../engine/storeWriter.js";
 import type { Strategy } from "../strategies/strategy.js";
@@ -6,7 +7,7 @@ import type { Strategy } from "../strategies/strategy.js";
 /** Returns other weights for the losses of an epoch; those that are absent stay. */
 export type LossWeightSchedule = (at: { stage: 1 | 2; fold: number; epoch: number; epochs: number }) => LossWeights;
 
-export interface RunnerOptions {
+export interface RunnerOptions extends PoolInput {
   /**
    * Continues a stopped or killed run of the same configuration; starts from the beginning where nothing was saved. Default
    * false.

@@ -1,7 +1,7 @@
 /** Paths of the files of an experiment: the folders of the Python module (docs/migration.md), and resume/ and splits.json. */
 import { existsSync, realpathSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
-import { isAbsolute, join, relative, resolve, sep } from "node:path";
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { CellsamError } from "../errors.js";
 
 export class OutputTree {
@@ -47,6 +47,23 @@ export class OutputTree {
   /** metrics/ itself for a single training, else a folder in it for each fold. */
   metrics(fold: number, folds: number): string {
     return folds === 1 ? join(this.root, "metrics") : join(this.root, "metrics", `fold_${fold}`);
+  }
+
+  /**
+   * The same folder, but with a state, a log and rows of images' scores of this fold's own, in resume/fold_N and logs/fold_N: for
+   * a process that trains it beside others. `fold` counts from 1.
+   */
+  apart(fold: number): OutputTree {
+    const resume = join(this.resume, `fold_${fold}`);
+    const own = {
+      log: join(this.root, "logs", `fold_${fold}`, basename(this.log)),
+      resume,
+      runState: join(resume, basename(this.runState)),
+      preeval: join(resume, basename(this.preeval)),
+      preevalPerImage: join(resume, basename(this.preevalPerImage)),
+      perImage: join(resume, basename(this.perImage)),
+    };
+    return Object.assign(new OutputTree(dirname(this.root), basename(this.root)), own);
   }
 
   /** Whether `path` is this folder or is inside it; links are followed. */

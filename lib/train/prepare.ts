@@ -10,6 +10,7 @@ import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type DuplicatePair, duplicateSets } from "../data/duplicates.js";
 import { checkCells, type Splits } from "../data/split.js";
 import { resolveDevice, resolvePrecision } from "../engine/device.js";
+import type { Device } from "../engine/session.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
 import { CellsamError } from "../errors.js";
 import type { ProgressTask } from "../events.js";
@@ -19,6 +20,7 @@ import { leftOutNotes, preparedSplits } from "../strategies/strategy.js";
 import { packageVersion } from "../version.js";
 import type { Experiment } from "./context.js";
 import { duplicatesOf } from "./duplicates.js";
+import { isPlaced } from "./pooled.js";
 import type { FoldResult } from "./results.js";
 import { checkImageRows, checkInputs, newRunState, type RunState, readRunState } from "./resume.js";
 import type { RunRecord } from "./runRecord.js";
@@ -37,7 +39,7 @@ export interface PreparedRun {
  * @throws CellsamError for whatever is wrong with inputs or output folder
  */
 export async function prepareRun(experiment: Experiment, record: RunRecord): Promise<PreparedRun | { finished: FoldResult[] }> {
-  const { config, tree, options } = experiment;
+  const { config, tree, options, slots } = experiment;
   const { resume, signal } = options;
   const { imgPath, maskPath, splits: splitsFile, groups } = config;
   const weights = config.weights && weightsFile(config.weights);
@@ -61,13 +63,21 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
     if (saved.status === "finished" && succeeded.length === saved.results.length) return { finished: saved.results };
     // Resuming a finished run repeats the folds that failed.
     if (saved.status === "finished") Object.assign(saved, { status: "running", results: succeeded });
+    // A fold whose process died goes on from what it has saved.
+    else saved.results = saved.results.filter(({ error }) => error?.code !== "ERR_TRIAL_DIED");
     record.open();
   }
 
-  const device = await resolveDevice(config.device, record.warn);
-  const precision = resolvePrecision(config.precision, device);
+  // Processes elsewhere find their devices themselves, and each fold notes its own.
+  const placed = isPlaced(slots);
+  const device = placed ? ((slots.devices[0] ?? config.device) as Device) : await resolveDevice(config.device, record.warn);
+  const precision = placed ? config.precision : resolvePrecision(config.precision, device);
   const weightsHash = weights && (await hashOf(weights));
-  if (saved) checkInputs(saved, { weightsHash, device, precision, ...(await splitsOnDisk(tree.splits)) });
+  if (saved) {
+    const noted = placed || (saved.device as string) === "auto" ? {} : { device, precision };
+    checkInputs(saved, { weightsHash, ...noted, ...(await splitsOnDisk(tree.splits)) });
+    if (!placed) Object.assign(saved, { device, precision });
+  }
   let state = saved;
   if (!state) {
     const duplicates = await duplicatesOf(pairs, config, { signal, onProgress: onProgress("duplicates") });

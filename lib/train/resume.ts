@@ -43,8 +43,8 @@ export interface RunInputs {
   weightsHash: string | null;
   /** The device in use, also where the configuration says "auto". */
   device: Device;
-  /** The precision in use, likewise. */
-  precision: Precision;
+  /** The precision in use, likewise; "auto" until it is known, where another process chooses the device. */
+  precision: "auto" | Precision;
   /** One training for each. */
   splits: Splits[];
 }

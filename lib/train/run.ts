@@ -4,6 +4,7 @@ import { loadEngine } from "../engine/native.js";
 import type { TrainingEvent } from "../events.js";
 import { sweepTemporaries } from "../files/temporaries.js";
 import type { Experiment } from "./context.js";
+import { foldsSaved } from "./foldApart.js";
 import { trainFolds } from "./folds.js";
 import { lockExperiment } from "./lock.js";
 import { prepareRun } from "./prepare.js";
@@ -21,6 +22,7 @@ export async function runExperiment(experiment: Experiment, emit: (event: Traini
     // A missing libtorch, or a name that is taken, is reported before the data are read.
     if (!options.openSession) loadEngine();
     unlock = await lockExperiment(config.outputDir, config.outputName);
+    if (options.resume || options.overwrite) await foldsSaved(tree, record.warn, signal);
     // No other process can be writing there; the tiles are shared with other experiments.
     if (options.resume) await sweepTemporaries(tree.root, { idleMs: 0, subfolders: true });
     await sweepTemporaries(join(config.outputDir, ".tiles"));

@@ -16,7 +16,7 @@ const logger = "cellsam.runner";
 
 interface Files {
   log: Log;
-  events: EventLog;
+  events: EventLog | null;
   curves: Curves | null;
 }
 
@@ -25,14 +25,17 @@ export class RunRecord {
   readonly #tree: OutputTree;
   readonly #caller: (event: TrainingEvent) => void;
   readonly #device: string;
+  readonly #part: boolean;
   #files: Files | undefined;
   #early: TrainingEvent[] = [];
   readonly #unwritten = new Set<string>();
 
-  constructor(config: ExperimentConfig, tree: OutputTree, caller: (event: TrainingEvent) => void) {
+  /** @param part the record of a fold whose events another process keeps: only its log is written */
+  constructor(config: ExperimentConfig, tree: OutputTree, caller: (event: TrainingEvent) => void, part = false) {
     this.#config = config;
     this.#tree = tree;
     this.#caller = caller;
+    this.#part = part;
     this.#device = config.device === "auto" ? "cuda" : config.device;
   }
 
@@ -48,8 +51,9 @@ export class RunRecord {
     const folder = dirname(this.#tree.log);
     const { ended } = this;
     const log = new Log(this.#tree.log, debug ? "DEBUG" : "INFO", ended);
-    const events = new EventLog(join(folder, "events.jsonl"), { every: eventFreq, onFailure: ended });
-    this.#files = { log, events, curves: tensorboard ? new Curves(join(folder, "tensorboard"), logFreq, ended) : null };
+    const events = this.#part ? null : new EventLog(join(folder, "events.jsonl"), { every: eventFreq, onFailure: ended });
+    const curves = tensorboard && !this.#part ? new Curves(join(folder, "tensorboard"), logFreq, ended) : null;
+    this.#files = { log, events, curves };
     for (const event of this.#early.splice(0)) this.#write(event, this.#files);
     return log;
   }
@@ -95,7 +99,7 @@ export class RunRecord {
   }
 
   #write(event: TrainingEvent, { log, events, curves }: Files): void {
-    events.write(event);
+    events?.write(event);
     curves?.write(event);
     if (event.type === "notice") log.warning(logger, event.message);
     if (event.type === "epoch" && this.#config.debug) this.logMemory("epoch", "DEBUG");

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { readJson } from "../../lib/files/json.js";
-import type { PredictedImage } from "../../lib/predict/outputs.js";
+import type { PredictedImage } from "../../lib/predict/scores.js";
 
 const checkout = join(import.meta.dirname, "../..");
 const images = join(checkout, "examples/nuclei/images");

@@ -6,9 +6,9 @@ import { describe, expect, it, vi } from "vitest";
 import type { ExperimentInput } from "../../lib/config/experiment.js";
 import type { TrainingEvent } from "../../lib/events.js";
 import { readJson } from "../../lib/files/json.js";
+import { markOf } from "../../lib/pool/processMark.js";
 import { KFoldStrategy } from "../../lib/python/strategies.js";
 import { lockExperiment } from "../../lib/train/lock.js";
-import { markOf } from "../../lib/train/processMark.js";
 import { FakeEngine } from "./runner-fake.js";
 import { outcome, runner, syntheticRuns } from "./runner-runs.js";
 

@@ -9,16 +9,16 @@ import { ExperimentConfig, type ExperimentInput } from "../../lib/config/experim
 import { searchOptions } from "../../lib/config/search.js";
 import { createDefaultParamSpace, HyperparameterSpace, type SpaceInput } from "../../lib/config/space.js";
 import { readJson } from "../../lib/files/json.js";
+import { markOf } from "../../lib/pool/processMark.js";
 import { AshaPruner } from "../../lib/search/asha.js";
 import type { SearchEvent } from "../../lib/search/events.js";
 import { FoldPruner, hopeless, studentT95 } from "../../lib/search/folds.js";
 import { importanceOf } from "../../lib/search/importance.js";
-import { readJournal } from "../../lib/search/journal.js";
+import { Journal, readJournal } from "../../lib/search/journal.js";
 import { trialMetric } from "../../lib/search/metric.js";
 import { HyperparameterOptimizer, type OptimizerOptions } from "../../lib/search/optimizer.js";
 import type { SearchResult } from "../../lib/search/results.js";
 import { gridSize, gridTrials, randomTrials } from "../../lib/search/trials.js";
-import { markOf } from "../../lib/train/processMark.js";
 
 const program = fileURLToPath(new URL("./search-trial.mjs", import.meta.url));
 const base: ExperimentInput = { imgPath: "images", maskPath: "masks", outputName: "base", seed: 5 };
@@ -330,6 +330,36 @@ describe("a search", () => {
     } finally {
       other.kill();
     }
+  });
+
+  it("gives the same results where a launcher starts the trials", async () => {
+    const launcher = `sh -c 'echo "srun: queued"; exec "$@"' --`;
+    const elsewhere = await optimizer("fine", newFolder(), { maxParallel: 2, launcher }).runGridSearch();
+    expect(timeless(elsewhere)).toEqual(timeless(await optimizer("fine", newFolder()).runGridSearch()));
+  });
+
+  it("waits for a trial of an earlier search that another machine is still saving", async () => {
+    const out = newFolder();
+    await optimizer("fine", out).runRandomSearch(1);
+    const { journal } = await Journal.open(join(out, "trials.jsonl"));
+    const mark = { pid: process.pid, host: `${hostname()}-2`, started: null };
+    await journal.append({ trial_id: 2, state: "running", device: "cpu", process: mark });
+    await journal.close();
+    const lock = join(out, ".fine_trial_2.lock");
+    await writeFile(lock, JSON.stringify(mark));
+    const search = optimizer("fine", out, { resume: true });
+    const channel = search.events();
+    const running = search.runRandomSearch(2);
+    const seen: string[] = [];
+    for await (const event of channel) {
+      if (event.type === "trial") seen.push(`${event.trialId} ${event.state}`);
+      if (event.type !== "notice") continue;
+      seen.push(event.message);
+      await rm(lock); // it has saved
+    }
+    const waiting = expect.stringContaining(`still saving (process ${mark.pid} on ${mark.host})`);
+    expect(seen).toEqual([waiting, "2 begin", "2 completed"]);
+    expect((await running).counts.completed).toBe(2);
   });
 
   it("prunes with asha, and counts pruned trials as neither failed nor best", async () => {
