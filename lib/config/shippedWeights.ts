@@ -14,14 +14,14 @@ interface Shipped {
   /** The size of network that the weights fit. */
   size: string;
   /** How images are read and cut, and how boxes become cells. */
-  settings: { normalize: boolean; greyChannel: string; tileSize: number; inference: { nmsIou: number } };
+  settings: { normalize: boolean; greyChannel: string; tileSize: number; inference: { nmsIou: number; tileOverlap: number } };
 }
 
 const shipped: Record<string, Shipped> = {
   "cellsam-tiny": {
     file: "cellsam-tiny.safetensors",
     size: "tiny",
-    settings: { normalize: true, greyChannel: "all", tileSize: 128, inference: { nmsIou: 0.5 } },
+    settings: { normalize: true, greyChannel: "all", tileSize: 128, inference: { nmsIou: 0.5, tileOverlap: 0.5 } },
   },
 };
 

@@ -17,6 +17,11 @@ bool is_cut(const Window& mask, const Window& tile, const TileGrid& grid) {
          (tile.bottom() < grid.height && mask.bottom() >= tile.bottom());
 }
 
+bool is_centred_in(const Window& mask, const Window& core) {
+  const auto x = mask.x + mask.right(), y = mask.y + mask.bottom();  // twice the centre
+  return x >= 2 * core.x && x < 2 * core.right() && y >= 2 * core.y && y < 2 * core.bottom();
+}
+
 bool same_cell(const TileInstance& a, const TileInstance& b, const TileGrid& grid) {
   const auto zone = intersect(grid.tiles[a.tile], grid.tiles[b.tile]);
   if (intersect(intersect(a.instance.mask.window, b.instance.mask.window), zone).area() == 0) return false;
@@ -47,6 +52,7 @@ std::vector<TileInstance> detections_of(const TileGrid& grid, std::vector<std::v
   for (std::size_t tile = 0; tile < found.size(); ++tile) {
     for (auto& instance : found[tile]) {
       const bool cut = is_cut(instance.mask.window, grid.tiles[tile], grid);
+      if (cut && !is_centred_in(instance.mask.window, grid.cores[tile])) continue;
       detections.push_back({std::move(instance), tile, cut});
     }
   }

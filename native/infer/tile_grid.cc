@@ -10,12 +10,37 @@
 
 namespace cellsam::infer {
 
+namespace {
+
+struct Span {
+  std::int64_t from, to;
+};
+
+// Shares out `length` pixels among tiles of `size` that begin at `starts`: two neighbours meet in the middle of what both show.
+std::vector<Span> cores_of(const std::vector<std::int64_t>& starts, std::int64_t size, std::int64_t length) {
+  std::vector<Span> cores;
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    const auto from = i == 0 ? 0 : cores.back().to;
+    cores.push_back({from, i + 1 == starts.size() ? length : (starts[i + 1] + starts[i] + size) / 2});
+  }
+  return cores;
+}
+
+}  // namespace
+
 TileGrid tile_grid(std::int64_t height, std::int64_t width, std::int64_t tile_size, double overlap) {
   const data::TileOptions options{.tile_size = tile_size, .overlap = overlap};
   const auto columns = data::tile_starts(width, options);
-  TileGrid grid{height, width, {}};
-  for (const auto y : data::tile_starts(height, options)) {
-    for (const auto x : columns) grid.tiles.push_back({x, y, tile_size, tile_size});
+  const auto rows = data::tile_starts(height, options);
+  const auto row_cores = cores_of(rows, tile_size, height), column_cores = cores_of(columns, tile_size, width);
+  TileGrid grid{height, width, {}, {}};
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    for (std::size_t column = 0; column < columns.size(); ++column) {
+      const auto [top, bottom] = row_cores[row];
+      const auto [left, right] = column_cores[column];
+      grid.tiles.push_back({columns[column], rows[row], tile_size, tile_size});
+      grid.cores.push_back({left, top, right - left, bottom - top});
+    }
   }
   return grid;
 }
@@ -23,7 +48,7 @@ TileGrid tile_grid(std::int64_t height, std::int64_t width, std::int64_t tile_si
 TileGrid grid_of(const at::Tensor& image, const PredictOptions& options) {
   const auto height = image.size(1), width = image.size(2);
   if (options.tile_size > 0) return tile_grid(height, width, options.tile_size, options.tile_overlap);
-  return {height, width, {{0, 0, width, height}}};
+  return {height, width, {{0, 0, width, height}}, {{0, 0, width, height}}};
 }
 
 std::vector<Instance> on_image(std::vector<Instance> instances, const Window& tile, const TileGrid& grid) {

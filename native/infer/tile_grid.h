@@ -15,6 +15,7 @@ struct TileGrid {
   std::int64_t height = 0;  // of the image
   std::int64_t width = 0;
   std::vector<Window> tiles;  // row-major, in pixels of the image; a tile that reaches out of the image sees zeros there
+  std::vector<Window> cores;  // of each tile the part that it shows best: they share out the image, between two tiles halfway
 };
 
 // The tiles of data::tile_starts; an image smaller than a tile is in the centre of one. Throws ERR_INVALID_ARGUMENT for a size

@@ -244,15 +244,20 @@ void stitching(test::Checks& checks) {
   const auto padded = cut_tile(at::ones({3, 30, 40}), small.tiles[0]);
   checks.holds("the rest of that tile is zero", padded.sum().item<double>() == 3600 && padded[0][17][12].item<double>() == 1);
 
-  // An inexact cut detection (half of it in the complete one, IoU in the zone below 0.5) is removed, whatever its score.
   const auto two = tile_grid(64, 112, 64, 0.25);
-  const auto complete = rectangle(46, 10, 16, 20, 0.3);  // zone 48..64
-  const auto sloppy = rectangle(48, 22, 12, 16, 0.9);
-  checks.holds("two tiles", two.tiles.size() == 2 && two.tiles[1].x == 48);
-  const auto cleaned = stitch(two, {{complete}, {sloppy}});
+  checks.holds("two tiles meet in the middle of their overlap", two.tiles.size() == 2 && two.tiles[1].x == 48 &&
+                                                                    two.cores[0].right() == 56 && two.cores[1].x == 56 &&
+                                                                    two.cores[1].right() == 112 && two.cores[1].height == 64);
+  // An inexact cut detection (half of it in the complete one, IoU in the zone below 0.5) is removed, whatever its score.
+  const auto complete = rectangle(40, 2, 22, 40, 0.3);  // zone 48..64
+  const auto cleaned = stitch(two, {{complete}, {rectangle(48, 16, 18, 16, 0.9)}});
   checks.holds("containment keeps the complete detection", cleaned.size() == 1 && cleaned[0].score == 0.3);
-  const auto different = stitch(two, {{complete}, {rectangle(48, 40, 12, 16, 0.9)}});
-  checks.holds("two different cells both stay", different.size() == 2);
+  const auto other = rectangle(49, 45, 12, 16, 0.9);
+  checks.holds("two different cells both stay", stitch(two, {{complete}, {other}}).size() == 2);
+  // What the border of a tile cuts belongs to the tile in whose core its centre is, even if that one found nothing.
+  checks.holds("a fragment in the core of the other tile goes", stitch(two, {{}, {rectangle(48, 45, 12, 16, 0.9)}}).empty());
+  checks.holds("a fragment in the core of its own tile stays", stitch(two, {{}, {rectangle(48, 45, 18, 16, 0.9)}}).size() == 1);
+  checks.holds("a complete cell stays wherever it was found", stitch(two, {{}, {other}}).size() == 1);
   checks.holds("a box goes to the tile that shows most of it",
                boxes_by_tile(two, at::tensor({40, 0, 70, 9, 45, 0, 90, 9}, at::kDouble).view({2, 4})) ==
                    std::vector<std::vector<std::int64_t>>{{0}, {1}});
