@@ -34,7 +34,7 @@ const nativeArrows = {
   metric: [],
   weights: ["kernels"],
   cuda: [],
-  infer: ["model", "data", "metric"],
+  infer: ["model", "data", "metric", "device"],
   device: [],
   cache: ["ops", "model", "data", "weights", "device"],
   train: ["kernels", "model", "loss", "augment", "data", "optim", "weights", "device", "cache"],

@@ -38,15 +38,21 @@ export const inferenceFields = () => ({
     "Removes the pixels at the left and lower edge of each cell, so that cells that touch are separated.",
   ),
   promptChunk: setting(inference.promptChunk).describe(
-    "Number of prompts that go through the mask decoder at once; more are faster and take more memory.",
+    "Number of prompts that go through the mask decoder at once. 0: 32 on a CPU; on a GPU as many as a fixed budget of memory " +
+      "holds. Fewer are taken when the memory does not suffice.",
   ),
   factoredDecoder: setting(inference.factoredDecoder).describe(
-    "Computes the mask decoder in a faster formulation of the same function; false: as in the paper.",
+    "Computes the mask decoder in a formulation of the same function that takes fewer operations, in more and smaller steps; " +
+      "false: as in the paper; null: true on a CPU, where it is faster.",
   ),
   tileSize: setting(inference.tileSize).describe(
     "Tile side in pixels; 0 shows the model the whole image at once; null: as in training (0 where nothing was trained).",
   ),
   tileOverlap: setting(inference.tileOverlap).describe("Share of a tile's side that it has in common with the next tile."),
+  tileBatch: setting(inference.tileBatch).describe(
+    "Number of tiles of an image that go through the networks at once. 0: one on a CPU; on a GPU as many as a fixed budget of " +
+      "memory holds. Fewer are taken when the memory does not suffice.",
+  ),
 });
 
 export const inferenceSchema = once(() => zod().strictObject(inferenceFields()));

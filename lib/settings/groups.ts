@@ -65,10 +65,11 @@ export const inference = {
   minVisible: { ...share, default: 0.5 },
   largestPiece: on,
   removeBoundaries: off,
-  promptChunk: { ...positiveCount, default: 32 },
-  factoredDecoder: on,
+  promptChunk: { ...count, default: 0 },
+  factoredDecoder: { type: "boolean", default: null },
   tileSize: { ...tileSide, orZero: true, default: null },
   tileOverlap,
+  tileBatch: { ...count, default: 0 },
 } as const satisfies Settings;
 
 /** Which detections the search for the best threshold considers. */

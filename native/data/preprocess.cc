@@ -4,27 +4,25 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
+#include "base/upload.h"
 #include "data/quantiles.h"
 #include "engine.h"
 
 namespace cellsam::data {
 namespace {
 
-// Constants of the channels [1,3,1,1] on the images' device. They are filled in there, since a copy from pageable host memory
-// would wait for all work that is queued on a GPU. SAM's mean and deviation are for values in 0..255, ImageNet's for 0..1.
-at::Tensor constants(const at::Tensor& like, float red, float green, float blue) {
-  auto values = at::empty({1, 3, 1, 1}, like.options().dtype(at::kFloat));
-  int channel = 0;
-  for (const float value : {red, green, blue}) values.select(1, channel++).fill_(value);
-  return values;
+// Constants of the channels [1,3,1,1] on the host. SAM's mean and deviation are for values in 0..255, ImageNet's for 0..1.
+at::Tensor constants(float red, float green, float blue) { return at::tensor({red, green, blue}).view({1, 3, 1, 1}); }
+at::Tensor sam_mean() { return constants(123.675F, 116.28F, 103.53F); }
+at::Tensor sam_std() { return constants(58.395F, 57.12F, 57.375F); }
+
+at::Tensor standardized(const at::Tensor& images, const at::Tensor& mean, const at::Tensor& deviation) {
+  return (images - upload(mean, images.device())) / upload(deviation, images.device());
 }
-at::Tensor sam_mean(const at::Tensor& like) { return constants(like, 123.675F, 116.28F, 103.53F); }
-at::Tensor sam_std(const at::Tensor& like) { return constants(like, 58.395F, 57.12F, 57.375F); }
 
 at::Tensor imagenet_normalize(const at::Tensor& images) {
-  return (images - constants(images, .485F, .456F, .406F)) / constants(images, .229F, .224F, .225F);
+  return standardized(images, constants(.485F, .456F, .406F), constants(.229F, .224F, .225F));
 }
 
 // Scales each channel of each image to 0..1.
@@ -45,12 +43,11 @@ at::Tensor fill_empty_channels(const at::Tensor& images) {
 at::Tensor encoder_from_resized(const at::Tensor& resized, Preprocessing preprocessing) {
   auto images = rescale_percentile(resized);
   if (preprocessing == Preprocessing::Adv) images = stretch_channels(imagenet_normalize(images));
-  return (images - sam_mean(images) / 255) / (sam_std(images) / 255);
+  return standardized(images, sam_mean() / 255, sam_std() / 255);
 }
 
 at::Tensor detector_from_resized(const at::Tensor& resized, Preprocessing preprocessing) {
-  const auto bytes = (resized * 255).trunc();
-  const auto images = (bytes - sam_mean(bytes)) / sam_std(bytes);
+  const auto images = standardized((resized * 255).trunc(), sam_mean(), sam_std());
   if (preprocessing == Preprocessing::Plain) return images;
   return fill_empty_channels(stretch_channels(imagenet_normalize(images)));
 }
@@ -70,14 +67,10 @@ at::Tensor resize_tiles(const at::Tensor& tiles, std::int64_t image_size) {
 }
 
 at::Tensor rescale_percentile(const at::Tensor& images, double upper) {
-  std::vector<at::Tensor> rescaled;
-  for (const auto& image : images.unbind()) {
-    const auto quantiles = nonzero_quantiles(image, upper);
-    const auto low = quantiles.select(0, 0), high = quantiles.select(0, 1);
-    const auto inside = at::minimum(at::maximum(image, low), high);
-    rescaled.push_back(at::where(high > low, (inside - low) / (high - low), image));
-  }
-  return at::stack(rescaled);
+  const auto quantiles = nonzero_quantiles(images, upper).view({2, -1, 1, 1, 1});
+  const auto low = quantiles.select(0, 0), high = quantiles.select(0, 1);
+  const auto inside = at::minimum(at::maximum(images, low), high);
+  return at::where(high > low, (inside - low) / (high - low), images);
 }
 
 at::Tensor resize_longest_side(const at::Tensor& image, std::int64_t size) {

@@ -14,14 +14,14 @@ namespace cellsam::data {
 namespace {
 
 // Zeros become infinity and so sort to the end: their number does not have to be known on the host.
-at::Tensor by_sorting(const at::Tensor& flat, double upper) {
+at::Tensor by_sorting(const at::Tensor& flat, double upper) {  // [B,n] -> [2,B]
   const auto present = flat != 0;
-  const auto last = present.sum().to(at::kFloat) - 1;
-  const auto sorted = std::get<0>(at::where(present, flat, at::full({}, INFINITY, flat.options())).sort());
+  const auto last = present.sum(1, /*keepdim=*/true).to(at::kFloat) - 1;
+  const auto sorted = std::get<0>(at::where(present, flat, at::Scalar(INFINITY)).sort(1));
   const auto position = (last * upper).clamp_min(0);
   const auto below = position.floor();
-  const auto low = sorted.take(below.to(at::kLong)), high = sorted.take(position.ceil().to(at::kLong));
-  return at::stack({sorted.select(0, 0), at::lerp(low, high, position - below)});
+  const auto low = sorted.gather(1, below.to(at::kLong)), high = sorted.gather(1, position.ceil().to(at::kLong));
+  return at::cat({sorted.slice(1, 0, 1), at::lerp(low, high, (position - below).to(flat.scalar_type()))}, 1).t();
 }
 
 constexpr int kShift = 15;  // to the upper half of a float's bits, without the sign
@@ -81,20 +81,25 @@ class Histogram {
   std::uint32_t least_ = std::numeric_limits<std::uint32_t>::max();
 };
 
-}  // namespace
-
-at::Tensor nonzero_quantiles(const at::Tensor& image, double upper) {
-  const auto flat = image.flatten();
-  if (!flat.is_cpu() || flat.scalar_type() != at::kFloat) return by_sorting(flat, upper);
-  const auto plain = flat.contiguous();
-  const auto histogram = Histogram::of(plain.const_data_ptr<float>(), plain.numel());
-  if (!histogram || histogram->nonzero() == 0) return by_sorting(flat, upper);
+at::Tensor by_histogram(const at::Tensor& flat, double upper) {  // [n] -> [2]
+  const auto histogram = Histogram::of(flat.const_data_ptr<float>(), flat.numel());
+  if (!histogram || histogram->nonzero() == 0) return by_sorting(flat.unsqueeze(0), upper).select(1, 0);
   // In the same float arithmetic as by_sorting.
   const auto position = (at::scalar_tensor(histogram->nonzero(), at::kLong).to(at::kFloat) - 1) * upper;
   const auto below = position.floor();
   const auto [low, high] = histogram->at(below.item<std::int64_t>(), position.ceil().item<std::int64_t>());
   const auto value = [&](float number) { return at::full({}, number, flat.options()); };
   return at::stack({value(histogram->least()), at::lerp(value(low), value(high), position - below)});
+}
+
+}  // namespace
+
+at::Tensor nonzero_quantiles(const at::Tensor& images, double upper) {
+  const auto flat = images.flatten(1);
+  if (!flat.is_cpu() || flat.scalar_type() != at::kFloat) return by_sorting(flat, upper);
+  std::vector<at::Tensor> quantiles;
+  for (const auto& image : flat.contiguous().unbind()) quantiles.push_back(by_histogram(image, upper));
+  return at::stack(quantiles, 1);
 }
 
 }  // namespace cellsam::data

@@ -14,6 +14,7 @@
 #include "data/store.h"
 #include "device/device.h"
 #include "engine.h"
+#include "infer/options.h"
 #include "model/cellsam.h"
 #include "train/trainer.h"
 
@@ -53,6 +54,8 @@ class ModelSession final : public Session {
   Value encode(Options& options, Control& control);
   Value multiply(Options& options, Control& control);
 
+  infer::PredictOptions read_predict_options(Options& options);  // calls options.done()
+
   data::Preprocessing preprocessing() const { return model_->model_cp ? data::Preprocessing::Adv : data::Preprocessing::Plain; }
 
   train::Trainer& trainer() {
@@ -74,6 +77,7 @@ class ModelSession final : public Session {
   bool deterministic_;
   bool tf32_;
   model::CellSam model_{nullptr};
+  std::shared_ptr<infer::BatchLimits> batch_limits_ = std::make_shared<infer::BatchLimits>();
   std::unique_ptr<train::Trainer> trainer_;
   std::shared_ptr<const data::Store> store_;
   std::string store_path_;

@@ -31,12 +31,18 @@ at::Tensor read_image(Options& options) {
 
 }  // namespace
 
+infer::PredictOptions ModelSession::read_predict_options(Options& options) {
+  auto read = infer::read_predict_options(options);
+  options.done();
+  read.preprocessing = preprocessing();
+  read.limits = batch_limits_;
+  return read;
+}
+
 Value ModelSession::predict(Options& options, Control& control) {
   const auto image = read_image(options);
   const auto* boxes = options.array("boxes");
-  auto predict_options = infer::read_predict_options(options);
-  options.done();
-  predict_options.preprocessing = preprocessing();
+  const auto predict_options = read_predict_options(options);
   at::NoGradGuard no_grad;
   device::Autocast autocast(device_, precision_);
   const auto given = boxes != nullptr ? std::optional(to_tensor(*boxes).to(at::kFloat)) : std::nullopt;
@@ -49,9 +55,7 @@ Value ModelSession::candidates(Options& options, Control& control) {
   infer::CandidateLimits limits;
   limits.floor = options.read(setting::candidates::floor);
   limits.most = options.read(setting::candidates::max_candidates);
-  auto predict_options = infer::read_predict_options(options);
-  options.done();
-  predict_options.preprocessing = preprocessing();
+  const auto predict_options = read_predict_options(options);
   at::NoGradGuard no_grad;
   device::Autocast autocast(device_, precision_);
   return to_value(infer::find_candidates(model_, image, predict_options, limits, cancelled_by(control)));
@@ -60,9 +64,7 @@ Value ModelSession::candidates(Options& options, Control& control) {
 Value ModelSession::prompt_iou(Options& options, Control& control) {
   const auto image = read_image(options);
   const auto labels = to_tensor(options.require_array("labels")).to(at::kInt);
-  auto predict_options = infer::read_predict_options(options);
-  options.done();
-  predict_options.preprocessing = preprocessing();
+  const auto predict_options = read_predict_options(options);
   at::NoGradGuard no_grad;
   device::Autocast autocast(device_, precision_);
   const auto result = infer::box_mask_iou(model_, image, labels, predict_options, cancelled_by(control));

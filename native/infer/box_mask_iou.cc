@@ -1,6 +1,5 @@
 #include "infer/box_mask_iou.h"
 
-#include <algorithm>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -8,7 +7,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include "base/upload.h"
 #include "data/instances.h"
+#include "infer/batch_limits.h"
 #include "infer/mask_predictor.h"
 #include "infer/tile_grid.h"
 
@@ -49,24 +50,25 @@ BoxMaskIou box_mask_iou(model::CellSam& model, const at::Tensor& image, const at
 
   const auto grid = grid_of(image, options);
   const auto rows = boxes_by_tile(grid, boxes);
+  std::vector<std::size_t> tiles;
   for (std::size_t i = 0; i < grid.tiles.size(); ++i) {
-    const auto& tile = grid.tiles[i];
-    if (rows[i].empty()) continue;
-    const MaskPredictor predictor(model, cut_tile(image, tile), options);
-    const auto tile_boxes = boxes_in_tile(boxes, tile);
-    // A chunk at a time, so that not all masks of a crowded image are in memory at once.
-    for (std::size_t begin = 0; begin < rows[i].size(); begin += static_cast<std::size_t>(options.prompt_chunk)) {
-      const auto end = std::min(rows[i].size(), begin + static_cast<std::size_t>(options.prompt_chunk));
-      const std::vector<std::int64_t> part(rows[i].begin() + begin, rows[i].begin() + end);
-      const auto prompts = tile_boxes.index_select(0, at::tensor(part, at::kLong));
-      for (auto& found : predictor.predict(prompts, -std::numeric_limits<double>::infinity(), cancelled)) {
-        const auto row = part[static_cast<std::size_t>(found.source)];
-        const auto mask = clip(moved(std::move(found.mask), tile.x, tile.y), {0, 0, grid.width, grid.height});
-        result.ious.data_ptr<double>()[row] =
-            iou_with(mask, truth, ids.const_data_ptr<std::int32_t>()[row], areas.const_data_ptr<std::int64_t>()[row]);
-      }
-    }
+    if (!rows[i].empty()) tiles.push_back(i);
   }
+  for_batches(model, tiles, options, cancelled, [&](at::ArrayRef<std::size_t> batch) {
+    const MaskPredictor predictor(model, upload(cut_tiles(image, grid, batch), device_of(model)), options);
+    std::vector<at::Tensor> prompts;
+    for (const auto tile : batch) {
+      prompts.push_back(boxes_in_tile(boxes, grid.tiles[tile]).index_select(0, at::tensor(rows[tile], at::kLong)));
+    }
+    constexpr double kEvery = -std::numeric_limits<double>::infinity();
+    predictor.predict(prompts, kEvery, cancelled, [&](std::size_t i, Instance found) {
+      const auto& tile = grid.tiles[batch[i]];
+      const auto row = rows[batch[i]][static_cast<std::size_t>(found.source)];
+      const auto mask = clip(moved(std::move(found.mask), tile.x, tile.y), {0, 0, grid.width, grid.height});
+      result.ious.data_ptr<double>()[row] =
+          iou_with(mask, truth, ids.const_data_ptr<std::int32_t>()[row], areas.const_data_ptr<std::int64_t>()[row]);
+    });
+  });
   return result;
 }
 

@@ -7,7 +7,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include "base/upload.h"
 #include "engine.h"
+#include "infer/batch_limits.h"
 #include "infer/mask_predictor.h"
 #include "infer/stitch.h"
 
@@ -24,21 +26,34 @@ Candidates find_candidates(model::CellSam& model, const at::Tensor& image, const
   c10::NoGradGuard no_grad;
   check_image(image);
   Candidates candidates{grid_of(image, options), {}};
-  for (const auto& tile : candidates.grid.tiles) {
-    stop_if(cancelled);
-    const auto pixels = cut_tile(image, tile);
-    auto& of_tile = candidates.tiles.emplace_back();
-    if (!pixels.any().item<bool>()) continue;  // all black, on which the official code crashes
-    const auto found = detect(model, pixels, options, limits);
-    of_tile.threshold = found.threshold;
-    of_tile.floor = found.floor;
-    if (found.scores.numel() == 0) continue;
-    auto instances = MaskPredictor(model, pixels, options).predict(found.boxes, options.iou_threshold, cancelled);
-    for (auto& instance : instances) {
-      instance.score = found.scores[instance.source].item<double>();
-      instance.source = -1;
+  const auto& grid = candidates.grid;
+  candidates.tiles.resize(grid.tiles.size());
+  // The official code crashes on an image that is all black.
+  for_batches(model, lit_tiles(image, grid), options, cancelled, [&](at::ArrayRef<std::size_t> batch) {
+    const auto tiles = upload(cut_tiles(image, grid, batch), device_of(model));
+    const auto found = detect(model, tiles, options, limits);
+    std::vector<std::int64_t> rows;  // of the batch, with detections
+    std::vector<at::Tensor> boxes;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      candidates.tiles[batch[i]] = {found[i].threshold, found[i].floor, {}};
+      if (found[i].scores.numel() == 0) continue;
+      rows.push_back(static_cast<std::int64_t>(i));
+      boxes.push_back(found[i].boxes);
     }
-    of_tile.instances = on_image(std::move(instances), tile, candidates.grid);
+    if (rows.empty()) return;
+    const bool all = rows.size() == batch.size();
+    const MaskPredictor predictor(model, all ? tiles : tiles.index_select(0, upload(at::tensor(rows), tiles.device())),
+                                  options);
+    predictor.predict(boxes, options.iou_threshold, cancelled, [&](std::size_t i, Instance instance) {
+      const auto row = static_cast<std::size_t>(rows[i]);
+      instance.score = found[row].scores[instance.source].item<double>();
+      instance.source = -1;
+      candidates.tiles[batch[row]].instances.push_back(std::move(instance));
+    });
+  });
+  for (std::size_t i = 0; i < grid.tiles.size(); ++i) {
+    auto& instances = candidates.tiles[i].instances;
+    instances = on_image(std::move(instances), grid.tiles[i], grid);
   }
   return candidates;
 }

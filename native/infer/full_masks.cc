@@ -8,13 +8,9 @@
 
 #include "base/axis_taps.h"
 #include "base/parallel.h"
-#include "infer/postprocess.h"
 
 namespace cellsam::infer {
 namespace {
-
-// Pixels that are upsampled at once on a GPU: 32 M floats are 128 MB, and a few such buffers exist at the same time.
-constexpr std::int64_t kUpsampledPixels = std::int64_t{1} << 25;
 
 // Indices [begin, end) of a row.
 struct Span {
@@ -96,7 +92,10 @@ class MaskRows {
   std::vector<std::uint8_t> bits_;
 };
 
-std::vector<Mask> masks_on_cpu(const at::Tensor& logits, const MaskSize& size, double threshold) {
+}  // namespace
+
+std::vector<Mask> full_masks(const at::Tensor& given, const MaskSize& size, double threshold) {
+  const auto logits = given.to(at::kFloat).contiguous();
   const AxisTaps<float> rows({logits.size(1), size.canvas, size.height}), columns({logits.size(2), size.canvas, size.width});
   const auto* maps = logits.const_data_ptr<float>();
   const auto pixels = logits.size(1) * logits.size(2);
@@ -107,25 +106,6 @@ std::vector<Mask> masks_on_cpu(const at::Tensor& logits, const MaskSize& size, d
     for (auto i = begin; i < end; ++i) masks[static_cast<std::size_t>(i)] = mask_rows.mask(maps + i * pixels);
   });
   return masks;
-}
-
-std::vector<Mask> masks_on_device(const at::Tensor& logits, const MaskSize& size, double threshold) {
-  const auto pixels = size.canvas * size.canvas + size.height * size.width;
-  std::vector<Mask> masks;
-  for (const auto& part : logits.split(std::max<std::int64_t>(1, kUpsampledPixels / pixels))) {
-    const auto full = postprocess_masks(part.unsqueeze(1), size.canvas, {size.canvas, size.canvas}, {size.height, size.width});
-    const auto set = full.sigmoid().gt(threshold).select(1, 0).to(at::kCPU);
-    for (std::int64_t i = 0; i < set.size(0); ++i) masks.push_back(crop_mask(set[i]));
-  }
-  return masks;
-}
-
-}  // namespace
-
-std::vector<Mask> full_masks(const at::Tensor& logits, const MaskSize& size, double threshold) {
-  if (logits.size(0) == 0) return {};
-  const auto plain = logits.to(at::kFloat).contiguous();
-  return plain.is_cpu() ? masks_on_cpu(plain, size, threshold) : masks_on_device(plain, size, threshold);
 }
 
 }  // namespace cellsam::infer

@@ -1,5 +1,6 @@
-// From low-resolution mask logits to masks of the image's size. On the CPU logits are upsampled only where a mask can be, not
-// for the whole image.
+// From low-resolution mask logits to masks of the image's size. Logits are upsampled only where a mask can be, not for the
+// whole image. Those of a GPU come to the host first: they are no more bytes than the masks of a tile half as large as the
+// model's input.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +12,14 @@
 
 namespace cellsam::infer {
 
-// The steps of postprocess_masks: to a square of `canvas` pixels a side, then to height x width.
+// Bilinear to a square of `canvas` pixels a side, the model's input, then to height x width (both without antialiasing), as SAM
+// does. A single step would give other values.
 struct MaskSize {
   std::int64_t canvas, height, width;
 };
 
-// For each of the (finite) logits [N,h,w] the pixels whose probability after postprocess_masks is above `threshold` (0..1). On
-// the CPU both steps are one, with the product of their weights, which differs in rounding only.
+// For each of the (finite) logits [N,h,w] (CPU) the pixels whose probability after both steps is above `threshold` (0..1). The
+// steps are done as one, with the product of their weights, which differs in rounding only.
 std::vector<Mask> full_masks(const at::Tensor& logits, const MaskSize& size, double threshold);
 
 }  // namespace cellsam::infer

@@ -4,8 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include <ATen/ATen.h>
-
 namespace cellsam::infer {
 
 void append_runs(std::vector<Run>& runs, const std::uint8_t* row, std::int64_t width, std::int64_t dx, std::int64_t y) {
@@ -32,16 +30,6 @@ Mask from_runs(std::vector<Run> runs) {
   }
   const std::int64_t top = runs.front().y, bottom = runs.back().y + 1;
   return {{left, top, right - left, bottom - top}, std::move(runs)};
-}
-
-Mask crop_mask(const at::Tensor& full, std::int64_t dx, std::int64_t dy) {
-  const auto plain = full.to(at::kCPU).to(at::kBool).contiguous();
-  const auto* bits = static_cast<const std::uint8_t*>(plain.const_data_ptr());
-  const std::int64_t height = plain.size(0), width = plain.size(1);
-  std::vector<Run> runs;
-  for (std::int64_t y = 0; y < height; ++y) append_runs(runs, bits + y * width, width, dx, y + dy);
-  runs.shrink_to_fit();
-  return from_runs(std::move(runs));
 }
 
 Mask moved(Mask mask, std::int64_t dx, std::int64_t dy) {

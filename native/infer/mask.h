@@ -6,8 +6,6 @@
 #include <cstring>
 #include <vector>
 
-#include <ATen/core/Tensor.h>
-
 namespace cellsam::infer {
 
 // A rectangle of pixels. It may reach out of the image.
@@ -54,9 +52,6 @@ void append_runs(std::vector<Run>& runs, const std::uint8_t* row, std::int64_t w
 
 // The mask of `runs`, which must be ordered and not touch.
 Mask from_runs(std::vector<Run> runs);
-
-// The mask of the non-zero pixels of `full` (u8 or bool [H,W], CPU), moved by (dx, dy).
-Mask crop_mask(const at::Tensor& full, std::int64_t dx = 0, std::int64_t dy = 0);
 
 Mask moved(Mask mask, std::int64_t dx, std::int64_t dy);
 std::int64_t area(const Mask& mask);

@@ -1,66 +1,103 @@
 #include "infer/mask_predictor.h"
 
 #include <algorithm>
-#include <array>
-#include <optional>
 #include <utility>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include "base/fetch.h"
+#include "base/upload.h"
+#include "infer/batch_limits.h"
 #include "infer/full_masks.h"
 
 namespace cellsam::infer {
+namespace {
 
-MaskPredictor::MaskPredictor(model::CellSam& model, const at::Tensor& image, const PredictOptions& options)
-    : model_(model), options_(options) {
+constexpr std::size_t kMostWaiting = std::size_t{256} << 20;  // bytes of logits on their way to the host
+
+}  // namespace
+
+MaskPredictor::MaskPredictor(model::CellSam& model, const at::Tensor& tiles, const PredictOptions& options)
+    : model_(model), options_(options), height_(tiles.size(2)), width_(tiles.size(3)) {
   c10::NoGradGuard no_grad;
-  check_image(image);
-  height_ = image.size(1);
-  width_ = image.size(2);
   const auto size = model->size().image_size;
-  const auto tile = image.unsqueeze(0).to(device_of(model));
   auto& mask_model = model_->mask_model();
-  scale_ = model_scale(image, size);
-  embedding_ = mask_model->image_encoder->forward(data::encoder_input(tile, size, options.preprocessing));
+  scale_ = model_scale(tiles, size);
+  embeddings_ = mask_model->image_encoder->forward(data::encoder_input(tiles, size, options.preprocessing));
   image_pe_ = mask_model->prompt_encoder->dense_pe();
-  if (options.factored_decoder && mask_model->mask_decoder->can_factor()) {
-    factored_ = mask_model->mask_decoder->factor(embedding_, image_pe_, mask_model->prompt_encoder->no_mask_embedding());
+  if (options.factored_decoder.value_or(tiles.is_cpu()) && mask_model->mask_decoder->can_factor()) {
+    factored_ = mask_model->mask_decoder->factor(embeddings_, image_pe_, mask_model->prompt_encoder->no_mask_embedding());
   }
 }
 
-std::vector<Instance> MaskPredictor::predict(const at::Tensor& boxes, double iou_threshold, const Cancelled& cancelled) const {
+void MaskPredictor::predict(const std::vector<at::Tensor>& boxes, double iou_threshold, const Cancelled& cancelled,
+                            const Take& take) const {
   c10::NoGradGuard no_grad;
-  const auto device = embedding_.device();
-  const auto size = model_->size().image_size;
-  const auto pixel_boxes = boxes.to(at::kCPU, at::kDouble).contiguous();
-  const auto model_boxes = (pixel_boxes * scale_).to(device, at::kFloat);
-  model::CellSam model = model_;  // a shared pointer to networks, whose methods are not const
-  auto& mask_model = model->mask_model();
+  const auto device = embeddings_.device();
+  const TilePrompts prompts(boxes);
+  const auto model_boxes = upload((prompts.boxes() * scale_).to(at::kFloat), device);
+  const auto most = prompts_at_once(model_, options_);
 
-  std::vector<Instance> instances;
-  for (std::int64_t begin = 0; begin < boxes.size(0); begin += options_.prompt_chunk) {
+  std::vector<Outputs> waiting;
+  const auto take_all = [&] {
+    wait_for(device);
+    for (const auto& outputs : waiting) take_masks(outputs, prompts, iou_threshold, take);
+    waiting.clear();
+  };
+  std::size_t bytes = 0;
+  for (std::int64_t begin = 0; begin < prompts.count();) {
     stop_if(cancelled);
-    const auto chunk = model_boxes.slice(0, begin, begin + options_.prompt_chunk);
-    const auto prompts = mask_model->prompt_encoder->forward(std::nullopt, std::nullopt, chunk, std::nullopt);
-    auto& decoder = mask_model->mask_decoder;
-    const auto predicted =
-        factored_ ? decoder->forward_factored(*factored_, {0}, {chunk.size(0)}, prompts.sparse, /*multimask=*/false)
-                  : decoder->forward(embedding_, image_pe_, prompts.sparse, prompts.dense, /*multimask=*/false);
-    require_finite(predicted.iou, "predicted IoU");
-    require_finite(predicted.logits, "mask logits");
-    const auto ious = predicted.iou.select(1, 0).to(at::kCPU, at::kDouble);
-    const auto good = ious.ge(iou_threshold).nonzero().squeeze(1);
-    const auto logits = predicted.logits.select(1, 0).index_select(0, good.to(device));
-    auto masks = full_masks(logits, {size, height_, width_}, options_.mask_threshold);
-    for (std::size_t i = 0; i < masks.size(); ++i) {
-      if (masks[i].empty()) continue;
-      const auto row = good[static_cast<std::int64_t>(i)].item<std::int64_t>();
-      const auto* box = pixel_boxes.const_data_ptr<double>() + 4 * (begin + row);
-      instances.push_back({std::move(masks[i]), 0, ious[row].item<double>(), {box[0], box[1], box[2], box[3]}, begin + row});
-    }
+    begin += as_memory_allows(options_.limits->prompts, std::min(most, prompts.count() - begin), device, [&](std::int64_t n) {
+      const auto masks = decode(prompts.parts(begin, n), model_boxes.narrow(0, begin, n));
+      waiting.push_back({begin, fetch(masks.logits.select(1, 0)), fetch(masks.iou.select(1, 0))});
+    });
+    bytes += waiting.back().logits.nbytes();
+    if (!device.is_cpu() && bytes < kMostWaiting) continue;
+    take_all();
+    bytes = 0;
   }
-  return instances;
+  if (!waiting.empty()) take_all();
+}
+
+model::Masks MaskPredictor::decode(const Parts& parts, const at::Tensor& model_boxes) const {
+  auto& mask_model = model_->mask_model();
+  auto& decoder = mask_model->mask_decoder;
+  const auto prompts = mask_model->prompt_encoder->forward(std::nullopt, std::nullopt, model_boxes, std::nullopt);
+  if (!factored_) return decoder->forward(embeddings_of(parts), image_pe_, prompts.sparse, prompts.dense, /*multimask=*/false);
+  std::vector<std::int64_t> tiles, counts;
+  for (const auto& part : parts) {
+    tiles.push_back(static_cast<std::int64_t>(part.tile));
+    counts.push_back(part.count);
+  }
+  return decoder->forward_factored(*factored_, tiles, counts, prompts.sparse, /*multimask=*/false);
+}
+
+at::Tensor MaskPredictor::embeddings_of(const Parts& parts) const {
+  std::vector<at::Tensor> embeddings;
+  for (const auto& part : parts) {
+    const auto of_tile = embeddings_.narrow(0, static_cast<std::int64_t>(part.tile), 1);
+    if (parts.size() == 1) return of_tile;
+    embeddings.push_back(of_tile.expand({part.count, -1, -1, -1}));
+  }
+  return at::cat(embeddings);
+}
+
+void MaskPredictor::take_masks(const Outputs& outputs, const TilePrompts& prompts, double iou_threshold,
+                               const Take& take) const {
+  require_finite(outputs.ious, "predicted IoU");
+  require_finite(outputs.logits, "mask logits");
+  const auto ious = outputs.ious.to(at::kDouble);
+  const auto good = ious.ge(iou_threshold).nonzero().squeeze(1);
+  auto masks =
+      full_masks(outputs.logits.index_select(0, good), {model_->size().image_size, height_, width_}, options_.mask_threshold);
+  for (std::size_t i = 0; i < masks.size(); ++i) {
+    if (masks[i].empty()) continue;
+    const auto row = good[static_cast<std::int64_t>(i)].item<std::int64_t>(), prompt = outputs.begin + row;
+    const auto* box = prompts.boxes().const_data_ptr<double>() + 4 * prompt;
+    const auto place = prompts.place_of(prompt);
+    take(place.tile, {std::move(masks[i]), 0, ious[row].item<double>(), {box[0], box[1], box[2], box[3]}, place.row});
+  }
 }
 
 }  // namespace cellsam::infer

@@ -13,11 +13,12 @@ void stop_if(const Cancelled& cancelled) {
 }
 
 void check_image(const at::Tensor& image) {
-  if (image.dim() == 3 && image.size(0) == 3 && image.numel() > 0 &&
+  if (image.dim() == 3 && image.size(0) == 3 && image.numel() > 0 && image.is_cpu() &&
       (image.scalar_type() == at::kByte || image.is_floating_point())) {
     return;
   }
-  throw Error("ERR_INVALID_ARGUMENT", "inference: the image must be u8 or float of shape [3,H,W] with at least one pixel");
+  throw Error("ERR_INVALID_ARGUMENT",
+              "inference: the image must be u8 or float of shape [3,H,W] with at least one pixel, on the CPU");
 }
 
 void require_finite(const at::Tensor& values, const char* what) {
@@ -29,8 +30,8 @@ void require_finite(const at::Tensor& values, const char* what) {
 at::Device device_of(model::CellSam& model) { return model->mask_model()->prompt_encoder->parameters().front().device(); }
 
 at::Tensor model_scale(const at::Tensor& image, std::int64_t image_size) {
-  const double x = static_cast<double>(image_size) / static_cast<double>(image.size(2));
-  const double y = static_cast<double>(image_size) / static_cast<double>(image.size(1));
+  const double x = static_cast<double>(image_size) / static_cast<double>(image.size(-1));
+  const double y = static_cast<double>(image_size) / static_cast<double>(image.size(-2));
   return at::tensor({x, y, x, y}, at::kDouble);
 }
 

@@ -19,6 +19,7 @@ PredictOptions read_predict_options(Options& options) {
   read.factored_decoder = options.read(factored_decoder);
   read.tile_size = options.read(tile_size).value_or(0);
   read.tile_overlap = options.read(tile_overlap);
+  read.tile_batch = options.read(tile_batch);
   return read;
 }
 

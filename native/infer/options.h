@@ -1,7 +1,11 @@
 // The choices of inference, in one struct that `predict`, `box_mask_iou` and their callers share.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
 #include <string_view>
 
 #include "base/options.h"
@@ -18,6 +22,12 @@ enum class OverlapRule {
 constexpr OverlapRule overlap_rule(std::string_view name) {
   return name == "official" ? OverlapRule::Official : OverlapRule::Score;
 }
+
+// The most tiles and prompts that the memory has turned out to hold at once. Any thread may use it.
+struct BatchLimits {
+  std::atomic<std::int64_t> tiles = std::numeric_limits<std::int64_t>::max();
+  std::atomic<std::int64_t> prompts = std::numeric_limits<std::int64_t>::max();
+};
 
 struct PredictOptions {
   // Detection score; see adaptive_threshold.
@@ -39,20 +49,26 @@ struct PredictOptions {
   bool largest_piece = setting::inference::largest_piece.default_value;
   // Clears a pixel line between a label and what is left of or below it.
   bool remove_boundaries = setting::inference::remove_boundaries.default_value;
-  // Boxes that go through the mask decoder together.
+  // Boxes that go through the mask decoder together; 0: see batch_limits.h.
   std::int64_t prompt_chunk = setting::inference::prompt_chunk.default_value;
-  // The mask decoder in its faster formulation; false: as it is written in the paper.
-  bool factored_decoder = setting::inference::factored_decoder.default_value;
+  // The mask decoder in its factored form (docs/math.md); false: as it is written in the paper. Unset: on a CPU. The factored
+  // form multiplies less, but starts an operation for each image where the other starts one for all: on a GPU too many.
+  std::optional<bool> factored_decoder;
   // Pixels; 0: the whole image is squashed to the model's input.
   std::int64_t tile_size = 0;
   // Of neighbouring tiles.
   double tile_overlap = setting::inference::tile_overlap.default_value;
+  // Tiles that go through the networks together; 0: see batch_limits.h.
+  std::int64_t tile_batch = setting::inference::tile_batch.default_value;
 
-  // Which inputs the weights expect. The owner of the weights sets it; it is no option of a caller.
+  // The owner of the weights sets the following; they are no options of a caller.
+  // Which inputs the weights expect.
   data::Preprocessing preprocessing = data::Preprocessing::Plain;
+  // A session gives all its images the same, so that only one of them finds out.
+  std::shared_ptr<BatchLimits> limits = std::make_shared<BatchLimits>();
 };
 
-// Reads the fields above but `preprocessing` by their names. The caller calls options.done(). Throws ERR_INVALID_ARGUMENT for a
+// Reads the fields above but the last two by their names. The caller calls options.done(). Throws ERR_INVALID_ARGUMENT for a
 // value out of range.
 PredictOptions read_predict_options(Options& options);
 

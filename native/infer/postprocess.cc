@@ -7,13 +7,6 @@
 
 namespace cellsam::infer {
 
-at::Tensor postprocess_masks(const at::Tensor& low_res, std::int64_t image_size, std::array<std::int64_t, 2> input_size,
-                             std::array<std::int64_t, 2> original_size) {
-  const auto square = at::upsample_bilinear2d(low_res, {image_size, image_size}, /*align_corners=*/false);
-  const auto cropped = square.narrow(2, 0, input_size[0]).narrow(3, 0, input_size[1]);
-  return at::upsample_bilinear2d(cropped, original_size, /*align_corners=*/false);
-}
-
 TopDetections top_detections(const at::Tensor& logits, const at::Tensor& boxes, std::int64_t image_size) {
   const auto queries = logits.size(0), classes = logits.size(1);
   // A stable sort, not topk, keeps the order of equal scores, so that every run gives the same ids.

@@ -1,17 +1,11 @@
-// From the outputs of the networks to boxes and masks in pixels.
+// From the outputs of the detector to boxes in pixels.
 #pragma once
 
-#include <array>
+#include <cstdint>
 
 #include <ATen/core/Tensor.h>
 
 namespace cellsam::infer {
-
-// Mask logits [B,C,h,w] -> logits [B,C,H,W] of the original image, as SAM does: bilinear to the square of the model's input,
-// cropped to the part that the image fills, bilinear to the original size (both without antialiasing). A single step would give
-// other values. input_size and original_size are (height, width).
-at::Tensor postprocess_masks(const at::Tensor& low_res, std::int64_t image_size, std::array<std::int64_t, 2> input_size,
-                             std::array<std::int64_t, 2> original_size);
 
 struct TopDetections {
   at::Tensor scores;  // [k], descending; ties in order of (query, class)

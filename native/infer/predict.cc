@@ -7,6 +7,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include "base/upload.h"
+#include "infer/batch_limits.h"
 #include "infer/candidates.h"
 #include "infer/mask_predictor.h"
 #include "infer/tile_grid.h"
@@ -26,33 +28,32 @@ at::Tensor checked_boxes(const at::Tensor& boxes) {
   return plain;
 }
 
-// Instances of some of the user's boxes, `rows`, in an image or tile.
-std::vector<Instance> boxed_instances(model::CellSam& model, const at::Tensor& image, const at::Tensor& boxes,
-                                      const std::vector<std::int64_t>& rows, const PredictOptions& options,
-                                      const Cancelled& cancelled) {
-  if (rows.empty()) return {};
-  const auto prompts = boxes.index_select(0, at::tensor(rows, at::kLong));
-  auto instances = MaskPredictor(model, image, options).predict(prompts, options.iou_threshold, cancelled);
-  for (auto& instance : instances) {
-    instance.score = instance.iou;
-    instance.source = rows[static_cast<std::size_t>(instance.source)];
-  }
-  return instances;
-}
-
-std::vector<Instance> tiled_instances(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
+// The instances of the user's boxes, in their order.
+std::vector<Instance> boxed_instances(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
                                       const at::Tensor& boxes, const Cancelled& cancelled) {
   const auto grid = grid_of(image, options);
-  const auto rows = boxes_by_tile(grid, boxes);
   // Each box is used in one tile only, so there is nothing to join.
+  const auto rows = boxes_by_tile(grid, boxes);
+  auto tiles = lit_tiles(image, grid);
+  std::erase_if(tiles, [&](std::size_t tile) { return rows[tile].empty(); });
+  std::vector<std::vector<Instance>> found(grid.tiles.size());
+  for_batches(model, tiles, options, cancelled, [&](at::ArrayRef<std::size_t> batch) {
+    const MaskPredictor predictor(model, upload(cut_tiles(image, grid, batch), device_of(model)), options);
+    std::vector<at::Tensor> prompts;
+    for (const auto tile : batch) {
+      prompts.push_back(boxes_in_tile(boxes, grid.tiles[tile]).index_select(0, at::tensor(rows[tile], at::kLong)));
+      found[tile].clear();
+    }
+    predictor.predict(prompts, options.iou_threshold, cancelled, [&](std::size_t i, Instance instance) {
+      instance.score = instance.iou;
+      instance.source = rows[batch[i]][static_cast<std::size_t>(instance.source)];
+      found[batch[i]].push_back(std::move(instance));
+    });
+  });
   std::vector<Instance> all;
-  for (std::size_t i = 0; i < grid.tiles.size(); ++i) {
-    const auto& tile = grid.tiles[i];
-    if (rows[i].empty()) continue;
-    const auto pixels = cut_tile(image, tile);
-    if (!pixels.any().item<bool>()) continue;
-    auto found = on_image(boxed_instances(model, pixels, boxes_in_tile(boxes, tile), rows[i], options, cancelled), tile, grid);
-    std::move(found.begin(), found.end(), std::back_inserter(all));
+  for (const auto tile : tiles) {
+    auto on_tile = on_image(std::move(found[tile]), grid.tiles[tile], grid);
+    std::move(on_tile.begin(), on_tile.end(), std::back_inserter(all));
   }
   std::sort(all.begin(), all.end(), [](const Instance& a, const Instance& b) { return a.source < b.source; });
   return all;
@@ -67,8 +68,7 @@ Prediction predict(model::CellSam& model, const at::Tensor& image, const Predict
   check_image(image);
   const auto boxes = checked_boxes(*user_boxes).contiguous();
   stop_if(cancelled);
-  std::vector<Instance> instances;
-  if (image.any().item<bool>()) instances = tiled_instances(model, image, options, boxes, cancelled);
+  auto instances = boxed_instances(model, image, options, boxes, cancelled);
   if (options.overlap == OverlapRule::Score) {
     std::stable_sort(instances.begin(), instances.end(),
                      [](const Instance& a, const Instance& b) { return a.score > b.score; });

@@ -13,7 +13,7 @@
 
 namespace cellsam::infer {
 
-// Finds the cells of `image` [3,H,W] on any device, u8 in 0..255 or float in 0..1, as data::prepare_image makes it. user_boxes
+// Finds the cells of `image` [3,H,W] (CPU), u8 in 0..255 or float in 0..1, as data::prepare_image makes it. user_boxes
 // [n,4] in pixels of the image replace the detector; no score threshold applies to them. An image that is all black has no
 // cells. Throws ERR_INVALID_ARGUMENT (shapes, boxes), ERR_NON_FINITE (the network returned NaN or infinity) and ERR_CANCELLED.
 Prediction predict(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,

@@ -72,6 +72,21 @@ at::Tensor cut_tile(const at::Tensor& image, const Window& tile) {
   return cut;
 }
 
+at::Tensor cut_tiles(const at::Tensor& image, const TileGrid& grid, at::ArrayRef<std::size_t> tiles) {
+  if (tiles.size() == 1) return cut_tile(image, grid.tiles[tiles[0]]).unsqueeze(0);  // without a copy
+  std::vector<at::Tensor> parts;
+  for (const auto tile : tiles) parts.push_back(cut_tile(image, grid.tiles[tile]));
+  return at::stack(parts);
+}
+
+std::vector<std::size_t> lit_tiles(const at::Tensor& image, const TileGrid& grid) {
+  std::vector<std::size_t> lit;
+  for (std::size_t i = 0; i < grid.tiles.size(); ++i) {
+    if (cut_tile(image, grid.tiles[i]).any().item<bool>()) lit.push_back(i);
+  }
+  return lit;
+}
+
 namespace {
 
 std::size_t best_tile(const TileGrid& grid, const double* box) {

@@ -28,6 +28,12 @@ TileGrid grid_of(const at::Tensor& image, const PredictOptions& options);
 // The pixels of `tile` of `image` [C,H,W], zeros outside of the image: [C,tile.height,tile.width].
 at::Tensor cut_tile(const at::Tensor& image, const Window& tile);
 
+// Those of `tiles`, indices of tiles of the grid: [B,C,h,w].
+at::Tensor cut_tiles(const at::Tensor& image, const TileGrid& grid, at::ArrayRef<std::size_t> tiles);
+
+// The indices of the tiles that are not all black.
+std::vector<std::size_t> lit_tiles(const at::Tensor& image, const TileGrid& grid);
+
 // For each tile the rows of `boxes` (f64 [n,4] as (x1, y1, x2, y2), CPU) that it shows best: of all tiles it shows most of the
 // box, and of equal ones its centre is nearest.
 std::vector<std::vector<std::int64_t>> boxes_by_tile(const TileGrid& grid, const at::Tensor& boxes);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "base/rng.h"
@@ -14,6 +15,7 @@
 #include "infer/stitch.h"
 #include "metric/average_precision.h"
 #include "native/checks.h"
+#include "native/postprocess_masks.h"
 #include "native/program.h"
 
 namespace cellsam::test::infer_instances_program {
@@ -22,8 +24,18 @@ using namespace cellsam::infer;
 
 namespace {
 
+// The mask of the non-zero pixels of `full` (u8 or bool [H,W]), moved by (dx, dy).
+Mask mask_of(const at::Tensor& full, std::int64_t dx = 0, std::int64_t dy = 0) {
+  const auto bits = full.to(at::kBool).contiguous();
+  std::vector<Run> runs;
+  for (std::int64_t y = 0; y < bits.size(0); ++y) {
+    append_runs(runs, static_cast<const std::uint8_t*>(bits[y].const_data_ptr()), bits.size(1), dx, y + dy);
+  }
+  return from_runs(std::move(runs));
+}
+
 Instance rectangle(std::int64_t x, std::int64_t y, std::int64_t width, std::int64_t height, double score) {
-  const auto mask = crop_mask(at::ones({height, width}, at::kByte), x, y);
+  const auto mask = mask_of(at::ones({height, width}, at::kByte), x, y);
   return {mask, score, 1, {double(x), double(y), double(x + width), double(y + height)}, -1};
 }
 
@@ -32,17 +44,17 @@ Instance frame(std::int64_t x, std::int64_t y, std::int64_t side, double score) 
   auto instance = rectangle(x, y, side, side, score);
   auto full = at::ones({side, side}, at::kByte);
   full.narrow(0, 1, side - 2).narrow(1, 1, side - 2).zero_();
-  instance.mask = crop_mask(full, x, y);
+  instance.mask = mask_of(full, x, y);
   return instance;
 }
 
 void masks(test::Checks& checks) {
   auto full = at::zeros({6, 8}, at::kByte);
   full.narrow(0, 2, 3).narrow(1, 1, 4).fill_(1);
-  const auto mask = crop_mask(full, 100, 10);
+  const auto mask = mask_of(full, 100, 10);
   checks.holds("a cropped mask is tight and moved", mask.window.x == 101 && mask.window.y == 12 && mask.window.width == 4 &&
                                                         mask.window.height == 3 && area(mask) == 12);
-  checks.holds("an empty mask has no window", crop_mask(at::zeros({4, 4}, at::kByte)).empty());
+  checks.holds("an empty mask has no window", mask_of(at::zeros({4, 4}, at::kByte)).empty());
   const auto a = rectangle(0, 0, 4, 4, 1).mask, b = rectangle(2, 3, 4, 4, 1).mask;
   checks.holds("intersection area", intersection_area(a, b) == 2 && area(unite(a, b)) == 30);
   checks.holds("clipping is tight", clip(unite(a, b), {4, 0, 9, 9}).window.y == 3);
@@ -207,7 +219,7 @@ std::vector<Instance> perfect_answer(const at::Tensor& labels, const Window& til
   std::vector<Instance> found;
   for (int id = 1; id <= labels.max().item<int>(); ++id) {
     Instance instance;
-    instance.mask = crop_mask(seen.eq(id), tile.x, tile.y);
+    instance.mask = mask_of(seen.eq(id), tile.x, tile.y);
     instance.score = rng.uniform();
     if (!instance.mask.empty()) found.push_back(instance);
   }
@@ -273,7 +285,7 @@ void options_are_strict(test::Checks& checks) {
   const auto some = read({{"overlap", "official"}, {"tile_size", 128}, {"adaptive_threshold", false}});
   checks.holds("options are read", some.overlap == OverlapRule::Official && some.tile_size == 128 && !some.adaptive_threshold);
   for (const Dict& bad :
-       {Dict{{"overlap", "last"}}, Dict{{"min_visible", 1.5}}, Dict{{"prompt_chunk", 0}}, Dict{{"tile_size", 3}},
+       {Dict{{"overlap", "last"}}, Dict{{"min_visible", 1.5}}, Dict{{"prompt_chunk", -1}}, Dict{{"tile_size", 3}},
         Dict{{"tile_overlap", 1}}, Dict{{"min_area", -1}}, Dict{{"mask_treshold", 0.4}}}) {
     checks.throws(bad.begin()->first, "ERR_INVALID_ARGUMENT", [&] { read(bad); });
   }

@@ -1,10 +1,8 @@
 // Stage 2 with an allocator that refuses: prompts are taken in smaller chunks, and the numbers stay what they were.
 #include <ATen/ATen.h>
-#include <c10/core/CPUAllocator.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <atomic>
 
 #include "base/tensors.h"
 #include "device/device.h"
@@ -12,32 +10,12 @@
 #include "engine/store_writer.h"
 #include "native/checks.h"
 #include "native/folder.h"
+#include "native/limited_allocator.h"
 #include "native/program.h"
 
 namespace cellsam::test::out_of_memory_program {
 
 namespace {
-
-// Refuses single blocks above a limit, in the words of the CPU's allocator or with the class that devices have for it.
-struct Limited final : c10::Allocator {
-  c10::DataPtr allocate(std::size_t bytes) override {
-    std::size_t seen = largest;
-    while (bytes > seen && !largest.compare_exchange_weak(seen, bytes)) {
-    }
-    if (bytes > limit) {
-      ++refused;
-      if (as_device) C10_THROW_ERROR(OutOfMemoryError, "the test's device has no more");
-      TORCH_CHECK(false, "DefaultCPUAllocator: can't allocate memory: you tried to allocate ", bytes, " bytes.");
-    }
-    return inner->allocate(bytes);
-  }
-  c10::DeleterFnPtr raw_deleter() const override { return inner->raw_deleter(); }
-  void copy_data(void* to, const void* from, std::size_t count) const override { inner->copy_data(to, from, count); }
-
-  c10::Allocator* inner = c10::GetDefaultCPUAllocator();
-  std::atomic<std::size_t> largest{0}, limit{SIZE_MAX}, refused{0};
-  bool as_device = false;
-};
 
 struct Listener : Control {
   bool cancelled() const override { return false; }
@@ -74,8 +52,7 @@ std::unique_ptr<Session> small_session() {
 
 TEST_PROGRAM(out_of_memory) {
   test::Checks checks("out_of_memory");
-  static Limited allocator;
-  c10::SetCPUAllocator(&allocator, /*priority=*/1);
+  auto& allocator = test::limited_allocator();
   const test::Folder folder;
   const auto path = folder.file("set.tiles");
   Listener quiet;

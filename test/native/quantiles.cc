@@ -31,7 +31,7 @@ std::pair<float, float> expected(const at::Tensor& image, double upper) {
 
 void compare(test::Checks& checks, const std::string& name, const at::Tensor& image) {
   for (double upper : {0.0, 0.5, 0.995, 1.0}) {
-    const auto got = data::nonzero_quantiles(image, upper);
+    const auto got = data::nonzero_quantiles(image.unsqueeze(0), upper).select(1, 0);
     const auto [least, most] = expected(image, upper);
     checks.near(name + " least", std::abs(got[0].item<float>() - least), 0);
     checks.near(name + " upper " + std::to_string(upper), std::abs(got[1].item<float>() - most), 1e-6 * std::abs(most));
@@ -56,9 +56,18 @@ TEST_PROGRAM(quantiles) {
   compare(checks, "not contiguous", random.transpose(1, 2));
   compare(checks, "negative", random - 0.5);
   checks.holds("nothing but zeros: no number",
-               !at::isfinite(data::nonzero_quantiles(at::zeros({3, 4, 4}), 0.995)[0]).item<bool>());
-  checks.holds("NaN as with sorting",
-               std::isnan(data::nonzero_quantiles(at::cat({random, at::full({3, 61, 67}, NAN)}), 1.0)[1].item<float>()));
+               !at::isfinite(data::nonzero_quantiles(at::zeros({1, 3, 4, 4}), 0.995)[0]).item<bool>());
+  checks.holds(
+      "NaN as with sorting",
+      std::isnan(data::nonzero_quantiles(at::cat({random, at::full({3, 61, 67}, NAN)}).unsqueeze(0), 1.0)[1].item<float>()));
+  // float64 takes the way of a GPU, which sorts.
+  const auto several = at::stack({random, random - 0.5, random * (random > 0.7), at::full_like(random, NAN)});
+  const auto each = data::nonzero_quantiles(several, 0.9), sorted = data::nonzero_quantiles(several.to(at::kDouble), 0.9);
+  for (std::int64_t i = 0; i < 3; ++i) {
+    const auto alone = data::nonzero_quantiles(several.slice(0, i, i + 1), 0.9).select(1, 0);
+    checks.near("an image of several", each.select(1, i), alone, 0);
+    checks.near("an image of several, sorted", sorted.select(1, i), alone.to(at::kDouble), 1e-6);
+  }
   return checks.finish();
 }
 

@@ -8,7 +8,10 @@
 
 #include <limits>
 #include <optional>
+#include <utility>
+#include <vector>
 
+#include "native/postprocess_masks.h"
 #include "native/program.h"
 #include "parity/network.h"
 
@@ -57,7 +60,7 @@ void check_detector(const Variant& variant, model::CellSam& model, const infer::
   variant.check("topk_scores", top.scores);
   variant.check("topk_labels", top.labels, {});
   variant.check("topk_boxes", top.boxes);
-  const auto found = infer::detect(model, variant.image(), options);
+  const auto found = infer::detect(model, variant.image().unsqueeze(0), options)[0];
   variant.parity.check(variant.name + ".threshold", found.threshold, variant.io("threshold").item<double>(), 0,
                        variant.parity.tolerance("threshold").atol);
   variant.check("boxes_model_frame", found.boxes * infer::model_scale(variant.image(), size));
@@ -70,7 +73,7 @@ void check_mask_model(const Variant& variant, model::CellSam& model, const infer
   auto& mask_model = model->mask_model();
   const auto embedding =
       mask_model->image_encoder->forward(data::encoder_input(image.unsqueeze(0), size, options.preprocessing));
-  const auto boxes = user_boxes ? *user_boxes : infer::detect(model, image, options).boxes;
+  const auto boxes = user_boxes ? *user_boxes : infer::detect(model, image.unsqueeze(0), options)[0].boxes;
   const auto model_boxes = (boxes * infer::model_scale(image, size)).to(at::kFloat);
   const auto prompts = mask_model->prompt_encoder->forward(std::nullopt, std::nullopt, model_boxes, std::nullopt);
   const auto masks = mask_model->mask_decoder->forward(embedding, mask_model->prompt_encoder->dense_pe(), prompts.sparse,
@@ -79,10 +82,13 @@ void check_mask_model(const Variant& variant, model::CellSam& model, const infer
   variant.check("sparse", prompts.sparse);
   variant.check("low_res", masks.logits);
   variant.check("iou", masks.iou);
-  const auto full = infer::postprocess_masks(masks.logits, size, {size, size}, {image.size(1), image.size(2)});
+  const auto full = postprocess_masks(masks.logits, size, {size, size}, {image.size(1), image.size(2)});
   variant.check("mask_logits_orig", full.squeeze(1));
 
-  const auto instances = infer::MaskPredictor(model, image, options).predict(boxes, options.iou_threshold, {});
+  std::vector<infer::Instance> instances;
+  infer::MaskPredictor(model, image.unsqueeze(0), options)
+      .predict({boxes}, options.iou_threshold, {},
+               [&](std::size_t, infer::Instance instance) { instances.push_back(std::move(instance)); });
   auto labels = at::zeros({image.size(1), image.size(2)}, at::kInt);
   auto final_boxes = at::zeros({static_cast<std::int64_t>(instances.size()), 4}, at::kDouble);
   for (std::size_t i = 0; i < instances.size(); ++i) {

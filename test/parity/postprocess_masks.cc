@@ -1,10 +1,9 @@
 // Case 04: mask logits to the original image, five geometries, and the gradient in float64.
-#include "infer/postprocess.h"
-
 #include <torch/csrc/autograd/autograd.h>
 
 #include <array>
 
+#include "native/postprocess_masks.h"
 #include "native/program.h"
 #include "parity/case.h"
 
@@ -14,8 +13,8 @@ namespace {
 
 at::Tensor resized(const Case& parity, const at::Tensor& low_res, const Value& spec) {
   const auto side = [&](const char* name, int i) { return static_cast<std::int64_t>(as<double>(list(spec, name)[i])); };
-  return infer::postprocess_masks(low_res, parity.config("img_size"), {side("input_size", 0), side("input_size", 1)},
-                                  {side("original_size", 0), side("original_size", 1)});
+  return postprocess_masks(low_res, parity.config("img_size"), {side("input_size", 0), side("input_size", 1)},
+                           {side("original_size", 0), side("original_size", 1)});
 }
 
 void postprocess_case(Case& parity) {

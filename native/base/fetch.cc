@@ -1,0 +1,22 @@
+#include "base/fetch.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/Event.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+namespace cellsam {
+
+at::Tensor fetch(const at::Tensor& values) {
+  if (values.is_cpu()) return values;
+  auto host = at::empty(values.sizes(), values.options().device(at::kCPU).pinned_memory(true));
+  return host.copy_(values, /*non_blocking=*/true);
+}
+
+void wait_for(at::Device device) {
+  if (device.is_cpu()) return;
+  c10::Event event(device.type());
+  event.record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  event.synchronize();
+}
+
+}  // namespace cellsam
