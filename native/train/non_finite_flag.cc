@@ -5,10 +5,12 @@
 namespace cellsam::train {
 
 void NonFiniteFlag::add(const at::Tensor& losses) {
-  const auto sum = (losses * 0).sum();
-  sum_ = sum_.defined() ? sum_ + sum : sum;
+  if (!found_.defined()) {
+    found_ = at::zeros({}, losses.options());
+    one_ = at::ones({}, losses.options());
+  }
+  // What mixed precision does with gradients, which it divides by their scale, here 1: a single operation.
+  at::_amp_foreach_non_finite_check_and_unscale_(losses, found_, one_);
 }
-
-at::Tensor NonFiniteFlag::value() const { return sum_.nan_to_num(/*nan=*/1); }
 
 }  // namespace cellsam::train

@@ -8,14 +8,14 @@ namespace cellsam::train {
 
 class NonFiniteFlag {
  public:
-  // Takes a step's losses [k] into account. Once one of them is not finite, the flag stays up.
+  // Takes a step's losses f32 [k] into account. Once one of them is not finite, the flag stays up.
   void add(const at::Tensor& losses);
 
   // f32 [] on the device: 1 when a loss was not finite, else 0. The optimiser leaves out an update where it is 1.
-  at::Tensor value() const;
+  const at::Tensor& value() const { return found_; }
 
  private:
-  at::Tensor sum_;  // of 0 * loss: 0, or NaN for ever
+  at::Tensor found_, one_;  // since the first losses
 };
 
 }  // namespace cellsam::train
