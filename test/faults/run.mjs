@@ -1,7 +1,7 @@
 /**
  * `node test/faults/run.mjs [--kind KIND]... [--scenario NAME]... [--every N] [--flips N]`: faults of each kind in every scenario.
  * Kinds: kill, full and full-once at every N-th telling operation (default: each), power at each as well, flips of N bits
- * (default 4) in each file. Prints each wrong end, and how many faults there were.
+ * (default 4) in each file. Prints each wrong end, and how many faults there were. Ctrl-C ends it after the fault at hand.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,12 +23,17 @@ const { values } = parseArgs({
 const chosen = (/** @type {string} */ name) => values.scenario?.includes(name) ?? true;
 const every = Number(values.every);
 const folder = mkdtempSync(join(tmpdir(), "cellsam-faults-"));
+let stopping = false;
+process.once("SIGINT", () => {
+  stopping = true;
+});
 const total = { faults: 0, refused: 0, wrong: 0 };
 
 /** Tries one fault after another, and says what they came to. @param {string} title @param {Iterable<() => Promise<{ refused?: boolean, problem: string | null }>>} trials */
 async function tryAll(title, trials) {
   const sum = { faults: 0, refused: 0, wrong: 0 };
   for (const trial of trials) {
+    if (stopping) break;
     const { refused, problem } = await trial();
     sum.faults += 1;
     sum.refused += refused ? 1 : 0;

@@ -73,7 +73,9 @@ export async function afterwards(cellsam, scenario, expected, { mayRefuse, excep
   if (wrong) return answer(`afterwards ${wrong}`);
   const journal = scenario.journal && join(scenario.out, scenario.journal);
   const recorded =
-    journal && existsSync(journal) && /"state":"failed".*"code":"ERR_(?!UNEXPECTED|TRIAL_DIED)/.test(readFileSync(journal, "utf8"));
+    journal &&
+    existsSync(journal) &&
+    /"state":"failed".*"code":"ERR_(?!UNEXPECTED|TRIAL_DIED)/.test(readFileSync(journal, "utf8"));
   if (mayRefuse && recorded) return answer(null, true);
   if (end.code !== 0) return mayRefuse ? answer(null, true) : answer(`afterwards code ${end.code}\n${end.stderr}`);
   const found = outcomeOf(scenario);
