@@ -15,6 +15,7 @@ import { type NdArray, openNative } from "./native.js";
 export type { BoxPrediction, Candidates, Prediction } from "./inference.js";
 
 export type Device = "cpu" | "cuda" | `cuda:${number}`;
+export type Precision = "fp32" | "bf16";
 export type ImageArray = NdArray<Uint8Array | Uint16Array | Float32Array>;
 /** Means over the batches that had the loss, `total_loss` and its weighted parts by name; null where no batch had it. */
 export type Losses = Record<string, number | null>;
