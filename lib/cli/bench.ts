@@ -12,7 +12,7 @@ export function benchCommand(): Command {
     .description("measure this machine: encoder, steps of both stages, prediction, in images/s and share of peak")
     .option("--size <size>", "vit_b, vit_l, vit_h or tiny (default: vit_b)")
     .option("--device <device>", "auto, cpu, cuda or cuda:N (default: auto)")
-    .addOption(new Option("--precision <precision>", "auto, fp32 or bf16 (default: auto)").choices(["auto", "fp32", "bf16"]))
+    .addOption(new Option("--precision <precision>", "type of numbers (default: auto)").choices(["auto", "fp32", "bf16"]))
     .option("--threads <n>", "compute threads, 0 for all cores (default: 0)", integerFlag)
     .option("--batch-size <n>", "images in a step (default: 1)", integerFlag)
     .option(

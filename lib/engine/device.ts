@@ -1,6 +1,6 @@
 /**
- * Turns the setting `device` into the one to use. "auto" takes the first GPU that works, and warns where there is one that does
- * not.
+ * Turns the configured device and precision into those to use. "auto" takes the first GPU that works, and warns where there is
+ * one that does not.
  */
 import { CellsamError } from "../errors.js";
 import { driverNeeded, runsOn } from "../runtime/gpuSupport.js";
@@ -79,14 +79,12 @@ export function requireGpu(driver: DriverInfo | null, variant: string | undefine
   );
 }
 
-/** The precision that the setting means on a device. */
-export function resolvePrecision(precision: string, device: Device): Precision {
-  if (precision === "fp32" || precision === "bf16") return precision;
-  const found = engineInfo().devices.find(({ kind, name }) => (device === "cpu" ? kind : name) === named(device));
-  return found?.precision ?? "fp32";
+/** The precision that a session has on this device: "auto" is what the engine says. */
+export function resolvePrecision(precision: "auto" | Precision, device: Device): Precision {
+  if (precision !== "auto") return precision;
+  if (device === "cpu") return "fp32";
+  return engineInfo().devices.find(({ name }) => name === `cuda:${indexOf(device)}`)?.precision ?? "fp32";
 }
-
-const named = (device: Device) => (device === "cpu" ? device : `cuda:${indexOf(device)}`);
 
 /** N of "cuda:N"; 0 for "cuda". */
 export function indexOf(device: string): number {

@@ -47,11 +47,11 @@ const clock: Alarm = (milliseconds, ring) => {
 const slowestDisk = 20e6;
 
 /**
- * How long the child may print nothing, in milliseconds: a minute, and the time that a slow disk takes for the `bytes` of the
+ * How long the child may print nothing, in milliseconds: two minutes, and the time that a slow disk takes for the `bytes` of the
  * libraries. It starts again with every line, so that a machine with many GPUs gets as much time for each.
  */
 export function patience(bytes: number): number {
-  return 60_000 + (bytes / slowestDisk) * 1000;
+  return 120_000 + (bytes / slowestDisk) * 1000;
 }
 
 export interface ProbeOptions {

@@ -21,9 +21,12 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+/** However slow the machine that runs the tests is. */
+const never: Alarm = () => () => {};
+
 /** The checks by name; a name that stands twice keeps the last. */
 async function checksOf(env: NodeJS.ProcessEnv, more: Partial<DoctorOptions> = {}) {
-  const { ok, checks } = await diagnose({ packageRoot, probe, env: { PATH: process.env.PATH, ...env }, ...more });
+  const { ok, checks } = await diagnose({ packageRoot, probe, env: { PATH: process.env.PATH, ...env }, alarm: never, ...more });
   expect(ok).toBe(checks.every((check) => check.ok));
   for (const check of checks) if (!check.ok) expect(check.mend, check.name).toBeTruthy();
   return Object.fromEntries(checks.map((check) => [check.name, check])) as Record<string, Check>;
@@ -69,7 +72,7 @@ function lines(...all: (ProbeLine | "stays")[]): string {
 describe("doctor", () => {
   it("finds a whole installation well, and trains both stages on the CPU", async () => {
     const env = { PATH: process.env.PATH, CELLSAM_LIBTORCH: resolveLibtorch().path };
-    const { ok, checks } = await diagnose({ packageRoot, probe, env });
+    const { ok, checks } = await diagnose({ packageRoot, probe, env, alarm: never });
     expect(checks.filter((check) => !check.ok)).toEqual([]);
     expect(ok).toBe(true);
     const found = (name: string) => checks.filter((check) => check.name === name).map((check) => check.found);
@@ -270,8 +273,8 @@ describe("a slow machine", () => {
     expect(new Set(set).size).toBe(1);
   });
 
-  it("has a minute, and 50 s for each GB of libraries", () => {
-    expect([0, 1e9, 5e9].map(patience)).toEqual([60_000, 110_000, 310_000]);
+  it("has two minutes, and 50 s for each GB of libraries", () => {
+    expect([0, 1e9, 5e9].map(patience)).toEqual([120_000, 170_000, 370_000]);
   });
 
   it("that hangs while it loads is told to try again, not to fetch or update anything", async () => {
