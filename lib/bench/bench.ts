@@ -6,6 +6,8 @@ import { shippedNames, shippedSettings } from "../config/shippedWeights.js";
 import { engineCommand } from "../engine/commands.js";
 import { engineInfo, resolveDevice, resolvePrecision } from "../engine/device.js";
 import { CellsamError } from "../errors.js";
+import { checkWeights } from "../predict/model.js";
+import { busyShare } from "../runtime/systemLoad.js";
 import { describeMachine } from "./machine.js";
 import { type Measured, type Measurer, measureNetwork, measureStages } from "./measure.js";
 import { type BenchResult, type BenchRow, rowOrder } from "./result.js";
@@ -36,13 +38,17 @@ export interface BenchOptions {
 /** Prompts of stage 2, and detections that become cells in a prediction. */
 const cells = 64;
 
-/** @throws CellsamError ERR_INVALID_ARGUMENT for an unknown size; those of opening a session; the signal's reason */
+/** @throws CellsamError ERR_INVALID_ARGUMENT for an unknown size; ERR_FILE where there are no weights of the name; those of opening a session; the signal's reason */
 export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   const { threads = 0, batchSize = 1, seconds = 5, onProgress, warn, signal } = options;
   const device = await resolveDevice(options.device ?? "auto", warn ?? (() => {}));
   const size = sizeCalled(options.size ?? "vit_b");
   const weights = options.weights ?? shippedNames.find((name) => shippedSettings(name).size === size.name) ?? null;
+  checkWeights(weights);
   const precision = resolvePrecision(options.precision ?? "auto", device);
+  const busy = busyShare();
+  if (busy !== null && busy > 0.5)
+    warn?.("other programs use more than half of this machine's processors: speeds will be too low");
   const folder = await mkdtemp(join(tmpdir(), "cellsam-bench-"));
   const measurer: Measurer = {
     model: { size: size.name, device, precision, threads },
@@ -65,7 +71,7 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
     const tflops = (2 * peak.side ** 3) / peak.seconds / 1e12;
     return {
       format: "cellsam-bench-1",
-      ...describeMachine(engineInfo(), device),
+      ...describeMachine(engineInfo(), device, busy),
       settings: {
         size: size.name,
         weights: weights === null ? "random" : shippedNames.includes(weights) ? weights : "own",

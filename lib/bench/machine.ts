@@ -9,6 +9,7 @@ import type { BenchResult } from "./result.js";
 export function describeMachine(
   { torch, cpuCapability, cudaKernels }: EngineInfo,
   device: Device,
+  busy: number | null,
 ): Pick<BenchResult, "version" | "measured" | "system" | "device" | "driver" | "torch"> {
   const cpu = cpus()[0]?.model.trim() ?? "unknown";
   const driver = driverInfo();
@@ -22,6 +23,7 @@ export function describeMachine(
       cpu,
       cores: availableParallelism(),
       cpuCapability,
+      busy,
     },
     device:
       device === "cpu"

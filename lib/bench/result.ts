@@ -22,7 +22,8 @@ export interface BenchResult {
   version: string;
   /** Date and time in UTC, ISO 8601. */
   measured: string;
-  system: { platform: string; node: string; cpu: string; cores: number; cpuCapability: string };
+  /** `busy`: share of the processors that other programs used in the minute before; null where it is not known. */
+  system: { platform: string; node: string; cpu: string; cores: number; cpuCapability: string; busy: number | null };
   /** `computeCapability` and `memoryGb` of a GPU, else null. */
   device: { kind: "cpu" | "cuda"; name: string; computeCapability: string | null; memoryGb: number | null };
   driver: { version: string | null; cuda: string } | null;

@@ -1,6 +1,6 @@
 /** Runs a few real training steps on a few tiles in a temporary folder, to measure the time and memory of a training. */
 import { mkdtemp, rm } from "node:fs/promises";
-import { availableParallelism, loadavg, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ExperimentConfig } from "../config/experiment.js";
 import { type StageNumber, stageOptions } from "../config/stageOptions.js";
@@ -10,6 +10,7 @@ import { openSession, type Session } from "../engine/session.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
 import { gpuMemory } from "../monitor/memory.js";
 import { openModel } from "../predict/model.js";
+import { busyShare } from "../runtime/systemLoad.js";
 import { tileStore } from "../train/tiles.js";
 
 export interface TileTimes {
@@ -59,7 +60,7 @@ export async function probeTraining(
   pairs: readonly CheckedPair[],
   { warn, signal }: ProbeOptions,
 ): Promise<Probe> {
-  const busy = process.platform === "win32" ? null : (loadavg()[0] as number) / availableParallelism();
+  const busy = busyShare();
   const device = await resolveDevice(config.device, warn);
   const folder = await mkdtemp(join(tmpdir(), "cellsam-probe-"));
   let session: Session | undefined;

@@ -45,6 +45,7 @@ describe("cellsam bench", () => {
     expect(valid(result), JSON.stringify(valid.errors)).toBe(true);
     expect(result).toMatchObject({
       version: packageVersion,
+      system: { busy: process.platform === "win32" ? null : expect.any(Number) },
       device: { kind: "cpu", compute_capability: null },
       settings: {
         size: "tiny",
@@ -56,6 +57,7 @@ describe("cellsam bench", () => {
         tile_size: 128,
       },
     });
+    expect(stderr.includes("speeds will be too low")).toBe((result.system.busy ?? 0) > 0.5);
     const rows = result.rows as {
       name: string;
       images: number;
@@ -83,7 +85,12 @@ describe("cellsam bench", () => {
     for (const line of stdout.split("\n").slice(1)) expect(line.length, line).toBeLessThanOrEqual(80);
   }, 900_000);
 
-  it("refuses sizes and devices that are not there, with the codes of the package", () => {
+  it("refuses sizes, weights and devices that are not there, with the codes of the package", () => {
+    expect(bench("--size", "tiny", "--device", "cpu", "--weights", join(folder, "none.pth"))).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/^ERR_FILE: weights: there is no file /m),
+      left: [],
+    });
     expect(bench("--size", "vit_x", "--device", "cpu")).toMatchObject({
       status: 2,
       stderr: expect.stringMatching(/ERR_INVALID_ARGUMENT: there is no size vit_x: known are vit_b, vit_l, vit_h, tiny/),
