@@ -130,7 +130,7 @@ export class PredictionFolder {
   /** Makes the folder, or tidies it. A run that replaces, or that found nothing, starts without the rows of another one. */
   async begin(): Promise<void> {
     await makeFolder(this.#folder);
-    for (const folder of [this.#folder, this.#overlays]) await sweepTemporaries(folder);
+    await sweepTemporaries(this.#overlays);
     if (this.#rows.size === 0) await rm(this.#journal, { force: true });
     else await appendFile(this.#journal, "\n"); // ends the line that the end of a process may have cut off
   }
