@@ -3,6 +3,7 @@ import { lstat, open, rm, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { CellsamError } from "../errors.js";
 import { makeFolder } from "./folders.js";
+import { sweepTemporaries } from "./temporaries.js";
 
 /** The file that is written to try. Always the same, so that what a killed process leaves is removed by the next try of its user. */
 const trial = `.cellsam-write-test-${process.getuid?.() ?? "user"}.tmp`;
@@ -42,7 +43,8 @@ export function unusableFile(setting: string, file: string, cause: Error): Cells
 }
 
 /**
- * Makes the folder, writes a file in it, and removes both again: permissions alone do not tell whether that is possible.
+ * Makes the folder, writes a file in it, and removes both again: permissions alone do not tell whether that is possible. What
+ * killed processes left half written in it is removed after a day.
  * @throws CellsamError ERR_CONFIG that names `setting`, the folder and the reason
  */
 export async function checkOutputFolder(setting: string, folder: string): Promise<void> {
@@ -86,6 +88,7 @@ async function tryOnce(folder: string, also: () => Promise<void>): Promise<void>
     const path = join(folder, trial);
     await (await open(path, "a")).close();
     await rm(path, { force: true });
+    await sweepTemporaries(folder);
   } finally {
     // Only what is empty: another process may write there by now.
     for (const path of made.toReversed()) await rmdir(path).catch(() => undefined);

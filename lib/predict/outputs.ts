@@ -133,8 +133,8 @@ export class PredictionFolder {
   /** Makes the folder, or tidies it. A run that replaces, or that found nothing, starts without the rows of another one. */
   async begin(): Promise<void> {
     await makeFolder(this.#folder);
+    await sweepTemporaries(this.#overlays);
     if (this.#isShard) return;
-    for (const folder of [this.#folder, this.#overlays]) await sweepTemporaries(folder);
     if (this.#rows.size === 0) await rm(this.#journal, { force: true });
     for (const [image, row] of this.#held) if (!this.#rows.has(image)) await this.#rows.set(row);
     this.#held.clear();

@@ -75,7 +75,7 @@ export async function scenarios(folder) {
     },
     evaluate: async () => {
       const first = [...evaluate, ...weights];
-      return { name: "evaluate", out, first, again: first, outcome: scores };
+      return { name: "evaluate", out, first, again: [...first, "--overwrite"], outcome: scores };
     },
     resume: async () => {
       const before = await left("half", train, 0.6);

@@ -19,7 +19,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+// The function of libc. Looked up once: a child between fork and exec must not do so.
+#define REAL(name)                                                     \
+  ({                                                                   \
+    static __typeof__(&name) real;                                     \
+    if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name);      \
+    real;                                                              \
+  })
 
 static const char *folder;
 static size_t folder_length;
