@@ -62,7 +62,7 @@ const layers = [
   ["evaluation"],
   ["pool"],
   ["train"],
-  ["plan"],
+  ["plan", "batch"],
   ["search"],
   ["python"],
   ["index"],
