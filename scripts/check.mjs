@@ -62,7 +62,7 @@ const layers = [
   ["evaluation"],
   ["pool"],
   ["train"],
-  ["plan", "bench"],
+  ["plan", "bench", "batch"],
   ["search"],
   ["python"],
   ["index"],

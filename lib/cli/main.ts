@@ -17,6 +17,8 @@ const commands: Record<string, () => Promise<Command>> = {
   init: async () => (await import("./init.js")).initCommand(),
   plan: async () => (await import("./plan.js")).planCommand(),
   schema: async () => (await import("./schema.js")).schemaCommand(),
+  slurm: async () => (await import("./batch.js")).slurmCommand(),
+  kubernetes: async () => (await import("./batch.js")).kubernetesCommand(),
   doctor: async () => (await import("./doctor.js")).doctorCommand(),
   bench: async () => (await import("./bench.js")).benchCommand(),
 };

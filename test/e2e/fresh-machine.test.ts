@@ -16,6 +16,7 @@ import { archiveOf, bareNode, LocalServer } from "./freshMachine.js";
 const checkout = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 let folder: string;
 let project: string;
+let packed: string;
 let archive: string;
 let server: LocalServer;
 let environment: NodeJS.ProcessEnv;
@@ -51,14 +52,16 @@ beforeAll(async () => {
   };
 
   execFileSync(process.execPath, [join(checkout, "scripts", "prebuild.mjs"), "--built"], { cwd: checkout, stdio: "ignore" });
-  const packed = execFileSync("npm", ["pack", "--json", "--pack-destination", folder], { cwd: checkout, encoding: "utf8" });
-  const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
+  const made = execFileSync("npm", ["pack", "--json", "--pack-destination", folder], { cwd: checkout, encoding: "utf8" });
+  const [{ filename }] = JSON.parse(made) as [{ filename: string }];
+  packed = join(folder, filename);
   writeFileSync(join(project, "package.json"), '{ "name": "user", "private": true }');
   // The registry is the machine's own; everything else of the environment is bare.
   const registry = execFileSync("npm", ["config", "get", "registry"], { encoding: "utf8" }).trim();
   const certificate = process.env.NODE_EXTRA_CA_CERTS ? { NODE_EXTRA_CA_CERTS: process.env.NODE_EXTRA_CA_CERTS } : {};
-  const install = ["install", "--ignore-scripts", "--no-audit", "--no-fund", join(folder, filename)];
-  const installed = await go(join(bin, "npm"), install, { npm_config_registry: registry, ...certificate });
+  const install = ["install", "--ignore-scripts", "--no-audit", "--no-fund", packed];
+  Object.assign(environment, { npm_config_registry: registry, ...certificate });
+  const installed = await go(join(bin, "npm"), install);
   expect(installed.stderr).not.toContain("npm error");
   expect(installed.code).toBe(0);
 
@@ -83,6 +86,23 @@ describe("a fresh machine", () => {
     expect(code).toBe(3);
     const { checks } = JSON.parse(stdout) as { checks: { name: string; ok: boolean; mend?: string }[] };
     expect(checks.find(({ name }) => name === "libtorch")).toMatchObject({ ok: false, mend: "npx cellsam setup" });
+  });
+
+  it("is made of a package and libtorch by what the containers run", async () => {
+    const script = join(checkout, "containers", "install.sh");
+    const files = ["Dockerfile", "cellsam.def"].map((name) => readFileSync(join(checkout, "containers", name), "utf8"));
+    for (const text of files) expect(text).toContain("sh /tmp/install.sh");
+    const place = join(folder, "container");
+    const more = {
+      PATH: `${environment.PATH}:${join(place, "bin")}:/usr/bin:/bin`,
+      npm_config_prefix: place,
+      CELLSAM_CACHE: join(place, "cache"),
+      CELLSAM_FROM: archive,
+    };
+    const done = await go("/bin/sh", [script, packed, "cpu"], more);
+    expect(done).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ok {3}step /m) });
+    const { stdout } = await go(join(place, "bin", "cellsam"), ["--version"], more);
+    expect(stdout.trim()).toBe(JSON.parse(readFileSync(join(checkout, "package.json"), "utf8")).version);
   });
 
   it("refuses a download with another checksum, or that is no archive, and leaves nothing behind", async () => {

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { poolSlots, wordsOf } from "../../lib/config/pool.js";
 import { isRunning, markOf } from "../../lib/pool/processMark.js";
-import { inSlots } from "../../lib/pool/slots.js";
+import { inSlots, stoppedTogether } from "../../lib/pool/slots.js";
 import { startWorker } from "../../lib/pool/worker.js";
 
 const program = fileURLToPath(new URL("./pool-worker.mjs", import.meta.url));
@@ -139,6 +139,15 @@ describe("slots", () => {
     const round = { queue: [1, 2, 3, 4], slots: two, begunOn: () => undefined, work, signal: undefined };
     await expect(inSlots({ ...round, stop: () => stop.abort() })).rejects.toThrow("the disk is full");
     expect(begun).toEqual([1, 2]);
+  });
+
+  it("know a worker that was stopped with its pool from one that was stopped alone", async () => {
+    const stop = new AbortController();
+    const answer = stoppedTogether(stop.signal); // the worker had the signal first
+    stop.abort();
+    expect(await answer).toBe(true);
+    expect(await stoppedTogether(new AbortController().signal)).toBe(false);
+    expect(await stoppedTogether(undefined)).toBe(false);
   });
 
   it("read a launcher as words, and refuse what is none", () => {

@@ -1,0 +1,136 @@
+/** A real Slurm with two "machines" in this one, for tests: Debian's slurm-wlm and munge, as root, in a folder of its own. */
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** Why the tests of Slurm cannot run here; null where they can. */
+export function withoutSlurm(): string | null {
+  const missing = ["slurmctld", "slurmd", "munged", "sbatch", "srun"].filter((name) => !which(name));
+  if (missing.length > 0) return `${missing.join(", ")} missing: apt-get install slurm-wlm munge`;
+  if (process.getuid?.() !== 0) return "the daemons need root";
+  return existsSync("/etc/munge/munge.key") ? null : "there is no /etc/munge/munge.key, which the package munge makes";
+}
+
+function which(name: string): boolean {
+  return (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, name)));
+}
+
+export interface Slurm {
+  /** The environment of its commands. */
+  env: NodeJS.ProcessEnv;
+  /** What a command of it prints. */
+  run(command: string, args: readonly string[], cwd: string): string;
+  stop(): Promise<void>;
+}
+
+/** Starts the daemons; `folder` is for their files. */
+export async function startSlurm(folder: string): Promise<Slurm> {
+  for (const name of ["state", "spool/n1", "spool/n2"]) mkdirSync(join(folder, name), { recursive: true });
+  const conf = join(folder, "slurm.conf");
+  writeFileSync(conf, configuration(folder, await freePorts(3)));
+  const env = { ...process.env, SLURM_CONF: conf };
+  const begun: string[] = [];
+  const daemon = (command: string, args: string[], pidFile: string) => {
+    execFileSync(command, args, { env, stdio: "ignore" });
+    begun.push(pidFile);
+  };
+  if (!existsSync("/run/munge/munge.socket.2")) {
+    mkdirSync("/run/munge", { recursive: true });
+    execFileSync("chown", ["munge:munge", "/run/munge"]);
+    daemon("su", ["-s", "/bin/sh", "munge", "-c", "exec /usr/sbin/munged"], "/run/munge/munged.pid");
+  }
+  daemon("slurmctld", ["-f", conf], join(folder, "slurmctld.pid"));
+  for (const node of ["n1", "n2"]) daemon("slurmd", ["-f", conf, "-N", node], join(folder, `slurmd-${node}.pid`));
+  const slurm: Slurm = {
+    env,
+    run: (command, args, cwd) => execFileSync(command, args, { env, cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }),
+    stop: async () => {
+      for (const file of begun.reverse()) await end(Number(readFileSync(file, "utf8")));
+    },
+  };
+  for (let i = 0; slurm.run("sinfo", ["-h", "-o", "%T"], folder).trim() !== "idle"; i++) {
+    if (i === 120) throw new Error(`slurm does not start: ${readFileSync(join(folder, "slurmctld.log"), "utf8").slice(-2000)}`);
+    await sleep(500);
+  }
+  return slurm;
+}
+
+/** Ends one process, and waits for it. */
+async function end(pid: number): Promise<void> {
+  try {
+    process.kill(pid, "SIGTERM");
+    for (let i = 0; i < 100; i++) {
+      process.kill(pid, 0);
+      await sleep(100);
+    }
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // it is gone
+  }
+}
+
+/** Resolves when the job is over, with its state; a job that was requeued starts at once, and not after two minutes. */
+export async function finished(slurm: Slurm, job: string, cwd: string): Promise<string[]> {
+  for (;;) {
+    const states = new Set<string>();
+    for (const line of slurm.run("scontrol", ["show", "job", job, "--oneliner"], cwd).split("\n").filter(Boolean)) {
+      const [, id = "", state = "", restarts = "0"] =
+        /^JobId=(\d+) .*JobState=(\w+) .*Restarts=(\d+)/.exec(line.replace(/Requeue=\d+ Restarts=/, "Restarts=")) ?? [];
+      states.add(state);
+      if (state === "PENDING" && restarts !== "0")
+        await new Promise((resolve) =>
+          spawn("scontrol", ["update", `JobId=${id}`, "StartTime=now"], { env: slurm.env, stdio: "ignore" }).on(
+            "close",
+            resolve,
+          ),
+        );
+    }
+    if ([...states].every((state) => /^(COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL)$/.test(state))) return [...states];
+    await sleep(500);
+  }
+}
+
+/** Ports of this machine that nothing listens on now. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => once(server.close(), "close")));
+  return ports;
+}
+
+function configuration(folder: string, [controller = 0, first = 0, second = 0]: readonly number[]): string {
+  const host = hostname().split(".")[0] ?? "localhost";
+  const node = (name: string, port: number) =>
+    `NodeName=${name} NodeHostname=${host} NodeAddr=127.0.0.1 Port=${port} CPUs=2 RealMemory=1000 State=UNKNOWN`;
+  return `ClusterName=cellsam
+SlurmctldHost=${host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+StateSaveLocation=${folder}/state
+SlurmdSpoolDir=${folder}/spool/%n
+SlurmctldPidFile=${folder}/slurmctld.pid
+SlurmdPidFile=${folder}/slurmd-%n.pid
+SlurmctldLogFile=${folder}/slurmctld.log
+SlurmdLogFile=${folder}/slurmd-%n.log
+SlurmctldPort=${controller}
+ProctrackType=proctrack/pgid
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+MpiDefault=none
+ReturnToService=2
+KillWait=10
+SlurmdParameters=config_overrides
+${node("n1", first)}
+${node("n2", second)}
+PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+`;
+}
