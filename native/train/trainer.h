@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/kept_tensor.h"
 #include "base/options.h"
 #include "data/store.h"
 #include "engine.h"
@@ -108,6 +109,7 @@ class Trainer {
   std::uint64_t seed_;
   optim::Optimizer optimizer_;
   optim::Schedule schedule_;
+  KeptTensor one_;
   std::int64_t updates_ = 0;  // optimiser steps of this stage
   std::int64_t epoch_ = 0, step_ = 0;
   LossSums sums_;  // of the running epoch, so that a resumed epoch reports the same means
