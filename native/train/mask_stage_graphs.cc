@@ -11,7 +11,7 @@ namespace cellsam::train {
 void MaskStage::open_graphs() {
   const auto losses = [this](const PromptInputs& inputs) {
     const PromptBatch alone{{{0, inputs.boxes, inputs.ids}}, inputs.labels.unsqueeze(0), {inputs.ignores}};
-    auto decoder = losses_.decoder(inputs.embedding, /*cuts_gradient=*/false);
+    auto decoder = losses_.decoder(inputs.embedding, /*in_graph=*/true);
     return losses_(alone, alone.prompts, decoder);
   };
   std::vector<at::Tensor> trained;
