@@ -53,7 +53,8 @@ export const stage2Schema = once(() =>
           "result. 0: as many as a fixed share of the memory holds.",
       ),
       factoredDecoder: setting(stage2.factoredDecoder).describe(
-        "Computes the mask decoder in a faster formulation of the same function; false: as in the paper.",
+        "Computes the mask decoder in a faster formulation of the same function where that is faster: on the CPU and in CUDA " +
+          "graphs; false: always as in the paper.",
       ),
       fusedMaskLoss: setting(stage2.fusedMaskLoss).describe(
         "Computes the losses in one pass over the decoder's low-resolution masks, with the same result; false: on masks of " +

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <sstream>
 
 #include "base/stop_if_abandoned.h"
@@ -21,6 +22,7 @@ namespace {
 
 constexpr int kKeyFormat = 2;  // increase it, and features of older versions are not used
 constexpr std::size_t kKeyDigits = 32;
+constexpr std::size_t kPrefetched = 2;  // batches: the one that the loader has ready and the one that the stage works on
 
 std::int64_t gigabytes(double number) { return static_cast<std::int64_t>(std::min(number * 1e9, 9e18)); }
 
@@ -65,9 +67,35 @@ FrozenBackbone::FrozenBackbone(model::CellSam& model, const BackboneSetting& set
 at::Tensor FrozenBackbone::operator()(const data::Batch& batch, const Control& control) {
   at::NoGradGuard no_grad;
   const auto file = this->file();
-  const auto side = model_->size().grid(), width = model_->size().embed_dim;
-  std::vector<at::Tensor> features;
-  for (std::int64_t i = 0; i < batch.images.size(0); ++i) {
+  const auto count = batch.images.size(0), side = model_->size().grid(), width = model_->size().embed_dim;
+  const auto as_computed = [&](const at::Tensor& features) {
+    return setting_.precision == device::Precision::fp32 ? features.to(at::kFloat) : features;
+  };
+  if (const auto ready = file ? take_prefetched(batch) : at::Tensor(); ready.defined()) {
+    counts_.kept += count;
+    return as_computed(upload(ready, setting_.device));
+  }
+
+  std::vector<at::Tensor> features(static_cast<std::size_t>(count));
+  std::vector<std::int64_t> missing;
+  std::vector<ContentHash> hashes;
+  // The features of all that are missing so far.
+  const auto compute = [&] {
+    const bool all = std::ssize(missing) == count;
+    const auto images = all ? batch.images : batch.images.index_select(0, at::tensor(missing, at::kLong));
+    const auto computed = run_backbone(model_, setting_, images).to(dtype_).contiguous();
+    if (file && batch.cacheable) keep(*file, hashes, computed);
+    for (std::size_t i = 0; i < missing.size(); ++i)
+      features[static_cast<std::size_t>(missing[i])] = computed[static_cast<std::int64_t>(i)];
+    counts_.computed += std::ssize(missing);
+    missing.clear();
+    hashes.clear();
+    return all ? computed : at::Tensor();
+  };
+  const bool together =
+      !setting_.device.is_cpu() && !(file && batch.cacheable && at::globalContext().deterministicAlgorithms());
+  at::Tensor batched;
+  for (std::int64_t i = 0; i < count; ++i) {
     stop_if_abandoned(control);
     const auto hash = hash_of_image(batch, i);
     if (const auto* kept = file ? file->find(hash) : nullptr) {
@@ -75,24 +103,28 @@ at::Tensor FrozenBackbone::operator()(const data::Batch& batch, const Control& c
       // The mapping is read-only and lives as long as a tensor that refers to it. No layer writes to its input.
       const auto mapped = at::from_blob(
           const_cast<void*>(kept), {side, side, width}, [file](void*) {}, dtype_);
-      features.push_back(upload(mapped, setting_.device));
+      features[static_cast<std::size_t>(i)] = upload(mapped, setting_.device);
       continue;
     }
-    ++counts_.computed;
-    features.push_back(run_backbone(model_, setting_, batch.images.narrow(0, i, 1)).squeeze(0).to(dtype_).contiguous());
-    if (file && batch.cacheable) keep(*file, hash, features.back());
+    missing.push_back(i);
+    hashes.push_back(hash);
+    if (!together) batched = compute();
   }
-  const auto batched = features.size() == 1 ? features[0].unsqueeze(0) : at::stack(features);
-  return setting_.precision == device::Precision::fp32 ? batched.to(at::kFloat) : batched;
+  if (!missing.empty()) batched = compute();
+  if (!batched.defined()) batched = count == 1 ? features[0].unsqueeze(0) : at::stack(features);
+  return as_computed(batched);
 }
 
-void FrozenBackbone::keep(FeatureFile& file, const ContentHash& hash, const at::Tensor& features) {
-  // Features that are not finite are computed again, so that NonFiniteTrace finds their origin in the backbone.
-  if (!std::isfinite(features.sum(at::kFloat).item<double>())) return;
+void FrozenBackbone::keep(FeatureFile& file, const std::vector<ContentHash>& hashes, const at::Tensor& features) {
   const auto host = features.cpu();
-  file.add(hash, host.data_ptr());
+  for (std::size_t i = 0; i < hashes.size(); ++i) {
+    const auto of_image = host[static_cast<std::int64_t>(i)];
+    // Features that are not finite are computed again, so that NonFiniteTrace finds their origin in the backbone.
+    if (std::isfinite(of_image.sum(at::kFloat).item<double>())) file.add(hashes[i], of_image.data_ptr());
+  }
 }
 
+// Into pinned memory only for a GPU, and only when all are there: then one copy brings them to the device.
 void FrozenBackbone::prefetch(const data::Batch& batch) {
   std::shared_ptr<FeatureFile> file;
   {
@@ -100,7 +132,31 @@ void FrozenBackbone::prefetch(const data::Batch& batch) {
     file = file_;
   }
   if (!file) return;
-  for (const auto& hash : batch.hashes) file->find(hash);
+  std::vector<const void*> found;
+  for (const auto& hash : batch.hashes) found.push_back(file->find(hash));
+  const bool all = !found.empty() && std::find(found.begin(), found.end(), nullptr) == found.end();
+  if (setting_.device.is_cpu() || !all) return;
+  const auto side = model_->size().grid();
+  const auto options = at::TensorOptions(dtype_).pinned_memory(true);
+  const auto features = at::empty({std::ssize(found), side, side, model_->size().embed_dim}, options);
+  const auto bytes = features.nbytes() / found.size();
+  // memcpy, not copy_, which would start a second pool of OpenMP threads on the loader's thread.
+  for (std::size_t i = 0; i < found.size(); ++i)
+    std::memcpy(static_cast<char*>(features.data_ptr()) + i * bytes, found[i], bytes);
+  std::lock_guard lock(mutex_);
+  prefetched_.push_back({batch.hashes, features});
+  if (prefetched_.size() > kPrefetched) prefetched_.pop_front();
+}
+
+at::Tensor FrozenBackbone::take_prefetched(const data::Batch& batch) {
+  std::lock_guard lock(mutex_);
+  for (auto at = prefetched_.begin(); at != prefetched_.end(); ++at) {
+    if (at->hashes != batch.hashes) continue;
+    auto features = std::move(at->features);
+    prefetched_.erase(prefetched_.begin(), at + 1);
+    return features;
+  }
+  return {};
 }
 
 std::vector<std::string> FrozenBackbone::take_notices() { return file_ ? file_->take_notices() : std::vector<std::string>(); }
@@ -117,6 +173,7 @@ std::shared_ptr<FeatureFile> FrozenBackbone::file() {
   auto opened = std::make_shared<FeatureFile>(folder, key(), bytes, options_.memory_limit);
   std::lock_guard lock(mutex_);
   file_ = std::move(opened);
+  prefetched_.clear();
   opened_version_ = version;
   return file_;
 }

@@ -9,6 +9,7 @@
 
 #include <ATen/ATen.h>
 
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -46,12 +47,14 @@ class FrozenBackbone {
   // The model must outlive this object.
   FrozenBackbone(model::CellSam& model, const BackboneSetting& setting, FeatureOptions options);
 
-  // Features [B,g,g,E] of the batch's images on the device, rounded to the features' type, without a graph. Images go through
-  // the backbone one by one: the last bits of a matrix product depend on what else is in the batch, and features must be the
-  // same kept or computed. Throws ERR_DISPOSED when `control` is abandoned.
+  // Features [B,g,g,E] of the batch's images on the device, rounded to the features' type, without a graph. On the CPU images
+  // go through the backbone one by one, which is as fast: the last bits of a matrix product depend on what else is in the
+  // batch, and features must be the same kept or computed. A GPU gets those of a batch together, except where it is to be
+  // deterministic and features are kept. Throws ERR_DISPOSED when `control` is abandoned.
   at::Tensor operator()(const data::Batch& batch, const Control& control);
 
-  // Reads kept features of a batch into memory. For the thread that prepares batches.
+  // Reads kept features of a batch into memory, for a GPU into memory that it can copy from. For the thread that prepares
+  // batches.
   void prefetch(const data::Batch& batch);
 
   FeatureCounts take_counts() { return std::exchange(counts_, {}); }  // since the last call
@@ -61,7 +64,8 @@ class FrozenBackbone {
   std::shared_ptr<FeatureFile> file();
   std::string key() const;
   std::int64_t weights_version() const;
-  void keep(FeatureFile& file, const ContentHash& hash, const at::Tensor& features);
+  void keep(FeatureFile& file, const std::vector<ContentHash>& hashes, const at::Tensor& features);
+  at::Tensor take_prefetched(const data::Batch& batch);
 
   model::CellSam& model_;
   BackboneSetting setting_;
@@ -71,8 +75,13 @@ class FrozenBackbone {
   FeatureCounts counts_;
   std::int64_t opened_version_ = -1;  // weights_version() when the file was opened
 
-  std::mutex mutex_;  // guards file_
+  std::mutex mutex_;  // guards the rest
   std::shared_ptr<FeatureFile> file_;
+  struct Prefetched {
+    std::vector<ContentHash> hashes;
+    at::Tensor features;  // [B,g,g,E] in pinned memory
+  };
+  std::deque<Prefetched> prefetched_;  // of batches to come, for a GPU
 };
 
 }  // namespace cellsam::cache

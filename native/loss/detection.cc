@@ -4,10 +4,8 @@
 
 #include <algorithm>
 
-#include "base/upload.h"
 #include "engine.h"
 #include "loss/detection_terms.h"
-#include "loss/focal.h"
 #include "loss/ignored.h"
 
 namespace cellsam::loss {
@@ -16,21 +14,9 @@ namespace {
 
 constexpr double kIgnoredShare = 0.5;  // of a box, from which on it lies in an ignored region
 
-at::Tensor corners(const at::Tensor& boxes) {
-  const auto centre = boxes.narrow(1, 0, 2), half = boxes.narrow(1, 2, 2) / 2;
-  return at::cat({centre - half, centre + half}, 1);
-}
-
-// 1 - GIoU (Rezatofighi et al., CVPR 2019) of each box of `boxes` [M,4] and its partner in `truth` [M,4], both cx, cy, width,
-// height -> [M].
-at::Tensor giou_loss(const at::Tensor& boxes, const at::Tensor& truth) {
-  const auto a = corners(boxes), b = corners(truth);
-  auto area = [](const at::Tensor& size) { return size.select(1, 0) * size.select(1, 1); };
-  const auto a_low = a.narrow(1, 0, 2), a_high = a.narrow(1, 2, 2), b_low = b.narrow(1, 0, 2), b_high = b.narrow(1, 2, 2);
-  const auto overlap = area((at::minimum(a_high, b_high) - at::maximum(a_low, b_low)).clamp_min(0));
-  const auto joined = area(a_high - a_low) + area(b_high - b_low) - overlap;
-  const auto hull = area(at::maximum(a_high, b_high) - at::minimum(a_low, b_low));
-  return 1 - (overlap / joined - (hull - joined) / hull);
+[[noreturn]] void fail_layers() {
+  throw Error("ERR_INVALID_ARGUMENT",
+              "detection loss: give logits and boxes for every decoder layer, and the targets of every image");
 }
 
 // Every matched pair of all layers: positions in the flattened queries [L*B*Q], in the flattened class logits [L*B*Q*C], and in
@@ -57,7 +43,7 @@ at::Tensor pair_indices(const std::vector<Assignment>& found, const std::vector<
   return all;
 }
 
-// Of the last layer's logits [B,Q,C], in the copy that the matching made: no wait for the device.
+// Of the last layer's logits [B,Q,C] on the CPU.
 double class_error_of(const at::Tensor& logits, const at::Tensor& pairs, std::int64_t layers) {
   const auto per_layer = pairs.size(1) / layers;
   if (per_layer == 0) return 100;
@@ -74,11 +60,11 @@ at::Tensor join(const std::vector<Targets>& targets, at::Tensor Targets::*part, 
   return at::cat(parts);
 }
 
-// 1 where the class of a query counts, 0 where it is left out, [L,B,Q,1] on the CPU; undefined when no target has an ignored
-// region. `layers`: boxes [B,Q,4] on the CPU; row 0 of `pairs` are the matched queries.
-at::Tensor counted_queries(const std::vector<at::Tensor>& boxes, const std::vector<Targets>& targets, const at::Tensor& pairs) {
+// 1 where the class of a query counts, 0 where it is left out, [L,B,Q,1]; undefined when no target has an ignored region.
+// boxes [L,B,Q,4]; row 0 of `pairs` are the matched queries. All on the CPU.
+at::Tensor counted_queries(const at::Tensor& boxes, const std::vector<Targets>& targets, const at::Tensor& pairs) {
   if (std::none_of(targets.begin(), targets.end(), [](const Targets& image) { return image.ignored.defined(); })) return {};
-  const auto wide = at::stack(boxes).to(at::kDouble);  // [L,B,Q,4]
+  const auto wide = boxes.to(at::kDouble);
   const auto layers = wide.size(0), images = wide.size(1), queries = wide.size(2);
   auto counted = at::ones({layers, images, queries, 1}, at::kFloat);
   auto* count = counted.data_ptr<float>();
@@ -98,35 +84,9 @@ at::Tensor counted_queries(const std::vector<at::Tensor>& boxes, const std::vect
   return counted;
 }
 
-// Of the layers that count, the later ones.
-std::vector<at::Tensor> counting(const std::vector<at::Tensor>& layers, const DetectionLossOptions& options) {
-  if (options.aux_loss || layers.empty()) return layers;
-  return {layers.back()};
-}
-
-// As operations of automatic differentiation, which run on any device.
-DetectionLoss composed_loss(const at::Tensor& logits, const at::Tensor& boxes, const at::Tensor& truth, const at::Tensor& pairs,
-                            const at::Tensor& counted, const TermWeights& weights) {
-  const auto layers = logits.size(0);
-  const auto at_device = upload(pairs, logits.device());
-  auto positive = at::zeros_like(logits, {}, at::MemoryFormat::Contiguous);
-  positive.view({-1}).index_fill_(0, at_device[1], 1);
-  const auto chosen = boxes.reshape({-1, 4}).index_select(0, at_device[0]);  // [M,4]
-  const auto matched = truth.index_select(0, at_device[2]);
-
-  auto class_loss = focal_elements(logits, positive, weights.focal_alpha, 2);
-  if (counted.defined()) class_loss = class_loss * upload(counted, logits.device()).to(class_loss.options());
-  const auto ce = class_loss.sum({1, 2, 3}) * weights.ce;  // [L]
-  const auto bbox = (chosen - matched).abs().view({layers, -1}).sum(1) * weights.bbox;
-  const auto giou = giou_loss(chosen, matched).view({layers, -1}).sum(1) * weights.giou;
-  return {(ce + bbox + giou).sum(), ce[layers - 1].detach(), bbox[layers - 1].detach(), giou[layers - 1].detach()};
-}
-
-DetectionLoss known_loss(const at::Tensor& logits, const at::Tensor& boxes, const at::Tensor& truth, const at::Tensor& pairs,
-                         const at::Tensor& counted, const TermWeights& weights) {
-  const auto terms = detection_terms(logits, boxes, truth, pairs, counted, weights);
-  const auto scalar = [&](double value) { return at::scalar_tensor(value, truth.options()); };
-  return {terms.total, scalar(terms.ce.back()), scalar(terms.bbox.back()), scalar(terms.giou.back())};
+// Of the layers that count, the later ones: [L,...] of all as one tensor.
+at::Tensor counting(const at::Tensor& layers, const DetectionLossOptions& options) {
+  return options.aux_loss ? layers : layers.slice(0, layers.size(0) - 1);
 }
 
 }  // namespace
@@ -146,42 +106,38 @@ void DetectionLossOptions::read(Options& options) {
 
 DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& boxes,
                              const std::vector<Targets>& targets, const DetectionLossOptions& options) {
+  if (logits.empty() || logits.size() != boxes.size()) fail_layers();
   LayerMatcher matcher(targets, options.match_cost);
-  const auto of_logits = counting(logits, options), of_boxes = counting(boxes, options);
-  for (std::size_t i = 0; i < std::min(of_logits.size(), of_boxes.size()); ++i) matcher.add(of_logits[i], of_boxes[i]);
-  return detection_loss(logits, boxes, targets, options, matcher);
+  for (auto i = options.aux_loss ? 0 : logits.size() - 1; i < logits.size(); ++i) matcher.add(logits[i], boxes[i]);
+  return detection_loss(at::stack(logits), at::stack(boxes), targets, options, matcher);
 }
 
-DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& boxes,
-                             const std::vector<Targets>& targets, const DetectionLossOptions& options, LayerMatcher& matcher) {
-  if (logits.empty() || logits.size() != boxes.size() || targets.empty()) {
-    throw Error("ERR_INVALID_ARGUMENT",
-                "detection loss: give logits and boxes for every decoder layer, and the targets of every image");
-  }
-  const auto wide = logits[0].scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const auto all_logits = at::stack(counting(logits, options)).to(wide);  // [L,B,Q,C]
-  const auto all_boxes = at::stack(counting(boxes, options)).to(wide);    // [L,B,Q,4]
-  const auto layers = all_logits.size(0);
-  const auto seen = matcher.finish();
-  if (static_cast<std::int64_t>(seen.logits.size()) != layers) {
+DetectionLoss detection_loss(const at::Tensor& logits, const at::Tensor& boxes, const std::vector<Targets>& targets,
+                             const DetectionLossOptions& options, LayerMatcher& matcher) {
+  if (targets.empty()) fail_layers();
+  const auto wide = logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const Predictions predictions{counting(logits, options).to(wide), counting(boxes, options).to(wide)};
+  const auto layers = predictions.logits.size(0);
+  auto found = matcher.finish();
+  if (static_cast<std::int64_t>(found.logits.size()) != layers) {
     throw Error("ERR_INVALID_ARGUMENT", "detection loss: the matching has seen another number of layers");
   }
 
-  at::Tensor pairs, counted;
+  at::Tensor pairs, counted, truth;
+  Predictions seen;
   {
     at::NoGradGuard no_grad;
+    seen = {at::stack(found.logits), at::stack(found.boxes)};
     const auto labels = join(targets, &Targets::labels, at::TensorOptions(at::kCPU).dtype(at::kLong));
-    pairs = pair_indices(seen.found, targets, labels, all_logits.size(2), all_logits.size(3));
+    truth = join(targets, &Targets::boxes, at::TensorOptions(at::kCPU).dtype(wide));  // [T,4]
+    pairs = pair_indices(found.found, targets, labels, seen.logits.size(2), seen.logits.size(3));
     counted = counted_queries(seen.boxes, targets, pairs);
   }
-  const auto truth =
-      upload(join(targets, &Targets::boxes, at::TensorOptions(at::kCPU).dtype(wide)), all_boxes.device());  // [T,4]
   const auto count = static_cast<double>(std::max<std::int64_t>(1, truth.size(0)));
   const TermWeights weights{options.ce_weight / count, options.bbox_weight / count, options.giou_weight / count,
                             options.focal_alpha};
-  auto loss = (all_logits.is_cpu() ? known_loss : composed_loss)(all_logits, all_boxes, truth, pairs, counted, weights);
-  loss.class_error = class_error_of(seen.logits.back(), pairs, layers);
-  return loss;
+  const auto terms = detection_terms(predictions, seen, truth, pairs, counted, weights);
+  return {terms.total, terms.ce, terms.bbox, terms.giou, class_error_of(found.logits.back(), pairs, layers)};
 }
 
 }  // namespace cellsam::loss

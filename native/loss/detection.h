@@ -59,9 +59,9 @@ inline constexpr std::array<DetectorTerm, 3> kDetectorTerms{{
 DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& boxes,
                              const std::vector<Targets>& targets, const DetectionLossOptions& options = {});
 
-// The same with a matching that was begun before, which must have been given these targets and cost weights, and every layer
-// that counts: all, or without `aux_loss` the last one alone.
-DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& boxes,
-                             const std::vector<Targets>& targets, const DetectionLossOptions& options, LayerMatcher& matcher);
+// The same of logits [L,B,Q,C] and boxes [L,B,Q,4] with a matching that was begun before, which must have been given these
+// targets and cost weights, and every layer that counts: all, or without `aux_loss` the last one alone.
+DetectionLoss detection_loss(const at::Tensor& logits, const at::Tensor& boxes, const std::vector<Targets>& targets,
+                             const DetectionLossOptions& options, LayerMatcher& matcher);
 
 }  // namespace cellsam::loss

@@ -5,13 +5,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "kernels/focal_class_kernel.h"
 
 namespace cellsam::loss {
 
 namespace {
+
+constexpr std::int64_t kSums = 4;  // total, ce, bbox, giou
 
 struct KnownGradients : torch::autograd::Function<KnownGradients> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& logits, const at::Tensor& boxes,
@@ -110,43 +111,54 @@ struct Sums {
 
 }  // namespace
 
-DetectionTerms detection_terms(const at::Tensor& logits, const at::Tensor& boxes, const at::Tensor& truth,
+DetectionTerms detection_terms(const Predictions& predictions, const Predictions& seen, const at::Tensor& truth,
                                const at::Tensor& pairs, const at::Tensor& counted, const TermWeights& weights) {
-  const auto plain_logits = logits.detach().contiguous(), plain_boxes = boxes.detach().contiguous();
-  const auto plain_truth = truth.contiguous(), plain_pairs = pairs.contiguous();
-  const auto of_logits = at::empty_like(plain_logits), of_boxes = at::zeros_like(plain_boxes);
-  const auto layers = logits.size(0);
-  DetectionTerms terms;
-  AT_DISPATCH_FLOATING_TYPES(logits.scalar_type(), "detection_terms", [&] {
-    const auto* index = plain_pairs.const_data_ptr<std::int64_t>();
-    const auto all = pairs.size(1);
-    const Sums<scalar_t> sums{.logits = plain_logits.const_data_ptr<scalar_t>(),
-                              .boxes = plain_boxes.const_data_ptr<scalar_t>(),
-                              .truth = plain_truth.const_data_ptr<scalar_t>(),
-                              .of_logits = of_logits.data_ptr<scalar_t>(),
-                              .of_boxes = of_boxes.data_ptr<scalar_t>(),
-                              .layers = layers,
-                              .queries = logits.size(1) * logits.size(2),
-                              .classes = logits.size(3),
-                              .pairs = all / layers,
-                              .query_at = index,
-                              .logit_at = index + all,
-                              .target_at = index + 2 * all,
-                              .counted = counted.defined() ? counted.const_data_ptr<float>() : nullptr};
-    std::vector<scalar_t> weight;
-    for (std::int64_t layer = 0; layer < layers; ++layer) {
-      terms.ce.push_back(weights.ce * sums.class_sum(layer, weights.focal_alpha, weights.ce, weight));
-      const auto [distance, giou] = sums.box_sums(layer, weights.bbox, weights.giou);
-      terms.bbox.push_back(weights.bbox * distance);
-      terms.giou.push_back(weights.giou * giou);
-    }
-  });
-  double total = 0;
-  for (std::int64_t layer = 0; layer < layers; ++layer) total += terms.ce[layer] + terms.bbox[layer] + terms.giou[layer];
-  const auto value = at::scalar_tensor(total, plain_logits.options());
-  const bool trains = at::GradMode::is_enabled() && (logits.requires_grad() || boxes.requires_grad());
-  terms.total = trains ? KnownGradients::apply(logits, boxes, value, of_logits, of_boxes) : value;
-  return terms;
+  at::Tensor answer;  // the gradients in logits and boxes, then the four sums
+  const auto &logits = seen.logits, &boxes = seen.boxes;
+  const auto layers = logits.size(0), logit_count = logits.numel(), box_count = boxes.numel();
+  const bool to_device = !predictions.logits.is_cpu();
+  {
+    at::NoGradGuard no_grad;
+    const auto plain_truth = truth.contiguous(), plain_pairs = pairs.contiguous();
+    answer = at::zeros({logit_count + box_count + kSums}, logits.options().pinned_memory(to_device));
+    AT_DISPATCH_FLOATING_TYPES(logits.scalar_type(), "detection_terms", [&] {
+      const auto* index = plain_pairs.const_data_ptr<std::int64_t>();
+      const auto all = pairs.size(1);
+      auto* of_logits = answer.data_ptr<scalar_t>();
+      const Sums<scalar_t> sums{.logits = logits.const_data_ptr<scalar_t>(),
+                                .boxes = boxes.const_data_ptr<scalar_t>(),
+                                .truth = plain_truth.const_data_ptr<scalar_t>(),
+                                .of_logits = of_logits,
+                                .of_boxes = of_logits + logit_count,
+                                .layers = layers,
+                                .queries = logits.size(1) * logits.size(2),
+                                .classes = logits.size(3),
+                                .pairs = all / layers,
+                                .query_at = index,
+                                .logit_at = index + all,
+                                .target_at = index + 2 * all,
+                                .counted = counted.defined() ? counted.const_data_ptr<float>() : nullptr};
+      std::vector<scalar_t> weight;
+      double total = 0, ce = 0, bbox = 0, giou = 0;
+      for (std::int64_t layer = 0; layer < layers; ++layer) {
+        ce = weights.ce * sums.class_sum(layer, weights.focal_alpha, weights.ce, weight);
+        const auto [distance, overlap] = sums.box_sums(layer, weights.bbox, weights.giou);
+        bbox = weights.bbox * distance;
+        giou = weights.giou * overlap;
+        total += ce + bbox + giou;
+      }
+      auto* sum = of_logits + logit_count + box_count;
+      for (const double value : {total, ce, bbox, giou}) *sum++ = static_cast<scalar_t>(value);
+    });
+    if (to_device) answer = answer.to(predictions.logits.device(), /*non_blocking=*/true);
+  }
+  const auto sum = [&](std::int64_t which) { return answer[logit_count + box_count + which]; };
+  const bool trains = at::GradMode::is_enabled() && (predictions.logits.requires_grad() || predictions.boxes.requires_grad());
+  const auto total = trains ? KnownGradients::apply(predictions.logits, predictions.boxes, sum(0),
+                                                    answer.narrow(0, 0, logit_count).view(logits.sizes()),
+                                                    answer.narrow(0, logit_count, box_count).view(boxes.sizes()))
+                            : sum(0);
+  return {total, sum(1), sum(2), sum(3)};
 }
 
 }  // namespace cellsam::loss

@@ -1,5 +1,6 @@
-#include "loss/focal.h"
-
+// Focal loss on logits (Lin et al., ICCV 2017): cross entropy that fades out where a prediction is already good.
+//   mean of α_t (1-p_t)^γ BCE(z, g) over the pixels of each mask, p = σ(z), g the target; p_t = p for g = 1 and 1-p for 0,
+//   α_t = α g + (1-α)(1-g); α < 0 leaves α_t out. Value and gradient are finite for every finite logit.
 #include <ATen/ATen.h>
 
 #include "loss/mask_loss_table.h"
@@ -27,17 +28,6 @@ at::Tensor power(const at::Tensor& miss, double exponent) {
 
 at::Tensor alpha_of(const at::Tensor& target, double alpha) { return target * (2 * alpha - 1) + (1 - alpha); }
 
-}  // namespace
-
-at::Tensor focal_elements(const at::Tensor& logits, const at::Tensor& target, double alpha, double gamma) {
-  auto value = cross_entropy(logits, target);
-  if (gamma != 0) value = value * power(miss_of(logits, logits.sigmoid(), target), gamma);
-  return alpha < 0 ? value : value * alpha_of(target, alpha);
-}
-
-namespace {
-
-// The mean over the pixels of each mask.
 Term focal_term(const MaskInputs& masks, const LossSettings& settings) {
   const double alpha = settings[setting::focal::focal_alpha], gamma = settings[setting::focal::focal_gamma];
   const auto& [logits, target, probability, needs_gradient, counted] = masks;

@@ -21,11 +21,15 @@ namespace cellsam::loss {
 
 namespace {
 
-// One layer, on its way to the host or there.
-struct Layer {
-  at::Tensor logits, boxes;                // [B,Q,C], [B,Q,4] on the CPU without gaps
+// What is on its way to the host: one event for all layers that were sent together.
+struct Transfer {
   at::Tensor device_logits, device_boxes;  // kept until the copy has landed
-  std::unique_ptr<c10::Event> landed;      // null: there already
+  c10::Event landed;
+};
+
+struct Layer {
+  at::Tensor logits, boxes;            // [B,Q,C], [B,Q,4] on the CPU without gaps
+  std::shared_ptr<Transfer> transfer;  // null: they are there already
 };
 
 at::Tensor send(const at::Tensor& from, at::ScalarType dtype, at::Tensor& kept) {
@@ -57,9 +61,9 @@ struct LayerMatcher::Work {
 
   void solve(const Layer& layer, std::size_t image, Assignment& assignment, std::exception_ptr& error) noexcept {
     try {
-      if (layer.landed) {
-        const c10::DeviceGuard current(layer.landed->device());  // or waiting would make a context on GPU 0
-        layer.landed->synchronize();
+      if (layer.transfer) {
+        const c10::DeviceGuard current(layer.transfer->landed.device());  // or waiting would make a context on GPU 0
+        layer.transfer->landed.synchronize();
       }
       assignment = solve_match({layer.logits, layer.boxes, static_cast<std::int64_t>(image), &truth[image], cost});
     } catch (...) {
@@ -103,29 +107,35 @@ LayerMatcher::~LayerMatcher() {
   for (auto& thread : work_->threads) thread.join();
 }
 
-void LayerMatcher::add(const at::Tensor& logits, const at::Tensor& boxes) {
+void LayerMatcher::add(const at::Tensor& given_logits, const at::Tensor& given_boxes) {
   at::NoGradGuard no_grad;
   auto& work = *work_;
   const auto images = static_cast<std::int64_t>(work.targets.size());
-  if (logits.dim() != 3) fail_match("logits must be [B,Q,C]", logits.sizes());
-  if (boxes.sizes() != at::IntArrayRef({logits.size(0), logits.size(1), 4})) fail_match("boxes must be [B,Q,4]", boxes.sizes());
-  if (images != logits.size(0)) fail_match("one entry of targets is needed per image", logits.sizes());
+  const auto logits = given_logits.dim() == 3 ? given_logits.unsqueeze(0) : given_logits;
+  const auto boxes = given_boxes.dim() == 3 ? given_boxes.unsqueeze(0) : given_boxes;
+  if (logits.dim() != 4) fail_match("logits must be [B,Q,C] or [layers,B,Q,C]", given_logits.sizes());
+  if (boxes.sizes() != at::IntArrayRef({logits.size(0), logits.size(1), logits.size(2), 4})) {
+    fail_match("boxes must be [B,Q,4] or [layers,B,Q,4], like the logits", given_boxes.sizes());
+  }
+  if (images != logits.size(1)) fail_match("one entry of targets is needed per image", given_logits.sizes());
   const auto dtype = logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   if (work.truth.empty()) {
-    for (const auto& image : work.targets) work.truth.push_back(read_targets(image, dtype, logits.size(2)));
+    for (const auto& image : work.targets) work.truth.push_back(read_targets(image, dtype, logits.size(3)));
   }
-  Layer layer;
-  layer.logits = send(logits, dtype, layer.device_logits);
-  layer.boxes = send(boxes, dtype, layer.device_boxes);
+  at::Tensor device_logits, device_boxes;
+  const auto host_logits = send(logits, dtype, device_logits), host_boxes = send(boxes, dtype, device_boxes);
+  std::shared_ptr<Transfer> transfer;
   if (!logits.is_cpu()) {
     const c10::impl::VirtualGuardImpl guard(logits.device().type());
-    layer.landed = std::make_unique<c10::Event>(logits.device().type());
-    layer.landed->record(guard.getStream(logits.device()));
+    transfer = std::make_shared<Transfer>(Transfer{device_logits, device_boxes, c10::Event(logits.device().type())});
+    transfer->landed.record(guard.getStream(logits.device()));
   }
   {
     std::lock_guard lock(work.mutex);
-    work.layers.push_back(std::move(layer));
-    for (std::int64_t i = 0; i < images; ++i) {
+    for (std::int64_t layer = 0; layer < logits.size(0); ++layer) {
+      work.layers.push_back({host_logits[layer], host_boxes[layer], transfer});
+    }
+    for (std::int64_t i = 0; i < logits.size(0) * images; ++i) {
       work.found.emplace_back();
       work.errors.emplace_back();
     }

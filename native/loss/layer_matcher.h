@@ -29,8 +29,8 @@ class LayerMatcher {
   LayerMatcher(const LayerMatcher&) = delete;
   LayerMatcher& operator=(const LayerMatcher&) = delete;
 
-  // The next layer's logits [B,Q,C] and boxes [B,Q,4]. From another device they travel without the host waiting for them.
-  // Throws ERR_INVALID_ARGUMENT for wrong shapes or labels.
+  // The next layer's logits [B,Q,C] and boxes [B,Q,4], or those of the next few layers, [layers,B,Q,C] and [layers,B,Q,4]. From
+  // another device they travel without the host waiting for them. Throws ERR_INVALID_ARGUMENT for wrong shapes or labels.
   void add(const at::Tensor& logits, const at::Tensor& boxes);
 
   // All layers that were added, once. Throws what the first of them threw, as `match` does.

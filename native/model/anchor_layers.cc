@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/nn/init.h>
 
+#include "model/apply_linear.h"
+#include "ops/cast_weights.h"
 #include "ops/epilogues.h"
 #include "ops/fused_attention.h"
 
@@ -27,7 +29,7 @@ AnchorFfnImpl::AnchorFfnImpl(const ModelSize& size) {
 }
 
 at::Tensor AnchorFfnImpl::forward(const at::Tensor& x) {
-  return ops::norm_of_sum(x, linear2_->forward(linear1_->forward(x).relu_()), *norm2_);
+  return ops::norm_of_sum(x, apply_linear(*linear2_, apply_linear(*linear1_, x).relu_()), *norm2_);
 }
 
 QueryAttentionImpl::QueryAttentionImpl(std::int64_t dim, std::int64_t heads) : heads_(heads) {
@@ -38,18 +40,25 @@ QueryAttentionImpl::QueryAttentionImpl(std::int64_t dim, std::int64_t heads) : h
 }
 
 at::Tensor QueryAttentionImpl::forward(const at::Tensor& query_key, const at::Tensor& value) {
-  const auto weight = in_proj_weight_.chunk(3), bias = in_proj_bias_.chunk(3);
-  const auto project = [&](std::size_t part, const at::Tensor& x) { return at::linear(x, weight[part], bias[part]); };
-  const auto v = project(2, value);
+  const auto dim = value.size(2);
+  const auto weight = ops::weight_of(in_proj_weight_).split({2 * dim, dim}),
+             bias = ops::weight_of(in_proj_bias_).split({2 * dim, dim});
+  const auto v = at::linear(value, weight[1], bias[1]);
   // Attention weights add up to one: a mean of equal values is that value, and no gradient reaches queries and keys.
-  if (value.size(1) == 1) return out_proj_->forward(v);
-  const auto q = project(0, query_key), k = project(1, query_key);
-  if (ops::can_fuse(v)) return out_proj_->forward(ops::fused_attention(q, k, v, heads_));
+  if (value.size(1) == 1) return apply_linear(*out_proj_, v);
+  const auto both = at::linear(query_key, weight[0], bias[0]).chunk(2, -1);
+  const auto &q = both[0], &k = both[1];
+  if (ops::can_fuse(v)) return apply_linear(*out_proj_, ops::fused_attention(q, k, v, heads_));
   const auto split_heads = [&](const at::Tensor& x) {  // [B,Q,D] -> [B,heads,Q,d]
     return x.reshape({x.size(0), x.size(1), heads_, -1}).transpose(1, 2);
   };
   const auto attended = at::scaled_dot_product_attention(split_heads(q), split_heads(k), split_heads(v));
-  return out_proj_->forward(attended.transpose(1, 2).reshape(value.sizes()));
+  return apply_linear(*out_proj_, attended.transpose(1, 2).reshape(value.sizes()));
+}
+
+// The mean of tokens and positions is the sum of their means, and a position does not change along the other axis.
+ImageKeys image_keys(const at::Tensor& tokens, const ImagePosition& position) {
+  return {tokens.mean(1) + position.row.squeeze(1), tokens.mean(2) + position.col.squeeze(2)};
 }
 
 AnchorEncoderLayerImpl::AnchorEncoderLayerImpl(const ModelSize& size) {
@@ -74,11 +83,10 @@ AnchorDecoderLayerImpl::AnchorDecoderLayerImpl(const ModelSize& size) {
 }
 
 at::Tensor AnchorDecoderLayerImpl::forward(at::Tensor queries, const QueryPosition& query_position, const at::Tensor& tokens,
-                                           const ImagePosition& image_position, const std::optional<at::Tensor>& padding) {
+                                           const ImageKeys& keys, const std::optional<at::Tensor>& padding) {
   queries = ops::norm_of_sum(queries, self_attn_->forward(queries + query_position.plane, queries), *norm2_);
-  const auto attended =
-      cross_attn_->forward(queries + query_position.row, queries + query_position.col, tokens + image_position.row,
-                           tokens + image_position.col, tokens, padding);  // [B,Q,D]
+  const auto attended = cross_attn_->attend(queries + query_position.row, queries + query_position.col, keys.row, keys.col,
+                                            tokens, padding);  // [B,Q,D]
   return ffn_->forward(ops::norm_of_sum(queries, attended, *norm1_));
 }
 

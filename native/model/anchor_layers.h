@@ -20,11 +20,18 @@ struct ImagePosition {
   at::Tensor col;  // [B,H,1,D]: of its y
 };
 
+// What queries read of the image tokens [B,H,W,D]: each with its position embedding, averaged over the other axis.
+struct ImageKeys {
+  at::Tensor row;  // [B,W,D]
+  at::Tensor col;  // [B,H,D]
+};
+ImageKeys image_keys(const at::Tensor& tokens, const ImagePosition& position);
+
 // Position embeddings of queries, that is of their anchor points.
 struct QueryPosition {
-  at::Tensor plane;  // [1,Q,D]: of x and y together, for attention among queries
-  at::Tensor row;    // [1,Q,D]: of x
-  at::Tensor col;    // [1,Q,D]: of y
+  at::Tensor plane;  // [B,Q,D]: of x and y together, for attention among queries
+  at::Tensor row;    // [B,Q,D]: of x
+  at::Tensor col;    // [B,Q,D]: of y
 };
 
 // The perceptron of a layer, with its residual and its norm.
@@ -75,9 +82,10 @@ class AnchorDecoderLayerImpl : public torch::nn::Module {
  public:
   explicit AnchorDecoderLayerImpl(const ModelSize& size);
 
-  // queries [B,Q,D], or [B,1,D] while all are the same; tokens [B,H,W,D], padding [B,H,W] bool, true = padded -> [B,Q,D].
-  at::Tensor forward(at::Tensor queries, const QueryPosition& query_position, const at::Tensor& tokens,
-                     const ImagePosition& image_position, const std::optional<at::Tensor>& padding);
+  // queries [B,Q,D], or [B,1,D] while all are the same; tokens [B,H,W,D] and their keys, padding [B,H,W] bool, true = padded
+  // -> [B,Q,D].
+  at::Tensor forward(at::Tensor queries, const QueryPosition& query_position, const at::Tensor& tokens, const ImageKeys& keys,
+                     const std::optional<at::Tensor>& padding);
 
  private:
   RowColumnDecoupledAttention cross_attn_{nullptr};

@@ -16,17 +16,20 @@
 #include "model/activations.h"
 #include "model/mlp.h"
 #include "model/model_size.h"
+#include "model/sine_embedding.h"
 
 namespace cellsam::model {
 
 // Predictions of every decoder layer, the last one final. Q = num_queries * num_patterns.
 struct Detections {
-  std::vector<at::Tensor> logits;  // [B,Q,classes]; each class is an independent sigmoid, there is no background class
-  std::vector<at::Tensor> boxes;   // [B,Q,4] as (cx,cy,w,h) in 0..1 of the model's input
+  std::vector<at::Tensor> logits;    // [B,Q,classes]; each class is an independent sigmoid, there is no background class
+  std::vector<at::Tensor> boxes;     // [B,Q,4] as (cx,cy,w,h) in 0..1 of the model's input
+  at::Tensor all_logits, all_boxes;  // the same as one tensor each: [decoder_layers,B,Q,classes], [decoder_layers,B,Q,4]
 };
 
-// Called with a decoder layer's predictions as soon as they exist, so that work on them can begin while later layers compute.
-using OnLayer = std::function<void(std::size_t layer, const at::Tensor& logits, const at::Tensor& boxes)>;
+// Called with the predictions of one or several decoder layers, `first` the first of them, as soon as they exist, so that work
+// on them can begin: logits [layers,B,Q,classes], boxes [layers,B,Q,4].
+using OnLayers = std::function<void(std::int64_t first, const at::Tensor& logits, const at::Tensor& boxes)>;
 
 class AnchorTransformerImpl : public torch::nn::Module {
  public:
@@ -34,12 +37,17 @@ class AnchorTransformerImpl : public torch::nn::Module {
 
   // features [B,D,H,W], padding [B,H,W] bool, true = padded. Returns `decoder_layers` predictions.
   Detections forward(const at::Tensor& features, const std::optional<at::Tensor>& padding, Activations* activations = nullptr,
-                     const OnLayer& on_layer = {});
+                     const OnLayers& on_layers = {});
 
  private:
   void reset_parameters();
+  // The sine embeddings of image tokens, one column and one row after another: x [B or 1,W,D], y [B or 1,H,D].
+  std::pair<at::Tensor, at::Tensor> grid_sines(const at::Tensor& features, const std::optional<at::Tensor>& padding,
+                                               Activations* activations);
 
   ModelSize size_;
+  SineEmbedding sine_;
+  KeptTensor no_padding_sines_;  // of the last size of maps without padding: [W + H,D]
   torch::nn::ModuleList encoder_layers_, decoder_layers_;
   torch::nn::Embedding pattern_{nullptr}, position_{nullptr};
   torch::nn::Sequential adapt_pos2d_{nullptr}, adapt_pos1d_{nullptr};

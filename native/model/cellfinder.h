@@ -46,7 +46,7 @@ class CellFinderImpl : public torch::nn::Module {
   // Features [B,E,g,g] of this backbone or of SAM's -> boxes and classes of every decoder layer. padding_mask [B,S,S] or
   // [B,g,g], bool: true where an image of a batch of mixed sizes was padded.
   Detections head(const at::Tensor& features, const std::optional<at::Tensor>& padding_mask = std::nullopt,
-                  Activations* activations = nullptr, const OnLayer& on_layer = {});
+                  Activations* activations = nullptr, const OnLayers& on_layers = {});
 
   DecodeHead decode_head{nullptr};
 };

@@ -20,7 +20,8 @@ PatchEmbedImpl::PatchEmbedImpl(const ModelSize& size) {
   proj_ = register_module("proj", torch::nn::Conv2d(options));
 }
 
-at::Tensor PatchEmbedImpl::forward(const at::Tensor& x) { return proj_->forward(x).permute({0, 2, 3, 1}); }
+// In memory token by token, as every block reads its input: sums keep the order of their first operand.
+at::Tensor PatchEmbedImpl::forward(const at::Tensor& x) { return proj_->forward(x).permute({0, 2, 3, 1}).contiguous(); }
 
 ImageEncoderImpl::ImageEncoderImpl(const ModelSize& size, bool with_neck) : image_size_(size.image_size) {
   pos_embed_ = register_parameter("pos_embed", at::zeros({1, size.grid(), size.grid(), size.embed_dim}));

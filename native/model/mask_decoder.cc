@@ -9,17 +9,18 @@
 
 #include "base/autocast.h"
 #include "model/layer_norm_2d.h"
+#include "ops/decoder_kernels.h"
 #include "ops/upscaled_masks.h"
 
 namespace cellsam::model {
 namespace {
 
-// Switches autocast off on the CPU while it exists: the large products of the factored form take bfloat16 by themselves,
-// without the copies of their operands that autocast makes, and the small ones are slower with casts than without.
+// Switches autocast off on the CPU with its kernels while it exists: the large products of the factored form take bfloat16 by
+// themselves, without the copies of their operands that autocast makes, and the small ones are slower with casts than without.
 class NoAutocastOnCpu {
  public:
   explicit NoAutocastOnCpu(const at::Tensor& input) {
-    if (input.is_cpu()) guard_.emplace(c10::autocast_dispatch_keyset);
+    if (input.is_cpu() && ops::decoder_kernels().on()) guard_.emplace(c10::autocast_dispatch_keyset);
   }
 
  private:
@@ -81,7 +82,7 @@ at::Tensor MaskDecoderImpl::mask_filters(const at::Tensor& tokens, std::int64_t 
     const auto& mlp = output_hypernetworks_mlps_[static_cast<std::size_t>(i)];
     filters.push_back(mlp->as<Mlp>()->forward(tokens.select(1, 1 + i)));
   }
-  return at::stack(filters, 1);
+  return filters.size() == 1 ? filters[0].unsqueeze(1) : at::stack(filters, 1);
 }
 
 at::Tensor MaskDecoderImpl::predicted_iou(const at::Tensor& tokens, std::int64_t first, std::int64_t count) {

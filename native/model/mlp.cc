@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "model/apply_linear.h"
 #include "ops/gelu_linear.h"
 
 namespace cellsam::model {
@@ -19,7 +20,7 @@ torch::nn::LinearImpl& MlpImpl::last_layer() { return layer(layers_->size() - 1)
 
 at::Tensor MlpImpl::forward(at::Tensor x) {
   for (std::size_t i = 0; i < layers_->size(); ++i) {
-    x = layer(i).forward(x);
+    x = apply_linear(layer(i), x);
     if (i + 1 < layers_->size()) x = at::relu(x);
   }
   return x;

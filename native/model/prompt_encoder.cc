@@ -22,6 +22,16 @@ at::Tensor PositionEmbeddingRandomImpl::forward(const at::Tensor& unit_xy) {
   return at::cat({angle.sin(), angle.cos()}, -1);
 }
 
+at::Tensor PositionEmbeddingRandomImpl::grid(std::int64_t side) {
+  const std::vector<std::int64_t> key{side, reinterpret_cast<std::intptr_t>(matrix_.const_data_ptr()),
+                                      static_cast<std::int64_t>(matrix_._version())};
+  return grid_.get(matrix_.options(), key, [&] {
+    const auto centre = (at::arange(side, matrix_.options()) + 0.5) / side;
+    const auto y = centre.unsqueeze(1).expand({side, side}), x = centre.unsqueeze(0).expand({side, side});
+    return forward(at::stack({x, y}, -1)).permute({2, 0, 1}).unsqueeze(0);
+  });
+}
+
 PromptEncoderImpl::PromptEncoderImpl(const ModelSize& size) : image_size_(size.image_size), grid_(size.grid()) {
   const auto dim = size.prompt_dim, chans = size.mask_in_chans;
   const auto downscale = [](std::int64_t in, std::int64_t out) {
@@ -52,12 +62,6 @@ PromptEmbeddings PromptEncoderImpl::forward(const std::optional<at::Tensor>& poi
   prompts.dense = masks ? mask_downscaling_->forward(*masks)
                         : no_mask.reshape({1, -1, 1, 1}).expand({count, no_mask.size(1), grid_, grid_});
   return prompts;
-}
-
-at::Tensor PromptEncoderImpl::dense_pe() {
-  const auto centre = (at::arange(grid_, no_mask_embed_->weight.options().requires_grad(false)) + 0.5) / grid_;
-  const auto y = centre.unsqueeze(1).expand({grid_, grid_}), x = centre.unsqueeze(0).expand({grid_, grid_});
-  return pe_layer_->forward(at::stack({x, y}, -1)).permute({2, 0, 1}).unsqueeze(0);
 }
 
 at::Tensor PromptEncoderImpl::embed_points(at::Tensor points, at::Tensor labels, bool pad) {

@@ -10,6 +10,7 @@
 
 #include <optional>
 
+#include "base/kept_tensor.h"
 #include "model/model_size.h"
 
 namespace cellsam::model {
@@ -21,8 +22,12 @@ class PositionEmbeddingRandomImpl : public torch::nn::Module {
   explicit PositionEmbeddingRandomImpl(std::int64_t dim);
   at::Tensor forward(const at::Tensor& unit_xy);  // [...,2] as (x,y) in 0..1 -> [...,C], all sines before all cosines
 
+  // [1,C,g,g]: of the centres of g x g cells. Kept until the matrix is written to or moved.
+  at::Tensor grid(std::int64_t side);
+
  private:
   at::Tensor matrix_;  // B, [2,C/2]
+  KeptTensor grid_;
 };
 TORCH_MODULE(PositionEmbeddingRandom);
 
@@ -43,7 +48,7 @@ class PromptEncoderImpl : public torch::nn::Module {
                            const std::optional<at::Tensor>& boxes, const std::optional<at::Tensor>& masks);
 
   // [1,C,g,g]: the position embedding of every image token, for the mask decoder.
-  at::Tensor dense_pe();
+  at::Tensor dense_pe() { return pe_layer_->grid(grid_); }
 
   // [C]: what the dense map of a prompt without a mask holds at every position.
   at::Tensor no_mask_embedding() const { return no_mask_embed_->weight[0]; }

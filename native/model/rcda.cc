@@ -6,7 +6,9 @@
 #include <cmath>
 #include <limits>
 
+#include "model/apply_linear.h"
 #include "model/attention_init.h"
+#include "ops/cast_weights.h"
 #include "ops/cuda_row_column.h"
 #include "ops/fused_attention.h"
 
@@ -53,17 +55,24 @@ at::Tensor RowColumnDecoupledAttentionImpl::forward(const at::Tensor& query_row,
                                                     const at::Tensor& key_row, const at::Tensor& key_col,
                                                     const at::Tensor& value, const std::optional<at::Tensor>& padding,
                                                     Activations* activations) {
-  const auto weight = in_proj_weight_.chunk(5), bias = in_proj_bias_.chunk(5);
+  // The mean before the projection instead of after it: the same, as both are linear, for a fraction of the work.
+  return attend(query_row, query_col, key_row.mean(1), key_col.mean(2), value, padding, activations);
+}
+
+at::Tensor RowColumnDecoupledAttentionImpl::attend(const at::Tensor& query_row, const at::Tensor& query_col,
+                                                   const at::Tensor& mean_key_row, const at::Tensor& mean_key_col,
+                                                   const at::Tensor& value, const std::optional<at::Tensor>& padding,
+                                                   Activations* activations) {
+  const auto weight = ops::weight_of(in_proj_weight_).chunk(5), bias = ops::weight_of(in_proj_bias_).chunk(5);
   const auto project = [&](std::size_t part, const at::Tensor& x) { return at::linear(x, weight[part], bias[part]); };
   std::optional<at::Tensor> padded_columns, padded_rows;  // [B,W], [B,H]
   if (padding) {
     padded_columns = padding->select(1, 0);
     padded_rows = padding->select(2, 0);
   }
-  const auto q_row = project(0, query_row), q_col = project(1, query_col);  // [B,Q,E]
-  // The mean before the projection instead of after it: the same, as both are linear, for a fraction of the work.
-  const auto k_row = project(2, key_row.mean(1)), k_col = project(3, key_col.mean(2));  // [B,W,E], [B,H,E]
-  const auto v = project(4, value);                                                     // [B,H,W,E]
+  const auto q_row = project(0, query_row), q_col = project(1, query_col);        // [B,Q,E]
+  const auto k_row = project(2, mean_key_row), k_col = project(3, mean_key_col);  // [B,W,E], [B,H,E]
+  const auto v = project(4, value);                                               // [B,H,W,E]
 
   at::Tensor attended;  // [B,Q,E], by a fused operator where there is one
   if (ops::can_fuse(v)) {
@@ -71,7 +80,7 @@ at::Tensor RowColumnDecoupledAttentionImpl::forward(const at::Tensor& query_row,
   } else if (v.is_cuda()) {
     attended = ops::cuda_row_column(q_row, q_col, k_row, k_col, v, heads_, padded_columns, padded_rows).value_or(at::Tensor());
   }
-  if (attended.defined() && activations == nullptr) return out_proj_->forward(attended);
+  if (attended.defined() && activations == nullptr) return apply_linear(*out_proj_, attended);
 
   const auto split_heads = [&](const at::Tensor& x) {  // [B,n,E] -> [B,heads,n,d]
     return x.reshape({x.size(0), x.size(1), heads_, -1}).transpose(1, 2);
@@ -83,7 +92,7 @@ at::Tensor RowColumnDecoupledAttentionImpl::forward(const at::Tensor& query_row,
     record(activations, "weights", (col_weights.unsqueeze(-1) * row_weights.unsqueeze(-2)).mean(1));  // [B,Q,H,W]
   }
   if (!attended.defined()) attended = weighted_sum(row_weights, col_weights, v);
-  return out_proj_->forward(attended);
+  return apply_linear(*out_proj_, attended);
 }
 
 }  // namespace cellsam::model

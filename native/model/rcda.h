@@ -27,6 +27,11 @@ class RowColumnDecoupledAttentionImpl : public torch::nn::Module {
                      const at::Tensor& key_col, const at::Tensor& value, const std::optional<at::Tensor>& padding,
                      Activations* activations = nullptr);
 
+  // The same from keys that are averaged already: mean_key_row [B,W,E], over H, and mean_key_col [B,H,E], over W.
+  at::Tensor attend(const at::Tensor& query_row, const at::Tensor& query_col, const at::Tensor& mean_key_row,
+                    const at::Tensor& mean_key_col, const at::Tensor& value, const std::optional<at::Tensor>& padding,
+                    Activations* activations = nullptr);
+
  private:
   std::int64_t heads_;
   at::Tensor in_proj_weight_, in_proj_bias_;  // [5*E,E], [5*E]: query_row, query_col, key_row, key_col, value

@@ -1,25 +1,56 @@
 #include "model/sine_embedding.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <numbers>
 
 namespace cellsam::model {
 
-at::Tensor sine_embedding_1d(const at::Tensor& position, const SineOptions& options) {
+namespace {
+
+// Angles [...,n] -> [...,2n]: the sine and the cosine of each, side by side. They are each other's derivatives.
+struct SineAndCosine : torch::autograd::Function<SineAndCosine> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& angle) {
+    auto sizes = angle.sizes().vec();
+    sizes.back() *= 2;
+    const auto features = at::empty(sizes, angle.options());
+    auto [sine, cosine] = halves(features);
+    at::sin_out(sine, angle);
+    at::cos_out(cosine, angle);
+    context->save_for_backward({features});
+    return features;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
+    const auto [sine, cosine] = halves(context->get_saved_variables()[0]);
+    const auto [of_sine, of_cosine] = halves(grads[0]);
+    return {(of_sine * cosine).addcmul_(of_cosine, sine, -1)};
+  }
+
+  static std::pair<at::Tensor, at::Tensor> halves(const at::Tensor& features) {
+    const auto pairs = features.unflatten(-1, {-1, 2});
+    return {pairs.select(-1, 0), pairs.select(-1, 1)};
+  }
+};
+
+}  // namespace
+
+at::Tensor SineEmbedding::line(const at::Tensor& position) const {
   // The periods are float32 whatever the type of the positions is: so the published weights were trained.
-  const auto index = at::arange(options.dim, position.options().dtype(at::kFloat).requires_grad(false));
-  const auto exponent = 2 * (index / 2).floor() / options.dim;
-  const auto period = at::pow(at::Scalar(options.temperature), exponent);
-  const auto angle = (position * (2 * std::numbers::pi * options.scale)).unsqueeze(-1) / period;  // [...,dim]
-  const auto pairs = angle.unflatten(-1, {options.dim / 2, 2});
-  return at::stack({pairs.select(-1, 0).sin(), pairs.select(-1, 1).cos()}, -1).flatten(-2);
+  const auto options = position.options().dtype(at::kFloat).requires_grad(false);
+  const auto periods = periods_.get(options, {}, [&] {
+    const auto exponent = 2 * at::arange(options_.dim / 2, options) / options_.dim;
+    return at::pow(at::Scalar(options_.temperature), exponent);
+  });
+  return SineAndCosine::apply((position * (2 * std::numbers::pi * options_.scale)).unsqueeze(-1) / periods);
 }
 
-at::Tensor sine_embedding_2d(const at::Tensor& position, const SineOptions& options) {
-  SineOptions half = options;
-  half.dim = options.dim / 2;
-  return at::cat({sine_embedding_1d(position.select(-1, 1), half), sine_embedding_1d(position.select(-1, 0), half)}, -1);
+// With half as many features, feature pair i has the period that pair 2i has here.
+at::Tensor SineEmbedding::plane(const at::Tensor& x, const at::Tensor& y) {
+  const auto even_pairs = [](const at::Tensor& features) { return features.unflatten(-1, {-1, 2, 2}).select(-2, 0); };
+  return at::cat({even_pairs(y), even_pairs(x)}, -2).flatten(-2);
 }
 
 GridCoordinates grid_coordinates(const at::Tensor& padding) {

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "base/kept_tensor.h"
+
 namespace cellsam::model {
 
 // Feature i of position p has the angle 2*pi * scale * p / temperature^(2*floor(i/2)/dim).
@@ -15,12 +17,21 @@ struct SineOptions {
   double scale = 1.0;
 };
 
-// Positions [...] -> [...,dim]: sine at even features, cosine at odd ones. `dim` must be even.
-at::Tensor sine_embedding_1d(const at::Tensor& position, const SineOptions& options);
+class SineEmbedding {
+ public:
+  explicit SineEmbedding(const SineOptions& options) : options_(options) {}  // `dim` must be a multiple of 4
 
-// Positions [...,2] as (x,y) -> [...,dim]: the first half of the
-// features is of y, the second of x. `dim` must be a multiple of 4.
-at::Tensor sine_embedding_2d(const at::Tensor& position, const SineOptions& options);
+  // Positions [...] -> [...,dim]: sine at even features, cosine at odd ones.
+  at::Tensor line(const at::Tensor& position) const;
+
+  // From the embeddings line(x) and line(y) of the coordinates [...,dim] that of the points (x,y) [...,dim]: the first half of
+  // the features is of y, the second of x, each embedded in half as many features.
+  static at::Tensor plane(const at::Tensor& x, const at::Tensor& y);
+
+ private:
+  SineOptions options_;
+  mutable KeptTensor periods_;
+};
 
 struct GridCoordinates {
   at::Tensor y;  // [B,H]

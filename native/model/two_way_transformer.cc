@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/nn/init.h>
 
+#include "model/apply_linear.h"
 #include "model/attention_init.h"
 
 namespace cellsam::model {
@@ -35,13 +36,13 @@ DownscalingAttentionImpl::DownscalingAttentionImpl(std::int64_t dim, std::int64_
 }
 
 at::Tensor DownscalingAttentionImpl::forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  return out_proj->forward(attend(q, k, v));
+  return frozen_out_.forward(*out_proj, attend(q, k, v));
 }
 
 at::Tensor DownscalingAttentionImpl::attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  const auto attended =
-      at::scaled_dot_product_attention(split_heads(q_proj->forward(q), heads_), split_heads(k_proj->forward(k), heads_),
-                                       split_heads(v_proj->forward(v), heads_));  // [N,heads,a,inner/heads]
+  const auto attended = at::scaled_dot_product_attention(
+      split_heads(frozen_q_.forward(*q_proj, q), heads_), split_heads(frozen_k_.forward(*k_proj, k), heads_),
+      split_heads(frozen_v_.forward(*v_proj, v), heads_));  // [N,heads,a,inner/heads]
   return attended.transpose(1, 2).reshape({q.size(0), q.size(1), -1});
 }
 
@@ -82,7 +83,7 @@ at::Tensor TwoWayAttentionBlockImpl::self_attention(const at::Tensor& tokens, co
 }
 
 at::Tensor TwoWayAttentionBlockImpl::after_image(const at::Tensor& tokens, const at::Tensor& attended) {
-  const auto x = norm2_->forward(tokens + cross_attn_token_to_image->out_proj->forward(attended));
+  const auto x = norm2_->forward(tokens + apply_linear(*cross_attn_token_to_image->out_proj, attended));
   return norm3_->forward(x + mlp_->forward(x));
 }
 
@@ -95,8 +96,9 @@ TwoWayTransformerImpl::TwoWayTransformerImpl(const ModelSize& size) : heads_(siz
 
 TokensAndImage TwoWayTransformerImpl::forward(const at::Tensor& image, const at::Tensor& image_pe_map, const at::Tensor& tokens,
                                               Activations* activations) {
-  const auto image_pe = image_pe_map.flatten(2).transpose(1, 2);   // [N or 1,g*g,C]
-  TokensAndImage state{tokens, image.flatten(2).transpose(1, 2)};  // [N,t,C], [N or 1,g*g,C]
+  const auto image_pe = image_pe_map.flatten(2).transpose(1, 2);  // [N or 1,g*g,C]
+  // In memory token by token: what follows then needs no copies of its own.
+  TokensAndImage state{tokens, image.flatten(2).transpose(1, 2).contiguous()};  // [N,t,C], [N or 1,g*g,C]
   for (std::size_t i = 0; i < blocks_->size(); ++i) {
     state = block(i).forward(std::move(state), tokens, image_pe);
     record(activations, "layer" + std::to_string(i) + ".queries", state.tokens);
@@ -117,15 +119,15 @@ at::Tensor TwoWayTransformerImpl::forward_factored(std::vector<ops::FactoredImag
   using Image = ops::FactoredImageTokens;
   const auto token_to_image = [&](at::Tensor (Image::*attend)(const at::Tensor&), DownscalingAttention& attention,
                                   const at::Tensor& queries) {
-    const auto q = attention->q_proj->forward(queries).split_with_sizes(counts);
+    const auto q = apply_linear(*attention->q_proj, queries).split_with_sizes(counts);
     std::vector<at::Tensor> attended;
     for (std::size_t i = 0; i < images.size(); ++i) attended.push_back((images[i].*attend)(q[i]));
     return at::cat(attended);  // [N,t,inner]
   };
   const auto image_to_token = [&](void (Image::*attend)(const at::Tensor&, const at::Tensor&), DownscalingAttention& attention,
                                   const at::Tensor& keys, const at::Tensor& values) {
-    const auto k = attention->k_proj->forward(keys).split_with_sizes(counts);
-    const auto v = attention->v_proj->forward(values).split_with_sizes(counts);
+    const auto k = apply_linear(*attention->k_proj, keys).split_with_sizes(counts);
+    const auto v = apply_linear(*attention->v_proj, values).split_with_sizes(counts);
     for (std::size_t i = 0; i < images.size(); ++i) (images[i].*attend)(k[i], v[i]);
   };
   auto &first = block(0), &second = block(1);
@@ -139,7 +141,7 @@ at::Tensor TwoWayTransformerImpl::forward_factored(std::vector<ops::FactoredImag
   image_to_token(&Image::image_to_token_2, second.cross_attn_image_to_token, x + tokens, x);
 
   const auto attended = token_to_image(&Image::token_to_image_3, final_attn_token_to_image_, x + tokens);
-  return norm_final_attn_->forward(x + final_attn_token_to_image_->out_proj->forward(attended));
+  return norm_final_attn_->forward(x + apply_linear(*final_attn_token_to_image_->out_proj, attended));
 }
 
 ops::ImageTokenWeights TwoWayTransformerImpl::factored_weights() const {

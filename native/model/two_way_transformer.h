@@ -12,6 +12,7 @@
 #include "model/mlp.h"
 #include "model/model_size.h"
 #include "ops/factored_image_tokens.h"
+#include "ops/frozen_linear.h"
 
 namespace cellsam::model {
 
@@ -34,6 +35,7 @@ class DownscalingAttentionImpl : public torch::nn::Module {
 
  private:
   std::int64_t heads_;
+  ops::FrozenLinear frozen_q_, frozen_k_, frozen_v_, frozen_out_;  // compute the above, faster while these do not train
 };
 TORCH_MODULE(DownscalingAttention);
 

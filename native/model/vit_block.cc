@@ -21,7 +21,7 @@ at::Tensor VitAttentionImpl::forward(const at::Tensor& x) {
   const auto qkv = frozen_qkv_.forward(*qkv_, x);  // [B,g,g,3*E]
   // SAM pads windows that reach past the grid with zeros before qkv, and does not mask them: a padded token is attended to with
   // the bias of qkv as its query, key and value. So neither linear layer has to compute rows for the padding.
-  const auto mixed = ops::grid_attention(qkv, qkv_->bias, rel_pos_h_, rel_pos_w_, heads_, side_);  // [B,g,g,E]
+  const auto mixed = ops::grid_attention(qkv, qkv_->bias, rel_pos_h_, rel_pos_w_, heads_, side_, &folded_tails_);  // [B,g,g,E]
   return frozen_proj_.forward(*proj_, mixed);
 }
 

@@ -7,6 +7,7 @@
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
+#include "base/kept_tensor.h"
 #include "model/activations.h"
 #include "model/mlp.h"
 #include "model/model_size.h"
@@ -27,6 +28,7 @@ class VitAttentionImpl : public torch::nn::Module {
  private:
   std::int64_t heads_, side_;
   at::Tensor rel_pos_h_, rel_pos_w_;  // [2*side-1,d], the same for all heads
+  KeptTensor folded_tails_;           // of ops::grid_attention
   torch::nn::Linear qkv_{nullptr}, proj_{nullptr};
   ops::FrozenLinear frozen_qkv_, frozen_proj_;  // compute qkv_ and proj_, faster while these do not train
 };

@@ -4,6 +4,7 @@
 #include <ATen/record_function.h>
 
 #include "base/autocast.h"
+#include "ops/cast_weights.h"
 #include "ops/epilogues.h"
 #include "ops/packed_product.h"
 
@@ -33,7 +34,8 @@ at::Tensor FrozenLinear::forward(torch::nn::LinearImpl& layer, const at::Tensor&
     const auto copy = copy_of(layer, type, /*packed=*/false);
     out = at::linear(x, copy.weight, copy.bias);
   } else {
-    out = at::linear(x, weight, layer.bias);  // not layer.forward, which adds the bias by itself and rounds once more
+    // Not layer.forward, which adds the bias by itself and rounds once more.
+    out = at::linear(x, weight_of(weight), weight_of(layer.bias));
   }
   return gelu ? at::gelu(out) : out;
 }

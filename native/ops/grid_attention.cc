@@ -48,16 +48,15 @@ Switch& grid_attention_kernel() {
 }
 
 at::Tensor grid_attention(const at::Tensor& qkv, const at::Tensor& pad, const at::Tensor& table_h, const at::Tensor& table_w,
-                          std::int64_t heads, std::int64_t side) {
+                          std::int64_t heads, std::int64_t side, KeptTensor* kept) {
   const auto type = qkv.scalar_type();
-  const auto fill = pad.to(type), h = table_h.to(type), w = table_w.to(type);
   // Who watches torch's operations, to find the one that made NaN, could not see into the kernel.
   const bool watched = at::hasThreadLocalCallbacks();
   if (qkv.is_cpu() && grid_attention_kernel().on() && !watched &&
       can_attend_on_cpu(GridAttentionOnCpu::shape_of(qkv, heads, side), type)) {
-    return GridAttentionOnCpu::apply(qkv, fill, h, w, heads, side);
+    return GridAttentionOnCpu::apply(qkv, pad.to(type), table_h.to(type), table_w.to(type), heads, side);
   }
-  return folded_attention(qkv, fill, h, w, heads, side);
+  return folded_attention(qkv, pad, table_h, table_w, heads, side, kept);
 }
 
 }  // namespace cellsam::ops

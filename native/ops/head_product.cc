@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "kernels/mask_decoder_kernels.h"
+#include "ops/decoder_kernels.h"
 
 namespace cellsam::ops {
 namespace {
@@ -91,7 +92,7 @@ struct Values : torch::autograd::Function<Values> {
 };
 
 bool has_head_kernels(const at::Tensor& a, const at::Tensor& map) {
-  return a.is_cpu() && a.scalar_type() == at::kFloat && map.scalar_type() == at::kFloat &&
+  return decoder_kernels().on() && a.is_cpu() && a.scalar_type() == at::kFloat && map.scalar_type() == at::kFloat &&
          map.size(2) % kernels::kImageTokenStep == 0;
 }
 

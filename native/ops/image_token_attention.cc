@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "kernels/mask_decoder_kernels.h"
+#include "ops/decoder_kernels.h"
 
 namespace cellsam::ops {
 namespace {
@@ -13,8 +14,9 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 bool has_token_kernels(const at::Tensor& content, const at::Tensor& scale, const at::Tensor& positional) {
-  return content.is_cpu() && content.scalar_type() == at::kFloat && scale.scalar_type() == at::kFloat &&
-         positional.scalar_type() == at::kFloat && content.size(2) % kernels::kImageTokenStep == 0;
+  return decoder_kernels().on() && content.is_cpu() && content.scalar_type() == at::kFloat &&
+         scale.scalar_type() == at::kFloat && positional.scalar_type() == at::kFloat &&
+         content.size(2) % kernels::kImageTokenStep == 0;
 }
 
 // Calls body(prompt, offset of its first row of [N,J,G], offset of its row of [N,1,G]) for each prompt.
@@ -100,7 +102,8 @@ struct SoftmaxOverPromptTokens : torch::autograd::Function<SoftmaxOverPromptToke
 
 struct Quadratic : torch::autograd::Function<Quadratic> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& linear, const at::Tensor& gram) {
-    auto product = at::bmm(gram, x);
+    // Autocast makes the product bfloat16, in which a sum over all rows would lose what the norm behind it needs.
+    auto product = at::bmm(gram, x).to(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
     const auto value = (product + linear).mul_(x).sum(1, true);
     context->save_for_backward({x, product.mul_(2).add_(linear)});
     return value;

@@ -10,6 +10,7 @@
 
 #include "base/parallel.h"
 #include "kernels/mask_decoder_kernels.h"
+#include "ops/decoder_kernels.h"
 #include "ops/small_matmul.h"
 
 namespace cellsam::ops {
@@ -270,7 +271,8 @@ at::Tensor composed(const UpscaledImageTokens& tokens, const at::Tensor& filters
 
 at::Tensor upscaled_masks(const UpscaledImageTokens& tokens, const at::Tensor& filters, const UpscaleWeights& weights,
                           bool bf16) {
-  bool fused = filters.is_cpu() && tokens.image.size(1) % kernels::kImageTokenStep == 0 && filters.size(1) <= kMaxMasks;
+  bool fused = decoder_kernels().on() && filters.is_cpu() && tokens.image.size(1) % kernels::kImageTokenStep == 0 &&
+               filters.size(1) <= kMaxMasks;
   for (const auto* tensor : {&tokens.image, &tokens.scale, &tokens.rows, &tokens.row_weights, &filters}) {
     fused = fused && tensor->scalar_type() == at::kFloat;
   }

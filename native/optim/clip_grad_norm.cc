@@ -14,7 +14,7 @@ at::Tensor clip_grad_norm(const std::vector<ParameterGroup>& groups, double max_
   }
   if (gradients.empty()) return at::zeros({});
   const auto norm = at::stack(at::_foreach_norm(gradients, 2)).norm();
-  if (max_norm > 0) at::_foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp_max(1));
+  if (max_norm > 0) at::_foreach_div_(gradients, ((norm + 1e-6) / max_norm).clamp_min(1));
   return norm;
 }
 

@@ -60,8 +60,26 @@ std::vector<Optimizer::Batch> Optimizer::batches(const ParameterGroup& group, st
   return result;
 }
 
+void Optimizer::count_step(const std::optional<at::Tensor>& skip) {
+  std::vector<at::Tensor> steps;
+  std::size_t index = 0;
+  for (const auto& group : groups_) {
+    for (const auto& parameter : group.parameters) {
+      const auto& step = states_[index++].step;
+      if (step.defined() && parameter.grad().defined()) steps.push_back(step);
+    }
+  }
+  if (steps.empty()) return;
+  if (skip) {
+    at::_foreach_add_(steps, at::rsub(*skip, 1));
+  } else {
+    at::_foreach_add_(steps, 1);
+  }
+}
+
 void Optimizer::step(double lr, const std::optional<at::Tensor>& skip) {
   at::NoGradGuard no_grad;
+  count_step(skip);
   std::size_t offset = 0;
   for (const auto& group : groups_) {
     const double group_lr = lr * group.lr_ratio;
@@ -79,8 +97,6 @@ void Optimizer::step(double lr, const std::optional<at::Tensor>& skip) {
         at::_foreach_add_(batch.parameters, batch.first_moments, -group_lr);
         continue;
       }
-      at::_foreach_add_(batch.steps, 1);
-      if (skip) at::_foreach_sub_(batch.steps, std::vector<at::Tensor>(batch.steps.size(), *skip));
       auto update = [&](auto kernel) {
         kernel(batch.parameters, batch.gradients, batch.first_moments, batch.second_moments,
                /*max_exp_avg_sqs=*/at::TensorList{}, batch.steps, group_lr, options_.beta1, options_.beta2, group.weight_decay,

@@ -58,6 +58,7 @@ class Optimizer {
   struct Batch {
     std::vector<at::Tensor> parameters, gradients, first_moments, second_moments, steps;
   };
+  void count_step(const std::optional<at::Tensor>& skip);  // of all parameters with a gradient
   std::vector<Batch> batches(const ParameterGroup& group, std::size_t offset) const;
 
   std::vector<ParameterGroup> groups_;

@@ -2,11 +2,13 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/stop_if_abandoned.h"
 #include "cache/backbones.h"
 #include "data/instances.h"
 #include "loss/detection.h"
+#include "ops/cast_weights.h"
 #include "settings/stage1.h"
 #include "settings/training.h"
 #include "train/stage.h"
@@ -22,6 +24,19 @@ bool is_prediction_layer(const std::string& name) {
     if (name.starts_with(kHead + "transformer." + part)) return true;
   }
   return false;
+}
+
+// Weights and biases of linear layers, by their names.
+std::vector<at::Tensor> linear_parameters(const model::NamedTensors& parameters) {
+  const std::map<std::string, at::Tensor> by_name(parameters.begin(), parameters.end());
+  std::vector<at::Tensor> linear;
+  for (const auto& [name, tensor] : parameters) {
+    if (name.ends_with("in_proj_weight") || name.ends_with("in_proj_bias")) linear.push_back(tensor);
+    if (!name.ends_with(".weight") || tensor.dim() != 2) continue;
+    const auto bias = by_name.find(name.substr(0, name.rfind('.')) + ".bias");
+    if (bias != by_name.end()) linear.insert(linear.end(), {tensor, bias->second});
+  }
+  return linear;
 }
 
 // One of the two backbones that the head can be trained on.
@@ -65,6 +80,7 @@ class DetectorStage final : public Stage {
     }
     choose(context_.model, {{"head", head}, {"backbone", backbone, backbone_lr_ratio}},
            options.read(setting::training::weight_decay));
+    if (context_.precision == device::Precision::bf16 && !context_.device.is_cpu()) cast_ = linear_parameters(trainable());
   }
 
   int number() const override { return 1; }
@@ -86,7 +102,7 @@ class DetectorStage final : public Stage {
                                         const Control& control) override {
     auto loss = criterion(batch, control);
     stop_if_abandoned(control);
-    (loss.total * scale).backward();
+    loss.total.backward(at::full({}, scale, loss.total.options()));
     return report(loss);
   }
 
@@ -105,6 +121,7 @@ class DetectorStage final : public Stage {
   // Over both backbones the head is shared and the losses add up.
   loss::DetectionLoss criterion(const data::Batch& batch, const Control& control) {
     const auto targets = targets_of(batch);
+    const ops::CastWeights cast(cast_);
     loss::DetectionLoss sum;
     for (const auto* input : {&cellfinder_, &sam_}) {
       if (!input->used) continue;
@@ -128,17 +145,17 @@ class DetectorStage final : public Stage {
 
   loss::DetectionLoss score(const at::Tensor& features, const std::vector<loss::Targets>& targets, const Control& control) {
     stop_if_abandoned(control);
-    std::vector<at::Tensor> logits, boxes;
+    at::Tensor logits, boxes;
     loss::LayerMatcher matcher(targets, loss_.match_cost, matching_threads(targets.size()));
-    const auto last = static_cast<std::size_t>(context_.model->size().decoder_layers) - 1;
     {
       device::Autocast autocast(context_.device, context_.precision);
-      const auto match = [&](std::size_t layer, const at::Tensor& of_logits, const at::Tensor& of_boxes) {
-        if (layer == last || loss_.aux_loss) matcher.add(of_logits, of_boxes);
+      const auto match = [&](std::int64_t first, const at::Tensor& of_logits, const at::Tensor& of_boxes) {
+        const auto skipped = loss_.aux_loss ? 0 : context_.model->size().decoder_layers - 1 - first;  // all but the last
+        if (skipped < of_logits.size(0)) matcher.add(of_logits.slice(0, skipped), of_boxes.slice(0, skipped));
       };
       const auto detections = context_.model->cellfinder->head(features.permute({0, 3, 1, 2}), std::nullopt, nullptr, match);
-      for (const auto& layer : detections.logits) logits.push_back(layer.to(at::kFloat));
-      for (const auto& layer : detections.boxes) boxes.push_back(layer.to(at::kFloat));
+      logits = detections.all_logits.to(at::kFloat);
+      boxes = detections.all_boxes.to(at::kFloat);
     }
     return loss::detection_loss(logits, boxes, targets, loss_, matcher);
   }
@@ -165,6 +182,7 @@ class DetectorStage final : public Stage {
 
   StageContext context_;
   loss::DetectionLossOptions loss_;
+  std::vector<at::Tensor> cast_;  // parameters that are cast together for a step, see CastWeights
   HeadInput cellfinder_{cache::Backbone::CellFinder}, sam_{cache::Backbone::Sam};
 };
 

@@ -21,14 +21,16 @@ void restore_gradients(const model::NamedTensors& parameters, const std::vector<
 
 void add_gradients(const model::NamedTensors& parameters, const std::vector<at::Tensor>& gradients) {
   at::NoGradGuard no_grad;
-  std::vector<at::Tensor> sums, added;
+  std::vector<at::Tensor> sums, added, new_ones, copied;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i].defined()) continue;
     auto parameter = parameters[i].second;
-    if (!parameter.grad().defined()) parameter.mutable_grad() = at::zeros_like(parameter);
-    sums.push_back(parameter.mutable_grad());
-    added.push_back(gradients[i]);
+    const bool first = !parameter.grad().defined();
+    if (first) parameter.mutable_grad() = at::empty_like(parameter);
+    (first ? new_ones : sums).push_back(parameter.mutable_grad());
+    (first ? copied : added).push_back(gradients[i]);
   }
+  if (!new_ones.empty()) at::_foreach_copy_(new_ones, copied);
   if (!sums.empty()) at::_foreach_add_(sums, added);
 }
 

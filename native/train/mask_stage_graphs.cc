@@ -14,7 +14,7 @@ void MaskStage::open_graphs(bool required) {
   graphs_required_ = required;
   const auto losses = [this](const PromptInputs& inputs) {
     const PromptBatch alone{{{0, inputs.boxes, inputs.ids}}, inputs.labels.unsqueeze(0), {inputs.ignores}};
-    auto decoder = losses_.decoder(inputs.embedding, /*cuts_gradient=*/false);
+    auto decoder = losses_.decoder(inputs.embedding, /*in_graph=*/true);
     return losses_(alone, alone.prompts, decoder);
   };
   std::vector<at::Tensor> trained;

@@ -41,8 +41,9 @@ class PromptLosses {
 
   bool trains_iou_head() const { return iou_weight_ > 0; }
 
-  // The decoder of the batch with these image embeddings [B,C,g,g]; `cuts_gradient` as in prompt_decoder.h.
-  PromptDecoder decoder(at::Tensor embeddings, bool cuts_gradient = true) const;
+  // The decoder of the batch with these image embeddings [B,C,g,g]. in_graph: a CUDA graph starts its operations, so that their
+  // number is of no account, and its gradient is not cut (prompt_decoder.h).
+  PromptDecoder decoder(at::Tensor embeddings, bool in_graph = false) const;
 
   // Weighted losses [n,k] of the prompts of `chunk`, differentiable.
   at::Tensor operator()(const PromptBatch& batch, const std::vector<ImagePrompts>& chunk, PromptDecoder& decoder) const;
@@ -55,7 +56,7 @@ class PromptLosses {
   loss::MaskLossOptions mask_losses_;
   double iou_weight_;
   bool fused_;     // off: with tensors of the tile's size, for comparison
-  bool factored_;  // the mask decoder in its faster formulation
+  bool factored_;  // the mask decoder in its factored form, where that is faster
   std::vector<std::string> names_;
 };
 

@@ -1,7 +1,6 @@
 // The mask losses, example mining and the detection loss: the reference vectors of the Python module, finite differences in
 // float64, and the properties that the Python module lacked (linear weights, one rule with and without mining).
 #include "loss/detection.h"
-#include "loss/focal.h"
 #include "loss/ignored.h"
 #include "loss/mask_loss.h"
 #include "loss/mining.h"
@@ -93,8 +92,6 @@ void check_gradients(test::Checks& checks) {
     const Dict without{{"focal_gamma", gamma}, {"focal_alpha", -1}};
     compare(
         name + " soft, no alpha", [&](const Tensor& x) { return single_loss("focal", x, soft, without).dot(scale); }, z);
-    compare(
-        name + " by element", [&](const Tensor& x) { return loss::focal_elements(x, target, 0.25, gamma).sum(); }, z);
   }
   compare(
       "dice",
@@ -247,7 +244,8 @@ void check_ignored_queries(test::Checks& checks) {
   // Query 0 is matched, 1 lies inside and 2 exactly half: both are left out; 3 lies 0.35 inside and counts.
   auto positive = at::zeros({4, 2}, at::kDouble);
   positive[0][0] = 1;
-  const auto elements = loss::focal_elements(logits[0], positive, 0.25, 2).sum(1);
+  const auto entropy = at::binary_cross_entropy_with_logits(logits[0], positive, {}, {}, at::Reduction::None);
+  const auto elements = ((0.75 - 0.5 * positive) * (positive - logits[0].sigmoid()).square() * entropy).sum(1);
   const auto expected = (elements[0] + elements[3]).item<double>();
   const auto found = loss::detection_loss({logits}, {boxes}, {target});
   checks.near("unmatched queries in an ignored region are left out", found.ce.item<double>(), expected, 1e-12);

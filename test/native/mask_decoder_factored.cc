@@ -10,6 +10,7 @@
 #include "model/cellsam.h"
 #include "native/checks.h"
 #include "native/program.h"
+#include "ops/decoder_kernels.h"
 #include "ops/small_matmul.h"
 
 namespace cellsam::test::mask_decoder_factored_program {
@@ -137,6 +138,24 @@ TEST_PROGRAM(mask_decoder_factored) {
   const auto bf16_again = decode(single, floats, true, false, false);
   at::autocast::set_autocast_enabled(at::kCPU, false);
   compare(checks, "bfloat16", bf16, fused, 2e-2);
+
+  // What a GPU does in bfloat16: torch's operations under autocast. The factored form may be off from float64 by as much as
+  // three times what the plain one is.
+  ops::decoder_kernels().set(false);
+  at::autocast::set_autocast_enabled(at::kCPU, true);
+  const auto factored = decode(single, floats, true, false, false), unfactored = decode(single, floats, false, false, false);
+  at::autocast::set_autocast_enabled(at::kCPU, false);
+  const auto no_worse = [&](const std::string& what, const at::Tensor& got, const at::Tensor& allowed,
+                            const at::Tensor& exact) {
+    const auto off = [&](const at::Tensor& x) { return (x.to(at::kDouble) - exact).norm().item<double>(); };
+    checks.near("bfloat16 as on a GPU: " + what, off(got), 0, 3 * off(allowed));
+  };
+  no_worse("logits", factored.logits, unfactored.logits, plain.logits);
+  no_worse("iou", factored.iou, unfactored.iou, plain.iou);
+  for (const auto& [key, gradient] : plain.gradients) {
+    no_worse("gradient of " + key, factored.gradients.at(key), unfactored.gradients.at(key), gradient);
+  }
+  ops::decoder_kernels().set(true);
   if (ops::can_multiply(at::kBFloat16)) {
     checks.holds("bfloat16 rounds", !bf16.logits.equal(fused.logits));
     checks.holds("bfloat16, repeated: the same bits",

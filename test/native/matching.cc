@@ -124,6 +124,10 @@ void check_threads(test::Checks& checks) {
                                                alone.target.equal(at::tensor(found.columns, at::kLong)));
       }
     }
+    loss::LayerMatcher together(scene.targets, {});
+    together.add(scene.logits.narrow(0, 0, 3), scene.boxes.narrow(0, 0, 3));
+    together.add(scene.logits[3], scene.boxes[3]);
+    checks.holds("several layers handed in together: the same pairs", same(together.finish(), plain));
     for (std::int64_t threads : {1, 2, 5}) {
       int differ = 0;
       for (int round = 0; round < 20; ++round) differ += same(matched(scene, threads), plain) ? 0 : 1;
@@ -132,9 +136,8 @@ void check_threads(test::Checks& checks) {
     loss::DetectionLossOptions options;
     loss::LayerMatcher matcher(scene.targets, options.match_cost, 2);
     for (std::int64_t layer = 0; layer < 4; ++layer) matcher.add(scene.logits[layer], scene.boxes[layer]);
-    const auto logits = scene.logits.unbind(0), boxes = scene.boxes.unbind(0);
-    const auto ahead = loss::detection_loss(logits, boxes, scene.targets, options, matcher);
-    const auto after = loss::detection_loss(logits, boxes, scene.targets, options);
+    const auto ahead = loss::detection_loss(scene.logits, scene.boxes, scene.targets, options, matcher);
+    const auto after = loss::detection_loss(scene.logits.unbind(0), scene.boxes.unbind(0), scene.targets, options);
     checks.holds("the loss of a matching that ran ahead is the same, bit for bit",
                  ahead.total.equal(after.total) && ahead.giou.equal(after.giou) && ahead.class_error == after.class_error);
   }
@@ -164,7 +167,7 @@ void check_threads(test::Checks& checks) {
               loss::detection_loss({logits[3]}, {boxes[3]}, scene.targets).total.item<double>(), 0);
   loss::LayerMatcher none(scene.targets, {});
   checks.throws("a matching of other layers", "ERR_INVALID_ARGUMENT",
-                [&] { loss::detection_loss(logits, boxes, scene.targets, last_only, none); });
+                [&] { loss::detection_loss(scene.logits, scene.boxes, scene.targets, last_only, none); });
 }
 
 // Loss and gradient of one class logit, from -110 to 110, in float32 against float64.
