@@ -33,8 +33,8 @@ export async function openModel(
   { device, open, warn }: OpenModelOptions,
 ): Promise<{ session: Session; report: LoadReport | null }> {
   checkWeights(config.weights);
-  const { size, sizeOverrides, generation, precision, seed, threads, deterministic, weights } = config;
-  const session = await open({ size, overrides: sizeOverrides, generation, device, precision, seed, threads, deterministic });
+  const { size, sizeOverrides: overrides, generation, precision, seed, threads, deterministic, priority, weights } = config;
+  const session = await open({ size, overrides, generation, device, precision, seed, threads, deterministic, priority });
   if (!weights) {
     if (size !== "tiny")
       warn(`no weights are given, so ${size} starts with random weights; set weights to a CellSAM or SAM file`);

@@ -6,14 +6,17 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
 #include "base/options.h"
+#include "base/workers.h"
 #include "data/preprocess.h"
 #include "data/store.h"
 #include "device/device.h"
 #include "engine.h"
+#include "infer/network.h"
 #include "model/cellsam.h"
 #include "train/trainer.h"
 
@@ -47,6 +50,10 @@ class ModelSession final : public Session {
   Value predict(Options& options, Control& control);
   Value candidates(Options& options, Control& control);
   Value prompt_iou(Options& options, Control& control);
+  Value concurrency(Options& options, Control& control);
+
+  // How the commands on images go through tiles.
+  infer::Each each_tile();
 
   data::Preprocessing preprocessing() const { return model_->model_cp ? data::Preprocessing::Adv : data::Preprocessing::Plain; }
 
@@ -60,12 +67,19 @@ class ModelSession final : public Session {
   // Training and validation alternate on one store; mapping it once keeps its checksums verified.
   std::shared_ptr<const data::Store> open_store(const std::string& path);
 
+  // The cores of all commands that run now.
+  std::shared_ptr<const device::CoreShare> cores();
+
   at::Device device_;
   device::Precision precision_;
   std::uint64_t seed_;
   std::int64_t threads_;
   bool deterministic_;
+  std::mutex cores_mutex_;
+  std::weak_ptr<const device::CoreShare> cores_;  // under cores_mutex_
   model::CellSam model_{nullptr};
+  // One thread for each tile of images; null where the threads share the work inside of operators.
+  std::unique_ptr<Workers> workers_;
   std::unique_ptr<train::Trainer> trainer_;
   std::shared_ptr<const data::Store> store_;
   std::string store_path_;

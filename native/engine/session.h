@@ -9,7 +9,8 @@
 namespace cellsam::engine {
 
 // Options: size (name of a ModelSize), overrides (fields of it), generation = "plain" | "adv", device = "cpu", precision =
-// "fp32" | "bf16", seed = 42, threads = 0 (see CoreShare), deterministic = false. Reads them all and calls options.done().
+// "fp32" | "bf16", seed = 42, threads = 0 (see CoreShare), deterministic = false, priority = "normal" | "low" (of the CPU's
+// threads). Reads them all and calls options.done().
 //
 // Commands and their arguments, by name:
 //   load {path}                         loads a checkpoint; returns a weights::LoadReport
@@ -26,6 +27,7 @@ namespace cellsam::engine {
 //   predict {image, boxes?, ...}        -> {labels, scores, boxes, ious, count}, see infer::predict and infer::PredictOptions
 //   candidates {image, floor = 0.01, max_candidates = 1000, ...}   see infer::find_candidates and engine/candidates.h
 //   prompt_iou {image, labels, ...}     -> {ids, ious}, see infer::box_mask_iou
+//   concurrency {}                      -> how many of the last three may run at the same time; all others run alone
 std::unique_ptr<Session> open_model(Options& options);
 
 }  // namespace cellsam::engine

@@ -32,7 +32,7 @@ double iou_with(const Mask& mask, const at::Tensor& labels, std::int32_t id, std
 }  // namespace
 
 BoxMaskIou box_mask_iou(model::CellSam& model, const at::Tensor& image, const at::Tensor& labels, const PredictOptions& options,
-                        const Cancelled& cancelled) {
+                        const Cancelled& cancelled, const Each& each_tile) {
   c10::NoGradGuard no_grad;
   if (labels.dim() != 2 || labels.scalar_type() != at::kInt || image.dim() != 3 || labels.size(0) != image.size(1) ||
       labels.size(1) != image.size(2)) {
@@ -49,9 +49,11 @@ BoxMaskIou box_mask_iou(model::CellSam& model, const at::Tensor& image, const at
 
   const auto grid = grid_of(image, options);
   const auto rows = boxes_by_tile(grid, boxes);
-  for (std::size_t i = 0; i < grid.tiles.size(); ++i) {
+  auto* const ious = result.ious.data_ptr<double>();
+  for_each(each_tile, std::ssize(grid.tiles), [&](std::int64_t number) {
+    const auto i = static_cast<std::size_t>(number);
     const auto& tile = grid.tiles[i];
-    if (rows[i].empty()) continue;
+    if (rows[i].empty()) return;
     const MaskPredictor predictor(model, cut_tile(image, tile), options);
     const auto tile_boxes = boxes_in_tile(boxes, tile);
     // A chunk at a time, so that not all masks of a crowded image are in memory at once.
@@ -62,11 +64,10 @@ BoxMaskIou box_mask_iou(model::CellSam& model, const at::Tensor& image, const at
       for (auto& found : predictor.predict(prompts, -std::numeric_limits<double>::infinity(), cancelled)) {
         const auto row = part[static_cast<std::size_t>(found.source)];
         const auto mask = clip(moved(std::move(found.mask), tile.x, tile.y), {0, 0, grid.width, grid.height});
-        result.ious.data_ptr<double>()[row] =
-            iou_with(mask, truth, ids.const_data_ptr<std::int32_t>()[row], areas.const_data_ptr<std::int64_t>()[row]);
+        ious[row] = iou_with(mask, truth, ids.const_data_ptr<std::int32_t>()[row], areas.const_data_ptr<std::int64_t>()[row]);
       }
     }
-  }
+  });
   return result;
 }
 

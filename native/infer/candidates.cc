@@ -20,26 +20,29 @@ double Candidates::floor() const {
 }
 
 Candidates find_candidates(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
-                           const CandidateLimits& limits, const Cancelled& cancelled) {
+                           const CandidateLimits& limits, const Cancelled& cancelled, const Each& each_tile) {
   c10::NoGradGuard no_grad;
   check_image(image);
   Candidates candidates{grid_of(image, options), {}};
-  for (const auto& tile : candidates.grid.tiles) {
+  const auto& tiles = candidates.grid.tiles;
+  candidates.tiles.resize(tiles.size());
+  for_each(each_tile, std::ssize(tiles), [&](std::int64_t i) {
+    const auto& tile = tiles[static_cast<std::size_t>(i)];
+    auto& of_tile = candidates.tiles[static_cast<std::size_t>(i)];
     stop_if(cancelled);
     const auto pixels = cut_tile(image, tile);
-    auto& of_tile = candidates.tiles.emplace_back();
-    if (!pixels.any().item<bool>()) continue;  // all black, on which the official code crashes
+    if (!pixels.any().item<bool>()) return;  // all black, on which the official code crashes
     const auto found = detect(model, pixels, options, limits);
     of_tile.threshold = found.threshold;
     of_tile.floor = found.floor;
-    if (found.scores.numel() == 0) continue;
+    if (found.scores.numel() == 0) return;
     auto instances = MaskPredictor(model, pixels, options).predict(found.boxes, options.iou_threshold, cancelled);
     for (auto& instance : instances) {
       instance.score = found.scores[instance.source].item<double>();
       instance.source = -1;
     }
     of_tile.instances = on_image(std::move(instances), tile, candidates.grid);
-  }
+  });
   return candidates;
 }
 

@@ -41,19 +41,21 @@ std::vector<Instance> boxed_instances(model::CellSam& model, const at::Tensor& i
 }
 
 std::vector<Instance> tiled_instances(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
-                                      const at::Tensor& boxes, const Cancelled& cancelled) {
+                                      const at::Tensor& boxes, const Cancelled& cancelled, const Each& each_tile) {
   const auto grid = grid_of(image, options);
   const auto rows = boxes_by_tile(grid, boxes);
+  std::vector<std::vector<Instance>> found(grid.tiles.size());
+  for_each(each_tile, std::ssize(grid.tiles), [&](std::int64_t number) {
+    const auto i = static_cast<std::size_t>(number);
+    const auto& tile = grid.tiles[i];
+    if (rows[i].empty()) return;
+    const auto pixels = cut_tile(image, tile);
+    if (!pixels.any().item<bool>()) return;
+    found[i] = on_image(boxed_instances(model, pixels, boxes_in_tile(boxes, tile), rows[i], options, cancelled), tile, grid);
+  });
   // Each box is used in one tile only, so there is nothing to join.
   std::vector<Instance> all;
-  for (std::size_t i = 0; i < grid.tiles.size(); ++i) {
-    const auto& tile = grid.tiles[i];
-    if (rows[i].empty()) continue;
-    const auto pixels = cut_tile(image, tile);
-    if (!pixels.any().item<bool>()) continue;
-    auto found = on_image(boxed_instances(model, pixels, boxes_in_tile(boxes, tile), rows[i], options, cancelled), tile, grid);
-    std::move(found.begin(), found.end(), std::back_inserter(all));
-  }
+  for (auto& of_tile : found) std::move(of_tile.begin(), of_tile.end(), std::back_inserter(all));
   std::sort(all.begin(), all.end(), [](const Instance& a, const Instance& b) { return a.source < b.source; });
   return all;
 }
@@ -61,14 +63,14 @@ std::vector<Instance> tiled_instances(model::CellSam& model, const at::Tensor& i
 }  // namespace
 
 Prediction predict(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
-                   const std::optional<at::Tensor>& user_boxes, const Cancelled& cancelled) {
+                   const std::optional<at::Tensor>& user_boxes, const Cancelled& cancelled, const Each& each_tile) {
   c10::NoGradGuard no_grad;
-  if (!user_boxes) return assemble(find_candidates(model, image, options, {}, cancelled), std::nullopt, options);
+  if (!user_boxes) return assemble(find_candidates(model, image, options, {}, cancelled, each_tile), std::nullopt, options);
   check_image(image);
   const auto boxes = checked_boxes(*user_boxes).contiguous();
   stop_if(cancelled);
   std::vector<Instance> instances;
-  if (image.any().item<bool>()) instances = tiled_instances(model, image, options, boxes, cancelled);
+  if (image.any().item<bool>()) instances = tiled_instances(model, image, options, boxes, cancelled, each_tile);
   if (options.overlap == OverlapRule::Score) {
     std::stable_sort(instances.begin(), instances.end(),
                      [](const Instance& a, const Instance& b) { return a.score > b.score; });
