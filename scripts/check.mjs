@@ -47,7 +47,7 @@ const usedArrows = new Set();
 /** Layers of lib/, lowest first: a file may import from its own room, and from rooms of lower layers. */
 const layers = [
   ["errors"],
-  ["events", "lazily", "processEnd", "version"],
+  ["events", "inOrder", "lazily", "processEnd", "version"],
   ["compiledFile"],
   ["files", "nearest", "spelling", "settings"],
   ["optionKeys"],

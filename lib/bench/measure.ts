@@ -39,11 +39,11 @@ class Network extends CommandSession {
   }
 
   encode(args: { batchSize: number; repeats: number }, signal?: AbortSignal): Promise<unknown> {
-    return this.command("encode", args, signal);
+    return this.command("encode", args, { signal });
   }
 
   multiply(args: { side: number; repeats: number }, signal?: AbortSignal): Promise<unknown> {
-    return this.command("multiply", args, signal);
+    return this.command("multiply", args, { signal });
   }
 }
 

@@ -36,6 +36,9 @@ export const modelFields = () => ({
   deterministic: setting(session.deterministic).describe(
     "Uses only operations whose results are the same, bit by bit, in every run.",
   ),
+  priority: setting(session.priority).describe(
+    "Priority of the threads that compute on a CPU: normal, or low, which yields to other programs and to the event loop.",
+  ),
 });
 
 export type ModelConfig = z.output<z.ZodObject<ReturnType<typeof modelFields>>>;

@@ -3,7 +3,15 @@ import { CellsamError } from "../errors.js";
 import { fromBorder, toBorder } from "./names.js";
 import type { NativeJob, NativeSession } from "./native.js";
 
-/** Commands of one session run one after another, in the order in which they were sent. */
+/** How a command runs. */
+export interface CommandOptions {
+  signal?: AbortSignal | undefined;
+  onEvent?: ((event: unknown) => void) | undefined;
+  /** Of how many commands that run at the same time it may be one. Default 1: it runs alone. */
+  atOnce?: number;
+}
+
+/** Commands of one session start in the order in which they were sent. */
 export class CommandSession {
   readonly #native: NativeSession;
   #closing: Promise<void> | undefined;
@@ -33,12 +41,12 @@ export class CommandSession {
   protected async command<T = unknown>(
     name: string,
     args: Record<string, unknown> = {},
-    signal?: AbortSignal,
-    onEvent?: (event: unknown) => void,
+    options: CommandOptions = {},
   ): Promise<T> {
+    const { signal } = options;
     signal?.throwIfAborted();
     try {
-      const result = await this.send<T>(name, args, signal, onEvent);
+      const result = await this.send<T>(name, args, options);
       signal?.throwIfAborted();
       return result;
     } catch (error) {
@@ -51,12 +59,11 @@ export class CommandSession {
   protected async send<T>(
     name: string,
     args: Record<string, unknown>,
-    signal: AbortSignal | undefined,
-    onEvent?: (event: unknown) => void,
+    { signal, onEvent, atOnce }: CommandOptions,
   ): Promise<T> {
     if (this.disposed) throw new CellsamError("ERR_DISPOSED", `${name}: the session was disposed of; open a new one`);
     const listener = onEvent && ((event: unknown) => onEvent(fromBorder(event)));
-    const job: NativeJob = this.#native.call(name, toBorder(args), listener, signal?.aborted);
+    const job: NativeJob = this.#native.call(name, toBorder(args), listener, signal?.aborted, atOnce);
     const cancel = () => job.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
     try {

@@ -57,13 +57,19 @@ export interface NativeJob<T = unknown> {
 }
 
 export interface NativeSession {
-  call(command: string, args: Record<string, unknown>, onEvent?: (event: unknown) => void, cancelled?: boolean): NativeJob;
+  /** `atOnce`: of how many commands that run at the same time it may be one. Default 1: it runs alone. */
+  call(
+    command: string,
+    args: Record<string, unknown>,
+    onEvent?: (event: unknown) => void,
+    cancelled?: boolean,
+    atOnce?: number,
+  ): NativeJob;
   dispose(): Promise<void>;
 }
 
-interface BindingSession {
+interface BindingSession extends Omit<NativeSession, "dispose"> {
   open(options: Record<string, unknown>): NativeJob<null>;
-  call(command: string, args: Record<string, unknown>, onEvent?: (event: unknown) => void, cancelled?: boolean): NativeJob;
   dispose(): Promise<null>;
 }
 
@@ -157,7 +163,7 @@ export async function openNative(options: Record<string, unknown>): Promise<Nati
     throw error;
   }
   return {
-    call: (command, args, onEvent, cancelled) => translated(guarded(() => session.call(command, args, onEvent, cancelled))),
+    call: (...command) => translated(guarded(() => session.call(...command))),
     dispose: async () => {
       await session.dispose();
     },

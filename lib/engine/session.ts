@@ -10,7 +10,7 @@ import type { MaskLossName } from "../settings/losses/table.js";
 import { CommandSession } from "./commandSession.js";
 import { type BoxPrediction, type Candidates, type Prediction, withPrompts } from "./inference.js";
 import { toBorder } from "./names.js";
-import { type NdArray, openNative } from "./native.js";
+import { type NativeSession, type NdArray, openNative } from "./native.js";
 
 export type { BoxPrediction, Candidates, Prediction } from "./inference.js";
 
@@ -41,6 +41,11 @@ export interface SessionOptions {
   threads?: number;
   /** Only operations that give the same result every time. Default false. */
   deterministic?: boolean;
+  /**
+   * Of the threads that compute on a CPU. "low": they yield to other threads of this process, such as the event loop, and to all
+   * other programs (on Linux nice 10). Default "normal".
+   */
+  priority?: "normal" | "low";
 }
 
 export interface LoadReport {
@@ -226,6 +231,11 @@ export interface Session extends AsyncDisposable, Disposable {
   /** Copies one backbone over the other; by default the detector's into SAM's image encoder. */
   transferWeights(to?: "image_encoder" | "cellfinder"): Promise<void>;
   endStage(): Promise<void>;
+  /**
+   * How many of the following commands run at the same time, if so many are sent without waiting: one for each thread with a
+   * small network on a CPU, where a thread goes through an image, or a tile of it, alone; else 1. Results do not depend on it.
+   */
+  readonly concurrency: number;
   /** Segments one image. Rejects with the signal's reason when it fires. */
   predict(options: PredictOptions & Required<Pick<PredictOptions, "boxes">>): Promise<BoxPrediction>;
   predict(options: PredictOptions): Promise<Prediction>;
@@ -247,10 +257,22 @@ export interface Session extends AsyncDisposable, Disposable {
 export async function openSession(options: SessionOptions): Promise<Session> {
   const { overrides, ...rest } = options;
   const native = await openNative({ kind: "model", ...toBorder(rest), ...(overrides && { overrides: toBorder(overrides) }) });
-  return new ModelSession(native);
+  try {
+    return new ModelSession(native, (await native.call("concurrency", {}).promise) as number);
+  } catch (error) {
+    await native.dispose();
+    throw error;
+  }
 }
 
 class ModelSession extends CommandSession implements Session {
+  readonly concurrency: number;
+
+  constructor(native: NativeSession, concurrency: number) {
+    super(native);
+    this.concurrency = concurrency;
+  }
+
   load(path: string): Promise<LoadReport> {
     return this.command("load", { path });
   }
@@ -277,15 +299,16 @@ class ModelSession extends CommandSession implements Session {
 
   trainEpoch({ signal, onStep, onNotice, fold = 1, ...options }: TrainEpochOptions): Promise<EpochReport> {
     // The engine derives its random numbers from folds counted from 0.
-    return this.send("train_epoch", { ...options, fold: fold - 1 }, signal, (event) => {
+    const onEvent = (event: unknown) => {
       const known = event as StepEvent | NoticeEvent;
       if (known.type === "step") onStep?.(known);
       else onNotice?.(known);
-    });
+    };
+    return this.send("train_epoch", { ...options, fold: fold - 1 }, { signal, onEvent });
   }
 
   validate({ signal, onNotice, ...options }: ValidateOptions): Promise<ValidateReport> {
-    return this.command("validate", options, signal, onNotice as ((event: unknown) => void) | undefined);
+    return this.command("validate", options, { signal, onEvent: onNotice as ((event: unknown) => void) | undefined });
   }
 
   observe(loss: number): Promise<{ lr: number }> {
@@ -312,15 +335,19 @@ class ModelSession extends CommandSession implements Session {
   predict(options: PredictOptions & Required<Pick<PredictOptions, "boxes">>): Promise<BoxPrediction>;
   predict(options: PredictOptions): Promise<Prediction>;
   async predict({ signal, ...options }: PredictOptions): Promise<Prediction> {
-    const prediction = await this.command<Prediction>("predict", options, signal);
+    const prediction = await this.ofImage<Prediction>("predict", options, signal);
     return options.boxes ? withPrompts(prediction, options.boxes) : prediction;
   }
 
   candidates({ signal, ...options }: CandidatesOptions): Promise<Candidates> {
-    return this.command("candidates", options, signal);
+    return this.ofImage("candidates", options, signal);
   }
 
   promptIou({ signal, ...options }: PromptIouOptions): Promise<PromptIou> {
-    return this.command("prompt_iou", options, signal);
+    return this.ofImage("prompt_iou", options, signal);
+  }
+
+  private ofImage<T>(name: string, options: object, signal: AbortSignal | undefined): Promise<T> {
+    return this.command<T>(name, { ...options }, { signal, atOnce: this.concurrency });
   }
 }

@@ -8,8 +8,9 @@ import type { Pair } from "../data/discover.js";
 import { pairImage, pairLabels, type ReadingOptions } from "../data/pair.js";
 import { assemblePrediction, type ImageSweep, type Prediction, sweepThresholds } from "../engine/inference.js";
 import type { Session } from "../engine/session.js";
-import type { Failure } from "../errors.js";
+import { CellsamError, type Failure } from "../errors.js";
 import type { TrainingEvent } from "../events.js";
+import { inOrder } from "../inOrder.js";
 import { ofImage } from "../predict/imageError.js";
 import { meanOrNull } from "../stats/summary.js";
 import { evaluatePair, type PairEvaluation, type Summary, summarize } from "./pairs.js";
@@ -97,20 +98,26 @@ export async function evaluateModel(
   pairs: readonly Pair[],
   options: EvaluateModelOptions = {},
 ): Promise<Evaluation> {
-  const { emit, signal } = context;
+  const { session, emit, signal } = context;
   const measured: Measured[] = [];
   const failures: EvaluationFailure[] = [];
-  for (const [i, pair] of pairs.entries()) {
-    signal?.throwIfAborted();
+  const work = async (pair: Pair, _: number, stop: AbortSignal): Promise<Measured | EvaluationFailure> => {
     try {
-      measured.push(await measure(context, pair, options));
+      stop.throwIfAborted();
+      return await measure({ ...context, signal: stop }, pair, options);
     } catch (cause) {
-      signal?.throwIfAborted();
+      stop.throwIfAborted();
       const error = ofImage(pair, cause);
       if (!options.keepGoing || error.code === "ERR_DISPOSED") throw error;
-      failures.push({ image: pair.source, code: error.code, message: error.message });
+      return { image: pair.source, code: error.code, message: error.message };
     }
-    emit({ type: "progress", task: "evaluate", done: i + 1, total: pairs.length });
+  };
+  const left = () => new CellsamError("ERR_CANCELLED", "the evaluation ended before this image was measured");
+  let done = 0;
+  for await (const result of inOrder(pairs, { atOnce: session.concurrency + 1, work, left, signal })) {
+    if ("code" in result) failures.push(result);
+    else measured.push(result);
+    emit({ type: "progress", task: "evaluate", done: ++done, total: pairs.length });
   }
   return sumUp(measured, failures, options);
 }

@@ -49,7 +49,7 @@ export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
       "precision is fp32; the GPU multiplies faster in bf16, which precision: auto takes",
     probe?.busy != null &&
       probe.busy > 0.5 &&
-      `other programs use more than half of this machine's processors: the forecast assumes that it stays as busy${config.threads === 1 || probe.device !== "cpu" ? "" : ", where fewer threads are often much faster: try --threads 1"}`,
+      "other programs use more than half of this machine's processors: the forecast assumes that it stays as busy",
   ];
   return found.filter((message) => message !== false);
 }

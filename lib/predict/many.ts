@@ -1,6 +1,7 @@
-/** Predicts one image after another with one model, while the next ones are read. */
+/** Predicts images in their order with one model, while the next ones are read. */
 import type { BoxPrediction, ImageArray, Prediction } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
+import { inOrder } from "../inOrder.js";
 import { checkKeys, keysOf } from "../optionKeys.js";
 import { ofImage } from "./imageError.js";
 import { openPredictor, type Predictor, type PredictorOptions, type PredictorSource } from "./predictor.js";
@@ -15,7 +16,10 @@ export interface ManyImage {
 }
 
 export interface PredictManyOptions extends PredictorOptions {
-  /** How many images and results are in memory at a time; one is predicted while the others are read. Default 2. */
+  /**
+   * How many images and results are in memory at a time. Default: one more than the predictor works on at the same time, since
+   * that one is read meanwhile.
+   */
   concurrency?: number;
   /**
    * Called for an image that fails, which is then left out. Without it the first failure ends the iteration, with the name of
@@ -52,8 +56,8 @@ export async function* predictMany(
   options: PredictManyOptions = {},
 ): AsyncGenerator<ManyPrediction, void, undefined> {
   checkKeys("predictMany", options, optionKeys);
-  const { concurrency = 2, onError, signal, ...opening } = options;
-  if (!Number.isInteger(concurrency) || concurrency < 1) {
+  const { concurrency, onError, signal, ...opening } = options;
+  if (concurrency !== undefined && (!Number.isInteger(concurrency) || concurrency < 1)) {
     throw new CellsamError(
       "ERR_INVALID_ARGUMENT",
       `predictMany: concurrency must be a whole number from 1, not ${concurrency}`,
@@ -66,10 +70,9 @@ export async function* predictMany(
   signal?.throwIfAborted();
   const own = isPredictor(source) ? undefined : await openPredictor(source, opening);
   const predictor = own ?? (source as Predictor);
-  const left = new AbortController();
-  const stop = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
-  const waiting: Promise<ManyPrediction | undefined>[] = [];
-  const predicted = async ({ image: given, name, boxes }: Required<Pick<ManyImage, "name">> & ManyImage) => {
+  const work = async (item: string | ManyImage, index: number, stop: AbortSignal) => {
+    const { image: given, name: asked, boxes } = typeof item === "string" ? { image: item } : item;
+    const name = asked ?? (typeof given === "string" ? given : String(index));
     try {
       const image = typeof given === "string" ? await predictor.read(given) : given;
       stop.throwIfAborted();
@@ -84,27 +87,19 @@ export async function* predictMany(
     }
   };
   try {
-    let count = 0;
-    for await (const item of images) {
-      const asked = typeof item === "string" ? { image: item } : item;
-      checkKeys("predictMany: an image", asked, imageKeys);
-      const work = predicted({ name: typeof asked.image === "string" ? asked.image : String(count), ...asked });
-      work.catch(() => undefined); // it is awaited later
-      waiting.push(work);
-      count++;
-      while (waiting.length >= concurrency) {
-        const done = await waiting.shift();
-        if (done) yield done;
-      }
-    }
-    while (waiting.length > 0) {
-      const done = await waiting.shift();
-      if (done) yield done;
-    }
+    const left = () => new CellsamError("ERR_CANCELLED", "predictMany: its results are no longer asked for");
+    const atOnce = concurrency ?? predictor.concurrency + 1;
+    for await (const done of inOrder(checked(images), { atOnce, work, left, signal })) if (done) yield done;
   } finally {
-    left.abort(new CellsamError("ERR_CANCELLED", "predictMany: its results are no longer asked for"));
-    await Promise.allSettled(waiting);
     await own?.dispose();
+  }
+}
+
+/** Unknown keys are refused when the image is taken, before it is read. */
+async function* checked(images: Iterable<string | ManyImage> | AsyncIterable<string | ManyImage>) {
+  for await (const item of images) {
+    if (typeof item !== "string") checkKeys("predictMany: an image", item, imageKeys);
+    yield item;
   }
 }
 

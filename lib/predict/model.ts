@@ -34,9 +34,9 @@ export async function openModel(
 ): Promise<{ session: Session; report: LoadReport | null }> {
   checkWeights(config.weights);
   const { size, sizeOverrides: overrides, generation, weights, ...known } = config;
-  const { precision, float32MatmulPrecision, seed, threads, deterministic } = known;
+  const { precision, float32MatmulPrecision, seed, threads, deterministic, priority } = known;
   const numbers = { precision, float32MatmulPrecision, deterministic };
-  const session = await open({ size, overrides, generation, device, seed, threads, ...numbers });
+  const session = await open({ size, overrides, generation, device, seed, threads, priority, ...numbers });
   if (!weights) {
     if (size !== "tiny")
       warn(`no weights are given, so ${size} starts with random weights; set weights to a CellSAM or SAM file`);

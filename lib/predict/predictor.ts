@@ -32,8 +32,10 @@ const sourceKeys = keysOf<TrainedSource>({ experiment: true, fold: true, precisi
 const optionKeys = keysOf<PredictorOptions>({ onWarning: true, openSession: true });
 const predictKeys = keysOf<PredictorPredictOptions>({ boxes: true, signal: true });
 
-/** Requests run one after another, in the order in which they came. */
+/** Requests start in the order in which they came. */
 export interface Predictor extends AsyncDisposable, Disposable {
+  /** How many requests it works on at the same time; see Session.concurrency. */
+  readonly concurrency: number;
   /**
    * Finds the cells of an image [H,W] or [H,W,C].
    * @throws the signal's reason when it fires, CellsamError ERR_INVALID_ARGUMENT for an image of another shape or type, for boxes
@@ -82,6 +84,7 @@ export async function openPredictor(source: PredictorSource, options: PredictorO
     return session.predict({ image, ...settings, ...prompts, signal });
   };
   return {
+    concurrency: session.concurrency,
     predict: predict as Predictor["predict"],
     read: (path) => pairImage({ image: path }, config),
     dispose: () => session.dispose(),

@@ -27,6 +27,7 @@ export const session = {
   seed: { type: "integer", minimum: 0, maximum: 2 ** 32 - 1, default: 42 },
   threads: { type: "integer", minimum: 0, maximum: 1024, default: 0 },
   deterministic: off,
+  priority: { choices: ["normal", "low"], default: "normal" },
 } as const satisfies Settings;
 
 /** How the pixels of a file are read. */

@@ -33,11 +33,10 @@ Pixels apply(const Affine& affine, const Pixels& pixels) {
   const double centre_y = (height - 1) / 2, centre_x = (width - 1) / 2;
   const double shift_y = affine.shift_y * height, shift_x = affine.shift_x * width;
   // By the inverse of A: first of the shear, then of the scale.
-  const double determinant = 1 - tan_y * tan_x;
+  const double of_y = 1 / (1 - tan_y * tan_x) / affine.scale_y, of_x = 1 / (1 - tan_y * tan_x) / affine.scale_x;
   return warp(pixels, [&](std::int64_t y, std::int64_t x) {
     const double down = static_cast<double>(y) - centre_y - shift_y, right = static_cast<double>(x) - centre_x - shift_x;
-    return Point{centre_y + (down - tan_y * right) / determinant / affine.scale_y,
-                 centre_x + (right - tan_x * down) / determinant / affine.scale_x};
+    return Point{centre_y + of_y * (down - tan_y * right), centre_x + of_x * (right - tan_x * down)};
   });
 }
 

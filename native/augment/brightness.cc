@@ -32,9 +32,13 @@ Pixels apply(const Brightness& change, const Pixels& pixels) {
   for (std::int64_t c = 0; c < image.size(0); ++c) {
     const auto* from = image.data_ptr<std::uint8_t>() + c * area;
     auto* to = changed.image.data_ptr<std::uint8_t>() + c * area;
-    const bool empty = std::all_of(from, from + area, [](std::uint8_t value) { return value == 0; });
-    for (std::int64_t i = 0; i < area; ++i)
-      to[i] = empty || (valid_pixel != nullptr && valid_pixel[i] == 0) ? 0 : level[from[i]];
+    if (std::all_of(from, from + area, [](std::uint8_t value) { return value == 0; })) {
+      std::fill_n(to, area, 0);
+    } else if (valid_pixel == nullptr) {
+      for (std::int64_t i = 0; i < area; ++i) to[i] = level[from[i]];
+    } else {  // valid is 0 or 1
+      for (std::int64_t i = 0; i < area; ++i) to[i] = static_cast<std::uint8_t>(level[from[i]] * valid_pixel[i]);
+    }
   }
   return changed;
 }

@@ -13,8 +13,8 @@ struct Displacement {
   std::vector<float> down, right;  // pixels, [H*W] each
 };
 
-// Standard normal noise for each pixel and axis, smoothed with sigma = 8.4 pixels and multiplied by 120: away from the tile's
-// edges the displacement has a standard deviation of about 4 pixels.
+// White noise of variance 1 for each pixel and axis, smoothed with sigma = 8.4 pixels and multiplied by 120: away from the
+// tile's edges the displacement has a standard deviation of about 4 pixels.
 Displacement draw_displacement(std::int64_t height, std::int64_t width, CounterRng& rng);
 
 // Gaussian smoothing of `plane` [height,width] in place, as scipy.ndimage.gaussian_filter in its default mode: weights

@@ -4,8 +4,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 
 #include "augment/augmentations.h"
@@ -16,20 +14,11 @@ struct Point {
   double y, x;  // in pixels of the source; whole numbers are centres of pixels
 };
 
-// The four pixels around a point and their bilinear weights, which are 0 for pixels outside of the plane.
-struct Corners {
-  Corners(const Point& at, std::int64_t height, std::int64_t width) {
-    const double top = std::floor(at.y), left = std::floor(at.x), down = at.y - top, right = at.x - left;
-    for (int corner = 0; corner < 4; ++corner) {
-      const double y = top + (corner >> 1), x = left + (corner & 1);
-      const bool inside = y >= 0 && x >= 0 && y < static_cast<double>(height) && x < static_cast<double>(width);
-      offset[corner] = inside ? static_cast<std::int64_t>(y) * width + static_cast<std::int64_t>(x) : 0;
-      weight[corner] = inside ? ((corner >> 1) != 0 ? down : 1 - down) * ((corner & 1) != 0 ? right : 1 - right) : 0;
-    }
-  }
-  std::int64_t offset[4];
-  double weight[4];
-};
+// The largest whole number that is not above `value`: faster than std::floor on processors without an instruction for it.
+inline std::int64_t floor_of(double value) {
+  const auto whole = static_cast<std::int64_t>(value);
+  return whole - (static_cast<double>(whole) > value ? 1 : 0);
+}
 
 // source_of(y, x) returns the Point of the source that pixel (y, x) of the result shows. The image is interpolated bilinearly;
 // labels and valid are those of the nearest source pixel (ties: the larger coordinate). All are 0 outside of the source. These
@@ -49,17 +38,31 @@ Pixels warp(const Pixels& pixels, SourceOf source_of) {
   for (std::int64_t y = 0, i = 0; y < height; ++y) {
     for (std::int64_t x = 0; x < width; ++x, ++i) {
       const Point point = source_of(y, x);
-      const Corners corners(point, height, width);
-      for (std::int64_t c = 0; c < channels; ++c) {
-        double value = 0;
-        for (int k = 0; k < 4; ++k) value += corners.weight[k] * from[c * area + corners.offset[k]];
-        to[c * area + i] = static_cast<std::uint8_t>(value + 0.5);
+      const auto top = floor_of(point.y), left = floor_of(point.x);
+      const double below = point.y - static_cast<double>(top), beside = point.x - static_cast<double>(left);
+      const auto down = static_cast<float>(below), right = static_cast<float>(beside);
+      float weights[] = {(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right};
+      std::int64_t corners[] = {top * width + left, top * width + left + 1, (top + 1) * width + left,
+                                (top + 1) * width + left + 1};
+      const auto nearest = (below >= 0.5 ? 2 : 0) + (beside >= 0.5 ? 1 : 0);  // of the four corners
+      bool inside = true;                                                     // the nearest one
+      if (top < 0 || left < 0 || top + 1 >= height || left + 1 >= width) {
+        for (int corner = 0; corner < 4; ++corner) {
+          const auto row = top + (corner >> 1), column = left + (corner & 1);
+          if (row >= 0 && column >= 0 && row < height && column < width) continue;
+          weights[corner] = 0;
+          corners[corner] = 0;
+          if (corner == nearest) inside = false;
+        }
       }
-      const double row = std::floor(point.y + 0.5), column = std::floor(point.x + 0.5);
-      const bool inside = row >= 0 && column >= 0 && row < static_cast<double>(height) && column < static_cast<double>(width);
-      const auto nearest = inside ? static_cast<std::int64_t>(row) * width + static_cast<std::int64_t>(column) : 0;
-      to_labels[i] = inside ? from_labels[nearest] : 0;
-      if (from_valid != nullptr) to_valid[i] = inside ? from_valid[nearest] : 0;
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const auto* const plane = from + c * area;
+        float value = 0.5F;
+        for (int corner = 0; corner < 4; ++corner) value += weights[corner] * static_cast<float>(plane[corners[corner]]);
+        to[c * area + i] = static_cast<std::uint8_t>(value);
+      }
+      to_labels[i] = inside ? from_labels[corners[nearest]] : 0;
+      if (from_valid != nullptr) to_valid[i] = inside ? from_valid[corners[nearest]] : 0;
     }
   }
   return warped;

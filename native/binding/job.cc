@@ -4,7 +4,6 @@
 
 #include "convert.h"
 #include "live.h"
-#include "os/process.h"
 
 namespace cellsam::binding {
 
@@ -15,16 +14,17 @@ constexpr std::size_t kMostEvents = 10'000;
 
 }  // namespace
 
-std::shared_ptr<Job> Job::create(Napi::Env env, Work work, Napi::Value on_event) {
+std::shared_ptr<Job> Job::create(Napi::Env env, Work work, Napi::Value on_event, std::int64_t at_once) {
   if (!on_event.IsUndefined() && !on_event.IsFunction()) {
     throw Error("ERR_INVALID_ARGUMENT", "onEvent: must be a function");
   }
-  return std::make_shared<Job>(Private{}, env, std::move(work), on_event);
+  return std::make_shared<Job>(Private{}, env, std::move(work), on_event, at_once);
 }
 
-Job::Job(Private, Napi::Env env, Work work, Napi::Value on_event)
+Job::Job(Private, Napi::Env env, Work work, Napi::Value on_event, std::int64_t at_once)
     : environment_(Environment::of(env)),
       work_(std::move(work)),
+      at_once_(at_once),
       has_listener_(on_event.IsFunction()),
       deferred_(Napi::Promise::Deferred::New(env)) {
   if (has_listener_) napi_create_reference(env, on_event, 1, &on_event_);
@@ -118,85 +118,6 @@ void Job::settle(Napi::Env env) {
     failure_ = describe(std::current_exception());
   }
   deferred_.Reject(to_error(env, *failure_).Value());
-}
-
-std::shared_ptr<JobThread> JobThread::start(const std::shared_ptr<Environment>& environment) {
-  if (environment->stopped()) throw Error("ERR_DISPOSED", "the process or worker is ending; no work can be started");
-  auto self = std::make_shared<JobThread>();
-  self->environment_ = environment;
-  self->thread_ = std::thread([thread = self.get()] { thread->loop(); });
-  environment->adopt(self);
-  return self;
-}
-
-JobThread::~JobThread() {
-  if (!thread_.joinable()) return;
-  stop();
-  thread_.join();
-}
-
-void JobThread::submit(std::shared_ptr<Job> job) {
-  {
-    std::lock_guard lock(mutex_);
-    if (!finishing_) {
-      queue_.push_back(std::move(job));
-      changed_.notify_one();
-      return;
-    }
-  }
-  job->reject({"ERR_DISPOSED", "the session was disposed of; open a new one", {}});
-}
-
-void JobThread::clear() {
-  std::deque<std::shared_ptr<Job>> queued;
-  {
-    std::lock_guard lock(mutex_);
-    queued.swap(queue_);
-    if (running_) running_->abandon();
-  }
-  for (const auto& job : queued) job->reject({"ERR_DISPOSED", "the session was disposed of before the command ran", {}});
-}
-
-void JobThread::finish(std::function<void()> last) {
-  std::lock_guard lock(mutex_);
-  if (finishing_) return;
-  finishing_ = true;
-  last_ = std::move(last);
-  changed_.notify_one();
-}
-
-void JobThread::stop() {
-  std::deque<std::shared_ptr<Job>> dropped;  // their promises stay pending: no JavaScript runs any more
-  std::lock_guard lock(mutex_);
-  finishing_ = true;
-  dropped.swap(queue_);
-  if (running_) running_->abandon();
-  changed_.notify_one();
-}
-
-void JobThread::join() {
-  if (thread_.joinable()) thread_.join();
-}
-
-void JobThread::loop() {
-  os::lower_thread_priority();  // so that the event loop is not delayed
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    changed_.wait(lock, [this] { return finishing_ || !queue_.empty(); });
-    if (queue_.empty()) break;
-    running_ = std::move(queue_.front());
-    queue_.pop_front();
-    const auto job = running_;
-    lock.unlock();
-    job->run();
-    lock.lock();
-    running_ = nullptr;
-  }
-  const auto last = std::exchange(last_, nullptr);
-  lock.unlock();
-  if (last) last();
-  ended_ = true;
-  environment_->post([environment = environment_](Napi::Env) { environment->reap(); });
 }
 
 }  // namespace cellsam::binding

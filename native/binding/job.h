@@ -1,18 +1,17 @@
-// Background work. A Job is one command with its promise, its cancel flag and its
-// progress. A JobThread runs jobs one after another. Jobs are created on the JavaScript
-// thread, run on their JobThread, and settle their promises on the JavaScript thread.
+// Background work: one command with its promise, its cancel flag and its progress. A job is created on the JavaScript thread,
+// runs on a JobThread, and settles its promise on the JavaScript thread.
 #pragma once
 
 #include <napi.h>
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 
 #include "engine.h"
 #include "environment.h"
@@ -24,16 +23,18 @@ class Job final : public Control, public std::enable_shared_from_this<Job> {
  public:
   using Work = std::function<Value(Control&)>;
 
-  // JavaScript thread. `on_event` is a function or undefined.
-  static std::shared_ptr<Job> create(Napi::Env env, Work work, Napi::Value on_event);
+  // JavaScript thread. `on_event` is a function or undefined. `at_once`: of how many jobs that run at the same time it may be
+  // one; 1: it runs alone.
+  static std::shared_ptr<Job> create(Napi::Env env, Work work, Napi::Value on_event, std::int64_t at_once = 1);
 
   // JavaScript thread. The object that the caller gets: {promise, cancel()}.
   Napi::Object handle(Napi::Env env);
 
-  // Job thread. Runs the work; the promise is settled afterwards.
+  // A job thread. Runs the work; the promise is settled afterwards.
   void run();
   // Any thread. Settles the promise without running the work.
   void reject(Failure failure);
+  std::int64_t at_once() const { return at_once_; }
   void cancel() { cancelled_ = true; }
   void abandon();
 
@@ -46,7 +47,7 @@ class Job final : public Control, public std::enable_shared_from_this<Job> {
   struct Private {};  // so that only create() can use the constructor, which make_shared needs to be public
 
  public:
-  Job(Private, Napi::Env env, Work work, Napi::Value on_event);
+  Job(Private, Napi::Env env, Work work, Napi::Value on_event, std::int64_t at_once);
   ~Job() override;
 
  private:
@@ -65,42 +66,12 @@ class Job final : public Control, public std::enable_shared_from_this<Job> {
   std::condition_variable taken_;  // notified when events_ has space again, or nobody has to wait any more
   std::deque<Value> events_;       // under mutex_; while it is not empty, a call of deliver() is posted
 
+  const std::int64_t at_once_;
   const bool has_listener_;
   // JavaScript thread only. A raw reference, because a job may be destroyed on any thread after its environment has ended.
   Napi::Promise::Deferred deferred_;
   napi_ref on_event_ = nullptr;
   bool settled_ = false;
-};
-
-class JobThread final : public Stoppable {
- public:
-  // JavaScript thread. The environment keeps the thread until it has ended.
-  static std::shared_ptr<JobThread> start(const std::shared_ptr<Environment>& environment);
-  ~JobThread() override;
-
-  // Queues a job. After finish() or stop() it is rejected with ERR_DISPOSED.
-  void submit(std::shared_ptr<Job> job);
-  // Abandons the running job, and rejects the queued ones with ERR_DISPOSED.
-  void clear();
-  // Ends the thread after the queued jobs; `last` runs on it at its end.
-  void finish(std::function<void()> last = {});
-
-  void stop() override;
-  void join() override;
-  bool ended() const override { return ended_; }
-
- private:
-  void loop();
-
-  std::shared_ptr<Environment> environment_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::shared_ptr<Job>> queue_;  // under mutex_
-  std::shared_ptr<Job> running_;            // under mutex_
-  std::function<void()> last_;              // under mutex_
-  bool finishing_ = false;                  // under mutex_
-  std::atomic<bool> ended_{false};
-  std::thread thread_;
 };
 
 }  // namespace cellsam::binding

@@ -53,10 +53,10 @@ void load_libtorch(const EngineFiles& files) {
     throw Error("ERR_LIBTORCH_NOT_FOUND", "no libtorch in " + files.libtorch + ". Type: npx cellsam setup",
                 {{"libtorch", files.libtorch}, {"command", "npx cellsam setup"}});
   }
-  // How long OpenMP threads spin at a barrier before they sleep. As long as libgomp's default is, training beside another busy
-  // process ran at a fiftieth of its speed, since our threads of low priority used up their time with spinning. Without
-  // spinning, a small model trains at half its speed.
-  if (!os::environment("OMP_WAIT_POLICY")) os::set_default_environment("GOMP_SPINCOUNT", "20000");
+  // How long OpenMP threads spin at a barrier before they sleep: about as long as it takes to wake one. libgomp's own default
+  // is a hundred times that, and beside other work a thread that spins takes the core from the one that it waits for: with
+  // 5000, steps of `tiny` took two to three times as long as with 1000 (docs/performance.md).
+  if (!os::environment("OMP_WAIT_POLICY")) os::set_default_environment("GOMP_SPINCOUNT", "1000");
   open(file("c10"), os::Symbols::shared);
   check_version(open(file("torch_cpu"), os::Symbols::shared), files);
   if (!exists(file("torch_cuda"))) return;

@@ -13,6 +13,7 @@
 #include "error.h"
 #include "file_lock.h"
 #include "job.h"
+#include "job_thread.h"
 #include "live.h"
 #include "loader.h"
 #include "session.h"

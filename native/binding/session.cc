@@ -68,7 +68,8 @@ Napi::Value NativeSession::call(const Napi::CallbackInfo& info) {
       if (!*slot) throw Error("ERR_DISPOSED", command + ": the session is not open");
       return (*slot)->call(command, arguments, control);
     };
-    return submit(info.Env(), std::move(work), info[2], /*cancelled=*/info[3].ToBoolean());
+    const auto at_once = info[4].IsNumber() ? info[4].As<Napi::Number>().Int64Value() : 1;
+    return submit(info.Env(), std::move(work), info[2], at_once, /*cancelled=*/info[3].ToBoolean());
   });
 }
 
@@ -87,8 +88,8 @@ Napi::Value NativeSession::dispose(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Object NativeSession::submit(Napi::Env env, Job::Work work, Napi::Value on_event, bool cancelled) {
-  auto job = Job::create(env, std::move(work), on_event);
+Napi::Object NativeSession::submit(Napi::Env env, Job::Work work, Napi::Value on_event, std::int64_t at_once, bool cancelled) {
+  auto job = Job::create(env, std::move(work), on_event, at_once);
   if (cancelled) job->cancel();  // before its thread can start it
   auto handle = job->handle(env);
   thread_->submit(std::move(job));

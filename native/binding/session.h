@@ -1,4 +1,4 @@
-// The JavaScript class of an engine session. A thread of its own opens the engine session, runs its commands one after another,
+// The JavaScript class of an engine session. A thread of its own opens the engine session, runs its commands in their order,
 // and destroys it.
 #pragma once
 
@@ -8,6 +8,7 @@
 
 #include "engine.h"
 #include "job.h"
+#include "job_thread.h"
 
 namespace cellsam::binding {
 
@@ -20,14 +21,14 @@ class NativeSession final : public Napi::ObjectWrap<NativeSession> {
   ~NativeSession() override;
 
  private:
-  // Used on the job thread only.
+  // Set on the job thread only, while no other job runs.
   using Slot = std::shared_ptr<std::shared_ptr<Session>>;
 
   Napi::Value open(const Napi::CallbackInfo& info);     // open(options) -> {promise, cancel}
-  Napi::Value call(const Napi::CallbackInfo& info);     // call(command, arguments, onEvent?, cancelled?) -> {promise, cancel}
+  Napi::Value call(const Napi::CallbackInfo& info);     // call(command, arguments, onEvent?, cancelled?, atOnce?)
   Napi::Value dispose(const Napi::CallbackInfo& info);  // dispose() -> promise
 
-  Napi::Object submit(Napi::Env env, Job::Work work, Napi::Value on_event, bool cancelled = false);
+  Napi::Object submit(Napi::Env env, Job::Work work, Napi::Value on_event, std::int64_t at_once = 1, bool cancelled = false);
 
   Slot slot_ = std::make_shared<std::shared_ptr<Session>>();
   std::shared_ptr<JobThread> thread_;

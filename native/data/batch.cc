@@ -5,6 +5,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cstring>
+#include <system_error>
 #include <tuple>
 
 #include "engine.h"
@@ -36,16 +37,21 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
 }
 
 BatchLoader::BatchLoader(std::shared_ptr<const Store> store, std::vector<std::vector<std::int64_t>> batches, Augmenter augment,
-                         std::size_t first, bool pinned, std::function<void(const Batch&)> prefetch)
+                         std::size_t first, bool pinned, std::function<void(const Batch&)> prefetch, std::int64_t most_threads)
     : store_(std::move(store)),
       batches_(std::move(batches)),
       augment_(std::move(augment)),
-      first_(first),
       pinned_(pinned),
-      prefetch_(std::move(prefetch)) {
-  // Pinned memory is made for the GPU that is current here: without a current device, CUDA would take GPU 0.
-  const auto device = pinned ? c10::impl::VirtualGuardImpl(at::kCUDA).getDevice() : c10::Device(at::kCPU);
-  thread_ = std::thread([this, device] { run(device); });
+      prefetch_(std::move(prefetch)),
+      // Pinned memory is made for the GPU that is current here: without a current device, CUDA would take GPU 0.
+      device_(pinned ? c10::impl::VirtualGuardImpl(at::kCUDA).getDevice() : c10::Device(at::kCPU)),
+      first_(first),
+      most_threads_(most_threads),
+      given_(first),
+      begun_(first),
+      end_(batches_.size()) {
+  std::lock_guard lock(mutex_);
+  add_thread();
 }
 
 BatchLoader::~BatchLoader() {
@@ -54,49 +60,61 @@ BatchLoader::~BatchLoader() {
     stop_ = true;
   }
   changed_.notify_all();
-  thread_.join();
+  for (auto& thread : threads_) thread.join();
+}
+
+void BatchLoader::add_thread() {
+  try {
+    threads_.emplace_back([this] { run(); });
+  } catch (const std::system_error&) {  // the system has no more threads
+    if (threads_.empty()) throw;
+  }
 }
 
 std::optional<Batch> BatchLoader::next() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return ready_ || failure_ || done_; });
-  if (ready_) {
-    auto batch = std::move(ready_);
-    ready_.reset();
-    lock.unlock();
-    changed_.notify_all();
-    return batch;
+  const auto arrived = [this] { return ready_.contains(given_) || given_ >= end_; };
+  // Nothing is ready when the first one is asked for: that says nothing about the threads.
+  if (!arrived() && given_ > first_ && std::ssize(threads_) < most_threads_) add_thread();
+  changed_.wait(lock, arrived);
+  const auto batch = ready_.find(given_);
+  if (batch == ready_.end()) {
+    if (failure_) std::rethrow_exception(failure_);
+    return std::nullopt;
   }
-  if (failure_) std::rethrow_exception(failure_);
-  return std::nullopt;
+  std::optional<Batch> next(std::move(batch->second));
+  ready_.erase(batch);
+  ++given_;
+  lock.unlock();
+  changed_.notify_all();
+  return next;
 }
 
-void BatchLoader::run(c10::Device device) {
-  try {
-    const c10::DeviceGuard current(device);
-    for (auto i = first_; i < batches_.size(); ++i) {
-      {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] { return !ready_ || stop_; });
-        if (stop_) return;
-      }
-      auto batch = assemble(*store_, batches_[i], augment_, pinned_);
-      if (prefetch_) prefetch_(batch);
-      {
-        std::lock_guard lock(mutex_);
-        ready_ = std::move(batch);
-      }
-      changed_.notify_all();
+void BatchLoader::run() {
+  const c10::DeviceGuard current(device_);
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return stop_ || begun_ >= end_ || begun_ < given_ + threads_.size(); });
+    if (stop_ || begun_ >= end_) return;
+    const auto number = begun_++;
+    lock.unlock();
+    std::optional<Batch> batch;
+    std::exception_ptr failure;
+    try {
+      batch = assemble(*store_, batches_[number], augment_, pinned_);
+      if (prefetch_) prefetch_(*batch);
+    } catch (...) {
+      failure = std::current_exception();
     }
-  } catch (...) {
-    std::lock_guard lock(mutex_);
-    failure_ = std::current_exception();
+    lock.lock();
+    if (!failure) {
+      ready_.emplace(number, *std::move(batch));
+    } else if (number < end_) {  // of several that fail, the first one in the order of batches ends it
+      end_ = number;
+      failure_ = failure;
+    }
+    changed_.notify_all();
   }
-  {
-    std::lock_guard lock(mutex_);
-    done_ = true;
-  }
-  changed_.notify_all();
 }
 
 }  // namespace cellsam::data

@@ -1,12 +1,14 @@
-// Batches of tiles, assembled on a thread of their own while the consumer works on the batch before.
+// Batches of tiles, assembled on threads of their own while the consumer works on the batch before.
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -37,10 +39,12 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
 
 class BatchLoader {
  public:
-  // Assembles `batches` (see in_batches) from number `first` on. prefetch: called with each of them on the loader's thread,
-  // while the consumer works on the one before.
+  // Assembles `batches` (see in_batches) from number `first` on. prefetch: called with each of them on a thread of the loader,
+  // while the consumer works on the ones before. It begins with one thread, and takes another, up to `most_threads`, each time
+  // the consumer has to wait; each thread is at most one batch ahead. Batches do not depend on the threads.
   BatchLoader(std::shared_ptr<const Store> store, std::vector<std::vector<std::int64_t>> batches, Augmenter augment = {},
-              std::size_t first = 0, bool pinned = false, std::function<void(const Batch&)> prefetch = {});
+              std::size_t first = 0, bool pinned = false, std::function<void(const Batch&)> prefetch = {},
+              std::int64_t most_threads = 1);
   ~BatchLoader();  // stops, also with batches left
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
@@ -49,22 +53,26 @@ class BatchLoader {
   std::optional<Batch> next();
 
  private:
-  void run(c10::Device device);
+  void run();
+  void add_thread();
 
   std::shared_ptr<const Store> store_;
   std::vector<std::vector<std::int64_t>> batches_;
   Augmenter augment_;
-  std::size_t first_;
   bool pinned_;
   std::function<void(const Batch&)> prefetch_;
+  c10::Device device_;  // current on the threads
+  std::size_t first_;
+  std::int64_t most_threads_;
 
   std::mutex mutex_;
-  std::condition_variable changed_;
-  std::optional<Batch> ready_;
-  std::exception_ptr failure_;
-  bool done_ = false;
-  bool stop_ = false;
-  std::thread thread_;  // last, as it uses all of the above
+  std::condition_variable changed_;     // of what is under mutex_
+  std::size_t given_, begun_;           // under mutex_; numbers of the next batch for the consumer and for a thread
+  std::size_t end_;                     // under mutex_; number after the last batch that there will be
+  std::map<std::size_t, Batch> ready_;  // under mutex_
+  std::exception_ptr failure_;          // under mutex_; of batch end_
+  bool stop_ = false;                   // under mutex_
+  std::vector<std::thread> threads_;    // last, as they use all of the above
 };
 
 }  // namespace cellsam::data

@@ -49,8 +49,10 @@ std::atomic<std::int64_t> running{0};  // commands that divide the cores among t
 
 }  // namespace
 
+std::int64_t most_threads(std::int64_t wanted) { return wanted <= 0 ? cores() : std::min(wanted, cores()); }
+
 CoreShare::CoreShare(std::int64_t wanted) : divides_(wanted <= 0) {
-  threads_ = divides_ ? std::max<std::int64_t>(1, cores() / ++running) : std::min(wanted, cores());
+  threads_ = divides_ ? std::max<std::int64_t>(1, cores() / ++running) : most_threads(wanted);
 }
 
 CoreShare::~CoreShare() {

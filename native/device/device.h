@@ -34,6 +34,9 @@ struct ThreadSettings {
 // same time should agree on it.
 void prepare_thread(const ThreadSettings& settings);
 
+// How many threads a session with this setting has at most: so many, up to the number of cores; 0: all cores.
+std::int64_t most_threads(std::int64_t wanted);
+
 // How many threads a running command takes. A session that names a number gets it, up to the number of cores. With 0, the cores
 // are divided equally among the commands of such sessions that run when this one starts, so that they do not slow each other
 // down. Lives as long as the command runs.

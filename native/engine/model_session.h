@@ -6,14 +6,17 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
 #include "base/options.h"
+#include "base/workers.h"
 #include "data/preprocess.h"
 #include "data/store.h"
 #include "device/device.h"
 #include "engine.h"
+#include "infer/network.h"
 #include "infer/options.h"
 #include "model/cellsam.h"
 #include "train/trainer.h"
@@ -49,6 +52,10 @@ class ModelSession final : public Session {
   Value predict(Options& options, Control& control);
   Value candidates(Options& options, Control& control);
   Value prompt_iou(Options& options, Control& control);
+  Value concurrency(Options& options, Control& control);
+
+  // How the commands on images go through tiles.
+  infer::Each each_tile();
 
   // Work to take the time of.
   Value encode(Options& options, Control& control);
@@ -68,6 +75,9 @@ class ModelSession final : public Session {
   // Training and validation alternate on one store; mapping it once keeps its checksums verified.
   std::shared_ptr<const data::Store> open_store(const std::string& path);
 
+  // The cores of all commands that run now.
+  std::shared_ptr<const device::CoreShare> cores();
+
   // Current on the session's thread in every command, and where the session ends: an event that is recorded, waited for or
   // destroyed there goes back to the device that was current before, and would make a context of hundreds of MB on GPU 0.
   at::Device device_;
@@ -76,8 +86,12 @@ class ModelSession final : public Session {
   std::int64_t threads_;
   bool deterministic_;
   bool tf32_;
+  std::mutex cores_mutex_;
+  std::weak_ptr<const device::CoreShare> cores_;  // under cores_mutex_
   model::CellSam model_{nullptr};
   std::shared_ptr<infer::BatchLimits> batch_limits_ = std::make_shared<infer::BatchLimits>();
+  // One thread for each tile of images; null where the threads share the work inside of operators.
+  std::unique_ptr<Workers> workers_;
   std::unique_ptr<train::Trainer> trainer_;
   std::shared_ptr<const data::Store> store_;
   std::string store_path_;

@@ -9,6 +9,8 @@
 
 #include "data/prepare_options.h"
 #include "engine/model_session.h"
+#include "model/small_tiles.h"
+#include "os/process.h"
 #include "settings/session.h"
 
 namespace cellsam::engine {
@@ -24,10 +26,18 @@ ModelSession::ModelSession(Options& options)
   const auto* overrides = options.value("overrides");
   const auto size = model::model_size(name, overrides != nullptr ? *overrides : Value());
   const auto preprocessing = data::parse_preprocessing(options.read(setting::session::generation));
+  const bool low_priority = options.read(setting::session::priority) == "low";
   options.done();
+  // The threads that start from here on inherit it. Those of a GPU's session only start kernels, and must not be late.
+  if (low_priority && device_.is_cpu()) os::lower_thread_priority();
   const device::CoreShare share(threads_);
   const c10::DeviceGuard current(device_);
   device::prepare_thread({share.threads(), deterministic_, tf32_});
+  if (const auto most = device::most_threads(threads_); device_.is_cpu() && most > 1 && model::has_small_tiles(size)) {
+    workers_ = std::make_unique<Workers>(most, [deterministic = deterministic_] {
+      device::prepare_thread({1, deterministic});
+    });
+  }
   {
     // The weights are drawn from torch's one global generator: sessions that open at the same time must not share its draws.
     static std::mutex generator;
@@ -53,34 +63,47 @@ ModelSession::~ModelSession() {
 }
 
 Value ModelSession::call(std::string_view command, const Value& arguments, Control& control) {
-  using Method = Value (ModelSession::*)(Options&, Control&);
-  static const std::map<std::string_view, Method> methods{
-      {"load", &ModelSession::load},
-      {"save", &ModelSession::save},
-      {"digest", &ModelSession::digest},
-      {"parameters", &ModelSession::parameters},
-      {"begin_stage", &ModelSession::begin_stage},
-      {"set_loss_weights", &ModelSession::set_loss_weights},
-      {"train_epoch", &ModelSession::train_epoch},
-      {"validate", &ModelSession::validate},
-      {"observe", &ModelSession::observe},
-      {"save_state", &ModelSession::save_state},
-      {"load_state", &ModelSession::load_state},
-      {"end_stage", &ModelSession::end_stage},
-      {"transfer_weights", &ModelSession::transfer_weights},
-      {"predict", &ModelSession::predict},
-      {"prompt_iou", &ModelSession::prompt_iou},
-      {"candidates", &ModelSession::candidates},
-      {"encode", &ModelSession::encode},
-      {"multiply", &ModelSession::multiply},
+  struct Command {
+    Value (ModelSession::*run)(Options&, Control&);
+    bool of_image = false;  // whether it leaves its work to workers_, where there are any
   };
-  const auto method = methods.find(command);
-  if (method == methods.end()) throw Error("ERR_INVALID_ARGUMENT", "unknown session command " + std::string(command));
-  const device::CoreShare share(threads_);
+  static const std::map<std::string_view, Command> commands{
+      {"load", {&ModelSession::load}},
+      {"save", {&ModelSession::save}},
+      {"digest", {&ModelSession::digest}},
+      {"parameters", {&ModelSession::parameters}},
+      {"begin_stage", {&ModelSession::begin_stage}},
+      {"set_loss_weights", {&ModelSession::set_loss_weights}},
+      {"train_epoch", {&ModelSession::train_epoch}},
+      {"validate", {&ModelSession::validate}},
+      {"observe", {&ModelSession::observe}},
+      {"save_state", {&ModelSession::save_state}},
+      {"load_state", {&ModelSession::load_state}},
+      {"end_stage", {&ModelSession::end_stage}},
+      {"transfer_weights", {&ModelSession::transfer_weights}},
+      {"predict", {&ModelSession::predict, /*of_image=*/true}},
+      {"prompt_iou", {&ModelSession::prompt_iou, /*of_image=*/true}},
+      {"candidates", {&ModelSession::candidates, /*of_image=*/true}},
+      {"concurrency", {&ModelSession::concurrency}},
+      {"encode", {&ModelSession::encode}},
+      {"multiply", {&ModelSession::multiply}},
+  };
+  const auto found = commands.find(command);
+  if (found == commands.end()) throw Error("ERR_INVALID_ARGUMENT", "unknown session command " + std::string(command));
+  const auto& [run, of_image] = found->second;
+  const auto share = cores();
   const c10::DeviceGuard current(device_);
-  device::prepare_thread({share.threads(), deterministic_, tf32_});
+  device::prepare_thread({of_image && workers_ ? 1 : share->threads(), deterministic_, tf32_});
   Options options(arguments, std::string(command));
-  return (this->*method->second)(options, control);
+  return (this->*run)(options, control);
+}
+
+// Commands that run at the same time have one share, since they divide the threads of `workers_`.
+std::shared_ptr<const device::CoreShare> ModelSession::cores() {
+  std::lock_guard lock(cores_mutex_);
+  auto share = cores_.lock();
+  if (!share) cores_ = share = std::make_shared<const device::CoreShare>(threads_);
+  return share;
 }
 
 std::unique_ptr<Session> open_model(Options& options) { return std::make_unique<ModelSession>(options); }

@@ -10,7 +10,7 @@ namespace cellsam::engine {
 
 // Options: size (name of a ModelSize), overrides (fields of it), generation = "plain" | "adv", device = "cpu", precision =
 // "auto" | "fp32" | "bf16", seed = 42, threads = 0 (see CoreShare), deterministic = false, float32_matmul_precision = "highest"
-// | "high" (TF32 on a GPU). Reads them all and calls options.done().
+// | "high" (TF32 on a GPU), priority = "normal" | "low" (of the CPU's threads). Reads them all and calls options.done().
 //
 // Commands and their arguments, by name:
 //   load {path}                         loads a checkpoint; returns a weights::LoadReport
@@ -27,6 +27,7 @@ namespace cellsam::engine {
 //   predict {image, boxes?, ...}        -> {labels, scores, boxes, ious, count}, see infer::predict and infer::PredictOptions
 //   candidates {image, floor = 0.01, max_candidates = 1000, ...}   see infer::find_candidates and engine/candidates.h
 //   prompt_iou {image, labels, ...}     -> {ids, ious}, see infer::box_mask_iou
+//   concurrency {}                      -> how many of the three above may run at the same time; all others run alone
 //   encode {batch_size, repeats}        -> {mean}; the image encoder on noise, again and again
 //   multiply {side, repeats}            -> {mean}; a square matrix by itself, in the session's precision
 std::unique_ptr<Session> open_model(Options& options);

@@ -40,19 +40,20 @@ std::int64_t as_memory_allows(std::atomic<std::int64_t>& limit, std::int64_t cou
   }
 }
 
-// Calls body with one batch of `tiles` after another.
+// Calls body with one batch of `tiles` after another, or with several at a time, as `each` goes through them.
 template <class Body>
 void for_batches(model::CellSam& model, at::ArrayRef<std::size_t> tiles, const PredictOptions& options,
-                 const Cancelled& cancelled, Body body) {
+                 const Cancelled& cancelled, const Each& each, Body body) {
   const auto most = static_cast<std::size_t>(tiles_at_once(model, options));
-  for (std::size_t begin = 0; begin < tiles.size(); begin += most) {
+  for_each(each, static_cast<std::int64_t>((tiles.size() + most - 1) / most), [&](std::int64_t number) {
+    const auto begin = static_cast<std::size_t>(number) * most;
     for (auto batch = tiles.slice(begin, std::min(most, tiles.size() - begin)); !batch.empty();) {
       stop_if(cancelled);
       const auto done = as_memory_allows(options.limits->tiles, std::ssize(batch), device_of(model),
                                          [&](std::int64_t n) { body(batch.slice(0, static_cast<std::size_t>(n))); });
       batch = batch.slice(static_cast<std::size_t>(done));
     }
-  }
+  });
 }
 
 }  // namespace cellsam::infer

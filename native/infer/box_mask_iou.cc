@@ -33,7 +33,7 @@ double iou_with(const Mask& mask, const at::Tensor& labels, std::int32_t id, std
 }  // namespace
 
 BoxMaskIou box_mask_iou(model::CellSam& model, const at::Tensor& image, const at::Tensor& labels, const PredictOptions& options,
-                        const Cancelled& cancelled) {
+                        const Cancelled& cancelled, const Each& each_tile) {
   c10::NoGradGuard no_grad;
   if (labels.dim() != 2 || labels.scalar_type() != at::kInt || image.dim() != 3 || labels.size(0) != image.size(1) ||
       labels.size(1) != image.size(2)) {
@@ -54,7 +54,7 @@ BoxMaskIou box_mask_iou(model::CellSam& model, const at::Tensor& image, const at
   for (std::size_t i = 0; i < grid.tiles.size(); ++i) {
     if (!rows[i].empty()) tiles.push_back(i);
   }
-  for_batches(model, tiles, options, cancelled, [&](at::ArrayRef<std::size_t> batch) {
+  for_batches(model, tiles, options, cancelled, each_tile, [&](at::ArrayRef<std::size_t> batch) {
     const MaskPredictor predictor(model, upload(cut_tiles(image, grid, batch), device_of(model)), options);
     std::vector<at::Tensor> prompts;
     for (const auto tile : batch) {

@@ -14,6 +14,6 @@ struct BoxMaskIou {
 // predicted IoU, overlaps or area. With options.tile_size, an instance is predicted in the tile that shows most of it, and
 // compared as a whole. options.prompt_chunk bounds the memory. Throws as predict().
 BoxMaskIou box_mask_iou(model::CellSam& model, const at::Tensor& image, const at::Tensor& labels, const PredictOptions& options,
-                        const Cancelled& cancelled = {});
+                        const Cancelled& cancelled = {}, const Each& each_tile = {});
 
 }  // namespace cellsam::infer

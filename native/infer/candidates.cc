@@ -22,14 +22,14 @@ double Candidates::floor() const {
 }
 
 Candidates find_candidates(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
-                           const CandidateLimits& limits, const Cancelled& cancelled) {
+                           const CandidateLimits& limits, const Cancelled& cancelled, const Each& each_tile) {
   c10::NoGradGuard no_grad;
   check_image(image);
   Candidates candidates{grid_of(image, options), {}};
   const auto& grid = candidates.grid;
   candidates.tiles.resize(grid.tiles.size());
   // The official code crashes on an image that is all black.
-  for_batches(model, lit_tiles(image, grid), options, cancelled, [&](at::ArrayRef<std::size_t> batch) {
+  for_batches(model, lit_tiles(image, grid), options, cancelled, each_tile, [&](at::ArrayRef<std::size_t> batch) {
     const auto tiles = upload(cut_tiles(image, grid, batch), device_of(model));
     const auto found = detect(model, tiles, options, limits);
     std::vector<std::int64_t> rows;  // of the batch, with detections

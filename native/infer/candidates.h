@@ -31,7 +31,7 @@ struct Candidates {
 
 // Detects and predicts masks as predict() without boxes, down to the limits. Throws as predict().
 Candidates find_candidates(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
-                           const CandidateLimits& limits = {}, const Cancelled& cancelled = {});
+                           const CandidateLimits& limits = {}, const Cancelled& cancelled = {}, const Each& each_tile = {});
 
 // Joins the candidates with a score above `threshold` over the tiles and resolves overlaps, as predict() does with
 // bbox_threshold = threshold and adaptive_threshold = false. Without `threshold` that of each tile counts, as in predict() with

@@ -8,6 +8,11 @@
 
 namespace cellsam::infer {
 
+void for_each(const Each& each, std::int64_t count, const std::function<void(std::int64_t)>& body) {
+  if (each) return each(count, body);
+  for (std::int64_t i = 0; i < count; ++i) body(i);
+}
+
 void stop_if(const Cancelled& cancelled) {
   if (cancelled && cancelled()) throw Error("ERR_CANCELLED", "inference was cancelled");
 }

@@ -1,6 +1,7 @@
 // What detection and mask prediction share: checks of the networks' inputs and outputs, cancellation, device and scale.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 #include <ATen/core/Tensor.h>
@@ -11,6 +12,13 @@ namespace cellsam::infer {
 
 // Called between the steps of a long inference. Returns whether it should end.
 using Cancelled = std::function<bool()>;
+
+// Calls body(0) to body(count - 1): in this order, or several at a time on threads of the caller of an inference, who gives the
+// way by which it goes through the tiles of an image.
+using Each = std::function<void(std::int64_t count, const std::function<void(std::int64_t)>& body)>;
+
+// Calls each(count, body), or the bodies one after another if `each` is empty.
+void for_each(const Each& each, std::int64_t count, const std::function<void(std::int64_t)>& body);
 
 // Throws ERR_CANCELLED if `cancelled` returns true.
 void stop_if(const Cancelled& cancelled);

@@ -30,14 +30,14 @@ at::Tensor checked_boxes(const at::Tensor& boxes) {
 
 // The instances of the user's boxes, in their order.
 std::vector<Instance> boxed_instances(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
-                                      const at::Tensor& boxes, const Cancelled& cancelled) {
+                                      const at::Tensor& boxes, const Cancelled& cancelled, const Each& each_tile) {
   const auto grid = grid_of(image, options);
   // Each box is used in one tile only, so there is nothing to join.
   const auto rows = boxes_by_tile(grid, boxes);
   auto tiles = lit_tiles(image, grid);
   std::erase_if(tiles, [&](std::size_t tile) { return rows[tile].empty(); });
   std::vector<std::vector<Instance>> found(grid.tiles.size());
-  for_batches(model, tiles, options, cancelled, [&](at::ArrayRef<std::size_t> batch) {
+  for_batches(model, tiles, options, cancelled, each_tile, [&](at::ArrayRef<std::size_t> batch) {
     const MaskPredictor predictor(model, upload(cut_tiles(image, grid, batch), device_of(model)), options);
     std::vector<at::Tensor> prompts;
     for (const auto tile : batch) {
@@ -62,13 +62,13 @@ std::vector<Instance> boxed_instances(model::CellSam& model, const at::Tensor& i
 }  // namespace
 
 Prediction predict(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
-                   const std::optional<at::Tensor>& user_boxes, const Cancelled& cancelled) {
+                   const std::optional<at::Tensor>& user_boxes, const Cancelled& cancelled, const Each& each_tile) {
   c10::NoGradGuard no_grad;
-  if (!user_boxes) return assemble(find_candidates(model, image, options, {}, cancelled), std::nullopt, options);
+  if (!user_boxes) return assemble(find_candidates(model, image, options, {}, cancelled, each_tile), std::nullopt, options);
   check_image(image);
   const auto boxes = checked_boxes(*user_boxes).contiguous();
   stop_if(cancelled);
-  auto instances = boxed_instances(model, image, options, boxes, cancelled);
+  auto instances = boxed_instances(model, image, options, boxes, cancelled, each_tile);
   if (options.overlap == OverlapRule::Score) {
     std::stable_sort(instances.begin(), instances.end(),
                      [](const Instance& a, const Instance& b) { return a.score > b.score; });

@@ -17,6 +17,7 @@ namespace cellsam::infer {
 // [n,4] in pixels of the image replace the detector; no score threshold applies to them. An image that is all black has no
 // cells. Throws ERR_INVALID_ARGUMENT (shapes, boxes), ERR_NON_FINITE (the network returned NaN or infinity) and ERR_CANCELLED.
 Prediction predict(model::CellSam& model, const at::Tensor& image, const PredictOptions& options,
-                   const std::optional<at::Tensor>& user_boxes = std::nullopt, const Cancelled& cancelled = {});
+                   const std::optional<at::Tensor>& user_boxes = std::nullopt, const Cancelled& cancelled = {},
+                   const Each& each_tile = {});
 
 }  // namespace cellsam::infer

@@ -2,7 +2,7 @@
 // compiled once per level from one source, and chosen at run time in one of two ways:
 //
 // - Loops that a compiler can make vectors of stand in one file, as functions that CELLSAM_COPIES compiles for each level:
-//   score_rows.cc, norm_rows.cc, match_cost_kernel.cc, focal_class_kernel.cc.
+//   score_rows.cc, norm_rows.cc, match_cost_kernel.cc, focal_class_kernel.cc, smooth_row.cc.
 // - Loops that need intrinsics or compiler options of their level are a template in a header, and have a file for each level
 //   that fills a table of functions with it (CMakeLists.txt has the options); CELLSAM_VARIANT chooses the table: attention_*,
 //   mask_decoder_kernels_*, mask_loss_kernel_*. Their tables differ, as their functions do.

@@ -119,5 +119,6 @@ void copy_plane(const T* from, T* to, const StridedPlane& plane) {
 
 void strided_copy(const std::uint8_t* from, std::uint8_t* to, const StridedPlane& plane) { copy_plane(from, to, plane); }
 void strided_copy(const std::int32_t* from, std::int32_t* to, const StridedPlane& plane) { copy_plane(from, to, plane); }
+void strided_copy(const float* from, float* to, const StridedPlane& plane) { copy_plane(from, to, plane); }
 
 }  // namespace cellsam::kernels

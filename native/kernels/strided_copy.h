@@ -1,6 +1,6 @@
 // Copies a plane of pixels whose rows and columns are read backwards or exchanged: what flips and quarter turns need. Runs on
 // the calling thread alone, which torch's flip and rot90 do not. 16-byte vectors, for every CPU alike. Called by
-// augment/flip_rotate.cc.
+// augment/flip_rotate.cc and augment/elastic.cc.
 #pragma once
 
 #include <cstdint>
@@ -17,5 +17,6 @@ struct StridedPlane {
 // Writes the plane `to` [plane.height,plane.width] from the plane `from`. They must not overlap.
 void strided_copy(const std::uint8_t* from, std::uint8_t* to, const StridedPlane& plane);
 void strided_copy(const std::int32_t* from, std::int32_t* to, const StridedPlane& plane);
+void strided_copy(const float* from, float* to, const StridedPlane& plane);
 
 }  // namespace cellsam::kernels

@@ -31,6 +31,9 @@ std::int64_t batches_of(const EpochRequest& request) {
   return (n + request.batch_size - 1) / request.batch_size;
 }
 
+// Each holds a batch in memory.
+std::int64_t loader_threads() { return std::min(at::get_num_threads(), 16); }
+
 }  // namespace
 
 TrainerOptions read_trainer_options(Options& options, std::int64_t stage) {
@@ -142,9 +145,10 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
     }
   };
 
-  data::BatchLoader loader(request.store, data::in_batches(order, request.batch_size), augmenter(request),
-                           static_cast<std::size_t>(request.start_step), on_gpu(),
-                           [this](const auto& batch) { stage_->prefetch(batch); });
+  data::BatchLoader loader(
+      request.store, data::in_batches(order, request.batch_size), augmenter(request),
+      static_cast<std::size_t>(request.start_step), on_gpu(), [this](const auto& batch) { stage_->prefetch(batch); },
+      loader_threads());
   const bool endless = request.complex_augmentation && request.variants == 0;
   stage_->take_feature_counts();  // those of an epoch that ended with an error
   stage_->take_graph_counts();
@@ -219,8 +223,9 @@ Dict Trainer::validate(const EpochRequest& request, Control& control) {
       sums.add(arrived->values);
     }
   };
-  data::BatchLoader loader(request.store, data::in_batches(request.indices, request.batch_size), {}, 0, on_gpu(),
-                           [this](const auto& batch) { stage_->prefetch(batch); });
+  data::BatchLoader loader(
+      request.store, data::in_batches(request.indices, request.batch_size), {}, 0, on_gpu(),
+      [this](const auto& batch) { stage_->prefetch(batch); }, loader_threads());
   stage_->take_feature_counts();
   const auto steps = batches_of(request);
   for (std::int64_t number = 0; number < steps; ++number) {

@@ -39,7 +39,7 @@ async function trained(outputName: string, debug: boolean) {
   return { weights: manifest.files, numbers, files };
 }
 
-it("a run that draws after its epochs ends in the same bits as one that does not", { timeout: 120_000 }, async () => {
+it("a run that draws after its epochs ends in the same bits as one that does not", async () => {
   const quiet = await trained("quiet", false);
   const debug = await trained("debug", true);
   expect(Object.keys(quiet.files)).toEqual([]);

@@ -206,7 +206,7 @@ describe("examples", () => {
     } finally {
       await server.stop();
     }
-  }, 180_000);
+  });
 
   it.skipIf(!chromium)(
     "fastify-service trains what is uploaded and shows its progress on the page",

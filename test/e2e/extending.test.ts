@@ -26,7 +26,7 @@ beforeAll(async () => {
   added = JSON.parse(execFileSync(process.execPath, ["test/extending/tree.mjs"], { cwd: root, encoding: "utf8" }));
   folder = await mkdtemp(join(tmpdir(), "cellsam-extending-"));
   data = await generateSynthetic({ directory: join(folder, "data"), images: 4, size: 64, seed: 3 });
-}, 120_000);
+});
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** What a script prints as JSON in the checkout or in the extended copy; `./dist/` is that one's. */

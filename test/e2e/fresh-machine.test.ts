@@ -68,7 +68,7 @@ beforeAll(async () => {
   archive = join(folder, "libtorch.zip");
   await archiveOf(resolveLibtorch().path, archive);
   server = await LocalServer.serve({ "libtorch.zip": archive, "text.zip": join(project, "package.json") });
-}, 600_000);
+});
 
 afterAll(async () => {
   await server?.close();
@@ -167,7 +167,7 @@ describe("a fresh machine", () => {
     } finally {
       await proxy.close();
     }
-  }, 600_000);
+  });
 
   it("is well then, by doctor's word, and works from a cache that is read-only", async () => {
     await chmod(join(folder, "cache", "libtorch", "2.13.0-cpu"), 0o555);
@@ -243,7 +243,7 @@ async function main(where) {
     for (const files of Object.values(programs)) {
       expect((await trains(files, other)).version).toMatch(/^v24\./);
     }
-  }, 600_000);
+  });
 
   it("runs nothing when it is installed: package managers block such scripts", async () => {
     const manifest = JSON.parse(await readFile(join(project, "node_modules", "cellsam-train", "package.json"), "utf8"));

@@ -129,7 +129,7 @@ describe.skipIf(skipped)("the checkpoint of a run, in Python", () => {
     reference = await askPython(checkpoint);
     session = await openSession({ size: "tiny", overrides, threads: 1 });
     await session.load(checkpoint);
-  }, 300_000);
+  });
   afterAll(async () => {
     await session?.dispose();
     await rm(folder, { recursive: true, force: true });

@@ -29,7 +29,7 @@ beforeAll(async () => {
     ].join("\n"),
   );
   undisturbed = await train("whole");
-}, 600_000);
+});
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const root = (name: string) => join(folder, "out", name);

@@ -85,14 +85,14 @@ describe.skipIf(!python)("complex augmentation", () => {
     ["shearing", [1, 1, 4.5, -3, 0, 0]],
     ["shifting by parts of pixels", [1, 1, 0, 0, 0.071, -0.033]],
     ["all at once", [0.91, 1.08, -4.2, 2.7, -0.06, 0.045]],
-  ])("%s equals SciPy's and scikit-image's warp", { timeout: 60_000 }, (_, numbers) => {
+  ])("%s equals SciPy's and scikit-image's warp", (_, numbers) => {
     const [largest, image, labels] = ask<number[]>(affine, { height: 96, width: 131, numbers });
     expect(largest).toBeLessThanOrEqual(1);
     expect(image).toBeLessThan(1e-3);
     expect(labels).toBeLessThan(1e-3);
   });
 
-  it("elastic deformation equals SciPy's map_coordinates", { timeout: 60_000 }, () => {
+  it("elastic deformation equals SciPy's map_coordinates", () => {
     const [largest, image, labels] = ask<number[]>(elastic, { height: 96, width: 131 });
     expect(largest).toBeLessThanOrEqual(1);
     expect(image).toBeLessThan(1e-3);
@@ -103,7 +103,7 @@ describe.skipIf(!python)("complex augmentation", () => {
     [64, 200, 8.4],
     [5, 9, 8.4],
     [1, 40, 2.3],
-  ])("the displacement of %i x %i is smoothed as by gaussian_filter, sigma %f", { timeout: 60_000 }, (height, width, sigma) => {
+  ])("the displacement of %i x %i is smoothed as by gaussian_filter, sigma %f", (height, width, sigma) => {
     expect(ask<number>(smoothing, { height, width, sigma })).toBeLessThan(2e-6);
   });
 });

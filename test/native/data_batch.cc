@@ -1,8 +1,11 @@
 // Flips and turns against those of ATen, their random streams, and the loader's thread.
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
+#include <condition_variable>
 #include <map>
+#include <mutex>
 
 #include "augment/augmentations.h"
 #include "augment/flip_rotate.h"
@@ -95,10 +98,10 @@ void check_loader(test::Checks& checks) {
   const auto store = std::make_shared<const data::Store>(path);
   const auto batches = data::in_batches(data::epoch_order({0, 1, 2, 3, 4, 5, 6}, 1, 0, 0), 3);
 
-  for (std::size_t first : {std::size_t{0}, std::size_t{2}}) {
-    data::BatchLoader loader(store, batches, augment::augmenter(9, 0), first);
+  for (const auto& [first, threads] : {std::pair{0, 1}, std::pair{2, 1}, std::pair{0, 2}, std::pair{0, 5}}) {
+    data::BatchLoader loader(store, batches, augment::augmenter(9, 0), first, /*pinned=*/false, {}, threads);
     bool same = true;
-    std::size_t served = first;
+    auto served = static_cast<std::size_t>(first);
     while (auto batch = loader.next()) {
       const auto plain = data::assemble(*store, batches[served], augment::augmenter(9, 0));
       same =
@@ -111,7 +114,8 @@ void check_loader(test::Checks& checks) {
       }
       ++served;
     }
-    checks.holds("loader from batch " + std::to_string(first), same && served == batches.size() && !loader.next());
+    const auto which = "loader from batch " + std::to_string(first) + ", " + std::to_string(threads) + " threads";
+    checks.holds(which, same && served == batches.size() && !loader.next());
   }
   {  // a tile with padding at the complex level: the loader passes on which part is padding
     const auto padded_path = folder.file("b.tiles");
@@ -130,18 +134,47 @@ void check_loader(test::Checks& checks) {
   }
   const auto untouched = data::assemble(*store, {4});
   checks.holds("without augmentation", untouched.labels[0].equal(store->sample(4).labels));
-  {
-    data::BatchLoader loader(store, {{0}, {99}, {1}});
+  for (const int threads : {1, 3}) {
+    data::BatchLoader loader(store, {{0}, {99}, {1}, {98}}, {}, 0, /*pinned=*/false, {}, threads);
     checks.holds("the batch before the error", loader.next().has_value());
-    checks.throws("D47: the error reaches the consumer", "ERR_INVALID_ARGUMENT", [&] { loader.next(); });
-    checks.throws("also when asked again", "ERR_INVALID_ARGUMENT", [&] { loader.next(); });
+    const auto next = [&] { loader.next(); };
+    checks.throws("D47: the error of the first batch that fails reaches the consumer", "ERR_INVALID_ARGUMENT", next,
+                  "no tile 99");
+    checks.throws("also when asked again", "ERR_INVALID_ARGUMENT", next, "no tile 99");
   }
   for (int i = 0; i < 200; ++i) {
-    data::BatchLoader loader(store, batches);
-    if (i % 2 == 1) loader.next();
+    data::BatchLoader loader(store, batches, {}, 0, /*pinned=*/false, {}, 1 + i % 3);
+    for (int taken = 0; taken < i % 3; ++taken) loader.next();
   }
   checks.holds("200 loaders were destroyed early", true);
   checks.holds("no batches", !data::BatchLoader(store, {}).next().has_value());
+}
+
+// From the second batch on an augmentation that does not return before two threads are inside of it: with one it hangs.
+void check_loader_threads(test::Checks& checks) {
+  const test::Folder folder;
+  const auto path = folder.file("a.tiles");
+  data::StoreWriter writer(path, 16, {});
+  const data::TileOptions options{.tile_size = 16};
+  writer.add({"image", 16, 16}, data::cut_tiles(at::ones({3, 16, 16}, at::kByte), at::ones({16, 16}, at::kInt), options));
+  writer.finish();
+  const std::vector<std::vector<std::int64_t>> batches(9, {0});
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::size_t calls = 0, inside = 0, most = 0;
+  const data::Augmenter meeting = [&](const at::Tensor& image, const at::Tensor& labels, const data::Rect&, std::uint64_t) {
+    std::unique_lock lock(mutex);
+    const bool first = calls++ == 0;
+    most = std::max(most, ++inside);
+    changed.notify_all();
+    changed.wait(lock, [&] { return first || most >= 2; });
+    --inside;
+    return std::pair(image, labels);
+  };
+  data::BatchLoader loader(std::make_shared<const data::Store>(path), batches, meeting, 0, /*pinned=*/false, {}, 2);
+  std::size_t served = 0;
+  while (loader.next()) ++served;
+  checks.holds("a consumer that waits gets another thread, up to the number", served == batches.size() && most == 2);
 }
 
 }  // namespace
@@ -157,6 +190,7 @@ TEST_PROGRAM(data_batch) {
   }
   check_streams(checks);
   check_loader(checks);
+  check_loader_threads(checks);
   return checks.finish();
 }
 

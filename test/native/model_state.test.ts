@@ -15,12 +15,12 @@ async function stateOf(size: string, generation: "plain" | "adv"): Promise<strin
 }
 
 describe("state dict of vit_b", () => {
-  it("with model_cp has all 1041 official names and shapes, in the official order", { timeout: 120_000 }, async () => {
+  it("with model_cp has all 1041 official names and shapes, in the official order", async () => {
     expect(official).toHaveLength(1041);
     expect(await stateOf("vit_b", "adv")).toEqual(official);
   });
 
-  it("without model_cp has the same entries but those of model_cp", { timeout: 120_000 }, async () => {
+  it("without model_cp has the same entries but those of model_cp", async () => {
     expect(await stateOf("vit_b", "plain")).toEqual(official.filter((line) => !line.startsWith("model_cp.")));
   });
 });

@@ -20,6 +20,7 @@ const programs: Record<string, number> = {
   fused_attention: 4,
   grid_attention: 300,
   hungarian: 10,
+  infer_at_once: 18,
   infer_instances: 20,
   infer_predict: 20,
   isa: 5,
@@ -36,6 +37,7 @@ const programs: Record<string, number> = {
   quantiles: 80,
   schedule: 10,
   upsampled_mask_loss: 300,
+  workers: 7,
 };
 
 it.each(Object.entries(programs))("%s holds in all of at least %i checks", async (program, atLeast) => {

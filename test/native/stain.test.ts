@@ -78,7 +78,7 @@ const cases = [
 ] as const;
 
 describe.skipIf(!python)("stainTransform equals rgb2hed and its remaining steps", () => {
-  it.each(cases)("$name", { timeout: 60_000 }, ({ name: _, ...given }) => {
+  it.each(cases)("$name", ({ name: _, ...given }) => {
     const folder = mkdtempSync(join(tmpdir(), "cellsam-"));
     try {
       const settings = { stain_transform: true, normalize: false, ...given.settings };

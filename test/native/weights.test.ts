@@ -30,13 +30,13 @@ describe("weights", () => {
     expect(run(programCall("weights_layout"))).toContain("all checks passed");
   });
 
-  it("withstands 10 000 damaged and malicious files", { timeout: 400_000 }, () => {
+  it("withstands 10 000 damaged and malicious files", () => {
     const output = run(programCall("weights_mutations"));
     expect(output).toContain("all checks passed");
     expect(Number(/^(\d+) files/m.exec(output)?.[1])).toBeGreaterThanOrEqual(10_000);
   });
 
-  it.skipIf(skipPython)("agrees with Python torch in both directions", { timeout: 120_000 }, () => {
+  it.skipIf(skipPython)("agrees with Python torch in both directions", () => {
     const found = spawnSync(python, ["-c", "import torch"], { encoding: "utf8" });
     if (found.status !== 0) {
       throw new Error(

@@ -36,6 +36,6 @@ describe.skipIf(!existsSync(cases))("parity with the official Python", () => {
   for (const folder of folders) {
     const program = programOf[numberOf(folder)];
     if (!program) continue;
-    it(`${folder} (${program})`, { timeout: 180_000 }, () => expectAllHold(program, [join(cases, folder)], 1));
+    it(`${folder} (${program})`, () => expectAllHold(program, [join(cases, folder)], 1));
   }
 });

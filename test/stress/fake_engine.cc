@@ -1,5 +1,6 @@
 // An engine without libtorch, for the tests of the binding: its commands sleep, loop, emit, throw and hand arrays back.
 // It is a library, not a program: engine.ts beside it makes build/test/libfake_engine.so of this one file.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -103,6 +104,9 @@ class FakeSession final : public Session {
   Value call(std::string_view command, const Value& arguments, Control& control) override {
     if (command == "train_epoch") return train(arguments, control);
     if (command == "validate" || command == "predict") return wait(arguments, control);
+    if (command == "concurrency") return number(options_, "concurrency", 1);
+    if (command == "meet") return meet(arguments, control);
+    if (command == "waiting") return Dict{{"now", waiting.load()}, {"most", met.exchange(0)}};
     if (command == "options") return options_;
     if (command == "echo") return arguments;
     if (command == "stubborn") {
@@ -142,12 +146,28 @@ class FakeSession final : public Session {
 
   static Value wait(const Value& arguments, Control& control) {
     const auto end = Clock::now() + std::chrono::duration<double, std::milli>(number(arguments, "ms", 10));
-    while (Clock::now() < end) {
-      if (control.cancelled()) throw Error("ERR_CANCELLED", "cancelled");
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+    while (Clock::now() < end) stop_or_sleep(control);
     return Dict{{"images", 1}, {"seconds", 0.5}, {"losses", Dict{{"total_loss", 2.0}}}};
   }
+
+  // {others, kind?}: returns, or fails, when so many others wait at the same time; how many there were in all, or have been.
+  static Value meet(const Value& arguments, Control& control) {
+    struct Waiting {
+      Waiting() { ++waiting; }
+      ~Waiting() { --waiting; }
+    } counted;
+    met = std::max(met.load(), waiting.load());
+    while (met <= number(arguments, "others", 0)) stop_or_sleep(control);
+    if (!item(arguments, "kind").is_null()) fail(arguments);
+    return met.load();
+  }
+
+  static void stop_or_sleep(const Control& control) {
+    if (control.cancelled()) throw Error("ERR_CANCELLED", "cancelled");
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+
+  static inline std::atomic<int> waiting{0}, met{0};
 
   Value options_;
   Value kept_;

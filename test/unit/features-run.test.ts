@@ -38,7 +38,7 @@ async function run(more: Partial<ExperimentInput>) {
   return { losses, notices, counts: epochs.map(({ features: { kept, computed } }) => [kept, computed]) };
 }
 
-test("folds, stages, later runs and the plan agree", { timeout: 120_000 }, async () => {
+test("folds, stages, later runs and the plan agree", async () => {
   const cache = join(folder, "out", ".features");
   const plan = await planExperiment(base);
   expect(plan.tiles.count).toBe(6);
@@ -62,7 +62,7 @@ test("folds, stages, later runs and the plan agree", { timeout: 120_000 }, async
   expect(without.losses).toEqual(first.losses);
 });
 
-test("a pool of augmented tiles says so", { timeout: 60_000 }, async () => {
+test("a pool of augmented tiles says so", async () => {
   const pool = { augmentation: true, complexAugmentation: true, augmentationVariants: 3 };
   const one = { strategy: "train_val_split" as const, stages: [2 as const] };
   const { notices } = await run({ ...pool, ...one, outputName: "pool" });

@@ -11,7 +11,7 @@ import type { PredictedImage } from "../../lib/predict/scores.js";
 
 const checkout = join(import.meta.dirname, "../..");
 const images = join(checkout, "examples/nuclei/images");
-const model = ["--weights", "cellsam-tiny", "--device", "cpu", "--threads", "1"];
+const model = ["--weights", "cellsam-tiny", "--device", "cpu"];
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "cellsam-predict-cli-"));
@@ -38,12 +38,16 @@ function predict(out: string, ...more: string[]): Promise<{ code: number; stdout
 
 it("stops at Ctrl-C with what is done, and goes on with --skip-existing", async () => {
   const out = join(folder, "stopped");
-  const child = spawn(process.execPath, command(out, "--format", "tiff,geojson", "--format", "csv"), { stdio: "ignore" });
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  while (child.exitCode === null && !(existsSync(out) && readdirSync(out).some((name) => name.endsWith(".tif"))))
-    await setTimeout(20);
-  child.kill("SIGINT");
-  expect(await ended).toBe(75);
+  for (let code: unknown; code !== 75; ) {
+    await rm(out, { recursive: true, force: true });
+    const child = spawn(process.execPath, command(out, "--format", "tiff,geojson", "--format", "csv"), { stdio: "ignore" });
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    while (child.exitCode === null && !(existsSync(out) && readdirSync(out).some((name) => name.endsWith(".tif"))))
+      await setTimeout(20);
+    child.kill("SIGINT");
+    code = await ended;
+    if (code !== 75) expect(code).toBe(0); // it had done all before this process saw the first file: once more
+  }
   const done = await readJson<PredictedImage[]>(join(out, "scores.json"));
   const all = readdirSync(images).length;
   expect(done.length).toBeGreaterThan(0);

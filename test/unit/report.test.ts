@@ -136,7 +136,7 @@ describe.skipIf(!chromium)("in Chromium", () => {
   let browser: Browser;
   beforeAll(async () => {
     browser = await puppeteer.launch({ executablePath: chromium as string, args: ["--no-sandbox", "--disable-gpu"] });
-  }, 60_000);
+  });
   afterAll(() => browser?.close());
 
   test.each([

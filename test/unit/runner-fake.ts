@@ -80,6 +80,7 @@ interface State {
 }
 
 class FakeSession implements Omit<Session, Unused> {
+  readonly concurrency = 1;
   #engine: FakeEngine;
   #state: State;
   #stage = 0;

@@ -198,7 +198,7 @@ describe("k folds", () => {
       await runner(failingEngine(2), config(place), { resume: true }).run();
       expect(await outcome(place), `killed after command ${snapshot}`).toEqual(whole);
     }
-  }, 60_000);
+  });
 });
 
 describe("other strategies", () => {

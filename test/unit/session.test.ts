@@ -3,7 +3,15 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { engineCall, engineCallAsync, liveObjects, type NdArray, openNative } from "../../lib/engine/native.js";
+import type { CommandOptions } from "../../lib/engine/commandSession.js";
+import {
+  engineCall,
+  engineCallAsync,
+  liveObjects,
+  type NativeSession,
+  type NdArray,
+  openNative,
+} from "../../lib/engine/native.js";
 import { type EpochReport, openSession, type Session } from "../../lib/engine/session.js";
 import { openStoreWriter } from "../../lib/engine/storeWriter.js";
 import { CellsamError } from "../../lib/errors.js";
@@ -16,7 +24,7 @@ beforeAll(() => {
 
 /** What the session's class keeps to itself: the fake engine has commands that the real one lacks. */
 interface AnyCommand {
-  command<T = unknown>(name: string, args?: Record<string, unknown>, signal?: AbortSignal): Promise<T>;
+  command<T = unknown>(name: string, args?: Record<string, unknown>, options?: CommandOptions): Promise<T>;
 }
 
 /** Blocks this thread, and with it every event, until so many steps were made since `reset_steps`; returns how many. */
@@ -211,12 +219,12 @@ describe("session", () => {
   test("abort rejects validate and predict with the reason", async () => {
     const reason = new Error("enough");
     const control = new AbortController();
-    const validating = session.command("validate", { ms: 60_000 }, control.signal);
+    const validating = session.command("validate", { ms: 60_000 }, control);
     const predicting = session.predict({ image: { data: new Uint8Array(4), shape: [2, 2] }, signal: control.signal });
     setTimeout(() => control.abort(reason), 20);
     await expect(validating).rejects.toBe(reason);
     await expect(predicting).rejects.toBe(reason);
-    await expect(session.command("validate", {}, control.signal)).rejects.toBe(reason);
+    await expect(session.command("validate", {}, control)).rejects.toBe(reason);
   });
 
   test("the event loop turns while the session works", async () => {
@@ -255,6 +263,46 @@ describe("session", () => {
     expect(liveObjects().borrowed).toBe(1);
     await native.dispose();
     expect(liveObjects().borrowed).toBe(0);
+  });
+});
+
+describe("commands that may run at the same time", () => {
+  type Waiting = { now: number; most: number };
+  const open = (concurrency: number) => openNative({ kind: "model", concurrency });
+  const meet = (session: NativeSession, atOnce: number, args: object) =>
+    session.call("meet", { ...args }, undefined, false, atOnce).promise;
+  const waiting = async (session: NativeSession) => (await session.call("waiting", {}).promise) as Waiting;
+
+  test("do, up to their number, and one that runs alone waits for all before it", async () => {
+    await using session = await openSession({ size: "tiny", concurrency: 3 } as never);
+    expect(session.concurrency).toBe(3);
+    const native = await open(3);
+    const met = Promise.all([1, 2, 3, 4, 5, 6, 7].map(() => meet(native, 3, { others: 2 })));
+    expect(await waiting(native)).toEqual({ now: 0, most: 3 });
+    expect(await met).toEqual([3, 3, 3, 3, 3, 3, 3]);
+    await Promise.all([1, 2, 3].map(() => meet(native, 1, { others: 0 })));
+    expect(await waiting(native)).toEqual({ now: 0, most: 1 });
+    await native.dispose();
+  });
+
+  test("fail and are cancelled each for itself", async () => {
+    const native = await open(3);
+    const stopped = native.call("meet", { others: 3 }, undefined, false, 3);
+    const failing = errorOf(meet(native, 3, { others: 2, kind: "number" }));
+    expect(await meet(native, 3, { others: 2 })).toBe(3);
+    expect(await failing).toMatchObject({ code: "ERR_INTERNAL" });
+    stopped.cancel();
+    expect(await errorOf(stopped.promise)).toMatchObject({ code: "ERR_CANCELLED" });
+    expect(await waiting(native)).toEqual({ now: 0, most: 3 });
+    await native.dispose();
+  });
+
+  test("end with their session, running or not", async () => {
+    const native = await open(2);
+    const endless = [1, 2, 3].map(() => errorOf(meet(native, 2, { others: 9 })));
+    await native.dispose();
+    for (const error of await Promise.all(endless)) expect(error).toMatchObject({ code: "ERR_DISPOSED" });
+    expect(liveObjects()).toMatchObject({ sessions: 0, jobs: 0 });
   });
 });
 
