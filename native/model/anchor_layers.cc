@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/nn/init.h>
 
+#include "base/cast_weights.h"
 #include "model/apply_linear.h"
-#include "ops/cast_weights.h"
 #include "ops/epilogues.h"
 #include "ops/fused_attention.h"
 
@@ -41,8 +41,7 @@ QueryAttentionImpl::QueryAttentionImpl(std::int64_t dim, std::int64_t heads) : h
 
 at::Tensor QueryAttentionImpl::forward(const at::Tensor& query_key, const at::Tensor& value) {
   const auto dim = value.size(2);
-  const auto weight = ops::weight_of(in_proj_weight_).split({2 * dim, dim}),
-             bias = ops::weight_of(in_proj_bias_).split({2 * dim, dim});
+  const auto weight = weight_of(in_proj_weight_).split({2 * dim, dim}), bias = weight_of(in_proj_bias_).split({2 * dim, dim});
   const auto v = at::linear(value, weight[1], bias[1]);
   // Attention weights add up to one: a mean of equal values is that value, and no gradient reaches queries and keys.
   if (value.size(1) == 1) return apply_linear(*out_proj_, v);

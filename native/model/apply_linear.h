@@ -4,12 +4,12 @@
 #include <ATen/ATen.h>
 #include <torch/nn/modules/linear.h>
 
-#include "ops/cast_weights.h"
+#include "base/cast_weights.h"
 
 namespace cellsam::model {
 
 inline at::Tensor apply_linear(const torch::nn::LinearImpl& layer, const at::Tensor& x) {  // [...,in] -> [...,out]
-  return at::linear(x, ops::weight_of(layer.weight), ops::weight_of(layer.bias));
+  return at::linear(x, weight_of(layer.weight), weight_of(layer.bias));
 }
 
 }  // namespace cellsam::model

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <limits>
 
+#include "base/cast_weights.h"
 #include "model/apply_linear.h"
 #include "model/attention_init.h"
-#include "ops/cast_weights.h"
 #include "ops/cuda_row_column.h"
 #include "ops/fused_attention.h"
 
@@ -63,7 +63,7 @@ at::Tensor RowColumnDecoupledAttentionImpl::attend(const at::Tensor& query_row, 
                                                    const at::Tensor& mean_key_row, const at::Tensor& mean_key_col,
                                                    const at::Tensor& value, const std::optional<at::Tensor>& padding,
                                                    Activations* activations) {
-  const auto weight = ops::weight_of(in_proj_weight_).chunk(5), bias = ops::weight_of(in_proj_bias_).chunk(5);
+  const auto weight = weight_of(in_proj_weight_).chunk(5), bias = weight_of(in_proj_bias_).chunk(5);
   const auto project = [&](std::size_t part, const at::Tensor& x) { return at::linear(x, weight[part], bias[part]); };
   std::optional<at::Tensor> padded_columns, padded_rows;  // [B,W], [B,H]
   if (padding) {

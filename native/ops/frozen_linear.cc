@@ -4,7 +4,7 @@
 #include <ATen/record_function.h>
 
 #include "base/autocast.h"
-#include "ops/cast_weights.h"
+#include "base/cast_weights.h"
 #include "ops/epilogues.h"
 #include "ops/packed_product.h"
 

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <map>
 
+#include "base/cast_weights.h"
 #include "base/stop_if_abandoned.h"
 #include "cache/backbones.h"
 #include "data/instances.h"
 #include "loss/detection.h"
-#include "ops/cast_weights.h"
 #include "settings/stage1.h"
 #include "settings/training.h"
 #include "train/stage.h"
@@ -121,7 +121,7 @@ class DetectorStage final : public Stage {
   // Over both backbones the head is shared and the losses add up.
   loss::DetectionLoss criterion(const data::Batch& batch, const Control& control) {
     const auto targets = targets_of(batch);
-    const ops::CastWeights cast(cast_);
+    const CastWeights cast(cast_);
     loss::DetectionLoss sum;
     for (const auto* input : {&cellfinder_, &sam_}) {
       if (!input->used) continue;

@@ -1,5 +1,5 @@
 // Weights that are cast together against those that autocast casts one by one: the same answers and gradients, bit for bit.
-#include "ops/cast_weights.h"
+#include "base/cast_weights.h"
 
 #include <ATen/ATen.h>
 #include <torch/nn/modules/linear.h>
@@ -13,7 +13,7 @@ namespace cellsam::test::cast_weights_program {
 namespace {
 
 at::Tensor apply(const torch::nn::Linear& layer, const at::Tensor& x) {
-  return at::linear(x, ops::weight_of(layer->weight), ops::weight_of(layer->bias));
+  return at::linear(x, weight_of(layer->weight), weight_of(layer->bias));
 }
 
 // Uses the first layer twice and the third not at all. Returns the answer, then the gradients.
@@ -27,7 +27,7 @@ std::vector<at::Tensor> answers(const std::vector<torch::nn::Linear>& layers, co
     }
   }
   {
-    const ops::CastWeights cast(together ? parameters : std::vector<at::Tensor>());
+    const CastWeights cast(together ? parameters : std::vector<at::Tensor>());
     found.push_back(apply(layers[1], apply(layers[0], apply(layers[0], x)).relu()));
   }
   found[0].to(at::kFloat).square().sum().backward();
@@ -55,15 +55,15 @@ TEST_PROGRAM(cast_weights) {
 
   const auto& weight = layers[0]->weight;
   {
-    const ops::CastWeights cast({weight});
-    checks.holds("a copy in bfloat16", ops::weight_of(weight).scalar_type() == at::kBFloat16);
-    checks.holds("only of what was asked for", ops::weight_of(layers[1]->weight).is_same(layers[1]->weight));
+    const CastWeights cast({weight});
+    checks.holds("a copy in bfloat16", weight_of(weight).scalar_type() == at::kBFloat16);
+    checks.holds("only of what was asked for", weight_of(layers[1]->weight).is_same(layers[1]->weight));
     const at::NoGradGuard no_grad;
-    const ops::CastWeights none({layers[1]->weight});
-    checks.holds("none without gradients", ops::weight_of(layers[1]->weight).is_same(layers[1]->weight));
-    checks.holds("the outer ones stay", ops::weight_of(weight).scalar_type() == at::kBFloat16);
+    const CastWeights none({layers[1]->weight});
+    checks.holds("none without gradients", weight_of(layers[1]->weight).is_same(layers[1]->weight));
+    checks.holds("the outer ones stay", weight_of(weight).scalar_type() == at::kBFloat16);
   }
-  checks.holds("afterwards the weight itself", ops::weight_of(weight).is_same(weight));
+  checks.holds("afterwards the weight itself", weight_of(weight).is_same(weight));
   return checks.finish();
 }
 

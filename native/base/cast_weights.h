@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace cellsam::ops {
+namespace cellsam {
 
 // While it exists, `weight_of` finds the copies on this thread.
 class CastWeights {
@@ -28,4 +28,4 @@ class CastWeights {
 // The bfloat16 copy of `parameter`, through which its gradient flows; without one the parameter itself.
 at::Tensor weight_of(const at::Tensor& parameter);
 
-}  // namespace cellsam::ops
+}  // namespace cellsam

@@ -1,9 +1,9 @@
-#include "ops/cast_weights.h"
+#include "base/cast_weights.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-namespace cellsam::ops {
+namespace cellsam {
 namespace {
 
 using torch::autograd::AutogradContext;
@@ -62,4 +62,4 @@ at::Tensor weight_of(const at::Tensor& parameter) {
   return found == here->end() ? parameter : found->second;
 }
 
-}  // namespace cellsam::ops
+}  // namespace cellsam
