@@ -11,13 +11,13 @@ constexpr std::int64_t kHostTiles = 1, kHostPrompts = 32;
 // About how many floats the passes keep at most: of a tile in a vision transformer and in the detector, and of a prompt in the
 // mask decoder.
 std::int64_t floats_of_tile(const model::ModelSize& size) {
-  constexpr std::int64_t kMaps = 24;  // as wide as the image tokens
+  constexpr std::int64_t kMaps = 32;  // as wide as the image tokens
   const auto tokens = size.grid() * size.grid();
   return std::max(kMaps * tokens * size.embed_dim, 2 * size.num_boxes() * size.grid() * size.detector_dim);
 }
 
 std::int64_t floats_of_prompt(const model::ModelSize& size) {
-  constexpr std::int64_t kMaps = 12;
+  constexpr std::int64_t kMaps = 16;
   return kMaps * size.grid() * size.grid() * size.prompt_dim;
 }
 
