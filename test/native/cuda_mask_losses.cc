@@ -13,6 +13,7 @@
 
 #include "loss/upsampled_mask_loss.h"
 #include "native/checks.h"
+#include "native/kernel_loops.h"
 #include "native/mask_losses.h"
 #include "native/program.h"
 
@@ -25,34 +26,6 @@ namespace {
 
 constexpr std::size_t kSharedLimit = 48 * 1024;  // what every GPU gives a block
 constexpr float kMaskLogit = -0.4054651F;        // sigmoid 0.4
-
-// What launch_mask_losses() starts, with loops for blocks and threads. A phase that reads what another thread of it writes
-// gives other numbers with the threads backwards.
-void run_on_host(const MaskLossArguments& a, bool backwards) {
-  std::vector<float> memory(mask_shared_bytes(a.max_pixels) / sizeof(float) + 1);
-  const auto tile = tile_in(memory.data(), a.max_pixels);
-  for (int block = 0; block < a.prompts * a.tiles_down * a.tiles_across; ++block) {
-    std::fill(memory.begin(), memory.end(), NAN);  // a block must not read what it has not written
-    const auto region = region_of(a, block);
-    const auto all = [&](auto phase) {
-      for (int thread = 0; thread < kMaskThreads; ++thread) phase(backwards ? kMaskThreads - 1 - thread : thread);
-    };
-    all([&](int thread) { load_pixels(a, region, tile, thread); });
-    if (a.weights.boundary != 0) all([&](int thread) { find_edges(a, region, tile, thread); });
-    all([&](int thread) { add_pixels(a, region, tile, thread); });
-    if (a.gradient) all([&](int thread) { gather_adjoints(a, region, tile, thread); });
-    for (int half = kMaskThreads / 2; half > 0; half /= 2) all([&](int thread) { fold_sums(tile, half, thread); });
-    all([&](int thread) { store_sums(a, tile, block, thread); });
-  }
-  std::vector<double> lanes(kMaskSums * kMaskLanes);
-  for (int prompt = 0; prompt < a.prompts; ++prompt) {
-    for (int thread = 0; thread < kMaskSums * kMaskLanes; ++thread) add_tiles(a, lanes.data(), prompt, thread);
-    finish_prompt(a, lanes.data(), prompt);
-  }
-  if (!a.gradient) return;
-  for (std::size_t low_pixel = 0; low_pixel < static_cast<std::size_t>(a.prompts) * a.rows.low * a.columns.low; ++low_pixel)
-    combine_adjoints(a, low_pixel);
-}
 
 struct Case {
   const char* name;
@@ -83,7 +56,7 @@ struct Results {
   Tensor losses, gradient;  // [N,kMaskResults], [N,h,w]
 };
 
-Results kernels(const Case& c, const Scene& scene, bool gradient, bool backwards = false) {
+Results kernels(const Case& c, const Scene& scene, bool gradient, ThreadOrder order = ThreadOrder::forwards) {
   const auto rows = make_resize_table(c.low_height, c.canvas_height, c.height),
              columns = make_resize_table(c.low_width, c.canvas_width, c.width);
   MaskLossArguments a;
@@ -106,7 +79,7 @@ Results kernels(const Case& c, const Scene& scene, bool gradient, bool backwards
   a.partial = partial.data_ptr<float>(), a.adjoint = adjoint.data_ptr<float>();
   a.coefficients = coefficients.data_ptr<float>();
   a.results = results.losses.data_ptr<float>(), a.total_gradient = results.gradient.data_ptr<float>();
-  run_on_host(a, backwards);
+  loop_mask_losses(a, order);
   return results;
 }
 
@@ -133,7 +106,7 @@ void check_case(Checks& checks, const Case& c) {
   checks.near(name + ": losses", got.losses, wanted.losses, 1e-6);
   const auto scale = wanted.gradient.abs().amax({1, 2}, true).clamp_min(1e-30);
   checks.near(name + ": gradient, relative", got.gradient.to(at::kDouble) / scale, wanted.gradient / scale, 1e-6);
-  const auto backwards_results = kernels(c, scene, true, /*backwards=*/true);
+  const auto backwards_results = kernels(c, scene, true, ThreadOrder::backwards);
   checks.holds(name + ": the threads' order changes nothing",
                at::equal(backwards_results.losses, got.losses) && at::equal(backwards_results.gradient, got.gradient));
   // The tiles of a pass without gradient have smaller margins, so its sums run in another order.

@@ -4,15 +4,14 @@
 #include <torch/library.h>
 
 #include <cmath>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "cuda/row_column_grad.h"
 #include "cuda/row_column_tensors.h"
 #include "kernels/attention_kernels.h"
 #include "native/checks.h"
+#include "native/kernel_loops.h"
 #include "native/program.h"
 #include "ops/cuda_row_column.h"
 
@@ -25,88 +24,15 @@ using at::Tensor;
 using Tensors = std::vector<Tensor>;
 
 std::size_t device_memory = 99 * 1024;  // bytes of shared memory that a block may have; 0: no kernel can run
-bool backwards = false;  // a phase that reads what another thread of it writes gives other numbers with the threads backwards
+auto order = ThreadOrder::forwards;
 
-void all(int threads, const std::function<void(int)>& phase) {
-  for (int thread = 0; thread < threads; ++thread) phase(backwards ? threads - 1 - thread : thread);
-}
-
-// A block must not read what it has not written.
-float* fresh(std::vector<Four>& memory, std::size_t bytes) {
-  memory.assign(bytes / sizeof(Four) + 1, Four{{NAN, NAN, NAN, NAN}});
-  return memory[0].at;
-}
-
-void attention_weights(const RowColumnArguments& a, const RowBlock& b, const RowMemory& m, int threads) {
-  all(threads, [&](int thread) { load_queries(a, b, a.across.query, m.stage, thread, threads); });
-  all(threads, [&](int thread) { score_keys(a, b, a.across, m.stage, m.across, thread, threads); });
-  all(threads, [&](int thread) { load_queries(a, b, a.down.query, m.stage, thread, threads); });
-  all(threads, [&](int thread) { score_keys(a, b, a.down, m.stage, m.down, thread, threads); });
-  all(threads, [&](int thread) { softmax_all(a, m, thread, threads); });
-}
-
-// What launch_row_column() starts.
-void forward_on_host(const RowColumnArguments& a) {
-  std::vector<Four> memory;
-  const int threads = row_threads(a);
-  for (int block = 0; block < a.items * a.heads * row_tiles(a); ++block) {
-    const auto b = row_block(a, block);
-    const auto m = row_memory(a, fresh(memory, row_shared_bytes(a, false)));
-    std::vector<RowSums> out(threads);
-    attention_weights(a, b, m, threads);
-    for (int h = 0; h < a.down.keys; ++h) {
-      all(threads, [&](int thread) { load_values(a, b, m, h, thread); });
-      all(threads, [&](int thread) { mix_values(a, m, h, out[thread], thread); });
-    }
-    all(threads, [&](int thread) { store_out(a, b, out[thread], thread); });
-  }
-}
-
-// What launch_row_column_backward() starts.
-void backward_on_host(const RowColumnArguments& a) {
-  std::vector<Four> memory;
-  for (int block = 0; block < a.items * a.heads * row_tiles(a); ++block) {
-    const auto b = row_block(a, block);
-    const auto m = row_memory(a, fresh(memory, row_shared_bytes(a, true)));
-    std::vector<RowSums> across(kRowGradThreads);
-    attention_weights(a, b, m, kRowGradThreads);
-    all(kRowGradThreads, [&](int thread) { load_queries(a, b, a.out, m.grad, thread, kRowGradThreads); });
-    for (int h = 0; h < a.down.keys; ++h) {
-      all(kRowGradThreads, [&](int thread) {
-        if (h > 0) fold_row(a, b, m, h - 1, thread);
-        load_values_transposed(a, b, m, h, thread);
-      });
-      all(kRowGradThreads, [&](int thread) { find_weight_grads(a, m, h, across[thread], thread); });
-    }
-    all(kRowGradThreads, [&](int thread) {
-      fold_row(a, b, m, a.down.keys - 1, thread);
-      store_across(a, b, across[thread], thread);
-    });
-    all(kRowGradThreads, [&](int thread) { softmax_all_grads(a, b, m, thread); });
-    all(kRowGradThreads, [&](int thread) {
-      store_query_grads(a, b, a.across, m.across, thread);
-      store_query_grads(a, b, a.down, m.down, thread);
-    });
-  }
-  for (int block = 0; block < a.items * a.heads * key_value_parts(a); ++block) {
-    const auto b = key_value_block(a, block);
-    const auto m = key_value_memory(fresh(memory, key_value_shared_bytes(a)));
-    std::vector<RowSums> sums(key_value_threads(a));
-    for (int first = 0; first < a.queries; first += kRowAddends) {
-      all(key_value_threads(a), [&](int thread) { load_addends(a, b, m, first, thread); });
-      all(key_value_threads(a), [&](int thread) { sum_addends(a, b, m, sums[thread], thread); });
-    }
-    all(key_value_threads(a), [&](int thread) { store_key_value_grads(a, b, sums[thread], thread); });
-  }
-}
-
-// The operators for tensors of the CPU, by these loops. What is to be written holds no numbers before.
+// The operators for tensors of the CPU, by loops on the host. What is to be written holds no numbers before.
 Tensor row_column(const Tensor& query_row, const Tensor& query_col, const Tensor& key_row, const Tensor& key_col,
                   const Tensor& value, std::int64_t heads, const std::optional<Tensor>& hidden_columns,
                   const std::optional<Tensor>& hidden_rows) {
   const auto t = row_column_tensors(nullptr, query_row, query_col, key_row, key_col, value, heads, hidden_columns, hidden_rows);
   t.out.fill_(NAN);
-  if (!t.empty()) forward_on_host(t.arguments);
+  if (!t.empty()) loop_row_column(t.arguments, order);
   return t.out;
 }
 
@@ -120,7 +46,7 @@ RowColumnGrads row_column_backward(const Tensor& gradient, const Tensor& query_r
                          t.across_weight_grad, t.down_weight, t.down_weight_grad}) {
     to.fill_(NAN);
   }
-  backward_on_host(t.arguments);
+  loop_row_column_backward(t.arguments, order);
   return grads_of(t);
 }
 
@@ -185,9 +111,9 @@ void check_shape(Checks& checks, const Shape& s) {
                       std::to_string(s.dim) + "/" + std::to_string(s.heads) + (type == at::kFloat ? " float32" : " bfloat16");
     const auto wanted = results_of(definition, exact, by.to(type).to(at::kDouble), s);
     const auto got = results_of(kernels, rounded, by.to(type), s);
-    backwards = true;
+    order = ThreadOrder::backwards;
     const auto backwards_results = results_of(kernels, rounded, by.to(type), s);
-    backwards = false;
+    order = ThreadOrder::forwards;
     static const char* const parts[] = {"value", "query_row", "query_col", "key_row", "key_col", "value gradient"};
     for (std::size_t i = 0; i < wanted.size(); ++i) {
       const auto largest = wanted[i].abs().max().item<double>(), scale = largest > 0 ? largest : 1;
