@@ -1,5 +1,5 @@
 /** A real Slurm with two "machines" in this one, for tests: Debian's slurm-wlm and munge, as root, in a folder of its own. */
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
@@ -73,21 +73,27 @@ async function end(pid: number): Promise<void> {
   }
 }
 
-/** Resolves when the job is over, with its state; a job that was requeued starts at once, and not after two minutes. */
+/**
+ * Resolves when the job is over, with its state. A job that was requeued starts after 15 s and not after two minutes; sooner, the
+ * end of its first script could count as that of the second.
+ */
 export async function finished(slurm: Slurm, job: string, cwd: string): Promise<string[]> {
+  const waiting = new Map<string, number>();
   for (;;) {
     const states = new Set<string>();
     for (const line of slurm.run("scontrol", ["show", "job", job, "--oneliner"], cwd).split("\n").filter(Boolean)) {
       const [, id = "", state = "", restarts = "0"] =
         /^JobId=(\d+) .*JobState=(\w+) .*Restarts=(\d+)/.exec(line.replace(/Requeue=\d+ Restarts=/, "Restarts=")) ?? [];
       states.add(state);
-      if (state === "PENDING" && restarts !== "0")
-        await new Promise((resolve) =>
-          spawn("scontrol", ["update", `JobId=${id}`, "StartTime=now"], { env: slurm.env, stdio: "ignore" }).on(
-            "close",
-            resolve,
-          ),
-        );
+      if (state !== "PENDING" || restarts === "0") continue;
+      const since = waiting.get(id) ?? Date.now();
+      waiting.set(id, since);
+      if (Date.now() - since < 15_000) continue;
+      try {
+        slurm.run("scontrol", ["update", `JobId=${id}`, "StartTime=now"], cwd);
+      } catch {
+        // it has started by itself in the meantime
+      }
     }
     if ([...states].every((state) => /^(COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL)$/.test(state))) return [...states];
     await sleep(500);

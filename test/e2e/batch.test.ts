@@ -130,8 +130,10 @@ describe.skipIf(reason !== null)("in a real Slurm with two nodes", () => {
     const settings = { ...data, size: "tiny", tile_size: 64, k_folds: 2 };
     const more = { threads: 1, device: "cpu", save_visualizations: false, stage1_config: stage, stage2_config: stage };
     await writeFile(join(folder, "config.json"), JSON.stringify({ ...settings, ...more }));
-    expect(await cellsam("train", "--config", "config.json", "--output-dir", "whole-run")).toMatchObject({ code: 0 });
-    const words = ["train", "--config", "config.json", "--output-dir", "slurm-run"];
+    expect(await cellsam("train", "--config", "config.json", "--output-dir", join(folder, "whole-run"))).toMatchObject({
+      code: 0,
+    });
+    const words = ["train", "--config", "config.json", "--output-dir", join(folder, "slurm-run")];
     // Each fold has both cores of a node.
     await script("train.sbatch", ...words, "--at-once", "2", "--gpus", "0", "--cpus", "2", "--time", "30");
     slurm.run("sbatch", ["--test-only", "train.sbatch"], folder);
@@ -144,9 +146,7 @@ describe.skipIf(reason !== null)("in a real Slurm with two nodes", () => {
     expect(states, log).toEqual(["COMPLETED"]);
     expect(log).toMatch(/TERM: stopping after this step/);
     expect(log).toMatch(new RegExp(`cellsam has saved; requeueing job ${job} \\(restart 1\\)`));
-    expect(slurm.run("scontrol", ["show", "job", job], folder)).toMatch(
-      /Restarts=1 .*NodeList=n\[1-2\]|Restarts=1[\s\S]*NodeList=n\[1-2\]/,
-    );
+    expect(slurm.run("scontrol", ["show", "job", job], folder)).toMatch(/Restarts=1[\s\S]*NodeList=n\[1-2\]/);
     expect(await outcome(join(folder, "slurm-run"))).toEqual(await outcome(join(folder, "whole-run")));
   });
 
