@@ -139,6 +139,12 @@ std::string mutated(std::string bytes, CounterRng& rng, std::string& what) {
   return bytes;
 }
 
+// A .safetensors that has lost both of its marks is like those of others, which have no checksum.
+bool is_ours(const std::string& name, const std::string& bytes) {
+  const auto has = [&](std::string_view text) { return bytes.find(text) != std::string::npos; };
+  return name.ends_with(".pth") || has("cellsam.sha256") || has("cellsam.format");
+}
+
 void mutate_files(const Scratch& scratch, Trial& trial, int times) {
   const auto cases = small_checkpoints(scratch);
   CounterRng rng{2026, 1};
@@ -146,7 +152,9 @@ void mutate_files(const Scratch& scratch, Trial& trial, int times) {
     const auto& chosen = cases[static_cast<std::size_t>(i) % cases.size()];
     std::string what;
     const auto bytes = mutated(chosen.bytes, rng, what);
-    if (bytes != chosen.bytes) trial.run(bytes, &chosen.tensors, chosen.name + ", " + what + ", round " + std::to_string(i));
+    if (bytes == chosen.bytes) continue;
+    trial.run(bytes, is_ours(chosen.name, bytes) ? &chosen.tensors : nullptr,
+              chosen.name + ", " + what + ", round " + std::to_string(i));
   }
   // Every bit of the structures at the end of a zip, and of a safetensors header.
   for (const auto& chosen : {cases[8], cases[9]}) {
