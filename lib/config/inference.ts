@@ -42,8 +42,8 @@ export const inferenceFields = () => ({
       "holds. Fewer are taken when the memory does not suffice.",
   ),
   factoredDecoder: setting(inference.factoredDecoder).describe(
-    "Computes the mask decoder in a formulation of the same function that takes fewer operations, in more and smaller steps; " +
-      "false: as in the paper; null: true on a CPU, where it is faster.",
+    "Computes the mask decoder in a faster formulation of the same function where that is faster: on the CPU; false: always as " +
+      "in the paper.",
   ),
   tileSize: setting(inference.tileSize).describe(
     "Tile side in pixels; 0 shows the model the whole image at once; null: as in training (0 where nothing was trained).",

@@ -67,7 +67,7 @@ export const inference = {
   largestPiece: on,
   removeBoundaries: off,
   promptChunk: { ...count, default: 0 },
-  factoredDecoder: { type: "boolean", default: null },
+  factoredDecoder: on,
   tileSize: { ...tileSide, orZero: true, default: null },
   tileOverlap,
   tileBatch: { ...count, default: 0 },

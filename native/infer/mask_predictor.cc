@@ -26,7 +26,9 @@ MaskPredictor::MaskPredictor(model::CellSam& model, const at::Tensor& tiles, con
   scale_ = model_scale(tiles, size);
   embeddings_ = mask_model->image_encoder->forward(data::encoder_input(tiles, size, options.preprocessing));
   image_pe_ = mask_model->prompt_encoder->dense_pe();
-  if (options.factored_decoder.value_or(tiles.is_cpu()) && mask_model->mask_decoder->can_factor()) {
+  // The factored form multiplies less, but in operations for each image; in the form of the paper one serves all images, which
+  // counts for more on a GPU.
+  if (options.factored_decoder && tiles.is_cpu() && mask_model->mask_decoder->can_factor()) {
     factored_ = mask_model->mask_decoder->factor(embeddings_, image_pe_, mask_model->prompt_encoder->no_mask_embedding());
   }
 }

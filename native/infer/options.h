@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <optional>
 #include <string_view>
 
 #include "base/options.h"
@@ -51,9 +50,8 @@ struct PredictOptions {
   bool remove_boundaries = setting::inference::remove_boundaries.default_value;
   // Boxes that go through the mask decoder together; 0: see batch_limits.h.
   std::int64_t prompt_chunk = setting::inference::prompt_chunk.default_value;
-  // The mask decoder in its factored form (docs/math.md); false: as it is written in the paper. Unset: on a CPU. The factored
-  // form multiplies less, but starts an operation for each image where the other starts one for all: on a GPU too many.
-  std::optional<bool> factored_decoder;
+  // The mask decoder in its factored form (docs/math.md) on a CPU; false: always as it is written in the paper.
+  bool factored_decoder = setting::inference::factored_decoder.default_value;
   // Pixels; 0: the whole image is squashed to the model's input.
   std::int64_t tile_size = 0;
   // Of neighbouring tiles.
