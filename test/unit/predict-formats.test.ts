@@ -13,8 +13,8 @@ import { openSession } from "../../lib/engine/session.js";
 import { readJson } from "../../lib/files/json.js";
 import { type PredictFolderOptions, predictFolder } from "../../lib/predict/folder.js";
 import { predictMany } from "../../lib/predict/many.js";
-import type { PredictedImage } from "../../lib/predict/scores.js";
 import { openPredictor, type Predictor } from "../../lib/predict/predictor.js";
+import type { PredictedImage } from "../../lib/predict/scores.js";
 
 const model = { weights: "cellsam-tiny", device: "cpu", threads: 1 } as const;
 const nuclei = join(import.meta.dirname, "../../examples/nuclei/images");
