@@ -64,7 +64,7 @@ TEST_PROGRAM(infer_at_once) {
   const auto found = predict(model, image, options), boxed = predict(model, image, options, boxes);
   const auto candidates = find_candidates(model, image, options);
   const auto ious = box_mask_iou(model, image, labels, options);
-  checks.holds("several tiles and something in them", candidates.tiles.size() > 10 && found.scores.numel() > 1);
+  checks.holds("several tiles and something in them", candidates.tiles.size() > 10 && found.scores.numel() > 0);
   for (const int threads : {1, 2, 3}) {
     Workers workers(threads, [] { at::set_num_threads(1); });
     const Each each = [&](std::int64_t count, const auto& body) {
