@@ -8,6 +8,7 @@ import type { NdArray } from "../../lib/engine/native.js";
 import { type ImageArray, openSession, type Session, type SessionOptions } from "../../lib/engine/session.js";
 import { openStoreWriter } from "../../lib/engine/storeWriter.js";
 import type { NoticeEvent, StepEvent } from "../../lib/events.js";
+import { testDevice } from "../device.js";
 
 export const side = 64;
 
@@ -28,9 +29,10 @@ const overrides = {
   numQueries: 16,
 };
 
-/** One thread, so that sums are always taken in the same order. */
+/** On the device under test, and with one thread, so that sums are always taken in the same order. */
 export function smallSession(options: Partial<SessionOptions> = {}): Promise<Session> {
-  return openSession({ size: "tiny", threads: 1, seed: 1, ...options, overrides: { ...overrides, ...options.overrides } });
+  const usual = { size: "tiny", device: testDevice, threads: 1, seed: 1 };
+  return openSession({ ...usual, ...options, overrides: { ...overrides, ...options.overrides } });
 }
 
 /** The options of a stage that every test gives; SGD's first step is lr * gradient, so weights show gradients. */
