@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { deviceMemory, emptyDeviceCache, engineCall } from "../../lib/engine/native.js";
 import type { SessionOptions } from "../../lib/engine/session.js";
+import { isPretend, testGpu } from "../device.js";
 import {
   changes,
   ellipses,
@@ -28,7 +29,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Three epochs over the tiles: each number of prompts comes without a graph, is recorded, and is repeated. */
 async function journey(options: Record<string, unknown>, model: Partial<SessionOptions> = {}) {
-  await using session = await smallSession({ device: "cuda", ...model });
+  await using session = await smallSession({ device: testGpu, ...model });
   const before = await weightsOf(session, folder);
   await session.beginStage({ epochs: 3, stepsPerEpoch: 3, ...plainSgd, stage: 2, ...options });
   const epochs = [];
@@ -70,7 +71,7 @@ describe.skipIf(!gpu)("CUDA graphs of stage 2", () => {
 
   test("follow weights that are loaded and loss weights that are set", async () => {
     const run = async (cudaGraphs: boolean) => {
-      await using session = await smallSession({ device: "cuda" });
+      await using session = await smallSession({ device: testGpu });
       const other = join(folder, "other.safetensors");
       {
         await using drawn = await smallSession({ seed: 2 });
@@ -87,16 +88,19 @@ describe.skipIf(!gpu)("CUDA graphs of stage 2", () => {
       return losses;
     };
     const [graphs, plain] = [await run(true), await run(false)];
-    for (const [i, wanted] of plain.entries()) expect(graphs[i], `epoch ${i}`).toBeCloseTo(wanted, 3);
+    for (const [i, wanted] of plain.entries())
+      expect(Math.abs((graphs[i] as number) - wanted) / wanted, `epoch ${i}`).toBeLessThan(1e-3);
     expect(Math.abs((plain[3] as number) - (plain[2] as number))).toBeGreaterThan(1e-2); // the comparison can fail
   });
 
   test("a closed session leaves no memory behind", async () => {
     await journey({ cudaGraphs: true });
-    emptyDeviceCache("cuda");
-    const before = deviceMemory("cuda")?.allocated ?? Number.NaN;
+    emptyDeviceCache(testGpu);
+    const before = deviceMemory(testGpu)?.allocated ?? Number.NaN;
     await journey({ ...decoder, ...mining, cudaGraphs: true });
-    emptyDeviceCache("cuda");
-    expect((deviceMemory("cuda")?.allocated ?? Number.NaN) - before).toBeLessThan(16 * 2 ** 20);
+    emptyDeviceCache(testGpu);
+    // cuBLAS keeps up to 32 MiB for each stream, and this session's graphs have another one.
+    const workspace = (isPretend ? 1 : 64) * 2 ** 20;
+    expect((deviceMemory(testGpu)?.allocated ?? Number.NaN) - before).toBeLessThan(workspace);
   });
 });

@@ -1,12 +1,12 @@
-// Three steps of stage 1 on the GPU, told as JSON: node row_column_child.mjs STORE PRECISION.
+// Three steps of stage 1 on the GPU, told as JSON: node row_column_child.mjs STORE PRECISION DEVICE.
 import { openSession } from "../../dist/engine/session.js";
 
-const [store = "", precision] = process.argv.slice(2);
+const [store = "", precision, device] = process.argv.slice(2);
 const session = await openSession({
   size: "tiny",
   threads: 1,
   seed: 1,
-  device: "cuda",
+  device: /** @type {import("../../dist/engine/session.js").Device} */ (device),
   precision: precision === "bf16" ? "bf16" : "fp32",
 });
 await session.beginStage({ stage: 1, epochs: 1, stepsPerEpoch: 3, optimizer: "sgd", learningRate: 0.01 });

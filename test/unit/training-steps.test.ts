@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Losses, Session, SessionOptions } from "../../lib/engine/session.js";
+import { testDevice } from "../device.js";
 import {
   changes,
   ellipses,
@@ -57,7 +58,7 @@ function expectSameLosses(losses: Losses, wanted: Losses): void {
 describe("gradient accumulation", () => {
   test.each([1, 2] as const)("stage %i: two batches of one equal one batch of two with as many cells", async (stage) => {
     const [apart, together] = [await journey(stage, [0, 1], { accumulate: 2 }), await journey(stage, [0, 1], {}, 2)];
-    expect(relativeDistance(apart.change, together.change)).toBeLessThan(1e-4);
+    expect(relativeDistance(apart.change, together.change)).toBeLessThan(2e-4);
     expect(apart.losses.total_loss).toBeCloseTo(together.losses.total_loss as number, 4);
     const alone = await journey(stage, [0, 1]); // two updates are not the same: the comparison can fail
     expect(relativeDistance(alone.change, together.change)).toBeGreaterThan(0.1);
@@ -116,6 +117,7 @@ describe("prompts", () => {
     const plain = await journey(2, [0, 4, 7, 8], options, 2);
     expect(relativeDistance(graphs.change, plain.change)).toBeLessThan(1e-4);
     expectSameLosses(graphs.losses, plain.losses);
+    if (testDevice !== "cpu") return; // there test/gpu/graphs.test.ts looks at the graphs
     expect(graphs.graphs).toEqual({ recorded: 0, replayed: 0 }); // there is no GPU to record for, and it is said
     expect(graphs.notices.join()).toContain("cuda_graphs is for a GPU");
   });

@@ -8,6 +8,7 @@ import type { NdArray } from "../../lib/engine/native.js";
 import { type ImageArray, openSession, type Session, type SessionOptions } from "../../lib/engine/session.js";
 import { openStoreWriter } from "../../lib/engine/storeWriter.js";
 import type { NoticeEvent, StepEvent } from "../../lib/events.js";
+import { testDevice } from "../device.js";
 
 export const side = 64;
 
@@ -28,10 +29,10 @@ const overrides = {
   numQueries: 16,
 };
 
-/** One thread, so that sums are always taken in the same order; fp32 on every device. */
+/** On the device under test, in fp32, and with one thread, so that sums are always taken in the same order. */
 export function smallSession(options: Partial<SessionOptions> = {}): Promise<Session> {
-  const common = { size: "tiny", threads: 1, seed: 1, precision: "fp32" } as const;
-  return openSession({ ...common, ...options, overrides: { ...overrides, ...options.overrides } });
+  const usual = { size: "tiny", device: testDevice, threads: 1, seed: 1, precision: "fp32" } as const;
+  return openSession({ ...usual, ...options, overrides: { ...overrides, ...options.overrides } });
 }
 
 /** The options of a stage that every test gives; SGD's first step is lr * gradient, so weights show gradients. */

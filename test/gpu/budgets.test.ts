@@ -1,0 +1,34 @@
+// Launches and waits of a step and of a prediction stay within what budgets.ts allows, and nothing is done that would go wrong
+// on a GPU.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ellipses, storeOf } from "../unit/training-tiles.js";
+import { budgets } from "./budgets.js";
+import { countWork, steadySpan } from "./count.mjs";
+import { hasPretendDevice } from "./pretend.mjs";
+
+const image = join(import.meta.dirname, "../../examples/nuclei/images/dsb_2c61fdcb36fd.png");
+const folder = mkdtempSync(join(tmpdir(), "cellsam-budgets-"));
+let store: string;
+beforeAll(async () => {
+  store = await storeOf(
+    [3, 5, 7, 9, 4].map((cells, i) => ellipses(i + 1, cells)),
+    join(folder, "tiles"),
+  );
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe.skipIf(!hasPretendDevice)("a step and a prediction", () => {
+  test.each(budgets)("$name: at most $launches launches and $waits waits", async ({ launches, waits, work }) => {
+    const { warm, options, ...session } = work;
+    const kept = warm ? { featureCacheDir: join(folder, "features") } : {};
+    const what = work.image ? { image } : { store, ...session, options: { ...options, ...kept } };
+    const { report, hazards } = await countWork(what);
+    const counted = steadySpan(report);
+    expect(hazards).toEqual([]);
+    expect(counted.waits, JSON.stringify(counted.waitsFor)).toBeLessThanOrEqual(waits);
+    expect(counted.launches, JSON.stringify(counted.operators)).toBeLessThanOrEqual(launches);
+  });
+});
