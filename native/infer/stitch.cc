@@ -48,11 +48,12 @@ Instance unite_parts(const std::vector<TileInstance>& detections, const std::vec
 }  // namespace
 
 std::vector<TileInstance> detections_of(const TileGrid& grid, std::vector<std::vector<Instance>> found) {
+  const auto cores = cores_of(grid);
   std::vector<TileInstance> detections;
   for (std::size_t tile = 0; tile < found.size(); ++tile) {
     for (auto& instance : found[tile]) {
       const bool cut = is_cut(instance.mask.window, grid.tiles[tile], grid);
-      if (cut && !is_centred_in(instance.mask.window, grid.cores[tile])) continue;
+      if (cut && !is_centred_in(instance.mask.window, cores[tile])) continue;
       detections.push_back({std::move(instance), tile, cut});
     }
   }

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <map>
+#include <set>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -10,37 +13,12 @@
 
 namespace cellsam::infer {
 
-namespace {
-
-struct Span {
-  std::int64_t from, to;
-};
-
-// Shares out `length` pixels among tiles of `size` that begin at `starts`: two neighbours meet in the middle of what both show.
-std::vector<Span> cores_of(const std::vector<std::int64_t>& starts, std::int64_t size, std::int64_t length) {
-  std::vector<Span> cores;
-  for (std::size_t i = 0; i < starts.size(); ++i) {
-    const auto from = i == 0 ? 0 : cores.back().to;
-    cores.push_back({from, i + 1 == starts.size() ? length : (starts[i + 1] + starts[i] + size) / 2});
-  }
-  return cores;
-}
-
-}  // namespace
-
 TileGrid tile_grid(std::int64_t height, std::int64_t width, std::int64_t tile_size, double overlap) {
   const data::TileOptions options{.tile_size = tile_size, .overlap = overlap};
   const auto columns = data::tile_starts(width, options);
-  const auto rows = data::tile_starts(height, options);
-  const auto row_cores = cores_of(rows, tile_size, height), column_cores = cores_of(columns, tile_size, width);
-  TileGrid grid{height, width, {}, {}};
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    for (std::size_t column = 0; column < columns.size(); ++column) {
-      const auto [top, bottom] = row_cores[row];
-      const auto [left, right] = column_cores[column];
-      grid.tiles.push_back({columns[column], rows[row], tile_size, tile_size});
-      grid.cores.push_back({left, top, right - left, bottom - top});
-    }
+  TileGrid grid{height, width, {}};
+  for (const auto y : data::tile_starts(height, options)) {
+    for (const auto x : columns) grid.tiles.push_back({x, y, tile_size, tile_size});
   }
   return grid;
 }
@@ -48,7 +26,7 @@ TileGrid tile_grid(std::int64_t height, std::int64_t width, std::int64_t tile_si
 TileGrid grid_of(const at::Tensor& image, const PredictOptions& options) {
   const auto height = image.size(1), width = image.size(2);
   if (options.tile_size > 0) return tile_grid(height, width, options.tile_size, options.tile_overlap);
-  return {height, width, {{0, 0, width, height}}, {{0, 0, width, height}}};
+  return {height, width, {{0, 0, width, height}}};
 }
 
 std::vector<Instance> on_image(std::vector<Instance> instances, const Window& tile, const TileGrid& grid) {
@@ -61,6 +39,45 @@ std::vector<Instance> on_image(std::vector<Instance> instances, const Window& ti
   }
   std::erase_if(instances, [](const Instance& instance) { return instance.mask.empty(); });
   return instances;
+}
+
+namespace {
+
+struct Span {
+  std::int64_t from, to;
+};
+
+// By the start of a tile, its share of an axis of `length` pixels, with tiles of `size` at all of `starts`.
+std::map<std::int64_t, Span> shares_of(const std::set<std::int64_t>& starts, std::int64_t size, std::int64_t length) {
+  std::map<std::int64_t, Span> shares;
+  std::int64_t from = 0;
+  for (auto start = starts.begin(); start != starts.end(); ++start) {
+    const auto next = std::next(start);
+    const auto to = next == starts.end() ? length : (*next + *start + size) / 2;
+    shares[*start] = {from, to};
+    from = to;
+  }
+  return shares;
+}
+
+}  // namespace
+
+std::vector<Window> cores_of(const TileGrid& grid) {
+  if (grid.tiles.empty()) return {};
+  std::set<std::int64_t> columns, rows;
+  for (const auto& tile : grid.tiles) {
+    columns.insert(tile.x);
+    rows.insert(tile.y);
+  }
+  const auto across = shares_of(columns, grid.tiles[0].width, grid.width);
+  const auto down = shares_of(rows, grid.tiles[0].height, grid.height);
+  std::vector<Window> cores;
+  for (const auto& tile : grid.tiles) {
+    const auto [left, right] = across.at(tile.x);
+    const auto [top, bottom] = down.at(tile.y);
+    cores.push_back({left, top, right - left, bottom - top});
+  }
+  return cores;
 }
 
 at::Tensor cut_tile(const at::Tensor& image, const Window& tile) {

@@ -15,7 +15,6 @@ struct TileGrid {
   std::int64_t height = 0;  // of the image
   std::int64_t width = 0;
   std::vector<Window> tiles;  // row-major, in pixels of the image; a tile that reaches out of the image sees zeros there
-  std::vector<Window> cores;  // of each tile the part that it shows best: they share out the image, between two tiles halfway
 };
 
 // The tiles of data::tile_starts; an image smaller than a tile is in the centre of one. Throws ERR_INVALID_ARGUMENT for a size
@@ -24,6 +23,10 @@ TileGrid tile_grid(std::int64_t height, std::int64_t width, std::int64_t tile_si
 
 // The tiles that the options ask for; without tiling a single one, which is the whole image [C,H,W].
 TileGrid grid_of(const at::Tensor& image, const PredictOptions& options);
+
+// For each tile the part of the image that it shows best: the tiles share out the image, and two neighbours meet in the middle
+// of what both show.
+std::vector<Window> cores_of(const TileGrid& grid);
 
 // The pixels of `tile` of `image` [C,H,W], zeros outside of the image: [C,tile.height,tile.width].
 at::Tensor cut_tile(const at::Tensor& image, const Window& tile);

@@ -257,9 +257,10 @@ void stitching(test::Checks& checks) {
   checks.holds("the rest of that tile is zero", padded.sum().item<double>() == 3600 && padded[0][17][12].item<double>() == 1);
 
   const auto two = tile_grid(64, 112, 64, 0.25);
+  const auto cores = cores_of(two);
   checks.holds("two tiles meet in the middle of their overlap", two.tiles.size() == 2 && two.tiles[1].x == 48 &&
-                                                                    two.cores[0].right() == 56 && two.cores[1].x == 56 &&
-                                                                    two.cores[1].right() == 112 && two.cores[1].height == 64);
+                                                                    cores[0].right() == 56 && cores[1].x == 56 &&
+                                                                    cores[1].right() == 112 && cores[1].height == 64);
   // An inexact cut detection (half of it in the complete one, IoU in the zone below 0.5) is removed, whatever its score.
   const auto complete = rectangle(40, 2, 22, 40, 0.3);  // zone 48..64
   const auto cleaned = stitch(two, {{complete}, {rectangle(48, 16, 18, 16, 0.9)}});
