@@ -46,11 +46,11 @@ Napi::Object Job::handle(Napi::Env env) {
 void Job::run() {
   try {
     result_ = work_(*this);
-    // Also when the work was done just before: every command of a disposed session has the same result.
-    if (abandoned_) throw Error("ERR_DISPOSED", "the session was disposed of while the command ran");
   } catch (...) {
     failure_ = describe(std::current_exception());
   }
+  // Whatever became of the work: every command of a disposed session has the same result.
+  if (abandoned_) failure_ = Failure{"ERR_DISPOSED", "the session was disposed of while the command ran", {}};
   conclude();
 }
 
