@@ -51,7 +51,16 @@ __attribute__((constructor)) static void start(void) {
 }
 
 static int below(const char *path) { return folder && path && strncmp(path, folder, folder_length) == 0; }
-static int kind_of(int file) { return folder && file >= 0 && file < (int)sizeof opened_on ? opened_on[file] : kOther; }
+static int kind_of(int file) {
+  if (!folder || file < 0 || file >= (int)sizeof opened_on) return kOther;
+  const int kind = opened_on[file];
+  // libuv closes files by a system call of its own, so that the number may be that of its event queue by now: a write that fails
+  // there ends the process.
+  struct stat status;
+  const int same = kind == kOther || (fstat(file, &status) == 0 && (kind == kFolder ? S_ISDIR(status.st_mode) : S_ISREG(status.st_mode)));
+  if (!same) opened_on[file] = kOther;
+  return same ? kind : kOther;
+}
 
 // Where they are traced, operations are done one after another, in all threads and processes: begin(), then the call, then end().
 static void begin(void) {
