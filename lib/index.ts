@@ -176,6 +176,7 @@ export {
   openSession,
   type ParameterInfo,
   type PixelOptions,
+  type Precision,
   type Prediction,
   type PredictOptions,
   type PromptIou,

@@ -42,7 +42,7 @@ export const inferenceFields = () => ({
       "holds. Fewer are taken when the memory does not suffice.",
   ),
   factoredDecoder: setting(inference.factoredDecoder).describe(
-    "Computes the mask decoder in a faster formulation of the same function where that is faster: on the CPU; false: always as " +
+    "Computes the mask decoder in a faster formulation of the same function where that is faster: on the CPU; with `false` always as " +
       "in the paper.",
   ),
   tileSize: setting(inference.tileSize).describe(

@@ -54,10 +54,10 @@ export const stage2Schema = once(() =>
       ),
       factoredDecoder: setting(stage2.factoredDecoder).describe(
         "Computes the mask decoder in a faster formulation of the same function where that is faster: on the CPU and in CUDA " +
-          "graphs; false: always as in the paper.",
+          "graphs; with `false` always as in the paper.",
       ),
       fusedMaskLoss: setting(stage2.fusedMaskLoss).describe(
-        "Computes the losses in one pass over the decoder's low-resolution masks, with the same result; false: on masks of " +
+        "Computes the losses in one pass over the decoder's low-resolution masks, with the same result; with `false` on masks of " +
           "the tile's size. It is for the focal, dice and boundary loss: when another loss has a weight above 0, the setting " +
           "has no effect.",
       ),

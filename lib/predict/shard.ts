@@ -24,7 +24,7 @@ export function checkShard({ index, count }: Shard): void {
  * of this pod of a Kubernetes Indexed Job (JOB_COMPLETION_INDEX), which does not know how many there are.
  * @throws CellsamError ERR_INVALID_ARGUMENT
  */
-export function shardOf(text: string, environment: NodeJS.ProcessEnv = process.env): Shard {
+export function shardOf(text: string, environment: Record<string, string | undefined> = process.env): Shard {
   const [, number, count] = /^(\d+|auto)(?:\/(\d+))?$/.exec(text.trim()) ?? [];
   if (number === undefined || (number !== "auto" && count === undefined))
     throw refused(`shard must be i/n such as 3/8, auto or auto/n, not ${text}`);
@@ -33,7 +33,7 @@ export function shardOf(text: string, environment: NodeJS.ProcessEnv = process.e
   return shard;
 }
 
-function ofEnvironment(environment: NodeJS.ProcessEnv, count: string | undefined): Shard {
+function ofEnvironment(environment: Record<string, string | undefined>, count: string | undefined): Shard {
   const value = (name: string) => {
     const text = environment[name];
     return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
