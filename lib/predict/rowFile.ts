@@ -3,6 +3,8 @@
  * for. A killed process leaves the file, and with it what it knew.
  */
 import { open, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { syncFolder } from "../files/folders.js";
 import { strictJson } from "../files/json.js";
 import { isRow, type PredictedImage } from "./scores.js";
 
@@ -49,9 +51,11 @@ export class RowFile {
   async set(row: PredictedImage): Promise<void> {
     const line = Buffer.from(`${strictJson(row, 0)}\n`);
     // A line that was cut off, by a killed process or a full disk, is written over.
-    await using file = await open(this.#path, "r+").catch(() => open(this.#path, "w+"));
+    const known = await open(this.#path, "r+").catch(() => null);
+    await using file = known ?? (await open(this.#path, "w+"));
     await file.write(line, 0, line.length, this.#end);
     await file.datasync();
+    if (!known) await syncFolder(dirname(this.#path));
     this.#places.set(row.image, { start: this.#end, bytes: line.length - 1 });
     this.#end += line.length;
   }
