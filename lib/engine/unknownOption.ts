@@ -17,7 +17,12 @@ export function namingOption(error: unknown): unknown {
   if (!option || call === "model size") return error;
   const name = camelCase(option);
   const known = new Set([...others, ...Object.values(groups).flatMap((group) => Object.keys(group))]);
-  const meant = nearest(name, known);
-  const message = `${camelCase(call)}: unknown option ${name}${meant ? `; did you mean ${meant}?` : ""}`;
+  const message = `${camelCase(call)}: unknown option ${name}${hint(name, known)}`;
   return new CellsamError(error.code, message, { detail: { ...error.detail, unknown: [name] }, cause: error.cause });
+}
+
+function hint(name: string, known: Set<string>): string {
+  if (known.has(name)) return ", which is one of another call or stage";
+  const meant = nearest(name, known);
+  return meant ? `; did you mean ${meant}?` : "";
 }

@@ -46,6 +46,11 @@ describe("unknown options", () => {
       "beginStage: unknown option learningRat; did you mean learningRate?",
     ],
     [
+      "beginStage of the other stage",
+      () => session.beginStage({ stage: 1, epochs: 1, stepsPerEpoch: 1, cudaGraphs: "off" }),
+      "beginStage: unknown option cudaGraphs, which is one of another call or stage",
+    ],
+    [
       "assemblePrediction",
       () => assemblePrediction({} as Candidates, { minAre: 3 } as never),
       "unknown option minAre; did you mean minArea?",
