@@ -157,10 +157,8 @@ Detections AnchorTransformerImpl::forward(const at::Tensor& features, const std:
     waiting.clear();
   }
   const auto joined = [](const std::vector<at::Tensor>& parts) { return parts.size() == 1 ? parts[0] : at::cat(parts); };
-  Detections detections{.all_logits = joined(all_logits), .all_boxes = joined(all_boxes)};
-  detections.logits = detections.all_logits.unbind();
-  detections.boxes = detections.all_boxes.unbind();
-  return detections;
+  const auto logits = joined(all_logits), boxes = joined(all_boxes);
+  return {logits.unbind(), boxes.unbind(), logits, boxes};
 }
 
 }  // namespace cellsam::model
