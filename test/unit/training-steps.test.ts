@@ -360,7 +360,9 @@ describe("validation", () => {
     }
     expect(losses[1]?.validated).toEqual(losses[0]?.validated);
     expect(losses[1]?.trained).not.toEqual(losses[0]?.trained);
-    expect(losses[0]?.trained).toEqual(losses[0]?.validated); // without them, training sees the same prompts
+    // Without them, training sees the same prompts; on a GPU it may add up the loss in another order.
+    for (const [name, loss] of Object.entries(losses[0]?.validated ?? {}))
+      expect(losses[0]?.trained[name]).toBeCloseTo(loss, 6);
   });
 
   test.each([1, 2] as const)("D11: stage %i validation is never augmented, training is when asked", async (stage) => {
