@@ -362,7 +362,7 @@ describe("validation", () => {
     expect(losses[1]?.trained).not.toEqual(losses[0]?.trained);
     // Without them, training sees the same prompts; on a GPU it may add up the loss in another order.
     for (const [name, loss] of Object.entries(losses[0]?.validated ?? {}))
-      expect(losses[0]?.trained[name]).toBeCloseTo(loss, 6);
+      expect(losses[0]?.trained[name]).toBeCloseTo(loss as number, 6);
   });
 
   test.each([1, 2] as const)("D11: stage %i validation is never augmented, training is when asked", async (stage) => {
