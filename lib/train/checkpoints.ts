@@ -6,10 +6,11 @@
  * still exist, whenever the process dies.
  */
 import { existsSync } from "node:fs";
-import { copyFile, link, open, readdir, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { makeFolder } from "../files/folders.js";
+import { linkOrCopy } from "../files/linkOrCopy.js";
 import { type CheckpointInfo, type CheckpointKind, Manifest, type ManifestEntry } from "./manifest.js";
 
 export interface SavedWeights {
@@ -161,8 +162,7 @@ export class Checkpoints {
     const target = this.getBestModelPath(best.stage);
     const temporary = `${target}.tmp`;
     await rm(temporary, { force: true });
-    // A hard link costs no space; file systems without them get a copy.
-    await link(version, temporary).catch(() => flushedCopy(version, temporary));
+    await linkOrCopy(version, temporary);
     const { sha256, bytes, stage, epoch, loss: metric } = best;
     const info = { kind: "best", stage, epoch, metric, metricName: "loss", sha256, bytes } as const;
     await this.manifest.place(temporary, basename(target), info);
@@ -201,12 +201,6 @@ export class Checkpoints {
     const kept = this.keepBestOnly ? 0 : this.keepLastN || epochs.length;
     await this.manifest.remove(epochs.slice(0, epochs.length - kept).map(({ path }) => basename(path)));
   }
-}
-
-async function flushedCopy(from: string, to: string): Promise<void> {
-  await copyFile(from, to);
-  const file = await open(to, "r+");
-  await file.sync().finally(() => file.close());
 }
 
 const suffix = (stage?: 1 | 2) => (stage ? `_s${stage}` : "");

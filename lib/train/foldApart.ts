@@ -3,19 +3,21 @@
  * run can be resumed in either way, whichever way it was begun; when it is finished, they are joined with those of the run.
  */
 import { existsSync } from "node:fs";
-import { copyFile, link, mkdir, readdir, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Session } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
+import { makeFolder } from "../files/folders.js";
 import { readJson } from "../files/json.js";
+import { linkOrCopy } from "../files/linkOrCopy.js";
 import { namesIn } from "../files/read.js";
 import type { RunContext } from "./context.js";
 import { trainFold } from "./fold.js";
 import { addRows, type Row, writePreeval } from "./foldRows.js";
 import { isTaken, takeLock } from "./lock.js";
 import type { OutputTree } from "./outputTree.js";
-import type { FoldResult } from "./results.js";
+import { type FoldResult, flatMetrics } from "./results.js";
 import { beginFold, type RunState, readRunState, writeRunState } from "./resume.js";
 
 const lockOf = (apart: OutputTree) => join(apart.resume, "fold.lock");
@@ -24,7 +26,7 @@ const lockOf = (apart: OutputTree) => join(apart.resume, "fold.lock");
 export async function setApart(fold: number, { tree, state }: Pick<RunContext, "tree" | "state">): Promise<void> {
   const apart = tree.apart(fold);
   if (existsSync(apart.runState)) return;
-  await mkdir(apart.resume, { recursive: true });
+  await makeFolder(apart.resume);
   const begun =
     state.fold === fold && (state.progress !== null || state.preeval !== null || Object.keys(state.stages).length > 0);
   const own: RunState = { ...state, results: [], imageRows: {} };
@@ -33,7 +35,7 @@ export async function setApart(fold: number, { tree, state }: Pick<RunContext, "
   for (const name of files) {
     const target = join(apart.resume, name);
     await rm(target, { force: true });
-    await link(join(tree.resume, name), target).catch(() => copyFile(join(tree.resume, name), target));
+    await linkOrCopy(join(tree.resume, name), target);
   }
   await writeRunState(apart.runState, own);
   if (!begun) return;
@@ -48,12 +50,12 @@ export function isApart(fold: number, tree: OutputTree): boolean {
 }
 
 /**
- * Trains what is left of a fold that was set apart; `run` is that of the whole experiment.
+ * Trains what is left of a fold that was set apart; `run` is that of the whole experiment, and `lend` gives the model to `work`.
  * @throws CellsamError ERR_LOCKED while another process trains it; what trainFold throws
  */
 export async function trainApart(
   fold: number,
-  open: (state: RunState) => Promise<Session>,
+  lend: (state: RunState, work: (session: Session) => Promise<void>) => Promise<void>,
   run: Omit<RunContext, "state">,
   version: string,
 ): Promise<FoldResult> {
@@ -65,10 +67,11 @@ export async function trainApart(
   try {
     const state = await readRunState(tree.runState, tree.resume, run.config, version);
     const done = () => state.results.find((result) => result.fold === fold);
-    if (!done()) {
-      const session = await open(state);
-      await trainFold(fold, session, { ...run, tree, state }).finally(() => session.dispose());
-    }
+    // That the fold has ended is told when it is joined with the run.
+    const emit: RunContext["emit"] = (event) => {
+      if (event.type !== "fold") run.emit(event);
+    };
+    if (!done()) await lend(state, (session) => trainFold(fold, session, { ...run, emit, tree, state }));
     return done() as FoldResult;
   } finally {
     await unlock();
@@ -85,6 +88,7 @@ export async function joinFold(fold: number, result: FoldResult, run: RunContext
   state.results.push(result);
   await writeRunState(tree.runState, state);
   await removeApart(fold, tree);
+  run.emit({ type: "fold", fold, folds: run.folds, state: "end", metrics: flatMetrics(result) });
 }
 
 /** Removes what a fold has saved: its state first, so that half of it is never resumed. */

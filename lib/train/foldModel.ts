@@ -24,12 +24,6 @@ export class FoldModel {
     }
   }
 
-  /** Lends the model to `work`, which leaves it unfit for training: afterwards it is a fresh one. */
-  async tried(work: (session: Session) => Promise<void>): Promise<void> {
-    await this.use(work);
-    await this.ready();
-  }
-
   async dispose(): Promise<void> {
     const session = this.#session;
     this.#session = undefined;

@@ -21,7 +21,6 @@ export interface FoldPool {
   run: RunContext;
   /** Records a fold that failed. @throws where a run with this fold alone ends with its error */
   failed: (fold: number, error: Failure) => Promise<void>;
-  ended: (fold: number, result: FoldResult) => void;
 }
 
 /** @throws the signal's reason when it fires, after all folds have saved; what `failed` throws */
@@ -63,7 +62,6 @@ export async function trainInPool(folds: readonly number[], pool: FoldPool): Pro
       running.delete(worker);
       if (end.state === "done") {
         await inTurn(() => joinFold(fold, end.result, run));
-        pool.ended(fold, end.result);
       } else if (end.state === "stopped") {
         if (await stoppedTogether(run.signal)) run.signal?.throwIfAborted();
         await inTurn(() =>
@@ -81,8 +79,6 @@ export async function trainInPool(folds: readonly number[], pool: FoldPool): Pro
 
 function start(fold: number, { slots, program, run }: FoldPool): Worker<FoldTask, FoldResult> {
   const onReport = (event: TrainingEvent) => {
-    // That a fold has ended is told when it is joined with the run.
-    if (event.type === "fold") return;
     const named = event.type !== "notice" || event.message.startsWith(`fold ${fold}`);
     run.emit(named ? event : { ...event, message: `fold ${fold}: ${event.message}` });
   };

@@ -31,13 +31,14 @@ serveTask<FoldTask, TrainingEvent, FoldResult>(async ({ fold, device: asked, thr
   try {
     return await trainApart(
       fold,
-      async (state) => {
+      async (state, work) => {
         const device = await resolveDevice(asked, warn);
         const precision = resolvePrecision(config.precision, device);
         // What was begun goes on where it was, since another device rounds differently.
         if (state.progress || Object.keys(state.stages).length > 0) checkInputs(state, { device, precision });
         Object.assign(state, { device, precision });
-        return (await openModel({ ...config, threads }, { device, open: openSession, warn })).session;
+        const { session } = await openModel({ ...config, threads }, { device, open: openSession, warn });
+        await work(session).finally(() => session.dispose());
       },
       run,
       packageVersion,

@@ -20,7 +20,7 @@ import { FoldModel } from "./foldModel.js";
 import { type FoldPool, trainInPool } from "./foldPool.js";
 import { isPooled } from "./pooled.js";
 import type { PreparedRun } from "./prepare.js";
-import { type FoldResult, failedResult, flatMetrics, writeResults } from "./results.js";
+import { type FoldResult, failedResult, writeResults } from "./results.js";
 import { beginFold, writeRunState } from "./resume.js";
 import type { RunRecord } from "./runRecord.js";
 import { splitTiles } from "./tiles.js";
@@ -44,13 +44,15 @@ export async function trainFolds(
   const open = options.openSession ?? openSession;
   const model = new FoldModel(async () => (await openModel(config, { device, open, warn: record.warn })).session);
   try {
-    // Errors of the model are found before an earlier experiment is removed. Machines of a launcher open it for themselves.
-    const replaces = !resumed && overwrite && existsSync(tree.root);
-    if (left.length > 0 && (pooled ? replaces && slots.launcher.length === 0 : true)) await model.ready();
+    // Errors of the model are found before an earlier experiment is removed.
+    if (left.length > 0 && !pooled) await model.ready();
     signal?.throwIfAborted();
     if (!resumed) {
-      if (replaces) {
-        await model.tried((session) => tryStages(session, config, splitTiles(store, splits[0] as Splits).trainTiles.length));
+      if (overwrite && existsSync(tree.root)) {
+        const trainTiles = splitTiles(store, splits[0] as Splits).trainTiles.length;
+        // Machines of a launcher open the model for themselves. Afterwards it is unfit for training.
+        if (slots.launcher.length === 0) await model.use((session) => tryStages(session, config, trainTiles));
+        if (!pooled) await model.ready();
         await tree.clear();
       }
       await writeRunState(tree.runState, state);
@@ -101,9 +103,8 @@ async function trainHere(fold: number, model: FoldModel, run: RunContext): Promi
   emit({ type: "fold", fold, folds, state: "begin" });
   try {
     if (isApart(fold, tree)) {
-      const result = await trainApart(fold, () => model.ready(), run, packageVersion).finally(() => model.dispose());
+      const result = await trainApart(fold, (_, work) => model.use(work), run, packageVersion);
       await joinFold(fold, result, run);
-      emit({ type: "fold", fold, folds, state: "end", metrics: flatMetrics(result) });
     } else await model.use((session) => trainFold(fold, session, run));
   } catch (error) {
     // A run that is stopped, or has one fold, ends here and can be resumed.
@@ -120,17 +121,14 @@ async function trainHere(fold: number, model: FoldModel, run: RunContext): Promi
 }
 
 function poolOf(slots: Slots, run: RunContext): FoldPool {
-  const program = compiledFile("train/foldProcess.js");
-  if (!program) throw new CellsamError("ERR_INTERNAL", "dist/train/foldProcess.js is missing; run `npm run build`");
   return {
     slots,
-    program,
+    program: compiledFile("train/foldProcess.js"),
     run,
     failed: async (fold, error) => {
       if (run.folds === 1) throw new CellsamError(error.code, error.message);
       await recordFailure(fold, error, run);
     },
-    ended: (fold, result) => run.emit({ type: "fold", fold, folds: run.folds, state: "end", metrics: flatMetrics(result) }),
   };
 }
 

@@ -82,7 +82,11 @@ describe("folds in processes of their own", () => {
     expect(results[0]?.error).toBeNull();
     expect(results[1]?.error).toMatchObject({ code: "ERR_TRIAL_DIED" });
     expect(existsSync(join(out, "run/resume/fold_2/run.json"))).toBe(true);
-    await train(out, { resume: true });
+    const { events } = await train(out, { resume: true });
+    const told = events
+      .filter((event) => event.type === "fold" && event.fold === 2)
+      .map((event) => event.type === "fold" && event.state);
+    expect(told).toEqual(["begin", "end"]);
     expect(await outcome(out)).toEqual(whole);
   });
 
