@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kKeyFormat = 2;  // increase it, and features of older versions are not used
 constexpr std::size_t kKeyDigits = 32;
-constexpr std::size_t kPrefetched = 2;  // batches: the one that the loader has ready and the one that the stage works on
+constexpr std::size_t kPrefetched = data::BatchLoader::kMostThreads + 1;  // batches: each thread has one, the stage has one
 
 std::int64_t gigabytes(double number) { return static_cast<std::int64_t>(std::min(number * 1e9, 9e18)); }
 
@@ -124,7 +124,8 @@ void FrozenBackbone::keep(FeatureFile& file, const std::vector<ContentHash>& has
   }
 }
 
-// Into pinned memory only for a GPU, and only when all are there: then one copy brings them to the device.
+// Into pinned memory only for a GPU, and only when all are there: then one copy brings them to the device. Several threads of
+// the loader come here, in any order; what is left of an epoch that was stopped makes way in the end.
 void FrozenBackbone::prefetch(const data::Batch& batch) {
   std::shared_ptr<FeatureFile> file;
   {
@@ -153,7 +154,7 @@ at::Tensor FrozenBackbone::take_prefetched(const data::Batch& batch) {
   for (auto at = prefetched_.begin(); at != prefetched_.end(); ++at) {
     if (at->hashes != batch.hashes) continue;
     auto features = std::move(at->features);
-    prefetched_.erase(prefetched_.begin(), at + 1);
+    prefetched_.erase(at);
     return features;
   }
   return {};

@@ -39,6 +39,8 @@ Batch assemble(const Store& store, const std::vector<std::int64_t>& indices, con
 
 class BatchLoader {
  public:
+  static constexpr std::int64_t kMostThreads = 16;  // each holds a batch in memory
+
   // Assembles `batches` (see in_batches) from number `first` on. prefetch: called with each of them on a thread of the loader,
   // while the consumer works on the ones before. It begins with one thread, and takes another, up to `most_threads`, each time
   // the consumer has to wait; each thread is at most one batch ahead. Batches do not depend on the threads.

@@ -31,8 +31,7 @@ std::int64_t batches_of(const EpochRequest& request) {
   return (n + request.batch_size - 1) / request.batch_size;
 }
 
-// Each holds a batch in memory.
-std::int64_t loader_threads() { return std::min(at::get_num_threads(), 16); }
+std::int64_t loader_threads() { return std::min<std::int64_t>(at::get_num_threads(), data::BatchLoader::kMostThreads); }
 
 }  // namespace
 
