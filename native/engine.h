@@ -93,8 +93,8 @@ class Control {
   virtual void emit(Value event) = 0;
 };
 
-// State that commands work on: a model with its optimiser, or a store that is being written. Not thread-safe: the binding runs
-// its commands one after another.
+// State that commands work on: a model with its optimiser, or a store that is being written. The binding runs
+// its commands one after another, but for those of which the command `concurrency` says that several may run at a time.
 class Session {
  public:
   virtual ~Session() = default;

@@ -1,7 +1,6 @@
 #include "base/fetch.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 namespace cellsam {
@@ -12,11 +11,14 @@ at::Tensor fetch(const at::Tensor& values) {
   return host.copy_(values, /*non_blocking=*/true);
 }
 
-void wait_for(at::Device device) {
-  if (device.is_cpu()) return;
+c10::Event record_event(at::Device device) {
   c10::Event event(device.type());
   event.record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
-  event.synchronize();
+  return event;
+}
+
+void wait_for(at::Device device) {
+  if (!device.is_cpu()) record_event(device).synchronize();
 }
 
 }  // namespace cellsam

@@ -1,6 +1,6 @@
-// How many tiles and prompts go through the networks at once. On a CPU one tile is as fast as several, and a few prompts at
-// once are fastest, as their intermediate tensors stay in the caches. A GPU is busy with many only, and each pass through a
-// network costs the time to start its kernels: there, as many as a fixed budget of memory holds.
+// How many tiles and prompts go through the networks at once. On a CPU tiles go one by one, so that threads can take
+// one each, and a few prompts at once are fastest, as their intermediate tensors stay in the caches. A GPU is busy with many
+// only, and each pass through a network costs the time to start its kernels: there, as many as a fixed budget of memory holds.
 #pragma once
 
 #include <c10/util/Exception.h>

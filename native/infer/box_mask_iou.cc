@@ -58,7 +58,7 @@ BoxMaskIou box_mask_iou(model::CellSam& model, const at::Tensor& image, const at
     const MaskPredictor predictor(model, upload(cut_tiles(image, grid, batch), device_of(model)), options);
     std::vector<at::Tensor> prompts;
     for (const auto tile : batch) {
-      prompts.push_back(boxes_in_tile(boxes, grid.tiles[tile]).index_select(0, at::tensor(rows[tile], at::kLong)));
+      prompts.push_back(boxes_in_tile(boxes, rows[tile], grid.tiles[tile]));
     }
     constexpr double kEvery = -std::numeric_limits<double>::infinity();
     predictor.predict(prompts, kEvery, cancelled, [&](std::size_t i, Instance found) {

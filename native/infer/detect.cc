@@ -33,7 +33,7 @@ std::vector<DetectedBoxes> detect(model::CellSam& model, const at::Tensor& tiles
   c10::NoGradGuard no_grad;
   const auto size = model->size().image_size;
   const auto detections = model->cellfinder->forward(data::detector_input(tiles, size, options.preprocessing));
-  auto logits = fetch(detections.logits.back()), boxes = fetch(detections.boxes.back());
+  auto logits = fetch(detections.logits[-1]), boxes = fetch(detections.boxes[-1]);
   wait_for(tiles.device());
   logits = logits.to(at::kFloat), boxes = boxes.to(at::kFloat);
   require_finite(logits, "detection scores");

@@ -41,7 +41,7 @@ std::vector<Instance> boxed_instances(model::CellSam& model, const at::Tensor& i
     const MaskPredictor predictor(model, upload(cut_tiles(image, grid, batch), device_of(model)), options);
     std::vector<at::Tensor> prompts;
     for (const auto tile : batch) {
-      prompts.push_back(boxes_in_tile(boxes, grid.tiles[tile]).index_select(0, at::tensor(rows[tile], at::kLong)));
+      prompts.push_back(boxes_in_tile(boxes, rows[tile], grid.tiles[tile]));
       found[tile].clear();
     }
     predictor.predict(prompts, options.iou_threshold, cancelled, [&](std::size_t i, Instance instance) {

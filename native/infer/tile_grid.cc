@@ -133,8 +133,8 @@ std::vector<std::vector<std::int64_t>> boxes_by_tile(const TileGrid& grid, const
   return by_tile;
 }
 
-at::Tensor boxes_in_tile(const at::Tensor& boxes, const Window& tile) {
-  return boxes - at::tensor({tile.x, tile.y, tile.x, tile.y}, at::kDouble);
+at::Tensor boxes_in_tile(const at::Tensor& boxes, const std::vector<std::int64_t>& rows, const Window& tile) {
+  return boxes.index_select(0, at::tensor(rows, at::kLong)) - at::tensor({tile.x, tile.y, tile.x, tile.y}, at::kDouble);
 }
 
 }  // namespace cellsam::infer

@@ -41,8 +41,8 @@ std::vector<std::size_t> lit_tiles(const at::Tensor& image, const TileGrid& grid
 // box, and of equal ones its centre is nearest.
 std::vector<std::vector<std::int64_t>> boxes_by_tile(const TileGrid& grid, const at::Tensor& boxes);
 
-// Boxes f64 [n,4] from pixels of the image to pixels of the tile.
-at::Tensor boxes_in_tile(const at::Tensor& boxes, const Window& tile);
+// Some of the boxes f64 [n,4], `rows`, from pixels of the image to pixels of the tile.
+at::Tensor boxes_in_tile(const at::Tensor& boxes, const std::vector<std::int64_t>& rows, const Window& tile);
 
 // Moves instances from pixels of the tile to pixels of the image. Masks
 // are clipped to the image; those without pixels are left out.

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/Event.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cfenv>
 #include <condition_variable>
@@ -13,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/fetch.h"
 #include "base/parallel.h"
 #include "engine.h"
 #include "loss/match_task.h"
@@ -34,9 +34,7 @@ struct Layer {
 
 at::Tensor send(const at::Tensor& from, at::ScalarType dtype, at::Tensor& kept) {
   kept = from.detach().to(dtype).contiguous();
-  if (kept.is_cpu()) return kept;
-  auto host = at::empty(kept.sizes(), kept.options().device(at::kCPU).pinned_memory(kept.is_cuda()));
-  return host.copy_(kept, /*non_blocking=*/true);
+  return fetch(kept);
 }
 
 }  // namespace
@@ -126,9 +124,7 @@ void LayerMatcher::add(const at::Tensor& given_logits, const at::Tensor& given_b
   const auto host_logits = send(logits, dtype, device_logits), host_boxes = send(boxes, dtype, device_boxes);
   std::shared_ptr<Transfer> transfer;
   if (!logits.is_cpu()) {
-    const c10::impl::VirtualGuardImpl guard(logits.device().type());
-    transfer = std::make_shared<Transfer>(Transfer{device_logits, device_boxes, c10::Event(logits.device().type())});
-    transfer->landed.record(guard.getStream(logits.device()));
+    transfer = std::make_shared<Transfer>(Transfer{device_logits, device_boxes, record_event(logits.device())});
   }
   {
     std::lock_guard lock(work.mutex);

@@ -157,8 +157,7 @@ Detections AnchorTransformerImpl::forward(const at::Tensor& features, const std:
     waiting.clear();
   }
   const auto joined = [](const std::vector<at::Tensor>& parts) { return parts.size() == 1 ? parts[0] : at::cat(parts); };
-  const auto logits = joined(all_logits), boxes = joined(all_boxes);
-  return {logits.unbind(), boxes.unbind(), logits, boxes};
+  return {joined(all_logits), joined(all_boxes)};
 }
 
 }  // namespace cellsam::model

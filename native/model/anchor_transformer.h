@@ -22,9 +22,8 @@ namespace cellsam::model {
 
 // Predictions of every decoder layer, the last one final. Q = num_queries * num_patterns.
 struct Detections {
-  std::vector<at::Tensor> logits;    // [B,Q,classes]; each class is an independent sigmoid, there is no background class
-  std::vector<at::Tensor> boxes;     // [B,Q,4] as (cx,cy,w,h) in 0..1 of the model's input
-  at::Tensor all_logits, all_boxes;  // the same as one tensor each: [decoder_layers,B,Q,classes], [decoder_layers,B,Q,4]
+  at::Tensor logits;  // [decoder_layers,B,Q,classes]; each class is an independent sigmoid, there is no background class
+  at::Tensor boxes;   // [decoder_layers,B,Q,4] as (cx,cy,w,h) in 0..1 of the model's input
 };
 
 // Called with the predictions of one or several decoder layers, `first` the first of them, as soon as they exist, so that work

@@ -154,8 +154,8 @@ class DetectorStage final : public Stage {
         if (skipped < of_logits.size(0)) matcher.add(of_logits.slice(0, skipped), of_boxes.slice(0, skipped));
       };
       const auto detections = context_.model->cellfinder->head(features.permute({0, 3, 1, 2}), std::nullopt, nullptr, match);
-      logits = detections.all_logits.to(at::kFloat);
-      boxes = detections.all_boxes.to(at::kFloat);
+      logits = detections.logits.to(at::kFloat);
+      boxes = detections.boxes.to(at::kFloat);
     }
     return loss::detection_loss(logits, boxes, targets, loss_, matcher);
   }

@@ -1,6 +1,6 @@
 #include "train/epoch_losses.h"
 
-#include <c10/core/impl/VirtualGuardImpl.h>
+#include "base/fetch.h"
 
 namespace cellsam::train {
 
@@ -19,14 +19,8 @@ Dict LossSums::means(const std::vector<std::string>& names) const {
 }
 
 void LossQueue::push(const at::Tensor& values, Step step) {
-  Transfer transfer{values, nullptr, std::move(step)};
-  if (!values.is_cpu()) {
-    transfer.host = at::empty(values.sizes(), values.options().device(at::kCPU).pinned_memory(true));
-    transfer.host.copy_(values, /*non_blocking=*/true);
-    const c10::impl::VirtualGuardImpl guard(values.device().type());
-    transfer.done = std::make_unique<c10::Event>(values.device().type());
-    transfer.done->record(guard.getStream(values.device()));
-  }
+  Transfer transfer{fetch(values), nullptr, std::move(step)};
+  if (!values.is_cpu()) transfer.done = std::make_unique<c10::Event>(record_event(values.device()));
   transfers_.push_back(std::move(transfer));
 }
 

@@ -169,7 +169,7 @@ Answer answer(model::CellFinder& net, const at::Tensor& features, std::int64_t b
   if (half) end_autocast();
   Answer result;
   auto loss = at::zeros({}, features.options());
-  for (std::size_t i = 0; i < detections.boxes.size(); ++i) {
+  for (std::int64_t i = 0; i < detections.boxes.size(0); ++i) {
     result.out.push_back(detections.logits[i].slice(1, 0, boxes).detach());
     result.out.push_back(detections.boxes[i].slice(1, 0, boxes).detach());
     loss =

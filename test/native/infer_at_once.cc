@@ -9,6 +9,7 @@
 #include "infer/candidates.h"
 #include "infer/predict.h"
 #include "native/checks.h"
+#include "native/open_options.h"
 #include "native/program.h"
 
 namespace cellsam::test::infer_at_once_program {
@@ -51,14 +52,7 @@ TEST_PROGRAM(infer_at_once) {
   auto labels = at::zeros({80, 150}, at::kInt);
   labels.slice(0, 5, 30).slice(1, 7, 28).fill_(7);
   labels.slice(0, 50, 78).slice(1, 90, 149).fill_(300);
-  PredictOptions options;
-  options.adaptive_threshold = false;
-  options.bbox_threshold = 0;
-  options.iou_threshold = -std::numeric_limits<double>::infinity();
-  options.mask_threshold = 0.01;
-  options.min_area = 1;
-  options.min_visible = 0;
-  options.overlap = OverlapRule::Official;
+  auto options = open_options();
   options.tile_size = 32;
 
   const auto found = predict(model, image, options), boxed = predict(model, image, options, boxes);

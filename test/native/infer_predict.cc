@@ -15,6 +15,7 @@
 #include "infer/predict.h"
 #include "native/checks.h"
 #include "native/limited_allocator.h"
+#include "native/open_options.h"
 #include "native/program.h"
 
 namespace cellsam::test::infer_predict_program {
@@ -28,19 +29,6 @@ model::CellSam small_model() {
   auto model = model::CellSam(model::model_size("tiny", Dict{{"image_size", 64}, {"patch", 8}, {"num_queries", 16}}), false);
   model->eval();
   return model;
-}
-
-// No thresholds, as scores of an untrained model mean nothing.
-PredictOptions open_options() {
-  PredictOptions options;
-  options.adaptive_threshold = false;
-  options.bbox_threshold = 0;
-  options.iou_threshold = -std::numeric_limits<double>::infinity();
-  options.mask_threshold = 0.01;
-  options.min_area = 1;
-  options.min_visible = 0;
-  options.overlap = OverlapRule::Official;
-  return options;
 }
 
 void check_consistent(test::Checks& checks, const std::string& name, const Prediction& prediction) {

@@ -147,12 +147,12 @@ void check_autocast(const model::ModelSize& tiny) {
   at::autocast::set_autocast_enabled(at::kCPU, false);
   at::autocast::clear_cache();
   const auto distance = [](const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); };
-  check("autocast boxes are float32", found16.boxes.back().scalar_type() == at::kFloat);
-  check("autocast boxes are close", distance(found16.boxes.back(), found.boxes.back()) < 0.01);
-  check("autocast logits are close", distance(found16.logits.back(), found.logits.back()) < 0.1);
+  check("autocast boxes are float32", found16.boxes[-1].scalar_type() == at::kFloat);
+  check("autocast boxes are close", distance(found16.boxes[-1], found.boxes[-1]) < 0.01);
+  check("autocast logits are close", distance(found16.logits[-1], found.logits[-1]) < 0.1);
   check("autocast masks are close",
         distance(masks16.logits, masks.logits) < 0.05 * masks.logits.abs().max().item<double>() + 0.02);
-  const auto loss = found16.boxes.back().sum() + found16.logits.back().sum() + masks16.logits.to(at::kFloat).sum();
+  const auto loss = found16.boxes[-1].sum() + found16.logits[-1].sum() + masks16.logits.to(at::kFloat).sum();
   loss.backward();
   bool finite = true;
   for (const auto& [name, parameter] : net->unique_parameters()) {

@@ -35,7 +35,7 @@ void step(model::CellSam& network) {
                                                    at::tensor({4.0F, 4.0F, 30.0F, 30.0F}).view({1, 4}), std::nullopt);
   const auto masks = sam->mask_decoder->forward(sam->image_encoder->forward(image), sam->prompt_encoder->dense_pe(),
                                                 prompt.sparse, prompt.dense, false);
-  (found.boxes.back().sum() + found.logits.back().sum() + masks.logits.sum()).backward();
+  (found.boxes[-1].sum() + found.logits[-1].sum() + masks.logits.sum()).backward();
 }
 
 }  // namespace

@@ -14,8 +14,8 @@ namespace {
 
 // The case numbers decoder layers from the first; its plain names are the last layer's.
 void check_detections(Case& parity, const model::Detections& out, const std::string& prefix, const Tolerance& tolerance) {
-  const auto last = out.logits.size() - 1;
-  for (std::size_t i = 0; i <= last; ++i) {
+  const auto last = out.logits.size(0) - 1;
+  for (std::int64_t i = 0; i <= last; ++i) {
     const auto name = prefix + (i == last ? "" : "aux" + std::to_string(i) + ".");
     if (!parity.has(name + "pred_logits")) continue;
     parity.check(name + "pred_logits", out.logits[i], tolerance);
@@ -25,7 +25,7 @@ void check_detections(Case& parity, const model::Detections& out, const std::str
 
 at::Tensor loss_of(const model::Detections& out) {
   auto loss = out.logits[0].square().mean() + out.boxes[0].square().mean();
-  for (std::size_t i = 1; i < out.logits.size(); ++i)
+  for (std::int64_t i = 1; i < out.logits.size(0); ++i)
     loss = loss + out.logits[i].square().mean() + out.boxes[i].square().mean();
   return loss;
 }
@@ -47,7 +47,7 @@ void check_ranking(Case& parity, const model::Detections& out, const Tolerance& 
   const auto sizes = parity.io("post.target_sizes_hw");
   for (std::int64_t i = 0; i < sizes.size(0); ++i) {
     const auto prefix = "post." + std::to_string(i) + ".";
-    const auto best = infer::top_detections(out.logits.back()[i], out.boxes.back()[i], 1);
+    const auto best = infer::top_detections(out.logits[-1][i], out.boxes[-1][i], 1);
     const auto height = sizes[i][0], width = sizes[i][1];
     parity.check(prefix + "scores", best.scores, tolerance);
     parity.check(prefix + "labels", best.labels, Tolerance{});

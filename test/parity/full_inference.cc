@@ -54,9 +54,9 @@ void check_detector(const Variant& variant, model::CellSam& model, const infer::
   const auto size = model->size().image_size;
   const auto input = data::detector_input(variant.image().unsqueeze(0), size, options.preprocessing);
   const auto detections = model->cellfinder->forward(input);
-  variant.check("pred_logits", detections.logits.back());
-  variant.check("pred_boxes", detections.boxes.back());
-  const auto top = infer::top_detections(detections.logits.back()[0], detections.boxes.back()[0], size);
+  variant.check("pred_logits", detections.logits[-1]);
+  variant.check("pred_boxes", detections.boxes[-1]);
+  const auto top = infer::top_detections(detections.logits[-1][0], detections.boxes[-1][0], size);
   variant.check("topk_scores", top.scores);
   variant.check("topk_labels", top.labels, {});
   variant.check("topk_boxes", top.boxes);
