@@ -1,11 +1,11 @@
 import { defineConfig } from "vitest/config";
 import { hasPretendDevice, pretendEnvironment, pretendFolder } from "./test/gpu/pretend.mjs";
 
-/** What opens a session with the real engine: once more on the pretend GPUs. */
+/** What trains or predicts with the real engine: once more on the pretend GPUs. */
 const onGpu = [
   "test/gpu/{graphs,predict,row_column,training}.test.ts",
   "test/unit/training-*.test.ts",
-  "test/unit/features-run.test.ts",
+  "test/unit/{features-run,late-losses}.test.ts",
 ];
 
 const pretendGpu = (device: string) => ({

@@ -15,7 +15,7 @@ export function withoutSlurm(): string | null {
   return existsSync("/etc/munge/munge.key") ? null : "there is no /etc/munge/munge.key, which the package munge makes";
 }
 
-function which(name: string): boolean {
+export function which(name: string): boolean {
   return (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, name)));
 }
 

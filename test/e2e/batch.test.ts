@@ -1,6 +1,6 @@
 // Jobs of batch systems: scripts that a real Slurm runs, stops and requeues, and manifests for Kubernetes.
 import { execFile, execFileSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { parse } from "yaml";
 import { kubernetesJob } from "../../lib/batch/kubernetes.js";
 import { slurmScript } from "../../lib/batch/slurm.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
-import { finished, type Slurm, startSlurm, withoutSlurm } from "../slurm.js";
+import { finished, type Slurm, startSlurm, which, withoutSlurm } from "../slurm.js";
 import { outcome } from "../unit/runner-runs.js";
 
 const checkout = join(import.meta.dirname, "../..");
@@ -44,8 +44,6 @@ async function script(name: string, ...words: string[]): Promise<string> {
   return stdout;
 }
 
-const has = (tool: string) => (process.env.PATH ?? "").split(":").some((path) => existsSync(join(path, tool)));
-
 describe("a script for Slurm", () => {
   it("says what it asks for, and is sound for bash", async () => {
     const text = slurmScript("search", ["--config", "it's mine.yaml"], {
@@ -73,7 +71,7 @@ describe("a script for Slurm", () => {
       const path = join(folder, `sound-${i}.sh`);
       await writeFile(path, written);
       execFileSync("bash", ["-n", path]);
-      if (has("shellcheck")) execFileSync("shellcheck", [path]);
+      if (which("shellcheck")) execFileSync("shellcheck", [path]);
       else console.warn("SKIPPED: shellcheck is missing: apt-get install shellcheck");
     }
   });

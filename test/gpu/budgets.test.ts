@@ -4,19 +4,15 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ellipses, storeOf } from "../unit/training-tiles.js";
 import { budgets } from "./budgets.js";
 import { countWork, steadySpan } from "./count.mjs";
+import { fiveTiles, image } from "./data.js";
 import { hasPretendDevice } from "./pretend.mjs";
 
-const image = join(import.meta.dirname, "../../examples/nuclei/images/dsb_2c61fdcb36fd.png");
 const folder = mkdtempSync(join(tmpdir(), "cellsam-budgets-"));
 let store: string;
 beforeAll(async () => {
-  store = await storeOf(
-    [3, 5, 7, 9, 4].map((cells, i) => ellipses(i + 1, cells)),
-    join(folder, "tiles"),
-  );
+  store = await fiveTiles(folder);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 

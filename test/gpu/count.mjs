@@ -5,7 +5,7 @@
  *   node test/gpu/count.mjs '{"image": FILE}' --places
  *
  * prints the counts of a steady step or image, its operators (with --places each place by itself) and its waits; work_child.mjs says
- * what the work may be, and budgets.test.ts makes such a store.
+ * what the work may be, and data.ts makes such a store.
  */
 import { execFile, execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

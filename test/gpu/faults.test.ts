@@ -4,17 +4,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ellipses, storeOf } from "../unit/training-tiles.js";
 import { countWork } from "./count.mjs";
+import { fiveTiles } from "./data.js";
 import { hasPretendDevice, type PretendReport } from "./pretend.mjs";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-faults-"));
 let store: string;
 beforeAll(async () => {
-  store = await storeOf(
-    [3, 5, 7, 9, 4].map((cells, i) => ellipses(i + 1, cells)),
-    join(folder, "tiles"),
-  );
+  store = await fiveTiles(folder);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 

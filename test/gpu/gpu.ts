@@ -1,4 +1,4 @@
-/** Whether the tests of this folder can run, and where: they need a GPU, its driver and a CUDA build of libtorch. */
+/** Whether tests for a GPU can run in this process: on a real one, or on a pretend one (vitest.config.ts). */
 import { driverInfo, engineCall } from "../../lib/engine/native.js";
 
 function whyNot(): string | null {
@@ -11,4 +11,4 @@ function whyNot(): string | null {
 
 const reason = whyNot();
 export const gpu = reason === null;
-if (reason) console.warn(`SKIPPED: no test of test/gpu runs, since ${reason}`);
+if (reason) console.warn(`SKIPPED: no test runs on a GPU here, since ${reason}`);

@@ -1,12 +1,10 @@
 // A prediction on a GPU finds what the CPU finds.
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Device } from "../../lib/engine/session.js";
 import { openPredictor } from "../../lib/predict/predictor.js";
 import { testGpu } from "../device.js";
+import { image } from "./data.js";
 import { gpu } from "./gpu.js";
-
-const image = join(import.meta.dirname, "../../examples/nuclei/images/dsb_2c61fdcb36fd.png");
 
 async function predict(device: Device, precision: "fp32" | "bf16" = "fp32") {
   await using predictor = await openPredictor({ weights: "cellsam-tiny", device, precision, threads: 1 });
