@@ -52,7 +52,6 @@ export async function bench(options: BenchOptions = {}): Promise<BenchResult> {
   const folder = await mkdtemp(join(tmpdir(), "cellsam-bench-"));
   const measurer: Measurer = {
     model: { size: size.name, device, precision, threads },
-    size,
     batchSize,
     cells,
     tileSize: Math.min(512, size.imageSize),

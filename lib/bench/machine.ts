@@ -1,8 +1,9 @@
 /** What a bench says of the machine: enough to compare figures, and nothing that names the user, the computer or a folder. */
-import { availableParallelism, cpus } from "node:os";
-import { type EngineInfo, indexOf } from "../engine/device.js";
-import { driverInfo, loadEngine } from "../engine/native.js";
+import { availableParallelism } from "node:os";
+import type { EngineInfo } from "../engine/device.js";
+import { driverInfo, indexOf, loadEngine } from "../engine/native.js";
 import type { Device } from "../engine/session.js";
+import { processorName } from "../runtime/systemLoad.js";
 import { packageVersion } from "../version.js";
 import type { BenchResult } from "./result.js";
 
@@ -11,7 +12,7 @@ export function describeMachine(
   device: Device,
   busy: number | null,
 ): Pick<BenchResult, "version" | "measured" | "system" | "device" | "driver" | "torch"> {
-  const cpu = cpus()[0]?.model.trim() ?? "unknown";
+  const cpu = processorName();
   const driver = driverInfo();
   const gpu = driver?.devices[indexOf(device)];
   return {

@@ -9,11 +9,9 @@ import { packageVersion } from "../version.js";
 import type { BenchRow } from "./result.js";
 import { type DrawnTile, drawTile, storeTile } from "./tile.js";
 import type { Sample } from "./timing.js";
-import type { ModelSize } from "./work.js";
 
 export interface Measurer {
   model: Pick<SessionOptions, "device" | "precision" | "threads"> & { size: string };
-  size: ModelSize;
   batchSize: number;
   /** In the image. */
   cells: number;

@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { type KubernetesOptions, kubernetesJob } from "../batch/kubernetes.js";
 import { type SlurmOptions, slurmScript } from "../batch/slurm.js";
-import type { BatchCommand } from "../batch/words.js";
+import { type BatchCommand, isSharded } from "../batch/words.js";
 import { wordsOf } from "../config/pool.js";
 import { CellsamError } from "../errors.js";
 import { given, integerFlag, repeated } from "./flags.js";
@@ -64,7 +64,7 @@ async function checkWords(name: string, words: readonly string[], { atOnce, shar
     throw new CellsamError("ERR_CONFIG", `batch jobs run ${Object.keys(runnable).join(", ")}, not ${name}`, {
       detail: { name },
     });
-  const sharded = name === "predict" || name === "evaluate";
+  const sharded = isSharded(name as BatchCommand);
   if (shards !== undefined && !sharded) throw new CellsamError("ERR_CONFIG", `--shards has no effect with ${name}`);
   if (atOnce !== undefined && sharded && shards === undefined)
     throw new CellsamError("ERR_CONFIG", `--at-once needs --shards with ${name}`);

@@ -70,15 +70,11 @@ export function evaluateCommand(): Command {
     }
     const parts = flags.shard || flags.resume ? evaluationParts(flags.out) : null;
     if (flags.out) await checkOutputFile("--out", flags.out);
-    if (flags.out && existsSync(flags.out) && !flags.overwrite) {
-      if (flags.resume && !(await parts?.plan())) {
-        process.stderr.write(`${flags.out} is there already: everything is measured\n`);
-        return;
-      }
-      throw new CellsamError("ERR_OUTPUT_EXISTS", `${flags.out} exists already; use --overwrite to replace it`, {
-        detail: { path: flags.out },
-      });
+    if (flags.resume && flags.out && existsSync(flags.out) && !flags.overwrite && !(await parts?.plan())) {
+      process.stderr.write(`${flags.out} is there already: everything is measured\n`);
+      return;
     }
+    refuseExisting(flags);
     if (predictions && (flags.optimizeThreshold || flags.keepGoing || parts)) {
       throw new CellsamError(
         "ERR_CONFIG",
@@ -133,15 +129,21 @@ export function evaluationParts(out: string | undefined) {
   return new Parts(`${out}.parts`);
 }
 
+/** @throws CellsamError ERR_OUTPUT_EXISTS for a file that may not be replaced */
+function refuseExisting({ out, overwrite }: Pick<EvaluateFlags, "out" | "overwrite">): void {
+  if (!out || overwrite || !existsSync(out)) return;
+  throw new CellsamError("ERR_OUTPUT_EXISTS", `${out} exists already; use --overwrite to replace it`, {
+    detail: { path: out },
+  });
+}
+
 /** Writes and prints an evaluation. */
 export async function finishEvaluation(
   evaluation: FolderEvaluation | Evaluation,
-  { out, json, overwrite }: Pick<EvaluateFlags, "out" | "json" | "overwrite">,
+  flags: Pick<EvaluateFlags, "out" | "json" | "overwrite">,
 ): Promise<void> {
-  if (out && existsSync(out) && !overwrite)
-    throw new CellsamError("ERR_OUTPUT_EXISTS", `${out} exists already; use --overwrite to replace it`, {
-      detail: { path: out },
-    });
+  const { out, json } = flags;
+  refuseExisting(flags);
   const { optimalThresholds } = await import("../evaluation/model.js");
   const best = "best" in evaluation ? { optimalThresholds: optimalThresholds(evaluation) } : {};
   const document = toSnake({ ...evaluation, ...best });

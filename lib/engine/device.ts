@@ -6,7 +6,7 @@ import { CellsamError } from "../errors.js";
 import { driverNeeded, runsOn } from "../runtime/gpuSupport.js";
 import { compareVersions } from "../runtime/variants.js";
 import { engineCommand } from "./commands.js";
-import { type DriverInfo, driverInfo, loadEngine } from "./native.js";
+import { type DriverInfo, driverInfo, indexOf, loadEngine } from "./native.js";
 import type { Device, Precision } from "./session.js";
 
 /** What the engine says of itself. */
@@ -84,9 +84,4 @@ export function resolvePrecision(precision: "auto" | Precision, device: Device):
   if (precision !== "auto") return precision;
   if (device === "cpu") return "fp32";
   return engineInfo().devices.find(({ name }) => name === `cuda:${indexOf(device)}`)?.precision ?? "fp32";
-}
-
-/** N of "cuda:N"; 0 for "cuda". */
-export function indexOf(device: string): number {
-  return Number(device.slice("cuda:".length) || 0);
 }

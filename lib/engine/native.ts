@@ -204,9 +204,13 @@ export function emptyDeviceCache(device: string): void {
 /** Whether the loaded engine has the device. A machine without it, or a CPU build of libtorch, is no error here. */
 function seesDevice(device: string): boolean {
   if (!engine?.libtorch) return false;
-  const index = Number(device.slice("cuda:".length) || 0);
   const { devices } = engineCall<{ devices: { kind: string }[] }>("info");
-  return devices.filter(({ kind }) => kind === "cuda").length > index;
+  return devices.filter(({ kind }) => kind === "cuda").length > indexOf(device);
+}
+
+/** N of "cuda:N"; 0 for "cuda". */
+export function indexOf(device: string): number {
+  return Number(device.slice("cuda:".length) || 0);
 }
 
 export function liveObjects(): LiveObjects {

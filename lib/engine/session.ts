@@ -1,6 +1,6 @@
 /**
- * The typed interface of the engine's model sessions. A session is one model with its optimiser; its commands run one after
- * another on a thread of its own and never block the event loop.
+ * The typed interface of the engine's model sessions. A session is one model with its optimiser; its commands start in
+ * the order in which they were sent, on threads of its own (see `concurrency`), and never block the event loop.
  */
 import type { NoticeEvent, StepEvent } from "../events.js";
 import type { inference, pixels } from "../settings/groups.js";

@@ -24,7 +24,7 @@ import { checkKeys, keysOf } from "../optionKeys.js";
 import { openDetector } from "../predict/detector.js";
 import { ofImage } from "../predict/imageError.js";
 import type { PredictedImage } from "../predict/scores.js";
-import { type EvaluateModelOptions, type Evaluation, evaluateModel, type KeptMeasures } from "./model.js";
+import { type EvaluateModelOptions, type Evaluation, evaluateModel, type Measured } from "./model.js";
 import { type EvaluationOptions, evaluatePair, type PairEvaluation, type Summary, summarize } from "./pairs.js";
 
 export interface EvaluateOptions {
@@ -202,7 +202,7 @@ export async function evaluatePairs(
   pairs: readonly Pair[],
   input: PredictInput,
   options: EvaluateWeightsOptions,
-  kept?: KeptMeasures,
+  keep?: (measured: Measured) => Promise<void>,
 ): Promise<Evaluation> {
   const { binaryMasks = false, optimizeThreshold = false, keepGoing = false, signal, onProgress = () => undefined } = options;
   const { session, config } = await openDetector(input, options);
@@ -210,7 +210,7 @@ export async function evaluatePairs(
     const emit = (event: { type: string }) => {
       if (event.type === "progress") onProgress(event as ProgressEvent);
     };
-    const context = { session, config: { ...config, binaryMasks, tileSize: 0 }, emit, signal, kept };
+    const context = { session, config: { ...config, binaryMasks, tileSize: 0 }, emit, signal, keep };
     return await evaluateModel(context, pairs, { optimizeThreshold, keepGoing });
   } finally {
     await session.dispose();

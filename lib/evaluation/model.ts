@@ -61,11 +61,6 @@ export interface EvaluateModelOptions {
   keepGoing?: boolean;
 }
 
-export interface KeptMeasures {
-  read(image: string): Promise<Measured | undefined>;
-  write(image: string, measured: Measured): Promise<void>;
-}
-
 export interface EvaluationContext {
   session: Session;
   config: IntensityConfig &
@@ -78,8 +73,8 @@ export interface EvaluationContext {
     };
   emit: (event: TrainingEvent) => void;
   signal?: AbortSignal | undefined;
-  /** Keeps what is measured of each image, and knows what was measured earlier. */
-  kept?: KeptMeasures | undefined;
+  /** Keeps what is measured of each image. */
+  keep?: ((measured: Measured) => Promise<void>) | undefined;
 }
 
 /** What is measured of an image, and what a summary is made from besides. */
@@ -104,7 +99,9 @@ export async function evaluateModel(
   const work = async (pair: Pair, _: number, stop: AbortSignal): Promise<Measured | EvaluationFailure> => {
     try {
       stop.throwIfAborted();
-      return await measure({ ...context, signal: stop }, pair, options);
+      const one = await measure({ ...context, signal: stop }, pair, options);
+      await context.keep?.(one);
+      return one;
     } catch (cause) {
       stop.throwIfAborted();
       const error = ofImage(pair, cause);
@@ -142,14 +139,6 @@ export function sumUp(measured: readonly Measured[], failures: EvaluationFailure
 }
 
 async function measure(context: EvaluationContext, pair: Pair, options: EvaluateModelOptions): Promise<Measured> {
-  const known = await context.kept?.read(pair.source);
-  if (known) return known;
-  const measured = await measureAnew(context, pair, options);
-  await context.kept?.write(pair.source, measured);
-  return measured;
-}
-
-async function measureAnew(context: EvaluationContext, pair: Pair, options: EvaluateModelOptions): Promise<Measured> {
   const { session, config, signal } = context;
   const { bboxThreshold, optimizeThreshold = false, thresholds } = options;
   const fixed = bboxThreshold === undefined ? {} : { bboxThreshold, adaptiveThreshold: false };

@@ -5,11 +5,11 @@ import type { ImageSweep } from "../engine/inference.js";
 import { CellsamError } from "../errors.js";
 import { incomplete, Parts } from "../files/parts.js";
 import { checkKeys, keysOf } from "../optionKeys.js";
-import { checkShard, type Shard, shareOf } from "../predict/shard.js";
+import { checkShard, type Shard, sharedSettings, shareOf } from "../predict/shard.js";
 import { packageVersion } from "../version.js";
 import type { CocoImage } from "./coco.js";
-import { type EvaluateWeightsOptions, evaluatePairs, truthOf } from "./folders.js";
-import { type Evaluation, type EvaluationFailure, type KeptMeasures, type Measured, sumUp } from "./model.js";
+import { type EvaluateWeightsOptions, evaluatePairs, truthOf, weightsKeys } from "./folders.js";
+import { type Evaluation, type EvaluationFailure, type Measured, sumUp } from "./model.js";
 import { cocoPart } from "./pairs.js";
 
 export interface EvaluateShardOptions extends EvaluateWeightsOptions {
@@ -21,10 +21,8 @@ export interface EvaluateShardOptions extends EvaluateWeightsOptions {
   resume?: boolean;
 }
 
-const optionKeys = keysOf<EvaluateShardOptions>({
-  ...{ binaryMasks: true, onProgress: true, onWarning: true, signal: true, openSession: true },
-  ...{ optimizeThreshold: true, keepGoing: true, partsDir: true, shard: true, resume: true },
-});
+type OwnOptions = Omit<EvaluateShardOptions, keyof EvaluateWeightsOptions>;
+const optionKeys = [...weightsKeys, ...keysOf<OwnOptions>({ partsDir: true, shard: true, resume: true })];
 
 /** What all shards of an evaluation have in common. */
 interface Settings extends Pick<EvaluateWeightsOptions, "binaryMasks" | "optimizeThreshold" | "keepGoing"> {
@@ -64,22 +62,18 @@ export async function evaluateShard(
     return shareOf(all, shard);
   });
   for (const warning of warnings) options.onWarning?.(warning);
-  const { device: _device, threads: _threads, ...settings } = input as PredictInput & Record<string, unknown>;
   const { binaryMasks = false, optimizeThreshold = false, keepGoing = false } = rest;
   const own = { imgPath: resolve(imgPath), maskPath: resolve(maskPath), binaryMasks, optimizeThreshold, keepGoing };
-  await parts.begin({ format: 1, package: packageVersion, images, settings: { ...own, settings: settings as PredictInput } });
+  await parts.begin({ format: 1, package: packageVersion, images, settings: { ...own, settings: sharedSettings(input) } });
   const taken = resume ? undefined : pairs.find(({ source }) => parts.has(source));
   if (taken) {
     const message = `${taken.source} was measured before, in ${partsDir}; use \`resume: true\` to keep that, or remove the folder`;
     throw new CellsamError("ERR_OUTPUT_EXISTS", message, { detail: { path: partsDir } });
   }
-  const kept: KeptMeasures = {
-    read: async (image) => measuredOf(await parts.read(image)),
-    write: (image, measured) => parts.write(image, partOf(measured)),
-  };
-  const left = await lacking(pairs, kept);
+  const left = await lacking(pairs, parts);
   if (left.length > 0) {
-    const { failures = [] } = await evaluatePairs(left, input, rest, kept);
+    const keep = (measured: Measured) => parts.write(measured.image.image, partOf(measured));
+    const { failures = [] } = await evaluatePairs(left, input, rest, keep);
     for (const failure of failures) await parts.write(failure.image, { failure });
   }
   return (await parts.missing(images)).length === 0 ? mergeEvaluation(partsDir) : null;
@@ -112,13 +106,16 @@ export async function mergeEvaluation(partsDir: string): Promise<Evaluation> {
 }
 
 /** What the shards of an evaluation have measured. */
-export function partsOf(partsDir: string): Parts<Part, Settings> {
+function partsOf(partsDir: string): Parts<Part, Settings> {
   return new Parts(partsDir);
 }
 
-async function lacking<Pair extends { source: string }>(pairs: readonly Pair[], kept: KeptMeasures): Promise<Pair[]> {
+async function lacking<Pair extends { source: string }>(
+  pairs: readonly Pair[],
+  parts: ReturnType<typeof partsOf>,
+): Promise<Pair[]> {
   const left: Pair[] = [];
-  for (const pair of pairs) if (!(await kept.read(pair.source))) left.push(pair);
+  for (const pair of pairs) if (!measuredOf(await parts.read(pair.source))) left.push(pair);
   return left;
 }
 

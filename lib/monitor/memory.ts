@@ -2,7 +2,7 @@
  * Memory of the GPU, of the machine and of this process, in MiB, and its log lines. Without a GPU its part is null. Free memory
  * is what the device reports, so memory of other processes, and memory that torch holds in reserve, count as used.
  */
-import { deviceMemory, driverInfo } from "../engine/native.js";
+import { deviceMemory, driverInfo, indexOf } from "../engine/native.js";
 import { type SystemMemory, systemMemory } from "../runtime/systemMemory.js";
 
 const mib = 2 ** 20;
@@ -86,7 +86,6 @@ export function memoryLines(label: string, { gpu, system }: MemoryStats): string
 }
 
 function readGpu(device: string): DeviceReading {
-  const index = Number(device.slice("cuda:".length) || 0);
-  const known = driverInfo()?.devices[index];
+  const known = driverInfo()?.devices[indexOf(device)];
   return { torch: deviceMemory(device), driver: known ? { total: known.memory, free: known.free } : null };
 }

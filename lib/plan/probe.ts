@@ -6,7 +6,7 @@ import type { ExperimentConfig } from "../config/experiment.js";
 import { type StageNumber, stageOptions } from "../config/stageOptions.js";
 import type { CheckedPair } from "../data/check.js";
 import { resolveDevice, resolvePrecision } from "../engine/device.js";
-import { openSession, type Session } from "../engine/session.js";
+import { openSession, type Precision, type Session } from "../engine/session.js";
 import { openStoreWriter } from "../engine/storeWriter.js";
 import { gpuMemory } from "../monitor/memory.js";
 import { openModel } from "../predict/model.js";
@@ -30,8 +30,8 @@ export interface StageProbe extends TileTimes {
 export interface Probe {
   device: string;
   /** The type of numbers that the network computes with, and the one that suits the device. */
-  precision: "fp32" | "bf16";
-  suitedPrecision: "fp32" | "bf16";
+  precision: Precision;
+  suitedPrecision: Precision;
   /**
    * Share of the processors that other programs used in the minute before, 1 for all; null where the system does not report it.
    */

@@ -116,8 +116,8 @@ export async function predictInto(imgPath: string, source: PredictorSource, opti
   for (const warning of warnings) onWarning?.(warning);
   const tasks: Task[] = [];
   for (const pair of pairs) {
-    const isKnown = shard === undefined || (await folder.rowOf(pair.source)) !== undefined;
-    tasks.push(await taskOf(folder, pair, skipExisting && isKnown));
+    const keep = skipExisting && (shard === undefined || (await folder.rowOf(pair.source)) !== undefined);
+    tasks.push(await taskOf(folder, pair, keep));
   }
   // What was summed up already is not taken apart again.
   if (shard && tasks.every(({ kind }) => kind === "skip") && !(await parts.plan())) {

@@ -1,4 +1,5 @@
 /** A share of the images of a folder, for processes that divide them. */
+import type { PredictInput } from "../config/inference.js";
 import { CellsamError } from "../errors.js";
 
 /** Number `index`, from 1, of `count`. */
@@ -10,6 +11,12 @@ export interface Shard {
 /** Every `count`-th image: neighbours, which often are alike, go to different shards. */
 export function shareOf<Item>(items: readonly Item[], { index, count }: Shard): Item[] {
   return items.filter((_, i) => i % count === index - 1);
+}
+
+/** The settings in which the shards must agree. Where and how fast it computes is for each shard to say. */
+export function sharedSettings(input: PredictInput): PredictInput {
+  const { device: _device, threads: _threads, ...shared } = input as PredictInput & Record<string, unknown>;
+  return shared as PredictInput;
 }
 
 /** @throws CellsamError ERR_INVALID_ARGUMENT */

@@ -11,6 +11,7 @@ import { folderFormat, imageFormat, type PredictionFormat } from "./formats.js";
 import { ImageWriter } from "./imageWriter.js";
 import { PredictionFolder, withScores } from "./outputs.js";
 import { type PredictedImage, readScores, writeScores } from "./scores.js";
+import { sharedSettings } from "./shard.js";
 
 /** What all shards of a prediction have in common. */
 interface Prediction {
@@ -39,10 +40,8 @@ export async function beginShards(
   all: readonly Pair[],
   { imgPath, settings, ...rest }: Prediction,
 ): Promise<void> {
-  // Where and how fast it computes is for each shard to say.
-  const { device: _device, threads: _threads, ...shared } = settings as PredictInput & Record<string, unknown>;
   const images = all.map(({ source }) => source);
-  const own = { imgPath: resolve(imgPath), ...rest, settings: shared as PredictInput };
+  const own = { imgPath: resolve(imgPath), ...rest, settings: sharedSettings(settings) };
   await parts.begin({ format: 1, package: packageVersion, images, settings: own });
 }
 
@@ -80,7 +79,7 @@ export async function mergePredictions(outputDir: string): Promise<{ images: num
     yield* earlier;
   }
   try {
-    await writeShared(outputDir, plan.settings, row);
+    await writeShared(outputDir, plan.settings, parts, row);
     await writeScores(scores, rows());
   } catch (error) {
     // The last two shards may end at once: then the other one has merged, and removed the parts.
@@ -95,9 +94,10 @@ export async function mergePredictions(outputDir: string): Promise<{ images: num
 async function writeShared(
   outputDir: string,
   { imgPath, formats, overlay, settings }: Prediction,
+  parts: Parts<PredictedImage, Prediction>,
   row: (image: string) => Promise<PredictedImage>,
 ): Promise<void> {
-  const folder = new PredictionFolder(outputDir, formats, overlay, scoreParts(outputDir));
+  const folder = new PredictionFolder(outputDir, formats, overlay, parts);
   if (folder.shared.length === 0) return;
   const { pairs } = await discover({ imgPath });
   const writer = new ImageWriter(folder, formats, predictConfig(settings));

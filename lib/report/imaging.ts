@@ -50,7 +50,6 @@ export function drawn(task: ImagingTask): Promise<Buffer> {
 
 function start(): Running {
   const entry = compiledFile("report/imagingProcess.js");
-  if (!entry) throw new CellsamError("ERR_INTERNAL", "dist/report/imagingProcess.js is missing; run `npm run build`");
   const child = fork(entry, [], { execArgv: [], serialization: "advanced", stdio: ["ignore", "ignore", "ignore", "ipc"] });
   const started: Running = { child, pending: new Map() };
   const { pending } = started;

@@ -3,7 +3,7 @@
  * it. Here is what files say; doctorNative.ts has what native code says.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { availableParallelism, cpus } from "node:os";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { fileHash } from "../files/fileHash.js";
@@ -12,6 +12,7 @@ import { type Check, nativeChecks } from "./doctorNative.js";
 import { namedEngine, resolveEngine } from "./engine.js";
 import { shadowedLibraries } from "./libraries.js";
 import { besidesSetup, type Libtorch, resolveLibtorch } from "./resolve.js";
+import { processorName } from "./systemLoad.js";
 import { systemMemory } from "./systemMemory.js";
 import { minorOf } from "./variants.js";
 import { installVisualCpp, missingVisualCpp } from "./visualCpp.js";
@@ -130,7 +131,7 @@ function machineCheck({ platform, arch, glibc }: Machine): Check {
   const linux = platform === "linux";
   const found =
     `${platform}-${arch}${linux ? `, ${glibc ? `glibc ${glibc}` : "musl"}` : ""}, ` +
-    `${availableParallelism()} cores (${cpus()[0]?.model.trim() ?? "unknown"}), ${gibibytes(systemMemory().total)} GiB`;
+    `${availableParallelism()} cores (${processorName()}), ${gibibytes(systemMemory().total)} GiB`;
   const musl = linux && !glibc;
   const mend = "use a glibc system, such as the image node:22-slim in place of node:22-alpine: PyTorch has no musl build";
   return { name: "machine", ok: !musl, found, ...(musl ? { mend } : {}) };

@@ -6,6 +6,7 @@ import { basename, join } from "node:path";
 import { CellsamError } from "../errors.js";
 import { namesIn } from "../files/read.js";
 import { besidesSetup, type Libtorch } from "./resolve.js";
+import { minorOf } from "./variants.js";
 
 const enginePattern = /^libcellsam_engine-(\d+\.\d+)\.(?:so|dylib|dll)$/;
 
@@ -39,7 +40,7 @@ export function namedEngine(env: Readonly<Record<string, string | undefined>> = 
  * @throws CellsamError ERR_NATIVE_LOAD, ERR_LIBTORCH_VERSION
  */
 export function resolveEngine(packageRoot: string, libtorch: Libtorch): { path: string; torch: string } {
-  const wanted = libtorch.version.split(".").slice(0, 2).join(".");
+  const wanted = minorOf(libtorch.version);
   const built: string[] = [];
   for (const folder of engineFolders(packageRoot)) {
     for (const file of namesIn(folder)) {

@@ -8,7 +8,7 @@ import { CellsamError } from "../errors.js";
 import { namesIn, textOrNull } from "../files/read.js";
 import { lazily } from "../lazily.js";
 import { pythonCommands } from "./python.js";
-import { libtorchVersionPinned } from "./variants.js";
+import { libtorchVersionPinned, minorOf } from "./variants.js";
 
 const childProcess = lazily<typeof import("node:child_process")>("node:child_process");
 
@@ -35,7 +35,7 @@ export interface ResolveOptions {
 }
 
 /** major.minor of the torch that `cellsam setup` fetches; the cache prefers it. */
-const pinnedTorch = libtorchVersionPinned.replace(/\.\d+$/, "");
+const pinnedTorch = minorOf(libtorchVersionPinned);
 
 /**
  * Finds libtorch: the option, CELLSAM_LIBTORCH, LIBTORCH, LIBTORCH_USE_PYTORCH=1, the cache.

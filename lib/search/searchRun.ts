@@ -3,7 +3,6 @@ import { compiledFile } from "../compiledFile.js";
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { SearchOptions } from "../config/search.js";
 import { type HyperparameterSpace, parametersOf } from "../config/space.js";
-import { CellsamError } from "../errors.js";
 import { writeJson } from "../files/json.js";
 import { Log } from "../monitor/log.js";
 import { threadShare } from "../pool/threads.js";
@@ -57,7 +56,6 @@ export async function runSearch(search: Search, { trials, notes }: TrialList): P
     retryFailed = false,
   } = search;
   signal?.throwIfAborted();
-  if (!trialProgram) throw new CellsamError("ERR_INTERNAL", "dist/search/trialProcess.js is missing; run `npm run build`");
   const parameters = parametersOf(paramSpace);
   const paths = parameters.map(({ path }) => path);
   const pruner = configuredPruner(options, baseConfig.strategy, paths);
