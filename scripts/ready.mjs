@@ -145,12 +145,17 @@ function sourcesState() {
   return files.sort().map((file) => `${file}:${statSync(join(root, file)).mtimeMs}`);
 }
 
-/** Prepares the checkout and returns the libtorch folder. `tests`: also builds the native test programs. */
-export function ready({ tests = false } = {}) {
+/** Brings all that a build needs, the npm packages, dist/ and libtorch, and returns the libtorch folder. */
+export function prepare() {
   requireSystem();
   packages();
   run(process.execPath, ["scripts/compile.mjs"]);
-  const folder = libtorch();
+  return libtorch();
+}
+
+/** Prepares the checkout, builds it, and returns the libtorch folder. `tests`: also builds the native test programs. */
+export function ready({ tests = false } = {}) {
+  const folder = prepare();
   build(folder, tests);
   return folder;
 }

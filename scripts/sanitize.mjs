@@ -10,7 +10,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { buildNative } from "./cmakeJs.mjs";
-import { buildJobs, fail, ready, root, run } from "./ready.mjs";
+import { buildJobs, fail, prepare, root, run } from "./ready.mjs";
 
 /** @typedef {{ sanitizers: string, out: string, env: Record<string, string> }} Kind */
 
@@ -36,7 +36,7 @@ const kinds = {
 
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(kinds);
 process.env.CMAKE_BUILD_PARALLEL_LEVEL ??= String(buildJobs());
-const libtorch = ready();
+const libtorch = prepare();
 for (const name of chosen) {
   const kind = kinds[name] ?? fail(`There is no sanitizer ${name}; known: ${Object.keys(kinds).join(", ")}`);
   build(kind);
