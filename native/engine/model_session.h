@@ -42,6 +42,7 @@ class ModelSession final : public Session {
   Value begin_stage(Options& options, Control& control);
   Value end_stage(Options& options, Control& control);
   Value set_loss_weights(Options& options, Control& control);
+  std::unique_ptr<train::Stage> open_stage(std::int64_t number, Options& options);
   Value train_epoch(Options& options, Control& control);
   Value validate(Options& options, Control& control);
   Value observe(Options& options, Control& control);
@@ -90,7 +91,8 @@ class ModelSession final : public Session {
   std::weak_ptr<const device::CoreShare> cores_;  // under cores_mutex_
   model::CellSam model_{nullptr};
   std::shared_ptr<infer::BatchLimits> batch_limits_ = std::make_shared<infer::BatchLimits>();
-  // One thread for each tile of images; null where the threads share the work inside of operators.
+  // One thread for each tile of images, and for each image of a batch in training; null where the threads share the work inside
+  // of operators.
   std::unique_ptr<Workers> workers_;
   std::unique_ptr<train::Trainer> trainer_;
   std::shared_ptr<const data::Store> store_;

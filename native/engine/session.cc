@@ -5,7 +5,6 @@
 #include <c10/util/Exception.h>
 
 #include <map>
-#include <mutex>
 
 #include "data/prepare_options.h"
 #include "engine/model_session.h"
@@ -38,13 +37,7 @@ ModelSession::ModelSession(Options& options)
       device::prepare_thread({1, deterministic});
     });
   }
-  {
-    // The weights are drawn from torch's one global generator: sessions that open at the same time must not share its draws.
-    static std::mutex generator;
-    std::lock_guard lock(generator);
-    at::manual_seed(seed_);
-    model_ = model::CellSam(size, preprocessing == data::Preprocessing::Adv);
-  }
+  model_ = model::draw_weights(size, preprocessing == data::Preprocessing::Adv, seed_);
   model_->to(device_);
   model_->eval();
   // Nothing trains until a stage begins, and the backbones keep packed copies of frozen weights alone.
@@ -65,7 +58,7 @@ ModelSession::~ModelSession() {
 Value ModelSession::call(std::string_view command, const Value& arguments, Control& control) {
   struct Command {
     Value (ModelSession::*run)(Options&, Control&);
-    bool of_image = false;  // whether it leaves its work to workers_, where there are any
+    bool by_image = false;  // whether it leaves its work to workers_, where there are any
   };
   static const std::map<std::string_view, Command> commands{
       {"load", {&ModelSession::load}},
@@ -74,26 +67,26 @@ Value ModelSession::call(std::string_view command, const Value& arguments, Contr
       {"parameters", {&ModelSession::parameters}},
       {"begin_stage", {&ModelSession::begin_stage}},
       {"set_loss_weights", {&ModelSession::set_loss_weights}},
-      {"train_epoch", {&ModelSession::train_epoch}},
-      {"validate", {&ModelSession::validate}},
+      {"train_epoch", {&ModelSession::train_epoch, /*by_image=*/true}},
+      {"validate", {&ModelSession::validate, /*by_image=*/true}},
       {"observe", {&ModelSession::observe}},
       {"save_state", {&ModelSession::save_state}},
       {"load_state", {&ModelSession::load_state}},
       {"end_stage", {&ModelSession::end_stage}},
       {"transfer_weights", {&ModelSession::transfer_weights}},
-      {"predict", {&ModelSession::predict, /*of_image=*/true}},
-      {"prompt_iou", {&ModelSession::prompt_iou, /*of_image=*/true}},
-      {"candidates", {&ModelSession::candidates, /*of_image=*/true}},
+      {"predict", {&ModelSession::predict, /*by_image=*/true}},
+      {"prompt_iou", {&ModelSession::prompt_iou, /*by_image=*/true}},
+      {"candidates", {&ModelSession::candidates, /*by_image=*/true}},
       {"concurrency", {&ModelSession::concurrency}},
       {"encode", {&ModelSession::encode}},
       {"multiply", {&ModelSession::multiply}},
   };
   const auto found = commands.find(command);
   if (found == commands.end()) throw Error("ERR_INVALID_ARGUMENT", "unknown session command " + std::string(command));
-  const auto& [run, of_image] = found->second;
+  const auto& [run, by_image] = found->second;
   const auto share = cores();
   const c10::DeviceGuard current(device_);
-  device::prepare_thread({of_image && workers_ ? 1 : share->threads(), deterministic_, tf32_});
+  device::prepare_thread({by_image && workers_ ? 1 : share->threads(), deterministic_, tf32_});
   Options options(arguments, std::string(command));
   return (this->*run)(options, control);
 }

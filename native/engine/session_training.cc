@@ -4,7 +4,9 @@
 #include <ATen/ATen.h>
 
 #include "base/tensors.h"
+#include "model/small_tiles.h"
 #include "settings/epoch.h"
+#include "train/by_image.h"
 #include "train/stage.h"
 
 namespace cellsam::engine {
@@ -14,13 +16,23 @@ Value ModelSession::begin_stage(Options& options, Control&) {
   if (number != 1 && number != 2) throw Error("ERR_INVALID_ARGUMENT", "begin_stage: stage must be 1 or 2");
   const auto trainer_options = train::read_trainer_options(options, number);
   trainer_.reset();  // opening a stage changes what is trainable, also when it fails
-  const train::StageContext context{model_, preprocessing(), device_, precision_};
-  auto stage = number == 1 ? train::open_detector_stage(context, options) : train::open_mask_stage(context, options);
+  auto stage = open_stage(number, options);
   options.done();
   trainer_ = std::make_unique<train::Trainer>(std::move(stage), trainer_options, seed_);
   auto report = trainer_->describe();
   report["options"] = List(options.names().begin(), options.names().end());
   return report;
+}
+
+std::unique_ptr<train::Stage> ModelSession::open_stage(std::int64_t number, Options& options) {
+  const auto given = options;
+  const auto open = [&, number](model::CellSam& model) {
+    const train::StageContext context{model, preprocessing(), device_, precision_};
+    options = given;
+    return number == 1 ? train::open_detector_stage(context, options) : train::open_mask_stage(context, options);
+  };
+  const bool small = device_.is_cpu() && model::has_small_tiles(model_->size());
+  return small ? train::open_by_image(model_, open, workers_.get()) : open(model_);
 }
 
 Value ModelSession::end_stage(Options& options, Control&) {

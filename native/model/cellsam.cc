@@ -1,6 +1,9 @@
 #include "model/cellsam.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <mutex>
 
 namespace cellsam::model {
 
@@ -30,6 +33,27 @@ void CellSamImpl::remove_model_cp() {
   if (!model_cp) return;
   unregister_module("model_cp");
   model_cp = nullptr;
+}
+
+CellSam draw_weights(const ModelSize& size, bool with_model_cp, std::uint64_t seed) {
+  static std::mutex generator;
+  std::lock_guard lock(generator);
+  at::manual_seed(seed);
+  return CellSam(size, with_model_cp);
+}
+
+CellSam share_weights(const CellSam& model) {
+  auto shared = draw_weights(model->size(), static_cast<bool>(model->model_cp), 0);
+  const auto from = model->state_dict();
+  const auto to = shared->state_dict();
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    auto tensor = to[i].second;
+    tensor.set_requires_grad(false);
+    tensor.set_data(from[i].second);
+    torch::autograd::impl::set_version_counter(tensor, torch::autograd::impl::version_counter(from[i].second));
+  }
+  shared->train(model->is_training());
+  return shared;
 }
 
 NamedTensors CellSamImpl::state_dict() const { return cellsam::model::state_dict(*this); }

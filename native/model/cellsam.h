@@ -40,4 +40,11 @@ class CellSamImpl : public torch::nn::Module {
 };
 TORCH_MODULE(CellSam);
 
+// A network with weights drawn from `seed`. From any thread: torch has one generator for all of them.
+CellSam draw_weights(const ModelSize& size, bool with_model_cp, std::uint64_t seed);
+
+// A network on the memory of the weights of `model`, with gradients and flags of its own: what changes them in place changes
+// both.
+CellSam share_weights(const CellSam& model);
+
 }  // namespace cellsam::model

@@ -98,6 +98,13 @@ class DetectorStage final : public Stage {
     return names;
   }
 
+  bool divides() const override { return true; }
+  std::int64_t averaged_over(const data::Batch& batch, const DrawKey*) const override {
+    std::int64_t boxes = 0;
+    for (const auto& image : batch.instances) boxes += image.boxes.size(0);
+    return boxes;
+  }
+
   std::optional<at::Tensor> train_batch(const data::Batch& batch, double scale, const DrawKey&,
                                         const Control& control) override {
     auto loss = criterion(batch, control);

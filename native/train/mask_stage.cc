@@ -76,6 +76,10 @@ void MaskStage::set_loss_weights(Options& options) {
 
 device::GraphCounts MaskStage::take_graph_counts() { return graphs_ ? graphs_->take_counts() : device::GraphCounts{}; }
 
+std::int64_t MaskStage::averaged_over(const data::Batch& batch, const DrawKey* key) const {
+  return count_of(key != nullptr ? draw_prompts(batch, prompt_options_, *key) : all_prompts(batch, prompt_options_));
+}
+
 std::optional<at::Tensor> MaskStage::train_batch(const data::Batch& batch, double scale, const DrawKey& key,
                                                  const Control& control) {
   const auto prompted = on_device(batch, draw_prompts(batch, prompt_options_, key), context_.device);

@@ -28,6 +28,8 @@ class MaskStage final : public Stage {
   const std::vector<std::string>& loss_names() const override { return losses_.names(); }
   void set_loss_weights(Options& options) override;
   device::GraphCounts take_graph_counts() override;
+  bool divides() const override { return !mining_.enabled; }  // hard examples are those of the batch
+  std::int64_t averaged_over(const data::Batch& batch, const DrawKey* key) const override;
   std::optional<at::Tensor> train_batch(const data::Batch& batch, double scale, const DrawKey& key,
                                         const Control& control) override;
   std::optional<at::Tensor> evaluate_batch(const data::Batch& batch, const Control& control) override;

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/stop_if_abandoned.h"
 #include "device/device.h"
 #include "device/device_memory.h"
 #include "train/prompt_sampling.h"

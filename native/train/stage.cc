@@ -1,6 +1,10 @@
 #include "train/stage.h"
 
+#include <ATen/Parallel.h>
+
 namespace cellsam::train {
+
+std::int64_t Stage::threads() const { return at::get_num_threads(); }
 
 void Stage::choose(model::CellSam& model, std::vector<Part> parts, double weight_decay) {
   parameters_ = model->unique_parameters();

@@ -45,21 +45,32 @@ class Stage {
 
   virtual int number() const = 0;  // 1 or 2
 
+  // Threads that a batch is computed with.
+  virtual std::int64_t threads() const;
+
+  // Whether the losses of a batch are means over boxes or prompts that do not depend on the batch's other images, so that
+  // images may be computed apart.
+  virtual bool divides() const = 0;
+
+  // How many boxes or prompts the losses of the batch are means over, at least 1 in the mean. key: of training; null for
+  // validation.
+  virtual std::int64_t averaged_over(const data::Batch& batch, const DrawKey* key) const = 0;
+
   // Reads loss weights by the names of the stage's options; those that are absent stay. Throws ERR_INVALID_ARGUMENT, and
   // changes nothing, for a weight that is negative, or that would need parameters which the stage does not train.
   virtual void set_loss_weights(Options& options) = 0;
 
   // What the last `train_batch` or `evaluate_batch` has to tell people, once.
-  std::vector<std::string> take_notices();
+  virtual std::vector<std::string> take_notices();
 
   // Of the frozen backbones, since the last call.
-  cache::FeatureCounts take_feature_counts();
+  virtual cache::FeatureCounts take_feature_counts();
 
   // Of the steps' work on a GPU, since the last call.
   virtual device::GraphCounts take_graph_counts() { return {}; }
 
   // Prepares for a batch that `train_batch` or `evaluate_batch` will get. On the thread that prepares batches.
-  void prefetch(const data::Batch& batch);
+  virtual void prefetch(const data::Batch& batch);
 
   // Names and tensors that this stage changes, without shared duplicates, in the order of the groups.
   const model::NamedTensors& trainable() const { return trainable_; }
@@ -68,6 +79,10 @@ class Stage {
   const std::vector<optim::ParameterGroup>& groups() const { return groups_; }
 
  protected:
+  Stage() = default;
+  // For a stage of the same parameters.
+  explicit Stage(const Stage& other) : trainable_(other.trainable_), parameters_(other.parameters_), groups_(other.groups_) {}
+
   struct Part {
     std::string name;
     model::NamedTensors parameters;

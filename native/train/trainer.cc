@@ -1,7 +1,5 @@
 #include "train/trainer.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -31,7 +29,7 @@ std::int64_t batches_of(const EpochRequest& request) {
   return (n + request.batch_size - 1) / request.batch_size;
 }
 
-std::int64_t loader_threads() { return std::min<std::int64_t>(at::get_num_threads(), data::BatchLoader::kMostThreads); }
+std::int64_t loader_threads(const Stage& stage) { return std::min(stage.threads(), data::BatchLoader::kMostThreads); }
 
 }  // namespace
 
@@ -147,7 +145,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
   data::BatchLoader loader(
       request.store, data::in_batches(order, request.batch_size), augmenter(request),
       static_cast<std::size_t>(request.start_step), on_gpu(), [this](const auto& batch) { stage_->prefetch(batch); },
-      loader_threads());
+      loader_threads(*stage_));
   const bool endless = request.complex_augmentation && request.variants == 0;
   stage_->take_feature_counts();  // those of an epoch that ended with an error
   stage_->take_graph_counts();
@@ -204,7 +202,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
           {"steps", steps},
           {"images", sums_.images},
           {"seconds", seconds_since(start)},
-          {"threads", at::get_num_threads()},
+          {"threads", stage_->threads()},
           {"lr", lr},
           {"losses", sums_.means(names)},
           {"features", feature_counts()},
@@ -224,7 +222,7 @@ Dict Trainer::validate(const EpochRequest& request, Control& control) {
   };
   data::BatchLoader loader(
       request.store, data::in_batches(request.indices, request.batch_size), {}, 0, on_gpu(),
-      [this](const auto& batch) { stage_->prefetch(batch); }, loader_threads());
+      [this](const auto& batch) { stage_->prefetch(batch); }, loader_threads(*stage_));
   stage_->take_feature_counts();
   const auto steps = batches_of(request);
   for (std::int64_t number = 0; number < steps; ++number) {

@@ -4,6 +4,7 @@ import { expectAllHold } from "../programs.js";
 
 const programs: Record<string, number> = {
   augment_warp: 20,
+  by_image: 30,
   cast_weights: 6,
   cuda_mask_losses: 50,
   cuda_recording: 20,
