@@ -168,6 +168,11 @@ export function checkInputs(state: RunInputs, now: Partial<RunInputs>): void {
   throw new CellsamError("ERR_RESUME", message, { detail: { inputs } });
 }
 
+/** Whether this error says that checkInputs found a change. */
+export function isChangedInput(error: unknown): boolean {
+  return error instanceof CellsamError && error.code === "ERR_RESUME" && "inputs" in error.detail;
+}
+
 /** Checks a file of images' scores, to which the folds that are left add. @throws CellsamError ERR_RESUME */
 export async function checkImageRows({ imageRows }: RunState, path: string): Promise<void> {
   if (!existsSync(path) || imageRows[basename(path)]?.includes(await fileHash(path))) return;
