@@ -189,12 +189,13 @@ describe("archives", () => {
     roi.write("Iout");
     await expect(roisOfZip(zipOf("a.roi", roi))).resolves.toEqual([{ name: "a", bytes: roi }]);
     const zeros = new Uint8Array(2 ** 26);
-    await expect(roisOfZip(zipOf("a.roi", zeros))).rejects.toThrow("a.roi declares 67108864 bytes, which it cannot hold");
+    const sizes = async (zip: Buffer) => (await roisOfZip(zip)).map(({ bytes }) => bytes.length);
+    await expect(sizes(zipOf("a.roi", zeros))).rejects.toThrow("a.roi declares 67108864 bytes, which it cannot hold");
     const before = process.memoryUsage().arrayBuffers;
-    await expect(roisOfZip(zipOf("a.roi", zeros, 64))).rejects.toMatchObject({ code: "ERR_IMAGE_BROKEN" });
+    await expect(sizes(zipOf("a.roi", zeros, 64))).rejects.toMatchObject({ code: "ERR_IMAGE_BROKEN" });
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 24);
     const many = Array.from({ length: 9 }, (_, i) => zipOf(`${i}.roi`, new Uint8Array(2 ** 25)));
-    await expect(roisOfZip(joined(many))).rejects.toThrow(/declares 9 ROIs of 301989888 bytes/);
+    await expect(sizes(joined(many))).rejects.toThrow(/declares 9 ROIs of 301989888 bytes/);
   });
 
   it("and arrays with a header without end are refused", async () => {
