@@ -71,7 +71,12 @@ function train({ out }, env) {
     const images = JSON.stringify({ directory: folder, images: 3, size: 64, seed: 1 });
     run(process.execPath, ["--input-type=module", "-e", draw, images]);
     const stage = { total_epochs: 2 };
-    const paths = { img_path: join(folder, "images"), mask_path: join(folder, "masks"), output_dir: join(folder, "out") };
+    const paths = {
+      img_path: join(folder, "images"),
+      mask_path: join(folder, "masks"),
+      output_dir: join(folder, "out"),
+      output_name: "run",
+    };
     const short = { size: "tiny", device: "cpu", strategy: "train_val_split", stage1_config: stage, stage2_config: stage };
     writeFileSync(join(folder, "train.json"), JSON.stringify({ ...paths, ...short }));
     const engine =

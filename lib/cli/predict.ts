@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import { predictFolder } from "../entry.js";
 import { strictJson } from "../files/json.js";
+import { checkOutputFolder } from "../files/outputPath.js";
 import { nearest } from "../nearest.js";
 import type { PredictFolderOptions } from "../predict/folder.js";
 import { type PredictionFormat, predictionFormats } from "../predict/formats.js";
@@ -54,6 +55,7 @@ export function predictCommand(): Command {
   return addModelFlags(command).action(async (images: string, flags: PredictFlags) => {
     const progress = new Progress({ epochs: { 1: 0, 2: 0 } });
     const config = await modelConfig(flags);
+    await checkOutputFolder("--out", flags.out);
     const sum = { images: 0, cells: 0 };
     const onImage = ({ cells }: PredictedImage) => {
       sum.images += 1;

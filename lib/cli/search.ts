@@ -8,6 +8,7 @@ import { pruners, type SearchInput } from "../config/search.js";
 import { createDefaultParamSpace, type SpaceInput } from "../config/space.js";
 import { CellsamError } from "../errors.js";
 import { strictJson } from "../files/json.js";
+import { checkOutputFolder } from "../files/outputPath.js";
 import type { SearchEvent, TrialEvent } from "../search/events.js";
 import { HyperparameterOptimizer } from "../search/optimizer.js";
 import type { SearchResult } from "../search/results.js";
@@ -65,6 +66,7 @@ async function search(flags: SearchFlags): Promise<void> {
   const finalName = `${base.outputName}_final`;
   const finalConfig = { strategy: flags.final as never, outputDir, outputName: finalName };
   if (flags.final) new ExperimentConfig({ ...base, ...finalConfig });
+  if (flags.searchDir) await checkOutputFolder("--search-dir", flags.searchDir);
   const best = await stoppable(async (signal) => {
     const optimizer = new HyperparameterOptimizer({
       baseConfig: base,

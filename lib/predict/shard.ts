@@ -15,7 +15,12 @@ export function shareOf<Item>(items: readonly Item[], { index, count }: Shard): 
 
 /** The settings in which the shards must agree. Where and how fast it computes is for each shard to say. */
 export function sharedSettings(input: PredictInput): PredictInput {
-  const { device: _device, threads: _threads, ...shared } = input as PredictInput & Record<string, unknown>;
+  const {
+    device: _device,
+    threads: _threads,
+    priority: _priority,
+    ...shared
+  } = input as PredictInput & Record<string, unknown>;
   return shared as PredictInput;
 }
 

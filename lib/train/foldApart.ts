@@ -18,7 +18,7 @@ import { addRows, type Row, writePreeval } from "./foldRows.js";
 import { isTaken, takeLock } from "./lock.js";
 import type { OutputTree } from "./outputTree.js";
 import { type FoldResult, flatMetrics } from "./results.js";
-import { beginFold, type RunState, readRunState, writeRunState } from "./resume.js";
+import { beginFold, checkInputs, type RunInputs, type RunState, readRunState, writeRunState } from "./resume.js";
 
 const lockOf = (apart: OutputTree) => join(apart.resume, "fold.lock");
 
@@ -49,13 +49,23 @@ export function isApart(fold: number, tree: OutputTree): boolean {
   return existsSync(tree.apart(fold).runState);
 }
 
+/** What a fold is trained on. */
+export type Place = Pick<RunInputs, "device" | "precision">;
+
+export interface FoldHost {
+  find: () => Promise<Place>;
+  /** Gives the model to `work`. */
+  lend: (device: Place["device"], work: (session: Session) => Promise<void>) => Promise<void>;
+}
+
 /**
- * Trains what is left of a fold that was set apart; `run` is that of the whole experiment, and `lend` gives the model to `work`.
- * @throws CellsamError ERR_LOCKED while another process trains it; what trainFold throws
+ * Trains what is left of a fold that was set apart; `run` is that of the whole experiment.
+ * @throws CellsamError ERR_LOCKED while another process trains it, ERR_RESUME on another device or in another precision than it
+ * began; what trainFold throws
  */
 export async function trainApart(
   fold: number,
-  lend: (state: RunState, work: (session: Session) => Promise<void>) => Promise<void>,
+  { find, lend }: FoldHost,
   run: Omit<RunContext, "state">,
   version: string,
 ): Promise<FoldResult> {
@@ -71,7 +81,13 @@ export async function trainApart(
     const emit: RunContext["emit"] = (event) => {
       if (event.type !== "fold") run.emit(event);
     };
-    if (!done()) await lend(state, (session) => trainFold(fold, session, { ...run, emit, tree, state }));
+    if (!done()) {
+      const place = await find();
+      // What was begun goes on where it was, since another device rounds differently.
+      if (state.progress || Object.keys(state.stages).length > 0) checkInputs(state, place);
+      Object.assign(state, place);
+      await lend(place.device, (session) => trainFold(fold, session, { ...run, emit, tree, state }));
+    }
     return done() as FoldResult;
   } finally {
     await unlock();

@@ -10,7 +10,6 @@ import type { RunContext } from "./context.js";
 import { trainApart } from "./foldApart.js";
 import { OutputTree } from "./outputTree.js";
 import type { FoldResult } from "./results.js";
-import { checkInputs } from "./resume.js";
 import { RunRecord } from "./runRecord.js";
 
 export interface FoldTask extends Pick<RunContext, "config" | "folds" | "strategy" | "pairs" | "store"> {
@@ -31,14 +30,15 @@ serveTask<FoldTask, TrainingEvent, FoldResult>(async ({ fold, device: asked, thr
   try {
     return await trainApart(
       fold,
-      async (state, work) => {
-        const device = await resolveDevice(asked, warn);
-        const precision = resolvePrecision(config.precision, device);
-        // What was begun goes on where it was, since another device rounds differently.
-        if (state.progress || Object.keys(state.stages).length > 0) checkInputs(state, { device, precision });
-        Object.assign(state, { device, precision });
-        const { session } = await openModel({ ...config, threads }, { device, open: openSession, warn });
-        await work(session).finally(() => session.dispose());
+      {
+        find: async () => {
+          const device = await resolveDevice(asked, warn);
+          return { device, precision: resolvePrecision(config.precision, device) };
+        },
+        lend: async (device, work) => {
+          const { session } = await openModel({ ...config, threads }, { device, open: openSession, warn });
+          await work(session).finally(() => session.dispose());
+        },
       },
       run,
       packageVersion,

@@ -15,13 +15,13 @@ import { packageVersion } from "../version.js";
 import type { Experiment, RunContext } from "./context.js";
 import { duplicateReport, duplicateWarning } from "./duplicates.js";
 import { trainFold } from "./fold.js";
-import { isApart, joinFold, removeApart, trainApart } from "./foldApart.js";
+import { type FoldHost, isApart, joinFold, removeApart, trainApart } from "./foldApart.js";
 import { FoldModel } from "./foldModel.js";
 import { type FoldPool, trainInPool } from "./foldPool.js";
 import { isPooled } from "./pooled.js";
 import type { PreparedRun } from "./prepare.js";
 import { type FoldResult, failedResult, writeResults } from "./results.js";
-import { beginFold, writeRunState } from "./resume.js";
+import { beginFold, isChangedInput, writeRunState } from "./resume.js";
 import type { RunRecord } from "./runRecord.js";
 import { splitTiles } from "./tiles.js";
 
@@ -103,12 +103,14 @@ async function trainHere(fold: number, model: FoldModel, run: RunContext): Promi
   emit({ type: "fold", fold, folds, state: "begin" });
   try {
     if (isApart(fold, tree)) {
-      const result = await trainApart(fold, (_, work) => model.use(work), run, packageVersion);
+      const { device, precision } = state;
+      const host: FoldHost = { find: async () => ({ device, precision }), lend: (_, work) => model.use(work) };
+      const result = await trainApart(fold, host, run, packageVersion);
       await joinFold(fold, result, run);
     } else await model.use((session) => trainFold(fold, session, run));
   } catch (error) {
-    // A run that is stopped, or has one fold, ends here and can be resumed.
-    const stopped = signal?.aborted || (error as CellsamError).code === "ERR_DISPOSED";
+    // A run that is stopped, has one fold, or a fold that began on another device, ends here and can be resumed.
+    const stopped = signal?.aborted || (error as CellsamError).code === "ERR_DISPOSED" || isChangedInput(error);
     if (stopped || folds === 1) throw error;
     // An error after the result was recorded, while the model is disposed of, does not change the result.
     if (state.results.some((result) => result.fold === fold))

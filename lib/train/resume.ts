@@ -98,7 +98,10 @@ export function newRunState(
 }
 
 /** Settings that may differ when a run is resumed, since the result does not depend on them. */
-const harmless = new Set(["debug", "saveEvery", "outputDir", "featureCache", "featureCacheGb", "featureCacheMemoryGb"]);
+const harmless = new Set([
+  ...["debug", "saveEvery", "outputDir", "priority"],
+  ...["featureCache", "featureCacheGb", "featureCacheMemoryGb"],
+]);
 
 /** Dotted names of the settings in which two configurations differ. */
 export function changedKeys(before: unknown, after: unknown, prefix = ""): string[] {
@@ -163,6 +166,11 @@ export function checkInputs(state: RunInputs, now: Partial<RunInputs>): void {
   const reasons = inputs.map((input) => changes[input](state[input] as never, now[input] as never));
   const message = `cannot resume; since the run was stopped: ${reasons.join("; ")}. Restore it, or start again with \`overwrite: true\``;
   throw new CellsamError("ERR_RESUME", message, { detail: { inputs } });
+}
+
+/** Whether this error says that checkInputs found a change. */
+export function isChangedInput(error: unknown): boolean {
+  return error instanceof CellsamError && error.code === "ERR_RESUME" && "inputs" in error.detail;
 }
 
 /** Checks a file of images' scores, to which the folds that are left add. @throws CellsamError ERR_RESUME */

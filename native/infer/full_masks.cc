@@ -38,6 +38,7 @@ class MaskRows {
       for (std::int64_t k = 0; k < rows_.taps; ++k) high.add(spans_[rows_.first[y] + k]);
       if (high.empty()) continue;
       const auto wide = reached_by(high);
+      if (wide.empty()) continue;  // no column of a narrow image is near these
       mix(logits, y, {columns_.first[wide.begin], columns_.first[wide.end - 1] + columns_.taps});
       widen(wide);
       append_runs(runs, bits_.data() + wide.begin, wide.end - wide.begin, wide.begin, y);

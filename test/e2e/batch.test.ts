@@ -1,5 +1,5 @@
 // Jobs of batch systems: scripts that a real Slurm runs, stops and requeues, and manifests for Kubernetes.
-import { execFile, execFileSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,9 +12,9 @@ import { slurmScript } from "../../lib/batch/slurm.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { finished, type Slurm, startSlurm, which, withoutSlurm } from "../slurm.js";
 import { outcome } from "../unit/runner-runs.js";
+import { cellsam as run } from "./cellsam.js";
 
 const checkout = join(import.meta.dirname, "../..");
-const program = join(checkout, "dist/cli/main.js");
 const model = ["--weights", "cellsam-tiny", "--device", "cpu", "--threads", "1"];
 let folder: string;
 beforeAll(async () => {
@@ -29,13 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-function cellsam(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [program, ...words], { cwd: folder }, (error, stdout, stderr) =>
-      resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
-    );
-  });
-}
+const cellsam = (...words: string[]) => run(words, undefined, folder);
 
 async function script(name: string, ...words: string[]): Promise<string> {
   const { stdout, stderr } = await cellsam("slurm", ...words);
@@ -110,7 +104,7 @@ describe.skipIf(reason !== null)("in a real Slurm with two nodes", () => {
       )
     ).join("");
 
-  it("an array of shards writes what one process writes", { timeout: 600_000 }, async () => {
+  it("an array of shards writes what one process writes", async () => {
     expect(await cellsam("predict", "images", ...model, "--out", "whole", "--format", "tiff,csv")).toMatchObject({ code: 0 });
     const words = ["predict", "images", ...model, "--out", "array", "--format", "tiff,csv"];
     await script("predict.sbatch", ...words, "--shards", "3", "--gpus", "0", "--cpus", "1", "--time", "30");
@@ -121,7 +115,7 @@ describe.skipIf(reason !== null)("in a real Slurm with two nodes", () => {
     for (const file of ["scores.json", "cells.csv"]) expect(await text("array", file)).toBe(await text("whole", file));
   });
 
-  it("folds on both nodes go on after TERM and a requeue, to the files of a single process", { timeout: 600_000 }, async () => {
+  it("folds on both nodes go on after TERM and a requeue, to the files of a single process", async () => {
     await generateSynthetic({ directory: join(folder, "drawn"), images: 4, size: 64, seed: 1 });
     const stage = { total_epochs: 6 };
     const data = { img_path: "drawn/images", mask_path: "drawn/masks", output_name: "run" };
@@ -148,7 +142,7 @@ describe.skipIf(reason !== null)("in a real Slurm with two nodes", () => {
     expect(await outcome(join(folder, "slurm-run"))).toEqual(await outcome(join(folder, "whole-run")));
   });
 
-  it("a job that fails is not requeued", { timeout: 120_000 }, async () => {
+  it("a job that fails is not requeued", async () => {
     await script("wrong.sbatch", "train", "--config", "no-such.yaml", "--gpus", "0", "--cpus", "1");
     const job = submit("wrong.sbatch");
     expect(await finished(slurm, job, folder)).toEqual(["FAILED"]);

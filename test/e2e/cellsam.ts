@@ -15,14 +15,15 @@ export interface Finished {
   events: Record<string, unknown>[];
 }
 
-/** `watch` sees every JSON line as it comes, and may signal the process. */
+/** `watch` sees every JSON line as it comes, and may signal the process. Runs in `cwd` (default: that of the tests). */
 export function cellsam(
-  args: string[],
+  args: readonly string[],
   watch: (event: Record<string, unknown>, child: ChildProcess) => void = () => undefined,
+  cwd?: string,
 ) {
   if (!existsSync(main)) throw new Error("dist/ is missing: run `npm run build` first");
   return new Promise<Finished>((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [main, ...args], { stdio: ["ignore", "pipe", "pipe"], cwd });
     const finished: Finished = { code: null, signal: null, stdout: "", stderr: "", events: [] };
     createInterface({ input: child.stdout }).on("line", (line) => {
       finished.stdout += `${line}\n`;

@@ -208,41 +208,38 @@ describe("examples", () => {
     }
   });
 
-  it.skipIf(!chromium)(
-    "fastify-service trains what is uploaded and shows its progress on the page",
-    async () => {
-      const server = service({ EPOCHS: "2", TRAININGS: join(folder, "trainings") });
-      const browser = await puppeteer.launch({ executablePath: chromium as string, args: ["--no-sandbox", "--disable-gpu"] });
-      try {
-        const address = await server.address;
-        const page = await browser.newPage();
-        const faults: string[] = [];
-        page.on("console", (message) => faults.push(message.text()));
-        page.on("pageerror", (error) => faults.push(String(error)));
-        await page.goto(address);
-        for (const [name, path] of [
-          ["images", images],
-          ["masks", masks],
-        ] as const) {
-          const input = await page.$(`input[name=${name}]`);
-          await (input as unknown as { uploadFile: (...files: string[]) => Promise<void> }).uploadFile(
-            ...readdirSync(path).map((file) => join(path, file)),
-          );
-        }
-        await page.click("button[type=submit]");
-        await page.waitForFunction(`document.querySelector("#state")?.textContent === "Done."`, { timeout: 100_000 });
-        const points = await page.$eval("#curve", (curve) => curve.getAttribute("points"));
-        expect(points?.split(" ")).toHaveLength(4); // two epochs of two stages
-        if (process.env.CELLSAM_SCREENSHOTS)
-          await page.screenshot({ path: join(process.env.CELLSAM_SCREENSHOTS, "service.png") });
-        await Promise.all([page.waitForNavigation(), page.click("#report")]);
-        expect(await page.title()).toContain("run");
-        expect(faults).toEqual([]);
-      } finally {
-        await browser.close();
-        expect(await server.stop()).toBe(0);
+  it.skipIf(!chromium)("fastify-service trains what is uploaded and shows its progress on the page", async () => {
+    const server = service({ EPOCHS: "2", TRAININGS: join(folder, "trainings") });
+    const browser = await puppeteer.launch({ executablePath: chromium as string, args: ["--no-sandbox", "--disable-gpu"] });
+    try {
+      const address = await server.address;
+      const page = await browser.newPage();
+      page.setDefaultTimeout(900_000);
+      const faults: string[] = [];
+      page.on("console", (message) => faults.push(message.text()));
+      page.on("pageerror", (error) => faults.push(String(error)));
+      await page.goto(address);
+      for (const [name, path] of [
+        ["images", images],
+        ["masks", masks],
+      ] as const) {
+        const input = await page.$(`input[name=${name}]`);
+        await (input as unknown as { uploadFile: (...files: string[]) => Promise<void> }).uploadFile(
+          ...readdirSync(path).map((file) => join(path, file)),
+        );
       }
-    },
-    180_000,
-  );
+      await page.click("button[type=submit]");
+      await page.waitForFunction(`document.querySelector("#state")?.textContent === "Done."`);
+      const points = await page.$eval("#curve", (curve) => curve.getAttribute("points"));
+      expect(points?.split(" ")).toHaveLength(4); // two epochs of two stages
+      if (process.env.CELLSAM_SCREENSHOTS)
+        await page.screenshot({ path: join(process.env.CELLSAM_SCREENSHOTS, "service.png") });
+      await Promise.all([page.waitForNavigation(), page.click("#report")]);
+      expect(await page.title()).toContain("run");
+      expect(faults).toEqual([]);
+    } finally {
+      await browser.close();
+      expect(await server.stop()).toBe(0);
+    }
+  });
 });

@@ -225,13 +225,9 @@ async function main(where) {
     return told as { version: string };
   }
 
-  it.each(Object.keys(programs))(
-    "trains tiny from %s",
-    async (kind) => {
-      await trains(programs[kind] as Record<string, string>, node());
-    },
-    300_000,
-  );
+  it.each(Object.keys(programs))("trains tiny from %s", async (kind) => {
+    await trains(programs[kind] as Record<string, string>, node());
+  });
 
   it("trains on Node.js 24 too", async () => {
     const prefix = join(folder, "node24");

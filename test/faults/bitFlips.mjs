@@ -40,8 +40,8 @@ export class FlipTest {
     writeFileSync(path, bytes);
     const flipped = outcomeOf(scenario)[file];
     // A file that the command left as it was is none of its results.
-    const untouched = (/** @type {Record<string, string>} */ found) => (flipped && found[file] === flipped ? file : undefined);
-    const { refused, problem } = await afterwards(cellsam, scenario, expected, { mayRefuse: true, except: untouched });
+    const spares = (/** @type {string} */ name, /** @type {string | undefined} */ hash) => name === file && hash === flipped;
+    const { refused, problem } = await afterwards(cellsam, scenario, expected, { mayRefuse: true, spares });
     return { refused, problem: problem && `${scenario.name}, ${file}, bit ${bit} of ${8 * bytes.length}: ${problem}` };
   }
 }

@@ -11,7 +11,7 @@ import { readTrace } from "./trace.mjs";
  * @typedef {{ mode: "none" | "kill" | "full" | "full-once" | "trace", at?: number }} Fault
  */
 
-/** @typedef {{ code: number | null, signal: string | null, stdout: string, stderr: string }} End */
+/** @typedef {{ code: number | null, signal: string | null, stderr: string }} End */
 
 /** As shim.c numbers them. @type {Fault["mode"][]} */
 const modes = ["none", "kill", "full", "full-once", "trace"];
@@ -54,7 +54,7 @@ export class Cellsam {
       const onClose = (/** @type {number | null} */ code, /** @type {string | null} */ signal) => {
         child.off("message", onMessage);
         this.#child = undefined;
-        resolve({ code, signal, stdout: "", stderr: this.#printed });
+        resolve({ code, signal, stderr: this.#printed });
       };
       child.once("message", onMessage);
       child.once("close", onClose);

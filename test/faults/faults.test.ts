@@ -9,7 +9,7 @@ import { lostAtEnd, powerLosses, tryDisk } from "./powerLoss.mjs";
 import type { Scenario } from "./scenario.mjs";
 import { scenarios } from "./scenarios.mjs";
 
-describe.skipIf(process.platform !== "linux")("a fault at an operation on files", { timeout: 300_000 }, () => {
+describe.skipIf(process.platform !== "linux")("a fault at an operation on files", () => {
   const folder = mkdtempSync(join(tmpdir(), "cellsam-faults-"));
   afterAll(() => {
     all.cellsam.end();

@@ -1,7 +1,8 @@
 /**
- * `node test/faults/run.mjs [--kind KIND]... [--scenario NAME]... [--every N] [--flips N]`: faults of each kind in every scenario.
- * Kinds: kill, full and full-once at every N-th telling operation (default: each), power at each as well, flips of N bits
- * (default 4) in each file. Prints each wrong end, and how many faults there were. Ctrl-C ends it after the fault at hand.
+ * `node test/faults/run.mjs [--kind KIND]... [--scenario NAME]... [--every N [--from M]] [--flips N]`: faults of each kind in every
+ * scenario. Kinds: kill, full, full-once and power at every N-th telling operation (default: each) from the M-th on (default: 0, the
+ * first), flips of N bits (default 4) in each file. Prints each wrong end, and how many faults there were. Ctrl-C ends it after the
+ * fault at hand.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,11 +18,13 @@ const { values } = parseArgs({
     kind: { type: "string", multiple: true, default: ["kill", "full", "full-once", "power", "flips"] },
     scenario: { type: "string", multiple: true },
     every: { type: "string", default: "1" },
+    from: { type: "string", default: "0" },
     flips: { type: "string", default: "4" },
   },
 });
 const chosen = (/** @type {string} */ name) => values.scenario?.includes(name) ?? true;
 const every = Number(values.every);
+const from = Number(values.from);
 const folder = mkdtempSync(join(tmpdir(), "cellsam-faults-"));
 let stopping = false;
 process.once("SIGINT", () => {
@@ -45,7 +48,7 @@ async function tryAll(title, trials) {
 }
 
 /** @param {FaultTest} test */
-const placesOf = (test) => test.places.filter((_, i) => i % every === 0);
+const placesOf = (test) => test.places.filter((_, i) => i >= from && (i - from) % every === 0);
 
 /** @param {FaultTest} test @param {string} kind */
 function* faultsOf(test, kind) {

@@ -4,11 +4,11 @@
  */
 const cellsam = new URL("../../dist/cli/main.js", import.meta.url);
 
-const said = { stdout: "", stderr: "" };
+let stderr = "";
 for (const name of /** @type {const} */ (["stdout", "stderr"])) {
   process[name].setMaxListeners(0); // every command adds one
   process[name].write = (/** @type {string | Uint8Array} */ text, /** @type {unknown[]} */ ...rest) => {
-    said[name] += text;
+    if (name === "stderr") stderr += text;
     for (const done of rest) if (typeof done === "function") done();
     return true;
   };
@@ -16,10 +16,10 @@ for (const name of /** @type {const} */ (["stdout", "stderr"])) {
 
 let calls = 0;
 process.on("message", async (/** @type {string[]} */ args) => {
-  Object.assign(said, { stdout: "", stderr: "" });
+  stderr = "";
   process.exitCode = 0;
   process.argv.splice(2, process.argv.length, ...args);
   calls += 1;
   await import(`${cellsam}?${calls}`); // each time anew
-  process.send?.({ code: process.exitCode, signal: null, ...said });
+  process.send?.({ code: process.exitCode, signal: null, stderr });
 });

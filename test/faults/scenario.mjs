@@ -39,7 +39,7 @@ export function outcomeOf({ out, outcome }) {
 export function wrongReport({ code, signal, stderr }) {
   if (signal) return `ended with ${signal}\n${stderr}`;
   if (/^ {4}at .*:\d+:\d+\)?$/m.test(stderr)) return `a stack\n${stderr}`;
-  const coded = /^(ERR_(?!UNEXPECTED|INTERNAL)\w+): /m.test(stderr);
+  const coded = /^(?:fold \d+ of \d+: failed, )?ERR_(?!UNEXPECTED|INTERNAL)\w+: /m.test(stderr);
   return code === 0 || coded ? null : `code ${code} without a code of the package\n${stderr}`;
 }
 
@@ -57,15 +57,15 @@ function temporariesIn(folder) {
 }
 
 /**
- * Runs the second command and compares what is there then. `mayRefuse`: an error with a code will do. `except` names a file that
- * may differ, among those found.
+ * Runs the second command and compares what is there then. `mayRefuse`: an error with a code will do. `spares` tells of a file
+ * whether it may differ, given the hash of what was found.
  * @param {import("./cellsam.mjs").Cellsam} cellsam
  * @param {Scenario} scenario
  * @param {Record<string, string>} expected
- * @param {{ mayRefuse: boolean, except?: (found: Record<string, string>) => string | undefined }} how
+ * @param {{ mayRefuse: boolean, spares?: (name: string, hash: string | undefined) => boolean }} how
  * @returns {Promise<{ refused: boolean, problem: string | null }>}
  */
-export async function afterwards(cellsam, scenario, expected, { mayRefuse, except }) {
+export async function afterwards(cellsam, scenario, expected, { mayRefuse, spares = () => false }) {
   ageTemporaries(scenario.out);
   const end = await cellsam.run(scenario.again);
   const answer = (/** @type {string | null} */ problem, refused = false) => ({ refused, problem });
@@ -80,8 +80,7 @@ export async function afterwards(cellsam, scenario, expected, { mayRefuse, excep
   if (end.code !== 0) return mayRefuse ? answer(null, true) : answer(`afterwards code ${end.code}\n${end.stderr}`);
   const found = outcomeOf(scenario);
   const names = new Set([...Object.keys(found), ...Object.keys(expected)]);
-  const spared = except?.(found);
-  const different = [...names].filter((name) => name !== spared && found[name] !== expected[name]);
+  const different = [...names].filter((name) => found[name] !== expected[name] && !spares(name, found[name]));
   if (different.length > 0) return answer(`another outcome in ${different.join(", ")}\n${end.stderr}`);
   const left = temporariesIn(scenario.out);
   return answer(left.length > 0 ? `left behind ${left.join(", ")}` : null);

@@ -27,7 +27,7 @@ const rows = [
 ] as const;
 
 describe.skipIf(!hasPretendDevice)("a fault on the device", () => {
-  test.each(rows)("%s: out of memory at any allocation of a step", { timeout: 240_000 }, async (_, work) => {
+  test.each(rows)("%s: out of memory at any allocation of a step", async (_, work) => {
     const { report: whole } = await countWork({ store, ...work });
     const [before, within] = allocations(whole, 4);
     for (const share of [0.1, 0.4, 0.7, 0.95]) {

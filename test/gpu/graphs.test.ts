@@ -52,7 +52,7 @@ describe.skipIf(!gpu)("CUDA graphs of stage 2", () => {
     ["deterministic", mining, { deterministic: true }, 1e-3],
     ["bf16", {}, { precision: "bf16" }, 5e-2],
     ["bf16 with the decoder", decoder, { precision: "bf16" }, 5e-2],
-  ] as const)("%s: teach what single operations teach", { timeout: 120_000 }, async (_, options, model, near) => {
+  ] as const)("%s: teach what single operations teach", async (_, options, model, near) => {
     const { cuda_kernels: kernels } = engineCall<{ cuda_kernels: string[] | string }>("info");
     if (!Array.isArray(kernels)) return console.warn(`SKIPPED: no graphs can be recorded, since ${kernels}`);
     const [graphs, plain] = [await journey({ ...options, cudaGraphs: true }, model), await journey(options, model)];

@@ -34,7 +34,7 @@ describe.skipIf(!gpu)("the row-column kernel on a GPU", () => {
   test.each([
     ["fp32", 1e-4],
     ["bf16", 3e-2],
-  ] as const)("%s: agrees with torch's operators in losses and gradients", { timeout: 120_000 }, async (precision, near) => {
+  ] as const)("%s: agrees with torch's operators in losses and gradients", async (precision, near) => {
     const { cuda_kernels: kernels } = engineCall<{ cuda_kernels: string[] | string }>("info");
     if (!Array.isArray(kernels)) return console.warn(`SKIPPED: no kernels of our own, since ${kernels}`);
     expect(kernels).toContain("row_column");

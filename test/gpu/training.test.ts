@@ -119,7 +119,7 @@ describe.skipIf(!gpu)("a GPU", () => {
     expect(relativeDistance(fused.change, plain.change)).toBeLessThan(1e-3);
   });
 
-  test("epochs do not grow the memory, and a closed session leaves none", { timeout: 300_000 }, async () => {
+  test("epochs do not grow the memory, and a closed session leaves none", async () => {
     const before = deviceMemory(testGpu)?.allocated ?? 0;
     const peaks: number[] = [];
     {

@@ -28,7 +28,7 @@ function slope(values: number[]): number {
   return products / squares;
 }
 
-test(`${cycles} train and dispose cycles leave nothing behind`, { timeout: 600_000 }, async () => {
+test(`${cycles} train and dispose cycles leave nothing behind`, async () => {
   const { open, train } = await realTraining(4);
   const indices = Int32Array.of(0, 1, 2, 3);
   const resident: number[] = [];

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { crc32, deflateRawSync, deflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeImage } from "../../lib/data/decode.js";
+import { roisOfZip } from "../../lib/data/formats/imagejRoi.js";
 import { encodeNpy } from "../../lib/data/formats/npy.js";
 import { boundedDecoders, unpackBits, unpackLzw, zstdBound } from "../../lib/data/formats/tiffDecoders.js";
 import { random } from "./drawn-cells.js";
@@ -121,8 +122,8 @@ describe("decoders of TIFF", () => {
   });
 });
 
-/** A zip of one deflated file. */
-function zipOf(name: string, content: Uint8Array): Buffer {
+/** A zip of one deflated file, which declares this size. */
+function zipOf(name: string, content: Uint8Array, size = content.length): Buffer {
   const packed = deflateRawSync(content);
   const head = (signature: number, length: number) => {
     const out = Buffer.alloc(length);
@@ -139,7 +140,7 @@ function zipOf(name: string, content: Uint8Array): Buffer {
     part.writeUInt16LE(8, at + 4);
     part.writeUInt32LE(crc32(content), at + 10);
     part.writeUInt32LE(packed.length, at + 14);
-    part.writeUInt32LE(content.length, at + 18);
+    part.writeUInt32LE(size, at + 18);
     part.writeUInt16LE(name.length, at + 22);
   }
   const end = head(0x06054b50, 22);
@@ -148,6 +149,27 @@ function zipOf(name: string, content: Uint8Array): Buffer {
   end.writeUInt32LE(central.length + name.length, 12);
   end.writeUInt32LE(local.length + name.length + packed.length, 16);
   return Buffer.concat([local, Buffer.from(name), packed, central, Buffer.from(name), end]);
+}
+
+/** A zip of the files of several. */
+function joined(zips: readonly Buffer[]): Buffer {
+  const end = Buffer.from((zips[0] as Buffer).subarray(-22));
+  const locals: Buffer[] = [];
+  const centrals: Buffer[] = [];
+  let offset = 0;
+  for (const zip of zips) {
+    const start = zip.readUInt32LE(zip.length - 6);
+    const central = Buffer.from(zip.subarray(start, -22));
+    central.writeUInt32LE(offset, 42);
+    centrals.push(central);
+    locals.push(zip.subarray(0, start));
+    offset += start;
+  }
+  const directory = Buffer.concat(centrals);
+  for (const at of [8, 10]) end.writeUInt16LE(zips.length, at);
+  end.writeUInt32LE(directory.length, 12);
+  end.writeUInt32LE(offset, 16);
+  return Buffer.concat([...locals, directory, end]);
 }
 
 describe("archives", () => {
@@ -160,6 +182,20 @@ describe("archives", () => {
     ]);
     const path = await written("bomb.npz", zipOf("image.npy", Buffer.concat([array, Buffer.alloc(2 ** 28)])));
     await expect(decodeImage(path)).rejects.toThrow(/holds \d+ bytes where its header needs 152/);
+  });
+
+  it("of ROIs are read up to the size that they declare, which has a limit", async () => {
+    const roi = Buffer.alloc(64);
+    roi.write("Iout");
+    await expect(roisOfZip(zipOf("a.roi", roi))).resolves.toEqual([{ name: "a", bytes: roi }]);
+    const zeros = new Uint8Array(2 ** 26);
+    const sizes = async (zip: Buffer) => (await roisOfZip(zip)).map(({ bytes }) => bytes.length);
+    await expect(sizes(zipOf("a.roi", zeros))).rejects.toThrow("a.roi declares 67108864 bytes, which it cannot hold");
+    const before = process.memoryUsage().arrayBuffers;
+    await expect(sizes(zipOf("a.roi", zeros, 64))).rejects.toMatchObject({ code: "ERR_IMAGE_BROKEN" });
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 24);
+    const many = Array.from({ length: 9 }, (_, i) => zipOf(`${i}.roi`, new Uint8Array(2 ** 25)));
+    await expect(sizes(joined(many))).rejects.toThrow(/declares 9 ROIs of 301989888 bytes/);
   });
 
   it("and arrays with a header without end are refused", async () => {

@@ -39,7 +39,7 @@ describe.skipIf(!there)("hostile data sets", () => {
     const child = join(root, "test/fixtures/data/hostile_child.mjs");
     const output = execFileSync(process.execPath, ["--max-old-space-size=1024", child, join(folder, "hostile"), ...names], {
       encoding: "utf8",
-      timeout: 600_000,
+      timeout: 900_000,
       maxBuffer: 2 ** 26,
     });
     outcomes = JSON.parse(output);

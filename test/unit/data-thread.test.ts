@@ -32,7 +32,7 @@ afterAll(() => rm(folder, { recursive: true }));
 function node(script: string, out = "out"): unknown {
   const file = (name: string) => JSON.stringify(pathToFileURL(join(folder, out, name)).href);
   const code = `import { decodeImage } from ${file("data/decode.js")};\nimport { checkDataset } from ${file("data/check.js")};\nconst large = ${JSON.stringify(join(folder, "large.png"))};\n${script}`;
-  const ended = execFileSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8", timeout: 600_000 });
+  const ended = execFileSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8", timeout: 900_000 });
   return JSON.parse(ended);
 }
 

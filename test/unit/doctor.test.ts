@@ -32,12 +32,12 @@ async function checksOf(env: NodeJS.ProcessEnv, more: Partial<DoctorOptions> = {
   return Object.fromEntries(checks.map((check) => [check.name, check])) as Record<string, Check>;
 }
 
-/** A cache that holds what setup would have stored, with libraries that are none. */
-function cacheWith(version: string, variant: string, sums: Record<string, string>): NodeJS.ProcessEnv {
+/** A cache that holds what setup would have stored, with libraries that are none. `more` is noted besides. */
+function cacheWith(version: string, variant: string, sums: Record<string, string>, more = {}): NodeJS.ProcessEnv {
   const libtorch = join(folder, "libtorch", `${version}-${variant}`);
   mkdirSync(join(libtorch, "lib"), { recursive: true });
   for (const name of ["c10", "torch_cpu"]) writeFileSync(join(libtorch, "lib", libraryName(name)), "no library");
-  writeFileSync(join(libtorch, "READY.json"), JSON.stringify({ version, variant, files: sums }));
+  writeFileSync(join(libtorch, "READY.json"), JSON.stringify({ version, variant, files: sums, ...more }));
   return { CELLSAM_CACHE: folder };
 }
 
@@ -201,6 +201,20 @@ describe("doctor", () => {
       );
     },
   );
+
+  it("names what setup fetched, with its hash", async () => {
+    const version = resolveLibtorch().version;
+    const name = `lib/${libraryName("c10")}`;
+    const sums = { [name]: createHash("sha256").update("no library").digest("hex") };
+    const fetched = { source: "https://example.org/libtorch.zip", sha256: "ab".repeat(32) };
+    const libraries = async (more: object) => (await checksOf(cacheWith(version, "cpu", sums, more))).libraries;
+    expect(await libraries(fetched)).toMatchObject({
+      ok: true,
+      found: `1 files as stored, from https://example.org/libtorch.zip (SHA-256 ${"ab".repeat(32)})`,
+    });
+    // A folder of the user's own has none.
+    expect(await libraries({ source: "/opt/libtorch", sha256: null })).toMatchObject({ found: "1 files as stored" });
+  });
 
   it("hashes the libraries when the child has ended, which reads them too", async () => {
     const version = resolveLibtorch().version;

@@ -8,9 +8,10 @@ import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { ExperimentInput } from "../../lib/config/experiment.js";
 import type { TrainingEvent } from "../../lib/events.js";
-import { readJson } from "../../lib/files/json.js";
+import { readChecked, readJson } from "../../lib/files/json.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
 import type { RunnerOptions } from "../../lib/train/options.js";
+import { type RunState, writeRunState } from "../../lib/train/resume.js";
 import { outcome, syntheticRuns, treeOf } from "./runner-runs.js";
 
 const { folder, newOutput, settings } = syntheticRuns(4, 64);
@@ -101,6 +102,12 @@ describe("folds in processes of their own", () => {
       const state = await readJson<{ fold: number }>(join(out, `run/resume/fold_${fold}/run.json`));
       expect(state.fold).toBe(fold);
     }
+    // A fold that began elsewhere is not continued here, and keeps what it has saved.
+    const saved = join(out, "run/resume/fold_2/run.json");
+    const state = await readChecked<RunState>(saved);
+    await writeRunState(saved, { ...state, device: "cuda:1" });
+    await expect(train(out, { resume: true })).rejects.toThrow(/it ran on cuda:1, now it would on cpu/);
+    await writeRunState(saved, state);
     await train(out, { resume: true, maxParallel: 2 });
     expect(await outcome(out)).toEqual(whole);
   });

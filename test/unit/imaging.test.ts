@@ -35,7 +35,7 @@ it("does not keep a program alive", () => {
   const script = `import { drawn } from "${module}"; console.log((await drawn({ kind: "pixels", svg: '${red}' })).length);`;
   const { stdout, status } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
     encoding: "utf8",
-    timeout: 600_000,
+    timeout: 900_000,
   });
   expect([stdout, status]).toEqual(["24\n", 0]);
 });

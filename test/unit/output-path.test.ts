@@ -41,6 +41,16 @@ describe("an output folder", () => {
     expect((await readdir(root)).sort()).toEqual(["a-file", "data"]);
   });
 
+  test("is named as it was given, made whole, in one sentence", async () => {
+    const path = join(root, "a-file");
+    await expect(checkOutputFolder("--out", path)).rejects.toThrow(
+      `--out: ${path} is no folder that can be written to (EEXIST: a file has this name); choose another`,
+    );
+    await expect(checkOutputFile("--out", images)).rejects.toThrow(
+      `--out: ${images} cannot be written (EISDIR: it is a folder); choose another`,
+    );
+  });
+
   test("may be missing with all that it is in, and the check leaves nothing", async () => {
     await checkOutputFolder("outputDir", join(root, "one", "two", "three"));
     expect((await readdir(root)).sort()).toEqual(["a-file", "data"]);
@@ -79,6 +89,28 @@ test.each([
   const refused = { code: "ERR_CONFIG", message: expect.stringContaining(`(${code}: `) };
   await expect(checkOutputFile("--out", join(root, name))).rejects.toMatchObject(refused);
   await checkOutputFile("--out", join(root, "a-file")); // one that exists is the caller's to judge
+});
+
+/** Mounts an empty file system that is read-only at the first argument, for the command that follows. */
+const readOnly = ["-rm", "sh", "-c", 'mount -t tmpfs -o ro none "$1" && shift && exec "$@"', "sh"];
+const mounts = spawnSync("unshare", [...readOnly, tmpdir(), "true"]).status === 0;
+if (!mounts) console.warn("SKIPPED: no output on a read-only file system, since `unshare -rm` may not mount one here");
+
+describe.runIf(mounts)("a read-only file system is named with the setting, before any work", () => {
+  test.each([
+    ["--out", (out: string) => ["predict", images, "--weights", "cellsam-tiny", "--out", out]],
+    ["--out", (out: string) => ["evaluate", "--predictions", masks, "--masks", masks, "--out", join(out, "scores.json")]],
+    ["output_dir", (out: string) => ["train", "--images", images, "--masks", masks, "--name", "t", "--output-dir", out]],
+    ["--search-dir", (out: string) => ["search", "--images", images, "--masks", masks, "--name", "s", "--search-dir", out]],
+  ])("%s of %o", async (setting, args) => {
+    const out = await mkdtemp(join(root, "read-only-"));
+    const { status, stderr } = spawnSync("unshare", [...readOnly, out, process.execPath, program, ...args(out)], {
+      encoding: "utf8",
+    });
+    await rm(out, { recursive: true });
+    expect(stderr).toMatch(new RegExp(`^ERR_CONFIG: ${setting}: ${out}.* \\(EROFS: the file system is read-only\\)`));
+    expect(status).toBe(1);
+  });
 });
 
 describe("the command line ends with 2 and the reason, before any work", () => {

@@ -163,32 +163,29 @@ describe.skipIf(!chromium)("in Chromium", () => {
     ],
     ["a search", search, ["best", "importance", "values", "trials"], ["2 (best)", "pruned", "0.700", "0.80 (p 0.01)"]],
     ["an experiment that has only begun", begun, ["scores", "data", "configuration"], ["not finished"]],
-  ])(
-    "%s",
-    async (_, make, sections, words) => {
-      const path = await make();
-      const page = await browser.newPage();
-      const complaints: string[] = [];
-      page.on("console", (message) => complaints.push(message.text()));
-      page.on("pageerror", (error) => complaints.push(String(error)));
-      page.on("dialog", (dialog) => complaints.push(dialog.message()));
-      page.on("request", (request) => {
-        if (!/^(file|data):/.test(request.url())) complaints.push(request.url());
-      });
-      for (const width of [1280, 400]) {
-        await page.setViewport({ width, height: 900 });
-        await page.goto(pathToFileURL(path).href);
-        expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
-        if (process.env.CELLSAM_SCREENSHOTS)
-          await page.screenshot({ path: `${process.env.CELLSAM_SCREENSHOTS}/${make.name}_${width}.png`, fullPage: true });
-      }
-      expect(complaints).toEqual([]);
-      expect(await page.$$eval("section", (all) => all.map(({ id }) => id))).toEqual(sections);
-      const text = (await page.evaluate("document.body.textContent")) as string;
-      for (const word of words) expect(text).toContain(word);
-      expect((await readFile(path)).length).toBeLessThan(5e6);
-      await page.close();
-    },
-    60_000,
-  );
+  ])("%s", async (_, make, sections, words) => {
+    const path = await make();
+    const page = await browser.newPage();
+    page.setDefaultTimeout(900_000);
+    const complaints: string[] = [];
+    page.on("console", (message) => complaints.push(message.text()));
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    page.on("dialog", (dialog) => complaints.push(dialog.message()));
+    page.on("request", (request) => {
+      if (!/^(file|data):/.test(request.url())) complaints.push(request.url());
+    });
+    for (const width of [1280, 400]) {
+      await page.setViewport({ width, height: 900 });
+      await page.goto(pathToFileURL(path).href);
+      expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
+      if (process.env.CELLSAM_SCREENSHOTS)
+        await page.screenshot({ path: `${process.env.CELLSAM_SCREENSHOTS}/${make.name}_${width}.png`, fullPage: true });
+    }
+    expect(complaints).toEqual([]);
+    expect(await page.$$eval("section", (all) => all.map(({ id }) => id))).toEqual(sections);
+    const text = (await page.evaluate("document.body.textContent")) as string;
+    for (const word of words) expect(text).toContain(word);
+    expect((await readFile(path)).length).toBeLessThan(5e6);
+    await page.close();
+  });
 });

@@ -487,6 +487,7 @@ describe("stopped and killed runs", () => {
   it("compare settings by name", () => {
     expect(changedKeys({ a: 1, b: { c: [1, 2] }, debug: true }, { a: 1, b: { c: [1, 3] }, debug: false })).toEqual(["b.c"]);
     expect(changedKeys({ a: { x: 1 } }, { a: null })).toEqual(["a"]);
+    expect(changedKeys({ priority: "normal", seed: 1 }, { priority: "low", seed: 2 })).toEqual(["seed"]);
   });
 });
 

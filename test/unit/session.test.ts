@@ -28,7 +28,7 @@ interface AnyCommand {
 }
 
 /** Blocks this thread, and with it every event, until so many steps were made since `reset_steps`; returns how many. */
-function awaitSteps(steps: number, ms = 10_000): number {
+function awaitSteps(steps: number, ms = 900_000): number {
   return engineCall<{ steps: number }>("await_steps", { steps, ms }).steps;
 }
 

@@ -127,7 +127,7 @@ export async function underWine(program: string, args: string[] = [], env: NodeJ
   const child = spawn("sh", ["-c", shell, wine as string, join(release, program), ...args], {
     cwd: checkout,
     env: { ...process.env, ...variables, ...env },
-    timeout: 120_000,
+    timeout: 900_000,
   });
   const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
   const text = (path: string) => readFileSync(path, "utf8").replaceAll("\r\n", "\n");
