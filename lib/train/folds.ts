@@ -108,7 +108,7 @@ async function trainHere(fold: number, model: FoldModel, run: RunContext): Promi
     } else await model.use((session) => trainFold(fold, session, run));
   } catch (error) {
     // A run that is stopped, or has one fold, ends here and can be resumed.
-    const stopped = signal?.aborted || (error as CellsamError).code === "ERR_DISPOSED";
+    const stopped = signal?.aborted || ["ERR_DISPOSED", "ERR_PEER_LOST"].includes((error as CellsamError).code);
     if (stopped || folds === 1) throw error;
     // An error after the result was recorded, while the model is disposed of, does not change the result.
     if (state.results.some((result) => result.fold === fold))

@@ -98,7 +98,10 @@ export function newRunState(
 }
 
 /** Settings that may differ when a run is resumed, since the result does not depend on them. */
-const harmless = new Set(["debug", "saveEvery", "outputDir", "featureCache", "featureCacheGb", "featureCacheMemoryGb"]);
+const harmless = new Set([
+  ...["debug", "saveEvery", "outputDir", "featureCache", "featureCacheGb", "featureCacheMemoryGb"],
+  ...["distributed", "distributedTimeout"],
+]);
 
 /** Dotted names of the settings in which two configurations differ. */
 export function changedKeys(before: unknown, after: unknown, prefix = ""): string[] {
