@@ -5,8 +5,8 @@ export const distributedFields = () => ({
   distributed: choice(["auto", "off"])
     .default("auto")
     .describe(
-      "auto: where a launcher (cellsam launch, torchrun, srun, mpirun, a Kubernetes Indexed Job) has started several processes, " +
-        "they train one model together. off: each is on its own.",
+      "With auto, where a launcher (cellsam launch, torchrun, srun, mpirun, a Kubernetes Indexed Job) has started several processes, " +
+        "they train one model together. With off, each is on its own.",
     ),
   distributedTimeout: positive()
     .default(600)
