@@ -79,6 +79,7 @@ export const errorCodes = {
   ERR_ALL_FOLDS_FAILED: "No fold was trained to its end; `detail.errors` has the reason of each.",
   ERR_NOTHING_TO_RESUME: "The folder of the experiment holds no state from which a run can continue.",
   ERR_RESUME: "What a run or a search depends on has changed since it was stopped.",
+  ERR_PEER_LOST: "A process of several that train one model together has ended or does not answer; what was saved is intact.",
   ERR_STATE_MISMATCH: "The saved state of a training is that of another stage, optimizer or set of parameters.",
 
   // Search
@@ -146,7 +147,13 @@ function systemCode(error: unknown): string | undefined {
 }
 
 /** A disk that is full or fails, memory that is short, too many open files, a file system on a network that is away. */
-const machineCodes = new Set<ErrorCode>(["ERR_IO", "ERR_CHECKPOINT_WRITE", "ERR_OUT_OF_MEMORY", "ERR_TRIAL_DIED"]);
+const machineCodes = new Set<ErrorCode>([
+  "ERR_IO",
+  "ERR_CHECKPOINT_WRITE",
+  "ERR_OUT_OF_MEMORY",
+  "ERR_TRIAL_DIED",
+  "ERR_PEER_LOST",
+]);
 const machineSystemCodes = new Set(
   "ENOSPC EDQUOT EFBIG EIO EROFS ENOMEM EAGAIN EMFILE ENFILE ESTALE ETIMEDOUT EBUSY".split(" "),
 );

@@ -37,8 +37,9 @@ const nativeArrows = {
   infer: ["model", "data", "metric", "device"],
   device: [],
   cache: ["ops", "model", "data", "weights", "device"],
-  train: ["kernels", "model", "loss", "augment", "data", "optim", "weights", "device", "cache"],
-  engine: ["model", "loss", "data", "metric", "weights", "infer", "device", "cache", "train"],
+  dist: ["gloo"],
+  train: ["kernels", "model", "loss", "augment", "data", "optim", "weights", "device", "cache", "dist"],
+  engine: ["model", "loss", "data", "metric", "weights", "infer", "device", "cache", "dist", "train"],
 };
 
 /** The arrows that some include follows: one that none does is no rule. */
@@ -53,6 +54,7 @@ const layers = [
   ["optionKeys"],
   ["runtime"],
   ["engine"],
+  ["distributed"],
   ["data"],
   ["python/files", "stats"],
   ["strategies"],

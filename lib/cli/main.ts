@@ -7,6 +7,7 @@ import { packageVersion } from "../version.js";
 const commands: Record<string, () => Promise<Command>> = {
   train: async () => (await import("./train.js")).trainCommand(),
   finetune: async () => (await import("./finetune.js")).finetuneCommand(),
+  launch: async () => (await import("./launch.js")).launchCommand(),
   search: async () => (await import("./search.js")).searchCommand(),
   predict: async () => (await import("./predict.js")).predictCommand(),
   evaluate: async () => (await import("./evaluate.js")).evaluateCommand(),
@@ -26,6 +27,7 @@ const commands: Record<string, () => Promise<Command>> = {
 const program = new Command("cellsam")
   .description("Fine-tune CellSAM on microscopy images")
   .version(packageVersion)
+  .enablePositionalOptions() // `launch` passes the flags of its command on
   .exitOverride()
   .showHelpAfterError("(--help lists commands and options)");
 // The general help, and the hint for a mistyped command, need all of them.

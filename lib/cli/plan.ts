@@ -5,15 +5,18 @@ import { planExperiment } from "../entry.js";
 import { strictJson } from "../files/json.js";
 import type { Plan, Spread } from "../plan/plan.js";
 import { toSnake } from "../spelling.js";
+import { given, integerFlag, numberFlag } from "./flags.js";
 import { clock, Progress } from "./progress.js";
 import { stoppable } from "./stop.js";
 import { addConfigFlags, type ConfigFlags, trainConfig } from "./train.js";
 
-type PlanFlags = ConfigFlags & { probe?: boolean; json?: boolean };
+type PlanFlags = ConfigFlags & { probe?: boolean; ranks?: number; bandwidth?: number; json?: boolean };
 
 export function planCommand(): Command {
   return addConfigFlags(new Command("plan").description("check the data and forecast a training, without training"))
     .option("--probe", "also take a few training steps, to forecast time and memory")
+    .option("--ranks <n>", "with --probe: also forecast a training by n processes together", integerFlag)
+    .option("--bandwidth <GB/s>", "between them, in 10^9 bytes a second (1.1, which is 10 Gbit Ethernet)", numberFlag)
     .option("--json", "print one JSON document on stdout")
     .option("--debug", "print the stack of errors")
     .action(async (flags: PlanFlags, command: Command) => {
@@ -22,6 +25,7 @@ export function planCommand(): Command {
       const plan = await stoppable((signal) =>
         planExperiment(config, {
           probe: flags.probe ?? false,
+          ...given({ ranks: flags.ranks, gigabytesPerSecond: flags.bandwidth }),
           signal,
           onProgress: (task, done, total) => progress.show({ type: "progress", task, done, total }),
         }),
@@ -44,7 +48,7 @@ const decimal = (value: number) => (Number.isInteger(value) ? String(value) : va
 const size = (bytes: number) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
 /** Sentences for readers who do not know the network, in lines of at most 80 columns but for notes and warnings. */
-export function described({ images, cells, tiles, splits, disk, queries, probe, time, warnings }: Plan): string {
+export function described({ images, cells, tiles, splits, disk, queries, probe, time, together, warnings }: Plan): string {
   const kinds = [...(images.grey ? [`${images.grey} grey`] : []), ...(images.rgb ? [`${images.rgb} colour`] : [])].join(", ");
   const lines = [
     `images   ${images.count} (${kinds}; ${Object.keys(images.types).join(", ")}), ${between(images.sides)} pixels a side`,
@@ -63,6 +67,7 @@ export function described({ images, cells, tiles, splits, disk, queries, probe, 
     lines.push(`memory   ${probe.processMb.toFixed(0)} MB${gpu}`);
     lines.push(`time     at most ${clock(time.totalSeconds)} (h:mm:ss); a stage that gets no better ends early`);
     lines.push(`         an epoch: ${stages.join(", ")}`);
+    if (together) lines.push(...withOthers(together));
   } else lines.push("time     not known; --probe takes a few steps to forecast time and memory");
   return [
     ...lines,
@@ -70,6 +75,16 @@ export function described({ images, cells, tiles, splits, disk, queries, probe, 
     ...(images.notes.length > SHOWN ? [`note: ... and ${images.notes.length - SHOWN} more`] : []),
     ...warnings.map((text) => `warning: ${inFileSpelling(text)}`),
   ].join("\n");
+}
+
+/** An epoch of several processes. */
+function withOthers({ ranks, gigabytesPerSecond, stages }: NonNullable<Plan["together"]>): string[] {
+  const lines = Object.entries(stages).map(([stage, { secondsPerEpoch, speedUp, balance, gradientBytes, sumSeconds }]) => {
+    const work = `${(100 * balance).toFixed(0)} % of the time at work`;
+    const sums = `${size(gradientBytes)} of gradients in ${(1000 * sumSeconds).toFixed(1)} ms`;
+    return `         stage ${stage}: an epoch in ${decimal(secondsPerEpoch)} s, ${speedUp.toFixed(2)} times as fast; ${work}; ${sums}`;
+  });
+  return [`with     ${ranks} processes, as fast as this one, and ${gigabytesPerSecond} GB/s between them`, ...lines];
 }
 
 /** "3 to 7", or "3" for 3 to 3. */

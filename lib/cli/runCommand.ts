@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import type { ExperimentInput } from "../config/experiment.js";
 import type { PoolInput } from "../config/pool.js";
+import { placeOf } from "../distributed/place.js";
 import { readJson, strictJson } from "../files/json.js";
 import { fromSnake, toSnake } from "../spelling.js";
 import { ExperimentRunner } from "../train/experiment.js";
@@ -42,12 +43,17 @@ export function poolInput({ maxParallel, devices, launcher }: PoolFlags): PoolIn
   return given({ maxParallel, devices: devices?.split(",").map((name) => name.trim()), launcher });
 }
 
-/** `notes` are said first, and stand at the beginning of the log. */
+/**
+ * `notes` are said first, and stand at the beginning of the log. Of several processes that train together, the first one shows
+ * the run.
+ */
 export async function runExperiment(config: ExperimentInput, flags: RunFlags, notes: readonly string[] = []): Promise<void> {
   const { resume = false, overwrite = false, json, debug } = flags;
-  await stoppable(async (signal, saved) => {
-    const options = { resume, overwrite, signal, notes, ...poolInput(flags) };
-    const runner = new ExperimentRunner(debug ? { ...config, debug } : config, options);
+  const whole = debug ? { ...config, debug } : config;
+  const place = config.distributed === "off" ? null : placeOf();
+  const work = async (signal: AbortSignal, saved: () => void) => {
+    const runner = new ExperimentRunner(whole, { resume, overwrite, signal, notes, ...poolInput(flags) });
+    if (place && place.rank > 0) return void (await assist(runner, place.rank));
     for (const note of notes) process.stderr.write(`${note}\n`);
     const { stages, stage1Config, stage2Config } = runner.config;
     const epochs = {
@@ -64,7 +70,16 @@ export async function runExperiment(config: ExperimentInput, flags: RunFlags, no
       progress.finish();
     }
     await printResults(await runner.run(), runner.tree, json);
-  });
+  };
+  await stoppable(work, "--resume", place !== null);
+}
+
+/** The run in a process that follows another one. */
+async function assist(runner: ExperimentRunner, rank: number): Promise<void> {
+  for await (const event of runner.events()) {
+    if (event.type === "notice") process.stderr.write(`process ${rank}: ${event.level}: ${event.message}\n`);
+  }
+  if ((await runner.run()).some(({ error }) => error !== null)) process.exitCode = 1;
 }
 
 async function printResults(results: FoldResult[], tree: OutputTree, json: boolean | undefined): Promise<void> {

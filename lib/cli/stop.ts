@@ -8,18 +8,25 @@ import { exitCodes } from "./exit.js";
 const signals: NodeJS.Signals[] =
   process.platform === "win32" ? ["SIGINT", "SIGBREAK", "SIGHUP"] : ["SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"];
 
+/** A signal that a launcher repeats, to this process and to its parents, comes within so many milliseconds. */
+const repeatMs = 5000;
+
 /**
  * Runs `work` with an AbortSignal that fires when the process gets one of the signals; `flag` is the one that goes on, null where
  * there is none. `work` calls `saved` when everything is saved after that: a further signal then ends the process as one that can
- * be resumed.
+ * be resumed. `launched`: several signals within five seconds count as one.
  */
 export async function stoppable<T>(
   work: (signal: AbortSignal, saved: () => void) => Promise<T>,
   flag: string | null = "--resume",
+  launched = false,
 ): Promise<T> {
   const controller = new AbortController();
   let isSaved = false;
+  let first = 0;
   const onSignal = (name: NodeJS.Signals) => {
+    if (launched && controller.signal.aborted && Date.now() - first < repeatMs) return;
+    first ||= Date.now();
     if (controller.signal.aborted) process.exit(isSaved ? exitCodes.stopped : 128 + constants.signals[name]);
     process.stderr.write(`\n${name}: stopping after this step; send it again to end at once\n`);
     const again = `stopped by ${name}; run the same command ${flag ? `with ${flag} to continue` : "to start over"}`;

@@ -8,6 +8,7 @@ import { once } from "../lazily.js";
 import { epoch } from "../settings/groups.js";
 import { configClass } from "./configClass.js";
 import { checkIntensity, dataFields } from "./data.js";
+import { distributedFields } from "./distributed.js";
 import { featureFields } from "./features.js";
 import { flag, integer, path, setting, text, zod } from "./fields.js";
 import { nameProblem } from "./fileName.js";
@@ -47,6 +48,7 @@ export const experimentSchema = once(() =>
       batchSize: setting(epoch.batchSize).describe("Tiles in a step."),
       ...modelFields(),
       ...featureFields(),
+      ...distributedFields(),
       inference: inferenceSchema().prefault({}).describe("How boxes become cells, in evaluation and prediction."),
       evaluation: evaluationSchema().prefault({}).describe("How predictions are measured."),
       ...monitoringFields(),

@@ -250,13 +250,29 @@ export interface Session extends AsyncDisposable, Disposable {
   readonly disposed: boolean;
 }
 
+/** A session of one of several processes that train a model together: each of them runs the same commands of training. */
+export interface DistributedSession extends Session {
+  /** Gives the weights of process 0 to the others. */
+  shareWeights(): Promise<void>;
+}
+
 /**
  * Builds a model, with random weights, on a thread of its own.
  * @throws CellsamError ERR_INVALID_ARGUMENT, ERR_DEVICE_UNAVAILABLE, and those of loading libtorch
  */
-export async function openSession(options: SessionOptions): Promise<Session> {
+export function openSession(options: SessionOptions): Promise<Session> {
+  return openModelSession(options, false);
+}
+
+/** The same in every process of the group that this process has joined (lib/distributed/). */
+export function openDistributed(options: SessionOptions): Promise<DistributedSession> {
+  return openModelSession(options, true);
+}
+
+async function openModelSession(options: SessionOptions, distributed: boolean): Promise<ModelSession> {
   const { overrides, ...rest } = options;
-  const native = await openNative({ kind: "model", ...toBorder(rest), ...(overrides && { overrides: toBorder(overrides) }) });
+  const own = { kind: "model", ...toBorder(rest), ...(overrides && { overrides: toBorder(overrides) }) };
+  const native = await openNative({ ...own, ...(distributed && { distributed }) });
   try {
     return new ModelSession(native, (await native.call("concurrency", {}).promise) as number);
   } catch (error) {
@@ -265,7 +281,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   }
 }
 
-class ModelSession extends CommandSession implements Session {
+class ModelSession extends CommandSession implements DistributedSession {
   readonly concurrency: number;
 
   constructor(native: NativeSession, concurrency: number) {
@@ -330,6 +346,10 @@ class ModelSession extends CommandSession implements Session {
 
   async endStage(): Promise<void> {
     await this.command("end_stage");
+  }
+
+  async shareWeights(): Promise<void> {
+    await this.command("share_weights");
   }
 
   predict(options: PredictOptions & Required<Pick<PredictOptions, "boxes">>): Promise<BoxPrediction>;

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
+import { stageConfig } from "../config/stageOptions.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { pairLabels } from "../data/pair.js";
 import { checkCells, type Splits } from "../data/split.js";
@@ -21,6 +22,7 @@ import { drawSplits, readableWeights } from "../train/prepare.js";
 import { featureBytes } from "./features.js";
 import type { Plan, SidePlan, Spread } from "./plan.js";
 import { probeTraining } from "./probe.js";
+import { forecastRanks } from "./ranks.js";
 import { type PlannedTiles, planTiles, storeBytes } from "./tiles.js";
 import { forecast } from "./time.js";
 import { warningsOf } from "./warnings.js";
@@ -28,22 +30,33 @@ import { warningsOf } from "./warnings.js";
 export interface PlanOptions {
   /** Also runs a few training steps, which needs libtorch. Default false. */
   probe?: boolean;
+  /** With `probe`: also forecasts a training by so many processes together. */
+  ranks?: number;
+  /** Between two of them, in 10^9 bytes a second. Default 1.1, which is 10 Gbit Ethernet. */
+  gigabytesPerSecond?: number;
   onProgress?: (task: ProgressTask, done: number, total: number) => void;
   signal?: AbortSignal;
 }
 
-const optionKeys = keysOf<PlanOptions>({ probe: true, onProgress: true, signal: true });
+const optionKeys = keysOf<PlanOptions>({
+  probe: true,
+  ranks: true,
+  gigabytesPerSecond: true,
+  onProgress: true,
+  signal: true,
+});
 
 /** Number of queries of the released networks and of `tiny`; native/model/model_size.h. */
 const queriesOf: Record<string, number> = { vit_b: 3500, vit_l: 3500, vit_h: 3500, tiny: 100 };
 
 /**
  * Forecasts the training of a configuration; writes nothing.
- * @throws CellsamError ERR_CONFIG; ERR_INVALID_ARGUMENT for unknown options; ERR_DATASET with all problems of the data at once; ERR_SPLIT; the signal's reason
+ * @throws CellsamError ERR_CONFIG; ERR_INVALID_ARGUMENT for unknown options, and ranks without probe; ERR_DATASET with all problems of the data at once; ERR_SPLIT; the signal's reason
  */
 export async function planExperiment(input: ExperimentInput, options: PlanOptions = {}): Promise<Plan> {
   checkKeys("planExperiment", options, optionKeys);
-  const { probe: wanted = false, onProgress, signal } = options;
+  const { probe: wanted = false, ranks, gigabytesPerSecond = 1.1, onProgress, signal } = options;
+  checkRanks(options);
   const config = new ExperimentConfig(input);
   const refusals = await outputRefusals(config);
   const data = await loadDataset(config, {
@@ -84,12 +97,33 @@ export async function planExperiment(input: ExperimentInput, options: PlanOption
     queries: probe?.queries || (overridden ? null : (queriesOf[config.size] ?? null)),
     probe,
     time: null,
+    together: null,
     warnings,
   };
   plan.disk.featureBytes = forecastFeatures(config, plan);
   plan.time = probe && forecast(config, plan.splits, probe);
+  if (probe && ranks) {
+    const chosen = new Set(splits[0]?.train);
+    const cells = tiles.filter(({ source }) => chosen.has(source)).flatMap(({ cellsPerTile }) => cellsPerTile);
+    const side = { cells, validate: plan.splits[0]?.val.tiles ?? 0 };
+    plan.together = forecastRanks(config, side, probe, { ranks, gigabytesPerSecond });
+    for (const stage of config.stages) {
+      const { accumulate } = stageConfig(config, stage);
+      if (accumulate < ranks)
+        warn(`${ranks} processes need stage${stage}Config.accumulate of at least ${ranks}, and it is ${accumulate}`);
+    }
+  }
   plan.warnings.push(...warningsOf(config, plan));
   return plan;
+}
+
+/** @throws CellsamError ERR_INVALID_ARGUMENT */
+function checkRanks({ probe = false, ranks, gigabytesPerSecond = 1 }: PlanOptions): void {
+  const refuse = (message: string) => new CellsamError("ERR_INVALID_ARGUMENT", message);
+  if (ranks === undefined) return;
+  if (!Number.isInteger(ranks) || ranks < 1) throw refuse("ranks must be a whole number, at least 1");
+  if (!(gigabytesPerSecond > 0)) throw refuse("gigabytesPerSecond must be more than 0");
+  if (!probe) throw refuse("ranks needs probe, which measures the time of a step");
 }
 
 /**

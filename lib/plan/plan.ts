@@ -1,6 +1,7 @@
 /** The content of a plan: what is known of a training before it starts. */
 import type { DuplicatePair } from "../data/duplicates.js";
 import type { Probe } from "./probe.js";
+import type { RanksForecast } from "./ranks.js";
 import type { TimeForecast } from "./time.js";
 
 /** Smallest, median and largest. */
@@ -51,5 +52,7 @@ export interface Plan {
   probe: Probe | null;
   /** null without a probe. */
   time: TimeForecast | null;
+  /** Of the first split with several processes; null where they were not asked for. */
+  together: RanksForecast | null;
   warnings: string[];
 }

@@ -8,7 +8,8 @@ import type { TrialReport } from "./messages.js";
 import type { FoldRecord } from "./metric.js";
 
 serveTask<ExperimentInput, TrialReport, FoldRecord[]>(async (config, { signal, report }) => {
-  const runner = new ExperimentRunner(config, { resume: true, signal });
+  // A trial is one process, also where a launcher has started several searches.
+  const runner = new ExperimentRunner({ ...config, distributed: "off" }, { resume: true, signal });
   for await (const event of runner.events()) {
     const told = reportOf(event);
     if (told) report(told);

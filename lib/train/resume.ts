@@ -101,6 +101,7 @@ export function newRunState(
 const harmless = new Set([
   ...["debug", "saveEvery", "outputDir", "priority"],
   ...["featureCache", "featureCacheGb", "featureCacheMemoryGb"],
+  ...["distributed", "distributedTimeout"],
 ]);
 
 /** Dotted names of the settings in which two configurations differ. */

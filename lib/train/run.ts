@@ -10,9 +10,16 @@ import { lockExperiment } from "./lock.js";
 import { prepareRun } from "./prepare.js";
 import type { FoldResult } from "./results.js";
 import { RunRecord } from "./runRecord.js";
+import { placeIn, runTogether } from "./together.js";
 
 /** Returns one result a fold. `emit` gets every event. @throws what ExperimentRunner.run rejects with */
 export async function runExperiment(experiment: Experiment, emit: (event: TrainingEvent) => void): Promise<FoldResult[]> {
+  const place = placeIn(experiment);
+  if (!place) return runHere(experiment, emit);
+  return runTogether(place, experiment, emit, (shared) => runHere(shared, emit));
+}
+
+async function runHere(experiment: Experiment, emit: (event: TrainingEvent) => void): Promise<FoldResult[]> {
   const { config, tree, options } = experiment;
   const { signal } = options;
   const record = new RunRecord(config, tree, emit);

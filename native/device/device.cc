@@ -45,14 +45,19 @@ namespace {
 
 std::int64_t cores() { return static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency())); }
 
-std::atomic<std::int64_t> running{0};  // commands that divide the cores among them
+std::atomic<std::int64_t> running{0};    // commands that divide the cores among them
+std::atomic<std::int64_t> processes{1};  // that do
+
+std::int64_t own_cores() { return std::max<std::int64_t>(1, cores() / processes); }
 
 }  // namespace
 
-std::int64_t most_threads(std::int64_t wanted) { return wanted <= 0 ? cores() : std::min(wanted, cores()); }
+void share_cores(std::int64_t with) { processes = std::max<std::int64_t>(1, with); }
+
+std::int64_t most_threads(std::int64_t wanted) { return wanted <= 0 ? own_cores() : std::min(wanted, cores()); }
 
 CoreShare::CoreShare(std::int64_t wanted) : divides_(wanted <= 0) {
-  threads_ = divides_ ? std::max<std::int64_t>(1, cores() / ++running) : most_threads(wanted);
+  threads_ = divides_ ? std::max<std::int64_t>(1, own_cores() / ++running) : most_threads(wanted);
 }
 
 CoreShare::~CoreShare() {

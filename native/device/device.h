@@ -34,6 +34,9 @@ struct ThreadSettings {
 // same time should agree on it.
 void prepare_thread(const ThreadSettings& settings);
 
+// Divides the cores that sessions with the setting 0 take among so many processes that may use the same ones.
+void share_cores(std::int64_t processes);
+
 // How many threads a session with this setting has at most: so many, up to the number of cores; 0: all cores.
 std::int64_t most_threads(std::int64_t wanted);
 

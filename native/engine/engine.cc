@@ -13,6 +13,7 @@
 #include "engine/losses.h"
 #include "engine/metrics.h"
 #include "engine/option_names.h"
+#include "engine/process_group_session.h"
 #include "engine/session.h"
 #include "engine/store_writer.h"
 #include "model/model_size.h"
@@ -85,6 +86,7 @@ class TorchEngine final : public Engine {
       const auto kind = options.require_text("kind");
       if (kind == "model") return std::make_unique<GuardedSession>(open_model(options));
       if (kind == "store_writer") return std::make_unique<GuardedSession>(open_store_writer(options));
+      if (kind == "process_group") return std::make_unique<GuardedSession>(open_process_group(options));
       throw Error("ERR_INVALID_ARGUMENT", "open: unknown kind " + kind);
     });
   }

@@ -15,6 +15,7 @@
 #include "data/preprocess.h"
 #include "data/store.h"
 #include "device/device.h"
+#include "dist/process_group.h"
 #include "engine.h"
 #include "infer/network.h"
 #include "infer/options.h"
@@ -37,6 +38,7 @@ class ModelSession final : public Session {
   Value digest(Options& options, Control& control);
   Value parameters(Options& options, Control& control);
   Value transfer_weights(Options& options, Control& control);
+  Value share_weights(Options& options, Control& control);
 
   // The open stage.
   Value begin_stage(Options& options, Control& control);
@@ -89,6 +91,7 @@ class ModelSession final : public Session {
   bool tf32_;
   std::mutex cores_mutex_;
   std::weak_ptr<const device::CoreShare> cores_;  // under cores_mutex_
+  std::shared_ptr<dist::ProcessGroup> group_;     // with the option `distributed`
   model::CellSam model_{nullptr};
   std::shared_ptr<infer::BatchLimits> batch_limits_ = std::make_shared<infer::BatchLimits>();
   // One thread for each tile of images, and for each image of a batch in training; null where the threads share the work inside

@@ -25,6 +25,10 @@ ModelSession::ModelSession(Options& options)
   const auto* overrides = options.value("overrides");
   const auto size = model::model_size(name, overrides != nullptr ? *overrides : Value());
   const auto preprocessing = data::parse_preprocessing(options.read(setting::session::generation));
+  if (options.flag("distributed", false)) {
+    group_ = dist::joined_group();
+    if (!group_) throw Error("ERR_STATE", "distributed: this process has joined no others");
+  }
   const bool low_priority = options.read(setting::session::priority) == "low";
   options.done();
   // The threads that start from here on inherit it. Those of a GPU's session only start kernels, and must not be late.
@@ -59,21 +63,23 @@ Value ModelSession::call(std::string_view command, const Value& arguments, Contr
   struct Command {
     Value (ModelSession::*run)(Options&, Control&);
     bool by_image = false;  // whether it leaves its work to workers_, where there are any
+    bool together = false;  // whether all processes of a group do it, without a collective function
   };
   static const std::map<std::string_view, Command> commands{
       {"load", {&ModelSession::load}},
       {"save", {&ModelSession::save}},
       {"digest", {&ModelSession::digest}},
       {"parameters", {&ModelSession::parameters}},
-      {"begin_stage", {&ModelSession::begin_stage}},
-      {"set_loss_weights", {&ModelSession::set_loss_weights}},
+      {"begin_stage", {&ModelSession::begin_stage, /*by_image=*/false, /*together=*/true}},
+      {"set_loss_weights", {&ModelSession::set_loss_weights, /*by_image=*/false, /*together=*/true}},
       {"train_epoch", {&ModelSession::train_epoch, /*by_image=*/true}},
       {"validate", {&ModelSession::validate, /*by_image=*/true}},
-      {"observe", {&ModelSession::observe}},
+      {"observe", {&ModelSession::observe, /*by_image=*/false, /*together=*/true}},
       {"save_state", {&ModelSession::save_state}},
-      {"load_state", {&ModelSession::load_state}},
-      {"end_stage", {&ModelSession::end_stage}},
-      {"transfer_weights", {&ModelSession::transfer_weights}},
+      {"load_state", {&ModelSession::load_state, /*by_image=*/false, /*together=*/true}},
+      {"end_stage", {&ModelSession::end_stage, /*by_image=*/false, /*together=*/true}},
+      {"transfer_weights", {&ModelSession::transfer_weights, /*by_image=*/false, /*together=*/true}},
+      {"share_weights", {&ModelSession::share_weights}},
       {"predict", {&ModelSession::predict, /*by_image=*/true}},
       {"prompt_iou", {&ModelSession::prompt_iou, /*by_image=*/true}},
       {"candidates", {&ModelSession::candidates, /*by_image=*/true}},
@@ -83,12 +89,13 @@ Value ModelSession::call(std::string_view command, const Value& arguments, Contr
   };
   const auto found = commands.find(command);
   if (found == commands.end()) throw Error("ERR_INVALID_ARGUMENT", "unknown session command " + std::string(command));
-  const auto& [run, by_image] = found->second;
+  const auto& [run, by_image, together] = found->second;
   const auto share = cores();
   const c10::DeviceGuard current(device_);
   device::prepare_thread({by_image && workers_ ? 1 : share->threads(), deterministic_, tf32_});
   Options options(arguments, std::string(command));
-  return (this->*run)(options, control);
+  if (!group_ || !together) return (this->*run)(options, control);
+  return group_->together([&] { return (this->*run)(options, control); });
 }
 
 // Commands that run at the same time have one share, since they divide the threads of `workers_`.

@@ -10,7 +10,10 @@ namespace cellsam::engine {
 
 // Options: size (name of a ModelSize), overrides (fields of it), generation = "plain" | "adv", device = "cpu", precision =
 // "auto" | "fp32" | "bf16", seed = 42, threads = 0 (see CoreShare), deterministic = false, float32_matmul_precision = "highest"
-// | "high" (TF32 on a GPU), priority = "normal" | "low" (of the CPU's threads). Reads them all and calls options.done().
+// | "high" (TF32 on a GPU), priority = "normal" | "low" (of the CPU's threads), distributed = false: whether the processes of
+// the joined group (process_group_session.h) train this model together. Each of them has such a session then, and calls in the
+// same order its commands load_state, share_weights, and all of the open stage but save_state; what fails in one fails in all.
+// Reads all options and calls options.done().
 //
 // Commands and their arguments, by name:
 //   load {path}                         loads a checkpoint; returns a weights::LoadReport
@@ -24,6 +27,7 @@ namespace cellsam::engine {
 //   save_state, load_state {path}       the state of the open stage, see Trainer
 //   end_stage {}
 //   transfer_weights {to = "image_encoder" | "cellfinder"}   -> {tensors}; copies one backbone to the other, see copy_backbone
+//   share_weights {}                    gives the weights of process 0 to the others
 //   predict {image, boxes?, ...}        -> {labels, scores, boxes, ious, count}, see infer::predict and infer::PredictOptions
 //   candidates {image, floor = 0.01, max_candidates = 1000, ...}   see infer::find_candidates and engine/candidates.h
 //   prompt_iou {image, labels, ...}     -> {ids, ious}, see infer::box_mask_iou

@@ -10,6 +10,32 @@
 #include "train/stage.h"
 
 namespace cellsam::engine {
+namespace {
+
+// Reads the arguments of a collective command: a store, say, may be missing on one of several machines.
+template <class Read>
+train::EpochRequest read_together(const std::shared_ptr<dist::ProcessGroup>& group, Read read) {
+  return group ? group->together(read) : read();
+}
+
+// Of training alone.
+void read_epoch(Options& options, train::EpochRequest& request) {
+  request.fold = options.integer("fold", 0);
+  request.epoch = options.require_integer("epoch");
+  request.start_step = options.integer("start_step", 0);
+  if (request.start_step < 0) throw Error("ERR_INVALID_ARGUMENT", "start_step must not be negative");
+  request.augment = options.read(setting::epoch::augment);
+  request.complex_augmentation = options.read(setting::epoch::complex_augmentation);
+  if (request.complex_augmentation && !request.augment) {
+    throw Error("ERR_INVALID_ARGUMENT", "complex_augmentation adds to the simple one: set augment too");
+  }
+  request.variants = options.read(setting::epoch::augmentation_variants);
+  if (request.variants > 0 && !request.complex_augmentation) {
+    throw Error("ERR_INVALID_ARGUMENT", "augmentation_variants limits complex_augmentation: set that too");
+  }
+}
+
+}  // namespace
 
 Value ModelSession::begin_stage(Options& options, Control&) {
   const auto number = options.require_integer("stage");
@@ -18,7 +44,7 @@ Value ModelSession::begin_stage(Options& options, Control&) {
   trainer_.reset();  // opening a stage changes what is trainable, also when it fails
   auto stage = open_stage(number, options);
   options.done();
-  trainer_ = std::make_unique<train::Trainer>(std::move(stage), trainer_options, seed_);
+  trainer_ = std::make_unique<train::Trainer>(std::move(stage), trainer_options, seed_, group_);
   auto report = trainer_->describe();
   report["options"] = List(options.names().begin(), options.names().end());
   return report;
@@ -52,27 +78,23 @@ Value ModelSession::set_loss_weights(Options& options, Control&) {
 }
 
 Value ModelSession::train_epoch(Options& options, Control& control) {
-  auto request = read_request(options);
-  request.fold = options.integer("fold", 0);
-  request.epoch = options.require_integer("epoch");
-  request.start_step = options.integer("start_step", 0);
-  if (request.start_step < 0) throw Error("ERR_INVALID_ARGUMENT", "start_step must not be negative");
-  request.augment = options.read(setting::epoch::augment);
-  request.complex_augmentation = options.read(setting::epoch::complex_augmentation);
-  if (request.complex_augmentation && !request.augment) {
-    throw Error("ERR_INVALID_ARGUMENT", "complex_augmentation adds to the simple one: set augment too");
-  }
-  request.variants = options.read(setting::epoch::augmentation_variants);
-  if (request.variants > 0 && !request.complex_augmentation) {
-    throw Error("ERR_INVALID_ARGUMENT", "augmentation_variants limits complex_augmentation: set that too");
-  }
-  options.done();
+  const auto request = read_together(group_, [&] {
+    auto read = read_request(options);
+    read_epoch(options, read);
+    options.done();
+    trainer();  // throws where no stage is open
+    return read;
+  });
   return trainer().train_epoch(request, control);
 }
 
 Value ModelSession::validate(Options& options, Control& control) {
-  const auto request = read_request(options);
-  options.done();
+  const auto request = read_together(group_, [&] {
+    auto read = read_request(options);
+    options.done();
+    trainer();  // throws where no stage is open
+    return read;
+  });
   return trainer().validate(request, control);
 }
 

@@ -88,4 +88,21 @@ Value ModelSession::transfer_weights(Options& options, Control&) {
       {"tensors", cache::copy_backbone(model_, to == "cellfinder" ? cache::Backbone::CellFinder : cache::Backbone::Sam)}};
 }
 
+Value ModelSession::share_weights(Options& options, Control&) {
+  options.done();
+  if (!group_) throw Error("ERR_STATE", "share_weights: the session is not distributed");
+  // The network has a second SAM where the weights that process 0 has loaded do.
+  auto copy = at::full({1}, model_->model_cp ? 1.F : 0.F);
+  group_->broadcast({copy});
+  if (copy.item<float>() > 0) {
+    model_->add_model_cp();
+  } else {
+    model_->remove_model_cp();
+  }
+  std::vector<at::Tensor> weights;
+  for (const auto& [name, tensor] : model_->state_dict()) weights.push_back(tensor);
+  group_->broadcast(weights);
+  return {};
+}
+
 }  // namespace cellsam::engine

@@ -48,12 +48,25 @@ TrainerOptions read_trainer_options(Options& options, std::int64_t stage) {
   return read;
 }
 
-Trainer::Trainer(std::unique_ptr<Stage> stage, const TrainerOptions& options, std::uint64_t seed)
+Trainer::Trainer(std::unique_ptr<Stage> stage, const TrainerOptions& options, std::uint64_t seed,
+                 std::shared_ptr<dist::ProcessGroup> group)
     : stage_(std::move(stage)),
+      group_(std::move(group)),
       options_(options),
       seed_(seed),
       optimizer_(stage_->groups(), {.method = options.optimizer}),
-      schedule_(options.schedule) {}
+      schedule_(options.schedule) {
+  if (!group_) return;
+  if (options_.accumulate < group_->size()) {
+    throw Error("ERR_CONFIG", "accumulate of stage " + std::to_string(stage_->number()) + " is " +
+                                  std::to_string(options_.accumulate) + ": " + std::to_string(group_->size()) +
+                                  " processes need at least " + std::to_string(group_->size()) +
+                                  " batches in an update, one for each");
+  }
+  std::vector<at::Tensor> parameters;
+  for (const auto& [name, parameter] : stage_->trainable()) parameters.push_back(parameter);
+  gradient_sum_.emplace(*group_, parameters);
+}
 
 bool Trainer::on_gpu() const { return stage_->parameters().front().second.is_cuda(); }
 
@@ -79,7 +92,12 @@ void Trainer::emit_notices(Control& control) {
 }
 
 Dict Trainer::feature_counts() {
-  const auto counts = stage_->take_feature_counts();
+  auto counts = stage_->take_feature_counts();
+  if (group_) {
+    auto sums = at::tensor({counts.kept, counts.computed}, at::kLong);
+    group_->sum({sums});
+    counts = {sums[0].item<std::int64_t>(), sums[1].item<std::int64_t>()};
+  }
   return {{"kept", counts.kept}, {"computed", counts.computed}};
 }
 
@@ -107,15 +125,9 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
   if (request.start_step == 0) sums_ = {};
   epoch_ = request.epoch;
   step_ = request.start_step;
-  // The gradient of a group of accumulated batches is the mean over them, also in the last, shorter group of an epoch. A short
-  // last batch counts as much as a full one, so that each of its images has a larger weight.
-  const auto group_length = [&](std::int64_t step) {
-    const auto first = step - step % options_.accumulate;
-    return std::min(options_.accumulate, steps - first);
-  };
-
   const auto order = data::epoch_order(request.indices, seed_, static_cast<std::uint64_t>(request.fold),
                                        static_cast<std::uint64_t>(request.epoch));
+  const auto batches = data::in_batches(order, request.batch_size);
   const StepContext context{request, /*training=*/true, control};
   // A run that was stopped at the end of an epoch has no step left that would tell the rate of the last one.
   double lr = learning_rate(request.start_step == steps ? std::max<std::int64_t>(0, updates_ - 1) : updates_);
@@ -141,63 +153,92 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
                         {"losses", losses}});
     }
   };
+  LossQueue::Step last_with_losses;  // whose losses would show a bad gradient
+  NonFiniteFlag flag;
+  // Takes the losses of a batch, undefined if it has none, and the norm of the gradients if it is the last of an update.
+  const auto record = [&](std::int64_t number, at::Tensor losses, const at::Tensor& norm) {
+    const LossQueue::Step step{number, batches[static_cast<std::size_t>(number)], lr};
+    sums_.images += std::ssize(step.indices);
+    if (losses.defined()) last_with_losses = step;
+    if (losses.defined() && norm.defined()) losses = at::cat({losses, norm.to(losses.options()).view({1})});
+    // The norm goes to the host with the losses. When the last batch of a group has none, the device has to be waited for.
+    if (!losses.defined() && norm.defined() && !std::isfinite(norm.item<double>())) {
+      drain(true);  // reports the first loss that is not finite
+      fail_everywhere(context, last_with_losses, "grad_norm");
+    }
+    if (!losses.defined()) return;
+    // A loss or gradient that is not finite never reaches the parameters. On the CPU it is checked here. On a GPU that would
+    // wait for the device: the error is thrown when the losses have arrived, and until then no update changes anything, so that
+    // the weights are those of the step when its origin is looked for.
+    if (losses.is_cpu()) {
+      require_finite(context, {to_doubles(losses), step});
+    } else {
+      flag.add(losses);
+    }
+    queue.push(losses, step);
+  };
 
+  std::vector<std::vector<std::int64_t>> own_batches;
+  for (const auto number : own_numbers(context, step_, steps - step_))
+    own_batches.push_back(batches[static_cast<std::size_t>(number)]);
   data::BatchLoader loader(
-      request.store, data::in_batches(order, request.batch_size), augmenter(request),
-      static_cast<std::size_t>(request.start_step), on_gpu(), [this](const auto& batch) { stage_->prefetch(batch); },
+      request.store, own_batches, augmenter(request), 0, on_gpu(), [this](const auto& batch) { stage_->prefetch(batch); },
       loader_threads(*stage_));
   const bool endless = request.complex_augmentation && request.variants == 0;
   stage_->take_feature_counts();  // those of an epoch that ended with an error
   stage_->take_graph_counts();
   optimizer_.zero_grad();  // gradients of a group that an error interrupted
-  bool pending = false;    // whether there are gradients that no update has used yet
-  bool stopped = false;
-  LossQueue::Step last_with_losses;  // whose losses would show a bad gradient
-  NonFiniteFlag flag;
-  for (; step_ < steps; ++step_) {
+  if (group_) {            // machines may round differently, which must not add up
+    std::vector<at::Tensor> parameters;
+    for (const auto& [name, parameter] : stage_->trainable()) parameters.push_back(parameter);
+    group_->broadcast(parameters);
+  }
+  bool stop = group_ && group_->any(control.cancelled());
+  for (std::int64_t end = step_; step_ < steps; step_ = end) {
     stop_if_abandoned(control);
     // It stops between groups only: gradients of an unfinished group are not part of the saved state.
-    if (!pending && control.cancelled()) {
-      stopped = true;
+    if (stop || (!group_ && control.cancelled())) {
+      stop = true;
       break;
     }
-    auto batch = loader.next().value();
-    batch.cacheable = !endless;
+    // The gradient of a group of accumulated batches is the mean over them, also in the last, shorter group of an epoch. A
+    // short last batch counts as much as a full one, so that each of its images has a larger weight.
+    const auto first = step_ - step_ % options_.accumulate;
+    end = std::min(first + options_.accumulate, steps);
+    const auto scale = 1.0 / static_cast<double>(end - first);
     lr = learning_rate(updates_);
-    const LossQueue::Step step{step_, batch.indices, lr};
-    const auto scale = 1.0 / static_cast<double>(group_length(step_));
-    const DrawKey key{seed_, request.epoch};
-    auto losses = with_matching_errors(
-        context, step, [&] { return stage_->train_batch(batch, scale, key, control); }, [&] { drain(true); });
-    emit_notices(control);
-    pending = pending || losses.has_value();
-    if (losses) last_with_losses = step;
-    sums_.images += std::ssize(batch.indices);
-    const bool updates = pending && ((step_ + 1) % options_.accumulate == 0 || step_ + 1 == steps);
-    at::Tensor norm;
-    if (updates) norm = optim::clip_grad_norm(stage_->groups(), options_.grad_clip);
-    if (losses && updates) losses = at::cat({*losses, norm.to(losses->options()).view({1})});
-    // The norm goes to the host with the losses. When the last batch of a group has none, the device has to be waited for.
-    if (!losses && updates && !std::isfinite(norm.item<double>())) {
-      drain(true);  // reports the first loss that is not finite
-      fail_non_finite(context, last_with_losses, "grad_norm");
-    }
-    // A loss or gradient that is not finite never reaches the parameters. On the CPU it is checked here. On a GPU that would
-    // wait for the device: the error is thrown when the losses have arrived, and until then no update changes anything, so that
-    // the weights are those of the step when its origin is looked for.
-    if (losses && losses->is_cpu()) require_finite(context, {to_doubles(*losses), step});
-    if (losses && !losses->is_cpu()) flag.add(*losses);
+    std::vector<at::Tensor> losses(static_cast<std::size_t>(end - step_));
+    const auto losses_of = [&](std::int64_t number) -> at::Tensor& { return losses[static_cast<std::size_t>(number - step_)]; };
+    stop = compute(control, [&] {
+      for (const auto number : own_numbers(context, step_, end - step_)) {
+        auto batch = loader.next().value();
+        batch.cacheable = !endless;
+        const LossQueue::Step step{number, batch.indices, lr};
+        const DrawKey key{seed_, request.epoch};
+        losses_of(number) =
+            with_matching_errors(
+                context, step, [&] { return stage_->train_batch(batch, scale, key, control); }, [&] { drain(true); })
+                .value_or(at::Tensor());
+        emit_notices(control);
+        if (group_ || number + 1 == end) continue;  // their losses are not known yet, or the norm is not
+        record(number, losses_of(number), {});
+        drain(false);
+      }
+    });
+    losses = gather(std::move(losses), /*gradients=*/true);
+    for (auto number = group_ ? step_ : end - 1; number + 1 < end; ++number) record(number, losses_of(number), {});
+    const bool updates = std::any_of(losses.begin(), losses.end(), [](const auto& of_batch) { return of_batch.defined(); });
+    const auto norm = updates ? optim::clip_grad_norm(stage_->groups(), options_.grad_clip) : at::Tensor();
+    record(end - 1, losses.back(), norm);
     if (updates) {
       optimizer_.step(lr, on_gpu() ? std::optional(flag.value()) : std::nullopt);
       optimizer_.zero_grad();
       ++updates_;
-      pending = false;
     }
-    if (losses) queue.push(*losses, step);
     drain(false);
   }
   drain(true);
-  return {{"stopped", stopped},
+  return {{"stopped", stop && step_ < steps},
           {"step", step_},
           {"steps", steps},
           {"images", sums_.images},
@@ -212,6 +253,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
 Dict Trainer::validate(const EpochRequest& request, Control& control) {
   const auto start = std::chrono::steady_clock::now();
   const StepContext context{request, /*training=*/false, control};
+  const auto batches = data::in_batches(request.indices, request.batch_size);
   LossSums sums;
   LossQueue queue;
   const auto drain = [&](bool flush) {
@@ -220,21 +262,38 @@ Dict Trainer::validate(const EpochRequest& request, Control& control) {
       sums.add(arrived->values);
     }
   };
+  std::vector<std::vector<std::int64_t>> own_batches;
+  for (const auto number : own_numbers(context, 0, std::ssize(batches)))
+    own_batches.push_back(batches[static_cast<std::size_t>(number)]);
   data::BatchLoader loader(
-      request.store, data::in_batches(request.indices, request.batch_size), {}, 0, on_gpu(),
-      [this](const auto& batch) { stage_->prefetch(batch); }, loader_threads(*stage_));
+      request.store, own_batches, {}, 0, on_gpu(), [this](const auto& batch) { stage_->prefetch(batch); },
+      loader_threads(*stage_));
   stage_->take_feature_counts();
-  const auto steps = batches_of(request);
-  for (std::int64_t number = 0; number < steps; ++number) {
+  const auto steps = std::ssize(batches);
+  const auto round = group_ ? group_->size() : 1;  // batches that are computed at the same time
+  for (std::int64_t begin = 0, end = 0; begin < steps; begin = end) {
     stop_if_abandoned(control);
-    if (control.cancelled()) throw Error("ERR_CANCELLED", "validation was cancelled");
-    const auto batch = loader.next().value();
-    const LossQueue::Step step{number, batch.indices};
-    const auto losses = with_matching_errors(
-        context, step, [&] { return stage_->evaluate_batch(batch, control); }, [&] { drain(true); });
-    emit_notices(control);
-    if (losses) queue.push(*losses, step);
-    sums.images += std::ssize(batch.indices);
+    end = std::min(begin + round, steps);
+    std::vector<at::Tensor> losses(static_cast<std::size_t>(end - begin));
+    if (!group_ && control.cancelled()) throw Error("ERR_CANCELLED", "validation was cancelled");
+    const bool stop = compute(control, [&] {
+      for (const auto number : own_numbers(context, begin, end - begin)) {
+        const auto batch = loader.next().value();
+        losses[static_cast<std::size_t>(number - begin)] =
+            with_matching_errors(
+                context, {number, batch.indices}, [&] { return stage_->evaluate_batch(batch, control); }, [&] { drain(true); })
+                .value_or(at::Tensor());
+        emit_notices(control);
+      }
+    });
+    if (group_ && stop) throw Error("ERR_CANCELLED", "validation was cancelled");
+    losses = gather(std::move(losses), /*gradients=*/false);
+    for (auto number = begin; number < end; ++number) {
+      const LossQueue::Step step{number, batches[static_cast<std::size_t>(number)]};
+      sums.images += std::ssize(step.indices);
+      if (const auto& of_batch = losses[static_cast<std::size_t>(number - begin)]; of_batch.defined())
+        queue.push(of_batch, step);
+    }
     drain(false);
   }
   drain(true);

@@ -3,12 +3,15 @@
 // that a resumed run needs. What one batch computes is up to the stage (stage.h).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "base/options.h"
 #include "data/store.h"
+#include "dist/gradient_sum.h"
+#include "dist/process_group.h"
 #include "engine.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
@@ -45,18 +48,25 @@ struct EpochRequest {
 
 class Trainer {
  public:
-  Trainer(std::unique_ptr<Stage> stage, const TrainerOptions& options, std::uint64_t seed);
+  // group: the processes that train this model together, or null. Process r of N computes the batches i of an update with
+  // i mod N = r, and of a validation likewise; gradients are summed, so that the result is that of one process, to rounding,
+  // and all state is the same in all processes. All functions but save_state and describe are then collective. Throws
+  // ERR_CONFIG where an update has fewer batches than there are processes.
+  Trainer(std::unique_ptr<Stage> stage, const TrainerOptions& options, std::uint64_t seed,
+          std::shared_ptr<dist::ProcessGroup> group = nullptr);
 
   // Trains one epoch and emits a "step" event after each step. Returns {stopped, step, steps, images, seconds, threads, lr,
   // losses, features, graphs}: losses are means by name; features {kept, computed} counts outputs of frozen backbones that were
   // on disk and that were not; graphs {recorded, replayed} counts CUDA graphs.
   //
-  // When `control` is cancelled it finishes the step and returns stopped = true. A later request with start_step = step goes on
-  // as if nothing had happened. When `control` is abandoned it throws ERR_DISPOSED; do not save a state after that.
+  // When `control` is cancelled, in one of the processes, it finishes the update and returns stopped = true. A later request
+  // with start_step = step goes on as if nothing had happened. When `control` is abandoned it throws ERR_DISPOSED; do not save
+  // a state after that.
   //
   // Throws ERR_NON_FINITE_LOSS when the losses or the gradient norm of a step are not finite. The error names the step's images
   // and, after the step was repeated under a NonFiniteTrace, the layer and operation where it began. The parameters are those
-  // before the step, also on a GPU, which tells of it a step late.
+  // before the step, also on a GPU, which tells of it a step late. What is thrown in one of several processes is thrown in all;
+  // ERR_PEER_LOST when one of them is gone.
   Dict train_epoch(const EpochRequest& request, Control& control);
 
   // Computes the mean losses of batches without gradients, augmentation or hard-example weights. Returns {losses, images,
@@ -88,6 +98,8 @@ class Trainer {
     const Control& control;
   };
   void require_finite(const StepContext& context, const LossQueue::StepLosses& losses);
+  // Of the process that computed the step; the others throw what it says.
+  [[noreturn]] void fail_everywhere(const StepContext& context, const LossQueue::Step& step, const std::string& what);
   [[noreturn]] void fail_non_finite(const StepContext& context, const LossQueue::Step& step, const std::string& what);
   std::optional<NonFiniteOrigin> find_origin(const StepContext& context, const LossQueue::Step& step);
   // Calls `compute`, which calls the stage. The matching of stage 1 refuses costs that
@@ -97,6 +109,15 @@ class Trainer {
   std::optional<at::Tensor> with_matching_errors(const StepContext& context, const LossQueue::Step& step, Compute compute,
                                                  CheckEarlier check_earlier);
 
+  // The batches from number `first` on that this process computes, by number.
+  std::vector<std::int64_t> own_numbers(const StepContext& context, std::int64_t first, std::int64_t count) const;
+  std::int64_t owner_of(const StepContext& context, std::int64_t number) const;  // rank
+  // Runs `body`, which computes batches of this process. Returns whether one of the processes is to stop.
+  bool compute(const Control& control, const std::function<void()>& body);
+  // The losses [k] of all batches from number `first` on; those of this process are given, undefined where there are none. With
+  // a group also sums the gradients, if `gradients`.
+  std::vector<at::Tensor> gather(std::vector<at::Tensor> losses, bool gradients);
+
   bool on_gpu() const;
   double learning_rate(std::int64_t updates) const;  // of the update after so many
   data::Augmenter augmenter(const EpochRequest& request) const;
@@ -105,6 +126,8 @@ class Trainer {
   Dict graph_counts();
 
   std::unique_ptr<Stage> stage_;
+  std::shared_ptr<dist::ProcessGroup> group_;
+  std::optional<dist::GradientSum> gradient_sum_;  // with a group
   TrainerOptions options_;
   std::uint64_t seed_;
   optim::Optimizer optimizer_;

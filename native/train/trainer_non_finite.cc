@@ -13,7 +13,14 @@ void Trainer::require_finite(const StepContext& context, const LossQueue::StepLo
   if (bad == values.end()) return;
   const auto& names = stage_->loss_names();
   const auto i = static_cast<std::size_t>(bad - values.begin());
-  fail_non_finite(context, losses.step, i < names.size() ? names[i] : "grad_norm");
+  fail_everywhere(context, losses.step, i < names.size() ? names[i] : "grad_norm");
+}
+
+void Trainer::fail_everywhere(const StepContext& context, const LossQueue::Step& step, const std::string& what) {
+  compute(context.control, [&] {
+    if (!group_ || owner_of(context, step.number) == group_->rank()) fail_non_finite(context, step, what);
+  });
+  throw Error("ERR_INTERNAL", "the process that computed this step found no fault in it");
 }
 
 // Repeats the step: tiles and random draws are pure functions of their numbers, so the batch is the same.

@@ -38,6 +38,7 @@ const plan: Plan = {
     gpuMb: 123456.7,
   },
   time: { secondsPerEpoch: { 1: 12345.6, 2: 12345.6 }, totalSeconds: 1234567 },
+  together: null,
   warnings: [],
 };
 

@@ -14,6 +14,7 @@ import { openStoreWriter } from "../../lib/engine/storeWriter.js";
 import { planExperiment } from "../../lib/plan/experiment.js";
 import type { Plan } from "../../lib/plan/plan.js";
 import type { StageProbe } from "../../lib/plan/probe.js";
+import { forecastRanks } from "../../lib/plan/ranks.js";
 import { planTiles, tileStarts } from "../../lib/plan/tiles.js";
 import { forecast } from "../../lib/plan/time.js";
 import { warningsOf } from "../../lib/plan/warnings.js";
@@ -235,6 +236,43 @@ describe("a plan", () => {
     expect(forecast(checked(), splits, probe(kept))).toEqual({ secondsPerEpoch: first, totalSeconds: 70 + 11 * later });
     const turned = checked({ augmentation: true });
     expect(forecast(turned, splits, probe(kept)).totalSeconds).toBe(8 * 70 + 4 * later);
+  });
+});
+
+describe("several processes", () => {
+  const stage = { trainable: 250_000_000, secondsPerTile: 2, secondsPerValidationTile: 1, kept: null };
+  const of = (more: object, ranks: number, cells: number[], validate = 0) =>
+    forecastRanks(
+      new ExperimentConfig(config(more)),
+      { cells, validate },
+      { stages: { 1: stage, 2: stage } },
+      { ranks, gigabytesPerSecond: 2 },
+    );
+
+  // By hand: 10 tiles in updates of 4, 4 and 2 batches take 2 + 2 + 1 rounds of two processes, 1 GB of gradients 3 * 2 * 1/2 * 0.5 s.
+  test("divide the batches of an update, and sum its gradients", () => {
+    const { stages } = of({ stages: [1], stage1Config: { accumulate: 4 } }, 2, Array(10).fill(3), 3);
+    expect(stages[1]).toEqual({
+      gradientBytes: 1e9,
+      sumSeconds: 0.5,
+      balance: 1,
+      secondsPerEpoch: 10 + 1.5 + 2,
+      speedUp: 23 / 13.5,
+    });
+  });
+
+  test("wait for the one with the most prompts", () => {
+    const even = of({ stages: [2], stage2Config: { accumulate: 2 } }, 2, Array(8).fill(5)).stages[2];
+    expect(even?.balance).toBe(1);
+    // One update of two tiles: one of them has all the cells.
+    const uneven = of({ stages: [2], stage2Config: { accumulate: 2 } }, 2, [0, 10]).stages[2];
+    expect(uneven).toMatchObject({ balance: 0.5, secondsPerEpoch: 4.5 });
+    const limited = of({ stages: [2], stage2Config: { accumulate: 2, maxPrompts: 5 } }, 2, [5, 10]).stages[2];
+    expect(limited?.balance).toBe(1);
+  });
+
+  test("are refused without a probe", async () => {
+    await expect(planExperiment(config(), { ranks: 2 })).rejects.toThrow(/ranks needs probe/);
   });
 });
 

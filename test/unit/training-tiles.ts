@@ -30,9 +30,13 @@ const overrides = {
 };
 
 /** On the device under test, in fp32, and with one thread, so that sums are always taken in the same order. */
-export function smallSession(options: Partial<SessionOptions> = {}): Promise<Session> {
+export function smallOptions(options: Partial<SessionOptions> = {}): SessionOptions {
   const usual = { size: "tiny", device: testDevice, threads: 1, seed: 1, precision: "fp32" } as const;
-  return openSession({ ...usual, ...options, overrides: { ...overrides, ...options.overrides } });
+  return { ...usual, ...options, overrides: { ...overrides, ...options.overrides } };
+}
+
+export function smallSession(options: Partial<SessionOptions> = {}): Promise<Session> {
+  return openSession(smallOptions(options));
 }
 
 /** The options of a stage that every test gives; SGD's first step is lr * gradient, so weights show gradients. */

@@ -1,0 +1,4 @@
+// Nothing of it is needed; see context.h.
+#pragma once
+
+#include <chrono>

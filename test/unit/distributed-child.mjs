@@ -1,0 +1,56 @@
+/**
+ * One of several processes that train a small model together: `node distributed-child.mjs JSON`. Prints what came out as JSON.
+ * Each process calls the same commands by itself; the orders of process 0 are another test's matter.
+ */
+import { Group } from "../../dist/distributed/group.js";
+import { openDistributed } from "../../dist/engine/session.js";
+
+const {
+  place,
+  timeout = 60,
+  session: options,
+  load,
+  stages,
+  indices,
+  batchSize,
+  store,
+  validate,
+  save,
+  stop,
+  end,
+} = JSON.parse(process.argv[2] ?? "");
+/** @type {Record<string, unknown> & { epochs: unknown[], steps: number }} */
+const outcome = { rank: place.rank, epochs: [], steps: 0 };
+try {
+  const group = await Group.join(
+    { address: "127.0.0.1", file: "", attempt: "0", ...place, hostsStore: place.rank === 0 },
+    timeout,
+  );
+  const session = await openDistributed(options);
+  if (load && place.rank === 0) await session.load(load);
+  if (load) await session.shareWeights();
+  const signal = stop === place.rank ? AbortSignal.abort() : undefined;
+  const onStep = () => {
+    outcome.steps += 1;
+    if (end?.rank === place.rank) process.kill(process.pid, end.signal);
+  };
+  for (const stage of stages) {
+    await session.beginStage(stage);
+    for (let epoch = 1; epoch <= stage.epochs; epoch += 1) {
+      const tiles = { store, indices: Int32Array.from(indices), batchSize };
+      const { step, stopped, losses, images } = await session.trainEpoch({ ...tiles, epoch, augment: true, signal, onStep });
+      const validation = validate ? (await session.validate(tiles)).losses : null;
+      outcome.epochs.push({ step, stopped, losses, images, validation });
+    }
+  }
+  if (save && place.rank === 0) await session.save(save, { format: "safetensors" });
+  outcome.digest = await session.digest();
+  await group.agree();
+  await session.dispose();
+  await group.dispose();
+} catch (cause) {
+  const { code, message } = /** @type {import("../../dist/errors.js").CellsamError} */ (cause);
+  outcome.error = { code, message };
+}
+process.stdout.write(JSON.stringify(outcome));
+process.exit(0);
