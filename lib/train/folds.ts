@@ -109,9 +109,9 @@ async function trainHere(fold: number, model: FoldModel, run: RunContext): Promi
       await joinFold(fold, result, run);
     } else await model.use((session) => trainFold(fold, session, run));
   } catch (error) {
-      // A run that is stopped, has one fold, or a fold that began on another device, ends here and can be resumed.
-      const ended = ["ERR_DISPOSED", "ERR_PEER_LOST"].includes((error as CellsamError).code);
-      const stopped = signal?.aborted || ended || isChangedInput(error);
+    // A run that is stopped, has one fold, or a fold that began on another device, ends here and can be resumed.
+    const ended = ["ERR_DISPOSED", "ERR_PEER_LOST"].includes((error as CellsamError).code);
+    const stopped = signal?.aborted || ended || isChangedInput(error);
     if (stopped || folds === 1) throw error;
     // An error after the result was recorded, while the model is disposed of, does not change the result.
     if (state.results.some((result) => result.fold === fold))
