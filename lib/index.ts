@@ -34,6 +34,7 @@ export { EarlyStopping, type EarlyStoppingOptions, type EarlyStoppingState } fro
 export { type PlanOptions, planExperiment } from "./plan/experiment.js";
 export type { Plan, SidePlan, Spread } from "./plan/plan.js";
 export type { Probe, StageProbe, TileTimes } from "./plan/probe.js";
+export type { RanksForecast, RanksOptions, StageRanks } from "./plan/ranks.js";
 export type { TimeForecast } from "./plan/time.js";
 
 // Strategies
