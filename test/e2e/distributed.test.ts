@@ -10,7 +10,6 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { readJson } from "../../lib/files/json.js";
 
-import { type Slurm, startSlurm, withoutSlurm } from "../slurm.js";
 import { cellsam, type Finished } from "./cellsam.js";
 
 const main = join(import.meta.dirname, "../../dist/cli/main.js");
@@ -189,41 +188,5 @@ describe("other launchers", () => {
     const done = await run(command, args);
     expect(done.code, done.stderr).toBe(0);
     await expectSame("torchrun");
-  });
-});
-
-const missing = withoutSlurm();
-if (missing) console.warn(`SKIPPED: srun starts no processes here: ${missing}`);
-
-describe.skipIf(missing)("srun", () => {
-  let slurm: Slurm;
-  let machines: string;
-  beforeAll(async () => {
-    machines = await mkdtemp(join(tmpdir(), "cellsam-slurm-"));
-    slurm = await startSlurm(machines);
-  });
-  afterAll(async () => {
-    await slurm?.stop();
-    await rm(machines, { recursive: true, force: true });
-  });
-
-  // Both nodes of the test's Slurm are this machine, whose names lead nowhere.
-  it("starts them on two nodes", async () => {
-    const env = { ...slurm.env, MASTER_ADDR: "127.0.0.1" };
-    const done = await run("srun", ["-N2", "-n2", "--kill-on-bad-exit=1", process.execPath, main, ...train("srun")], { env });
-    expect(done.code, done.stderr).toBe(0);
-    await expectSame("srun");
-  });
-
-  it("stops them with 75", async () => {
-    let sent = false;
-    const args = ["-N1", "-n2", "--kill-on-bad-exit=1", "--job-name=stop", process.execPath, main, ...train("srun-stopped")];
-    const watch = (line: string) => {
-      if (sent || !line.includes('"type":"step"')) return;
-      sent = true;
-      slurm.run("scancel", ["--name=stop", "--signal=TERM"], folder);
-    };
-    const done = await run("srun", args, { env: slurm.env, watch });
-    expect(done.code, done.stderr).toBe(75);
   });
 });

@@ -23,7 +23,7 @@ test.each([
   ["stage 2 with mining", 2, { onlineHardNegativeMining: true }],
 ] as const)("%s: the same weights with 1, 2 and 3 threads", async (_, stage, options) => {
   const learn = async (threads: number) => {
-    await using session = await smallSession({ threads });
+    await using session = await smallSession({ threads, device: "cpu" });
     await session.beginStage({ epochs: 2, stepsPerEpoch: 2, ...options, stage });
     const how = { batchSize: 3, augment: true };
     const epochs = [];
