@@ -1,11 +1,10 @@
 /** A real Slurm with two "machines" in this one, for tests: Debian's slurm-wlm and munge, as root, in a folder of its own. */
 import { execFileSync } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePorts } from "../lib/distributed/freePorts.js";
 
 /** Why the tests of Slurm cannot run here; null where they can. */
 export function withoutSlurm(): string | null {
@@ -38,11 +37,9 @@ export async function startSlurm(folder: string): Promise<Slurm> {
     execFileSync(command, args, { env, stdio: "ignore" });
     begun.push(pidFile);
   };
-  if (!existsSync("/run/munge/munge.socket.2")) {
-    mkdirSync("/run/munge", { recursive: true });
-    execFileSync("chown", ["munge:munge", "/run/munge"]);
-    daemon("su", ["-s", "/bin/sh", "munge", "-c", "exec /usr/sbin/munged"], "/run/munge/munged.pid");
-  }
+  // Its own: one that several shared would end with whoever started it.
+  const munge = ["socket", "pid-file", "log-file", "seed-file"].map((name) => `--${name}=${join(folder, `munged.${name}`)}`);
+  daemon("munged", ["--force", ...munge], join(folder, "munged.pid-file"));
   daemon("slurmctld", ["-f", conf], join(folder, "slurmctld.pid"));
   for (const node of ["n1", "n2"]) daemon("slurmd", ["-f", conf, "-N", node], join(folder, `slurmd-${node}.pid`));
   const slurm: Slurm = {
@@ -100,15 +97,6 @@ export async function finished(slurm: Slurm, job: string, cwd: string): Promise<
   }
 }
 
-/** Ports of this machine that nothing listens on now. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
-  return ports;
-}
-
 function configuration(folder: string, [controller = 0, first = 0, second = 0]: readonly number[]): string {
   const host = hostname().split(".")[0] ?? "localhost";
   const node = (name: string, port: number) =>
@@ -118,6 +106,7 @@ SlurmctldHost=${host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
+AuthInfo=socket=${folder}/munged.socket
 StateSaveLocation=${folder}/state
 SlurmdSpoolDir=${folder}/spool/%n
 SlurmctldPidFile=${folder}/slurmctld.pid

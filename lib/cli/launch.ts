@@ -1,10 +1,10 @@
 /** `cellsam launch -n 8 train ...`: starts processes of this machine that train one model together, and ends as they do. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
 import { constants } from "node:os";
 import { Command } from "commander";
 import { compiledFile } from "../compiledFile.js";
+import { freePorts } from "../distributed/freePorts.js";
 import { CellsamError } from "../errors.js";
 import { endedBy } from "../processEnd.js";
 import { exitCodes } from "./exit.js";
@@ -33,7 +33,8 @@ async function launch(size: number, words: readonly string[]): Promise<number> {
   if (!["train", "finetune"].includes(words[0] ?? "")) {
     throw new CellsamError("ERR_INVALID_ARGUMENT", `launch starts train or finetune, not ${words[0]}`);
   }
-  const shared = { WORLD_SIZE: size, LOCAL_WORLD_SIZE: size, MASTER_ADDR: "127.0.0.1", MASTER_PORT: await freePort() };
+  const [port] = await freePorts(1);
+  const shared = { WORLD_SIZE: size, LOCAL_WORLD_SIZE: size, MASTER_ADDR: "127.0.0.1", MASTER_PORT: port };
   const children = Array.from({ length: size }, (_, rank) => {
     const env = Object.entries({ ...shared, RANK: rank, LOCAL_RANK: rank }).map(([name, value]) => [name, String(value)]);
     // The results of all are those of the first.
@@ -70,14 +71,4 @@ async function ended(child: ChildProcess, rank: number, all: readonly ChildProce
 export function codeOf(codes: readonly number[]): number {
   const failed = codes.find((code) => code !== exitCodes.ok && code !== exitCodes.stopped);
   return failed ?? (codes.includes(exitCodes.stopped) ? exitCodes.stopped : exitCodes.ok);
-}
-
-/** A port that nothing listens on now. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

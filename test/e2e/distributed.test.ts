@@ -2,14 +2,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
+import { freePorts } from "../../lib/distributed/freePorts.js";
 import { readJson } from "../../lib/files/json.js";
 
+import { type Slurm, startSlurm, withoutSlurm } from "../slurm.js";
 import { cellsam, type Finished } from "./cellsam.js";
 
 const main = join(import.meta.dirname, "../../dist/cli/main.js");
@@ -78,18 +79,10 @@ async function run(
   return { code, signal, stdout, stderr };
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
 /** Two processes as a launcher starts them, each with words of its own. */
 async function two(words: readonly (readonly string[])[], atStep: (pids: (number | undefined)[]) => void = () => undefined) {
-  const shared = { WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(await freePort()) };
+  const [port] = await freePorts(1);
+  const shared = { WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(port) };
   const pids: (number | undefined)[] = [];
   let stepped = false;
   return Promise.all(
@@ -184,9 +177,51 @@ describe("other launchers", () => {
       "2",
       "--master-port",
     ];
-    const [command = "", ...args] = [...launcher, String(await freePort()), process.execPath, main, ...train("torchrun")];
+    const [command = "", ...args] = [
+      ...launcher,
+      String((await freePorts(1))[0]),
+      process.execPath,
+      main,
+      ...train("torchrun"),
+    ];
     const done = await run(command, args);
     expect(done.code, done.stderr).toBe(0);
     await expectSame("torchrun");
+  });
+});
+
+const missing = withoutSlurm();
+if (missing) console.warn(`SKIPPED: srun starts no processes here: ${missing}`);
+
+describe.skipIf(missing)("srun", () => {
+  let slurm: Slurm;
+  let machines: string;
+  beforeAll(async () => {
+    machines = await mkdtemp(join(tmpdir(), "cellsam-slurm-"));
+    slurm = await startSlurm(machines);
+  });
+  afterAll(async () => {
+    await slurm?.stop();
+    await rm(machines, { recursive: true, force: true });
+  });
+
+  // Both nodes of the test's Slurm are this machine, whose names lead nowhere.
+  it("starts them on two nodes", async () => {
+    const env = { ...slurm.env, MASTER_ADDR: "127.0.0.1" };
+    const done = await run("srun", ["-N2", "-n2", "--kill-on-bad-exit=1", process.execPath, main, ...train("srun")], { env });
+    expect(done.code, done.stderr).toBe(0);
+    await expectSame("srun");
+  });
+
+  it("stops them with 75", async () => {
+    let sent = false;
+    const args = ["-N1", "-n2", "--kill-on-bad-exit=1", "--job-name=stop", process.execPath, main, ...train("srun-stopped")];
+    const watch = (line: string) => {
+      if (sent || !line.includes('"type":"step"')) return;
+      sent = true;
+      slurm.run("scancel", ["--name=stop", "--signal=TERM"], folder);
+    };
+    const done = await run("srun", args, { env: slurm.env, watch });
+    expect(done.code, done.stderr).toBe(75);
   });
 });

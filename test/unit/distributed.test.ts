@@ -1,12 +1,11 @@
 /** Several processes that train one model together, by the commands of their sessions. */
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { freePorts } from "../../lib/distributed/freePorts.js";
 import { openSession, type Session } from "../../lib/engine/session.js";
 import { changes, ellipses, relativeDistance, smallOptions, spoilWeights, storeOf, weightsOf } from "./training-tiles.js";
 
@@ -35,18 +34,9 @@ interface Outcome {
   error?: { code: string; message: string };
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
 /** Runs `size` processes; those that are killed, or hang, have no outcome. */
 async function together(size: number, task: Record<string, unknown>): Promise<(Outcome | null)[]> {
-  const port = await freePort();
+  const [port] = await freePorts(1);
   const children = Array.from({ length: size }, (_, rank) => {
     const own = { place: { rank, size, port }, session, indices, batchSize: 1, store, ...task };
     let done: (outcome: Outcome | null) => void;
