@@ -42,7 +42,7 @@ CellSam draw_weights(const ModelSize& size, bool with_model_cp, std::uint64_t se
   return CellSam(size, with_model_cp);
 }
 
-CellSam share_weights(const CellSam& model) {
+CellSam alias_weights(const CellSam& model) {
   auto shared = draw_weights(model->size(), static_cast<bool>(model->model_cp), 0);
   const auto from = model->state_dict();
   const auto to = shared->state_dict();

@@ -45,6 +45,6 @@ CellSam draw_weights(const ModelSize& size, bool with_model_cp, std::uint64_t se
 
 // A network on the memory of the weights of `model`, with gradients and flags of its own: what changes them in place changes
 // both.
-CellSam share_weights(const CellSam& model);
+CellSam alias_weights(const CellSam& model);
 
 }  // namespace cellsam::model

@@ -54,7 +54,7 @@ class ByImage final : public Stage {
       : Stage(*whole), whole_(std::move(whole)), workers_(workers) {
     for (auto count = threads(); count > 0; --count) {
       auto& copy = *copies_.emplace_back(std::make_unique<Copy>());
-      copy.model = model::share_weights(model);
+      copy.model = model::alias_weights(model);
       copy.stage = open(copy.model);
       copy.stage->take_notices();  // `whole_` has them too
       free_.push_back(&copy);
@@ -65,8 +65,8 @@ class ByImage final : public Stage {
   const std::vector<std::string>& loss_names() const override { return whole_->loss_names(); }
   std::int64_t threads() const override { return workers_ != nullptr ? workers_->most() : 1; }
   bool divides() const override { return whole_->divides(); }
-  std::int64_t averaged_over(const data::Batch& batch, const DrawKey* key) const override {
-    return whole_->averaged_over(batch, key);
+  std::int64_t averaged_over(const data::Batch& batch, bool training) const override {
+    return whole_->averaged_over(batch, training);
   }
   void prefetch(const data::Batch& batch) override { whole_->prefetch(batch); }
 
@@ -84,7 +84,7 @@ class ByImage final : public Stage {
     // A trace watches this thread alone, and knows the session's own parameters.
     if (NonFiniteTrace::active()) return whole_->train_batch(batch, scale, key, control);
     OrderedSum sum(trainable());
-    return for_each_image(batch, &key, [&](std::size_t i, Stage& stage, const data::Batch& image, double share) {
+    return for_each_image(batch, /*training=*/true, [&](std::size_t i, Stage& stage, const data::Batch& image, double share) {
       for (const auto& [name, parameter] : stage.trainable()) at::Tensor(parameter).mutable_grad().reset();
       auto losses = stage.train_batch(image, scale * share, key, control);
       std::vector<at::Tensor> gradients;
@@ -97,7 +97,7 @@ class ByImage final : public Stage {
 
   std::optional<at::Tensor> evaluate_batch(const data::Batch& batch, const Control& control) override {
     if (NonFiniteTrace::active()) return whole_->evaluate_batch(batch, control);
-    return for_each_image(batch, nullptr, [&](std::size_t, Stage& stage, const data::Batch& image, double) {
+    return for_each_image(batch, /*training=*/false, [&](std::size_t, Stage& stage, const data::Batch& image, double) {
       return stage.evaluate_batch(image, control);
     });
   }
@@ -133,12 +133,12 @@ class ByImage final : public Stage {
   // Calls body(number, stage, image, share) for each image, where the loss of the batch is the sum of share * loss over its
   // images, and returns that sum. Nothing when no image has losses.
   template <class Body>
-  std::optional<at::Tensor> for_each_image(const data::Batch& batch, const DrawKey* key, Body body) {
+  std::optional<at::Tensor> for_each_image(const data::Batch& batch, bool training, Body body) {
     std::vector<data::Batch> images;
     std::vector<double> counts;
     for (std::size_t i = 0; i < batch.instances.size(); ++i) {
       images.push_back(image_of(batch, i));
-      counts.push_back(static_cast<double>(whole_->averaged_over(images.back(), key)));
+      counts.push_back(static_cast<double>(whole_->averaged_over(images.back(), training)));
     }
     const auto count = std::max(1.0, std::accumulate(counts.begin(), counts.end(), 0.0));
     const auto share = [&](std::size_t i) { return std::max(1.0, counts[i]) / count; };

@@ -99,7 +99,7 @@ class DetectorStage final : public Stage {
   }
 
   bool divides() const override { return true; }
-  std::int64_t averaged_over(const data::Batch& batch, const DrawKey*) const override {
+  std::int64_t averaged_over(const data::Batch& batch, bool) const override {
     std::int64_t boxes = 0;
     for (const auto& image : batch.instances) boxes += image.boxes.size(0);
     return boxes;

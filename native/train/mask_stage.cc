@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/stop_if_abandoned.h"
@@ -76,8 +77,12 @@ void MaskStage::set_loss_weights(Options& options) {
 
 device::GraphCounts MaskStage::take_graph_counts() { return graphs_ ? graphs_->take_counts() : device::GraphCounts{}; }
 
-std::int64_t MaskStage::averaged_over(const data::Batch& batch, const DrawKey* key) const {
-  return count_of(key != nullptr ? draw_prompts(batch, prompt_options_, *key) : all_prompts(batch, prompt_options_));
+std::int64_t MaskStage::averaged_over(const data::Batch& batch, bool training) const {
+  const auto prompts = all_prompts(batch, prompt_options_);
+  if (!training || prompt_options_.max_prompts == 0) return count_of(prompts);
+  std::int64_t drawn = 0;
+  for (const auto& image : prompts) drawn += std::min(image.boxes.size(0), prompt_options_.max_prompts);
+  return drawn;
 }
 
 std::optional<at::Tensor> MaskStage::train_batch(const data::Batch& batch, double scale, const DrawKey& key,

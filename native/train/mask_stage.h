@@ -29,7 +29,7 @@ class MaskStage final : public Stage {
   void set_loss_weights(Options& options) override;
   device::GraphCounts take_graph_counts() override;
   bool divides() const override { return !mining_.enabled; }  // hard examples are those of the batch
-  std::int64_t averaged_over(const data::Batch& batch, const DrawKey* key) const override;
+  std::int64_t averaged_over(const data::Batch& batch, bool training) const override;
   std::optional<at::Tensor> train_batch(const data::Batch& batch, double scale, const DrawKey& key,
                                         const Control& control) override;
   std::optional<at::Tensor> evaluate_batch(const data::Batch& batch, const Control& control) override;

@@ -52,9 +52,8 @@ class Stage {
   // images may be computed apart.
   virtual bool divides() const = 0;
 
-  // How many boxes or prompts the losses of the batch are means over, at least 1 in the mean. key: of training; null for
-  // validation.
-  virtual std::int64_t averaged_over(const data::Batch& batch, const DrawKey* key) const = 0;
+  // How many boxes or prompts the losses of the batch are means over. With none, its losses are sums.
+  virtual std::int64_t averaged_over(const data::Batch& batch, bool training) const = 0;
 
   // Reads loss weights by the names of the stage's options; those that are absent stay. Throws ERR_INVALID_ARGUMENT, and
   // changes nothing, for a weight that is negative, or that would need parameters which the stage does not train.
