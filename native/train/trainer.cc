@@ -29,6 +29,12 @@ std::int64_t batches_of(const EpochRequest& request) {
   return (n + request.batch_size - 1) / request.batch_size;
 }
 
+std::vector<at::Tensor> tensors_of(const model::NamedTensors& named) {
+  std::vector<at::Tensor> tensors;
+  for (const auto& [name, tensor] : named) tensors.push_back(tensor);
+  return tensors;
+}
+
 std::int64_t loader_threads(const Stage& stage) { return std::min(stage.threads(), data::BatchLoader::kMostThreads); }
 
 }  // namespace
@@ -63,9 +69,7 @@ Trainer::Trainer(std::unique_ptr<Stage> stage, const TrainerOptions& options, st
                                   " processes need at least " + std::to_string(group_->size()) +
                                   " batches in an update, one for each");
   }
-  std::vector<at::Tensor> parameters;
-  for (const auto& [name, parameter] : stage_->trainable()) parameters.push_back(parameter);
-  gradient_sum_.emplace(*group_, parameters);
+  gradient_sum_.emplace(*group_, tensors_of(stage_->trainable()));
 }
 
 bool Trainer::on_gpu() const { return stage_->parameters().front().second.is_cuda(); }
@@ -178,21 +182,14 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
     queue.push(losses, step);
   };
 
-  std::vector<std::vector<std::int64_t>> own_batches;
-  for (const auto number : own_numbers(context, step_, steps - step_))
-    own_batches.push_back(batches[static_cast<std::size_t>(number)]);
   data::BatchLoader loader(
-      request.store, own_batches, augmenter(request), 0, on_gpu(), [this](const auto& batch) { stage_->prefetch(batch); },
-      loader_threads(*stage_));
+      request.store, own_batches(context, batches, step_), augmenter(request), 0, on_gpu(),
+      [this](const auto& batch) { stage_->prefetch(batch); }, loader_threads(*stage_));
   const bool endless = request.complex_augmentation && request.variants == 0;
   stage_->take_feature_counts();  // those of an epoch that ended with an error
   stage_->take_graph_counts();
-  optimizer_.zero_grad();  // gradients of a group that an error interrupted
-  if (group_) {            // machines may round differently, which must not add up
-    std::vector<at::Tensor> parameters;
-    for (const auto& [name, parameter] : stage_->trainable()) parameters.push_back(parameter);
-    group_->broadcast(parameters);
-  }
+  optimizer_.zero_grad();                                          // gradients of a group that an error interrupted
+  if (group_) group_->broadcast(tensors_of(stage_->trainable()));  // machines may round differently, which must not add up
   bool stop = group_ && group_->any(control.cancelled());
   for (std::int64_t end = step_; step_ < steps; step_ = end) {
     stop_if_abandoned(control);
@@ -262,11 +259,8 @@ Dict Trainer::validate(const EpochRequest& request, Control& control) {
       sums.add(arrived->values);
     }
   };
-  std::vector<std::vector<std::int64_t>> own_batches;
-  for (const auto number : own_numbers(context, 0, std::ssize(batches)))
-    own_batches.push_back(batches[static_cast<std::size_t>(number)]);
   data::BatchLoader loader(
-      request.store, own_batches, {}, 0, on_gpu(), [this](const auto& batch) { stage_->prefetch(batch); },
+      request.store, own_batches(context, batches, 0), {}, 0, on_gpu(), [this](const auto& batch) { stage_->prefetch(batch); },
       loader_threads(*stage_));
   stage_->take_feature_counts();
   const auto steps = std::ssize(batches);

@@ -111,6 +111,10 @@ class Trainer {
 
   // The batches from number `first` on that this process computes, by number.
   std::vector<std::int64_t> own_numbers(const StepContext& context, std::int64_t first, std::int64_t count) const;
+  // Those of `batches`, all of the epoch.
+  std::vector<std::vector<std::int64_t>> own_batches(const StepContext& context,
+                                                     const std::vector<std::vector<std::int64_t>>& batches,
+                                                     std::int64_t first) const;
   std::int64_t owner_of(const StepContext& context, std::int64_t number) const;  // rank
   // Runs `body`, which computes batches of this process. Returns whether one of the processes is to stop.
   bool compute(const Control& control, const std::function<void()>& body);

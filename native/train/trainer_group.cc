@@ -19,6 +19,15 @@ std::vector<std::int64_t> Trainer::own_numbers(const StepContext& context, std::
   return own;
 }
 
+std::vector<std::vector<std::int64_t>> Trainer::own_batches(const StepContext& context,
+                                                            const std::vector<std::vector<std::int64_t>>& batches,
+                                                            std::int64_t first) const {
+  std::vector<std::vector<std::int64_t>> own;
+  for (const auto number : own_numbers(context, first, std::ssize(batches) - first))
+    own.push_back(batches[static_cast<std::size_t>(number)]);
+  return own;
+}
+
 bool Trainer::compute(const Control& control, const std::function<void()>& body) {
   if (!group_) {
     body();
