@@ -9,6 +9,8 @@
 #include "native/checks.h"
 #include "native/folder.h"
 #include "native/program.h"
+#include "native/quiet.h"
+#include "native/small_model.h"
 
 namespace cellsam::test::by_image_program {
 
@@ -18,33 +20,18 @@ using train::StageContext;
 
 namespace {
 
-constexpr std::int64_t kSide = 64;
-
-struct Quiet : Control {
-  bool cancelled() const override { return false; }
-  bool abandoned() const override { return false; }
-  void emit(Value) override {}
-};
-
-model::CellSam small_model() {
-  const Dict sizes{{"image_size", kSide}, {"patch", 8},         {"embed_dim", 32},   {"depth", 2},       {"heads", 2},
-                   {"prompt_dim", 32},    {"decoder_heads", 2}, {"decoder_mlp", 64}, {"iou_hidden", 32}, {"detector_dim", 32},
-                   {"detector_heads", 2}, {"detector_ffn", 64}, {"num_queries", 16}};
-  return model::draw_weights(model::model_size("tiny", sizes), /*with_model_cp=*/false, 1);
-}
-
 // Five tiles of noise with 3, 0, 1, 2 and 0 squares as cells.
 std::shared_ptr<const data::Store> store_of_squares(const std::string& path) {
-  data::StoreWriter writer(path, kSide, {});
+  data::StoreWriter writer(path, kSmallSide, {});
   at::manual_seed(5);
   data::TileOptions options;
-  options.tile_size = kSide;
+  options.tile_size = kSmallSide;
   for (const std::int64_t cells : {3, 0, 1, 2, 0}) {
-    const auto image = at::randint(256, {3, kSide, kSide}, at::kByte);
-    auto labels = at::zeros({kSide, kSide}, at::kInt);
+    const auto image = at::randint(256, {3, kSmallSide, kSmallSide}, at::kByte);
+    auto labels = at::zeros({kSmallSide, kSmallSide}, at::kInt);
     for (std::int64_t cell = 0; cell < cells; ++cell)
       labels.narrow(0, 4 + 20 * cell, 12 + cell).narrow(1, 8 + 10 * cell, 14).fill_(cell + 1);
-    writer.add({"tile" + std::to_string(writer.size()), kSide, kSide}, data::cut_tiles(image, labels, options));
+    writer.add({"tile" + std::to_string(writer.size()), kSmallSide, kSmallSide}, data::cut_tiles(image, labels, options));
   }
   writer.finish();
   return std::make_shared<const data::Store>(path);
@@ -66,7 +53,7 @@ Outcome run(Stage& stage, const data::Batch& batch) {
 
 // The stage on whole batches, and by image on so many threads.
 void compare(Checks& checks, const std::string& what, std::int64_t stage, const Dict& options, const data::Batch& batch) {
-  auto model = small_model();
+  auto model = small_model(1);
   const OpenStage open = [&](model::CellSam& network) {
     const StageContext context{network, data::Preprocessing::Plain, at::kCPU, device::Precision::fp32};
     Options given(options, "stage");
@@ -110,7 +97,7 @@ TEST_PROGRAM(by_image) {
           batch);
 
   // Without cells there is nothing to learn in stage 2.
-  auto model = small_model();
+  auto model = small_model(1);
   const OpenStage masks = [](model::CellSam& network) {
     Options none(Dict{}, "stage");
     return train::open_mask_stage({network, data::Preprocessing::Plain, at::kCPU, device::Precision::fp32}, none);

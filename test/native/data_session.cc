@@ -8,16 +8,11 @@
 #include "native/checks.h"
 #include "native/folder.h"
 #include "native/program.h"
+#include "native/quiet.h"
 
 namespace cellsam::test::data_session_program {
 
 namespace {
-
-struct Quiet : Control {
-  bool cancelled() const override { return false; }
-  bool abandoned() const override { return false; }
-  void emit(Value) override {}
-};
 
 double number(const Value& result, const std::string& name) { return *result.as<Dict>()->at(name).as<double>(); }
 

@@ -10,6 +10,8 @@
 #include "native/checks.h"
 #include "native/folder.h"
 #include "native/program.h"
+#include "native/quiet.h"
+#include "native/small_model.h"
 
 namespace cellsam::test::frozen_backbone_program {
 
@@ -17,20 +19,6 @@ using cache::Backbone;
 using device::Precision;
 
 namespace {
-
-struct Quiet : Control {
-  bool cancelled() const override { return false; }
-  bool abandoned() const override { return false; }
-  void emit(Value) override {}
-};
-
-model::CellSam small_model(std::uint64_t seed) {
-  const Dict sizes{{"image_size", 64},    {"patch", 8},         {"embed_dim", 32},   {"depth", 2},       {"heads", 2},
-                   {"prompt_dim", 32},    {"decoder_heads", 2}, {"decoder_mlp", 64}, {"iou_hidden", 32}, {"detector_dim", 32},
-                   {"detector_heads", 2}, {"detector_ffn", 64}, {"num_queries", 16}};
-  at::manual_seed(seed);
-  return model::CellSam(model::model_size("tiny", sizes), /*with_model_cp=*/false);
-}
 
 // Tiles of noise, two of which have the same image, so that they share features.
 std::shared_ptr<const data::Store> small_store(const std::string& path, std::int64_t side) {

@@ -12,6 +12,7 @@
 #include "native/folder.h"
 #include "native/limited_allocator.h"
 #include "native/program.h"
+#include "native/small_model.h"
 
 namespace cellsam::test::out_of_memory_program {
 
@@ -41,10 +42,7 @@ bool says_out_of_memory(const char* message) {
 }
 
 std::unique_ptr<Session> small_session() {
-  const Dict sizes{{"image_size", 64},    {"patch", 8},         {"embed_dim", 32},   {"depth", 2},       {"heads", 2},
-                   {"prompt_dim", 32},    {"decoder_heads", 2}, {"decoder_mlp", 64}, {"iou_hidden", 32}, {"detector_dim", 32},
-                   {"detector_heads", 2}, {"detector_ffn", 64}, {"num_queries", 16}};
-  Options options(Dict{{"size", "tiny"}, {"overrides", sizes}, {"threads", 1}, {"seed", 1}}, "open");
+  Options options(Dict{{"size", "tiny"}, {"overrides", small_sizes()}, {"threads", 1}, {"seed", 1}}, "open");
   return engine::open_model(options);
 }
 

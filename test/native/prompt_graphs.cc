@@ -9,6 +9,8 @@
 
 #include "native/checks.h"
 #include "native/program.h"
+#include "native/quiet.h"
+#include "native/small_model.h"
 #include "train/prompt_graphs.h"
 #include "train/stage.h"
 
@@ -195,12 +197,6 @@ void check_rooms(test::Checks& checks) {
   checks.holds("at most a third is padding", little);
 }
 
-struct Quiet : Control {
-  bool cancelled() const override { return false; }
-  bool abandoned() const override { return false; }
-  void emit(Value) override {}
-};
-
 // Tiles of 64 x 64 with the given numbers of cells.
 data::Batch batch_of(const std::vector<std::int64_t>& cells, bool ignores) {
   data::Batch batch;
@@ -227,11 +223,7 @@ struct Outcome {
 
 // Two batches of one group: the second adds to the gradients of the first.
 Outcome train_batches(const Dict& more, const std::vector<std::vector<std::int64_t>>& batches, bool ignores) {
-  const Dict sizes{{"image_size", 64},    {"patch", 8},         {"embed_dim", 32},   {"depth", 2},       {"heads", 2},
-                   {"prompt_dim", 32},    {"decoder_heads", 2}, {"decoder_mlp", 64}, {"iou_hidden", 32}, {"detector_dim", 32},
-                   {"detector_heads", 2}, {"detector_ffn", 64}, {"num_queries", 16}};
-  at::manual_seed(1);
-  model::CellSam model(model::model_size("tiny", sizes), /*with_model_cp=*/false);
+  auto model = small_model(1);
   Options options(more, "begin_stage");
   const train::StageContext context{model, data::Preprocessing::Plain, at::kCPU, device::Precision::fp32};
   const auto stage = train::open_mask_stage(context, options);
