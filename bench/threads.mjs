@@ -2,6 +2,7 @@
 // node bench/threads.mjs --images FOLDER [--size tiny] [--spins 0,1000,20000] [--busy 0,1,2]. Prints a Markdown table. Run it on
 // a machine with nothing else to do; needs a built checkout (`npm run build`).
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -34,7 +35,7 @@ async function cellsam(args, spin) {
   });
   let out = "";
   for await (const chunk of child.stdout) out += chunk;
-  if (child.exitCode === null) await new Promise((done) => child.once("close", done));
+  if (child.exitCode === null) await once(child, "close");
   if (child.exitCode !== 0) throw new Error(`cellsam ${args.join(" ")} ended with ${child.exitCode}`);
   return { out, seconds: (performance.now() - start) / 1000 };
 }

@@ -10,14 +10,12 @@ import type { Place } from "./place.js";
 /** Every method rejects with ERR_PEER_LOST when another process has ended, or does not answer. */
 export class Group extends CommandSession {
   readonly rank: number;
-  readonly size: number;
   /** Among the processes of this machine, from 0. */
   readonly localRank: number;
 
-  private constructor(native: ConstructorParameters<typeof CommandSession>[0], { rank, size, localRank }: JoinedPlace) {
+  private constructor(native: ConstructorParameters<typeof CommandSession>[0], rank: number, localRank: number) {
     super(native);
     this.rank = rank;
-    this.size = size;
     this.localRank = localRank;
   }
 
@@ -33,7 +31,7 @@ export class Group extends CommandSession {
       interface: process.env.GLOO_SOCKET_IFNAME ?? "",
     });
     const joined = (await native.call("place", {}).promise) as { local_rank: number };
-    return new Group(native, { rank, size, localRank: joined.local_rank });
+    return new Group(native, rank, joined.local_rank);
   }
 
   /** Process 0: gives all others an order. */
@@ -54,12 +52,6 @@ export class Group extends CommandSession {
   async agree(failure: Failure | null = null): Promise<void> {
     await this.command("agree", failure ? { code: failure.code, message: failure.message } : {});
   }
-}
-
-interface JoinedPlace {
-  rank: number;
-  size: number;
-  localRank: number;
 }
 
 /** Which cores this process may use: processes that may use the same ones divide them. Only Linux binds processes to cores. */

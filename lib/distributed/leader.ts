@@ -25,7 +25,7 @@ import {
   type ValidateOptions,
   type ValidateReport,
 } from "../engine/session.js";
-import { CellsamError } from "../errors.js";
+import { CellsamError, failureOf } from "../errors.js";
 import { fileHash } from "../files/fileHash.js";
 import type { Group } from "./group.js";
 import { type SharedCommand, toText } from "./orders.js";
@@ -44,8 +44,7 @@ export function leaderSessions(group: Group, stop: () => void): typeof openSessi
     try {
       own = await openDistributed(options);
     } catch (error) {
-      const { code, message } = error as CellsamError;
-      await group.agree({ code, message }).catch(() => undefined);
+      await group.agree(failureOf(error)).catch(() => undefined);
       throw error;
     }
     await group.agree();
