@@ -1,18 +1,12 @@
 import { defineConfig } from "vitest/config";
+import { onGpu } from "./test/gpu/onGpu.mjs";
 import { hasPretendDevice, pretendEnvironment, pretendFolder } from "./test/gpu/pretend.mjs";
-
-/** What trains or predicts with the real engine: once more on the pretend GPUs. */
-const onGpu = [
-  "test/gpu/{graphs,predict,row_column,training}.test.ts",
-  "test/unit/training-*.test.ts",
-  "test/unit/{features-run,late-losses}.test.ts",
-];
 
 const pretendGpu = (device: string) => ({
   extends: true as const,
   test: {
     name: `pretend ${device}`,
-    include: onGpu,
+    include: onGpu.map((file) => `test/${file}`),
     setupFiles: ["test/warnings.ts", "test/gpu/pretendSetup.ts"],
     env: pretendEnvironment({ CELLSAM_TEST_DEVICE: device }),
   },
@@ -25,7 +19,10 @@ export default defineConfig({
     // Two cores: native programs and trainings must not starve each other.
     maxWorkers: 2,
     projects: [
-      { extends: true, test: { name: "here", include: ["test/**/*.test.ts"], setupFiles: ["test/warnings.ts"] } },
+      {
+        extends: true,
+        test: { name: "here", include: ["test/**/*.test.ts"], setupFiles: ["test/warnings.ts", "test/sessions.ts"] },
+      },
       ...(hasPretendDevice ? [pretendGpu("cuda"), pretendGpu("cuda:1")] : []),
     ],
     // To end what hangs, and for nothing else: beside other work a test may take ten times as long.

@@ -1,10 +1,11 @@
 // The session's commands that only compute, whose time `cellsam bench` takes.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type NativeSession, openNative } from "../../lib/engine/native.js";
+import { testDevice } from "../device.js";
 
 let session: NativeSession;
 beforeAll(async () => {
-  session = await openNative({ kind: "model", size: "tiny", device: "cpu", precision: "fp32", threads: 1 });
+  session = await openNative({ kind: "model", size: "tiny", device: testDevice, precision: "fp32", threads: 1 });
 });
 afterAll(() => session.dispose());
 

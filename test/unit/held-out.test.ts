@@ -9,12 +9,13 @@ import { discover } from "../../lib/data/discover.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { openSession } from "../../lib/engine/session.js";
 import { type EvaluationContext, evaluateModel } from "../../lib/evaluation/model.js";
+import { testDevice } from "../device.js";
 
 test("D28: a threshold that has more detections above it than maxCandidates holds all the same", async () => {
   const folder = await mkdtemp(join(tmpdir(), "cellsam-held-"));
   const data = await generateSynthetic({ directory: folder, images: 1, size: 64, seed: 1 });
   const { pairs } = await discover(data);
-  const session = await openSession({ device: "cpu", size: "tiny", seed: 1 });
+  const session = await openSession({ device: testDevice, size: "tiny", seed: 1 });
   try {
     const { inference, evaluation, ...rest } = predictSchema().parse({ weights: "none", evaluation: { maxCandidates: 1 } });
     const config = { ...rest, inference: { ...inference, bboxThreshold: 0.99 }, evaluation, binaryMasks: false, tileSize: 64 };

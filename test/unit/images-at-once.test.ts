@@ -13,11 +13,12 @@ import { evaluateWeights } from "../../lib/evaluation/folders.js";
 import { inOrder } from "../../lib/inOrder.js";
 import { predictMany } from "../../lib/predict/many.js";
 import { openPredictor } from "../../lib/predict/predictor.js";
+import { testDevice } from "../device.js";
 
 const nuclei = join(import.meta.dirname, "../../examples/nuclei");
 const names = readdirSync(join(nuclei, "images")).sort().slice(0, 4);
 const files = names.map((name) => join(nuclei, "images", name));
-const settings = { weights: "cellsam-tiny", device: "cpu" } as const;
+const settings = { weights: "cellsam-tiny", device: testDevice } as const;
 const cores = availableParallelism();
 
 async function imageOf(file: string): Promise<ImageArray> {

@@ -15,8 +15,9 @@ import { type PredictFolderOptions, predictFolder } from "../../lib/predict/fold
 import { predictMany } from "../../lib/predict/many.js";
 import { openPredictor, type Predictor } from "../../lib/predict/predictor.js";
 import type { PredictedImage } from "../../lib/predict/scores.js";
+import { testDevice } from "../device.js";
 
-const model = { weights: "cellsam-tiny", device: "cpu", threads: 1 } as const;
+const model = { weights: "cellsam-tiny", device: testDevice, threads: 1 } as const;
 const nuclei = join(import.meta.dirname, "../../examples/nuclei/images");
 const names = ["dsb_0b2e702f90ae", "dsb_61dc249314d7", "dsb_8e8a7a14749d"];
 const formats = ["tiff", "png", "npy", "geojson", "roi", "coco", "csv"] as const;

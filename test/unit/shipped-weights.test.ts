@@ -13,6 +13,7 @@ import { evaluateWeights } from "../../lib/evaluation/folders.js";
 import { openPredictor } from "../../lib/predict/predictor.js";
 import { finetuneConfig } from "../../lib/python/finetuneKeywords.js";
 import { weightsProblems } from "../../scripts/weightsCheck.mjs";
+import { testDevice } from "../device.js";
 
 const weights = "cellsam-tiny";
 const required = { imgPath: "i", maskPath: "m", outputName: "run" };
@@ -117,7 +118,7 @@ describe.each(shippedNames)("%s", (name) => {
   });
 
   it("fills its network completely", async () => {
-    const session = await openSession({ size: new ExperimentConfig({ ...required, weights: name }).size, device: "cpu" });
+    const session = await openSession({ size: new ExperimentConfig({ ...required, weights: name }).size, device: testDevice });
     try {
       const { missing, unexpected, mismatched, warnings } = await session.load(file);
       expect({ missing, unexpected, mismatched, warnings }).toEqual({
@@ -139,13 +140,13 @@ describe.each(shippedNames)("%s", (name) => {
 
 describe("cellsam-tiny", () => {
   it("finds nuclei that it was not trained on, without any training", async () => {
-    const { summary } = await evaluateWeights(join(nuclei, "images"), join(nuclei, "masks"), { weights, device: "cpu" });
+    const { summary } = await evaluateWeights(join(nuclei, "images"), join(nuclei, "masks"), { weights, device: testDevice });
     expect(summary.f1).toBeGreaterThan(0.5);
     expect(summary.meanPromptIou).toBeGreaterThan(0.6);
   });
 
   it("stays open for images from memory", async () => {
-    await using predictor = await openPredictor({ weights, device: "cpu" });
+    await using predictor = await openPredictor({ weights, device: testDevice });
     const { data, shape } = await decodeImage(join(nuclei, "images", "dsb_2f929b067a59.png"));
     const found = await predictor.predict({ data, shape } as Parameters<typeof predictor.predict>[0]);
     expect(found.labels.shape).toEqual(shape.slice(0, 2));

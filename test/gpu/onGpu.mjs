@@ -1,0 +1,28 @@
+/** Which test files run once more on the pretend GPUs: all that train or predict with the real engine in their own process. */
+
+/** Paths below test/, where * is any text. */
+export const onGpu = [
+  "gpu/graphs.test.ts",
+  "gpu/predict.test.ts",
+  "gpu/row_column.test.ts",
+  "gpu/training.test.ts",
+  "unit/bench-session.test.ts",
+  "unit/config.test.ts",
+  "unit/features-run.test.ts",
+  "unit/held-out.test.ts",
+  "unit/images-at-once.test.ts",
+  "unit/late-losses.test.ts",
+  "unit/plan.test.ts",
+  "unit/predict-formats.test.ts",
+  "unit/shipped-weights.test.ts",
+  "unit/thresholds.test.ts",
+  "unit/training-*.test.ts",
+];
+
+/** @param {string} file below test/ */
+export function runsOnGpu(file) {
+  return onGpu.some((pattern) => {
+    const [start = "", end] = pattern.split("*");
+    return end === undefined ? file === start : file.startsWith(start) && file.endsWith(end);
+  });
+}
