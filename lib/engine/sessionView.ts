@@ -6,6 +6,11 @@ import type { ImageArray, InferenceOptions } from "./session.js";
 export interface EmbedOptions extends InferenceOptions {
   /** [H,W] or [H,W,C]. */
   image: ImageArray;
+  /**
+   * Which prompts the network was trained with. "boxes": the engine makes a box of points and masks, with the help of the
+   * detector; the network would answer them with noise. Default "all".
+   */
+  trainedPrompts?: "all" | "boxes";
   /** How many tiles stay embedded, those that were needed last. Default 16. */
   keptTiles?: number;
   signal?: AbortSignal | undefined;

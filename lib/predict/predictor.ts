@@ -30,6 +30,11 @@ export interface PredictorPredictOptions {
 }
 
 export interface PredictorEmbedOptions {
+  /**
+   * Which prompts the network was trained with: "all", as SAM was, or "boxes": points and masks then become a box, with the help
+   * of the detector (docs/embedding.md). Default: "boxes" for size tiny, which no SAM was trained for, else "all".
+   */
+  trainedPrompts?: "all" | "boxes";
   /** How many tiles of a large image stay embedded, those that were needed last. Default 16. */
   keptTiles?: number;
   signal?: AbortSignal | undefined;
@@ -38,7 +43,7 @@ export interface PredictorEmbedOptions {
 const sourceKeys = keysOf<TrainedSource>({ experiment: true, fold: true, precision: true });
 const optionKeys = keysOf<PredictorOptions>({ onWarning: true, openSession: true });
 const predictKeys = keysOf<PredictorPredictOptions>({ boxes: true, signal: true });
-const embedKeys = keysOf<PredictorEmbedOptions>({ keptTiles: true, signal: true });
+const embedKeys = keysOf<PredictorEmbedOptions>({ trainedPrompts: true, keptTiles: true, signal: true });
 
 /** Requests start in the order in which they came. */
 export interface Predictor extends AsyncDisposable, Disposable {
@@ -104,7 +109,8 @@ export async function openPredictor(source: PredictorSource, options: PredictorO
   const embed = async (image: ImageArray, options: PredictorEmbedOptions = {}) => {
     checkKeys("embed", options, embedKeys);
     checkPixels("embed", image);
-    return imageView(await session.embed({ image, ...settings, ...options }));
+    const trainedPrompts = config.size === "tiny" ? "boxes" : "all";
+    return imageView(await session.embed({ image, ...settings, trainedPrompts, ...options }));
   };
   return {
     concurrency: session.concurrency,

@@ -31,13 +31,12 @@ namespace cellsam::engine {
 //   predict {image, boxes?, ...}        -> {labels, scores, boxes, ious, count}, see infer::predict and infer::PredictOptions
 //   candidates {image, floor = 0.01, max_candidates = 1000, ...}   see infer::find_candidates and engine/candidates.h
 //   prompt_iou {image, labels, ...}     -> {ids, ious}, see infer::box_mask_iou
-//   embed {view, image, kept_tiles = 16, ...}   -> {height, width}; opens an image for prompts, see infer::ImageView, under a
-//   new
-//                                       number `view` of the caller's. Commands that change weights end all views
-//   segment {view, prompts}             -> a list of {mask u8 [h,w], bounds [x1, y1, x2, y2], score, logits f32 [m,m], tile},
-//   of
-//                                       prompts {points f64 [k,2], labels i32 [k], box f64 [4], mask, tile, multimask}, in
-//                                       which all are optional; mask and tile are an earlier answer's logits and tile
+//   embed {view, image, trained_prompts = "all" | "boxes", kept_tiles = 16, ...}   -> {height, width}; opens an image for
+//                                       prompts under a number of the caller's, see infer::ImageView. Commands that change
+//                                       weights end all views
+//   segment {view, prompts}             -> [{mask u8 [h,w], bounds [x1, y1, x2, y2], score, logits f32 [m,m], tile}], of
+//                                       prompts {points? f64 [k,2], labels? i32 [k], box? f64 [4], mask?, tile?, multimask?};
+//                                       mask and tile are logits and tile of an earlier answer
 //   detect {view}                       -> {boxes f64 [n,4], scores f64 [n]}
 //   release {view}
 //   concurrency {}                      -> how many of the above since `predict` may run at the same time; others run alone

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -58,6 +59,12 @@ std::vector<infer::ImagePrompt> read_prompts(Options& options, const infer::Tile
   return prompts;
 }
 
+infer::TrainedPrompts trained_prompts(const std::string& name) {
+  if (name == "all") return infer::TrainedPrompts::All;
+  if (name == "boxes") return infer::TrainedPrompts::Boxes;
+  throw Error("ERR_INVALID_ARGUMENT", "embed: trained_prompts must be all or boxes, not " + name);
+}
+
 Value to_value(const infer::PromptedCell& cell) {
   const auto bits = infer::to_bits(cell.mask);
   const auto& window = bits.window;
@@ -77,11 +84,12 @@ Value ModelSession::embed(Options& options, Control& control) {
   auto image = read_image(options);
   const auto most_tiles = options.integer("kept_tiles", 16);
   if (most_tiles < 1) throw Error("ERR_INVALID_ARGUMENT", "embed: kept_tiles must be at least 1");
+  const auto trained = trained_prompts(options.text("trained_prompts", "all"));
   const auto predict_options = read_predict_options(options);
   at::NoGradGuard no_grad;
   device::Autocast autocast(device_, precision_);
-  auto view =
-      std::make_shared<infer::ImageView>(model_, std::move(image), predict_options, static_cast<std::size_t>(most_tiles));
+  const auto view = std::make_shared<infer::ImageView>(model_, std::move(image), predict_options, trained,
+                                                       static_cast<std::size_t>(most_tiles));
   infer::stop_if(cancelled_by(control));
   view->prepare();
   std::lock_guard lock(views_mutex_);

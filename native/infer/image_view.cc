@@ -12,6 +12,7 @@
 #include "infer/bit_mask.h"
 #include "infer/overlap.h"
 #include "infer/postprocess.h"
+#include "infer/prompt_box.h"
 
 namespace cellsam::infer {
 namespace {
@@ -41,10 +42,12 @@ Mask painted_alone(const Mask& mask, const TileGrid& grid, PredictOptions option
 
 }  // namespace
 
-ImageView::ImageView(model::CellSam model, at::Tensor image, const PredictOptions& options, std::size_t most_tiles)
+ImageView::ImageView(model::CellSam model, at::Tensor image, const PredictOptions& options, TrainedPrompts trained,
+                     std::size_t most_tiles)
     : model_(std::move(model)),
       image_(std::move(image)),
       options_(options),
+      trained_(trained),
       most_tiles_(most_tiles),
       grid_(checked_grid(image_, options)) {}
 
@@ -58,16 +61,21 @@ std::vector<PromptedCell> ImageView::segment(const std::vector<ImagePrompt>& pro
   const auto tiles = tiles_of(prompts);
   std::map<std::size_t, std::vector<std::size_t>> by_tile;  // numbers of prompts
   for (std::size_t i = 0; i < prompts.size(); ++i) by_tile[tiles[i]].push_back(i);
+  std::vector<Prompt> local(prompts.size());  // in pixels of the tile
   std::vector<PromptedCell> cells(prompts.size());
   for (const auto& entry : by_tile) {
     const auto tile = entry.first;
     const auto& numbers = entry.second;
     stop_if(cancelled);
+    for (const auto number : numbers) {
+      local[number] = checked(prompts[number], tile);
+      if (trained_ == TrainedPrompts::Boxes) local[number] = as_box(local[number], tile);
+    }
     const auto predictor = embedded(tile);
     for_each(each, std::ssize(numbers), [&](std::int64_t i) {
       stop_if(cancelled);
       const auto number = numbers[static_cast<std::size_t>(i)];
-      cells[number] = cell_of(predictor->segment(0, checked(prompts[number], tile)), tile);
+      cells[number] = cell_of(predictor->segment(0, local[number]), tile);
     });
   }
   return cells;
@@ -106,6 +114,17 @@ Prompt ImageView::checked(const ImagePrompt& prompt, std::size_t tile) const {
   return local;
 }
 
+Prompt ImageView::as_box(const Prompt& prompt, std::size_t tile) {
+  if (prompt.points.empty() && prompt.box) return {.box = prompt.box};
+  detect_in(tile, {}, {});
+  const auto detected = [&] {
+    std::lock_guard lock(mutex_);
+    return detected_.at(tile);
+  }();
+  const auto& window = grid_.tiles[tile];
+  return {.box = box_of(prompt, detected, window.height, window.width)};
+}
+
 ImageView::Embedded ImageView::embedded(std::size_t tile) {
   const auto keep_first = [this](const auto& found) { std::rotate(embedded_.begin(), found, std::next(found)); };
   const auto find = [&] {
@@ -142,7 +161,8 @@ void ImageView::detect_in(at::ArrayRef<std::size_t> tiles, const Cancelled& canc
                  [&](std::size_t tile) { return !detected_.contains(tile); });
   }
   for_batches(model_, unknown, options_, cancelled, each_tile, [&](at::ArrayRef<std::size_t> batch) {
-    auto found = infer::detect(model_, upload(cut_tiles(image_, grid_, batch), device_of(model_)), options_);
+    const auto limits = trained_ == TrainedPrompts::Boxes ? prompt_box_limits() : CandidateLimits{};
+    auto found = infer::detect(model_, upload(cut_tiles(image_, grid_, batch), device_of(model_)), options_, limits);
     std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < batch.size(); ++i) detected_[batch[i]] = std::move(found[i]);
   });
@@ -160,9 +180,10 @@ Detections ImageView::detect(const Cancelled& cancelled, const Each& each_tile) 
       const auto& window = grid_.tiles[tile];
       const auto& found = detected_.at(tile);
       const auto on_image = found.boxes + at::tensor({window.x, window.y, window.x, window.y}, at::kDouble);
+      const auto passed = found.scores.to(at::kDouble).gt(found.threshold).sum().item<std::int64_t>();  // the first ones
       std::vector<std::int64_t> shown_best;  // rows: of a cell that several tiles show, one shows it best
       const auto centres = (on_image.narrow(1, 0, 2) + on_image.narrow(1, 2, 2)) / 2;
-      for (std::int64_t row = 0; row < centres.size(0); ++row) {
+      for (std::int64_t row = 0; row < passed; ++row) {
         const auto* centre = centres.const_data_ptr<double>() + 2 * row;
         if (grid_.tiles.size() == 1 || contains(cores[tile], centre[0], centre[1])) shown_best.push_back(row);
       }

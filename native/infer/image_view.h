@@ -23,6 +23,12 @@
 
 namespace cellsam::infer {
 
+// Which prompts the network understands.
+enum class TrainedPrompts {
+  All,   // as SAM
+  Boxes  // see prompt_box.h
+};
+
 // A prompt in pixels of the image. It is answered in `tile`, that of the answer which its mask comes from, or without a tile in
 // the one that shows best what the prompt shows of the cell.
 struct ImagePrompt {
@@ -47,7 +53,8 @@ struct Detections {
 class ImageView {
  public:
   // image as in predict(). most_tiles: how many tiles' embeddings are kept, at least 1.
-  ImageView(model::CellSam model, at::Tensor image, const PredictOptions& options, std::size_t most_tiles);
+  ImageView(model::CellSam model, at::Tensor image, const PredictOptions& options, TrainedPrompts trained,
+            std::size_t most_tiles);
 
   const TileGrid& grid() const { return grid_; }
 
@@ -67,6 +74,7 @@ class ImageView {
 
   std::vector<std::size_t> tiles_of(const std::vector<ImagePrompt>& prompts) const;
   Prompt checked(const ImagePrompt& prompt, std::size_t tile) const;  // in pixels of the tile
+  Prompt as_box(const Prompt& prompt, std::size_t tile);
   Embedded embedded(std::size_t tile);
   PromptedCell cell_of(PromptedMask masked, std::size_t tile) const;
   void detect_in(at::ArrayRef<std::size_t> tiles, const Cancelled& cancelled, const Each& each_tile);
@@ -74,6 +82,7 @@ class ImageView {
   model::CellSam model_;
   const at::Tensor image_;
   const PredictOptions options_;
+  const TrainedPrompts trained_;
   const std::size_t most_tiles_;
   const TileGrid grid_;
 

@@ -20,10 +20,10 @@ struct Point {
 
 // At least one of points, box and mask. In pixels of an image or a tile: the centre of the top left pixel is (0.5, 0.5).
 struct Prompt {
-  std::vector<Point> points;
-  std::optional<std::array<double, 4>> box;  // (x1, y1, x2, y2)
-  at::Tensor mask;                           // f32 [4g,4g], logits of an earlier answer in the same tile; undefined: none
-  bool multimask = false;                    // choose the best of SAM's three masks, for a prompt that may mean several things
+  std::vector<Point> points = {};
+  std::optional<std::array<double, 4>> box = {};  // (x1, y1, x2, y2)
+  at::Tensor mask = {};                           // f32 [4g,4g], logits of an earlier answer in the same tile; undefined: none
+  bool multimask = false;  // choose the best of SAM's three masks, for a prompt that may mean several things
 };
 
 // The prompt in pixels of a tile that begins at (x, y).
