@@ -6,6 +6,7 @@ import { CellsamError } from "../errors.js";
 import { checkKeys, keysOf } from "../optionKeys.js";
 import { type OpenDetectorOptions, openDetector } from "./detector.js";
 import { type ImageView, imageView } from "./imageView.js";
+import { trainedPrompts } from "./prompts.js";
 import { trainedConfig } from "./trained.js";
 
 /**
@@ -109,8 +110,7 @@ export async function openPredictor(source: PredictorSource, options: PredictorO
   const embed = async (image: ImageArray, options: PredictorEmbedOptions = {}) => {
     checkKeys("embed", options, embedKeys);
     checkPixels("embed", image);
-    const trainedPrompts = config.size === "tiny" ? "boxes" : "all";
-    return imageView(await session.embed({ image, ...settings, trainedPrompts, ...options }));
+    return imageView(await session.embed({ image, ...settings, trainedPrompts: trainedPrompts(config.size), ...options }));
   };
   return {
     concurrency: session.concurrency,

@@ -31,6 +31,11 @@ export interface Prompt {
 
 const promptKeys = keysOf<Prompt>({ points: true, labels: true, box: true, mask: true, multimask: true });
 
+/** Which prompts a network of this size was trained with: there is a SAM of every size but tiny, which only this package trains. */
+export function trainedPrompts(size: string): "all" | "boxes" {
+  return size === "tiny" ? "boxes" : "all";
+}
+
 function refused(problem: string): CellsamError {
   return new CellsamError("ERR_INVALID_ARGUMENT", `segment: ${problem}`);
 }
