@@ -5,7 +5,7 @@ import { hasPretendDevice, pretendEnvironment, pretendFolder } from "./test/gpu/
 const onGpu = [
   "test/gpu/{graphs,predict,row_column,training}.test.ts",
   "test/unit/training-*.test.ts",
-  "test/unit/{features-run,late-losses}.test.ts",
+  "test/unit/{features-run,image-view,late-losses}.test.ts",
 ];
 
 const pretendGpu = (device: string) => ({
