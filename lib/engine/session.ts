@@ -3,20 +3,26 @@
  * the order in which they were sent, on threads of its own (see `concurrency`), and never block the event loop.
  */
 import type { NoticeEvent, StepEvent } from "../events.js";
-import type { inference, pixels } from "../settings/groups.js";
-import type { SettingValues } from "../settings/kinds.js";
 import type { DetectorLossName } from "../settings/losses/detector.js";
 import type { MaskLossName } from "../settings/losses/table.js";
 import { CommandSession } from "./commandSession.js";
-import { type BoxPrediction, type Candidates, type Prediction, withPrompts } from "./inference.js";
+import {
+  type BoxPrediction,
+  type Candidates,
+  type ImageArray,
+  type InferenceOptions,
+  type Prediction,
+  withPrompts,
+} from "./inference.js";
 import { toBorder } from "./names.js";
 import { type NativeSession, type NdArray, openNative } from "./native.js";
+import { type EmbedOptions, openView, type SessionView } from "./sessionView.js";
 
-export type { BoxPrediction, Candidates, Prediction } from "./inference.js";
+export type { BoxPrediction, Candidates, ImageArray, InferenceOptions, PixelOptions, Prediction } from "./inference.js";
+export type { Detections, EmbedOptions, PromptArrays, PromptedArrays, SessionView } from "./sessionView.js";
 
 export type Device = "cpu" | "cuda" | `cuda:${number}`;
 export type Precision = "fp32" | "bf16";
-export type ImageArray = NdArray<Uint8Array | Uint16Array | Float32Array>;
 /** Means over the batches that had the loss, `total_loss` and its weighted parts by name; null where no batch had it. */
 export type Losses = Record<string, number | null>;
 
@@ -166,15 +172,6 @@ export interface StateReport {
   step: number;
 }
 
-/** How pixels are read; docs/configuration.md describes each option. Absent: the default of the configuration. */
-export type PixelOptions = Partial<SettingValues<typeof pixels>>;
-
-/**
- * How pixels are read and how boxes become cells; docs/configuration.md describes each option. Absent: the default of the
- * configuration.
- */
-export type InferenceOptions = PixelOptions & Partial<SettingValues<typeof inference>>;
-
 export interface PredictOptions extends InferenceOptions {
   /** [H,W] or [H,W,C]. */
   image: ImageArray;
@@ -243,6 +240,8 @@ export interface Session extends AsyncDisposable, Disposable {
   candidates(options: CandidatesOptions): Promise<Candidates>;
   /** IoU of each cell's mask when its true box is the prompt. Rejects with the signal's reason when it fires. */
   promptIou(options: PromptIouOptions): Promise<PromptIou>;
+  /** Opens an image for prompts, until the view is disposed of or a command of this session changes weights. */
+  embed(options: EmbedOptions): Promise<SessionView>;
   /**
    * Stops the running command, rejects it and the queued ones with ERR_DISPOSED, and frees the model. May be called repeatedly.
    */
@@ -283,6 +282,8 @@ async function openModelSession(options: SessionOptions, distributed: boolean): 
 
 class ModelSession extends CommandSession implements DistributedSession {
   readonly concurrency: number;
+  /** That were opened. */
+  #views = 0;
 
   constructor(native: NativeSession, concurrency: number) {
     super(native);
@@ -365,6 +366,12 @@ class ModelSession extends CommandSession implements DistributedSession {
 
   promptIou({ signal, ...options }: PromptIouOptions): Promise<PromptIou> {
     return this.ofImage("prompt_iou", options, signal);
+  }
+
+  embed(options: EmbedOptions): Promise<SessionView> {
+    const ofImage = <T>(name: string, args: object, signal?: AbortSignal) => this.ofImage<T>(name, args, signal);
+    const release = (view: number) => this.command<void>("release", { view });
+    return openView({ ofImage, release }, this.#views++, options);
   }
 
   private ofImage<T>(name: string, options: object, signal: AbortSignal | undefined): Promise<T> {

@@ -10,6 +10,7 @@ export const onGpu = [
   "unit/config.test.ts",
   "unit/features-run.test.ts",
   "unit/held-out.test.ts",
+  "unit/image-view.test.ts",
   "unit/images-at-once.test.ts",
   "unit/late-losses.test.ts",
   "unit/plan.test.ts",
