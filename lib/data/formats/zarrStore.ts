@@ -83,7 +83,7 @@ const MARGIN = 1024;
 
 /** Bytes that a compressed chunk declares to hold; undefined where its format does not say it. */
 const declared: Record<string, (bytes: DataView) => number | undefined> = {
-  blosc: (bytes) => (bytes.byteLength < 16 ? undefined : bytes.getUint32(4, true)),
+  blosc: bloscSize,
   lz4: (bytes) => (bytes.byteLength < 4 ? undefined : bytes.getUint32(0, true)),
   zstd: zstdSize,
 };
@@ -123,6 +123,22 @@ export function limitCodecs(registry: Map<string, () => unknown>): void {
       });
     }
   }
+}
+
+/**
+ * Bytes that a frame of Blosc 1 holds. numcodecs returns whatever is in memory where a frame is damaged: what its header says is
+ * compared with its length here.
+ */
+function bloscSize(bytes: DataView): number | undefined {
+  if (bytes.byteLength < 16) return undefined;
+  const [size, block, packed] = [4, 8, 12].map((at) => bytes.getUint32(at, true)) as [number, number, number];
+  const stored = (bytes.getUint8(2) & 2) !== 0;
+  const blocks = size === 0 || stored ? 0 : Math.ceil(size / block);
+  const first = 16 + 4 * blocks;
+  const starts = first <= packed ? Array.from({ length: blocks }, (_, i) => bytes.getUint32(16 + 4 * i, true)) : [0];
+  const sound = packed === bytes.byteLength && block <= size && starts.every((start) => start >= first && start < packed);
+  if (!sound || (stored && packed !== 16 + size)) throw broken("a chunk packed by blosc is cut off, or its header is damaged");
+  return size;
 }
 
 /** Frame_Content_Size of a Zstandard frame (RFC 8878, 3.1.1.1). */
