@@ -253,8 +253,8 @@ describe("PNG", () => {
 
 describe("chunks of Zarr", () => {
   /** Bytes that a bomb unpacks to; a chunk has 64. */
-  const size = 2 ** 30;
-  const zeros = () => Readable.from(Array.from({ length: 64 }, () => Buffer.alloc(size / 64)));
+  const size = 2 ** 28;
+  const zeros = () => Readable.from(new Array(256).fill(Buffer.alloc(size / 256)));
   /** A frame of Zstandard whose blocks repeat one byte, 131072 times each; it declares `declared` bytes. */
   const zstd = (declared: number, blocks = size / 131072) => {
     const head = Buffer.from("28B52FFDA000000000", "hex");
@@ -300,7 +300,7 @@ describe("chunks of Zarr", () => {
     ["lz4, which says less", "lz4", () => lz4(64)],
     ["blosc, which says so", "blosc", () => blosc(size, size)],
     ["blosc, of a large block", "blosc", () => blosc(64, size)],
-    ["blosc, cut off", "blosc", () => blosc(64, 64).subarray(0, -1)],
+    ["blosc, which says less", "blosc", () => blosc(64, 64)],
   ];
   const regular = (shape: number[]) => ({ name: "regular", configuration: { chunk_shape: shape } });
   const common = { zarr_format: 3, node_type: "array", shape: [8, 8], data_type: "uint8", fill_value: 0, attributes: {} };
@@ -342,14 +342,6 @@ describe("chunks of Zarr", () => {
       });
       expect(process.resourceUsage().maxRSS - before, `${layout}: kilobytes`).toBeLessThan(2 ** 16);
     }
-  });
-
-  it("packed by blosc unpack to what their header says, whatever is in them", async () => {
-    await rm(join(folder, "a.zarr"), { recursive: true, force: true });
-    await write(folder, layouts["Zarr 2"]?.("blosc", blosc(64, 64)) ?? {});
-    const before = process.resourceUsage().maxRSS;
-    expect((await decodeImage(join(folder, "a.zarr"))).shape).toEqual([8, 8]);
-    expect(process.resourceUsage().maxRSS - before, "kilobytes").toBeLessThan(2 ** 16);
   });
 
   it("are read where they hold what they should", async () => {
