@@ -27,34 +27,31 @@ export async function unpackBlosc(frame: Uint8Array, most: number, unpackZstd: U
   if (blockSize === 0 || blockSize > size) damaged();
 
   const unpackStream = streamOf(flags >> 5, unpackZstd);
+  /** The values of a block, whose streams begin at `start`. */
+  const unpackBlock = async (start: number, length: number) => {
+    const divides = !(flags & flag.oneStream) && width <= MOST_STREAMS && blockSize / width >= LEAST_STREAM_BYTES;
+    const streams = divides && length === blockSize ? width : 1;
+    const needed = length / streams;
+    const values = new Uint8Array(length);
+    for (let stream = 0, end = start; stream < streams; stream++) {
+      const from = end + 4;
+      end = from + number(end);
+      const bytes = end <= frame.length ? frame.subarray(from, end) : damaged();
+      const unpacked = bytes.length === needed ? bytes : await unpackStream(bytes, needed);
+      values.set(unpacked.length === needed ? unpacked : damaged(), stream * needed);
+    }
+    return values;
+  };
+  const inOrder = flags & flag.bitsShuffled ? bitsInOrder : flags & flag.bytesShuffled ? bytesInOrder : asTheyAre;
   const out = new Uint8Array(size);
   for (let first = 0, block = 0; first < size; first += blockSize, block++) {
-    const length = Math.min(blockSize, size - first);
-    const divided =
-      !(flags & flag.oneStream) && length === blockSize && width <= MOST_STREAMS && blockSize / width >= LEAST_STREAM_BYTES;
-    const streams = divided ? width : 1;
-    const values = new Uint8Array(length);
-    let at = number(HEADER + 4 * block);
-    for (let stream = 0; stream < streams; stream++) {
-      const [from, needed] = [at + 4, length / streams];
-      at = from + number(at);
-      if (at > frame.length) damaged();
-      const bytes = frame.subarray(from, at);
-      const unpacked = bytes.length === needed ? bytes : await unpackStream(bytes, needed);
-      if (unpacked.length !== needed) damaged();
-      values.set(unpacked, stream * needed);
-    }
-    out.set(
-      flags & flag.bitsShuffled
-        ? bitsInOrder(values, width)
-        : flags & flag.bytesShuffled
-          ? bytesInOrder(values, width)
-          : values,
-      first,
-    );
+    const values = await unpackBlock(number(HEADER + 4 * block), Math.min(blockSize, size - first));
+    out.set(inOrder(values, width), first);
   }
   return out;
 }
+
+const asTheyAre = (values: Uint8Array) => values;
 
 function damaged(): never {
   throw broken("a chunk packed by blosc is cut off or damaged");
