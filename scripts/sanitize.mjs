@@ -1,9 +1,10 @@
 /**
  * `npm run sanitize -- [address] [thread]` (default: both): builds the native binaries and tests with the compiler's sanitizers, each in
- * a folder of its own, runs the native tests and a training with them, and fails for what they find. Linux, with GCC or clang.
+ * a folder of its own, runs the native tests and a training of both stages with them, and fails for what they find. Linux, with GCC or
+ * clang.
  *
  *   address   AddressSanitizer and UndefinedBehaviorSanitizer, in build/asan/build
- *   thread    ThreadSanitizer, in build/tsan/build; no training, since Node.js does not run under it
+ *   thread    ThreadSanitizer, in build/tsan/build
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -12,7 +13,15 @@ import { dirname, join } from "node:path";
 import { buildNative } from "./cmakeJs.mjs";
 import { buildJobs, fail, prepare, root, run } from "./ready.mjs";
 
-/** @typedef {{ sanitizers: string, out: string, env: Record<string, string> }} Kind */
+/**
+ * @typedef {object} Kind
+ * @property {string} sanitizers
+ * @property {string} out
+ * @property {string} library the compiler's, which a program that is not built with it, as Node.js, loads first
+ * @property {Record<string, string>} env
+ * @property {Record<string, string>} training what differs for the training
+ * @property {string[]} start words before each command
+ */
 
 const suppressions = (/** @type {string} */ name) => `suppressions=${join(root, "scripts", "sanitize", name)}`;
 /** @type {Record<string, Kind>} */
@@ -20,17 +29,25 @@ const kinds = {
   address: {
     sanitizers: "address,undefined",
     out: "build/asan/build",
+    library: "libasan.so",
     env: {
       ASAN_OPTIONS: "detect_stack_use_after_return=1",
       LSAN_OPTIONS: suppressions("leaks.txt"),
       UBSAN_OPTIONS: "halt_on_error=1:print_stacktrace=1",
     },
+    // Node.js frees nothing at its end.
+    training: { ASAN_OPTIONS: "detect_stack_use_after_return=1:detect_leaks=0" },
+    start: [],
   },
   thread: {
     sanitizers: "thread",
     out: "build/tsan/build",
+    library: "libtsan.so",
     // libtorch and the OpenMP library are not built with it: what happens inside them it cannot judge.
-    env: { TSAN_OPTIONS: `${suppressions("threads.txt")}:ignore_noninstrumented_modules=1` },
+    env: { TSAN_OPTIONS: `${suppressions("threads.txt")}:ignore_noninstrumented_modules=1:halt_on_error=1` },
+    training: {},
+    // It knows where things lie in memory only while the system does not draw their places from a large space.
+    start: ["setarch", "--addr-no-randomize"],
   },
 };
 
@@ -48,12 +65,18 @@ for (const name of chosen) {
     CELLSAM_SKIP_PYTHON: "1",
   };
   const vitest = join(root, "node_modules/vitest/vitest.mjs");
-  run(
-    process.execPath,
+  runNode(
+    kind,
     [vitest, "run", "test/native/programs.test.ts", "test/native/weights.test.ts", "--testTimeout", "3600000"],
-    { env },
+    env,
   );
-  if (name === "address") train(kind, env);
+  train(kind, env);
+}
+
+/** @param {Kind} kind @param {string[]} args @param {NodeJS.ProcessEnv} env */
+function runNode({ start }, args, env) {
+  const [command = "", ...words] = [...start, process.execPath, ...args];
+  run(command, words, { env });
 }
 
 /** @param {Kind} kind */
@@ -63,7 +86,8 @@ function build({ sanitizers, out }) {
 }
 
 /** Trains both stages on drawn images in a Node.js that loads the sanitizer first. @param {Kind} kind @param {NodeJS.ProcessEnv} env */
-function train({ out }, env) {
+function train(kind, env) {
+  const { out, library, training } = kind;
   const folder = mkdtempSync(join(tmpdir(), "cellsam-sanitize-"));
   try {
     const draw =
@@ -82,14 +106,11 @@ function train({ out }, env) {
     const engine =
       readdirSync(join(root, out, "Release")).find((file) => file.startsWith("libcellsam_engine-")) ?? fail("no engine");
     // libstdc++ before node's own copy of it, or exceptions cannot be followed.
-    const libraries = ["libasan.so", "libstdc++.so"].map(libraryOfCompiler).join(" ");
+    const libraries = [library, "libstdc++.so"].map(libraryOfCompiler).join(" ");
     // node-gyp-build looks for build/Release below what this names.
     const own = { CELLSAM_TRAIN_PREBUILD: dirname(join(root, out)), CELLSAM_ENGINE: join(root, out, "Release", engine) };
-    // Node.js frees nothing at its end.
-    const options = { ASAN_OPTIONS: `${env.ASAN_OPTIONS}:detect_leaks=0` };
-    run(process.execPath, [join(root, "dist/cli/main.js"), "train", "-c", join(folder, "train.json")], {
-      env: { ...env, ...own, ...options, LD_PRELOAD: libraries },
-    });
+    const main = join(root, "dist/cli/main.js");
+    runNode(kind, [main, "train", "-c", join(folder, "train.json")], { ...env, ...own, ...training, LD_PRELOAD: libraries });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -37,8 +37,8 @@ async function launch(size: number, words: readonly string[]): Promise<number> {
   const shared = { WORLD_SIZE: size, LOCAL_WORLD_SIZE: size, MASTER_ADDR: "127.0.0.1", MASTER_PORT: port };
   const children = Array.from({ length: size }, (_, rank) => {
     const env = Object.entries({ ...shared, RANK: rank, LOCAL_RANK: rank }).map(([name, value]) => [name, String(value)]);
-    // The results of all are those of the first.
-    const stdio = ["inherit", rank === 0 ? "inherit" : "ignore", "inherit"] as const;
+    // The results of all are those of the first. By the channel each notices when this process is gone (stop.ts).
+    const stdio = ["inherit", rank === 0 ? "inherit" : "ignore", "inherit", "ipc"] as const;
     return spawn(process.execPath, [compiledFile("cli/main.js"), ...words], {
       env: { ...process.env, ...Object.fromEntries(env) },
       stdio: [...stdio],

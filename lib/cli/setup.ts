@@ -19,7 +19,7 @@ export function setupCommand(): Command {
     )
     .option("--torch <version>", `version A.B.C of torch (default: ${libtorchVersionPinned})`)
     .option("--from <source>", "take it from this URL, libtorch zip, torch wheel or folder")
-    .option("--sha256 <hex>", "expected checksum of the file that --from names")
+    .option("--sha256 <hex>", "expected checksum of the file that --from names, or of PyTorch's archive")
     .option("--headers", "keep the headers too, to build the engine from source")
     .option("--force", "replace what is there")
     .option("--json", "print the result as JSON")

@@ -1,4 +1,7 @@
-/** Signals during a run: the first one stops after the step and saves, the second one ends the process at once. */
+/**
+ * Signals during a run: the first one stops after the step and saves, the second one ends the process at once. A process that
+ * `cellsam launch` has started stops likewise when that one is gone, even killed: the channel between them closes.
+ */
 import { constants } from "node:os";
 import { CellsamError } from "../errors.js";
 import { exitCodes } from "./exit.js";
@@ -29,15 +32,21 @@ export async function stoppable<T>(
     first ||= Date.now();
     if (controller.signal.aborted) process.exit(isSaved ? exitCodes.stopped : 128 + constants.signals[name]);
     process.stderr.write(`\n${name}: stopping after this step; send it again to end at once\n`);
-    const again = `stopped by ${name}; run the same command ${flag ? `with ${flag} to continue` : "to start over"}`;
-    controller.abort(new CellsamError("ERR_STOPPED", again, { detail: { signal: name } }));
+    stop(`by ${name}`, { signal: name });
   };
+  const stop = (why: string, detail: Record<string, unknown> = {}) => {
+    const again = `stopped ${why}; run the same command ${flag ? `with ${flag} to continue` : "to start over"}`;
+    controller.abort(new CellsamError("ERR_STOPPED", again, { detail }));
+  };
+  const onParentGone = () => stop("since the process that started it has ended");
   for (const name of signals) process.on(name, onSignal);
+  process.on("disconnect", onParentGone);
   try {
     return await work(controller.signal, () => {
       isSaved = true;
     });
   } finally {
+    process.off("disconnect", onParentGone);
     // A process that was stopped is about to end, and until then a further signal is expected.
     if (!controller.signal.aborted) for (const name of signals) process.off(name, onSignal);
   }

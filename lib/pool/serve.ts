@@ -20,7 +20,9 @@ export function serveTask<Task, Report, Result>(work: (task: Task, call: TaskCal
   // Ctrl-C reaches the whole process group; the pool reacts to it and stops its workers.
   for (const signal of ["SIGINT", "SIGBREAK", "SIGHUP", "SIGUSR1"] as const) process.on(signal, () => undefined);
   process.on("SIGTERM", abort);
-  process.stdout.on("error", abort); // nobody listens any longer
+  // Nobody listens any longer.
+  process.stdout.on("error", abort);
+  process.stderr.on("error", abort);
   const answer = (message: Answer<Report, Result>) =>
     new Promise<void>((resolve) => process.stdout.write(`${JSON.stringify(message)}\n`, () => resolve()));
 

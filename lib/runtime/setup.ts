@@ -33,7 +33,7 @@ export interface SetupOptions {
   torch?: string;
   /** A URL, a zip archive, a wheel or a folder to take libtorch from. */
   from?: string;
-  /** Expected SHA-256 of the file that `from` names; it must be given for plain HTTP. */
+  /** Expected SHA-256 of the file that `from` names, or of PyTorch's archive; it must be given for plain HTTP. */
   sha256?: string | undefined;
   /** Also keep the headers, to build the engine from source. */
   headers?: boolean;
@@ -199,13 +199,18 @@ async function fetchInto(target: string, work: string, variant: Variant, options
   if (url) {
     try {
       const path = join(work, "libtorch.zip");
+      const name = decodeURIComponent(basename(url));
+      const expected = options.sha256 ?? archiveSha256[name];
       await fetchFile(url, path, options);
-      const sha256 = await checkedHash(path, options.sha256 ?? archiveSha256[decodeURIComponent(basename(url))]);
+      const sha256 = await checkedHash(path, expected, name);
+      if (!expected) report(unpinned(name, sha256));
       report("Unpacking");
       await unpackArchive(path, target, headers);
       return { source: url, sha256 };
     } catch (error) {
       options.signal?.throwIfAborted();
+      // An archive that is not the one of the release is no reason to look for another source.
+      if (error instanceof CellsamError && error.code === "ERR_CHECKSUM") throw error;
       failures.push(`PyTorch's archive: ${(error as Error).message}`);
     }
   }
@@ -283,17 +288,21 @@ async function callPython(args: string[], { env = process.env, signal }: SetupOp
   throw failure;
 }
 
-/** The SHA-256 of a file. @throws CellsamError ERR_CHECKSUM where it is not `expected` */
-async function checkedHash(path: string, expected: string | undefined): Promise<string> {
+/** Says that nothing but HTTPS vouches for an archive. */
+function unpinned(name: string, sha256: string): string {
+  return (
+    `note: this version of cellsam-train knows no SHA-256 of ${name}, which is trusted for coming from PyTorch over HTTPS. ` +
+    `It has ${sha256}; --sha256 with another machine's makes sure that both have the same.`
+  );
+}
+
+/** The SHA-256 of a file, which messages call `name`. @throws CellsamError ERR_CHECKSUM where it is not `expected` */
+async function checkedHash(path: string, expected: string | undefined, name = basename(path)): Promise<string> {
   const found = await fileHash(path);
   if (expected === undefined || found === expected.toLowerCase()) return found;
-  throw new CellsamError(
-    "ERR_CHECKSUM",
-    `${basename(path)} has SHA-256 ${found}, not ${expected}: it is damaged or another file.`,
-    {
-      detail: { expected, found },
-    },
-  );
+  throw new CellsamError("ERR_CHECKSUM", `${name} has SHA-256 ${found}, not ${expected}: it is damaged or another file.`, {
+    detail: { expected, found },
+  });
 }
 
 /** SHA-256 of every library, by which `cellsam doctor` recognises a damaged one. */

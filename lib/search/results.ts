@@ -1,6 +1,5 @@
 /** The result of a search (optimization_results.json), and what it is made from. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { SearchOptions } from "../config/search.js";
 import { CellsamError } from "../errors.js";
 import { readJson } from "../files/json.js";
@@ -56,7 +55,7 @@ export async function lossHistory(tree: OutputTree, results: readonly FoldRecord
   if (results.length > 0) return history;
   for (let fold = 1; fold <= folds; fold++) {
     for (const stage of [1, 2] as const) {
-      const path = join(tree.metrics(fold, folds), `stage${stage}_metrics.json`);
+      const path = tree.stageMetrics(stage, fold, folds);
       if (!existsSync(path)) continue;
       const { history: phases } = await readJson<MetricsFile>(path);
       history.push({ fold, stage, train: losses(phases.train), val: losses(phases.val) });

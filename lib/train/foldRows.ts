@@ -24,11 +24,23 @@ export async function addRows({ folds, state, tree }: Run, path: string, fold: n
   await writeAtomic(path, text);
 }
 
-/** The start model's numbers: of the only fold, or a list with the fold beside them. */
-export async function writePreeval({ tree, folds, state }: Run, fold: number, preeval: object | null): Promise<void> {
-  if (folds === 1) return writeJson(tree.preeval, toSnake(preeval));
-  const before = state.results.flatMap(({ fold: other, preeval: own }) => (own ? [{ fold: other, ...own }] : []));
-  await writeJson(tree.preeval, toSnake(joinedRows(before, fold, [{ fold, ...preeval }])));
+/** Writes the numbers of the model that a fold starts from beside those of finished folds. */
+export function writePreeval(run: Run, fold: number, preeval: object): Promise<void> {
+  return writeJson(run.tree.preeval, preevalContent(run, { fold, ...preeval }));
+}
+
+/**
+ * The start model's numbers, of finished folds and of the `current` one: of the only fold, or a list with the fold beside them;
+ * null where there are none.
+ */
+export function preevalContent({ folds, state }: Pick<Run, "folds" | "state">, current?: { fold: number }): object | null {
+  const finished = state.results.flatMap(({ fold, preeval }) => (preeval ? [{ fold, ...preeval }] : []));
+  const rows = current ? joinedRows(finished, current.fold, [current]) : finished.sort((a, b) => a.fold - b.fold);
+  const [only] = rows;
+  if (!only) return null;
+  if (folds > 1) return toSnake(rows) as object;
+  const { fold: _, ...numbers } = only;
+  return toSnake(numbers) as object;
 }
 
 /** Rows of all folds in their order, the rows of `fold` replaced. */

@@ -18,10 +18,11 @@ import { trainFold } from "./fold.js";
 import { type FoldHost, isApart, joinFold, removeApart, trainApart } from "./foldApart.js";
 import { FoldModel } from "./foldModel.js";
 import { type FoldPool, trainInPool } from "./foldPool.js";
+import { completeFiles } from "./knownFiles.js";
 import { isPooled } from "./pooled.js";
 import type { PreparedRun } from "./prepare.js";
 import { type FoldResult, failedResult, writeResults } from "./results.js";
-import { beginFold, isChangedInput, writeRunState } from "./resume.js";
+import { beginFold, isChangedInput, type RunState, writeRunState } from "./resume.js";
 import type { RunRecord } from "./runRecord.js";
 import { splitTiles } from "./tiles.js";
 
@@ -84,16 +85,29 @@ export async function trainFolds(
       await trainInPool(left, poolOf(slots, run));
     } else for (const fold of left) await trainHere(fold, model, run);
     state.results.sort((a, b) => a.fold - b.fold);
+    await completeFiles(run);
     state.status = "finished";
     await writeResults(tree, state.results);
     await writeRunState(tree.runState, state);
-    await writeExperimentReport(tree.root).catch((error: Error) => warn(`the report was not written: ${error.message}`));
+    await writeReport(run);
     strategy.takeResults?.(state.results);
     conclude(run, (Date.now() - started) / 1000);
     return state.results;
   } finally {
     await model.dispose();
   }
+}
+
+/** Writes what a full disk has kept from being written of a run that has nothing left to do, and returns its results. */
+export async function completeRun({ config, tree }: Experiment, state: RunState, record: RunRecord): Promise<FoldResult[]> {
+  const { warn, writeIfPossible } = record;
+  await completeFiles({ config, tree, state, folds: state.splits.length, writeIfPossible });
+  if (!existsSync(tree.report)) await writeReport({ tree, warn });
+  return state.results;
+}
+
+async function writeReport({ tree, warn }: Pick<RunContext, "tree" | "warn">): Promise<void> {
+  await writeExperimentReport(tree.root).catch((error: Error) => warn(`the report was not written: ${error.message}`));
 }
 
 /** Trains a fold in this process. */

@@ -2,6 +2,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import type { StageNumber } from "../config/stageOptions.js";
 import { CellsamError } from "../errors.js";
 
 export class OutputTree {
@@ -18,6 +19,7 @@ export class OutputTree {
   readonly nearDuplicates: string;
   readonly individualResults: string;
   readonly aggregatedResults: string;
+  readonly report: string;
 
   constructor(outputDir: string, outputName: string) {
     this.root = join(outputDir, outputName);
@@ -33,6 +35,7 @@ export class OutputTree {
     this.nearDuplicates = join(this.results, "near_duplicates.json");
     this.individualResults = join(this.results, "individual_results.json");
     this.aggregatedResults = join(this.results, "aggregated_results.json");
+    this.report = join(this.results, "report.html");
   }
 
   /** `fold` counts from 1. */
@@ -44,9 +47,10 @@ export class OutputTree {
     return join(this.results, `fold_${fold}`, "visualizations");
   }
 
-  /** metrics/ itself for a single training, else a folder in it for each fold. */
-  metrics(fold: number, folds: number): string {
-    return folds === 1 ? join(this.root, "metrics") : join(this.root, "metrics", `fold_${fold}`);
+  /** In metrics/ itself for a single training, else in a folder in it for each fold. */
+  stageMetrics(stage: StageNumber, fold: number, folds: number): string {
+    const own = folds === 1 ? [] : [`fold_${fold}`];
+    return join(this.root, "metrics", ...own, `stage${stage}_metrics.json`);
   }
 
   /**

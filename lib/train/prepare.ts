@@ -21,7 +21,6 @@ import { packageVersion } from "../version.js";
 import type { Experiment } from "./context.js";
 import { duplicatesOf } from "./duplicates.js";
 import { isPlaced } from "./pooled.js";
-import type { FoldResult } from "./results.js";
 import { checkImageRows, checkInputs, newRunState, type RunState, readRunState } from "./resume.js";
 import type { RunRecord } from "./runRecord.js";
 import { storeKey, type TileStore, tileStore } from "./tiles.js";
@@ -35,10 +34,10 @@ export interface PreparedRun {
 }
 
 /**
- * `finished` are the results of a run that has nothing left to do.
+ * `finished` is the state of a run that has nothing left to do.
  * @throws CellsamError for whatever is wrong with inputs or output folder
  */
-export async function prepareRun(experiment: Experiment, record: RunRecord): Promise<PreparedRun | { finished: FoldResult[] }> {
+export async function prepareRun(experiment: Experiment, record: RunRecord): Promise<PreparedRun | { finished: RunState }> {
   const { config, tree, options, slots } = experiment;
   const { resume, signal } = options;
   const { imgPath, maskPath, splits: splitsFile, groups } = config;
@@ -60,7 +59,7 @@ export async function prepareRun(experiment: Experiment, record: RunRecord): Pro
     checkInputs(saved, { storeKey: key });
     for (const path of [tree.preevalPerImage, tree.perImage]) await checkImageRows(saved, path);
     const succeeded = saved.results.filter(({ error }) => error === null);
-    if (saved.status === "finished" && succeeded.length === saved.results.length) return { finished: saved.results };
+    if (saved.status === "finished" && succeeded.length === saved.results.length) return { finished: saved };
     // Resuming a finished run repeats the folds that failed.
     if (saved.status === "finished") Object.assign(saved, { status: "running", results: succeeded });
     // A fold whose process died goes on from what it has saved.

@@ -5,7 +5,7 @@ import type { TrainingEvent } from "../events.js";
 import { sweepTemporaries } from "../files/temporaries.js";
 import type { Experiment } from "./context.js";
 import { foldsSaved } from "./foldApart.js";
-import { trainFolds } from "./folds.js";
+import { completeRun, trainFolds } from "./folds.js";
 import { lockExperiment } from "./lock.js";
 import { prepareRun } from "./prepare.js";
 import type { FoldResult } from "./results.js";
@@ -34,7 +34,8 @@ async function runHere(experiment: Experiment, emit: (event: TrainingEvent) => v
     if (options.resume) await sweepTemporaries(tree.root, { idleMs: 0, subfolders: true });
     await sweepTemporaries(join(config.outputDir, ".tiles"));
     const prepared = await prepareRun(experiment, record);
-    return "finished" in prepared ? prepared.finished : await trainFolds(experiment, prepared, record);
+    if ("finished" in prepared) return await completeRun(experiment, prepared.finished, record);
+    return await trainFolds(experiment, prepared, record);
   } catch (error) {
     const stopped = signal?.aborted && error === signal.reason;
     if (stopped) record.log?.info("cellsam.runner", "experiment stopped; it can be resumed");

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { type StageNumber, stageConfig, stageOptions } from "../config/stageOptions.js";
 import type { EpochReport, ValidateReport } from "../engine/session.js";
 import { CellsamError } from "../errors.js";
+import { writeJson } from "../files/json.js";
 import { EarlyStopping } from "../monitor/earlyStopping.js";
 import { MetricsTracker } from "../monitor/metricsTracker.js";
 import type { FoldContext } from "./context.js";
@@ -42,7 +43,7 @@ class StageRun {
     this.#logger = `cellsam.stage${stage}`;
     this.#validates = context.valTiles.length > 0;
     this.#stopping = new EarlyStopping({ patience, minDelta });
-    this.#tracker = new MetricsTracker({ saveDir: context.tree.metrics(context.fold, context.folds) });
+    this.#tracker = new MetricsTracker();
     const fresh = { stage, epoch: 0, step: 0, stateFile: null, best: null };
     const records = () => ({ earlyStopping: this.#stopping.state(), metrics: this.#tracker.toJSON() });
     this.#progress = context.state.progress ?? { ...fresh, ...records() };
@@ -87,7 +88,7 @@ class StageRun {
   }
 
   async #epoch(epoch: number): Promise<void> {
-    const { config, session, writeIfPossible } = this.#context;
+    const { config, session, tree, fold, folds, writeIfPossible } = this.#context;
     const trained = await this.#train(epoch);
     if (trained.stopped) await this.#stop(trained.step);
     const validated = this.#validates ? await this.#repeatable(trained.steps, this.#validate()) : null;
@@ -103,8 +104,8 @@ class StageRun {
 
     this.#tracker.logEpochMetrics("train", epoch, trained.losses);
     if (validated) this.#tracker.logEpochMetrics("val", epoch, validated.losses);
-    const metrics = `stage${this.#stage}_metrics.json`;
-    await writeIfPossible(metrics, this.#tracker.saveMetrics(metrics));
+    const metrics = tree.stageMetrics(this.#stage, fold, folds);
+    await writeIfPossible(metrics, writeJson(metrics, this.#tracker));
     this.#progress.epoch = epoch;
     this.#progress.step = 0;
     await this.#keepEpoch(epoch, validated && Number.isFinite(loss) ? loss : null);

@@ -79,6 +79,8 @@ void prepare_thread(const ThreadSettings& settings) {
   torch.setAllowTF32CuBLAS(settings.tf32);
   // cuDNN plans its attention anew for every shape, which takes about a second, and ours change with the number of prompts.
   torch.setSDPUseCuDNN(false);
+  // NNPACK warns at every convolution of a machine that it does not know, and oneDNN does its part as well.
+  torch.setUserEnabledNNPACK(false);
 }
 
 Autocast::Autocast(at::Device device, Precision precision) : type_(device.type()), active_(precision == Precision::bf16) {

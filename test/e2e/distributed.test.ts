@@ -9,7 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { freePorts } from "../../lib/distributed/freePorts.js";
 import { readJson } from "../../lib/files/json.js";
-
+import type { ProcessMark } from "../../lib/pool/processMark.js";
+import { descendantsOf, running } from "../processes.js";
 import { type Slurm, startSlurm, withoutSlurm } from "../slurm.js";
 import { cellsam, type Finished } from "./cellsam.js";
 
@@ -126,6 +127,22 @@ describe("cellsam launch", () => {
     expect(state).toContain('"status": "running"');
     expect((await cellsam(train("stopped", "--resume"))).code).toBe(0);
     await expectSame("stopped");
+  });
+
+  it.skipIf(process.platform !== "linux")("leaves no process behind when it is killed, and they save", async () => {
+    let started: ProcessMark[] = [];
+    const killed = await cellsam(["launch", "-n", "2", ...train("orphans")], (event, child) => {
+      if (started.length > 0 || event.type !== "step" || event.epoch !== 2) return;
+      started = descendantsOf(child.pid as number);
+      child.kill("SIGKILL");
+    });
+    expect(killed.signal).toBe("SIGKILL");
+    expect(started.length).toBeGreaterThanOrEqual(2);
+    await expect.poll(() => running(started), { timeout: 900_000 }).toEqual([]);
+    const { progress } = await readJson<{ progress: object | null }>(join(folder, "out/orphans/resume/run.json"));
+    expect(progress).not.toMatchObject({ epoch: 1, step: 0 }); // that of the last epoch that was saved before
+    expect((await cellsam(train("orphans", "--resume"))).code).toBe(0);
+    await expectSame("orphans");
   });
 
   it("refuses what it cannot start", async () => {

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { readJson } from "../../lib/files/json.js";
+import type { ProcessMark } from "../../lib/pool/processMark.js";
+import { descendantsOf, running } from "../processes.js";
 import { cellsam } from "./cellsam.js";
 
 let folder: string;
@@ -45,8 +47,11 @@ test("D74: a search in parallel, stopped by SIGTERM or killed, ends as one that 
 
   for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     let sent = false;
+    let started: ProcessMark[] = [];
     const ended = await search(signal, ["--max-parallel", "2"], (event, child) => {
-      if (!sent && event.type === "trialEpoch" && event.stage === 2) sent = child.kill(signal);
+      if (sent || event.type !== "trialEpoch" || event.stage !== 2) return;
+      if (process.platform === "linux") started = descendantsOf(child.pid as number);
+      sent = child.kill(signal);
     });
     expect([ended.code, ended.signal]).toEqual(signal === "SIGTERM" ? [75, null] : [null, "SIGKILL"]);
     expect(existsSync(join(folder, signal, "optimization_results.json"))).toBe(false);
@@ -54,6 +59,7 @@ test("D74: a search in parallel, stopped by SIGTERM or killed, ends as one that 
     expect(resumed.stderr).not.toContain("ERR_");
     expect(resumed.code).toBe(0);
     expect(await outcome(signal)).toEqual(await outcome("whole"));
+    await expect.poll(() => running(started), { timeout: 900_000 }).toEqual([]);
   }
 });
 

@@ -1,5 +1,4 @@
 /** A command of cellsam again and again, with a fault at another operation on its files each time. */
-import { basename } from "node:path";
 import { Disk } from "./disk.mjs";
 import { afterwards, outcomeOf, reset, wrongReport } from "./scenario.mjs";
 import { tellingPlaces } from "./trace.mjs";
@@ -45,10 +44,7 @@ export class FaultTest {
     const end = await cellsam.run(scenario.first, { mode, at });
     const wrong = mode === "kill" && end.signal === "SIGKILL" ? null : wrongReport(end);
     if (wrong) return `${place}: ${wrong}`;
-    // A file that training does not need may lack what it could not be given, which a notice says.
-    const given = new Set([...end.stderr.matchAll(/^warning: (\S+) is not written any longer \(/gm)].map(([, name]) => name));
-    const spares = (/** @type {string} */ name) => given.has(basename(name));
-    const { problem } = await afterwards(cellsam, scenario, expected, { mayRefuse: false, spares });
+    const { problem } = await afterwards(cellsam, scenario, expected, { mayRefuse: false });
     return problem && `${place}: ${problem}\nafter: ${end.stderr}`;
   }
 }

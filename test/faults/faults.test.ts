@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FlipTest } from "./bitFlips.mjs";
 import { FaultTest } from "./faults.mjs";
-import { lostAtEnd, powerLosses, tryDisk } from "./powerLoss.mjs";
+import { killings, lostAtEnd, powerLosses, tryDisk } from "./powerLoss.mjs";
 import type { Scenario } from "./scenario.mjs";
 import { scenarios } from "./scenarios.mjs";
 
@@ -36,11 +36,22 @@ describe.skipIf(process.platform !== "linux")("a fault at an operation on files"
     const places = [0.5, 0.8].map((share) => at(test, share));
     let disks = 0;
     for (const loss of powerLosses(test, { places, drawn: 1 })) {
-      expect((await tryDisk(test, loss)).problem).toBeNull();
+      expect((await tryDisk(test, loss, { mayRefuse: true })).problem).toBeNull();
       disks += 1;
     }
     expect(disks).toBeGreaterThan(2);
     expect(lostAtEnd(test)).toBeNull();
+  });
+
+  it("of a killed command leaves a disk from which --resume comes to the same files", async () => {
+    const test = await faultTest("train");
+    const places = [0.15, 0.45, 0.75].map((share) => at(test, share));
+    let disks = 0;
+    for (const left of killings(test, { places })) {
+      expect((await tryDisk(test, left, { mayRefuse: false })).problem).toBeNull();
+      disks += 1;
+    }
+    expect(disks).toBeGreaterThan(2);
   });
 
   it("may have left a changed bit in a file, which a resumed run notices or does not read", async () => {

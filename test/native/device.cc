@@ -19,10 +19,12 @@ void check_settings(Checks& checks) {
   torch.setAllowTF32CuBLAS(true);
   torch.setAllowTF32CuDNN(true);
   torch.setSDPUseCuDNN(true);
+  torch.setUserEnabledNNPACK(true);
   torch.setDeterministicFillUninitializedMemory(true);
   device::prepare_thread({.threads = 1, .deterministic = true});
   checks.holds("float32 is multiplied in float32", !torch.allowTF32CuBLAS() && !torch.allowTF32CuDNN());
   checks.holds("cuDNN's attention, which plans for every shape, is off", !torch.userEnabledCuDNNSDP());
+  checks.holds("NNPACK, which warns of machines that it does not know, is off", !torch.userEnabledNNPACK());
   checks.holds("deterministic algorithms", torch.deterministicAlgorithms() && !torch.deterministicAlgorithmsWarnOnly());
   checks.holds("new memory is not filled", !torch.deterministicFillUninitializedMemory());
   device::prepare_thread({.threads = 1, .tf32 = true});

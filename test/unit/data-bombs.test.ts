@@ -2,13 +2,16 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { crc32, deflateRawSync, deflateSync } from "node:zlib";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { crc32, createDeflate, createGzip, deflateRawSync, deflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeImage } from "../../lib/data/decode.js";
 import { roisOfZip } from "../../lib/data/formats/imagejRoi.js";
 import { encodeNpy } from "../../lib/data/formats/npy.js";
 import { boundedDecoders, unpackBits, unpackLzw, zstdBound } from "../../lib/data/formats/tiffDecoders.js";
 import { random } from "./drawn-cells.js";
+import { write } from "./drawn-objects.js";
 import { tiffOf } from "./tiff-files.js";
 
 let folder = "";
@@ -245,5 +248,107 @@ describe("PNG", () => {
       [4, 4],
       [0, 255, 0, 255],
     ]);
+  });
+});
+
+describe("chunks of Zarr", () => {
+  /** Bytes that a bomb unpacks to; a chunk has 64. */
+  const size = 2 ** 28;
+  const zeros = () => Readable.from(new Array(256).fill(Buffer.alloc(size / 256)));
+  /** A frame of Zstandard whose blocks repeat one byte, 131072 times each; it declares `declared` bytes. */
+  const zstd = (declared: number, blocks = size / 131072) => {
+    const head = Buffer.from("28B52FFDA000000000", "hex");
+    head.writeUInt32LE(declared, 5);
+    const block = (i: number) => {
+      const header = (131072 << 3) | (1 << 1) | Number(i === blocks - 1);
+      return Buffer.from([header & 255, (header >> 8) & 255, header >> 16, 7]);
+    };
+    return Buffer.concat([head, ...Array.from({ length: blocks }, (_, i) => block(i))]);
+  };
+  /** A frame that stores 64 bytes as they are. */
+  const stored = Buffer.concat([
+    Buffer.from("28B52FFDA040000000", "hex"),
+    Buffer.from([1 | (64 << 3), 2, 0]),
+    Buffer.alloc(64),
+  ]);
+  /** One byte and a match that repeats it, as LZ4 has them in a block, behind the size that is declared. */
+  const lz4 = (declared: number) => {
+    const length = Buffer.alloc(size / 256, 255);
+    const block = Buffer.concat([Buffer.from([0x1f, 0, 1, 0]), length, Buffer.from([0, 0x50]), Buffer.alloc(5)]);
+    const head = Buffer.alloc(4);
+    head.writeUInt32LE(declared);
+    return Buffer.concat([head, block]);
+  };
+  const blosc = (bytes: number, block: number) => {
+    const content = lz4(0).subarray(4);
+    const head = Buffer.from([2, 1, 0x21, 1, ...new Array(12).fill(0)]);
+    head.writeUInt32LE(bytes, 4);
+    head.writeUInt32LE(block, 8);
+    head.writeUInt32LE(24 + content.length, 12);
+    const start = Buffer.alloc(8);
+    start.writeUInt32LE(20);
+    start.writeUInt32LE(content.length, 4);
+    return Buffer.concat([head, start, content]);
+  };
+  const bombs: [string, string, () => Promise<Buffer> | Buffer][] = [
+    ["gzip", "gzip", () => buffer(zeros().pipe(createGzip({ level: 1 })))],
+    ["zlib", "zlib", () => buffer(zeros().pipe(createDeflate({ level: 1 })))],
+    ["zstd, which says so", "zstd", () => zstd(size)],
+    ["zstd, which says less", "zstd", () => zstd(64)],
+    ["zstd, in a second frame", "zstd", () => Buffer.concat([stored, zstd(size)])],
+    ["lz4, which says so", "lz4", () => lz4(size)],
+    ["lz4, which says less", "lz4", () => lz4(64)],
+    ["blosc, which says so", "blosc", () => blosc(size, size)],
+    ["blosc, of a large block", "blosc", () => blosc(64, size)],
+    ["blosc, which says less", "blosc", () => blosc(64, 64)],
+  ];
+  const regular = (shape: number[]) => ({ name: "regular", configuration: { chunk_shape: shape } });
+  const common = { zarr_format: 3, node_type: "array", shape: [8, 8], data_type: "uint8", fill_value: 0, attributes: {} };
+  const keys = { chunk_key_encoding: { name: "default", configuration: { separator: "/" } } };
+  const bytes = { name: "bytes", configuration: { endian: "little" } };
+  /** The file of the only chunk, in each layout. */
+  const layouts: Record<string, (codec: string, chunk: Buffer) => Record<string, string | Uint8Array | object>> = {
+    "Zarr 2": (id, chunk) => ({
+      "a.zarr/.zarray": {
+        ...{ zarr_format: 2, shape: [8, 8], chunks: [8, 8], dtype: "|u1", fill_value: 0, order: "C", filters: null },
+        compressor: { id },
+      },
+      "a.zarr/0.0": chunk,
+    }),
+    "Zarr 3": (name, chunk) => ({
+      "a.zarr/zarr.json": { ...common, ...keys, chunk_grid: regular([8, 8]), codecs: [bytes, { name, configuration: {} }] },
+      "a.zarr/c/0/0": chunk,
+    }),
+    "a shard": (name, chunk) => {
+      const index = Buffer.alloc(16);
+      index.writeBigUInt64LE(BigInt(chunk.length), 8);
+      const inner = { chunk_shape: [8, 8], codecs: [bytes, { name, configuration: {} }], index_codecs: [bytes] };
+      const codecs = [{ name: "sharding_indexed", configuration: { ...inner, index_location: "end" } }];
+      return {
+        "a.zarr/zarr.json": { ...common, ...keys, chunk_grid: regular([8, 8]), codecs },
+        "a.zarr/c/0/0": Buffer.concat([chunk, index]),
+      };
+    },
+  };
+
+  it.each(bombs)("unpack to no more than their shape and type: %s", async (_, codec, make) => {
+    const chunk = await make();
+    for (const [layout, files] of Object.entries(layouts)) {
+      await rm(join(folder, "a.zarr"), { recursive: true, force: true });
+      await write(folder, files(codec, chunk));
+      const before = process.resourceUsage().maxRSS;
+      await expect(decodeImage(join(folder, "a.zarr")), layout).rejects.toMatchObject({
+        code: expect.stringMatching(/^ERR_IMAGE_(BROKEN|UNSUPPORTED)$/),
+      });
+      expect(process.resourceUsage().maxRSS - before, `${layout}: kilobytes`).toBeLessThan(2 ** 16);
+    }
+  });
+
+  it("are read where they hold what they should", async () => {
+    for (const files of Object.values(layouts)) {
+      await rm(join(folder, "a.zarr"), { recursive: true, force: true });
+      await write(folder, files("zstd", stored));
+      expect([...(await decodeImage(join(folder, "a.zarr"))).data]).toEqual(new Array(64).fill(0));
+    }
   });
 });

@@ -9,9 +9,11 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { ExperimentInput } from "../../lib/config/experiment.js";
 import type { TrainingEvent } from "../../lib/events.js";
 import { readChecked, readJson } from "../../lib/files/json.js";
+import type { ProcessMark } from "../../lib/pool/processMark.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
 import type { RunnerOptions } from "../../lib/train/options.js";
 import { type RunState, writeRunState } from "../../lib/train/resume.js";
+import { descendantsOf, running } from "../processes.js";
 import { outcome, syntheticRuns, treeOf } from "./runner-runs.js";
 
 const { folder, newOutput, settings } = syntheticRuns(4, 64);
@@ -131,9 +133,14 @@ describe("folds in processes of their own", () => {
     await writeFile(config, JSON.stringify(input(out)));
     const cellsam = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
     const child = spawn(process.execPath, [cellsam, "train", "--config", config, "--max-parallel", "2", "--json"]);
-    for await (const line of createInterface({ input: child.stdout }))
-      if (firstEpoch(2)(JSON.parse(line))) child.kill("SIGKILL");
+    let started: ProcessMark[] = [];
+    for await (const line of createInterface({ input: child.stdout })) {
+      if (!firstEpoch(2)(JSON.parse(line))) continue;
+      if (process.platform === "linux") started = descendantsOf(child.pid as number);
+      child.kill("SIGKILL");
+    }
     const { results } = await train(out, { resume: true, maxParallel: 2 });
+    await expect.poll(() => running(started), { timeout: 900_000 }).toEqual([]);
     expect(results.map(({ error }) => error)).toEqual([null, null]);
     expect(await outcome(out)).toEqual(whole);
   });

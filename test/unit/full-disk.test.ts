@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { AppendedFile } from "../../lib/monitor/appendedFile.js";
 import { FakeEngine } from "./runner-fake.js";
-import { runner, syntheticRuns } from "./runner-runs.js";
+import { runner, syntheticRuns, treeOf } from "./runner-runs.js";
 
 const onLinux = it.skipIf(process.platform !== "linux");
 const { newOutput, settings } = syntheticRuns(4, 64);
@@ -55,5 +55,61 @@ describe("a run on a full disk", () => {
       expect(about(name), name).toHaveLength(1);
     const saved = JSON.parse(await readFile(join(out, "run/results/individual_results.json"), "utf8"));
     expect(saved).toHaveLength(1);
+  });
+});
+
+describe("what a full disk has kept from being written", () => {
+  const stage = { totalEpochs: 3 };
+  const more = { stage1Config: stage, stage2Config: stage, preeval: true, saveVisualizations: false, tensorboard: false };
+  const configOf = (out: string, strategy: "train_val_split" | "k_fold") => settings(out, { ...more, strategy, kFolds: 2 });
+  const known = ["results/preeval_results.json", "results/near_duplicates.json"];
+  const written = async (out: string) => {
+    const files = (await treeOf(join(out, "run"))).filter((file) => file.startsWith("metrics/") || known.includes(file));
+    return Object.fromEntries(
+      await Promise.all(files.map(async (file) => [file, await readFile(join(out, "run", file), "utf8")])),
+    );
+  };
+  /** Folders in the place of files, which no write replaces. */
+  const blocked = [...known, "results/report.html"];
+
+  it.each(["train_val_split", "k_fold"] as const)("is completed when a finished run is resumed: %s", async (strategy) => {
+    const [undisturbed, out] = [newOutput(), newOutput()];
+    await runner(new FakeEngine(), configOf(undisturbed, strategy)).run();
+    const expected = await written(undisturbed);
+    expect(Object.keys(expected)).toHaveLength(strategy === "k_fold" ? 6 : 4);
+
+    const engine = new FakeEngine();
+    let blocks = 0;
+    engine.record = (name) => {
+      engine.calls.push(name);
+      if (blocks++ > 0) return;
+      for (const name of blocked) mkdirSync(join(out, "run", name, "in the way"), { recursive: true });
+      writeFileSync(join(out, "run/metrics"), "");
+    };
+    await runner(engine, configOf(out, strategy), { overwrite: true }).run();
+    for (const name of [...blocked, "metrics"]) rmSync(join(out, "run", name), { recursive: true });
+    expect(await written(out)).toEqual({});
+
+    const later = new FakeEngine();
+    await runner(later, configOf(out, strategy), { resume: true }).run();
+    expect(later.calls).toEqual([]);
+    expect(await written(out)).toEqual(expected);
+    expect(await readFile(join(out, "run/results/report.html"), "utf8")).toContain("<html");
+  });
+
+  it("is completed at the end of the run where there is room again", async () => {
+    const [undisturbed, out] = [newOutput(), newOutput()];
+    await runner(new FakeEngine(), configOf(undisturbed, "train_val_split")).run();
+    const engine = new FakeEngine();
+    const metrics = join(out, "run/metrics");
+    engine.onValidate = (stage, epoch) => {
+      if (stage === 1 && epoch === 3) {
+        rmSync(metrics, { recursive: true });
+        writeFileSync(metrics, "");
+      }
+      if (stage === 2 && epoch === 1) rmSync(metrics);
+    };
+    await runner(engine, configOf(out, "train_val_split")).run();
+    expect(await written(out)).toEqual(await written(undisturbed));
   });
 });

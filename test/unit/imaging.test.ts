@@ -1,19 +1,11 @@
 // Pictures are drawn in a process of their own: what happens when it dies, and when nothing is left to draw.
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
 import { decode } from "fast-png";
 import { expect, it } from "vitest";
 import { drawn } from "../../lib/report/imaging.js";
+import { descendantsOf } from "../processes.js";
 
 const red = '<svg xmlns="http://www.w3.org/2000/svg" width="4" height="2"><rect width="4" height="2" fill="#f00"/></svg>';
-
-/** Kills the processes that this one has started. */
-function killChildren(): void {
-  for (const thread of readdirSync("/proc/self/task")) {
-    const children = readFileSync(`/proc/self/task/${thread}/children`, "utf8").split(" ").filter(Boolean);
-    for (const pid of children) process.kill(Number(pid), "SIGSEGV");
-  }
-}
 
 it("draws in the colours and the size of the SVG", async () => {
   expect([...(await drawn({ kind: "pixels", svg: red }))]).toEqual(Array(8).fill([255, 0, 0]).flat());
@@ -25,7 +17,7 @@ it("draws in the colours and the size of the SVG", async () => {
 it.runIf(process.platform === "linux")("fails alone when its process crashes, and draws the next one", async () => {
   const large = red.replace('width="4" height="2"', 'width="9000" height="9000"');
   const waiting = drawn({ kind: "pixels", svg: large });
-  killChildren();
+  for (const { pid } of descendantsOf(process.pid)) process.kill(pid, "SIGSEGV");
   await expect(waiting).rejects.toMatchObject({ code: "ERR_PICTURE", message: expect.stringContaining("SIGSEGV") });
   expect((await drawn({ kind: "pixels", svg: red })).length).toBe(24);
 });

@@ -87,18 +87,19 @@ describe("a worker", () => {
   });
 
   it("saves and ends when its pool is gone", async () => {
-    const pool = join(folder, "pool.mjs");
+    const [pool, saved] = [join(folder, "pool.mjs"), join(folder, "saved")];
     await writeFile(
       pool,
       `import { startWorker } from ${JSON.stringify(fileURLToPath(new URL("../../dist/pool/worker.js", import.meta.url)))};
        const worker = startWorker({ name: "trial", program: ${JSON.stringify(program)}, launcher: [],
          onReport: ({ pid }) => { console.log(pid); process.kill(process.pid, "SIGKILL"); } });
-       worker.begin({ how: "wait" });`,
+       worker.begin({ how: "wait", saved: ${JSON.stringify(saved)} });`,
     );
     const child: ChildProcess = spawn(process.execPath, [pool], { stdio: ["ignore", "pipe", "inherit"] });
     const [pid] = (await once(child.stdout as NodeJS.ReadableStream, "data")) as [Buffer];
     const mark = markOf(Number(pid.toString()));
     await expect.poll(() => isRunning(mark), { timeout: 900_000 }).toBe(false);
+    expect(existsSync(saved)).toBe(true);
   });
 });
 

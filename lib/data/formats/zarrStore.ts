@@ -3,6 +3,7 @@ import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, sta
 import { join, resolve, sep } from "node:path";
 import { inflateSync, unzipSync } from "node:zlib";
 import type { AbsolutePath, AsyncReadable, RangeQuery } from "zarrita";
+import { unpackBlosc } from "./blosc.js";
 import { broken, unsupported } from "./limits.js";
 
 /** Bytes that one chunk may have, unpacked. */
@@ -82,8 +83,7 @@ function chunkBytes({ shape, dataType }: ChunkInfo): number {
 const MARGIN = 1024;
 
 /** Bytes that a compressed chunk declares to hold; undefined where its format does not say it. */
-const declared: Record<string, (bytes: DataView) => number | undefined> = {
-  blosc: (bytes) => (bytes.byteLength < 16 ? undefined : bytes.getUint32(4, true)),
+const declared: Record<"lz4" | "zstd", (bytes: DataView) => number | undefined> = {
   lz4: (bytes) => (bytes.byteLength < 4 ? undefined : bytes.getUint32(0, true)),
   zstd: zstdSize,
 };
@@ -92,37 +92,41 @@ const declared: Record<string, (bytes: DataView) => number | undefined> = {
  * Replaces codecs of zarrita by ones that unpack no more than a chunk holds, since some kilobytes can stand for gigabytes.
  */
 export function limitCodecs(registry: Map<string, () => unknown>): void {
-  const replace = (name: string, checked: (codec: Codec, chunk: ChunkInfo) => Codec["decode"]) => {
-    const load = registry.get(name);
-    if (!load) return;
-    registry.set(name, async () => {
-      const own = (await load()) as CodecClass;
-      return {
-        fromConfig: (settings: unknown, chunk: ChunkInfo) => {
-          const decode = checked(own.fromConfig(settings, chunk), chunk);
-          return { kind: "bytes_to_bytes", decode };
-        },
-      };
-    });
+  const loadZstd = registry.get("zstd") as () => Promise<CodecClass>;
+  type Decode = (codec: Codec, most: number) => (bytes: Uint8Array) => unknown;
+  const decoders: Record<string, Decode> = {
+    gzip: (_, most) => (bytes) => unzipSync(bytes, { maxOutputLength: most }),
+    zlib: (_, most) => (bytes) => inflateSync(bytes, { maxOutputLength: most }),
+    lz4: (codec, most) => (bytes) => decodeDeclared(codec, bytes, "lz4", most),
+    zstd: (codec, most) => (bytes) => decodeDeclared(codec, bytes, "zstd", most),
+    blosc: (_, most) => async (bytes) => {
+      const zstd = (await loadZstd()).fromConfig({}, { shape: [], dataType: "" });
+      return unpackBlosc(bytes, most, (stream, size) => decodeDeclared(zstd, stream, "zstd", size));
+    },
   };
-  for (const prefix of ["", "numcodecs."]) {
-    replace(
-      `${prefix}gzip`,
-      (_, chunk) => (bytes: Uint8Array) => unzipSync(bytes, { maxOutputLength: chunkBytes(chunk) + MARGIN }),
-    );
-    replace(
-      `${prefix}zlib`,
-      (_, chunk) => (bytes: Uint8Array) => inflateSync(bytes, { maxOutputLength: chunkBytes(chunk) + MARGIN }),
-    );
-    for (const [name, sizeOf] of Object.entries(declared)) {
-      replace(`${prefix}${name}`, (codec, chunk) => (bytes: Uint8Array) => {
-        const size = sizeOf(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-        if (size === undefined) throw unsupported(`a chunk packed by ${name} does not say how large it is`);
-        if (size > chunkBytes(chunk) + MARGIN) throw broken(`a chunk declares ${size} bytes where ${chunkBytes(chunk)} belong`);
-        return codec.decode(bytes as never);
+  for (const [name, decoder] of Object.entries(decoders)) {
+    for (const known of [name, `numcodecs.${name}`]) {
+      const load = registry.get(known);
+      if (!load) continue;
+      registry.set(known, async () => {
+        const own = (await load()) as CodecClass;
+        return {
+          fromConfig: (settings: unknown, chunk: ChunkInfo) => {
+            const decode = decoder(own.fromConfig(settings, chunk), chunkBytes(chunk) + MARGIN);
+            return { kind: "bytes_to_bytes", decode };
+          },
+        };
       });
     }
   }
+}
+
+/** Decodes what declares how large it is, when that is at most `most` bytes. */
+function decodeDeclared(codec: Codec, bytes: Uint8Array, name: keyof typeof declared, most: number): Promise<Uint8Array> {
+  const size = declared[name](new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  if (size === undefined) throw unsupported(`a chunk packed by ${name} does not say how large it is`);
+  if (size > most) throw broken(`a chunk declares ${size} bytes where at most ${most} belong`);
+  return codec.decode(bytes as never) as Promise<Uint8Array>;
 }
 
 /** Frame_Content_Size of a Zstandard frame (RFC 8878, 3.1.1.1). */
