@@ -3,10 +3,10 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { textHash } from "../files/fileHash.js";
 import type { Worker, WorkerEnd } from "../pool/worker.js";
+import type { Start, Workers } from "../pool/workers.js";
 import type { JobData, Row, RunData } from "./messages.js";
 import { type Patiently, patience } from "./patience.js";
 import { openServer, type QueueJob, type Server, type Timing, usualTiming } from "./server.js";
-import type { Start, Workers } from "./workers.js";
 
 /** A run with no worker for so long says so, in ms. */
 const lonelyMs = 60_000;

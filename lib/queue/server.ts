@@ -25,7 +25,7 @@ export interface Timing {
   stalled: number;
 }
 
-export const usualTiming: Timing = { poll: 1000, beat: 10_000, silence: 60_000, lock: 60_000, stalled: 15_000 };
+export const usualTiming: Timing = { poll: 1000, beat: 5000, silence: 30_000, lock: 60_000, stalled: 15_000 };
 
 export interface Server {
   jobs: Pick<Queue<JobData, string>, "add" | "getJob" | "getJobState" | "getJobLogs" | "addJobLog">;
