@@ -3,7 +3,7 @@ import { hasPretendDevice, pretendEnvironment, pretendFolder } from "./test/gpu/
 
 /** What trains or predicts with the real engine: once more on the pretend GPUs. */
 const onGpu = [
-  "test/gpu/{graphs,predict,row_column,training}.test.ts",
+  "test/gpu/{distributed,graphs,predict,row_column,training}.test.ts",
   "test/unit/training-*.test.ts",
   "test/unit/{features-run,late-losses}.test.ts",
 ];
