@@ -1,7 +1,7 @@
 // Folds and trials through a queue on a real PostgreSQL: the same files as one after another, whatever ends in between.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -95,7 +95,15 @@ describe.skipIf(reason !== null)("a queue on a real PostgreSQL", () => {
       const log = await readFile(join(out, "run/logs/experiment.log"), "utf8");
       process.kill(Number(/fold 1 begins in process (\d+)/.exec(log)?.[1]), "SIGKILL");
       first.child.kill("SIGKILL");
-      worker();
+      // As another machine sees the lock that it leaves, on a file system whose locks machines do not share.
+      const lock = join(out, "run/resume/fold_1/fold.lock");
+      await writeFile(lock, JSON.stringify({ pid: 1, host: "elsewhere", boot: "another" }));
+      const { said } = worker();
+      await expect
+        .poll(() => said.join("\n"), { timeout: 900_000 })
+        .toMatch(/waits: fold 1 is being trained by process 1 on elsewhere/);
+      const long = new Date(Date.now() - 3_600_000);
+      await utimes(lock, long, long);
     });
     expect(killed).toBe(true);
     expect(results.map(({ error }) => error)).toEqual([null, null]);
