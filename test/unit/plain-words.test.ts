@@ -88,7 +88,7 @@ test("a plan ends with the training that it planned, quoted for a shell", async 
   const words = `--images ${imgPath} --masks ${maskPath} --weights cellsam-tiny --name "my run"`;
   for (const [more, train] of [
     [[], "npx cellsam train"],
-    [["--ranks", "2", "--bandwidth=20"], "node_modules/.bin/cellsam launch -n 2 train"],
+    [["--probe", "--ranks", "2", "--bandwidth=20"], "node_modules/.bin/cellsam launch -n 2 train"],
   ] as const) {
     const command = [program, "plan", ...args, ...more];
     const { stdout, status } = spawnSync(process.execPath, command, { cwd: folder, encoding: "utf8" });
