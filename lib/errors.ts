@@ -82,6 +82,8 @@ export const errorCodes = {
   ERR_PEER_LOST: "A process of several that train one model together has ended or does not answer; what was saved is intact.",
   ERR_STATE_MISMATCH: "The saved state of a training is that of another stage, optimizer or set of parameters.",
 
+  ERR_QUEUE: "A queue cannot be used: its packages are not installed, or its server refuses or does not answer.",
+
   // Search
   ERR_SEARCH_SIZE: "A search would have more trials than `maxTrials`.",
   ERR_SEARCH_RUNNING: "Another process is searching in the same folder.",

@@ -63,6 +63,7 @@ const layers = [
   ["predict"],
   ["evaluation"],
   ["pool"],
+  ["queue"],
   ["train"],
   ["plan", "bench", "batch"],
   ["search"],

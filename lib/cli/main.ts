@@ -8,6 +8,7 @@ const commands: Record<string, () => Promise<Command>> = {
   train: async () => (await import("./train.js")).trainCommand(),
   finetune: async () => (await import("./finetune.js")).finetuneCommand(),
   launch: async () => (await import("./launch.js")).launchCommand(),
+  worker: async () => (await import("./worker.js")).workerCommand(),
   search: async () => (await import("./search.js")).searchCommand(),
   predict: async () => (await import("./predict.js")).predictCommand(),
   evaluate: async () => (await import("./evaluate.js")).evaluateCommand(),

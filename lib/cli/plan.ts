@@ -30,15 +30,21 @@ export function planCommand(): Command {
           onProgress: (task, done, total) => progress.show({ type: "progress", task, done, total }),
         }),
       ).finally(() => progress.finish());
-      process.stdout.write(flags.json ? `${strictJson(toSnake(plan))}\n` : `${described(plan)}\n${next(command.parent)}`);
+      process.stdout.write(
+        flags.json ? `${strictJson(toSnake(plan))}\n` : `${described(plan)}\n${next(command.parent, flags.ranks)}`,
+      );
     });
 }
 
 /** The training that the same words start; nothing where the command is not called from the command line. */
-function next(program: Command | null): string {
-  const words = (program?.args ?? []).filter((word) => word !== "--probe" && word !== "--debug").slice(1);
+function next(program: Command | null, ranks = 1): string {
+  const own = (word = "") => /^--(ranks|bandwidth)$/.test(word);
+  const words = (program?.args ?? [])
+    .slice(1)
+    .filter((word, i, all) => !/^--(probe|debug|ranks|bandwidth)(=|$)/.test(word) && !own(all[i - 1]));
   const quoted = words.map((word) => (/^[\w./\\:=,-]+$/.test(word) ? word : JSON.stringify(word)));
-  return quoted.length === 0 ? "" : `next: npx cellsam train ${quoted.join(" ")}\n`;
+  const train = ranks > 1 ? `node_modules/.bin/cellsam launch -n ${ranks} train` : "npx cellsam train";
+  return quoted.length === 0 ? "" : `next: ${train} ${quoted.join(" ")}\n`;
 }
 
 /** Notes that are printed; the JSON has all. */

@@ -25,6 +25,7 @@ export interface PoolFlags {
   maxParallel?: number;
   devices?: string;
   launcher?: string;
+  queue?: string;
 }
 
 export function addRunFlags(command: Command): Command {
@@ -32,6 +33,7 @@ export function addRunFlags(command: Command): Command {
     .option("--max-parallel <n>", "folds, or trials, at a time, each in a process of its own (1)", integerFlag)
     .option("--devices <list>", "devices that are assigned to them in turn, e.g. cuda:0,cuda:1")
     .option("--launcher <command>", 'starts each of them elsewhere, e.g. "srun --exact -N1 -n1 --gpus=1" or "ssh node7"')
+    .option("--queue <url>", "has `cellsam worker` on any machine do them: a PostgreSQL database, postgres://user@host/name")
     .option("--resume", "continue a stopped or killed run")
     .option("--overwrite", "replace an earlier experiment of the same name")
     .option("--json", "print events and the result as JSON lines on stdout")
@@ -39,8 +41,8 @@ export function addRunFlags(command: Command): Command {
 }
 
 /** Where folds or trials are done. */
-export function poolInput({ maxParallel, devices, launcher }: PoolFlags): PoolInput {
-  return given({ maxParallel, devices: devices?.split(",").map((name) => name.trim()), launcher });
+export function poolInput({ maxParallel, devices, launcher, queue }: PoolFlags): PoolInput {
+  return given({ maxParallel, devices: devices?.split(",").map((name) => name.trim()), launcher, queue });
 }
 
 /**

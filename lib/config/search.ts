@@ -4,7 +4,7 @@ import type { z } from "zod";
 import { once } from "../lazily.js";
 import { choice, integer, path, zod } from "./fields.js";
 import { parseConfig } from "./parse.js";
-import { poolFields, withCount } from "./pool.js";
+import { onePlace, poolFields, withCount } from "./pool.js";
 
 export const pruners = ["none", "asha", "folds"] as const;
 
@@ -43,6 +43,7 @@ export const searchSchema = once(() =>
       topK: integer(1).default(10),
     })
     .superRefine((options, context) => {
+      onePlace(options, context);
       for (const [key, [pruner, value]] of Object.entries(prunerDefaults)) {
         if (options.pruner !== pruner && options[key as keyof typeof prunerDefaults] !== value)
           context.addIssue({ code: "custom", path: [key], message: `has no effect without pruner: ${pruner}` });

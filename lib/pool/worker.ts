@@ -16,6 +16,8 @@ export interface WorkerOptions<Report> {
   program: string;
   /** Words of a command that starts another one elsewhere; empty: the worker is a process of this machine. */
   launcher: readonly string[];
+  /** The folder that relative paths of the task start from. Default: that of this process. */
+  cwd?: string;
   onReport: (report: Report) => void;
 }
 
@@ -26,8 +28,10 @@ export type WorkerEnd<Result> =
   | { state: "failed"; error: Failure; crashed: boolean };
 
 export interface Worker<Task, Result> {
-  /** The worker; behind a launcher, the process of the launcher. */
-  mark: ProcessMark;
+  /** The worker; behind a launcher, the process of the launcher; null where a queue chooses it. */
+  mark: ProcessMark | null;
+  /** Who does the task, as a message says it, once somebody does; null where the task ended without. */
+  begun: Promise<string | null>;
   /** Sends it its task, for which it waits. */
   begin(task: Task): void;
   /** Asks it to save and end. */
@@ -43,9 +47,12 @@ export function startWorker<Task, Report, Result>(options: WorkerOptions<Report>
   const order = (message: Order<Task>) => {
     if (child.stdin.writable) child.stdin.write(`${JSON.stringify(message)}\n`);
   };
+  const { cwd = process.cwd() } = options;
+  const mark = markOf(child.pid ?? -1);
   return {
-    mark: markOf(child.pid ?? -1),
-    begin: (task) => order({ type: "run", cwd: process.cwd(), task }),
+    mark,
+    begun: Promise.resolve(`process ${mark.pid}`),
+    begin: (task) => order({ type: "run", cwd, task }),
     stop: () => order({ type: "stop" }),
     end: follow<Report, Result>(child, options),
   };

@@ -31,7 +31,8 @@ export interface RunningLine {
   trial_id: number;
   state: "running";
   device: string;
-  process: ProcessMark;
+  /** null where a queue's worker does the trial. */
+  process: ProcessMark | null;
 }
 
 /** A decision of a pruner about a running trial. */

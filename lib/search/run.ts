@@ -3,6 +3,7 @@
  * starts. A trial that ran when the search was stopped or killed continues from what it has saved.
  */
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ExperimentInput } from "../config/experiment.js";
 import type { SearchOptions } from "../config/search.js";
@@ -11,7 +12,9 @@ import { readJson } from "../files/json.js";
 import type { Log } from "../monitor/log.js";
 import { isRunning } from "../pool/processMark.js";
 import { inSlots, stoppedTogether } from "../pool/slots.js";
-import { startWorker, type Worker, type WorkerEnd } from "../pool/worker.js";
+import type { Worker, WorkerEnd } from "../pool/worker.js";
+import type { Workers } from "../pool/workers.js";
+import { openWorkers } from "../queue/workers.js";
 import { isLocked } from "../train/lock.js";
 import { OutputTree } from "../train/outputTree.js";
 import type { SearchEvent } from "./events.js";
@@ -36,8 +39,8 @@ export interface SearchRun {
   options: SearchOptions;
   /** Compute threads of each trial. */
   threads: number;
-  /** Program of a trial's process. */
-  entry: string;
+  /** Program of a trial's process, in place of the package's own. */
+  program: string | undefined;
   journal: Journal;
   /** Runs every failed trial of an earlier run of the search again. */
   retryFailed: boolean;
@@ -49,13 +52,21 @@ export interface SearchRun {
   signal: AbortSignal | undefined;
 }
 
-/** Resolves with the end of every trial. @throws the signal's reason when it fires, after all trials have saved */
-export function runTrials(run: SearchRun): Promise<Map<number, EndLine>> {
-  return new Pool(run).run();
+/**
+ * Resolves with the end of every trial.
+ * @throws the signal's reason when it fires, after all trials have saved; CellsamError ERR_QUEUE
+ */
+export async function runTrials(run: SearchRun): Promise<Map<number, EndLine>> {
+  const workers = await openWorkers(run.options, (message) => {
+    run.log.warning(logger, message);
+    run.emit({ type: "notice", level: "warning", message });
+  });
+  return new Pool(run, workers).run().finally(() => workers.close());
 }
 
 class Pool {
   readonly #run: SearchRun;
+  readonly #workers: Workers;
   readonly #ended = new Map<number, EndLine>();
   readonly #running = new Map<number, RunningTrial>();
   /** Trials that an earlier run of the search has started, with the devices on which they must continue. */
@@ -65,8 +76,9 @@ class Pool {
   readonly #ready: Promise<void>;
   #setReady: () => void = () => undefined;
 
-  constructor(run: SearchRun) {
+  constructor(run: SearchRun, workers: Workers) {
     this.#run = run;
+    this.#workers = workers;
     this.#ready = new Promise((resolve) => {
       this.#setReady = resolve;
     });
@@ -108,14 +120,14 @@ class Pool {
     }
     for (const [trialId, { process: mark }] of this.#started) {
       // On another machine only the lock of its experiment tells, which it renews.
-      const runs = async () => isRunning(mark) ?? (await isLocked(tree.root, tree.trialName(trialId)));
+      const runs = async () => (mark && isRunning(mark)) ?? (await isLocked(tree.root, tree.trialName(trialId)));
       if (!(await runs())) continue;
-      const who = `process ${mark.pid} on ${mark.host}`;
+      const who = mark ? `process ${mark.pid} on ${mark.host}` : "a worker of the queue";
       const message = `trial ${trialId} of the earlier search is still saving (${who}); waiting for it`;
       log.warning(logger, message);
       emit({ type: "notice", level: "warning", message, trialId });
       // Where start times are not known, it may be another process that has the number by now, and might never end.
-      const until = mark.started === null ? Date.now() + longestSaveMs : Number.POSITIVE_INFINITY;
+      const until = mark?.started === null ? Date.now() + longestSaveMs : Number.POSITIVE_INFINITY;
       while ((await runs()) && Date.now() < until)
         await sleep(100, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted());
     }
@@ -144,22 +156,24 @@ class Pool {
   }
 
   async #trial(trial: Trial, device: string): Promise<void> {
-    const { journal, log, entry: program, tree, threads, signal, options } = this.#run;
+    const { journal, log, program, tree, threads, signal } = this.#run;
     const { trialId, hyperparameters } = trial;
-    const begun = Date.now();
-    const process: RunningTrial = startWorker<ExperimentInput, TrialReport, FoldRecord[]>({
+    const process: RunningTrial = this.#workers.start<ExperimentInput, TrialReport, FoldRecord[]>({
       name: "trial",
       program,
-      launcher: options.launcher,
+      writes: resolve(tree.root, tree.trialName(trialId)),
       onReport: (report) => this.#onReport(trial, process, report),
     });
     this.#running.set(trialId, process);
     try {
       await journal.append({ trial_id: trialId, state: "running", device, process: process.mark });
-      log.info(logger, `trial ${trialId} begins on ${device}: ${JSON.stringify(hyperparameters)}`);
-      this.#emitTrial(trial, "begin", null, 0);
       process.begin({ ...trial.config, outputDir: tree.root, outputName: tree.trialName(trialId), device, threads });
       if (signal?.aborted) process.stop();
+      if (await process.begun) {
+        log.info(logger, `trial ${trialId} begins on ${device}: ${JSON.stringify(hyperparameters)}`);
+        this.#emitTrial(trial, "begin", null, 0);
+      }
+      const begun = Date.now();
       const end = await process.end;
       // Stopped together with the search: the trial has saved, and continues when the search is resumed.
       if (end.state === "stopped" && !this.#pruned.has(trialId) && (await stoppedTogether(signal))) return;

@@ -1,8 +1,8 @@
 /** Runs a search: its trials in processes of their own, their ranking, the files and the report. */
-import { compiledFile } from "../compiledFile.js";
 import type { ExperimentConfig } from "../config/experiment.js";
 import type { SearchOptions } from "../config/search.js";
 import { type HyperparameterSpace, parametersOf } from "../config/space.js";
+import { CellsamError } from "../errors.js";
 import { writeJson } from "../files/json.js";
 import { Log } from "../monitor/log.js";
 import { threadShare } from "../pool/threads.js";
@@ -46,16 +46,10 @@ export interface Search extends SearchRunOptions {
 }
 
 export async function runSearch(search: Search, { trials, notes }: TrialList): Promise<SearchResult> {
-  const {
-    baseConfig,
-    paramSpace,
-    options,
-    emit,
-    signal,
-    trialProgram = compiledFile("search/trialProcess.js"),
-    retryFailed = false,
-  } = search;
+  const { baseConfig, paramSpace, options, emit, signal, trialProgram, retryFailed = false } = search;
   signal?.throwIfAborted();
+  if (trialProgram && options.queue)
+    throw new CellsamError("ERR_INVALID_ARGUMENT", "trialProgram cannot be used with queue: its workers run the package's own");
   const parameters = parametersOf(paramSpace);
   const paths = parameters.map(({ path }) => path);
   const pruner = configuredPruner(options, baseConfig.strategy, paths);
@@ -79,7 +73,7 @@ export async function runSearch(search: Search, { trials, notes }: TrialList): P
       log.warning(logger, message);
       emit({ type: "notice", level: "warning", message });
     }
-    const run = { tree, trials, options, threads: plan.threads, entry: trialProgram, journal, lines: opened.lines };
+    const run = { tree, trials, options, threads: plan.threads, program: trialProgram, journal, lines: opened.lines };
     const ended = await runTrials({ ...run, retryFailed, pruner, log, emit, signal }).catch((error: unknown) => {
       if (signal?.aborted) log.info(logger, "search stopped; it can be resumed");
       else log.error(logger, error instanceof Error ? (error.stack ?? error.message) : String(error));

@@ -14,6 +14,7 @@ const optionKeys = keysOf<RunnerOptions>({
   maxParallel: true,
   devices: true,
   launcher: true,
+  queue: true,
   resume: true,
   overwrite: true,
   signal: true,
@@ -40,8 +41,8 @@ export class ExperimentRunner {
     this.config = new ExperimentConfig(config);
     this.#options = options;
     this.tree = new OutputTree(this.config.outputDir, this.config.outputName);
-    const { maxParallel, devices, launcher } = options;
-    this.#slots = poolSlots({ maxParallel, devices, launcher });
+    const { maxParallel, devices, launcher, queue } = options;
+    this.#slots = poolSlots({ maxParallel, devices, launcher, queue });
     checkPooled(this.#slots, options);
     this.#strategy = options.strategy ?? configuredStrategy(this.config);
   }

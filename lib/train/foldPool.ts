@@ -1,11 +1,15 @@
 /** Trains folds at the same time, each in a process of its own, and joins them with the run as they end. */
+import { resolve } from "node:path";
 import type { Slots } from "../config/pool.js";
 import type { Failure } from "../errors.js";
 import type { TrainingEvent } from "../events.js";
 import { readChecked } from "../files/json.js";
 import { inSlots, stoppedTogether } from "../pool/slots.js";
 import { threadShare } from "../pool/threads.js";
-import { startWorker, type Worker } from "../pool/worker.js";
+import type { Worker } from "../pool/worker.js";
+import type { Workers } from "../pool/workers.js";
+import { placeOf } from "../queue/server.js";
+import { openWorkers } from "../queue/workers.js";
 import type { RunContext } from "./context.js";
 import { isApart, joinFold, removeApart, setApart } from "./foldApart.js";
 import type { FoldTask } from "./foldProcess.js";
@@ -16,15 +20,22 @@ const logger = "cellsam.runner";
 
 export interface FoldPool {
   slots: Slots;
-  /** The compiled lib/train/foldProcess.ts. */
-  program: string;
   run: RunContext;
   /** Records a fold that failed. @throws where a run with this fold alone ends with its error */
   failed: (fold: number, error: Failure) => Promise<void>;
 }
 
-/** @throws the signal's reason when it fires, after all folds have saved; what `failed` throws */
+/** @throws the signal's reason when it fires, after all folds have saved; what `failed` throws; CellsamError ERR_QUEUE */
 export async function trainInPool(folds: readonly number[], pool: FoldPool): Promise<void> {
+  const workers = await openWorkers(pool.slots, pool.run.warn);
+  try {
+    await trainWith(workers, folds, pool);
+  } finally {
+    await workers.close();
+  }
+}
+
+async function trainWith(workers: Workers, folds: readonly number[], pool: FoldPool): Promise<void> {
   const { run, slots } = pool;
   const running = new Set<Worker<FoldTask, FoldResult>>();
   const begun = new Map<number, string>();
@@ -38,9 +49,7 @@ export async function trainInPool(folds: readonly number[], pool: FoldPool): Pro
     joining = joining.then(work);
     return joining;
   };
-  const { maxParallel, launcher } = slots;
-  const where = launcher.length > 0 ? `started by ${launcher.join(" ")}` : `${threadsOf(pool) || "all"} threads each`;
-  run.log.info(logger, `at most ${maxParallel} folds at a time, ${where}`);
+  run.log.info(logger, `at most ${slots.maxParallel} folds at a time, ${whereOf(pool)}`);
   await inSlots({
     queue: [...folds],
     slots,
@@ -51,13 +60,15 @@ export async function trainInPool(folds: readonly number[], pool: FoldPool): Pro
     signal: run.signal,
     work: async (fold, device) => {
       await inTurn(() => setApart(fold, run));
-      const worker = start(fold, pool);
+      const worker = start(fold, workers, pool);
       running.add(worker);
-      const { folds: all, log, emit } = run;
-      log.info(logger, `fold ${fold} begins in process ${worker.mark.pid}; its log is in logs/fold_${fold}`);
-      emit({ type: "fold", fold, folds: all, state: "begin" });
       worker.begin(taskOf(fold, device ?? run.config.device, pool));
       if (run.signal?.aborted) worker.stop();
+      const who = await worker.begun;
+      if (who) {
+        run.log.info(logger, `fold ${fold} begins in ${who}; its log is in logs/fold_${fold}`);
+        run.emit({ type: "fold", fold, folds: run.folds, state: "begin" });
+      }
       const end = await worker.end;
       running.delete(worker);
       if (end.state === "done") {
@@ -77,12 +88,19 @@ export async function trainInPool(folds: readonly number[], pool: FoldPool): Pro
   run.signal?.throwIfAborted();
 }
 
-function start(fold: number, { slots, program, run }: FoldPool): Worker<FoldTask, FoldResult> {
+function whereOf(pool: FoldPool): string {
+  const { launcher, queue } = pool.slots;
+  if (queue) return `by workers of the queue at ${placeOf(queue)}`;
+  return launcher.length > 0 ? `started by ${launcher.join(" ")}` : `${threadsOf(pool) || "all"} threads each`;
+}
+
+function start(fold: number, workers: Workers, { run }: FoldPool): Worker<FoldTask, FoldResult> {
   const onReport = (event: TrainingEvent) => {
     const named = event.type !== "notice" || event.message.startsWith(`fold ${fold}`);
     run.emit(named ? event : { ...event, message: `fold ${fold}: ${event.message}` });
   };
-  return startWorker<FoldTask, TrainingEvent, FoldResult>({ name: "fold", program, launcher: slots.launcher, onReport });
+  const writes = resolve(run.tree.apart(fold).resume);
+  return workers.start<FoldTask, TrainingEvent, FoldResult>({ name: "fold", writes, onReport });
 }
 
 function threadsOf({ run, slots }: FoldPool): number {

@@ -1,8 +1,7 @@
 /** Trains the folds of a run, records those that fail, and writes the files about all of them. */
 import { existsSync } from "node:fs";
 import { arch, platform } from "node:process";
-import { compiledFile } from "../compiledFile.js";
-import type { Slots } from "../config/pool.js";
+import { isElsewhere, type Slots } from "../config/pool.js";
 import { stageOptions } from "../config/stageOptions.js";
 import type { Splits } from "../data/split.js";
 import { openSession, type Session } from "../engine/session.js";
@@ -51,8 +50,8 @@ export async function trainFolds(
     if (!resumed) {
       if (overwrite && existsSync(tree.root)) {
         const trainTiles = splitTiles(store, splits[0] as Splits).trainTiles.length;
-        // Machines of a launcher open the model for themselves. Afterwards it is unfit for training.
-        if (slots.launcher.length === 0) await model.use((session) => tryStages(session, config, trainTiles));
+        // Other machines open the model for themselves. Afterwards it is unfit for training.
+        if (!isElsewhere(slots)) await model.use((session) => tryStages(session, config, trainTiles));
         if (!pooled) await model.ready();
         await tree.clear();
       }
@@ -140,7 +139,6 @@ async function trainHere(fold: number, model: FoldModel, run: RunContext): Promi
 function poolOf(slots: Slots, run: RunContext): FoldPool {
   return {
     slots,
-    program: compiledFile("train/foldProcess.js"),
     run,
     failed: async (fold, error) => {
       if (run.folds === 1) throw new CellsamError(error.code, error.message);

@@ -31,7 +31,7 @@ export async function runTogether(
   const { config, options, slots } = experiment;
   checkBatches(experiment, place.size);
   if (isPlaced(slots) || slots.maxParallel > 1) {
-    const message = "maxParallel, devices and launcher are for one process: set distributed: off, or start one";
+    const message = "maxParallel, devices, launcher and queue are for one process: set distributed: off, or start one";
     throw new CellsamError("ERR_CONFIG", message);
   }
   const group = await Group.join(place, config.distributedTimeout);

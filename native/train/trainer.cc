@@ -228,7 +228,7 @@ Dict Trainer::train_epoch(const EpochRequest& request, Control& control) {
     const auto norm = updates ? optim::clip_grad_norm(stage_->groups(), options_.grad_clip) : at::Tensor();
     record(end - 1, losses.back(), norm);
     if (updates) {
-      optimizer_.step(lr, on_gpu() ? std::optional(flag.value()) : std::nullopt);
+      optimizer_.step(lr, flag.value());
       optimizer_.zero_grad();
       ++updates_;
     }

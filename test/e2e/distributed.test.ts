@@ -10,6 +10,7 @@ import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { freePorts } from "../../lib/distributed/freePorts.js";
 import { readJson } from "../../lib/files/json.js";
 import type { ProcessMark } from "../../lib/pool/processMark.js";
+import { Shim } from "../faults/cellsam.mjs";
 import { descendantsOf, running } from "../processes.js";
 import { type Slurm, startSlurm, withoutSlurm } from "../slurm.js";
 import { cellsam, type Finished } from "./cellsam.js";
@@ -80,15 +81,19 @@ async function run(
   return { code, signal, stdout, stderr };
 }
 
-/** Two processes as a launcher starts them, each with words of its own. */
-async function two(words: readonly (readonly string[])[], atStep: (pids: (number | undefined)[]) => void = () => undefined) {
+/** Two processes as a launcher starts them, each with words of its own; `first` is the environment of process 0. */
+async function two(
+  words: readonly (readonly string[])[],
+  atStep: (pids: (number | undefined)[]) => void = () => undefined,
+  first: NodeJS.ProcessEnv = process.env,
+) {
   const [port] = await freePorts(1);
   const shared = { WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(port) };
   const pids: (number | undefined)[] = [];
   let stepped = false;
   return Promise.all(
     words.map(async (own, rank) => {
-      const env = { ...process.env, ...shared, RANK: String(rank) };
+      const env = { ...(rank === 0 ? first : process.env), ...shared, RANK: String(rank) };
       const child = spawn(process.execPath, [main, ...own], { env, stdio: ["ignore", "pipe", "pipe"] });
       pids[rank] = child.pid;
       let stderr = "";
@@ -172,6 +177,25 @@ describe("processes that train together", () => {
     expect(ends[1 - killed]?.stderr).toMatch(/a process of this training has ended or does not answer/);
     expect((await cellsam(["launch", "-n", "2", ...train(name, "--resume")])).code).toBe(0);
     await expectSame(name);
+  });
+
+  it.skipIf(process.platform !== "linux")("go on from the save before the one in which process 0 is killed", async () => {
+    const states = join(folder, "out/saving/resume");
+    const shim = new Shim(folder, states);
+    shim.ask({ mode: "trace" });
+    const traced = await run(process.execPath, [main, ...train("saving")], { env: shim.env });
+    expect(traced.code, traced.stderr).toBe(0);
+    const named = shim.takeTrace().filter(({ kind, other }) => kind === "r" && /\/state_[^/]*$/.test(other));
+    const second = named[1]?.number as number;
+    expect(second).toBeGreaterThan(0);
+    await rm(join(folder, "out/saving"), { recursive: true });
+    // Before the state of the second epoch gets its name.
+    shim.ask({ mode: "kill", at: second - 1 });
+    const ends = await two([train("saving"), train("saving")], undefined, shim.env);
+    expect(ends[0]?.signal).toBe("SIGKILL");
+    expect(ends[1]?.stderr).toMatch(/ERR_PEER_LOST/);
+    expect((await cellsam(["launch", "-n", "2", ...train("saving", "--resume")])).code).toBe(0);
+    await expectSame("saving");
   });
 
   it("refuse to train with different settings", async () => {

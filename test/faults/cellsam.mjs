@@ -16,20 +16,19 @@ import { readTrace } from "./trace.mjs";
 /** As shim.c numbers them. @type {Fault["mode"][]} */
 const modes = ["none", "kill", "full", "full-once", "trace"];
 
-export class Cellsam {
+/** The library between processes and the system, which is asked for a fault and writes down what was done. */
+export class Shim {
   #control;
   #trace;
-  #env;
-  /** @type {import("node:child_process").ChildProcess | undefined} */
-  #child;
-  #printed = "";
+  /** The environment of the processes. */
+  env;
 
   /** Faults are for files below `out`; `folder` holds files of the driver. @param {string} folder @param {string} out */
   constructor(folder, out) {
     this.#control = join(folder, "control");
     this.#trace = join(folder, "trace");
     writeFileSync(this.#control, Buffer.alloc(32));
-    this.#env = {
+    this.env = {
       ...process.env,
       LD_PRELOAD: compileShim(folder),
       CELLSAM_FAULT_DIR: out,
@@ -38,12 +37,41 @@ export class Cellsam {
     };
   }
 
-  /** @param {string[]} args @param {Fault} [fault] @returns {Promise<End>} */
-  async run(args, { mode, at = 0 } = { mode: "none" }) {
+  /** Operations are counted from here on. @param {Fault} fault */
+  ask({ mode, at = 0 }) {
     const control = Buffer.alloc(32);
     // The number of the last operation, what is asked for, and where.
     for (const [i, value] of [0, modes.indexOf(mode), at].entries()) control.writeBigInt64LE(BigInt(value), 8 * i);
     writeFileSync(this.#control, control, { flag: "r+" });
+  }
+
+  /** How many operations have begun. */
+  get operations() {
+    return Number(readFileSync(this.#control).readBigInt64LE());
+  }
+
+  /** What was done, where that was to be traced. */
+  takeTrace() {
+    const operations = readTrace(this.#trace);
+    writeFileSync(this.#trace, "");
+    return operations;
+  }
+}
+
+export class Cellsam {
+  #shim;
+  /** @type {import("node:child_process").ChildProcess | undefined} */
+  #child;
+  #printed = "";
+
+  /** @param {string} folder @param {string} out */
+  constructor(folder, out) {
+    this.#shim = new Shim(folder, out);
+  }
+
+  /** @param {string[]} args @param {Fault} [fault] @returns {Promise<End>} */
+  async run(args, fault = { mode: "none" }) {
+    this.#shim.ask(fault);
     const child = this.#child ?? this.#start();
     this.#printed = "";
     return new Promise((resolve) => {
@@ -64,14 +92,12 @@ export class Cellsam {
 
   /** How many operations the last command began. */
   get operations() {
-    return Number(readFileSync(this.#control).readBigInt64LE());
+    return this.#shim.operations;
   }
 
   /** What the last command did, which was to be traced. */
   takeTrace() {
-    const operations = readTrace(this.#trace);
-    writeFileSync(this.#trace, "");
-    return operations;
+    return this.#shim.takeTrace();
   }
 
   end() {
@@ -80,7 +106,7 @@ export class Cellsam {
   }
 
   #start() {
-    const child = fork(fileURLToPath(new URL("runner.mjs", import.meta.url)), { env: this.#env, silent: true });
+    const child = fork(fileURLToPath(new URL("runner.mjs", import.meta.url)), { env: this.#shim.env, silent: true });
     child.stderr?.on("data", (text) => {
       this.#printed += text;
     });

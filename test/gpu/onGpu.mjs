@@ -2,6 +2,7 @@
 
 /** Paths below test/, where * is any text. */
 export const onGpu = [
+  "gpu/distributed.test.ts",
   "gpu/graphs.test.ts",
   "gpu/predict.test.ts",
   "gpu/row_column.test.ts",

@@ -17,6 +17,8 @@ const {
   validate,
   save,
   stop,
+  states,
+  devices,
   end,
 } = JSON.parse(process.argv[2] ?? "");
 /** @type {Record<string, unknown> & { epochs: unknown[], steps: number }} */
@@ -26,21 +28,29 @@ try {
     { address: "127.0.0.1", file: "", attempt: "0", ...place, hostsStore: place.rank === 0 },
     timeout,
   );
-  const session = await openDistributed(options);
+  const session = await openDistributed(devices ? { ...options, device: devices[place.rank] } : options);
   if (load && place.rank === 0) await session.load(load);
   if (load) await session.shareWeights();
   const signal = stop === place.rank ? AbortSignal.abort() : undefined;
+  const endIn = (/** @type {string} */ work) => {
+    if (end?.rank === place.rank && (end.during ?? "step") === work) process.kill(process.pid, end.signal);
+  };
   const onStep = () => {
     outcome.steps += 1;
-    if (end?.rank === place.rank) process.kill(process.pid, end.signal);
+    endIn("step");
   };
   for (const stage of stages) {
     await session.beginStage(stage);
     for (let epoch = 1; epoch <= stage.epochs; epoch += 1) {
       const tiles = { store, indices: Int32Array.from(indices), batchSize };
       const { step, stopped, losses, images } = await session.trainEpoch({ ...tiles, epoch, augment: true, signal, onStep });
-      const validation = validate ? (await session.validate(tiles)).losses : null;
+      const validating = validate ? session.validate(tiles) : null;
+      if (validating) endIn("validation");
+      const validation = (await validating)?.losses ?? null;
       outcome.epochs.push({ step, stopped, losses, images, validation });
+      const saving = states && place.rank === 0 ? session.saveState(`${states}${epoch}`) : null;
+      if (states && epoch === 2) endIn("save");
+      await saving;
     }
   }
   if (save && place.rank === 0) await session.save(save, { format: "safetensors" });

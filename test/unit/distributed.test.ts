@@ -1,76 +1,21 @@
 /** Several processes that train one model together, by the commands of their sessions. */
-import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { freePorts } from "../../lib/distributed/freePorts.js";
 import { openSession, type Session } from "../../lib/engine/session.js";
+import { alone, together as runTogether, stage1, stage2, type Task } from "./together.js";
 import { changes, ellipses, relativeDistance, smallOptions, spoilWeights, storeOf, weightsOf } from "./training-tiles.js";
 
-const child = fileURLToPath(new URL("distributed-child.mjs", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "cellsam-distributed-"));
 const store = join(folder, "tiles");
 /** Tile 6 holds no cell. Seven batches of a tile in updates of four: the last update has three. */
 const cells = [3, 5, 2, 4, 6, 3, 0];
 const indices = [0, 1, 2, 3, 4, 5, 6];
-const sgd = { optimizer: "sgd", learningRate: 0.05, weightDecay: 0, gradClip: 1, scheduler: "none", accumulate: 4 } as const;
-const stage1 = { stage: 1, epochs: 2, stepsPerEpoch: 7, ...sgd } as const;
-const stage2 = { stage: 2, epochs: 2, stepsPerEpoch: 7, ...sgd } as const;
 const session = smallOptions({ device: "cpu" });
 
-interface Outcome {
-  rank: number;
-  steps: number;
-  epochs: {
-    step: number;
-    stopped: boolean;
-    images: number;
-    losses: Record<string, number>;
-    validation: Record<string, number> | null;
-  }[];
-  digest?: Record<string, string>;
-  error?: { code: string; message: string };
-}
-
-/** Runs `size` processes; those that are killed, or hang, have no outcome. */
-async function together(size: number, task: Record<string, unknown>): Promise<(Outcome | null)[]> {
-  const [port] = await freePorts(1);
-  const children = Array.from({ length: size }, (_, rank) => {
-    const own = { place: { rank, size, port }, session, indices, batchSize: 1, store, ...task };
-    let done: (outcome: Outcome | null) => void;
-    const outcome = new Promise<Outcome | null>((resolve) => {
-      done = resolve;
-    });
-    const process_ = execFile(process.execPath, [child, JSON.stringify(own)], (error, stdout) =>
-      done(error ? null : (JSON.parse(stdout) as Outcome)),
-    );
-    return { process_, outcome };
-  });
-  const hanging =
-    (task.end as { signal?: string } | undefined)?.signal === "SIGSTOP" ? (task.end as { rank: number }).rank : -1;
-  const outcomes = await Promise.all(children.map(({ outcome }, rank) => (rank === hanging ? null : outcome)));
-  children[hanging]?.process_.kill("SIGKILL");
-  return outcomes;
-}
-
-/** The same training in this process alone. */
-async function alone(stages: readonly (typeof stage1 | typeof stage2)[], save: string): Promise<Outcome["epochs"]> {
-  await using own = await openSession(session);
-  const epochs: Outcome["epochs"] = [];
-  for (const stage of stages) {
-    await own.beginStage(stage);
-    for (let epoch = 1; epoch <= stage.epochs; epoch += 1) {
-      const tiles = { store, indices: Int32Array.from(indices), batchSize: 1 };
-      const { step, stopped, losses, images } = await own.trainEpoch({ ...tiles, epoch, augment: true });
-      const validation = (await own.validate(tiles)).losses;
-      epochs.push({ step, stopped, images, losses, validation } as Outcome["epochs"][number]);
-    }
-  }
-  await own.save(save, { format: "safetensors" });
-  return epochs;
-}
+const common = { store, session, indices };
+const together = (size: number, task: Partial<Task>) => runTogether(size, { ...common, ...task });
 
 async function weightsIn(path: string): Promise<Map<string, Float32Array>> {
   await using own: Session = await openSession(session);
@@ -94,13 +39,14 @@ describe("processes that train together", () => {
     await using fresh = await openSession(session);
     const initial = await weightsOf(fresh, folder);
     const stages = [stage1, stage2];
-    const expected = await alone(stages, file("alone"));
+    const expected = await alone(common, file("alone"));
     const reference = changes(initial, await weightsIn(file("alone")));
     const digests: unknown[] = [];
     for (const [size, run] of [
       [2, 1],
       [2, 2],
       [3, 1],
+      [4, 1],
     ] as const) {
       const save = file(`${size}-${run}`);
       const outcomes = await together(size, { stages, validate: true, save });
@@ -155,14 +101,37 @@ describe("processes that train together", () => {
     }
   });
 
+  test("meet by a file too, which is gone afterwards", async () => {
+    const task = { stages: [{ ...stage1, epochs: 1 }], file: join(folder, "meeting"), timeout: 5 };
+    const [first, second] = await together(2, task);
+    expect(first).toMatchObject({ epochs: [{ step: 7 }], digest: second?.digest });
+    expect(existsSync(task.file)).toBe(false);
+  });
+
   test.each([
-    [0, "SIGKILL"],
-    [1, "SIGKILL"],
-    [1, "SIGSTOP"],
-  ] as const)("notice that process %i is gone or hangs: %s in a step", async (rank, signal) => {
-    const outcomes = await together(2, { stages: [stage1], timeout: 3, end: { rank, signal } });
+    [0, "SIGKILL", "step"],
+    [1, "SIGKILL", "step"],
+    [1, "SIGSTOP", "step"],
+    [0, "SIGKILL", "validation"],
+    [1, "SIGKILL", "validation"],
+    [0, "SIGKILL", "save"],
+    [1, "SIGKILL", "save"],
+  ] as const)("notice that process %i is gone or hangs: %s in a %s", async (rank, signal, during) => {
+    const states = join(folder, `state-${rank}-${during}-`);
+    const task = { stages: [stage1, stage2], validate: during !== "step", states: during === "save" ? states : null };
+    const outcomes = await together(2, { ...task, timeout: 3, end: { rank, signal, during } });
     expect(outcomes[rank]).toBeNull();
-    expect(outcomes[1 - rank]?.error?.code).toBe("ERR_PEER_LOST");
-    expect(outcomes[1 - rank]?.error?.message).toMatch(/What was saved is intact/);
+    const survivor = outcomes[1 - rank];
+    expect(survivor?.error?.code).toBe("ERR_PEER_LOST");
+    expect(survivor?.error?.message).toMatch(/What was saved is intact/);
+    if (during !== "save") return;
+    expect(survivor?.epochs).toHaveLength(2);
+    // What process 0 was writing when it was killed is there whole, or not at all.
+    const saved = [1, 2].map((epoch) => `${states}${epoch}`).filter((path, i) => i === 0 || rank === 1 || existsSync(path));
+    for (const path of saved) {
+      await using own = await openSession(session);
+      await own.beginStage(stage1);
+      await own.loadState(path);
+    }
   });
 });

@@ -85,10 +85,15 @@ test("a plan ends with the training that it planned, quoted for a shell", async 
   const { imgPath, maskPath } = await generateSynthetic({ directory: folder, images: 3, size: 96, seed: 1 });
   const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
   const args = ["--images", imgPath, "--masks", maskPath, "--weights", "cellsam-tiny", "--name", "my run"];
-  const { stdout, status } = spawnSync(process.execPath, [program, "plan", ...args], { cwd: folder, encoding: "utf8" });
+  const words = `--images ${imgPath} --masks ${maskPath} --weights cellsam-tiny --name "my run"`;
+  for (const [more, train] of [
+    [[], "npx cellsam train"],
+    [["--probe", "--ranks", "2", "--bandwidth=20"], "node_modules/.bin/cellsam launch -n 2 train"],
+  ] as const) {
+    const command = [program, "plan", ...args, ...more];
+    const { stdout, status } = spawnSync(process.execPath, command, { cwd: folder, encoding: "utf8" });
+    expect(status).toBe(0);
+    expect(stdout).toContain(`next: ${train} ${words}\n`);
+  }
   await rm(folder, { recursive: true });
-  expect(status).toBe(0);
-  expect(stdout).toContain(
-    `next: npx cellsam train --images ${imgPath} --masks ${maskPath} --weights cellsam-tiny --name "my run"\n`,
-  );
 });
