@@ -25,7 +25,7 @@ describe.skipIf(testDevice !== "cuda")("two processes on two devices", () => {
     const weights = async (path?: string) => {
       await using own = await openSession(session);
       if (path) await own.load(path);
-      return weightsOf(own, folder);
+      return await weightsOf(own, folder);
     };
     const [one, two] = [join(folder, "one.safetensors"), join(folder, "two.safetensors")];
     await alone(task, one);

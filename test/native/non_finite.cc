@@ -99,16 +99,17 @@ TEST_PROGRAM(non_finite) {
   }
   {
     train::NonFiniteFlag flag;
+    checks.holds("without losses on a device nothing stops an update", !flag.value());
     flag.add(at::tensor({3e38F, -3e38F, 3e38F}));
-    checks.near("finite losses of any size leave updates alone", flag.value(), at::zeros({}), 0);
+    checks.near("finite losses of any size leave updates alone", *flag.value(), at::zeros({}), 0);
     for (const float bad : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
                             std::numeric_limits<float>::quiet_NaN()}) {
       train::NonFiniteFlag raised;
       raised.add(at::ones({3}));
       raised.add(at::tensor({1.0F, bad}));
-      checks.near("a bad loss stops the update", raised.value(), at::ones({}), 0);
+      checks.near("a bad loss stops the update", *raised.value(), at::ones({}), 0);
       raised.add(at::ones({3}));
-      checks.near("and those of the steps after it", raised.value(), at::ones({}), 0);
+      checks.near("and those of the steps after it", *raised.value(), at::ones({}), 0);
     }
   }
   for (const auto method : {optim::Method::adamw, optim::Method::adam, optim::Method::sgd}) {
