@@ -76,7 +76,14 @@ for (const { keys, command } of Object.values(keymap).flat()) {
   for (const key of keys) byKey.set(key, command);
 }
 
-type Keys = Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" | "altKey" | "shiftKey">;
+/** What is looked at of a KeyboardEvent. */
+export interface Keys {
+  key: string;
+  ctrlKey: boolean;
+  metaKey: boolean;
+  altKey: boolean;
+  shiftKey: boolean;
+}
 
 /** "Ctrl+Shift+Z", "ArrowUp", "?": Shift is named with letters and named keys only, where it does not change the sign. */
 export function keyOf({ key, ctrlKey, metaKey, altKey, shiftKey }: Keys): string {
@@ -98,5 +105,6 @@ export function keyFor(command: Command): string {
 
 /** A key as people write it. */
 export function shown(key: string): string {
-  return key.replace("Arrow", "").replace("Escape", "Esc");
+  const arrows = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
+  return key.replace(/Arrow\w+/, (name) => arrows[name as keyof typeof arrows]).replace("Escape", "Esc");
 }

@@ -4,8 +4,8 @@ import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import type { Run, RunComparison } from "../../api.js";
 import { compareRuns, getRun } from "../api/client.js";
+import { addressOf } from "../state/address.js";
 import { attempt } from "../state/messages.js";
-import { addressOf } from "../state/route.js";
 import { ScoreChange } from "./controls.js";
 import { Curves } from "./curves.js";
 

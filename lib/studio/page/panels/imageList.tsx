@@ -3,8 +3,8 @@ import { computed } from "@preact/signals";
 import type { JSX } from "preact";
 import type { ImageRow } from "../../api.js";
 import { thumbnail } from "../api/client.js";
+import { addressOf } from "../state/address.js";
 import { view } from "../state/image.js";
-import { addressOf } from "../state/route.js";
 import { images, server } from "../state/server.js";
 import { listOrder } from "../state/settings.js";
 import { ScoreChange, score } from "./controls.js";
@@ -71,7 +71,7 @@ function Row({ row, open }: { row: ImageRow; open: boolean }): JSX.Element {
   return (
     <li class="row">
       <a href={addressOf({ page: "image", image: id })} aria-current={open ? "true" : undefined}>
-        <img class="thumb" src={thumbnail(row)} alt="" loading="lazy" decoding="async" />
+        <img class="thumb" src={thumbnail(row)} alt="" loading="lazy" decoding="async" fetchpriority="low" />
         <span class="name" title={name}>
           {name}
         </span>

@@ -21,8 +21,8 @@ export function ImagePanel(): JSX.Element | null {
         {row.score !== null && `, mean score ${score(row.score)}`}
       </p>
       {row.f1 !== null && (
-        <p class="number small">
-          F1 against your corrections <ScoreChange before={row.f1Before} after={row.f1} />
+        <p class="number small" title="F1 at IoU 0.5 against your corrections, of the model before and this one">
+          F1 <ScoreChange before={row.f1Before} after={row.f1} />
         </p>
       )}
       <div class="buttons">

@@ -1,6 +1,7 @@
 /** The loop: predict, correct, train, use the new model, and again. */
 import type { JSX } from "preact";
 import { cancelJob } from "../api/client.js";
+import { addressOf } from "../state/address.js";
 import { view } from "../state/image.js";
 import {
   LEAST_CORRECTED,
@@ -14,7 +15,6 @@ import {
   useModel,
 } from "../state/loop.js";
 import { attempt } from "../state/messages.js";
-import { addressOf } from "../state/route.js";
 import { newestRuns, run as openRun } from "../state/runs.js";
 import { images, predicting, server, toCorrect, training } from "../state/server.js";
 import { Choice, Progress, ScoreChange } from "./controls.js";

@@ -2,7 +2,8 @@
 import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import type { RunRow } from "../../api.js";
-import { addressOf, goTo, route } from "../state/route.js";
+import { addressOf } from "../state/address.js";
+import { goTo, route } from "../state/route.js";
 import { newestRuns, run as openRun } from "../state/runs.js";
 import { ScoreChange } from "./controls.js";
 import { RunDetails } from "./runDetails.js";

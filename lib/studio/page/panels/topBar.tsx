@@ -16,7 +16,9 @@ export function TopBar(): JSX.Element {
           <circle cx="9" cy="10" r="6.2" />
           <circle cx="16" cy="15" r="5.2" />
         </svg>
-        <span class="product">cellsam studio</span>
+        <span class="product">
+          <span class="first">cellsam </span>studio
+        </span>
         <span class="data" title={data}>
           {data}
         </span>

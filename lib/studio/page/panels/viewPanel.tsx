@@ -71,19 +71,8 @@ function Channel(props: { index: number; channel: ChannelDisplay; facts: ImageVi
   const [min, max] = [Math.min(facts.min, low), Math.max(facts.max, high)];
   const step = stepOf(max - min);
   return (
-    <div class={visible ? "channel" : "channel off"}>
-      <div class="channel-head">
-        <Check label={facts.name} checked={visible} onChange={(shown) => setChannel(index, { visible: shown })} />
-        <span class="number soft">
-          {tidy(low)} – {tidy(high)}
-        </span>
-        <input
-          type="color"
-          aria-label={`Colour of ${facts.name}`}
-          value={`#${color}`}
-          onInput={({ currentTarget }) => setChannel(index, { color: currentTarget.value.slice(1) })}
-        />
-      </div>
+    <div class={visible ? "channel" : "channel off"} title={`${tidy(low)} – ${tidy(high)}`}>
+      <Check label={facts.name} checked={visible} onChange={(shown) => setChannel(index, { visible: shown })} />
       <div class="range" style={{ "--low": share(low, min, max), "--high": share(high, min, max) }}>
         <input
           type="range"
@@ -100,6 +89,12 @@ function Channel(props: { index: number; channel: ChannelDisplay; facts: ImageVi
           onInput={({ currentTarget }) => setChannel(index, { high: Math.max(currentTarget.valueAsNumber, low + step) })}
         />
       </div>
+      <input
+        type="color"
+        aria-label={`Colour of ${facts.name}`}
+        value={`#${color}`}
+        onInput={({ currentTarget }) => setChannel(index, { color: currentTarget.value.slice(1) })}
+      />
     </div>
   );
 }

@@ -14,7 +14,7 @@ let to: Corner = [0, 0];
 export const boxTool: Tool = {
   name: "box",
   title: "Box to segment",
-  hint: "Drag a box around a cell; clicks then correct the proposal. Enter accepts, Esc clears.",
+  hint: "Drag a box around a cell; clicks correct the proposal. Enter accepts, Esc clears.",
   drags: true,
   press({ point }) {
     from = point;

@@ -14,7 +14,7 @@ let cell: number | null = null;
 export const brushTool: Tool = {
   name: "brush",
   title: "Brush",
-  hint: "Paint: adds to the selected cell or to the one you begin in, else makes a new one. Esc, then paint, begins another.",
+  hint: "Grows the selected cell or the one you begin in, else a new one. Esc: another cell.",
   drags: true,
   press({ point, cell: under }) {
     const [only = null] = selected.value.size === 1 ? selected.value : [];

@@ -5,7 +5,7 @@ import type { Tool } from "./tool.js";
 export const clickTool: Tool = {
   name: "click",
   title: "Click to segment",
-  hint: "Click on a cell; with Shift or the right button on what is not part of it. Enter accepts, Esc clears.",
+  hint: "Click a cell; Shift or right button: not part of it. Enter accepts, Esc clears.",
   drags: false,
   press: ({ point, other }) => addPoint(point, other ? 0 : 1),
   escape: clearProposal,

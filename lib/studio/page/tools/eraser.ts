@@ -12,7 +12,7 @@ const COLOUR = "#20242b";
 export const eraserTool: Tool = {
   name: "eraser",
   title: "Eraser",
-  hint: "Erase: of the selected cell only, or of every cell while none is selected.",
+  hint: "Erases of the selected cell, or of every cell while none is selected.",
   drags: true,
   press({ point }) {
     path.start(point);

@@ -11,7 +11,7 @@ const touched = new Set<number>();
 export const mergeTool: Tool = {
   name: "merge",
   title: "Merge",
-  hint: "Drag a line through the cells that are one, or click one after the other.",
+  hint: "Drag a line through the cells that are one, or click them in turn.",
   drags: true,
   press(at) {
     touched.clear();

@@ -5,7 +5,7 @@ import type { Tool } from "./tool.js";
 export const selectTool: Tool = {
   name: "select",
   title: "Select",
-  hint: "Click a cell to select it, with Shift to select several. Drag to move, scroll to zoom.",
+  hint: "Click a cell to select it, Shift for several. Drag moves, scrolling zooms.",
   drags: false,
   press({ cell, other }) {
     if (other && cell > 0) toggleSelected(cell);

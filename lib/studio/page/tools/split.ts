@@ -13,7 +13,7 @@ const under = new Map<number, number>();
 export const splitTool: Tool = {
   name: "split",
   title: "Split",
-  hint: "Drag a line across a cell, from one side of it to the other.",
+  hint: "Drag a line across a cell, from side to side.",
   drags: true,
   press(at) {
     under.clear();

@@ -24,7 +24,7 @@ type Context = CanvasRenderingContext2D;
 /** Pixels of the image are shown as squares from this size on, and smoothly below it. */
 const SQUARES = 2;
 /** Borders are lines of a constant width from this size of a tile's pixel on, and rows of pixels below it. */
-const LINES = 3;
+const LINES = 2;
 const LINE = 1.5;
 
 export function drawImageTiles(context: Context, scene: Scene, pixels: PixelTiles): void {
