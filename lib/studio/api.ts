@@ -138,7 +138,7 @@ export const imageViewSchema = z.object({
   channels: z.array(
     z.object({
       name: z.string(),
-      /** Lowest and highest value. */
+      /** Lowest and highest value, of about a million pixels. */
       min: z.number(),
       max: z.number(),
       /** Percentiles 0.1 and 99.9: the contrast to begin with. */
@@ -216,14 +216,16 @@ export const segmentBodySchema = z
       .max(1000)
       .default([]),
     box: z.tuple([coordinate, coordinate, coordinate, coordinate]).optional(),
-    /** A proposal from before, which the network refines. */
-    mask: z.object({ bounds: boundsSchema, runs: runLengths }).optional(),
+    /** The number of an earlier proposal for the same cell, which the network refines; one that is forgotten counts as none. */
+    refine: id.optional(),
   })
   .refine(({ points, labels }) => points.length === labels.length, "as many labels as points")
-  .refine(({ points, box, mask }) => points.length > 0 || box || mask, "a point, a box or a mask is needed");
+  .refine(({ points, box }) => points.length > 0 || box, "a point or a box is needed");
 export type SegmentBody = z.input<typeof segmentBodySchema>;
 
 export const proposalSchema = z.object({
+  /** To be named as `refine`; the server remembers the last hundred. */
+  proposal: id,
   /** The network's own estimate of the mask's IoU. */
   score: z.number(),
   /** null where it found nothing: `mask` and `outline` are empty. */
@@ -251,10 +253,10 @@ export const editSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("merge"), cells: cellIds.min(2) }),
   /** Cuts along the line; the largest part keeps the id. The line's own pixels go to the parts, none is lost. */
   z.object({ kind: z.literal("split"), cell: id, line: stroke.min(2) }),
-  /** Fills the holes of the cell that no other cell is in. */
+  /** Fills the holes of the cell; other cells in them stay. */
   z.object({ kind: z.literal("fill"), cell: id }),
   z.object({ kind: z.literal("accept"), cells: allOrIds }),
-  /** Takes predicted cells away: the same as `delete`, except that "all" is all that are neither accepted nor drawn. */
+  /** Takes predicted cells away: as `delete`, but "all" are those in the state `predicted`. */
   z.object({ kind: z.literal("reject"), cells: allOrIds }),
   z.object({ kind: z.literal("take-prediction"), which: z.enum(["prediction", "before"]).default("prediction") }),
   z.object({ kind: z.literal("take-own-masks") }),
