@@ -19,6 +19,12 @@ const runName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9 _.-]{0,99}$/, "a run's name has letters, digits, spaces, dots, - and _, at most 100");
 
+/** The name of a run that is there, which need not have been made by studio. */
+const knownRun = z
+  .string()
+  .max(255)
+  .regex(/^[^./\\\0][^/\\\0]*$/, "a run's name is that of a folder");
+
 export const boundsSchema = z.tuple([count, count, count, count]);
 export type Bounds = z.infer<typeof boundsSchema>;
 
@@ -360,7 +366,7 @@ export const runLogSchema = z.object({
   text: z.string(),
 });
 
-export const compareQuerySchema = z.object({ a: runName, b: runName });
+export const compareQuerySchema = z.object({ a: knownRun, b: knownRun });
 /** As `cellsam compare --json`. */
 export const comparisonSchema = z.object({
   a: z.string(),
@@ -372,10 +378,10 @@ export const comparisonSchema = z.object({
 export type RunComparison = z.infer<typeof comparisonSchema>;
 
 /** The name of a run, or "default" for the model that the server was started with. */
-export const modelBodySchema = z.object({ run: runName });
+export const modelBodySchema = z.object({ run: knownRun });
 
 export const imageParametersSchema = z.object({ image: z.coerce.number().int().min(1) });
-export const runParametersSchema = z.object({ run: runName });
+export const runParametersSchema = z.object({ run: knownRun });
 export const jobParametersSchema = z.object({ job: z.coerce.number().int().min(1) });
 
 // Events, by the name of each; the data of one are JSON

@@ -6,23 +6,30 @@ export interface Kept<Value> {
 }
 
 interface Entry<Value> extends Kept<Value> {
-  /** Counts the uses of the cache. */
+  /** Number of the last use. */
   used: number;
+}
+
+/** How values leave the cache: all three are optional. */
+export interface Leaving<Value> {
+  /** Makes a value ready to go, such as by writing it to a file; it may be used meanwhile, and then stays. */
+  prepare?: (value: Value) => Promise<unknown>;
+  /** Whether a value that was prepared may go. */
+  mayGo?: (value: Value) => boolean;
+  dispose?: (value: Value) => Promise<void>;
 }
 
 export class Cache<Value> {
   readonly #limit: number;
-  readonly #evict: (value: Value) => Promise<boolean>;
+  readonly #leaving: Leaving<Value>;
   readonly #loading = new Map<string, Promise<Value>>();
   readonly #entries = new Map<string, Entry<Value>>();
   #uses = 0;
 
-  /**
-   * The value that was used last is kept, however large it is. `evict` gets each value that is to go, and returns whether it may.
-   */
-  constructor(limit: number, evict: (value: Value) => Promise<boolean> = async () => true) {
+  /** The value that was used last is kept, however large it is. */
+  constructor(limit: number, leaving: Leaving<Value> = {}) {
     this.#limit = limit;
-    this.#evict = evict;
+    this.#leaving = leaving;
   }
 
   /** The value of `key`; `load` makes it where there is none. Calls at the same time share what is loaded. */
@@ -32,15 +39,14 @@ export class Cache<Value> {
       entry.used = ++this.#uses;
       return entry.value;
     }
-    const loading = this.#loading.get(key) ?? this.#load(key, load);
-    return loading;
+    return this.#loading.get(key) ?? this.#load(key, load);
   }
 
   #load(key: string, load: () => Promise<Kept<Value>>): Promise<Value> {
     const loading = load()
-      .then(async ({ value, bytes }) => {
+      .then(({ value, bytes }) => {
         this.#entries.set(key, { value, bytes, used: ++this.#uses });
-        await this.#shrink();
+        void this.#shrink();
         return value;
       })
       .finally(() => this.#loading.delete(key));
@@ -57,24 +63,31 @@ export class Cache<Value> {
     return [...this.#entries.values()].map(({ value }) => value);
   }
 
-  /** Takes values out whose key fits, without asking whether they may go. */
-  drop(fits: (key: string) => boolean): Value[] {
+  /** Forgets the values whose keys fit, without asking whether they may go. */
+  drop(fits: (key: string) => boolean = () => true): Value[] {
     const gone = [...this.#entries].filter(([key]) => fits(key));
     for (const [key] of gone) this.#entries.delete(key);
     return gone.map(([, { value }]) => value);
   }
 
+  /** A value that cannot be prepared stays: it may be the only copy of somebody's work. */
   async #shrink(): Promise<void> {
-    const byUse = [...this.#entries].sort(([, a], [, b]) => a.used - b.used);
-    byUse.pop();
-    let total = [...this.#entries.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    const { prepare, mayGo = () => true, dispose } = this.#leaving;
+    const byUse = [...this.#entries].sort(([, a], [, b]) => a.used - b.used).slice(0, -1);
     for (const [key, entry] of byUse) {
-      if (total <= this.#limit) return;
+      if (this.#bytes() <= this.#limit) return;
       const { used } = entry;
-      // It may be asked for again while it is being put away.
-      if (!(await this.#evict(entry.value)) || entry.used !== used) continue;
+      const prepared = await Promise.resolve(prepare?.(entry.value)).then(
+        () => true,
+        () => false,
+      );
+      if (!prepared || entry.used !== used || this.#entries.get(key) !== entry || !mayGo(entry.value)) continue;
       this.#entries.delete(key);
-      total -= entry.bytes;
+      await dispose?.(entry.value).catch(() => undefined);
     }
+  }
+
+  #bytes(): number {
+    return [...this.#entries.values()].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 }

@@ -73,7 +73,8 @@ export function labelTile(
   const ids = new Uint32Array(window.width * window.height);
   for (let y = 0, to = 0; y < window.height; y++) {
     const line = Math.min((window.y0 + y) * step + middle, height - 1) * width;
-    for (let x = 0; x < window.width; x++) ids[to++] = data[line + Math.min((window.x0 + x) * step + middle, width - 1)] as number;
+    for (let x = 0; x < window.width; x++)
+      ids[to++] = data[line + Math.min((window.x0 + x) * step + middle, width - 1)] as number;
   }
   return Buffer.from(ids.buffer);
 }
