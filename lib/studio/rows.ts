@@ -39,13 +39,20 @@ export class Rows {
     return (await this.all())[image.id - 1] as ImageRow;
   }
 
-  /** How many images are marked as done. */
+  /** The images that are marked as done. */
   get corrected(): StudioImage[] {
     return this.#list.images.filter((image) => this.#isDone(image));
   }
 
   #isDone({ name }: StudioImage): boolean {
     return existsSync(this.#folder.labels(name).correction);
+  }
+
+  /** Whether the file of a correction is older than the last edit. */
+  async isOutdated({ name }: StudioImage): Promise<boolean> {
+    const { correction, journal } = this.#folder.labels(name);
+    const [file, edits] = await Promise.all([correction, journal].map((path) => stat(path).catch(() => null)));
+    return Boolean(file && edits && edits.mtimeMs > file.mtimeMs);
   }
 
   async #isPredicted({ name }: StudioImage): Promise<boolean> {

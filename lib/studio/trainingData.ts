@@ -18,7 +18,7 @@ import type { StudioFolder } from "./folder.js";
 import type { StudioImage } from "./imageList.js";
 
 /** Presets that train once: folds need more images than a person corrects, and the held-out images are chosen here. */
-export const studioPresets = (Object.keys(presets) as Preset[]).filter((name) => name !== "k_fold");
+export const studioPresets: readonly Preset[] = (Object.keys(presets) as Preset[]).filter((name) => name !== "k_fold");
 
 export interface Planned {
   name: string;
