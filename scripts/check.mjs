@@ -66,6 +66,7 @@ const layers = [
   ["train"],
   ["plan", "bench", "batch"],
   ["search"],
+  ["studio"],
   ["python"],
   ["index"],
   ["entry"],

@@ -19,6 +19,12 @@ const runName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9 _.-]{0,99}$/, "a run's name has letters, digits, spaces, dots, - and _, at most 100");
 
+/** The name of a run that is there, which need not have been made by studio. */
+const knownRun = z
+  .string()
+  .max(255)
+  .regex(/^[^./\\\0][^/\\\0]*$/, "a run's name is that of a folder");
+
 export const boundsSchema = z.tuple([count, count, count, count]);
 export type Bounds = z.infer<typeof boundsSchema>;
 
@@ -138,7 +144,7 @@ export const imageViewSchema = z.object({
   channels: z.array(
     z.object({
       name: z.string(),
-      /** Lowest and highest value. */
+      /** Lowest and highest value, of about a million pixels. */
       min: z.number(),
       max: z.number(),
       /** Percentiles 0.1 and 99.9: the contrast to begin with. */
@@ -216,14 +222,16 @@ export const segmentBodySchema = z
       .max(1000)
       .default([]),
     box: z.tuple([coordinate, coordinate, coordinate, coordinate]).optional(),
-    /** A proposal from before, which the network refines. */
-    mask: z.object({ bounds: boundsSchema, runs: runLengths }).optional(),
+    /** The number of an earlier proposal for the same cell, which the network refines; one that is forgotten counts as none. */
+    refine: id.optional(),
   })
   .refine(({ points, labels }) => points.length === labels.length, "as many labels as points")
-  .refine(({ points, box, mask }) => points.length > 0 || box || mask, "a point, a box or a mask is needed");
+  .refine(({ points, box }) => points.length > 0 || box, "a point or a box is needed");
 export type SegmentBody = z.input<typeof segmentBodySchema>;
 
 export const proposalSchema = z.object({
+  /** To be named as `refine`; the server remembers the last hundred. */
+  proposal: id,
   /** The network's own estimate of the mask's IoU. */
   score: z.number(),
   /** null where it found nothing: `mask` and `outline` are empty. */
@@ -251,10 +259,10 @@ export const editSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("merge"), cells: cellIds.min(2) }),
   /** Cuts along the line; the largest part keeps the id. The line's own pixels go to the parts, none is lost. */
   z.object({ kind: z.literal("split"), cell: id, line: stroke.min(2) }),
-  /** Fills the holes of the cell that no other cell is in. */
+  /** Fills the holes of the cell; other cells in them stay. */
   z.object({ kind: z.literal("fill"), cell: id }),
   z.object({ kind: z.literal("accept"), cells: allOrIds }),
-  /** Takes predicted cells away: the same as `delete`, except that "all" is all that are neither accepted nor drawn. */
+  /** Takes predicted cells away: as `delete`, but "all" are those in the state `predicted`. */
   z.object({ kind: z.literal("reject"), cells: allOrIds }),
   z.object({ kind: z.literal("take-prediction"), which: z.enum(["prediction", "before"]).default("prediction") }),
   z.object({ kind: z.literal("take-own-masks") }),
@@ -358,7 +366,7 @@ export const runLogSchema = z.object({
   text: z.string(),
 });
 
-export const compareQuerySchema = z.object({ a: runName, b: runName });
+export const compareQuerySchema = z.object({ a: knownRun, b: knownRun });
 /** As `cellsam compare --json`. */
 export const comparisonSchema = z.object({
   a: z.string(),
@@ -370,10 +378,10 @@ export const comparisonSchema = z.object({
 export type RunComparison = z.infer<typeof comparisonSchema>;
 
 /** The name of a run, or "default" for the model that the server was started with. */
-export const modelBodySchema = z.object({ run: runName });
+export const modelBodySchema = z.object({ run: knownRun });
 
 export const imageParametersSchema = z.object({ image: z.coerce.number().int().min(1) });
-export const runParametersSchema = z.object({ run: runName });
+export const runParametersSchema = z.object({ run: knownRun });
 export const jobParametersSchema = z.object({ job: z.coerce.number().int().min(1) });
 
 // Events, by the name of each; the data of one are JSON
