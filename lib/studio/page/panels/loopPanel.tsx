@@ -146,9 +146,7 @@ function TrainForm(): JSX.Element {
         onChange={(value) => set({ from: value })}
       />
       <button type="submit" class="wide primary" disabled={!enough} title="Shift+T">
-        {enough
-          ? `Train on ${counted(corrected, "corrected image")}`
-          : `Correct ${counted(LEAST_CORRECTED - corrected, "more image")} to train`}
+        {enough ? `Train on ${counted(corrected, "corrected image")}` : `Correct ${LEAST_CORRECTED - corrected} more to train`}
       </button>
     </form>
   );
