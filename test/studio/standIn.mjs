@@ -14,7 +14,10 @@ const [GRID, RADIUS] = [40, 12];
 const openModel = async () => ({
   concurrency: 1,
   predict: async ({ shape: [height, width] }) => discs(width, height),
-  view: async ({ shape: [height, width] }) => ({ segment: async (prompt) => disc(prompt, width, height), dispose: async () => {} }),
+  view: async ({ shape: [height, width] }) => ({
+    segment: async (prompt) => disc(prompt, width, height),
+    dispose: async () => {},
+  }),
   dispose: async () => {},
 });
 
@@ -65,7 +68,10 @@ async function disc({ points = [], box }, width, height) {
       mask[mask.length - 1] = (mask.at(-1) ?? 0) + 1;
     }
   }
-  const ring = Array.from({ length: 48 }, (_, i) => [x + radius * Math.cos((i * Math.PI) / 24), y + radius * Math.sin((i * Math.PI) / 24)]);
+  const ring = Array.from({ length: 48 }, (_, i) => [
+    x + radius * Math.cos((i * Math.PI) / 24),
+    y + radius * Math.sin((i * Math.PI) / 24),
+  ]);
   return { proposal: ++proposals, score: 0.9, bounds: [x0, y0, x1, y1], mask, outline: [ring.flat()] };
 }
 

@@ -49,7 +49,7 @@ export function Stage(): JSX.Element {
             <CommandButton command="zoom out" label="Zoom out" kind="tool">
               <Icon name="minus" />
             </CommandButton>
-            <CommandButton command="actual size" label="Actual size" kind="tool">
+            <CommandButton command="actual size" label={`${zoom.value}, actual size`} kind="tool">
               <span class="number">{zoom.value}</span>
             </CommandButton>
             <CommandButton command="zoom in" label="Zoom in" kind="tool">

@@ -25,15 +25,18 @@ export const isAsking = computed(() => asking.value !== null);
 
 export function addPoint(point: readonly [number, number], label: 0 | 1): void {
   const { points, labels, box } = prompt.value;
-  void ask({ points: [...points, [...point]], labels: [...labels, label], box });
+  void ask({ points: [...points, [...point]], labels: [...labels, label], box }, proposal.value?.proposal);
 }
 
 export function setBox(box: readonly [number, number, number, number]): void {
   void ask({ points: [], labels: [], box: [...box] });
 }
 
-/** Only the newest prompt matters: a question that is under way is given up. */
-async function ask(next: Prompt): Promise<void> {
+/**
+ * Only the newest prompt matters: a question that is under way is given up.
+ * @param refine the proposal for the same cell before
+ */
+async function ask(next: Prompt, refine?: number): Promise<void> {
   const image = view.value?.id;
   if (image === undefined) return;
   asking.value?.abort();
@@ -44,7 +47,7 @@ async function ask(next: Prompt): Promise<void> {
   });
   const began = performance.now();
   const { points, labels, box } = next;
-  const body: SegmentBody = { points, labels, ...(box && { box }) };
+  const body: SegmentBody = { points, labels, ...(box && { box }), ...(refine !== undefined && { refine }) };
   try {
     const answer = await attempt(() => segment(image, body, question.signal).catch(unlessGivenUp));
     if (!answer || asking.value !== question) return;
@@ -58,6 +61,13 @@ async function ask(next: Prompt): Promise<void> {
 
 function unlessGivenUp(error: Error): undefined {
   if (error.name !== "AbortError") throw error;
+}
+
+/** Gives up what was proposed; without that, the selection. */
+export function escapeProposal(): void {
+  const { points, box } = prompt.value;
+  if (points.length > 0 || box) clearProposal();
+  else select([]);
 }
 
 export function clearProposal(): void {

@@ -1,5 +1,5 @@
 /** The network segments the cell in a box. */
-import { addPoint, clearProposal, prompt, setBox } from "../state/proposal.js";
+import { addPoint, escapeProposal, prompt, setBox } from "../state/proposal.js";
 import { drawBox } from "../viewer/marks.js";
 import type { Press, Tool } from "./tool.js";
 
@@ -32,7 +32,7 @@ export const boxTool: Tool = {
   },
   escape() {
     from = null;
-    clearProposal();
+    escapeProposal();
   },
   draw(context, pixel) {
     if (from) drawBox(context, boxOf(from, to), pixel);

@@ -1,5 +1,5 @@
 /** The network segments the cell that is clicked on. */
-import { addPoint, clearProposal } from "../state/proposal.js";
+import { addPoint, escapeProposal } from "../state/proposal.js";
 import type { Tool } from "./tool.js";
 
 export const clickTool: Tool = {
@@ -8,5 +8,5 @@ export const clickTool: Tool = {
   hint: "Click a cell; Shift or right button: not part of it. Enter accepts, Esc clears.",
   drags: false,
   press: ({ point, other }) => addPoint(point, other ? 0 : 1),
-  escape: clearProposal,
+  escape: escapeProposal,
 };
