@@ -333,7 +333,7 @@ describe("edits of an image's labels", () => {
   it("name the pixels and the cells that changed", async () => {
     const empty: Start = { base: "empty", labels: null, scores: new Map() };
     const labels = await ImageLabels.open(filesOf("answer"), { width, height }, async () => empty);
-    const square = { kind: "add", bounds: [2, 3, 6, 5], runs: [0, 8], over: "background" } as const;
+    const square: Edit = { kind: "add", bounds: [2, 3, 6, 5], runs: [0, 8], over: "background" };
     expect(await labels.edit(0, square)).toEqual({
       ...{ revision: 1, bounds: [2, 3, 6, 5], removed: [], undo: 1, redo: 0 },
       cells: [{ id: 1, bounds: [2, 3, 6, 5], centre: [4, 4], area: 8, score: null, state: "drawn" }],
@@ -378,8 +378,7 @@ describe("edits of an image's labels", () => {
   });
 });
 
-const paint = (x: number, y: number) =>
-  ({ kind: "paint", points: [[x, y] as [number, number]], radius: 3, cell: null, over: "all" }) as const;
+const paint = (x: number, y: number): Edit => ({ kind: "paint", points: [[x, y]], radius: 3, cell: null, over: "all" });
 
 describe("a split by a line", () => {
   const map = (rows: string[]) => {
