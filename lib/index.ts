@@ -56,15 +56,18 @@ export type { TrainValSplitOptions } from "./strategies/trainValSplit.js";
 export type { OpenDetectorOptions } from "./predict/detector.js";
 export { type PredictFolderOptions, predictFolder } from "./predict/folder.js";
 export type { PredictionFormat } from "./predict/formats.js";
+export type { ImageView, PromptedCell } from "./predict/imageView.js";
 export { type ManyImage, type ManyPrediction, type PredictManyOptions, predictMany } from "./predict/many.js";
 export {
   openPredictor,
   type Predictor,
+  type PredictorEmbedOptions,
   type PredictorOptions,
   type PredictorPredictOptions,
   type PredictorSource,
   type TrainedSource,
 } from "./predict/predictor.js";
+export type { LowResolutionMask, Prompt } from "./predict/prompts.js";
 export type { PredictedImage } from "./predict/scores.js";
 export type { Shard } from "./predict/shard.js";
 export { mergePredictions } from "./predict/shardedFolder.js";
@@ -167,7 +170,9 @@ export { openStoreWriter, type StoreImage, type StoreWriter, type StoreWriterOpt
 export {
   type BoxPrediction,
   type CandidatesOptions,
+  type Detections,
   type Device,
+  type EmbedOptions,
   type EpochReport,
   type ImageArray,
   type InferenceOptions,
@@ -180,12 +185,15 @@ export {
   type Precision,
   type Prediction,
   type PredictOptions,
+  type PromptArrays,
+  type PromptedArrays,
   type PromptIou,
   type PromptIouOptions,
   type SavedState,
   type SaveReport,
   type Session,
   type SessionOptions,
+  type SessionView,
   type StageOptions,
   type StageReport,
   type StateReport,

@@ -117,5 +117,6 @@ function worksOf(size: ModelSize): Record<BenchRow["name"], Work> {
     stage2_step: sum(image, kept),
     stage2_step_kept: kept,
     predict: sum(image, detectorHead(size), image, neck(size), masks),
+    click: maskDecoder(size),
   };
 }

@@ -1,10 +1,11 @@
-/** What is measured: a matrix product, the image encoder, steps of both stages, and a prediction. */
+/** What is measured: a matrix product, the image encoder, steps of both stages, a prediction, and a click. */
 import { join } from "node:path";
 import { weightsFile } from "../config/shippedWeights.js";
 import { CommandSession } from "../engine/commandSession.js";
 import { toBorder } from "../engine/names.js";
 import { openNative } from "../engine/native.js";
 import { openSession, type Session, type SessionOptions } from "../engine/session.js";
+import { trainedPrompts } from "../predict/prompts.js";
 import { packageVersion } from "../version.js";
 import type { BenchRow } from "./result.js";
 import { type DrawnTile, drawTile, storeTile } from "./tile.js";
@@ -69,7 +70,7 @@ export async function measureNetwork({
   }
 }
 
-/** Steps of both stages on tiles of the drawn image, and its prediction. `threads`: that the steps computed with. */
+/** Steps of both stages on tiles of the drawn image, its prediction, and clicks on it. `threads`: that the steps computed with. */
 export async function measureStages(measurer: Measurer): Promise<{ measured: Omit<Measured, "encoder">; threads: number }> {
   const { model, weights, folder, tileSize, cells, sample } = measurer;
   const tile = drawTile(tileSize, cells);
@@ -87,8 +88,15 @@ export async function measureStages(measurer: Measurer): Promise<{ measured: Omi
     const kept = await epochs.sample("a step of stage 2 on kept features");
     await session.endStage();
     const predicted = await sample("a prediction", (repeats) => predict(session, tile, repeats, measurer));
+    const clicked = await sampleClicks(session, tile, measurer);
     return {
-      measured: { stage1_step: stage1, stage2_step: stage2, stage2_step_kept: kept, predict: { ...predicted, images: 1 } },
+      measured: {
+        stage1_step: stage1,
+        stage2_step: stage2,
+        stage2_step_kept: kept,
+        predict: { ...predicted, images: 1 },
+        click: { ...clicked, images: 1 },
+      },
       threads: epochs.threads,
     };
   } finally {
@@ -135,6 +143,28 @@ async function predict(session: Session, { image }: DrawnTile, repeats: number, 
       for (let i = 0; i < repeats; i += 1) await session.candidates({ image, ...all, floor: 0, maxCandidates: cells, signal });
     })(),
   );
+}
+
+/** A point in the middle of the image, which is embedded before. */
+async function sampleClicks(
+  session: Session,
+  { image }: DrawnTile,
+  { model, tileSize, signal, sample }: Measurer,
+): Promise<Sample> {
+  const view = await session.embed({ image, normalize: false, trainedPrompts: trainedPrompts(model.size), signal });
+  try {
+    const points = { data: Float64Array.of(tileSize / 2, tileSize / 2), shape: [1, 2] };
+    const click = { points, labels: { data: Int32Array.of(1), shape: [1] }, multimask: true };
+    return await sample("a click", (repeats) =>
+      timed(
+        (async () => {
+          for (let i = 0; i < repeats; i += 1) await view.segment([click], signal);
+        })(),
+      ),
+    );
+  } finally {
+    await view.dispose();
+  }
 }
 
 async function timed(work: Promise<unknown>): Promise<number> {

@@ -2,7 +2,7 @@
 import { strictJson } from "../files/json.js";
 import { toSnake } from "../spelling.js";
 
-export const rowOrder = ["encoder", "stage1_step", "stage2_step", "stage2_step_kept", "predict"] as const;
+export const rowOrder = ["encoder", "stage1_step", "stage2_step", "stage2_step_kept", "predict", "click"] as const;
 
 export interface BenchRow {
   name: (typeof rowOrder)[number];
@@ -50,6 +50,7 @@ const titles: Record<BenchRow["name"], string> = {
   stage2_step: "stage 2 step, neck",
   stage2_step_kept: "stage 2 step, kept features",
   predict: "image to cells",
+  click: "point to cell, embedded image",
 };
 
 /** Lines of at most 80 columns. */

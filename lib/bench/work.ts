@@ -112,11 +112,11 @@ export function detectorHead(size: ModelSize): Work {
   );
 }
 
-/** SAM's mask decoder for one box as prompt and one mask. */
+/** SAM's mask decoder for a box, or a point, as prompt and one mask. */
 export function maskDecoder(size: ModelSize): Work {
   const { promptDim: dim, numMultimask, iouDepth, iouHidden } = size;
   const pixels = gridOf(size) ** 2;
-  const tokens = 1 + (numMultimask + 1) + 2; // IoU, masks, the corners of the box
+  const tokens = 1 + (numMultimask + 1) + 2; // IoU, masks, the corners of the box, or the point and the one that stands for no box
   const inner = dim / 2;
   // Either side may be the queries: each has two projections, queries and output or keys and values.
   const cross = sum(linear(2 * (tokens + pixels), dim, inner), attention(tokens, pixels, inner));

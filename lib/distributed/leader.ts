@@ -8,6 +8,7 @@ import {
   type Candidates,
   type CandidatesOptions,
   type DistributedSession,
+  type EmbedOptions,
   type EpochReport,
   type LoadReport,
   type LossWeights,
@@ -18,6 +19,7 @@ import {
   type PromptIou,
   type PromptIouOptions,
   type Session,
+  type SessionView,
   type StageOptions,
   type StageReport,
   type StateReport,
@@ -157,6 +159,10 @@ class LeaderSession implements Session {
 
   promptIou(options: PromptIouOptions): Promise<PromptIou> {
     return this.#own.promptIou(options);
+  }
+
+  embed(options: EmbedOptions): Promise<SessionView> {
+    return this.#own.embed(options);
   }
 
   get disposed(): boolean {

@@ -11,8 +11,10 @@ import { CommandSession } from "./commandSession.js";
 import { type BoxPrediction, type Candidates, type Prediction, withPrompts } from "./inference.js";
 import { toBorder } from "./names.js";
 import { type NativeSession, type NdArray, openNative } from "./native.js";
+import { type EmbedOptions, openView, type SessionView } from "./sessionView.js";
 
 export type { BoxPrediction, Candidates, Prediction } from "./inference.js";
+export type { Detections, EmbedOptions, PromptArrays, PromptedArrays, SessionView } from "./sessionView.js";
 
 export type Device = "cpu" | "cuda" | `cuda:${number}`;
 export type Precision = "fp32" | "bf16";
@@ -243,6 +245,8 @@ export interface Session extends AsyncDisposable, Disposable {
   candidates(options: CandidatesOptions): Promise<Candidates>;
   /** IoU of each cell's mask when its true box is the prompt. Rejects with the signal's reason when it fires. */
   promptIou(options: PromptIouOptions): Promise<PromptIou>;
+  /** Opens an image for prompts, until the view is disposed of or a command of this session changes weights. */
+  embed(options: EmbedOptions): Promise<SessionView>;
   /**
    * Stops the running command, rejects it and the queued ones with ERR_DISPOSED, and frees the model. May be called repeatedly.
    */
@@ -283,6 +287,8 @@ async function openModelSession(options: SessionOptions, distributed: boolean): 
 
 class ModelSession extends CommandSession implements DistributedSession {
   readonly concurrency: number;
+  /** That were opened. */
+  #views = 0;
 
   constructor(native: NativeSession, concurrency: number) {
     super(native);
@@ -365,6 +371,12 @@ class ModelSession extends CommandSession implements DistributedSession {
 
   promptIou({ signal, ...options }: PromptIouOptions): Promise<PromptIou> {
     return this.ofImage("prompt_iou", options, signal);
+  }
+
+  embed(options: EmbedOptions): Promise<SessionView> {
+    const ofImage = <T>(name: string, args: object, signal?: AbortSignal) => this.ofImage<T>(name, args, signal);
+    const release = (view: number) => this.command<void>("release", { view });
+    return openView({ ofImage, release }, this.#views++, options);
   }
 
   private ofImage<T>(name: string, options: object, signal: AbortSignal | undefined): Promise<T> {

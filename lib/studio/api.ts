@@ -14,6 +14,14 @@ const point = z.tuple([coordinate, coordinate]);
 const stroke = z.array(point).min(1).max(100_000);
 const cellIds = z.array(id).min(1).max(1_000_000);
 const runLengths = z.array(count).max(20_000_000);
+/** A number in an address. */
+const numberIn = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^[0-9]{1,9}$/, "a whole number")
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `a number from ${least} to ${most}`)
+    .meta({ type: "integer", minimum: least, maximum: most });
 /** The name of a run is that of a folder. */
 const runName = z
   .string()
@@ -170,10 +178,10 @@ export const imageViewSchema = z.object({
 export type ImageView = z.infer<typeof imageViewSchema>;
 
 export const tileParametersSchema = z.object({
-  image: z.coerce.number().int().min(1),
-  level: z.coerce.number().int().min(0).max(30),
-  x: z.coerce.number().int().min(0).max(1e6),
-  y: z.coerce.number().int().min(0).max(1e6),
+  image: numberIn(1, 999_999_999),
+  level: numberIn(0, 30),
+  x: numberIn(0, 1_000_000),
+  y: numberIn(0, 1_000_000),
 });
 
 const numbers = (text: string) => text.split(",").map(Number);
@@ -380,9 +388,9 @@ export type RunComparison = z.infer<typeof comparisonSchema>;
 /** The name of a run, or "default" for the model that the server was started with. */
 export const modelBodySchema = z.object({ run: knownRun });
 
-export const imageParametersSchema = z.object({ image: z.coerce.number().int().min(1) });
+export const imageParametersSchema = z.object({ image: numberIn(1, 999_999_999) });
 export const runParametersSchema = z.object({ run: knownRun });
-export const jobParametersSchema = z.object({ job: z.coerce.number().int().min(1) });
+export const jobParametersSchema = z.object({ job: numberIn(1, 999_999_999) });
 
 // Events, by the name of each; the data of one are JSON
 

@@ -1,10 +1,11 @@
 // The class behind open_model(): its state, and a function for each command that session.h lists. The functions stand in
-// session_weights.cc, session_training.cc, session_inference.cc and session_bench.cc, the rest in session.cc.
+// session_weights.cc, session_training.cc, session_inference.cc, session_views.cc and session_bench.cc, the rest in session.cc.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,6 +18,7 @@
 #include "device/device.h"
 #include "dist/process_group.h"
 #include "engine.h"
+#include "infer/image_view.h"
 #include "infer/network.h"
 #include "infer/options.h"
 #include "model/cellsam.h"
@@ -56,6 +58,14 @@ class ModelSession final : public Session {
   Value candidates(Options& options, Control& control);
   Value prompt_iou(Options& options, Control& control);
   Value concurrency(Options& options, Control& control);
+
+  // Images that stay open for prompts.
+  Value embed(Options& options, Control& control);
+  Value segment(Options& options, Control& control);
+  Value detect(Options& options, Control& control);
+  Value release(Options& options, Control& control);
+  std::shared_ptr<infer::ImageView> view_of(Options& options);
+  void forget_views();
 
   // How the commands on images go through tiles.
   infer::Each each_tile();
@@ -100,6 +110,8 @@ class ModelSession final : public Session {
   std::unique_ptr<train::Trainer> trainer_;
   std::shared_ptr<const data::Store> store_;
   std::string store_path_;
+  std::mutex views_mutex_;
+  std::map<std::int64_t, std::shared_ptr<infer::ImageView>> views_;  // under views_mutex_; by the caller's number
 };
 
 }  // namespace cellsam::engine

@@ -56,6 +56,7 @@ ModelSession::~ModelSession() {
     // The device has failed, which every later use of it says.
   }
   trainer_.reset();
+  forget_views();
   model_ = nullptr;
 }
 
@@ -64,35 +65,41 @@ Value ModelSession::call(std::string_view command, const Value& arguments, Contr
     Value (ModelSession::*run)(Options&, Control&);
     bool by_image = false;  // whether it leaves its work to workers_, where there are any
     bool together = false;  // whether all processes of a group do it, without a collective function
+    bool changes_weights = false;
   };
   static const std::map<std::string_view, Command> commands{
-      {"load", {&ModelSession::load}},
+      {"load", {.run = &ModelSession::load, .changes_weights = true}},
       {"save", {&ModelSession::save}},
       {"digest", {&ModelSession::digest}},
       {"parameters", {&ModelSession::parameters}},
-      {"begin_stage", {&ModelSession::begin_stage, /*by_image=*/false, /*together=*/true}},
-      {"set_loss_weights", {&ModelSession::set_loss_weights, /*by_image=*/false, /*together=*/true}},
-      {"train_epoch", {&ModelSession::train_epoch, /*by_image=*/true}},
-      {"validate", {&ModelSession::validate, /*by_image=*/true}},
-      {"observe", {&ModelSession::observe, /*by_image=*/false, /*together=*/true}},
+      {"begin_stage", {.run = &ModelSession::begin_stage, .together = true}},
+      {"set_loss_weights", {.run = &ModelSession::set_loss_weights, .together = true}},
+      {"train_epoch", {.run = &ModelSession::train_epoch, .by_image = true, .changes_weights = true}},
+      {"validate", {.run = &ModelSession::validate, .by_image = true}},
+      {"observe", {.run = &ModelSession::observe, .together = true}},
       {"save_state", {&ModelSession::save_state}},
-      {"load_state", {&ModelSession::load_state, /*by_image=*/false, /*together=*/true}},
-      {"end_stage", {&ModelSession::end_stage, /*by_image=*/false, /*together=*/true}},
-      {"transfer_weights", {&ModelSession::transfer_weights, /*by_image=*/false, /*together=*/true}},
-      {"share_weights", {&ModelSession::share_weights}},
-      {"predict", {&ModelSession::predict, /*by_image=*/true}},
-      {"prompt_iou", {&ModelSession::prompt_iou, /*by_image=*/true}},
-      {"candidates", {&ModelSession::candidates, /*by_image=*/true}},
+      {"load_state", {.run = &ModelSession::load_state, .together = true, .changes_weights = true}},
+      {"end_stage", {.run = &ModelSession::end_stage, .together = true}},
+      {"transfer_weights", {.run = &ModelSession::transfer_weights, .together = true, .changes_weights = true}},
+      {"share_weights", {.run = &ModelSession::share_weights, .changes_weights = true}},
+      {"predict", {.run = &ModelSession::predict, .by_image = true}},
+      {"prompt_iou", {.run = &ModelSession::prompt_iou, .by_image = true}},
+      {"candidates", {.run = &ModelSession::candidates, .by_image = true}},
+      {"embed", {.run = &ModelSession::embed, .by_image = true}},
+      {"segment", {.run = &ModelSession::segment, .by_image = true}},
+      {"detect", {.run = &ModelSession::detect, .by_image = true}},
+      {"release", {&ModelSession::release}},
       {"concurrency", {&ModelSession::concurrency}},
       {"encode", {&ModelSession::encode}},
       {"multiply", {&ModelSession::multiply}},
   };
   const auto found = commands.find(command);
   if (found == commands.end()) throw Error("ERR_INVALID_ARGUMENT", "unknown session command " + std::string(command));
-  const auto& [run, by_image, together] = found->second;
+  const auto& [run, by_image, together, changes_weights] = found->second;
   const auto share = cores();
   const c10::DeviceGuard current(device_);
   device::prepare_thread({by_image && workers_ ? 1 : share->threads(), deterministic_, tf32_});
+  if (changes_weights) forget_views();
   Options options(arguments, std::string(command));
   if (!group_ || !together) return (this->*run)(options, control);
   return group_->together([&] { return (this->*run)(options, control); });

@@ -31,7 +31,15 @@ namespace cellsam::engine {
 //   predict {image, boxes?, ...}        -> {labels, scores, boxes, ious, count}, see infer::predict and infer::PredictOptions
 //   candidates {image, floor = 0.01, max_candidates = 1000, ...}   see infer::find_candidates and engine/candidates.h
 //   prompt_iou {image, labels, ...}     -> {ids, ious}, see infer::box_mask_iou
-//   concurrency {}                      -> how many of the three above may run at the same time; all others run alone
+//   embed {view, image, trained_prompts = "all" | "boxes", kept_tiles = 16, ...}   -> {height, width}; opens an image for
+//                                       prompts under a number of the caller's, see infer::ImageView. Commands that change
+//                                       weights end all views
+//   segment {view, prompts}             -> [{mask u8 [h,w], bounds [x1, y1, x2, y2], score, logits f32 [m,m], tile}], of
+//                                       prompts {points? f64 [k,2], labels? i32 [k], box? f64 [4], mask?, tile?, multimask?};
+//                                       mask and tile are logits and tile of an earlier answer
+//   detect {view}                       -> {boxes f64 [n,4], scores f64 [n]}
+//   release {view}
+//   concurrency {}                      -> how many of the above since `predict` may run at the same time; others run alone
 //   encode {batch_size, repeats}        -> {mean}; the image encoder on noise, again and again
 //   multiply {side, repeats}            -> {mean}; a square matrix by itself, in the session's precision
 std::unique_ptr<Session> open_model(Options& options);

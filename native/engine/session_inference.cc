@@ -3,34 +3,14 @@
 
 #include <ATen/ATen.h>
 
-#include "base/stop_if_abandoned.h"
 #include "base/tensors.h"
-#include "data/normalize.h"
-#include "data/prepare_options.h"
 #include "engine/candidates.h"
+#include "engine/read_image.h"
 #include "infer/box_mask_iou.h"
 #include "infer/predict.h"
 #include "settings/candidates.h"
 
 namespace cellsam::engine {
-namespace {
-
-// For the places inside an inference that may end it.
-infer::Cancelled cancelled_by(const Control& control) {
-  return [&control] {
-    stop_if_abandoned(control);
-    return control.cancelled();
-  };
-}
-
-// u8 [3,H,W], prepared exactly as the store prepares training images.
-at::Tensor read_image(Options& options) {
-  const auto prepare = data::read_prepare_options(options);
-  return data::prepare_image(options.require_array("image"), prepare);
-}
-
-}  // namespace
-
 infer::PredictOptions ModelSession::read_predict_options(Options& options) {
   auto read = infer::read_predict_options(options);
   options.done();

@@ -1,6 +1,7 @@
 #include "infer/mask_predictor.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -51,7 +52,9 @@ void MaskPredictor::predict(const std::vector<at::Tensor>& boxes, double iou_thr
   for (std::int64_t begin = 0; begin < prompts.count();) {
     stop_if(cancelled);
     begin += as_memory_allows(options_.limits->prompts, std::min(most, prompts.count() - begin), device, [&](std::int64_t n) {
-      const auto masks = decode(prompts.parts(begin, n), model_boxes.narrow(0, begin, n));
+      const auto encoded = model_->mask_model()->prompt_encoder->forward(std::nullopt, std::nullopt,
+                                                                         model_boxes.narrow(0, begin, n), std::nullopt);
+      const auto masks = decode(prompts.parts(begin, n), encoded, /*multimask=*/false, /*own_dense=*/false);
       waiting.push_back({begin, fetch(masks.logits.select(1, 0)), fetch(masks.iou.select(1, 0))});
     });
     bytes += waiting.back().logits.nbytes();
@@ -62,17 +65,58 @@ void MaskPredictor::predict(const std::vector<at::Tensor>& boxes, double iou_thr
   if (!waiting.empty()) take_all();
 }
 
-model::Masks MaskPredictor::decode(const Parts& parts, const at::Tensor& model_boxes) const {
-  auto& mask_model = model_->mask_model();
-  auto& decoder = mask_model->mask_decoder;
-  const auto prompts = mask_model->prompt_encoder->forward(std::nullopt, std::nullopt, model_boxes, std::nullopt);
-  if (!factored_) return decoder->forward(embeddings_of(parts), image_pe_, prompts.sparse, prompts.dense, /*multimask=*/false);
+PromptedMask MaskPredictor::segment(std::size_t tile, const Prompt& prompt) const {
+  c10::NoGradGuard no_grad;
+  const auto masks = decode({{tile, 1}}, encode(prompt), prompt.multimask, /*own_dense=*/prompt.mask.defined());
+  const auto ious = fetch(masks.iou[0]), logits = fetch(masks.logits[0]);  // [m], [m,4g,4g]
+  wait_for(embeddings_.device());
+  require_finite(ious, "predicted IoU");
+  require_finite(logits, "mask logits");
+  const auto best = ious.argmax().item<std::int64_t>();
+  const auto chosen = logits.narrow(0, best, 1).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  auto mask = full_masks(chosen, {model_->size().image_size, height_, width_}, options_.mask_threshold)[0];
+  return {std::move(mask), ious[best].item<double>(), chosen[0]};
+}
+
+model::PromptEmbeddings MaskPredictor::encode(const Prompt& prompt) const {
+  const auto device = embeddings_.device();
+  const auto on_device = [&](const at::Tensor& values) { return upload(values.to(at::kFloat).unsqueeze(0), device); };
+  std::optional<at::Tensor> points, labels, boxes, masks;
+  if (!prompt.points.empty()) {
+    std::vector<double> places;
+    std::vector<std::int64_t> kinds;
+    for (const auto& point : prompt.points) {
+      places.insert(places.end(), {point.x, point.y});
+      kinds.push_back(point.on_cell ? 1 : 0);
+    }
+    // SAM's prompt encoder adds 0.5, as its points are numbers of pixels; these are places.
+    points = on_device(at::tensor(places, at::kDouble).view({-1, 2}) * scale_.narrow(0, 0, 2) - 0.5);
+    labels = upload(at::tensor(kinds, at::kLong).unsqueeze(0), device);
+  }
+  if (prompt.box) boxes = on_device(at::tensor(at::ArrayRef<double>(*prompt.box), at::kDouble) * scale_);
+  if (prompt.mask.defined()) {
+    const auto side = 4 * model_->size().grid();
+    if (prompt.mask.dim() != 2 || prompt.mask.size(0) != side || prompt.mask.size(1) != side) {
+      throw Error("ERR_INVALID_ARGUMENT", "a mask as prompt has " + std::to_string(side) + " x " + std::to_string(side) +
+                                              " logits: give the lowResolution of an earlier answer");
+    }
+    masks = on_device(prompt.mask.unsqueeze(0));
+  }
+  return model_->mask_model()->prompt_encoder->forward(points, labels, boxes, masks);
+}
+
+model::Masks MaskPredictor::decode(const Parts& parts, const model::PromptEmbeddings& prompts, bool multimask,
+                                   bool own_dense) const {
+  auto& decoder = model_->mask_model()->mask_decoder;
+  if (!factored_ || own_dense) {
+    return decoder->forward(embeddings_of(parts), image_pe_, prompts.sparse, prompts.dense, multimask);
+  }
   std::vector<std::int64_t> tiles, counts;
   for (const auto& part : parts) {
     tiles.push_back(static_cast<std::int64_t>(part.tile));
     counts.push_back(part.count);
   }
-  return decoder->forward_factored(*factored_, tiles, counts, prompts.sparse, /*multimask=*/false);
+  return decoder->forward_factored(*factored_, tiles, counts, prompts.sparse, multimask);
 }
 
 at::Tensor MaskPredictor::embeddings_of(const Parts& parts) const {

@@ -1,4 +1,4 @@
-// Predicts the masks of boxes in tiles. Each tile is embedded once, as with segment-anything's SamPredictor.
+// Predicts the masks of prompts in tiles. Each tile is embedded once, as with segment-anything's SamPredictor.
 #pragma once
 
 #include <functional>
@@ -8,9 +8,17 @@
 #include "infer/mask.h"
 #include "infer/network.h"
 #include "infer/options.h"
+#include "infer/prompt.h"
 #include "infer/tile_prompts.h"
 
 namespace cellsam::infer {
+
+// The answer to one prompt, on the CPU.
+struct PromptedMask {
+  Mask mask;          // in pixels of the tile
+  double iou = 0;     // that the mask decoder expects of it
+  at::Tensor logits;  // f32 [4g,4g], before the mask was brought to the tile's size
+};
 
 class MaskPredictor {
  public:
@@ -26,6 +34,10 @@ class MaskPredictor {
   // masks at the decoder's resolution. Throws ERR_NON_FINITE and ERR_CANCELLED.
   void predict(const std::vector<at::Tensor>& boxes, double iou_threshold, const Cancelled& cancelled, const Take& take) const;
 
+  // The mask of one prompt, in pixels of the tile; with `multimask` that of SAM's three with the highest expected IoU. Any
+  // number of threads may call it. Throws ERR_INVALID_ARGUMENT for a mask of another size, and ERR_NON_FINITE.
+  PromptedMask segment(std::size_t tile, const Prompt& prompt) const;
+
  private:
   using Parts = std::vector<TilePrompts::Part>;
   // Outputs of the mask decoder for prompts from `begin` on, on the host or on their way there.
@@ -34,7 +46,9 @@ class MaskPredictor {
     at::Tensor logits, ious;  // [n,h,w], [n]
   };
 
-  model::Masks decode(const Parts& parts, const at::Tensor& model_boxes) const;
+  model::PromptEmbeddings encode(const Prompt& prompt) const;
+  // own_dense: whether the prompts have dense maps of their own, of masks, which the factored form does not know.
+  model::Masks decode(const Parts& parts, const model::PromptEmbeddings& prompts, bool multimask, bool own_dense) const;
   at::Tensor embeddings_of(const Parts& parts) const;  // [1,C,g,g] where all prompts are of one tile, else [n,C,g,g]
   void take_masks(const Outputs& outputs, const TilePrompts& prompts, double iou_threshold, const Take& take) const;
 

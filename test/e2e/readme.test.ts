@@ -50,11 +50,12 @@ describe("the README", () => {
 });
 
 it("docs/embedding.md has examples that run, one after the other", async () => {
-  const [one = "", boxes = "", many = "", whole = ""] = blocks("docs/embedding.md");
+  const [one = "", boxes = "", clicks = "", many = "", whole = ""] = blocks("docs/embedding.md");
   const told = await run(`${one.replace("await predictor.dispose();\n", "")}${boxes}
-    console.log([...prompt].sort().join(), scores.shape[0], labels.shape.join());\n${many}await predictor.dispose();\n${whole}`);
+    console.log([...prompt].sort().join(), scores.shape[0], labels.shape.join());\n${clicks}\n${many}await predictor.dispose();\n${whole}`);
   const lines = told.trim().split("\n");
   expect(lines).toContain("0,1 2 256,256");
+  expect(told).toMatch(/^0\.\d+ \[ \d+, \d+, \d+, \d+ \] \[ \[ Int32Array/m);
   expect(lines).toContain("c 0");
   expect(lines.at(-1)).toMatch(/^f0 \d+$/);
 });

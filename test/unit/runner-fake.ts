@@ -71,7 +71,14 @@ function noise(...parts: (number | string)[]): number {
 }
 
 /** What no run asks a session for. */
-type Unused = "digest" | "parameters" | "setLossWeights" | "disposed" | typeof Symbol.dispose | typeof Symbol.asyncDispose;
+type Unused =
+  | "digest"
+  | "parameters"
+  | "setLossWeights"
+  | "embed"
+  | "disposed"
+  | typeof Symbol.dispose
+  | typeof Symbol.asyncDispose;
 
 interface State {
   weight: number;
