@@ -183,9 +183,21 @@ describe("a tile of labels", () => {
   });
 
   test("borders are straight pieces, as long as they can be", () => {
-    expect(borders(tile, (id) => id === 1)).toEqual([
-      [0, 2, 2, 2],
-      [2, 0, 2, 2],
+    expect(borders(tile, 1, (id) => (id === 1 ? 0 : -1))).toEqual([
+      [
+        [0, 2, 2, 2],
+        [2, 0, 2, 2],
+      ],
+    ]);
+    // Between two groups the left or upper cell has the line.
+    expect(borders(tile, 4, (id) => id)).toEqual([
+      [],
+      [
+        [0, 2, 2, 2],
+        [2, 0, 2, 2],
+      ],
+      [[2, 2, 3, 2]],
+      [[1, 2, 1, 3]],
     ]);
   });
 
@@ -201,7 +213,8 @@ describe("a tile of labels", () => {
         if (y + 1 < height && id !== ids[(y + 1) * width + x]) pairs++;
       }
     }
-    const length = borders({ ids, width, height }, () => true).reduce((sum, [x0, y0, x1, y1]) => sum + x1 - x0 + y1 - y0, 0);
+    const all = borders({ ids, width, height }, 4, (id) => id).flat();
+    const length = all.reduce((sum, [x0, y0, x1, y1]) => sum + x1 - x0 + y1 - y0, 0);
     expect(length).toBe(pairs);
   });
 });

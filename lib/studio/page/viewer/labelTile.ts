@@ -52,42 +52,43 @@ export function paint(
 export type Segment = [x0: number, y0: number, x1: number, y1: number];
 
 /**
- * The borders of the cells that `wanted` takes, as straight pieces as long as possible. What lies beyond the tile counts as the
- * same cell, so that no line is drawn where a tile cuts one.
+ * The borders of cells by their group, as straight pieces as long as possible. Where two groups meet, the piece is that of the
+ * left or upper cell. What lies beyond the tile counts as the same cell, so that no line is drawn where a tile cuts one.
+ * @param groupOf from 0; below 0 for cells whose borders are not wanted
  */
-export function borders({ ids, width, height }: LabelTile, wanted: (id: number) => boolean): Segment[] {
-  const segments: Segment[] = [];
-  const at = (x: number, y: number) => ids[y * width + x] as number;
-  const walk = (
-    lines: number,
-    length: number,
-    isBorder: (i: number, line: number) => boolean,
-    add: (line: number, from: number, to: number) => void,
-  ) => {
-    for (let line = 1; line < lines; line++) {
-      let from = -1;
-      for (let i = 0; i <= length; i++) {
-        const border = i < length && isBorder(i, line);
-        if (border && from < 0) from = i;
-        if (!border && from >= 0) {
-          add(line, from, i);
-          from = -1;
-        }
-      }
+export function borders({ ids, width, height }: LabelTile, groups: number, groupOf: (id: number) => number): Segment[][] {
+  const segments: Segment[][] = Array.from({ length: groups }, () => []);
+  const groupAt = (a: number, b: number): number => {
+    if (a === b) return -1;
+    const first = a > 0 ? groupOf(a) : -1;
+    return first >= 0 || b === 0 ? first : groupOf(b);
+  };
+  /** Follows a line between rows or columns of pixels. */
+  const follow = (length: number, groupOn: (i: number) => number, add: (group: number, from: number, to: number) => void) => {
+    let group = -1;
+    let from = 0;
+    for (let i = 0; i <= length; i++) {
+      const here = i < length ? groupOn(i) : -1;
+      if (here === group) continue;
+      if (group >= 0) add(group, from, i);
+      group = here;
+      from = i;
     }
   };
-  const differ = (a: number, b: number) => a !== b && ((a > 0 && wanted(a)) || (b > 0 && wanted(b)));
-  walk(
-    height,
-    width,
-    (x, y) => differ(at(x, y - 1), at(x, y)),
-    (y, from, to) => segments.push([from, y, to, y]),
-  );
-  walk(
-    width,
-    height,
-    (y, x) => differ(at(x - 1, y), at(x, y)),
-    (x, from, to) => segments.push([x, from, x, to]),
-  );
+  for (let y = 1; y < height; y++) {
+    const below = y * width;
+    follow(
+      width,
+      (x) => groupAt(ids[below - width + x] as number, ids[below + x] as number),
+      (group, from, to) => segments[group]?.push([from, y, to, y]),
+    );
+  }
+  for (let x = 1; x < width; x++) {
+    follow(
+      height,
+      (y) => groupAt(ids[y * width + x - 1] as number, ids[y * width + x] as number),
+      (group, from, to) => segments[group]?.push([x, from, x, to]),
+    );
+  }
   return segments;
 }

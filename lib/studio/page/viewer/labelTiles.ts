@@ -66,8 +66,7 @@ export class LabelTiles {
 
   /** The borders of a tile's cells for each colour, in pixels of the tile. */
   lines(tile: PaintedTile, which: Layer): Path2D[] {
-    const colourOf = this.#colours(which);
-    tile.lines ??= colours.map((_, colour) => pathOf(borders(tile, (id) => colourOf(id) === colour)));
+    tile.lines ??= borders(tile, colours.length, this.#colours(which)).map(pathOf);
     return tile.lines;
   }
 }

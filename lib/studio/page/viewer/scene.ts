@@ -142,7 +142,7 @@ const selectedPaths = new WeakMap<PaintedTile, { selected: ReadonlySet<number>; 
 function strokeSelected(context: Context, scene: Scene, at: TileAt, tile: PaintedTile): void {
   const { selected } = scene;
   const known = selectedPaths.get(tile);
-  const path = known?.selected === selected ? known.path : pathOf(borders(tile, (id) => selected.has(id)));
+  const path = known?.selected === selected ? known.path : pathOf(borders(tile, 1, (id) => (selected.has(id) ? 0 : -1)).flat());
   selectedPaths.set(tile, { selected, path });
   inTile(context, scene, at, (pixel) => {
     context.lineCap = "square";

@@ -40,6 +40,8 @@ export class Viewer {
   readonly #labels = new LabelTiles(() => this.requestFrame());
   #frame = 0;
   #shown: number | null = null;
+  /** The whole image is shown, and stays so when the window gets another size. */
+  #fits = false;
 
   constructor(readonly canvas: HTMLCanvasElement) {
     this.#context = canvas.getContext("2d") as Context;
@@ -47,7 +49,8 @@ export class Viewer {
       .filter((event: MouseEvent | TouchEvent) => this.moves(event))
       .clickDistance(CLICK)
       .constrain((transform) => this.#held(transform))
-      .on("zoom", ({ transform: { x, y, k } }: D3ZoomEvent<HTMLCanvasElement, unknown>) => {
+      .on("zoom", ({ transform: { x, y, k }, sourceEvent }: D3ZoomEvent<HTMLCanvasElement, unknown>) => {
+        if (sourceEvent) this.#fits = false;
         this.camera = { x, y, scale: k };
         this.onCamera(this.camera);
         this.requestFrame();
@@ -90,9 +93,11 @@ export class Viewer {
     const camera = fitted(image, this.size);
     this.#zoom.scaleExtent([camera.scale * SMALLER, Math.max(MOST_ZOOM, camera.scale)]);
     this.#moveTo(camera);
+    this.#fits = true;
   }
 
   zoomBy(factor: number): void {
+    this.#fits = false;
     selection(this.canvas).call(this.#zoom.scaleBy, factor, this.crosshair ? this.#atCrosshair() : undefined);
   }
 
@@ -156,6 +161,7 @@ export class Viewer {
   }
 
   #moveTo({ x, y, scale }: Camera): void {
+    this.#fits = false;
     selection(this.canvas).call(this.#zoom.transform, zoomIdentity.translate(x, y).scale(scale));
   }
 
@@ -175,7 +181,7 @@ export class Viewer {
     this.canvas.width = Math.round(width * devicePixelRatio);
     this.canvas.height = Math.round(height * devicePixelRatio);
     const { x, y, scale } = this.camera;
-    if (this.#shown === null || before.width === 0) this.fit();
+    if (this.#shown === null || before.width === 0 || this.#fits) this.fit();
     else this.#moveTo({ scale, x: x + (width - before.width) / 2, y: y + (height - before.height) / 2 });
     // At once: a canvas of a new size is empty.
     this.#draw();
