@@ -20,6 +20,8 @@ type Context = CanvasRenderingContext2D;
 const SMALLER = 0.5;
 /** Movement in pixels up to which a press is a click. */
 export const CLICK = 4;
+/** A small area is not shown larger than that. */
+const NEAR = 4;
 /** Pixels between a crosshair and the canvas' edge. */
 const MARGIN = 40;
 
@@ -107,11 +109,12 @@ export class Viewer {
     this.#moveTo(centred(this.crosshair ?? toImage(this.camera, [width / 2, height / 2]), 1, this.size));
   }
 
-  /** Shows an area: its middle in the middle, and nearer if it is small on the screen. */
+  /** Shows an area in the middle, with what is around it: nearer or further away where it would be too small or too large. */
   showArea([x0, y0, x1, y1]: Bounds): void {
     const { width, height } = this.size;
-    const nearest = Math.min(width / (x1 - x0), height / (y1 - y0)) / 3;
-    const scale = Math.max(Math.min(this.camera.scale, 2 * nearest), Math.min(nearest, 8));
+    const filling = Math.min(width / (x1 - x0), height / (y1 - y0));
+    const least = Math.min(filling / 8, NEAR);
+    const scale = Math.max(least, Math.min(this.camera.scale, filling / 3));
     this.#moveTo(centred([(x0 + x1) / 2, (y0 + y1) / 2], scale, this.size));
   }
 
