@@ -102,16 +102,16 @@ describe("the loop", () => {
   });
 
   it("stops a training and goes on with it", async () => {
-    const job = await client.json<Job>("/api/train", { name: "second", epochs: 3, from: "default" });
+    const job = await client.json<Job>("/api/train", { name: "second", epochs: 2, from: "default" });
     await until(async () =>
       (await client.json<{ runs: RunRow[] }>("/api/runs")).runs.some(({ name, done }) => name === "second" && done > 0),
     );
     await client.post("/api/runs/second/stop");
     expect(await ended(job)).toMatchObject({ state: "cancelled" });
-    expect(await run("second")).toMatchObject({ state: "stopped", total: 6 });
+    expect(await run("second")).toMatchObject({ state: "stopped", total: 4 });
     const again = await client.json<Job>("/api/runs/second/resume", {});
     expect(await ended(again)).toMatchObject({ state: "done" });
-    expect(await run("second")).toMatchObject({ state: "finished", done: 6 });
+    expect(await run("second")).toMatchObject({ state: "finished", done: 4 });
     const { images } = await client.json<RunComparison>("/api/compare?a=run-1&b=second");
     expect(images).toMatchObject({ unit: "image" });
   });
