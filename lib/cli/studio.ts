@@ -7,11 +7,7 @@ import { strictJson } from "../files/json.js";
 import type { Served } from "../studio/serve.js";
 import { integerFlag } from "./flags.js";
 import { addReadingFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
-
-interface PlaceFlags {
-  host: string;
-  port: number;
-}
+import { hostHelp, type PlaceFlags, portHelp } from "./placeFlags.js";
 
 interface StudioFlags extends PlaceFlags, Omit<ModelFlags, "experiment" | "weights"> {
   masks?: string;
@@ -27,7 +23,9 @@ export function studioCommand(): Command {
     .option("--masks <folder>", "your own masks or annotations to begin with; they are never changed")
     .option("--model <model>", "weights (.pth, .safetensors or cellsam-tiny), or the folder of an experiment", "cellsam-tiny")
     .option("-o, --out <folder>", "folder for corrections, predictions and runs (default: DATA-studio beside DATA)");
-  return addPlaceFlags(addReadingFlags(command))
+  return addReadingFlags(command)
+    .option("--host <address>", hostHelp, "127.0.0.1")
+    .option("--port <n>", portHelp, integerFlag, 0)
     .option("--json", "print the address as one JSON line")
     .option("--debug", "print the stack of errors")
     .action(async (data: string, flags: StudioFlags) => {
@@ -39,17 +37,6 @@ export function studioCommand(): Command {
       announce(served.address, flags);
       await untilSignal(served);
     });
-}
-
-/** Adds where the server listens. */
-export function addPlaceFlags(command: Command): Command {
-  return command
-    .option(
-      "--host <address>",
-      "address to listen on; another than this machine's own lets others in who have the token",
-      "127.0.0.1",
-    )
-    .option("--port <n>", "port; 0: any that is free", integerFlag, 0);
 }
 
 function modelOf(model: string): Pick<ModelFlags, "experiment" | "weights"> {

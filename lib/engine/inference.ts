@@ -1,9 +1,21 @@
-/** Results of inference, and the steps from one pass through the networks to label maps at any detection threshold. */
+/** Options and results of inference, and the steps from one pass through the networks to label maps at any detection threshold. */
 import { CellsamError } from "../errors.js";
 import { checkKeys } from "../optionKeys.js";
 import { inference, pixels } from "../settings/groups.js";
+import type { SettingValues } from "../settings/kinds.js";
 import { engineCommandAsync } from "./commands.js";
 import type { NdArray } from "./native.js";
+
+export type ImageArray = NdArray<Uint8Array | Uint16Array | Float32Array>;
+
+/** How pixels are read; docs/configuration.md describes each option. Absent: the default of the configuration. */
+export type PixelOptions = Partial<SettingValues<typeof pixels>>;
+
+/**
+ * How pixels are read and how boxes become cells; docs/configuration.md describes each option. Absent: the default of the
+ * configuration.
+ */
+export type InferenceOptions = PixelOptions & Partial<SettingValues<typeof inference>>;
 
 /** Instance i (row i of scores, boxes and ious) has the id i + 1 in `labels`. */
 export interface Prediction {

@@ -3,22 +3,26 @@
  * the order in which they were sent, on threads of its own (see `concurrency`), and never block the event loop.
  */
 import type { NoticeEvent, StepEvent } from "../events.js";
-import type { inference, pixels } from "../settings/groups.js";
-import type { SettingValues } from "../settings/kinds.js";
 import type { DetectorLossName } from "../settings/losses/detector.js";
 import type { MaskLossName } from "../settings/losses/table.js";
 import { CommandSession } from "./commandSession.js";
-import { type BoxPrediction, type Candidates, type Prediction, withPrompts } from "./inference.js";
+import {
+  type BoxPrediction,
+  type Candidates,
+  type ImageArray,
+  type InferenceOptions,
+  type Prediction,
+  withPrompts,
+} from "./inference.js";
 import { toBorder } from "./names.js";
 import { type NativeSession, type NdArray, openNative } from "./native.js";
 import { type EmbedOptions, openView, type SessionView } from "./sessionView.js";
 
-export type { BoxPrediction, Candidates, Prediction } from "./inference.js";
+export type { BoxPrediction, Candidates, ImageArray, InferenceOptions, PixelOptions, Prediction } from "./inference.js";
 export type { Detections, EmbedOptions, PromptArrays, PromptedArrays, SessionView } from "./sessionView.js";
 
 export type Device = "cpu" | "cuda" | `cuda:${number}`;
 export type Precision = "fp32" | "bf16";
-export type ImageArray = NdArray<Uint8Array | Uint16Array | Float32Array>;
 /** Means over the batches that had the loss, `total_loss` and its weighted parts by name; null where no batch had it. */
 export type Losses = Record<string, number | null>;
 
@@ -167,15 +171,6 @@ export interface StateReport {
   epoch: number;
   step: number;
 }
-
-/** How pixels are read; docs/configuration.md describes each option. Absent: the default of the configuration. */
-export type PixelOptions = Partial<SettingValues<typeof pixels>>;
-
-/**
- * How pixels are read and how boxes become cells; docs/configuration.md describes each option. Absent: the default of the
- * configuration.
- */
-export type InferenceOptions = PixelOptions & Partial<SettingValues<typeof inference>>;
 
 export interface PredictOptions extends InferenceOptions {
   /** [H,W] or [H,W,C]. */

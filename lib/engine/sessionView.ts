@@ -1,7 +1,7 @@
 /** An image that a session keeps embedded, so that prompts on it cost the mask decoder alone. */
 import { CellsamError } from "../errors.js";
+import type { ImageArray, InferenceOptions } from "./inference.js";
 import type { NdArray } from "./native.js";
-import type { ImageArray, InferenceOptions } from "./session.js";
 
 export interface EmbedOptions extends InferenceOptions {
   /** [H,W] or [H,W,C]. */

@@ -4,34 +4,16 @@
  * [x0, y0, x1, y1] excludes x1 and y1. A mask is run lengths row by row within its bounds, the first run of zeros (perhaps 0).
  */
 import { z } from "zod";
+import { count, id, numberIn, time, unit } from "./apiParts.js";
+import { runRowSchema } from "./runsApi.js";
 
-const count = z.int().min(0);
-const id = z.int().min(1);
-const unit = z.number().min(0).max(1);
-const time = z.iso.datetime();
+export * from "./runsApi.js";
+
 const coordinate = z.number().min(-1e6).max(1e6);
 const point = z.tuple([coordinate, coordinate]);
 const stroke = z.array(point).min(1).max(100_000);
 const cellIds = z.array(id).min(1).max(1_000_000);
 const runLengths = z.array(count).max(20_000_000);
-/** A number in an address. */
-const numberIn = (least: number, most: number) =>
-  z
-    .string()
-    .regex(/^[0-9]{1,9}$/, "a whole number")
-    .transform(Number)
-    .refine((value) => value >= least && value <= most, `a number from ${least} to ${most}`)
-    .meta({ type: "integer", minimum: least, maximum: most });
-/** The name of a run is that of a folder. */
-const runName = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9 _.-]{0,99}$/, "a run's name has letters, digits, spaces, dots, - and _, at most 100");
-
-/** The name of a run that is there, which need not have been made by studio. */
-const knownRun = z
-  .string()
-  .max(255)
-  .regex(/^[^./\\\0][^/\\\0]*$/, "a run's name is that of a folder");
 
 export const boundsSchema = z.tuple([count, count, count, count]);
 export type Bounds = z.infer<typeof boundsSchema>;
@@ -309,87 +291,7 @@ export const predictBodySchema = z.object({
 });
 export type PredictBody = z.input<typeof predictBodySchema>;
 
-export const trainBodySchema = z.object({
-  /** Default: the next free of run-1, run-2, ... */
-  name: runName.optional(),
-  preset: z.string().max(40).default("tiny"),
-  /** Of every stage; default as the preset says. */
-  epochs: z.int().min(1).max(100_000).optional(),
-  stages: z.union([z.literal(1), z.literal(2), z.literal("both")]).default("both"),
-  from: z.enum(["current", "default"]).default("current"),
-});
-export type TrainBody = z.input<typeof trainBodySchema>;
-
-export const epochSchema = z.object({
-  fold: id,
-  stage: z.union([z.literal(1), z.literal(2)]),
-  epoch: id,
-  epochs: id,
-  seconds: z.number(),
-  lr: z.number(),
-  /** Losses by name, `total_loss` the sum; null where no batch had it. */
-  train: z.record(z.string(), z.number().nullable()),
-  validation: z.record(z.string(), z.number().nullable()).nullable(),
-  /** The best so far. */
-  improved: z.boolean(),
-});
-export type Epoch = z.infer<typeof epochSchema>;
-
-export const runRowSchema = z.object({
-  name: z.string(),
-  /** `stopped` ones can be resumed. */
-  state: z.enum(["running", "finished", "stopped", "failed"]),
-  /** Of its last epoch, or null. */
-  epoch: epochSchema.nullable(),
-  /** Epochs done and planned, all stages and folds. */
-  done: count,
-  total: count,
-  /** When its files were last written. */
-  changed: time,
-  trainImages: count.nullable(),
-  valImages: count.nullable(),
-  /** Scores of validation at IoU 0.5 after and before the training; null until it is finished. */
-  f1: unit.nullable(),
-  f1Before: unit.nullable(),
-  report: z.boolean(),
-  /** Why it failed. */
-  message: z.string().nullable(),
-});
-export type RunRow = z.infer<typeof runRowSchema>;
-export const runListSchema = z.object({ runs: z.array(runRowSchema) });
-
-export const runSchema = runRowSchema.extend({
-  /** As experiment_config.json has it. */
-  config: z.record(z.string(), z.unknown()),
-  epochs: z.array(epochSchema),
-  /** Losses of the steps of the epoch that runs. */
-  steps: z.array(
-    z.object({ stage: z.union([z.literal(1), z.literal(2)]), epoch: id, step: id, steps: id, loss: z.number().nullable() }),
-  ),
-});
-export type Run = z.infer<typeof runSchema>;
-
-export const runLogSchema = z.object({
-  /** The last lines of the log. */
-  text: z.string(),
-});
-
-export const compareQuerySchema = z.object({ a: knownRun, b: knownRun });
-/** As `cellsam compare --json`. */
-export const comparisonSchema = z.object({
-  a: z.string(),
-  b: z.string(),
-  folds: z.record(z.string(), z.unknown()).nullable(),
-  images: z.record(z.string(), z.unknown()).nullable(),
-  notes: z.array(z.string()),
-});
-export type RunComparison = z.infer<typeof comparisonSchema>;
-
-/** The name of a run, or "default" for the model that the server was started with. */
-export const modelBodySchema = z.object({ run: knownRun });
-
 export const imageParametersSchema = z.object({ image: numberIn(1, 999_999_999) });
-export const runParametersSchema = z.object({ run: knownRun });
 export const jobParametersSchema = z.object({ job: numberIn(1, 999_999_999) });
 
 // Events, by the name of each; the data of one are JSON

@@ -67,6 +67,8 @@ export function labelTile(
   [column, row]: readonly [number, number],
 ): Buffer | null {
   const step = 2 ** number;
+  // The level before it fits into one tile already.
+  if (number > 0 && Math.max(width, height) <= (tileSize * step) / 2) return null;
   const window = windowOf({ width: Math.ceil(width / step), height: Math.ceil(height / step) }, column, row);
   if (!window) return null;
   const middle = Math.floor(step / 2);

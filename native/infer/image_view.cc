@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
-#include <numeric>
+#include <string>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -106,6 +106,13 @@ Prompt ImageView::checked(const ImagePrompt& prompt, std::size_t tile) const {
                                             std::to_string(window.width) + " x " + std::to_string(window.height) +
                                             " pixels; give points of one cell, and without the mask of an earlier " +
                                             "answer if that was for another place");
+  }
+  if (const auto& mask = prompt.prompt.mask; mask.defined()) {
+    const auto side = 4 * model_->size().grid();
+    if (mask.dim() != 2 || mask.size(0) != side || mask.size(1) != side) {
+      throw Error("ERR_INVALID_ARGUMENT", "segment: a mask as prompt has " + std::to_string(side) + " x " +
+                                              std::to_string(side) + " logits; give the lowResolution of an earlier answer");
+    }
   }
   auto local = in_tile(prompt.prompt, window);
   // What lies beside the tile is beside every cell in it.

@@ -1,7 +1,6 @@
 #include "infer/mask_predictor.h"
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -94,14 +93,7 @@ model::PromptEmbeddings MaskPredictor::encode(const Prompt& prompt) const {
     labels = upload(at::tensor(kinds, at::kLong).unsqueeze(0), device);
   }
   if (prompt.box) boxes = on_device(at::tensor(at::ArrayRef<double>(*prompt.box), at::kDouble) * scale_);
-  if (prompt.mask.defined()) {
-    const auto side = 4 * model_->size().grid();
-    if (prompt.mask.dim() != 2 || prompt.mask.size(0) != side || prompt.mask.size(1) != side) {
-      throw Error("ERR_INVALID_ARGUMENT", "a mask as prompt has " + std::to_string(side) + " x " + std::to_string(side) +
-                                              " logits: give the lowResolution of an earlier answer");
-    }
-    masks = on_device(prompt.mask.unsqueeze(0));
-  }
+  if (prompt.mask.defined()) masks = on_device(prompt.mask.unsqueeze(0));
   return model_->mask_model()->prompt_encoder->forward(points, labels, boxes, masks);
 }
 

@@ -35,7 +35,7 @@ class MaskPredictor {
   void predict(const std::vector<at::Tensor>& boxes, double iou_threshold, const Cancelled& cancelled, const Take& take) const;
 
   // The mask of one prompt, in pixels of the tile; with `multimask` that of SAM's three with the highest expected IoU. Any
-  // number of threads may call it. Throws ERR_INVALID_ARGUMENT for a mask of another size, and ERR_NON_FINITE.
+  // number of threads may call it. Throws ERR_NON_FINITE.
   PromptedMask segment(std::size_t tile, const Prompt& prompt) const;
 
  private:

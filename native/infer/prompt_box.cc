@@ -76,8 +76,9 @@ Box extent_of_mask(const at::Tensor& mask, std::int64_t height, std::int64_t wid
           last[0].item<double>() * down};
 }
 
-Box widened(const Box& box, const Point& point) {
-  const double across = kMargin * (box[2] - box[0]), down = kMargin * (box[3] - box[1]);
+// `box` with room around the point of a share of the sides of `first`, which the box was at the beginning.
+Box widened(const Box& box, const Box& first, const Point& point) {
+  const double across = kMargin * (first[2] - first[0]), down = kMargin * (first[3] - first[1]);
   return {std::min(box[0], point.x - across), std::min(box[1], point.y - down), std::max(box[2], point.x + across),
           std::max(box[3], point.y + down)};
 }
@@ -106,15 +107,16 @@ CandidateLimits prompt_box_limits() { return {.floor = kLeastValue, .most = std:
 
 std::array<double, 4> box_of(const Prompt& prompt, const DetectedBoxes& detected, std::int64_t height, std::int64_t width) {
   const auto& points = prompt.points;
-  const auto begin = [&]() -> Box {
+  const auto first_box = [&]() -> Box {
     if (prompt.box) return *prompt.box;
     if (prompt.mask.defined()) return extent_of_mask(prompt.mask, height, width);
-    const auto first = std::find_if(points.begin(), points.end(), [](const Point& point) { return point.on_cell; });
-    return box_around(first == points.end() ? points.front() : *first, detected, height, width);
+    const auto shown = std::find_if(points.begin(), points.end(), [](const Point& point) { return point.on_cell; });
+    return box_around(shown == points.end() ? points.front() : *shown, detected, height, width);
   };
-  Box box = begin();
+  const Box first = first_box();
+  Box box = first;
   for (const auto& point : points) {
-    if (point.on_cell) box = widened(box, point);
+    if (point.on_cell) box = widened(box, first, point);
   }
   for (const auto& point : points) {
     if (!point.on_cell) box = cut(box, point, points);

@@ -24,6 +24,7 @@ const programs: Record<string, number> = {
   infer_at_once: 18,
   infer_instances: 20,
   infer_predict: 20,
+  infer_prompt_box: 14,
   isa: 5,
   losses: 10,
   mask_decoder_factored: 40,
