@@ -1,7 +1,8 @@
 /** The parts of studio's page that need no browser. */
+import { readFile } from "node:fs/promises";
 import { describe, expect, test, vi } from "vitest";
 import type { Bounds, Epoch } from "../../lib/studio/api.js";
-import { commandOf, keymap, keyOf } from "../../lib/studio/page/commands/keymap.js";
+import { commandOf, keymap, keyOf, shown } from "../../lib/studio/page/commands/keymap.js";
 import { lossCurves } from "../../lib/studio/page/panels/lossCurves.js";
 import { bytes, counted, duration } from "../../lib/studio/page/panels/numbers.js";
 import { addressOf, parseRoute } from "../../lib/studio/page/state/address.js";
@@ -375,4 +376,12 @@ test("numbers as people read them", () => {
   expect([bytes(393 * 2 ** 20), bytes(1.5 * 2 ** 30)]).toEqual(["393 MB", "1.5 GB"]);
   expect([counted(1, "cell"), counted(12345, "cell")]).toEqual(["1 cell", "12,345 cells"]);
   expect([duration(5.4), duration(65), duration(7260)]).toEqual(["5 s", "1 min 5 s", "2 h 1 min"]);
+});
+
+test("docs/studio.md has the keys", async () => {
+  const table = Object.entries(keymap).map(([group, bindings]) => {
+    const rows = bindings.map(({ keys, does }) => `| ${keys.map((key) => `\`${shown(key)}\``).join(" ")} | ${does} |`);
+    return [`| ${group} | |`, "|---|---|", ...rows].join("\n");
+  });
+  expect(await readFile(new URL("../../docs/studio.md", import.meta.url), "utf8")).toContain(table.join("\n\n"));
 });
