@@ -32,7 +32,7 @@ export function Curves({ epochs, height = 150 }: { epochs: readonly Epoch[]; hei
   const words =
     last === undefined
       ? "No epoch has ended yet."
-      : `Loss after ${x.length} epochs: training ${loss(last)}, validation ${loss(validation.at(-1))}`;
+      : `Loss after ${epochs.length} epochs: training ${loss(last)}, validation ${loss(validation.at(-1))}`;
   return (
     <figure class="curves">
       <div ref={place} role="img" aria-label={words} />
