@@ -390,7 +390,14 @@ describe("a split by a line", () => {
 
   it("gives every pixel to the nearest part; the largest keeps the id", () => {
     const cell = map(["1111111", "1111111", "1111111"]);
-    makeEdit(cell, { kind: "split", cell: 1, line: [[2.5, -1], [2.5, 4]] }); // biome-ignore format: a line
+    makeEdit(cell, {
+      kind: "split",
+      cell: 1,
+      line: [
+        [2.5, -1],
+        [2.5, 4],
+      ],
+    });
     const sizes = cell.cells().map(({ area }) => area);
     expect(sizes.reduce((sum, area) => sum + area)).toBe(21);
     expect(rows(cell).every((row) => /^2{2,3}1{4,5}$/.test(row))).toBe(true);
@@ -398,19 +405,42 @@ describe("a split by a line", () => {
 
   it("leaves no way through a slanted line", () => {
     const cell = map(Array(9).fill("111111111"));
-    makeEdit(cell, { kind: "split", cell: 1, line: [[-0.5, 0.2], [9.4, 8.7]] }); // biome-ignore format: a line
+    makeEdit(cell, {
+      kind: "split",
+      cell: 1,
+      line: [
+        [-0.5, 0.2],
+        [9.4, 8.7],
+      ],
+    });
     expect(cell.count).toBe(2);
   });
 
   it("refuses a line that ends inside, and changes nothing", () => {
     const cell = map(Array(5).fill("11111"));
-    expect(() => makeEdit(cell, { kind: "split", cell: 1, line: [[2.5, -1], [2.5, 2.5]] })).toThrow("does not divide cell 1"); // biome-ignore format: a line
+    expect(() =>
+      makeEdit(cell, {
+        kind: "split",
+        cell: 1,
+        line: [
+          [2.5, -1],
+          [2.5, 2.5],
+        ],
+      }),
+    ).toThrow("does not divide cell 1");
     expect(rows(cell)).toEqual(Array(5).fill("11111"));
   });
 
   it("leaves other cells and separate pieces alone", () => {
     const cell = map(["1110111", "1110111", "2220001"]);
-    makeEdit(cell, { kind: "split", cell: 1, line: [[1.5, -1], [1.5, 4]] }); // biome-ignore format: a line
+    makeEdit(cell, {
+      kind: "split",
+      cell: 1,
+      line: [
+        [1.5, -1],
+        [1.5, 4],
+      ],
+    });
     expect(rows(cell).map((row) => row.slice(3))).toEqual(["0111", "0111", "0001"]);
     expect(rows(cell)[2]?.slice(0, 3)).toBe("222");
     expect(cell.count).toBe(3);

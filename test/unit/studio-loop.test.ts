@@ -65,7 +65,10 @@ describe("the loop", () => {
     const [x0, y0, x1, y1] = first.bounds ?? [0, 0, 0, 0];
     expect(x0 <= 60 && 60 < x1 && y0 <= 52 && 52 < y1).toBe(true);
     expect(first.mask.reduce((sum, length) => sum + length)).toBe((x1 - x0) * (y1 - y0));
-    const points = [[60.5, 52.5], [5.5, 5.5]]; // biome-ignore format: two points
+    const points = [
+      [60.5, 52.5],
+      [5.5, 5.5],
+    ];
     const second = await client.json<Proposal>(`/api/images/${id}/segment`, { points, labels: [1, 0], refine: first.proposal });
     expect(second.proposal).toBe(first.proposal + 1);
     const box = await client.json<Proposal>(`/api/images/${id}/segment`, { box: [45, 38, 75, 68] });

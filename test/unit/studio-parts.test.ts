@@ -42,7 +42,6 @@ describe("a pyramid", () => {
       [full, half],
       [half, coarse],
     ] as const) {
-      // biome-ignore format: pairs
       const random = new Random(1);
       for (let i = 0; i < 500; i++) {
         const edge = i % 5 === 0;
@@ -85,7 +84,6 @@ describe("a tile", () => {
       [100, 80],
       [178, 188],
     ] as const) {
-      // biome-ignore format: points
       const from = ((512 + y) * width + 1024 + x) * 3;
       const red = (Math.min(150, Math.max(50, given.data[from] as number)) - 50) * 2.55;
       const share = (given.data[from + 2] as number) / 255;
@@ -140,9 +138,9 @@ describe("the cache", () => {
 
   it("keeps what may not go, and what is used while it is made ready", async () => {
     const own = { name: "own", busy: true };
-    let ready = () => undefined as void;
+    let ready: () => void = () => undefined;
     const cache = new Cache<{ name: string; busy: boolean }>(5, {
-      prepare: () => new Promise<void>((done) => (ready = done)), // biome-ignore lint/suspicious/noAssignInExpressions: short
+      prepare: () => new Promise<void>((done) => (ready = done)),
       mayGo: (value) => !value.busy,
     });
     const load = (name: string) => async () => ({ value: { name, busy: false }, bytes: 5 });
