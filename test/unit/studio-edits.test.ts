@@ -233,7 +233,7 @@ function filesOf(name: string): LabelFiles {
 }
 
 function start(random: Random): Start {
-  return { base: "prediction", labels: discs(random), scores: new Map([[1, 0.9]]) };
+  return { base: "prediction", labels: discs(random), scores: new Map([[1, 0.9]]), saved: false };
 }
 
 describe("edits of an image's labels", () => {
@@ -331,7 +331,7 @@ describe("edits of an image's labels", () => {
   });
 
   it("name the pixels and the cells that changed", async () => {
-    const empty: Start = { base: "empty", labels: null, scores: new Map() };
+    const empty: Start = { base: "empty", labels: null, scores: new Map(), saved: false };
     const labels = await ImageLabels.open(filesOf("answer"), { width, height }, async () => empty);
     const square: Edit = { kind: "add", bounds: [2, 3, 6, 5], runs: [0, 8], over: "background" };
     expect(await labels.edit(0, square)).toEqual({
@@ -369,11 +369,16 @@ describe("edits of an image's labels", () => {
 
   it("take a new prediction to begin with only where nobody has edited", async () => {
     const labels = await ImageLabels.open(filesOf("restart"), { width, height }, async () => start(new Random(11)));
-    const other: Start = { base: "prediction", labels: new Int32Array(height * width).fill(3), scores: new Map() };
-    expect(await labels.restart(other)).toBe(true);
+    const other: Start = {
+      base: "prediction",
+      labels: new Int32Array(height * width).fill(3),
+      scores: new Map(),
+      saved: false,
+    };
+    expect(await labels.restart(async () => other)).toBe(true);
     expect([labels.revision, labels.map.cell(3)?.area]).toEqual([1, height * width]);
     await labels.edit(1, { kind: "erase", points: [[5, 5]], radius: 2, cell: null });
-    expect(await labels.restart(start(new Random(11)))).toBe(false);
+    expect(await labels.restart(async () => start(new Random(11)))).toBe(false);
     await labels.close();
   });
 });
