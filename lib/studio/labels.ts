@@ -29,6 +29,8 @@ export interface Start {
   labels: Int32Array | null;
   /** Of the cells of a prediction, by id. */
   scores: ReadonlyMap<number, number | null>;
+  /** Whether the file `base` holds the labels already. */
+  saved: boolean;
 }
 
 interface Size {
@@ -73,7 +75,7 @@ export class ImageLabels {
     try {
       const labels = await readBase(files, journal, size);
       const scores = Object.entries(journal.head.scores).map(([id, score]): [number, number | null] => [Number(id), score]);
-      const own: Start = { base: journal.head.base, labels, scores: new Map(scores) };
+      const own: Start = { base: journal.head.base, labels, scores: new Map(scores), saved: true };
       const opened = new ImageLabels(files, own, mapOf(own, size), journal);
       for (const entry of entries) await opened.#replay(entry);
       return opened;
@@ -181,18 +183,19 @@ export class ImageLabels {
   /** The journal, which begins with what the labels are now. */
   async #begin(): Promise<Journal> {
     if (this.#journal) return this.#journal;
-    const { base, scores } = this.#start;
+    const { base, scores, saved } = this.#start;
     const { width, height, data } = this.#map;
-    if (base !== "empty") await writeLabelFile(this.#files.base, { data, width, height });
+    if (base !== "empty" && !saved) await writeLabelFile(this.#files.base, { data, width, height });
     const head = { format: 1, width, height, base, revision: this.#revision, scores: Object.fromEntries(scores) } as const;
     this.#journal = await Journal.create(this.#files.journal, head);
     return this.#journal;
   }
 
   /** Takes other labels to begin with, unless they have been edited; returns whether. */
-  restart(start: Start): Promise<boolean> {
+  restart(load: () => Promise<Start>): Promise<boolean> {
     return this.#inTurn(async () => {
       if (this.#journal) return false;
+      const start = await load();
       this.#map = mapOf(start, this.#map);
       this.#start = start;
       this.#revision++;

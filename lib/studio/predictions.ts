@@ -40,7 +40,8 @@ export class Predictions {
     return new Predictions(folder);
   }
 
-  #labels(name: string): string {
+  /** The file of an image's label map, which is only ever replaced as a whole. */
+  file(name: string): string {
     return join(this.#folder, "labels", `${name}.tif`);
   }
 
@@ -64,13 +65,13 @@ export class Predictions {
 
   /** The label map [H,W]. @throws CellsamError as readLabelFile */
   labels(name: string, size: Size): Promise<Int32Array> {
-    return readLabelFile(this.#labels(name), size);
+    return readLabelFile(this.file(name), size);
   }
 
   /** The label map is written first: where there are facts, there is one. */
   async write(name: string, { labels, scores, count }: Prediction): Promise<void> {
     const [height = 0, width = 0] = labels.shape;
-    await writeLabelFile(this.#labels(name), { data: labels.data, width, height });
+    await writeLabelFile(this.file(name), { data: labels.data, width, height });
     const finite = (score: number | undefined) => (score !== undefined && Number.isFinite(score) ? score : null);
     const facts = { cells: count, scores: Array.from({ length: count }, (_, i) => finite(scores.data[i])) };
     await writeJson(this.#scores(name), facts);

@@ -1,14 +1,19 @@
 /** The images that are open: pixels, labels and predictions of those that were used last. */
+import { rm } from "node:fs/promises";
 import { totalmem } from "node:os";
+import { dirname } from "node:path";
 import type { z } from "zod";
 import type { NdImage } from "../data/image.js";
 import { CellsamError } from "../errors.js";
+import { makeFolder } from "../files/folders.js";
+import { linkOrCopy } from "../files/linkOrCopy.js";
 import type { EditAnswer, editBodySchema, ImageView, Layer } from "./api.js";
 import { Cache } from "./cache.js";
 import type { Replacement } from "./edits.js";
 import type { Events } from "./events.js";
 import type { StudioFolder } from "./folder.js";
 import type { ImageList, StudioImage } from "./imageList.js";
+import { readLabelFile } from "./labelFile.js";
 import { LabelMap } from "./labelMap.js";
 import { ImageLabels, type Start } from "./labels.js";
 import type { Models } from "./models.js";
@@ -84,15 +89,22 @@ export class Workspace {
     return this.#labels.peek(String(id));
   }
 
-  /** The user's masks, or else what the present model has predicted. */
+  /**
+   * The user's masks, or else what the present model has predicted. The file of a prediction becomes that of the base at once, as a
+   * second name: to write it at the first edit would take seconds for a large image.
+   */
   async #start(image: StudioImage, size: { width: number; height: number }): Promise<Start> {
     const own = await this.#parts.list.ownMasks(image, size);
-    if (own) return { base: "own", labels: own, scores: new Map() };
+    if (own) return { base: "own", labels: own, scores: new Map(), saved: false };
     const { predictions } = this.#parts.models;
     const facts = await predictions?.facts(image.name);
-    if (!facts || !predictions) return { base: "empty", labels: null, scores: new Map() };
+    if (!facts || !predictions) return { base: "empty", labels: null, scores: new Map(), saved: false };
+    const { base } = this.#parts.folder.labels(image.name);
+    await makeFolder(dirname(base));
+    await rm(base, { force: true });
+    await linkOrCopy(predictions.file(image.name), base);
     const scores = new Map(facts.scores.map((score, i) => [i + 1, score]));
-    return { base: "prediction", labels: await predictions.labels(image.name, size), scores };
+    return { base: "prediction", labels: await readLabelFile(base, size), scores, saved: true };
   }
 
   /** A map that is not edited. @throws CellsamError ERR_NOT_FOUND where there is no such prediction, and as `labels` */
@@ -172,7 +184,7 @@ export class Workspace {
     const labels = this.openLabels(image.id);
     if (!labels || labels.edited || image.mask) return;
     const { width, height } = labels.map;
-    if (!(await labels.restart(await this.#start(image, { width, height })))) return;
+    if (!(await labels.restart(() => this.#start(image, { width, height })))) return;
     const bounds: [number, number, number, number] = [0, 0, width, height];
     this.#parts.events.emit("labels", { image: image.id, revision: labels.revision, bounds, by: null });
   }

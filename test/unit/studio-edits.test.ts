@@ -233,7 +233,7 @@ function filesOf(name: string): LabelFiles {
 }
 
 function start(random: Random): Start {
-  return { base: "prediction", labels: discs(random), scores: new Map([[1, 0.9]]) };
+  return { base: "prediction", labels: discs(random), scores: new Map([[1, 0.9]]), saved: false };
 }
 
 describe("edits of an image's labels", () => {
@@ -331,7 +331,7 @@ describe("edits of an image's labels", () => {
   });
 
   it("name the pixels and the cells that changed", async () => {
-    const empty: Start = { base: "empty", labels: null, scores: new Map() };
+    const empty: Start = { base: "empty", labels: null, scores: new Map(), saved: false };
     const labels = await ImageLabels.open(filesOf("answer"), { width, height }, async () => empty);
     const square: Edit = { kind: "add", bounds: [2, 3, 6, 5], runs: [0, 8], over: "background" };
     expect(await labels.edit(0, square)).toEqual({
@@ -369,11 +369,16 @@ describe("edits of an image's labels", () => {
 
   it("take a new prediction to begin with only where nobody has edited", async () => {
     const labels = await ImageLabels.open(filesOf("restart"), { width, height }, async () => start(new Random(11)));
-    const other: Start = { base: "prediction", labels: new Int32Array(height * width).fill(3), scores: new Map() };
-    expect(await labels.restart(other)).toBe(true);
+    const other: Start = {
+      base: "prediction",
+      labels: new Int32Array(height * width).fill(3),
+      scores: new Map(),
+      saved: false,
+    };
+    expect(await labels.restart(async () => other)).toBe(true);
     expect([labels.revision, labels.map.cell(3)?.area]).toEqual([1, height * width]);
     await labels.edit(1, { kind: "erase", points: [[5, 5]], radius: 2, cell: null });
-    expect(await labels.restart(start(new Random(11)))).toBe(false);
+    expect(await labels.restart(async () => start(new Random(11)))).toBe(false);
     await labels.close();
   });
 });
@@ -390,7 +395,14 @@ describe("a split by a line", () => {
 
   it("gives every pixel to the nearest part; the largest keeps the id", () => {
     const cell = map(["1111111", "1111111", "1111111"]);
-    makeEdit(cell, { kind: "split", cell: 1, line: [[2.5, -1], [2.5, 4]] }); // biome-ignore format: a line
+    makeEdit(cell, {
+      kind: "split",
+      cell: 1,
+      line: [
+        [2.5, -1],
+        [2.5, 4],
+      ],
+    });
     const sizes = cell.cells().map(({ area }) => area);
     expect(sizes.reduce((sum, area) => sum + area)).toBe(21);
     expect(rows(cell).every((row) => /^2{2,3}1{4,5}$/.test(row))).toBe(true);
@@ -398,19 +410,42 @@ describe("a split by a line", () => {
 
   it("leaves no way through a slanted line", () => {
     const cell = map(Array(9).fill("111111111"));
-    makeEdit(cell, { kind: "split", cell: 1, line: [[-0.5, 0.2], [9.4, 8.7]] }); // biome-ignore format: a line
+    makeEdit(cell, {
+      kind: "split",
+      cell: 1,
+      line: [
+        [-0.5, 0.2],
+        [9.4, 8.7],
+      ],
+    });
     expect(cell.count).toBe(2);
   });
 
   it("refuses a line that ends inside, and changes nothing", () => {
     const cell = map(Array(5).fill("11111"));
-    expect(() => makeEdit(cell, { kind: "split", cell: 1, line: [[2.5, -1], [2.5, 2.5]] })).toThrow("does not divide cell 1"); // biome-ignore format: a line
+    expect(() =>
+      makeEdit(cell, {
+        kind: "split",
+        cell: 1,
+        line: [
+          [2.5, -1],
+          [2.5, 2.5],
+        ],
+      }),
+    ).toThrow("does not divide cell 1");
     expect(rows(cell)).toEqual(Array(5).fill("11111"));
   });
 
   it("leaves other cells and separate pieces alone", () => {
     const cell = map(["1110111", "1110111", "2220001"]);
-    makeEdit(cell, { kind: "split", cell: 1, line: [[1.5, -1], [1.5, 4]] }); // biome-ignore format: a line
+    makeEdit(cell, {
+      kind: "split",
+      cell: 1,
+      line: [
+        [1.5, -1],
+        [1.5, 4],
+      ],
+    });
     expect(rows(cell).map((row) => row.slice(3))).toEqual(["0111", "0111", "0001"]);
     expect(rows(cell)[2]?.slice(0, 3)).toBe("222");
     expect(cell.count).toBe(3);

@@ -41,7 +41,12 @@ export const standIn: OpenStudioModel = async () => {
     view: async ({ shape: [high, wide] }) => ({
       segment: async ({ points = [] }) => {
         const [[x, y] = [0, 0]] = points;
-        const bounds: Bounds = [Math.max(0, Math.floor(x - 5)), Math.max(0, Math.floor(y - 5)), Math.min(wide, Math.ceil(x + 5)), Math.min(high, Math.ceil(y + 5))]; // biome-ignore format: one line
+        const bounds: Bounds = [
+          Math.max(0, Math.floor(x - 5)),
+          Math.max(0, Math.floor(y - 5)),
+          Math.min(wide, Math.ceil(x + 5)),
+          Math.min(high, Math.ceil(y + 5)),
+        ];
         const across = bounds[2] - bounds[0];
         const mask = Array.from({ length: across * (bounds[3] - bounds[1]) }, (_, at) => {
           const [px, py] = [bounds[0] + (at % across) + 0.5, bounds[1] + Math.floor(at / across) + 0.5];

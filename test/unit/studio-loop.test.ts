@@ -1,8 +1,12 @@
 // The loop of studio with the real engine: predict, correct, train, stop, resume, use the new model, compare.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compiledFile } from "../../lib/compiledFile.js";
 import type {
   EditAnswer,
   ImageRow,
@@ -16,7 +20,7 @@ import type {
 } from "../../lib/studio/api.js";
 import { runSchema } from "../../lib/studio/api.js";
 import { openEngineModel } from "../../lib/studio/engineModel.js";
-import { type Client, studioOf, until, writeDrawn } from "./studio-fixture.js";
+import { type Client, clientOf, studioOf, until, writeDrawn } from "./studio-fixture.js";
 
 type Studio = Awaited<ReturnType<typeof studioOf>>;
 
@@ -61,7 +65,10 @@ describe("the loop", () => {
     const [x0, y0, x1, y1] = first.bounds ?? [0, 0, 0, 0];
     expect(x0 <= 60 && 60 < x1 && y0 <= 52 && 52 < y1).toBe(true);
     expect(first.mask.reduce((sum, length) => sum + length)).toBe((x1 - x0) * (y1 - y0));
-    const points = [[60.5, 52.5], [5.5, 5.5]]; // biome-ignore format: two points
+    const points = [
+      [60.5, 52.5],
+      [5.5, 5.5],
+    ];
     const second = await client.json<Proposal>(`/api/images/${id}/segment`, { points, labels: [1, 0], refine: first.proposal });
     expect(second.proposal).toBe(first.proposal + 1);
     const box = await client.json<Proposal>(`/api/images/${id}/segment`, { box: [45, 38, 75, 68] });
@@ -133,6 +140,31 @@ describe("the loop", () => {
     expect(await client.json<State>("/api/state")).toMatchObject({ model: { run: "run-1" }, before: { run: "default" } });
     expect(await row("b")).toMatchObject({ state: "corrected", split: "validation" });
     expect(existsSync(join(studio.out, "predictions", "run-1", "labels", "e.tif"))).toBe(true);
+  });
+
+  it("shows a training of the command line as it runs, and stops it", async () => {
+    const data = join(studio.out, "data", "run-1");
+    const flags = ["--images", join(data, "images"), "--masks", join(data, "masks"), "--weights", "cellsam-tiny"];
+    const where = ["--output-dir", join(studio.folder, "output"), "--name", "watched", "--threads", "1"];
+    const program = compiledFile(join("cli", "main.js"));
+    const child = spawn(process.execPath, [program, "train", "--watch", ...flags, ...where], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    const ended = once(child, "close");
+    const address = await new Promise<string>((found) => {
+      createInterface({ input: child.stderr }).on("line", (line) => {
+        const [, text] = /^watch it at (\S+)$/.exec(line) ?? [];
+        if (text) found(text);
+      });
+    });
+    const page = clientOf(address);
+    expect(await page.json<State>("/api/state")).toMatchObject({ mode: "runs", images: 0, jobs: [] });
+    expect((await page.get("/api/images")).status).toBe(404);
+    const listed = async () => (await page.json<{ runs: RunRow[] }>("/api/runs")).runs.find(({ name }) => name === "watched");
+    await until(async () => ((await listed())?.done ?? 0) > 0);
+    expect(await listed()).toMatchObject({ state: "running", total: 50 });
+    expect((await page.post("/api/runs/watched/stop")).status).toBe(200);
+    expect(await ended).toEqual([75, null]);
   });
 
   it("never writes to the images and the masks", () => {

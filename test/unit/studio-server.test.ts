@@ -291,6 +291,9 @@ describe("an image", () => {
   it("keeps edits, history and the mark of being done over a restart", async () => {
     const id = await idOf("one.png");
     await client.json(`/api/images/${id}/done`, { done: true });
+    // A new prediction changes nothing of what edits began with.
+    const job = await client.json<Job>("/api/predict", { images: [id] });
+    await until(async () => (await jobs()).some((one) => one.id === job.id && one.ended !== null));
     const before = await client.json<ImageView>(`/api/images/${id}`);
     client = await studio.restart();
     const after = await client.json<ImageView>(`/api/images/${id}`);
