@@ -6,7 +6,7 @@ import { listen } from "./api/events.js";
 import { App } from "./app.js";
 import { handleKeys } from "./commands/keyboard.js";
 import { client, work } from "./state/edits.js";
-import { closeImage, showImage, view } from "./state/image.js";
+import { closeImage, colourLayer, showImage, view } from "./state/image.js";
 import { trainOptions } from "./state/loop.js";
 import { attempt, tell } from "./state/messages.js";
 import { clearProposal } from "./state/proposal.js";
@@ -23,6 +23,7 @@ import {
   server,
   training,
 } from "./state/server.js";
+import { layer } from "./state/settings.js";
 
 type Handlers = { [Name in EventName]: (data: EventData<Name>) => void };
 
@@ -118,6 +119,12 @@ effect(() => {
       if (opened === undefined && view.value?.id !== at.image) closeImage();
     });
   });
+});
+
+// Predictions have colours once they are looked at, and new ones with every new prediction.
+effect(() => {
+  const which = layer.value;
+  if (view.value) void untracked(() => attempt(() => colourLayer(which)));
 });
 
 // The run of the address; on the page of images the one that trains.

@@ -55,7 +55,8 @@ const run = (name: string) => `runs/${encodeURIComponent(name)}`;
 export const getState = () => json<State>("state");
 export const getImages = async () => (await json<{ images: ImageRow[] }>("images")).images;
 export const openImage = (image: number) => json<ImageView>(`images/${image}`);
-export const getCells = (image: number) => json<{ revision: number; cells: Cell[] }>(`images/${image}/cells`);
+export const getCells = async (image: number, which: Layer = "labels") =>
+  (await json<{ cells: Cell[] }>(`images/${image}/cells?which=${which}`)).cells;
 export const segment = (image: number, body: SegmentBody, signal: AbortSignal) =>
   json<Proposal>(`images/${image}/segment`, body, signal);
 export const edit = (image: number, body: EditBody) => json<EditAnswer>(`images/${image}/edits`, body);

@@ -1,6 +1,6 @@
 /** The image that is open: its pyramid, contrast, cells, and what is selected. */
 import { batch, computed, signal } from "@preact/signals";
-import type { Bounds, Cell, EditAnswer, ImageView } from "../../api.js";
+import type { Bounds, Cell, EditAnswer, ImageView, Layer } from "../../api.js";
 import { getCells, openImage } from "../api/client.js";
 import { CellColours } from "../viewer/cellColours.js";
 import type { ChannelDisplay } from "../viewer/contrast.js";
@@ -10,8 +10,8 @@ export const view = signal<ImageView | null>(null);
 export const channels = signal<readonly ChannelDisplay[]>([]);
 export const cells = signal<ReadonlyMap<number, Cell>>(new Map());
 export const selected = signal<ReadonlySet<number>>(new Set());
-/** Of the cells of `labels`; made anew for each image. */
-export const cellColours = signal(new CellColours());
+/** Of the cells of each layer; made anew for each image. */
+export const cellColours = signal(newColours());
 /** Parts of the labels that have changed, for the viewer; null is all of them. */
 export const changed = signal<{ bounds: Bounds | null }>({ bounds: null });
 
@@ -27,12 +27,13 @@ export const unreviewed = computed(() =>
 export async function showImage(image: number): Promise<void> {
   const [opened, list] = await Promise.all([openImage(image), getCells(image)]);
   const same = view.value?.id === image;
-  const colours = same ? cellColours.value : new CellColours();
-  colours.place(list.cells);
+  const colours = same ? cellColours.value : newColours();
+  colours.labels.place(list);
   batch(() => {
     view.value = opened;
-    cells.value = new Map(list.cells.map((cell) => [cell.id, cell]));
+    cells.value = new Map(list.map((cell) => [cell.id, cell]));
     cellColours.value = colours;
+    if (layer.value !== "labels" && !opened[layer.value]) layer.value = "labels";
     if (same) select([...selected.value].filter((id) => cells.value.has(id)));
     else {
       select([]);
@@ -41,6 +42,22 @@ export async function showImage(image: number): Promise<void> {
     }
     changed.value = { bounds: null };
   });
+}
+
+function newColours(): Record<Layer, CellColours> {
+  return { labels: new CellColours(), prediction: new CellColours(), before: new CellColours() };
+}
+
+/** Gives the cells of a prediction colours by their neighbours. */
+export async function colourLayer(which: Layer): Promise<void> {
+  const image = view.value?.id;
+  if (image === undefined || which === "labels") return;
+  const list = await getCells(image, which);
+  const colours = new CellColours();
+  colours.place(list);
+  if (view.value?.id !== image) return;
+  cellColours.value = { ...cellColours.value, [which]: colours };
+  changed.value = { bounds: null };
 }
 
 export function closeImage(): void {
@@ -75,8 +92,8 @@ export function editApplied({ revision, bounds, cells: made, removed, undo, redo
   const next = new Map(cells.value);
   for (const id of removed) next.delete(id);
   for (const cell of made) next.set(cell.id, cell);
-  cellColours.value.remove(removed);
-  cellColours.value.place(made);
+  cellColours.value.labels.remove(removed);
+  cellColours.value.labels.place(made);
   batch(() => {
     view.value = { ...(view.value as ImageView), revision, undo, redo };
     cells.value = next;

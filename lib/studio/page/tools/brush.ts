@@ -49,5 +49,5 @@ async function paint(points: [number, number][], size: number, grown: number | n
 }
 
 function colourOf(grown: number | null): string {
-  return grown === null ? "#ffffff" : (colours[cellColours.value.of(grown)] as string);
+  return grown === null ? "#ffffff" : (colours[cellColours.value.labels.of(grown)] as string);
 }

@@ -1,7 +1,7 @@
 /** Tiles of cell ids, and the pictures and borders made of them. */
 import type { Bounds, ImageView, Layer } from "../../api.js";
 import { labelTile } from "../api/client.js";
-import { colourOfId, colours } from "./cellColours.js";
+import { type CellColours, colourOfId, colours } from "./cellColours.js";
 import { borders, type LabelTile, paint, pixelOf, type Segment } from "./labelTile.js";
 import { TileCache } from "./tileCache.js";
 import { areaOfTile, overlap, type Pyramid, type TileAt } from "./tiles.js";
@@ -20,8 +20,8 @@ const pixels = colours.map(pixelOf);
 
 export class LabelTiles {
   readonly #cache: TileCache<PaintedTile>;
-  /** A colour, an index into `colours`, for each id of the layer `labels`. */
-  colourOf: (id: number) => number = colourOfId;
+  /** The colours of each layer's cells. */
+  colours: Record<Layer, CellColours> | null = null;
 
   constructor(onChange: () => void) {
     this.#cache = new TileCache(PARALLEL, onChange);
@@ -61,7 +61,8 @@ export class LabelTiles {
   }
 
   #colours(which: Layer): (id: number) => number {
-    return which === "labels" ? this.colourOf : colourOfId;
+    const known = this.colours?.[which];
+    return (id) => known?.of(id) ?? colourOfId(id);
   }
 
   /** The borders of a tile's cells for each colour, in pixels of the tile. */

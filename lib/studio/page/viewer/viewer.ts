@@ -70,8 +70,7 @@ export class Viewer {
   follow(): void {
     const image = view.value;
     this.#pixels.setChannels(channels.value);
-    const colours = cellColours.value;
-    this.#labels.colourOf = (id) => colours.of(id);
+    this.#labels.colours = cellColours.value;
     void [layer.value, areasShown.value, outlinesShown.value, opacity.value, selected.value, proposal.value, prompt.value];
     void drawings.value;
     if (image && image.id !== this.#shown) {
