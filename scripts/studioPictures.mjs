@@ -73,7 +73,7 @@ async function takePictures() {
   await picture(page, "studio-click");
 
   await page.keyboard.press("Escape");
-  await page.keyboard.press("n");
+  for (let i = 0; i < 4; i++) await page.keyboard.press("n");
   await show(page, "dark", 1280, 800);
   await picture(page, "studio-dark");
   await show(page, "light", 400, 860);

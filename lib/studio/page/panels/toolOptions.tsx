@@ -11,8 +11,9 @@ export function ToolOptions(): JSX.Element | null {
   if (!view.value) return null;
   const name = tool.value;
   const paints = name === "brush" || name === "eraser";
-  const grows = name === "brush" || name === "click" || name === "box";
   const proposes = prompt.value.points.length > 0 || prompt.value.box !== null;
+  const selects = !proposes && selected.value.size > 0;
+  const grows = name === "brush" || ((name === "click" || name === "box") && !selects);
   const parts = [
     paints && (
       <Slider label="Radius" value={radius.value} min={1} max={60} step={1} shown={`${radius.value} px`} onInput={setRadius} />
@@ -28,7 +29,7 @@ export function ToolOptions(): JSX.Element | null {
       />
     ),
     proposes && <ProposalOptions />,
-    !proposes && selected.value.size > 0 && <SelectionOptions />,
+    selects && <SelectionOptions />,
   ].filter(Boolean);
   return parts.length > 0 ? <div class="options floating">{parts}</div> : null;
 }

@@ -21,7 +21,7 @@ const SMALLER = 0.5;
 /** Movement in pixels up to which a press is a click. */
 export const CLICK = 4;
 /** A small area is not shown larger than that. */
-const NEAR = 4;
+const NEAR = 2;
 /** Pixels between a crosshair and the canvas' edge. */
 const MARGIN = 40;
 
@@ -108,13 +108,16 @@ export class Viewer {
     this.#moveTo(centred(this.crosshair ?? toImage(this.camera, [width / 2, height / 2]), 1, this.size));
   }
 
-  /** Shows an area in the middle, with what is around it: nearer or further away where it would be too small or too large. */
-  showArea([x0, y0, x1, y1]: Bounds): void {
+  /** Shows an area: where it cannot be seen well, in the middle, with what is around it. */
+  showArea(area: Bounds): void {
     const { width, height } = this.size;
+    const [x0, y0, x1, y1] = area;
     const filling = Math.min(width / (x1 - x0), height / (y1 - y0));
     const least = Math.min(filling / 8, NEAR);
     const scale = Math.max(least, Math.min(this.camera.scale, filling / 3));
-    this.#moveTo(centred([(x0 + x1) / 2, (y0 + y1) / 2], scale, this.size));
+    const [left, top, right, bottom] = visible(this.camera, this.size);
+    const seen = x0 >= left && y0 >= top && x1 <= right && y1 <= bottom;
+    if (!seen || scale !== this.camera.scale) this.#moveTo(centred([(x0 + x1) / 2, (y0 + y1) / 2], scale, this.size));
   }
 
   /** Puts the crosshair at a point of the image, and moves the image where the point would not be seen. */
