@@ -1,6 +1,6 @@
 /**
  * `node scripts/studioPictures.mjs [FOLDER]`: takes docs/images/studio-*.png, the pictures of docs/studio.md, in Chromium: the
- * example images with the shipped weights, five of them corrected and one short training. With a folder they are written there.
+ * example images with the shipped weights, six of them corrected. With a folder they are written there.
  */
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,7 +20,6 @@ const target = process.argv[2] ?? join(root, "docs", "images");
 const shown = "dsb_2c61fdcb36fd.png";
 /** @type {[number, number]} */
 const missed = [201, 49];
-const epochs = 3;
 /** The part of the canvas that an image fills which is shown as a whole. */
 const FILL = 0.96;
 
@@ -78,15 +77,6 @@ async function takePictures() {
   await picture(page, "studio-dark");
   await show(page, "light", 400, 860);
   await picture(page, "studio-narrow");
-
-  await show(page, "light", 1280, 800);
-  const job = await api("train", { preset: "tiny", epochs });
-  await done(job);
-  await api("model", { run: job.run });
-  await done(await api("predict", { images: "all" }));
-  await page.evaluate(`location.hash = "#runs/${job.run}"`);
-  await page.waitForSelector("#run-title");
-  await picture(page, "studio-runs");
 }
 
 /**

@@ -352,10 +352,10 @@ test("addresses lead to what they were made of, whatever a run is called", () =>
   expect(parseRoute("#compare/a")).toEqual({ page: "image", image: null });
 });
 
-test("curves of two stages are not joined", () => {
-  const epoch = (stage: 1 | 2, loss: number, validation: number | null): Epoch => ({
-    fold: 1,
-    stage,
+test("curves of two folds are not joined", () => {
+  const epoch = (fold: number, loss: number, validation: number | null): Epoch => ({
+    fold,
+    stage: 1,
     epoch: 1,
     epochs: 1,
     seconds: 1,

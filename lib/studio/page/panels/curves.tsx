@@ -1,13 +1,31 @@
-/** Loss curves of a run. */
+/** Loss curves of a run, those of each stage for themselves: their losses do not compare. */
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import type { Epoch } from "../../api.js";
 import { lossCurves } from "./lossCurves.js";
+import { counted } from "./numbers.js";
 
 const LINE = 2;
 
-export function Curves({ epochs, height = 150 }: { epochs: readonly Epoch[]; height?: number }): JSX.Element {
+const stageNames = { 1: "detector", 2: "masks" } as const;
+
+/** @param newest only the stage of the last epoch */
+export function Curves(props: { epochs: readonly Epoch[]; height: number; newest?: boolean }): JSX.Element {
+  const { epochs, height, newest = false } = props;
+  const last = epochs.at(-1)?.stage;
+  const stages = ([1, 2] as const).filter((stage) => (newest ? stage === last : epochs.some((epoch) => epoch.stage === stage)));
+  if (stages.length === 0) return <p class="soft small">No epoch has ended yet.</p>;
+  return (
+    <div class="two">
+      {stages.map((stage) => (
+        <StageCurves key={stage} stage={stage} epochs={epochs.filter((epoch) => epoch.stage === stage)} height={height} />
+      ))}
+    </div>
+  );
+}
+
+function StageCurves({ stage, epochs, height }: { stage: 1 | 2; epochs: readonly Epoch[]; height: number }): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const { x, training, validation, best } = lossCurves(epochs);
@@ -26,15 +44,15 @@ export function Curves({ epochs, height = 150 }: { epochs: readonly Epoch[]; hei
       made.destroy();
     };
   }, [height]);
-  useEffect(() => plot.current?.setData([x, training, validation]), [epochs]);
+  useEffect(() => plot.current?.setData([x, training, validation]));
 
   const last = training.at(-1);
-  const words =
-    last === undefined
-      ? "No epoch has ended yet."
-      : `Loss after ${epochs.length} epochs: training ${loss(last)}, validation ${loss(validation.at(-1))}`;
+  const words = `Loss of stage ${stage} after ${counted(epochs.length, "epoch")}: training ${loss(last)}, validation ${loss(validation.at(-1))}`;
   return (
     <figure class="curves">
+      <p class="small soft">
+        Stage {stage}, {stageNames[stage]}
+      </p>
       <div ref={place} role="img" aria-label={words} />
       <figcaption class="number">
         <span class="key training-line">training {loss(last)}</span>

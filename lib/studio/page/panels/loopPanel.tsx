@@ -169,7 +169,7 @@ function Training({ name, done, total, waits }: { name: string; done: number; to
           Stop
         </button>
       </div>
-      {open && <Curves epochs={open.epochs} height={130} />}
+      {open && <Curves epochs={open.epochs} height={130} newest />}
     </div>
   );
 }
@@ -180,6 +180,7 @@ function UseStep(): JSX.Element | null {
   if (!last || !server.value) return null;
   const { name, state, f1, f1Before, message } = last;
   const { model } = server.value;
+  const worse = f1 !== null && f1Before !== null && f1 < f1Before;
   return (
     <li>
       <h3>Use</h3>
@@ -191,6 +192,7 @@ function UseStep(): JSX.Element | null {
           <span class="soft small">F1 held out</span> <ScoreChange before={f1Before} after={f1} />
         </p>
       )}
+      {worse && <p class="small warn">Worse on held-out images: train longer, or on more of them, before you use it.</p>}
       {message && <p class="small warn">{message}</p>}
       {(state === "stopped" || state === "failed") && (
         <button type="button" class="wide" disabled={training.value !== undefined} onClick={() => void resume(name)}>
@@ -201,7 +203,7 @@ function UseStep(): JSX.Element | null {
         (model.run === name ? (
           <p class="small soft">In use: it predicts and answers clicks.</p>
         ) : (
-          <button type="button" class="wide primary" onClick={() => void useModel(name)}>
+          <button type="button" class={worse ? "wide" : "wide primary"} onClick={() => void useModel(name)}>
             Use the new model
           </button>
         ))}

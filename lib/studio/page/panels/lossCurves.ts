@@ -1,13 +1,13 @@
-/** Losses of a run's epochs as curves: the epochs of all stages and folds one after the other. */
+/** Losses of the epochs of a stage as curves: those of all folds one after the other. */
 import type { Epoch } from "../../api.js";
 
 export interface LossCurves {
   /** 1, 2, ... */
   x: number[];
-  /** null where there is no loss, and between stages and folds, whose losses do not compare. */
+  /** null where there is no loss, and between folds. */
   training: (number | null)[];
   validation: (number | null)[];
-  /** The lowest validation loss of the last stage. */
+  /** The lowest validation loss of the last fold. */
   best: number | null;
 }
 
@@ -15,8 +15,7 @@ export function lossCurves(epochs: readonly Epoch[]): LossCurves {
   const curves: LossCurves = { x: [], training: [], validation: [], best: null };
   let before: Epoch | undefined;
   epochs.forEach((epoch, i) => {
-    const begins = before !== undefined && (before.stage !== epoch.stage || before.fold !== epoch.fold);
-    if (begins) {
+    if (before && before.fold !== epoch.fold) {
       curves.x.push(i + 0.5);
       curves.training.push(null);
       curves.validation.push(null);

@@ -54,12 +54,11 @@ function SelectionOptions(): JSX.Element {
   const cell = count === 1 ? cells.value.get(first) : undefined;
   return (
     <div class="group">
-      <span class="number">
+      <span class="number" title={cell && `${cell.area.toLocaleString("en")} pixels`}>
         {cell ? `Cell ${cell.id}` : counted(count, "cell")}
         {cell && (
           <span class="soft">
-            {" "}
-            {cell.area.toLocaleString("en")} px{cell.score !== null && `, score ${score(cell.score)}`}, {cell.state}
+            {cell.score !== null && ` score ${score(cell.score)},`} {cell.state}
           </span>
         )}
       </span>
