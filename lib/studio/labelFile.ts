@@ -55,5 +55,5 @@ export async function readLabelFile(path: string, { width, height }: { width: nu
     const message = `${path} has ${shape[1]} x ${shape[0]} pixels, its image ${width} x ${height}; remove the file, or restore the image`;
     throw new CellsamError("ERR_FILE", message, { detail: { path } });
   }
-  return Int32Array.from(data);
+  return new Int32Array(data);
 }

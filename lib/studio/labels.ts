@@ -25,7 +25,7 @@ export interface LabelFiles {
 /** What the labels of an image are before the first edit. */
 export interface Start {
   base: Base;
-  /** [H,W]; null for "empty". */
+  /** [H,W], handed over; null for "empty". */
   labels: Int32Array | null;
   /** Of the cells of a prediction, by id. */
   scores: ReadonlyMap<number, number | null>;
@@ -41,7 +41,7 @@ interface Size {
 export class ImageLabels {
   readonly #files: LabelFiles;
   #map: LabelMap;
-  #start: Start;
+  #start: Omit<Start, "labels">;
   #revision: number;
   /** null until the first edit. */
   #journal: Journal | null;
@@ -55,7 +55,7 @@ export class ImageLabels {
 
   private constructor(files: LabelFiles, start: Start, map: LabelMap, journal: Journal | null) {
     this.#files = files;
-    this.#start = start;
+    this.#start = withoutLabels(start);
     this.#map = map;
     this.#journal = journal;
     this.#revision = journal?.head.revision ?? 0;
@@ -197,7 +197,7 @@ export class ImageLabels {
       if (this.#journal) return false;
       const start = await load();
       this.#map = mapOf(start, this.#map);
-      this.#start = start;
+      this.#start = withoutLabels(start);
       this.#revision++;
       return true;
     });
@@ -252,10 +252,15 @@ async function readBase(files: LabelFiles, { head }: Journal, { width, height }:
   return head.base === "empty" ? null : readLabelFile(files.base, { width, height });
 }
 
+/** The map has the labels: a large image must not be in memory twice. */
+function withoutLabels({ base, scores, saved }: Start): Omit<Start, "labels"> {
+  return { base, scores, saved };
+}
+
 function mapOf({ base, labels, scores }: Start, { width, height }: Size): LabelMap {
   const state = base === "own" ? "own" : "predicted";
   const note = (id: number): CellNote => ({ score: scores.get(id) ?? null, state });
-  return new LabelMap(labels?.slice() ?? new Int32Array(width * height), height, width, note);
+  return new LabelMap(labels ?? new Int32Array(width * height), height, width, note);
 }
 
 function conflict(revision: number): CellsamError {
