@@ -37,7 +37,7 @@ export class ImageList {
     this.#reading = reading;
   }
 
-  /** @throws CellsamError ERR_NO_DATA without an image, ERR_PATH for a folder that cannot be listed */
+  /** @throws CellsamError ERR_NO_DATA without an image, ERR_PATH for a folder that cannot be listed; for masks of other images too */
   static async of(data: string, masks: string | null, reading: ReadingOptions): Promise<ImageList> {
     // Masks beside the images are no images: with one folder for both they are told apart by their names.
     const options: DiscoverOptions = { imgPath: data, binaryMasks: reading.binaryMasks ?? false };
@@ -56,6 +56,11 @@ export class ImageList {
       throw new CellsamError(problem.code, `${problem.path} ${problem.message}: ${problem.fix}`, {
         detail: { path: problem.path },
       });
+    const [unpaired] = alone.problems;
+    if (masks !== null && masked.size === 0 && unpaired) {
+      const message = `no mask in ${masks} belongs to an image of ${data}: ${unpaired.path} ${unpaired.message}; ${unpaired.fix}`;
+      throw new CellsamError(unpaired.code, message, { detail: { path: unpaired.path } });
+    }
     const notes = listed.problems.map(({ path, message }) => `${basename(path)} is left out: it ${message}`);
     return new ImageList(images, notes, reading);
   }
