@@ -37,7 +37,10 @@ export class ImageList {
     this.#reading = reading;
   }
 
-  /** @throws CellsamError ERR_NO_DATA without an image, ERR_PATH for a folder that cannot be listed; for masks of other images too */
+  /**
+   * @throws CellsamError ERR_NO_DATA without an image, ERR_PATH for a folder that cannot be listed; for masks of other images
+   * too
+   */
   static async of(data: string, masks: string | null, reading: ReadingOptions): Promise<ImageList> {
     // Masks beside the images are no images: with one folder for both they are told apart by their names.
     const options: DiscoverOptions = { imgPath: data, binaryMasks: reading.binaryMasks ?? false };

@@ -48,7 +48,9 @@ function highestOf({ data, rank }: LabelImage): number {
   return highest;
 }
 
-/** The ids of a file of `writeLabelFile`, or of a prediction. @throws CellsamError as decodeStored, ERR_FILE for another size */
+/**
+ * The ids of a file of `writeLabelFile`, or of a prediction. @throws CellsamError as decodeStored, ERR_FILE for another size
+ */
 export async function readLabelFile(path: string, { width, height }: { width: number; height: number }): Promise<Int32Array> {
   const { data, shape } = await decodeStored(path);
   if (shape[0] !== height || shape[1] !== width) {

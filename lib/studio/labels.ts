@@ -1,6 +1,6 @@
 /**
- * The labels of one image while it is edited: the map, its journal, and the edits that can be undone. Edits of one image are made
- * one after the other; each names the revision that its author saw.
+ * The labels of one image while it is edited: the map, its journal, and the edits that can be undone. Edits of one image are
+ * made one after the other; each names the revision that its author saw.
  */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -121,7 +121,8 @@ export class ImageLabels {
 
   /**
    * Makes an edit and writes it to the journal.
-   * @throws CellsamError ERR_CONFLICT when `revision` is not the present one, ERR_INVALID_ARGUMENT, ERR_FILE; nothing is changed then
+   * @throws CellsamError ERR_CONFLICT when `revision` is not the present one, ERR_INVALID_ARGUMENT, ERR_FILE; nothing is
+   * changed then
    */
   edit(revision: number, edit: Edit, replacement?: () => Promise<Replacement>): Promise<EditAnswer> {
     return this.#inTurn(async () => {
@@ -213,8 +214,8 @@ export class ImageLabels {
   }
 
   /**
-   * Writes the labels as a label map with ids from 1, if they were edited and it is not there yet. Edits go on meanwhile; one of
-   * them makes the file out of date, which is then not written, and false is returned.
+   * Writes the labels as a label map with ids from 1, if they were edited and it is not there yet. Edits go on meanwhile; one
+   * of them makes the file out of date, which is then not written, and false is returned.
    */
   async save(): Promise<boolean> {
     if (!this.edited || this.#saved === this.#revision) return true;
