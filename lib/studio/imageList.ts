@@ -30,6 +30,7 @@ export class ImageList {
   readonly notes: readonly string[];
   readonly #reading: ReadingOptions;
   readonly #facts = new Map<number, ImageFacts | { problem: string }>();
+  readonly #underway = new Map<number, Promise<NdImage>>();
 
   private constructor(images: readonly StudioImage[], notes: readonly string[], reading: ReadingOptions) {
     this.images = images;
@@ -75,8 +76,16 @@ export class ImageList {
     return image;
   }
 
-  /** The pixels, unscaled. @throws CellsamError as decodeImage */
-  async read(image: StudioImage): Promise<NdImage> {
+  /** The pixels, unscaled; calls at the same time share one reading of the file. @throws CellsamError as decodeImage */
+  read(image: StudioImage): Promise<NdImage> {
+    const under = this.#underway.get(image.id);
+    if (under) return under;
+    const reading = this.#readFile(image).finally(() => this.#underway.delete(image.id));
+    this.#underway.set(image.id, reading);
+    return reading;
+  }
+
+  async #readFile(image: StudioImage): Promise<NdImage> {
     try {
       const read = await pairImage({ image: image.path }, this.#reading);
       const [height, width, channels = 1] = read.shape;
