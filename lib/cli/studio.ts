@@ -34,6 +34,7 @@ export function studioCommand(): Command {
       const { masks = null, out = `${resolve(data)}-studio` } = flags;
       const settings = await modelConfig({ ...flags, ...modelOf(flags.model) });
       const served = await serveStudio({ data, masks, out, settings, openModel: openEngineModel }, flags);
+      for (const note of served.notes) process.stderr.write(`${note}\n`);
       announce(served.address, flags);
       await untilSignal(served);
     });

@@ -112,7 +112,9 @@ export const imageRowSchema = z.object({
   cells: count.nullable(),
   /** Mean score of the predicted cells; null without a prediction and for one without cells. */
   score: unit.nullable(),
-  /** F1 at IoU 0.5 of the predictions of the present model and the one before, against the corrections; null unless corrected. */
+  /**
+   * F1 at IoU 0.5 of the predictions of the present model and the one before, against the corrections; null unless corrected.
+   */
   f1: unit.nullable(),
   f1Before: unit.nullable(),
   /** 1 - AP at IoU 0.5 between the predictions of the two models. */
@@ -234,7 +236,9 @@ export type Proposal = z.infer<typeof proposalSchema>;
 
 // Edits
 
-/** What a new or grown cell does where other cells are: leaves them ("background", the default), or takes their pixels ("all"). */
+/**
+ * What a new or grown cell does where other cells are: leaves them ("background", the default), or takes their pixels ("all").
+ */
 const over = z.enum(["background", "all"]).default("background");
 const allOrIds = z.union([z.literal("all"), cellIds]);
 

@@ -112,7 +112,9 @@ export function cellsOf({ runs, notes }: Delta): Set<number> {
   return ids;
 }
 
-/** The runs as text: each number as 7 bits a byte, a start as its distance to the end of the run before; deflated, in base64. */
+/**
+ * The runs as text: each number as 7 bits a byte, a start as its distance to the end of the run before; deflated, in base64.
+ */
 export function packRuns(runs: readonly number[]): string {
   const bytes: number[] = [];
   const put = (value: number) => {

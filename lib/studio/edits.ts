@@ -20,8 +20,8 @@ export interface Replacement {
 
 /**
  * Makes the edit. `replacement` is what `take-prediction` and `take-own-masks` take.
- * @throws CellsamError ERR_INVALID_ARGUMENT for a cell that is not there, and for a line that divides nothing; the map is then as
- * it was
+ * @throws CellsamError ERR_INVALID_ARGUMENT for a cell that is not there, and for a line that divides nothing; the map is then
+ * as it was
  */
 export function makeEdit(map: LabelMap, edit: LabelEdit, replacement?: Replacement): Delta {
   const change = new Change(map);
@@ -137,7 +137,9 @@ function replace(map: LabelMap, change: Change, { labels, note }: Replacement): 
   for (const id of ids) change.setNote(id, note(id));
 }
 
-/** Makes the chosen pixels of a cell's mask, which lies at `bounds`, pixels of `id`, where they are the cell's or background. */
+/**
+ * Makes the chosen pixels of a cell's mask, which lies at `bounds`, pixels of `id`, where they are the cell's or background.
+ */
 function setPixels(change: Change, mask: CellMask, bounds: Bounds, id: number, isChosen: (at: number) => boolean): void {
   const { width, height, data } = mask;
   for (let y = 1; y < height - 1; y++) {

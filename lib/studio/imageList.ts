@@ -30,6 +30,7 @@ export class ImageList {
   readonly notes: readonly string[];
   readonly #reading: ReadingOptions;
   readonly #facts = new Map<number, ImageFacts | { problem: string }>();
+  readonly #underway = new Map<number, Promise<NdImage>>();
 
   private constructor(images: readonly StudioImage[], notes: readonly string[], reading: ReadingOptions) {
     this.images = images;
@@ -37,7 +38,10 @@ export class ImageList {
     this.#reading = reading;
   }
 
-  /** @throws CellsamError ERR_NO_DATA without an image, ERR_PATH for a folder that cannot be listed */
+  /**
+   * @throws CellsamError ERR_NO_DATA without an image, ERR_PATH for a folder that cannot be listed; for masks of other images
+   * too
+   */
   static async of(data: string, masks: string | null, reading: ReadingOptions): Promise<ImageList> {
     // Masks beside the images are no images: with one folder for both they are told apart by their names.
     const options: DiscoverOptions = { imgPath: data, binaryMasks: reading.binaryMasks ?? false };
@@ -56,6 +60,11 @@ export class ImageList {
       throw new CellsamError(problem.code, `${problem.path} ${problem.message}: ${problem.fix}`, {
         detail: { path: problem.path },
       });
+    const [unpaired] = alone.problems;
+    if (masks !== null && masked.size === 0 && unpaired) {
+      const message = `no mask in ${masks} belongs to an image of ${data}: ${unpaired.path} ${unpaired.message}; ${unpaired.fix}`;
+      throw new CellsamError(unpaired.code, message, { detail: { path: unpaired.path } });
+    }
     const notes = listed.problems.map(({ path, message }) => `${basename(path)} is left out: it ${message}`);
     return new ImageList(images, notes, reading);
   }
@@ -67,8 +76,16 @@ export class ImageList {
     return image;
   }
 
-  /** The pixels, unscaled. @throws CellsamError as decodeImage */
-  async read(image: StudioImage): Promise<NdImage> {
+  /** The pixels, unscaled; calls at the same time share one reading of the file. @throws CellsamError as decodeImage */
+  read(image: StudioImage): Promise<NdImage> {
+    const under = this.#underway.get(image.id);
+    if (under) return under;
+    const reading = this.#readFile(image).finally(() => this.#underway.delete(image.id));
+    this.#underway.set(image.id, reading);
+    return reading;
+  }
+
+  async #readFile(image: StudioImage): Promise<NdImage> {
     try {
       const read = await pairImage({ image: image.path }, this.#reading);
       const [height, width, channels = 1] = read.shape;

@@ -1,4 +1,6 @@
-/** What takes long: predictions and trainings. Of each kind one is done at a time, in the order in which they were asked for. */
+/**
+ * What takes long: predictions and trainings. Of each kind one is done at a time, in the order in which they were asked for.
+ */
 import { CellsamError, failureOf } from "../errors.js";
 import type { Job } from "./api.js";
 

@@ -1,6 +1,6 @@
 /**
- * The journal of an image: what its labels began with, and every edit since, one JSON object a line. A line is on the disk before
- * its edit is answered, so that a killed server loses at most the edit that it was writing.
+ * The journal of an image: what its labels began with, and every edit since, one JSON object a line. A line is on the disk
+ * before its edit is answered, so that a killed server loses at most the edit that it was writing.
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { CellsamError } from "../errors.js";

@@ -48,12 +48,14 @@ function highestOf({ data, rank }: LabelImage): number {
   return highest;
 }
 
-/** The ids of a file of `writeLabelFile`, or of a prediction. @throws CellsamError as decodeStored, ERR_FILE for another size */
+/**
+ * The ids of a file of `writeLabelFile`, or of a prediction. @throws CellsamError as decodeStored, ERR_FILE for another size
+ */
 export async function readLabelFile(path: string, { width, height }: { width: number; height: number }): Promise<Int32Array> {
   const { data, shape } = await decodeStored(path);
   if (shape[0] !== height || shape[1] !== width) {
     const message = `${path} has ${shape[1]} x ${shape[0]} pixels, its image ${width} x ${height}; remove the file, or restore the image`;
     throw new CellsamError("ERR_FILE", message, { detail: { path } });
   }
-  return Int32Array.from(data);
+  return new Int32Array(data);
 }

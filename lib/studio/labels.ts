@@ -1,6 +1,6 @@
 /**
- * The labels of one image while it is edited: the map, its journal, and the edits that can be undone. Edits of one image are made
- * one after the other; each names the revision that its author saw.
+ * The labels of one image while it is edited: the map, its journal, and the edits that can be undone. Edits of one image are
+ * made one after the other; each names the revision that its author saw.
  */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -25,7 +25,7 @@ export interface LabelFiles {
 /** What the labels of an image are before the first edit. */
 export interface Start {
   base: Base;
-  /** [H,W]; null for "empty". */
+  /** [H,W], handed over; null for "empty". */
   labels: Int32Array | null;
   /** Of the cells of a prediction, by id. */
   scores: ReadonlyMap<number, number | null>;
@@ -41,7 +41,7 @@ interface Size {
 export class ImageLabels {
   readonly #files: LabelFiles;
   #map: LabelMap;
-  #start: Start;
+  #start: Omit<Start, "labels">;
   #revision: number;
   /** null until the first edit. */
   #journal: Journal | null;
@@ -55,7 +55,7 @@ export class ImageLabels {
 
   private constructor(files: LabelFiles, start: Start, map: LabelMap, journal: Journal | null) {
     this.#files = files;
-    this.#start = start;
+    this.#start = withoutLabels(start);
     this.#map = map;
     this.#journal = journal;
     this.#revision = journal?.head.revision ?? 0;
@@ -121,7 +121,8 @@ export class ImageLabels {
 
   /**
    * Makes an edit and writes it to the journal.
-   * @throws CellsamError ERR_CONFLICT when `revision` is not the present one, ERR_INVALID_ARGUMENT, ERR_FILE; nothing is changed then
+   * @throws CellsamError ERR_CONFLICT when `revision` is not the present one, ERR_INVALID_ARGUMENT, ERR_FILE; nothing is
+   * changed then
    */
   edit(revision: number, edit: Edit, replacement?: () => Promise<Replacement>): Promise<EditAnswer> {
     return this.#inTurn(async () => {
@@ -197,7 +198,7 @@ export class ImageLabels {
       if (this.#journal) return false;
       const start = await load();
       this.#map = mapOf(start, this.#map);
-      this.#start = start;
+      this.#start = withoutLabels(start);
       this.#revision++;
       return true;
     });
@@ -213,8 +214,8 @@ export class ImageLabels {
   }
 
   /**
-   * Writes the labels as a label map with ids from 1, if they were edited and it is not there yet. Edits go on meanwhile; one of
-   * them makes the file out of date, which is then not written, and false is returned.
+   * Writes the labels as a label map with ids from 1, if they were edited and it is not there yet. Edits go on meanwhile; one
+   * of them makes the file out of date, which is then not written, and false is returned.
    */
   async save(): Promise<boolean> {
     if (!this.edited || this.#saved === this.#revision) return true;
@@ -252,10 +253,15 @@ async function readBase(files: LabelFiles, { head }: Journal, { width, height }:
   return head.base === "empty" ? null : readLabelFile(files.base, { width, height });
 }
 
+/** The map has the labels: a large image must not be in memory twice. */
+function withoutLabels({ base, scores, saved }: Start): Omit<Start, "labels"> {
+  return { base, scores, saved };
+}
+
 function mapOf({ base, labels, scores }: Start, { width, height }: Size): LabelMap {
   const state = base === "own" ? "own" : "predicted";
   const note = (id: number): CellNote => ({ score: scores.get(id) ?? null, state });
-  return new LabelMap(labels?.slice() ?? new Int32Array(width * height), height, width, note);
+  return new LabelMap(labels ?? new Int32Array(width * height), height, width, note);
 }
 
 function conflict(revision: number): CellsamError {

@@ -34,7 +34,10 @@ function entriesOf(folder: string) {
 const html = (head: string, body: string) =>
   `<!doctype html><html lang="en"><head><meta charset="utf-8">${head}<title>cellsam studio</title></head><body>${body}</body></html>\n`;
 
-/** Goes on to the page by itself, in place of a redirect: with that a browser that came from another site sends no strict cookie. */
+/**
+ * Goes on to the page by itself, in place of a redirect: with that a browser that came from another site sends no strict
+ * cookie.
+ */
 export const signedInPage = html('<meta http-equiv="refresh" content="0; url=/">', '<a href="/">cellsam studio</a>');
 
 export const signInPage = html(

@@ -37,7 +37,8 @@ export function holesOf({ data, width }: CellMask): Uint8Array {
 
 /**
  * The parts of a cell that pixels of `cut` divide: numbers from 1 by falling size, 0 outside the cell. Pixels of the cut go to
- * the part that is nearest in steps. A piece that the cut does not touch belongs to the first part, whether it is connected or not.
+ * the part that is nearest in steps. A piece that the cut does not touch belongs to the first part, whether it is connected or
+ * not.
  * @param cut ones; connected by edges, so that pixels that share a corner are no way through
  */
 export function partsOf({ data, width }: CellMask, cut: Uint8Array): { parts: Int32Array; count: number } {

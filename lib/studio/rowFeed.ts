@@ -1,4 +1,6 @@
-/** Tells pages of rows of the list that have changed, and has new scores measured: a moment after the change, for all at once. */
+/**
+ * Tells pages of rows of the list that have changed, and has new scores measured: a moment after the change, for all at once.
+ */
 import type { Events } from "./events.js";
 import type { StudioImage } from "./imageList.js";
 import type { Rows } from "./rows.js";

@@ -86,7 +86,10 @@ export class Runs {
     return run;
   }
 
-  /** Asks the process that trains a run to save and end. @throws CellsamError ERR_NOT_FOUND, ERR_STATE where none does, or elsewhere */
+  /**
+   * Asks the process that trains a run to save and end. @throws CellsamError ERR_NOT_FOUND, ERR_STATE where none does, or
+   * elsewhere
+   */
   async stop(name: string): Promise<void> {
     await this.get(name);
     const owner = await experimentOwner(this.root, name);

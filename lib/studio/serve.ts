@@ -6,8 +6,7 @@ import { Events } from "./events.js";
 import { imageRoutes } from "./imageRoutes.js";
 import { Jobs } from "./jobs.js";
 import { memoryOf, tellMemory } from "./memory.js";
-import type { Route } from "./routes.js";
-import { route } from "./routes.js";
+import { type Route, route } from "./routes.js";
 import { runRoutes } from "./runRoutes.js";
 import { Runs } from "./runs.js";
 import { listen, studioServer } from "./server.js";
@@ -24,6 +23,8 @@ export interface Place {
 export interface Served {
   /** What a person opens, with the token. */
   address: string;
+  /** What is left out of the folder of images, a sentence each. */
+  notes: readonly string[];
   close(): Promise<void>;
 }
 
@@ -39,6 +40,7 @@ export async function serveStudio(options: StudioOptions, place: Place): Promise
     const begun = studio.begin();
     return {
       address: served.address,
+      notes: studio.list.notes,
       close: async () => {
         const closed = studio.close();
         await served.close();
@@ -71,7 +73,7 @@ export async function serveRuns(folder: string, pid: number, place: Place): Prom
   const served = await serve([own, ...runRoutes({ runs, jobs })], events, place, training);
   runs.watch();
   return {
-    address: served.address,
+    ...served,
     close: async () => {
       await runs.close();
       events.close();
@@ -92,6 +94,7 @@ async function serve(
   const quiet = tellMemory(events, training);
   return {
     address,
+    notes: [],
     close: async () => {
       quiet();
       await server.close();

@@ -43,8 +43,8 @@ function joined(spans: [number, number][]): [number, number][] {
 }
 
 /**
- * Where a horizontal line at `y` is within `radius` of the segment from `a` to `b`; null where it is not. The region is convex and
- * consists of a disc at each end and a rectangle between them, so the span is that of the three.
+ * Where a horizontal line at `y` is within `radius` of the segment from `a` to `b`; null where it is not. The region is convex
+ * and consists of a disc at each end and a rectangle between them, so the span is that of the three.
  */
 function capsuleSpan(
   a: readonly [number, number],

@@ -58,8 +58,8 @@ export async function pixelTile(
 }
 
 /**
- * The ids of a tile, as 32-bit little-endian numbers row by row: those at the middle of the pixels that one of the level stands for.
- * null where there is no such tile.
+ * The ids of a tile, as 32-bit little-endian numbers row by row: those at the middle of the pixels that one of the level stands
+ * for. null where there is no such tile.
  */
 export function labelTile(
   { data, width, height }: Pick<LabelMap, "data" | "width" | "height">,

@@ -73,8 +73,8 @@ function freeName(folder: StudioFolder): string {
 }
 
 /**
- * The settings of the preset, below those of the model that the training starts from: how pixels are read, and its size, belong to
- * the weights. @throws CellsamError ERR_CONFIG
+ * The settings of the preset, below those of the model that the training starts from: how pixels are read, and its size, belong
+ * to the weights. @throws CellsamError ERR_CONFIG
  */
 function trainingConfig({ folder, settings, threads }: TrainingParts, body: TrainBody, name: string): ExperimentInput {
   const { preset = "tiny", epochs, stages = "both" } = body;

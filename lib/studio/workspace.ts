@@ -90,8 +90,8 @@ export class Workspace {
   }
 
   /**
-   * The user's masks, or else what the present model has predicted. The file of a prediction becomes that of the base at once, as a
-   * second name: to write it at the first edit would take seconds for a large image.
+   * The user's masks, or else what the present model has predicted. The file of a prediction becomes that of the base at once,
+   * as a second name: to write it at the first edit would take seconds for a large image.
    */
   async #start(image: StudioImage, size: { width: number; height: number }): Promise<Start> {
     const own = await this.#parts.list.ownMasks(image, size);

@@ -113,7 +113,10 @@ export async function studioOf(
     ...{ data: images, masks: masks ? join(folder, "masks") : null, out },
     ...{ settings: { weights: "cellsam-tiny", threads: 1 }, openModel },
   };
-  let served: Served = await serveStudio(options, { host: "127.0.0.1", port: 0 });
+  let served: Served = await serveStudio(options, { host: "127.0.0.1", port: 0 }).catch(async (error: unknown) => {
+    await rm(folder, { recursive: true });
+    throw error;
+  });
   return {
     folder,
     out,

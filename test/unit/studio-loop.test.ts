@@ -53,6 +53,12 @@ const ended = (job: Job) =>
   until(async () =>
     (await client.json<{ jobs: Job[] }>("/api/jobs")).jobs.find(({ id, ended }) => id === job.id && ended !== null),
   );
+/** A job that has failed tells why, in place of a test that waits for it. */
+const working = async (job: Job) => {
+  const { jobs } = await client.json<{ jobs: Job[] }>("/api/jobs");
+  const { state, message } = jobs.find(({ id }) => id === job.id) as Job;
+  if (state === "failed") throw new Error(message ?? state);
+};
 const run = (name: string) => client.json<Run>(`/api/runs/${name}`);
 
 describe("the loop", () => {
@@ -110,9 +116,11 @@ describe("the loop", () => {
 
   it("stops a training and goes on with it", async () => {
     const job = await client.json<Job>("/api/train", { name: "second", epochs: 2, from: "default" });
-    await until(async () =>
-      (await client.json<{ runs: RunRow[] }>("/api/runs")).runs.some(({ name, done }) => name === "second" && done > 0),
-    );
+    await until(async () => {
+      await working(job);
+      const { runs } = await client.json<{ runs: RunRow[] }>("/api/runs");
+      return runs.some(({ name, done }) => name === "second" && done > 0);
+    });
     await client.post("/api/runs/second/stop");
     expect(await ended(job)).toMatchObject({ state: "cancelled" });
     expect(await run("second")).toMatchObject({ state: "stopped", total: 4 });

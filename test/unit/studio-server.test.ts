@@ -9,7 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeLabels } from "../../lib/data/decode.js";
 import type { Cell, EditAnswer, ErrorAnswer, ImageRow, ImageView, Job, Proposal, State } from "../../lib/studio/api.js";
 import { imageRowSchema, stateSchema } from "../../lib/studio/api.js";
-import { type Client, height, studioOf, until, width, writeDrawn } from "./studio-fixture.js";
+import { serveStudio } from "../../lib/studio/serve.js";
+import { type Client, height, standIn, studioOf, until, width, writeDrawn } from "./studio-fixture.js";
 
 type Studio = Awaited<ReturnType<typeof studioOf>>;
 
@@ -305,6 +306,21 @@ describe("an image", () => {
     });
     expect(cells).toEqual([]);
     await until(async () => (await decodeLabels(join(studio.out, "corrections", "one.tif"))).count === 3);
+  });
+});
+
+describe("a folder that is no data", () => {
+  it.each([
+    ["without an image", async () => undefined, false, "ERR_NO_DATA"],
+    ["with masks of other images", async (folder: string) => writeDrawn(folder, "one", discs), true, "ERR_PATH"],
+  ] as const)("is refused %s, with what to do", async (_, fill, masks, code) => {
+    await expect(studioOf(fill, { masks })).rejects.toMatchObject({ code });
+  });
+
+  it("is refused while another studio writes to its folder", async () => {
+    const { data, out } = { data: join(studio.folder, "images"), out: studio.out };
+    const options = { data, masks: null, out, settings: { weights: "cellsam-tiny" }, openModel: standIn };
+    await expect(serveStudio(options, { host: "127.0.0.1", port: 0 })).rejects.toMatchObject({ code: "ERR_LOCKED" });
   });
 });
 
