@@ -29,7 +29,7 @@ export function RunsPage(): JSX.Element {
           </button>
         </div>
         {newestRuns.value.length === 0 ? (
-          <p class="soft">No run yet: mark some images as corrected and train on them.</p>
+          <p class="soft">No run yet.</p>
         ) : (
           <div class="scroll">
             <table>

@@ -1,5 +1,5 @@
 /** What the server has said of itself, its images and its jobs, kept up to date by its events. */
-import { computed, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import type { EventData, ImageRow, Job, State } from "../../api.js";
 import { getImages, getState } from "../api/client.js";
 
@@ -21,8 +21,14 @@ export const toCorrect = computed(() =>
     .map(({ id }) => id),
 );
 
+/** The page of `cellsam train --watch` has no images. */
 export async function loadServer(): Promise<void> {
-  [server.value, images.value] = await Promise.all([getState(), getImages()]);
+  const state = await getState();
+  const rows = state.mode === "studio" ? await getImages() : [];
+  batch(() => {
+    server.value = state;
+    images.value = rows;
+  });
 }
 
 export function imageChanged(row: ImageRow): void {
