@@ -90,7 +90,7 @@ describe.skipIf(!chromium)("the page of runs", () => {
     await page.evaluate(
       `[...document.querySelectorAll("button")].find((button) => button.textContent === "Compare two").click()`,
     );
-    await waitForText(page, ".compare table", "F1");
+    await waitForText(page, ".compare table", "IoU, true boxes−0.150−0.150 to −0.150");
     await page.waitForFunction(`document.querySelectorAll(".compare .curves").length === 4`);
     expect(await textOf(page, ".compare caption")).toContain("3 images");
     await look("compare");

@@ -9,15 +9,15 @@ import { attempt } from "../state/messages.js";
 import { ScoreChange } from "./controls.js";
 import { Curves } from "./curves.js";
 
-/** A part of a comparison, as `cellsam compare --json` has it. */
+/** A part of a comparison, which is `Comparison` of lib/stats/compare.ts. */
 interface Paired {
   unit: string;
   n: number;
   metrics: Record<
     string,
     {
-      difference: { mean: number; ci95_t: [number, number] | null; ci95_bootstrap: [number, number] | null };
-      p_holm: number | null;
+      difference: { mean: number; ci95T: [number, number] | null; ci95Bootstrap: [number, number] | null };
+      pHolm: number | null;
       verdict: string;
     }
   >;
@@ -30,9 +30,9 @@ const both = signal<readonly Run[]>([]);
 const metricNames: Record<string, string> = {
   f1: "F1",
   ap50: "AP at IoU 0.5",
-  mean_ap: "Mean AP",
+  meanAp: "Mean AP",
   pq: "PQ",
-  mean_prompt_iou: "IoU, true boxes",
+  meanPromptIou: "IoU, true boxes",
 };
 
 export function ComparePage({ a, b }: { a: string; b: string }): JSX.Element {
@@ -100,14 +100,14 @@ function PairedTable({ part: { unit, n, metrics, notes } }: { part: Paired }): J
           </tr>
         </thead>
         <tbody>
-          {Object.entries(metrics).map(([name, { difference, p_holm, verdict }]) => {
-            const interval = unit === "fold" ? difference.ci95_t : difference.ci95_bootstrap;
+          {Object.entries(metrics).map(([name, { difference, pHolm, verdict }]) => {
+            const interval = unit === "fold" ? difference.ci95T : difference.ci95Bootstrap;
             return (
               <tr key={name}>
                 <th scope="row">{metricNames[name] ?? name}</th>
                 <td class="number">{signed(difference.mean)}</td>
                 <td class="number">{interval ? `${signed(interval[0])} to ${signed(interval[1])}` : "–"}</td>
-                <td class="number">{p_holm === null ? "–" : p_holm < 0.001 ? "< 0.001" : p_holm.toFixed(3)}</td>
+                <td class="number">{pHolm === null ? "–" : pHolm < 0.001 ? "< 0.001" : pHolm.toFixed(3)}</td>
                 <td>{verdict}</td>
               </tr>
             );
