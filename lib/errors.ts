@@ -91,6 +91,11 @@ export const errorCodes = {
   ERR_NO_METRIC: "The results of a trial do not hold the number that the search ranks by.",
   ERR_TRIAL_DIED: "The process of a trial, or of a fold, ended without a result.",
 
+  // Studio
+  ERR_CONFLICT: "The labels of an image were changed elsewhere since the revision that an edit names.",
+  ERR_NOT_FOUND: "Studio has no image, cell, run or job of this number or name, or no page at this address.",
+  ERR_SIGN_IN: "A request to studio has no token, or comes from a page of another origin or for another host.",
+
   // Faults of this package or of torch
   ERR_TORCH: "torch refused an operation.",
   ERR_INTERNAL: "Something is wrong in this package.",

@@ -67,6 +67,7 @@ const layers = [
   ["train"],
   ["plan", "bench", "batch"],
   ["search"],
+  ["studio"],
   ["python"],
   ["index"],
   ["entry"],

@@ -12,12 +12,14 @@ import { pathToFileURL } from "node:url";
 import { rolldown } from "rolldown";
 import { root, run } from "./ready.mjs";
 import { writeSettings } from "./settings.mjs";
+import { writeStudioPage } from "./studioPage.mjs";
 
 const dist = join(root, "dist");
 const core = join(dist, "core.js");
 
 run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]);
 await writeSettings(root);
+await writeStudioPage();
 copyDeclarations();
 const modules = staticImports(join(dist, "entry.js"));
 /** @type {Map<string, string[]>} */

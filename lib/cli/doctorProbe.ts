@@ -1,7 +1,7 @@
 /**
- * The child process of `cellsam doctor`: reads the driver, loads libtorch and the engine, and trains a few steps of both stages on
- * every GPU, or on the CPU where there is none. It prints one JSON line for each thing that succeeded; an error ends it with the
- * reason on stderr.
+ * The child process of `cellsam doctor`: reads the driver, loads libtorch and the engine, and trains a few steps of both stages
+ * on every GPU, or on the CPU where there is none. It prints one JSON line for each thing that succeeded; an error ends it with
+ * the reason on stderr.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

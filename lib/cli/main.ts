@@ -15,6 +15,7 @@ const commands: Record<string, () => Promise<Command>> = {
   merge: async () => (await import("./merge.js")).mergeCommand(),
   compare: async () => (await import("./compare.js")).compareCommand(),
   report: async () => (await import("./report.js")).reportCommand(),
+  studio: async () => (await import("./studio.js")).studioCommand(),
   setup: async () => (await import("./setup.js")).setupCommand(),
   init: async () => (await import("./init.js")).initCommand(),
   plan: async () => (await import("./plan.js")).planCommand(),

@@ -18,10 +18,17 @@ export interface ModelFlags {
 }
 
 export function addModelFlags(command: Command): Command {
+  return addReadingFlags(
+    command
+      .option("-e, --experiment <folder>", "a finished experiment: its model and its settings")
+      .option("--weights <file>", ".pth or .safetensors, or cellsam-tiny, which comes with the package"),
+  );
+}
+
+/** Adds the flags that say how the model reads images and computes, without those that choose it. */
+export function addReadingFlags(command: Command): Command {
   return command
-    .option("-e, --experiment <folder>", "a finished experiment: its model and its settings")
     .option("-c, --config <file>", "settings of model and inference, YAML or JSON")
-    .option("--weights <file>", ".pth or .safetensors, or cellsam-tiny, which comes with the package")
     .option("--size <size>", "vit_b, vit_l, vit_h or tiny")
     .option("--device <device>", "auto, cpu, cuda or cuda:N")
     .option("--precision <precision>", "auto, fp32 or bf16")

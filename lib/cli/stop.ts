@@ -15,9 +15,9 @@ const signals: NodeJS.Signals[] =
 const repeatMs = 5000;
 
 /**
- * Runs `work` with an AbortSignal that fires when the process gets one of the signals; `flag` is the one that goes on, null where
- * there is none. `work` calls `saved` when everything is saved after that: a further signal then ends the process as one that can
- * be resumed. `launched`: several signals within five seconds count as one.
+ * Runs `work` with an AbortSignal that fires when the process gets one of the signals; `flag` is the one that goes on, null
+ * where there is none. `work` calls `saved` when everything is saved after that: a further signal then ends the process as one
+ * that can be resumed. `launched`: several signals within five seconds count as one.
  */
 export async function stoppable<T>(
   work: (signal: AbortSignal, saved: () => void) => Promise<T>,

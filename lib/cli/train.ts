@@ -1,13 +1,15 @@
 /** `cellsam train`: trains the experiment of a configuration file and flags. */
 import { Command } from "commander";
 import { applySettings } from "../config/applySettings.js";
-import type { ExperimentInput } from "../config/experiment.js";
+import { ExperimentConfig, type ExperimentInput } from "../config/experiment.js";
 import { inFileSpelling } from "../config/fileSpelling.js";
 import { mergeConfig, type RawConfig, readConfigFile, readPythonFiles, setAt } from "../config/load.js";
 import { overPreset, type Preset, presetOf } from "../config/presets.js";
 import { nameOf } from "../config/template.js";
 import { CellsamError } from "../errors.js";
+import type { Served } from "../studio/serve.js";
 import { integerFlag, numberFlag, repeated } from "./flags.js";
+import { hostHelp, type PlaceFlags, portHelp } from "./placeFlags.js";
 import { addRunFlags, type RunFlags, runExperiment } from "./runCommand.js";
 
 /** The setting of each flag, by commander's name of the flag. */
@@ -39,12 +41,28 @@ const settings: Record<string, string> = {
 };
 
 export function trainCommand(): Command {
-  const command = addConfigFlags(new Command("train").description("train on a folder of images and a folder of masks"));
-  return addRunFlags(command).action(async (flags: RunFlags & ConfigFlags) => {
+  const command = addConfigFlags(new Command("train").description("train on a folder of images and a folder of masks"))
+    .option("--watch", "also serve a page with the curves and the log, at the address that is printed")
+    .option("--host <address>", hostHelp, "127.0.0.1")
+    .option("--port <n>", portHelp, integerFlag, 0);
+  return addRunFlags(command).action(async (flags: RunFlags & ConfigFlags & WatchFlags) => {
     const notes: string[] = [];
     const config = await trainConfig(flags, (message) => notes.push(message));
-    await runExperiment(config, flags, notes);
+    const watched = flags.watch ? await watch(config, flags) : null;
+    await runExperiment(config, flags, notes).finally(() => watched?.close());
   });
+}
+
+interface WatchFlags extends PlaceFlags {
+  watch?: boolean;
+}
+
+/** Serves the page of the experiment's folder while it is trained, and says where. */
+async function watch(input: ExperimentInput, place: PlaceFlags): Promise<Served> {
+  const { serveRuns } = await import("../studio/serve.js");
+  const served = await serveRuns(new ExperimentConfig(input).outputDir, process.pid, place);
+  process.stderr.write(`watch it at ${served.address}\n`);
+  return served;
 }
 
 /** Adds the flags that make up a configuration. */

@@ -96,6 +96,13 @@ export function isLocked(outputDir: string, outputName: string): Promise<boolean
   return isTaken(lockPath(outputDir, outputName));
 }
 
+/** The process that trains in the experiment, as its lock file names it; null where none does. */
+export async function experimentOwner(outputDir: string, outputName: string): Promise<LockOwner | null> {
+  const path = lockPath(outputDir, outputName);
+  const owner = await ownerOf(path);
+  return (await alive(path, owner, "unknown", null)) ? owner : null;
+}
+
 /** Whether a process holds the lock, as far as its file tells. */
 export async function isTaken(path: string): Promise<boolean> {
   return alive(path, await ownerOf(path), "unknown", null);

@@ -70,7 +70,7 @@ describe("an import of the package", () => {
   it("loads none of the rooms that decode, train, search, draw and download", () => {
     expect(own.length).toBeLessThan(70);
     const late =
-      /dist\/(data\/(formats|decode|discover)|report\/(charts|canvas|rasterize|html)|(train|predict)\/(stage|fold|folder)|plan\/|runtime\/(setup|download)|search\/run)/;
+      /dist\/(data\/(formats|decode|discover)|report\/(charts|canvas|rasterize|html)|(train|predict)\/(stage|fold|folder)|plan\/|runtime\/(setup|download)|search\/run|studio\/)/;
     expect(own.filter((url) => late.test(url))).toEqual([]);
   });
 

@@ -6,25 +6,34 @@ import { deflateSync } from "node:zlib";
 
 const SHORT = 3;
 const LONG = 4;
-const ROWS = 256;
+/** Rows in a strip. */
+export const stripRows = 256;
 
 /** One grey page of 16 or 32 bit unsigned samples [H,W]. */
 export function encodeTiff(data: Uint16Array | Uint32Array, height: number, width: number): Buffer {
   const strips: Buffer[] = [];
-  for (let y = 0; y < height; y += ROWS) {
-    const rows = data.subarray(y * width, Math.min(y + ROWS, height) * width);
+  for (let y = 0; y < height; y += stripRows) {
+    const rows = data.subarray(y * width, Math.min(y + stripRows, height) * width);
     strips.push(deflateSync(Buffer.from(rows.buffer, rows.byteOffset, rows.byteLength)));
   }
+  return assembleTiff(strips, { height, width, bits: data.BYTES_PER_ELEMENT * 8 });
+}
+
+/** The file of strips that are compressed already (zlib), of `stripRows` rows each, the last one of the rest. */
+export function assembleTiff(
+  strips: readonly Buffer[],
+  { height, width, bits }: { height: number; width: number; bits: number },
+): Buffer {
   const count = strips.length;
   const entries: [tag: number, type: number, count: number, value: number][] = [
     [256, LONG, 1, width],
     [257, LONG, 1, height],
-    [258, SHORT, 1, data.BYTES_PER_ELEMENT * 8],
+    [258, SHORT, 1, bits],
     [259, SHORT, 1, 8],
     [262, SHORT, 1, 1],
     [273, LONG, count, 0],
     [277, SHORT, 1, 1],
-    [278, LONG, 1, ROWS],
+    [278, LONG, 1, stripRows],
     [279, LONG, count, 0],
     [339, SHORT, 1, 1],
   ];
