@@ -32,7 +32,7 @@ function entriesOf(folder: string) {
 }
 
 const html = (head: string, body: string) =>
-  `<!doctype html><html lang="en"><head><meta charset="utf-8">${head}<title>cellsam studio</title></head><body>${body}</body></html>\n`;
+  `<!doctype html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,">${head}<title>cellsam studio</title></head><body>${body}</body></html>\n`;
 
 /**
  * Goes on to the page by itself, in place of a redirect: with that a browser that came from another site sends no strict
