@@ -292,7 +292,8 @@ describe("a loss that is not finite", () => {
       const { events } = await train(session, store, [2]);
       return events[0]?.gradNorm;
     };
-    expect(await run(true)).toBe(await run(false));
+    // A gradient of the spoiled step would be many powers of ten larger; sums on a GPU may differ in their last digit.
+    expect(await run(true)).toBeCloseTo((await run(false)) as number, 6);
   });
 });
 
