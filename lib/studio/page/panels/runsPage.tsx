@@ -5,6 +5,7 @@ import type { RunRow } from "../../api.js";
 import { addressOf } from "../state/address.js";
 import { goTo, route } from "../state/route.js";
 import { newestRuns, run as openRun } from "../state/runs.js";
+import { training } from "../state/server.js";
 import { ScoreChange } from "./controls.js";
 import { RunDetails } from "./runDetails.js";
 
@@ -29,7 +30,7 @@ export function RunsPage(): JSX.Element {
           </button>
         </div>
         {newestRuns.value.length === 0 ? (
-          <p class="soft">No run yet.</p>
+          <p class="soft">{training.value ? `${training.value.run} is about to begin.` : "No run yet."}</p>
         ) : (
           <div class="scroll">
             <table>
