@@ -54,7 +54,7 @@ export function RunDetails({ run }: { run: Run }): JSX.Element {
   );
 }
 
-function RunButtons({ run: { name, state, report } }: { run: Run }): JSX.Element {
+function RunButtons({ run: { name, state, report, weights } }: { run: Run }): JSX.Element {
   const studio = server.value?.mode === "studio";
   return (
     <div class="buttons">
@@ -73,9 +73,9 @@ function RunButtons({ run: { name, state, report } }: { run: Run }): JSX.Element
           Resume
         </button>
       )}
-      {studio && state === "finished" && (
+      {studio && weights && state !== "running" && (
         <button type="button" class="primary" disabled={server.value?.model.run === name} onClick={() => void useModel(name)}>
-          {server.value?.model.run === name ? "In use" : "Use this model"}
+          {server.value?.model.run === name ? "In use" : state === "finished" ? "Use this model" : "Use what it learned"}
         </button>
       )}
     </div>
