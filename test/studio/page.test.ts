@@ -284,6 +284,7 @@ describe.skipIf(!chromium)("studio's page", () => {
     await waitForText(page, ".layers label:has(:checked)", "Prediction");
     await waitForText(page, "button.done", "Corrected: used for training");
     await showImage(page, 3);
+    await waitForText(page, "#image-title", "c.png");
     await press(page, "Control+Enter");
     await waitForText(page, "button.done", "Corrected: held out");
   });

@@ -4,6 +4,7 @@ import { cancelJob } from "../api/client.js";
 import { addressOf } from "../state/address.js";
 import { view } from "../state/image.js";
 import {
+  BEGINNING,
   LEAST_CORRECTED,
   openNextToCorrect,
   predict,
@@ -173,7 +174,9 @@ function Training({ name, done, total, waits }: { name: string; done: number; to
             ? " waits"
             : step
               ? `, stage ${step.stage}, epoch ${step.epoch}, batch ${step.step} of ${step.steps}`
-              : ": checking images, measuring the model before the training …"}
+              : done === 0
+                ? `: ${BEGINNING}`
+                : ""}
         </span>
       </p>
       <div class="job">

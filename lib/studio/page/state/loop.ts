@@ -25,6 +25,9 @@ export async function predictThis(): Promise<void> {
   if (view.value) await predict([view.value.id]);
 }
 
+/** What a training does before its first step. */
+export const BEGINNING = "checking images, measuring the model before training …";
+
 /** Training images are whole images: one is for the network, one at least must be held out to score it. */
 export const LEAST_CORRECTED = 2;
 
