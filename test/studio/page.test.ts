@@ -277,7 +277,7 @@ describe.skipIf(!chromium)("studio's page", () => {
     await waitForText(page, ".status [role=status]", "19 cells");
     await page.waitForFunction(`!document.querySelector(".status [role=status]").textContent.includes("review")`);
     await press(page, "Control+Enter");
-    await waitForText(page, 'a[href="#image/2"]', "corrected");
+    await waitForText(page, '.images a[href="#image/2"]', "corrected");
     const row = (await server.images()).find(({ id }) => id === 2);
     expect(row).toMatchObject({ state: "corrected", split: "training", cells: 19 });
     await press(page, "t");
@@ -314,7 +314,7 @@ describe.skipIf(!chromium)("studio's page", () => {
     expect(clicked?.centre[1]).toBeCloseTo(80.5, 0);
     expect((painted?.bounds[2] ?? 0) - (painted?.bounds[0] ?? 0)).toBeGreaterThan(14);
     await press(page, "Control+Enter");
-    await waitForText(page, 'a[href="#image/2"]', "corrected");
+    await waitForText(page, '.images a[href="#image/2"]', "corrected");
     await press(page, "?");
     await waitForText(page, "dialog[open]", "Split along a line");
     await press(page, "Escape");
