@@ -67,7 +67,7 @@ async function takePictures() {
   await page.waitForSelector("a[aria-current=true]");
   await show(page, "light", 1280, 800);
   await page.evaluate(`location.hash = "#image/${id}"`);
-  await page.waitForSelector(`a[href="#image/${id}"][aria-current]`);
+  await page.waitForSelector(`.images a[href="#image/${id}"][aria-current]`);
   await segmentAt(page, id, missed);
   await picture(page, "studio-click");
 

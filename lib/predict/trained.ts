@@ -9,14 +9,24 @@ import { fromSnake } from "../spelling.js";
 
 type TrainedConfig = PredictInput & { weights: string; size: string };
 
+/** The best weights of the last stage that has some; undefined before the first epoch has ended. `fold` counts from 1. */
+function bestWeights(folder: string, fold: number): string | undefined {
+  const models = join(folder, "models", `fold_${fold}`);
+  return [2, 1].map((stage) => join(models, `best_model_s${stage}.pth`)).find((path) => existsSync(path));
+}
+
+/** Whether an experiment has a model to predict with, be it finished or not. `fold` counts from 1. */
+export function hasTrainedWeights(folder: string, fold = 1): boolean {
+  return bestWeights(folder, fold) !== undefined;
+}
+
 /**
  * The configuration to predict with. `fold` counts from 1.
  * @throws CellsamError ERR_CONFIG when the folder holds no experiment with a model
  */
 export async function trainedConfig(folder: string, fold = 1): Promise<TrainedConfig> {
   const file = join(folder, "experiment_config.json");
-  const models = join(folder, "models", `fold_${fold}`);
-  const weights = [2, 1].map((stage) => join(models, `best_model_s${stage}.pth`)).find((path) => existsSync(path));
+  const weights = bestWeights(folder, fold);
   if (existsSync(file) && !weights && existsSync(join(folder, "resume", "run.json"))) {
     const message = `${folder} has no trained model of fold ${fold} yet: its first epoch is not finished. Wait for the training, or continue it with \`train --resume\``;
     throw new CellsamError("ERR_CONFIG", message, { detail: { folder, fold } });

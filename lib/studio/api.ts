@@ -84,7 +84,8 @@ export const stateSchema = z.object({
   threads: count,
   images: count,
   corrected: count,
-  presets: z.array(z.string()),
+  /** What a training can begin with, and the epochs of each of its stages. */
+  presets: z.array(z.object({ name: z.string(), epochs: z.array(count) })),
   /** How "correct next" and the held-out images are chosen, a sentence each. */
   nextRule: z.string(),
   splitRule: z.string(),

@@ -53,11 +53,10 @@ export class Jobs {
   }
 
   async #do(id: number, work: Work, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return; // it was cancelled while it waited
     try {
-      if (!signal.aborted) {
-        this.#change(id, { state: "running" });
-        await work((progress) => this.#change(id, progress), signal);
-      }
+      this.#change(id, { state: "running" });
+      await work((progress) => this.#change(id, progress), signal);
       this.#end(id, signal.aborted ? { state: "cancelled" } : { state: "done" });
     } catch (error) {
       this.#end(id, signal.aborted ? { state: "cancelled" } : { state: "failed", message: failureOf(error).message });
@@ -77,25 +76,31 @@ export class Jobs {
     if (!this.#closed) this.#tell(held.job);
   }
 
+  /** One that waits ends at once; one that runs ends when its work does. */
+  #abort({ job: { id, state }, controller }: Held): void {
+    controller.abort();
+    if (state === "waiting") this.#end(id, { state: "cancelled" });
+  }
+
   /** Stops a job. @throws CellsamError ERR_NOT_FOUND */
   cancel(id: number): Job {
     const held = this.#held.get(id);
     if (!held) throw new CellsamError("ERR_NOT_FOUND", `there is no job ${id}`);
-    held.controller.abort();
+    this.#abort(held);
     return held.job;
   }
 
   /** Stops the job of a run, if there is one that has not ended; returns whether. */
   cancelRun(run: string): boolean {
     const running = [...this.#held.values()].filter(({ job }) => job.run === run && job.ended === null);
-    for (const { controller } of running) controller.abort();
+    for (const held of running) this.#abort(held);
     return running.length > 0;
   }
 
   /** Stops all jobs and waits for their ends. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const { controller } of this.#held.values()) controller.abort();
+    for (const held of [...this.#held.values()]) this.#abort(held);
     await Promise.all(Object.values(this.#last));
   }
 }

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { readJson } from "../files/json.js";
+import { hasTrainedWeights } from "../predict/trained.js";
 import { mean } from "../stats/summary.js";
 import { experimentOwner } from "../train/lock.js";
 import { OutputTree } from "../train/outputTree.js";
@@ -120,6 +121,7 @@ export class RunFiles {
       f1: of("evaluation"),
       f1Before: of("preeval"),
       report: existsSync(this.report),
+      weights: hasTrainedWeights(this.#tree.root),
       message: failures[0] ?? (running || finished ? null : this.#failure),
     };
   }

@@ -9,8 +9,8 @@ import {
   runListSchema,
   runLogSchema,
   runParametersSchema,
-  runRowSchema,
   runSchema,
+  stoppedRunSchema,
 } from "./api.js";
 import type { Jobs } from "./jobs.js";
 import { type Route, route } from "./routes.js";
@@ -56,11 +56,12 @@ export function runRoutes({ runs, jobs }: { runs: Runs; jobs: Jobs }): Route[] {
     route({
       ...{ method: "POST", path: "/api/runs/:run/stop", summary: "Stops a training; it can be resumed." },
       params: runParametersSchema,
-      answer: runRowSchema,
+      answer: stoppedRunSchema,
       handle: async ({ params: { run } }) => {
-        const found = await runs.get(run);
-        if (!jobs.cancelRun(run)) await runs.stop(run);
-        return found.row();
+        const cancelled = jobs.cancelRun(run);
+        if (cancelled && !(await runs.has(run))) return { run: null };
+        if (!cancelled) await runs.stop(run);
+        return { run: await (await runs.get(run)).row() };
       },
     }),
     route({

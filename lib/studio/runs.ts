@@ -78,6 +78,11 @@ export class Runs {
     return rows.sort((a, b) => b.changed.localeCompare(a.changed));
   }
 
+  /** Whether the run has files. */
+  async has(name: string): Promise<boolean> {
+    return (await this.#all()).some((run) => run.name === name);
+  }
+
   /** A run of the folder: no other path can be meant. @throws CellsamError ERR_NOT_FOUND */
   async get(name: string): Promise<RunFiles> {
     const run = (await this.#all()).find((one) => one.name === name);

@@ -45,10 +45,14 @@ export const runRowSchema = z.object({
   f1: unit.nullable(),
   f1Before: unit.nullable(),
   report: z.boolean(),
+  /** Whether weights are saved that can be used: of a finished run, or of one that was stopped after an epoch. */
+  weights: z.boolean(),
   /** Why it failed. */
   message: z.string().nullable(),
 });
 export type RunRow = z.infer<typeof runRowSchema>;
+/** null for one that has no files yet: its training had not begun. */
+export const stoppedRunSchema = z.object({ run: runRowSchema.nullable() });
 export const runListSchema = z.object({ runs: z.array(runRowSchema) });
 
 export const runSchema = runRowSchema.extend({

@@ -20,7 +20,7 @@ import { RowFeed } from "./rowFeed.js";
 import { Rows } from "./rows.js";
 import { Runs } from "./runs.js";
 import { configFlags, Trainer } from "./trainer.js";
-import { planTraining, studioPresets } from "./trainingData.js";
+import { planTraining, presetEpochs } from "./trainingData.js";
 import { Workspace } from "./workspace.js";
 
 export interface StudioOptions {
@@ -117,7 +117,7 @@ export class Studio {
       threads: this.#threads,
       images: this.list.images.length,
       corrected: this.rows.corrected.length,
-      presets: [...studioPresets],
+      presets: presetEpochs(),
       nextRule,
       splitRule,
       jobs: this.jobs.list(),

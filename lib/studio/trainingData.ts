@@ -13,12 +13,29 @@ import { writeJson } from "../files/json.js";
 import { linkOrCopy } from "../files/linkOrCopy.js";
 import { writeAtomic } from "../files/writeAtomic.js";
 import { fromSnake, toSnake } from "../spelling.js";
-import type { TrainBody } from "./api.js";
+import type { State, TrainBody } from "./api.js";
 import type { StudioFolder } from "./folder.js";
 import type { StudioImage } from "./imageList.js";
 
 /** Presets that train once: folds need more images than a person corrects, and the held-out images are chosen here. */
-export const studioPresets: readonly Preset[] = (Object.keys(presets) as Preset[]).filter((name) => name !== "k_fold");
+const studioPresets: readonly Preset[] = (Object.keys(presets) as Preset[]).filter((name) => name !== "k_fold");
+
+/** The presets, and how many epochs each trains its stages. */
+export function presetEpochs(): State["presets"] {
+  // Paths are not looked at.
+  const paths = { imgPath: "images", maskPath: "masks", outputName: "run" };
+  return studioPresets.map((name) => ({
+    name,
+    epochs: epochsOf({ ...(fromSnake(presets[name]) as RawConfig), ...paths } as ExperimentInput),
+  }));
+}
+
+/** By stage. */
+function epochsOf(config: ExperimentInput): number[] {
+  const { stages, stage1Config, stage2Config } = new ExperimentConfig(config);
+  const epochs = { 1: stage1Config.totalEpochs, 2: stage2Config.totalEpochs };
+  return stages.map((stage) => epochs[stage]);
+}
 
 export interface Planned {
   name: string;
@@ -57,9 +74,7 @@ export async function planTraining(parts: TrainingParts, body: TrainBody): Promi
   await writeJson(join(data, "splits.json"), splits);
   const path = join(data, "cellsam.yaml");
   await writeAtomic(path, configTemplate(toSnake(config) as RawConfig, ["Made by cellsam studio."], { short: true }));
-  const { stages, stage1Config, stage2Config } = new ExperimentConfig(config);
-  const epochs = { 1: stage1Config.totalEpochs, 2: stage2Config.totalEpochs };
-  return { name, config: path, epochs: stages.reduce((sum, stage) => sum + epochs[stage], 0) };
+  return { name, config: path, epochs: epochsOf(config).reduce((sum, epochs) => sum + epochs, 0) };
 }
 
 function isTaken(folder: StudioFolder, name: string): boolean {

@@ -55,7 +55,7 @@ describe.skipIf(!chromium)("studio with the shipped weights", () => {
     const { page, complaints } = await openWindow(browser, address);
     page.setDefaultTimeout(600_000);
     await clickButton(page, "All");
-    for (const [i] of names.entries()) await waitForText(page, `a[href="#image/${i + 1}"]`, "score");
+    for (const [i] of names.entries()) await waitForText(page, `.images a[href="#image/${i + 1}"]`, "score");
 
     // A click of the network's own, on the first nucleus of the user's masks.
     await showImage(page, 3);
@@ -70,7 +70,7 @@ describe.skipIf(!chromium)("studio with the shipped weights", () => {
     for (const [i] of names.entries()) {
       await showImage(page, i + 1);
       await clickButton(page, "Mark as corrected");
-      await waitForText(page, `a[href="#image/${i + 1}"]`, "corrected");
+      await waitForText(page, `.images a[href="#image/${i + 1}"]`, "corrected");
     }
     await page.type(".fields input", "1");
     await clickButton(page, "Train on 3 corrected images");

@@ -88,7 +88,7 @@ export async function openWindow(browser: Browser, address: string, image: numbe
 /** Goes to an image and waits until its labels are there. */
 export async function showImage(page: Page, image: number): Promise<void> {
   await page.evaluate(`location.hash = "#image/${image}"`);
-  await page.waitForSelector(`a[href="#image/${image}"][aria-current]`);
+  await page.waitForSelector(`.images a[href="#image/${image}"][aria-current]`);
   await page.waitForSelector(".status [role=status]");
 }
 

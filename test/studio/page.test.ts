@@ -158,6 +158,9 @@ describe.skipIf(!chromium)("studio's page", () => {
     await waitForText(page, ".options", "IoU 0.90");
     await press(page, "Enter");
     await saved(page, "1 cell");
+    // It is not selected, so that the brush begins another cell.
+    await waitForText(page, ".options", "Over other cells");
+    expect(await textOf(page, ".options")).not.toContain("Cell");
     const [cell] = await server.cells(2);
     expect(cell?.area).toBeGreaterThan(0.95 * Math.PI * 144);
     expect(cell?.area).toBeLessThan(1.05 * Math.PI * 144);
@@ -169,6 +172,60 @@ describe.skipIf(!chromium)("studio's page", () => {
     await press(page, "Enter");
     await saved(page, "2 cells");
     expect((await server.cells(2))[1]?.bounds).toEqual([120, 100, 150, 130]);
+  });
+
+  test("a point too far from the first one is refused and forgotten", async () => {
+    const page = await open(2);
+    const at = await pointer(page, size);
+    await press(page, "c");
+    await page.mouse.click(...at(40, 80));
+    await waitForText(page, ".options", "IoU 0.90");
+    expected = [/400/];
+    await page.mouse.click(...at(160, 80));
+    await waitForText(page, ".messages", "This point is too far from the first one: accept or clear the proposal first.");
+    // The next point is beside the first one alone.
+    await page.mouse.click(...at(50, 80));
+    await waitForText(page, ".options", "IoU 0.90");
+    await press(page, "Enter");
+    await saved(page, "1 cell");
+    expect((await server.cells(2))[0]?.bounds).toEqual([28, 68, 52, 92]);
+  });
+
+  test("the status line says what had no effect, and cells that are gone are not deleted again", async () => {
+    const page = await open(3);
+    const at = await pointer(page, size);
+    await saved(page, "12 cells");
+    await page.mouse.click(...at(30, 30));
+    await waitForText(page, ".options", "Cell 1");
+    await press(page, "e");
+    await drag(page, [at(80, 30), at(90, 30)]);
+    await waitForText(page, ".hint", "Nothing changed: the stroke is for the selected cell 1.");
+    await press(page, "1");
+    await waitForText(page, ".hint", "Channel 1 is hidden");
+    await press(page, "Escape", "v");
+    expect(await page.$(".options")).toBeNull();
+    await page.mouse.click(...at(30, 30));
+    await waitForText(page, ".options", "Cell 1");
+    await press(page, "Delete", "Delete");
+    await saved(page, "11 cells");
+    expect(await page.$(".message")).toBeNull();
+  });
+
+  test("the document never scrolls, and the way back from runs leads to the same image", async () => {
+    const page = await open(2);
+    for (const image of [2, 3]) await server.api(`images/${image}/done`, { done: true });
+    await waitForText(page, ".loop form", "Train on 2 corrected images");
+    await page.setViewport({ width: 1280, height: 500 });
+    expect(await page.evaluate("[document.documentElement.scrollHeight, innerHeight]")).toEqual([500, 500]);
+    const overflow = await page.$eval(".side", ({ scrollWidth, clientWidth }) => scrollWidth - clientWidth);
+    expect(overflow).toBe(0);
+    await waitForText(page, ".fields", "Epochs per stage");
+    // The preset `tiny`: lib/config/presets.ts.
+    expect(await page.$eval(".fields input", (input) => input.getAttribute("placeholder"))).toBe("30 + 20");
+    await page.click('.top a[href="#runs"]');
+    await waitForText(page, ".run-list", "No run yet");
+    await page.click('.top a[href^="#image"]');
+    await waitForText(page, "#image-title", "b.png");
   });
 
   test("cells are split, merged, erased, filled and deleted", async () => {
@@ -208,6 +265,8 @@ describe.skipIf(!chromium)("studio's page", () => {
     await press(page, "p");
     // Discs around (20, 20), (60, 20), ...: 5 x 4.
     await saved(page, "20 cells, 20 to review");
+    // Nobody else has changed it.
+    expect(await page.$(".message")).toBeNull();
     await press(page, "n");
     await waitForText(page, ".options", "score 0.50, predicted");
     await press(page, "a");
@@ -218,11 +277,16 @@ describe.skipIf(!chromium)("studio's page", () => {
     await waitForText(page, ".status [role=status]", "19 cells");
     await page.waitForFunction(`!document.querySelector(".status [role=status]").textContent.includes("review")`);
     await press(page, "Control+Enter");
-    await waitForText(page, 'a[href="#image/2"]', "corrected");
+    await waitForText(page, '.images a[href="#image/2"]', "corrected");
     const row = (await server.images()).find(({ id }) => id === 2);
     expect(row).toMatchObject({ state: "corrected", split: "training", cells: 19 });
     await press(page, "t");
     await waitForText(page, ".layers label:has(:checked)", "Prediction");
+    await waitForText(page, "button.done", "Corrected: used for training");
+    await showImage(page, 3);
+    await waitForText(page, "#image-title", "c.png");
+    await press(page, "Control+Enter");
+    await waitForText(page, "button.done", "Corrected: held out");
   });
 
   test("a person without a mouse opens, segments, draws, accepts and saves", async () => {
@@ -250,7 +314,7 @@ describe.skipIf(!chromium)("studio's page", () => {
     expect(clicked?.centre[1]).toBeCloseTo(80.5, 0);
     expect((painted?.bounds[2] ?? 0) - (painted?.bounds[0] ?? 0)).toBeGreaterThan(14);
     await press(page, "Control+Enter");
-    await waitForText(page, 'a[href="#image/2"]', "corrected");
+    await waitForText(page, '.images a[href="#image/2"]', "corrected");
     await press(page, "?");
     await waitForText(page, "dialog[open]", "Split along a line");
     await press(page, "Escape");

@@ -2,6 +2,7 @@
  * Serves studio with a stand-in for the network, which tests need not build: it predicts discs on a grid, and answers a click
  * with the disc around it. `node test/studio/standIn.mjs DATA OUT PORT [MASKS]` prints the address to open.
  */
+import { CellsamError } from "../../dist/errors.js";
 import { serveStudio } from "../../dist/studio/serve.js";
 
 /** @import { OpenStudioModel, PromptView } from "../../dist/studio/models.js" */
@@ -9,6 +10,8 @@ import { serveStudio } from "../../dist/studio/serve.js";
 const [, , data = "", out = "", port = "0", masks = null] = process.argv;
 /** Pixels between the middles of predicted discs, and radius of all discs. */
 const [GRID, RADIUS] = [40, 12];
+/** Pixels between points that are too far apart for one cell. */
+const FAR = 80;
 
 /** @type {OpenStudioModel} */
 const openModel = async () => ({
@@ -53,6 +56,9 @@ let proposals = 0;
 
 /** @type {(prompt: Parameters<PromptView["segment"]>[0], width: number, height: number) => ReturnType<PromptView["segment"]>} */
 async function disc({ points = [], box }, width, height) {
+  const across = Math.max(...points.map(([x]) => x)) - Math.min(...points.map(([x]) => x));
+  if (across > FAR)
+    throw new CellsamError("ERR_INVALID_ARGUMENT", "segment: the points on the cell do not lie in one tile of …");
   const [x, y] = box ? [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2] : (points[0] ?? [0, 0]);
   const radius = box ? Math.min(box[2] - box[0], box[3] - box[1]) / 2 : RADIUS;
   const [x0, y0] = [Math.max(0, Math.floor(x - radius)), Math.max(0, Math.floor(y - radius))];

@@ -123,7 +123,7 @@ describe("the loop", () => {
     });
     await client.post("/api/runs/second/stop");
     expect(await ended(job)).toMatchObject({ state: "cancelled" });
-    expect(await run("second")).toMatchObject({ state: "stopped", total: 4 });
+    expect(await run("second")).toMatchObject({ state: "stopped", total: 4, weights: true });
     const again = await client.json<Job>("/api/runs/second/resume", {});
     expect(await ended(again)).toMatchObject({ state: "done" });
     expect(await run("second")).toMatchObject({ state: "finished", done: 4 });

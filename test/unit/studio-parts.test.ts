@@ -5,6 +5,7 @@ import type { NdImage } from "../../lib/data/image.js";
 import { Random } from "../../lib/data/random.js";
 import { Cache } from "../../lib/studio/cache.js";
 import { acceptedEncoding } from "../../lib/studio/compressed.js";
+import { Jobs } from "../../lib/studio/jobs.js";
 import { ranks } from "../../lib/studio/next.js";
 import { channelFacts, Pyramid } from "../../lib/studio/pyramid.js";
 import { maskRows, runLengthsOf } from "../../lib/studio/runLengths.js";
@@ -200,4 +201,24 @@ it("lets the addresses of this machine in, and no name that only looks like one"
     "[::1",
   ])
     expect(ask(other)).toThrow("does not answer for the host");
+});
+
+describe("jobs", () => {
+  it("ends a job that waits as soon as it is cancelled, and never begins it", async () => {
+    let release = () => {};
+    const first = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const told: string[] = [];
+    const jobs = new Jobs(({ run, state }) => told.push(`${run} ${state}`));
+    const begun: string[] = [];
+    jobs.start({ kind: "train", title: "", total: 1, run: "one" }, () => first);
+    jobs.start({ kind: "train", title: "", total: 1, run: "two" }, async () => void begun.push("two"));
+    expect([jobs.cancelRun("two"), jobs.cancelRun("two")]).toEqual([true, false]);
+    expect(jobs.list()[1]).toMatchObject({ state: "cancelled", ended: expect.any(String) });
+    release();
+    await jobs.close();
+    expect(begun).toEqual([]);
+    expect(told.filter((text) => text.startsWith("two"))).toEqual(["two waiting", "two cancelled"]);
+  });
 });

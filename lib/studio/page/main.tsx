@@ -31,7 +31,8 @@ const handlers: Handlers = {
   labels: ({ image, revision, by }) => {
     if (by === client || view.value?.id !== image || view.value.revision >= revision) return;
     void attempt(() => showImage(image));
-    tell("Another window changed this image: its labels are shown.");
+    // Without a name it was the server: a prediction has come, or another model is used.
+    if (by !== null) tell("Another window changed this image: its labels are shown.");
   },
   image: (row) => {
     imageChanged(row);
@@ -67,7 +68,7 @@ function runChangedOrNew(row: EventData<"run">): void {
 async function load(): Promise<void> {
   await loadServer();
   await loadRuns();
-  const presets = server.value?.presets ?? [];
+  const presets = (server.value?.presets ?? []).map(({ name }) => name);
   const { preset } = trainOptions.value;
   if (!presets.includes(preset)) trainOptions.value = { ...trainOptions.value, preset: presets[0] ?? preset };
   connection.value = "open";

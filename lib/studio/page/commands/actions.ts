@@ -4,6 +4,7 @@ import type { Layer } from "../../api.js";
 import { submit } from "../state/edits.js";
 import { cells, channels, select, selected, setChannel, unreviewed, view } from "../state/image.js";
 import { openNextToCorrect, predictThis, setDone, stepImage, train } from "../state/loop.js";
+import { say } from "../state/messages.js";
 import { acceptProposal, proposal } from "../state/proposal.js";
 import { areasShown, layer, opacity, outlinesShown, radius, type ToolName } from "../state/settings.js";
 import { activeTool, chooseTool } from "../tools/all.js";
@@ -32,7 +33,8 @@ const actions: Record<Exclude<Command, `tool ${string}`>, (key: string) => void>
   },
   escape: () => {
     endCrosshairDrag();
-    activeTool.value.escape?.();
+    if (activeTool.value.escape) activeTool.value.escape();
+    else select([]);
   },
   "next cell": () => stepCell(1),
   "previous cell": () => stepCell(-1),
@@ -61,7 +63,9 @@ const actions: Record<Exclude<Command, `tool ${string}`>, (key: string) => void>
   channel: (key) => {
     const index = Number(key) - 1;
     const channel = channels.value[index];
-    if (channel) setChannel(index, { visible: !channel.visible });
+    if (!channel) return;
+    setChannel(index, { visible: !channel.visible });
+    say(`Channel ${key} is ${channel.visible ? "hidden" : "shown"}; the same key changes it back.`);
   },
   crosshair: (key) => moveCrosshair(key, false),
   "crosshair finely": (key) => moveCrosshair(key, true),

@@ -55,7 +55,7 @@ export function ImagePanel(): JSX.Element | null {
         title="Ctrl+Enter"
         aria-pressed={image.done}
       >
-        {image.done ? "✓ Corrected: used for training" : "Mark as corrected"}
+        {image.done ? `✓ Corrected: ${row.split === "validation" ? "held out" : "used for training"}` : "Mark as corrected"}
       </button>
     </section>
   );

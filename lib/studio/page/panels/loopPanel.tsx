@@ -4,6 +4,7 @@ import { cancelJob } from "../api/client.js";
 import { addressOf } from "../state/address.js";
 import { view } from "../state/image.js";
 import {
+  BEGINNING,
   LEAST_CORRECTED,
   openNextToCorrect,
   predict,
@@ -16,7 +17,7 @@ import {
 } from "../state/loop.js";
 import { attempt } from "../state/messages.js";
 import { newestRuns, run as openRun } from "../state/runs.js";
-import { images, predicting, server, toCorrect, training } from "../state/server.js";
+import { images, predicting, server, toCorrect, training, unpredicted } from "../state/server.js";
 import { Choice, Progress, ScoreChange } from "./controls.js";
 import { Curves } from "./curves.js";
 import { counted } from "./numbers.js";
@@ -41,6 +42,12 @@ function PredictStep(): JSX.Element {
   return (
     <li>
       <h3>Predict</h3>
+      {unpredicted.value > 0 && !job && (
+        <p class="small warn">
+          {counted(unpredicted.value, "image")} without labels: predict with the model in use. <em>Before</em>, over the image,
+          still shows the predictions of the model before.
+        </p>
+      )}
       {job ? (
         <div class="job">
           <Progress label={job.title} done={job.done} total={job.total} />
@@ -104,6 +111,8 @@ function TrainStep(): JSX.Element {
 function TrainForm(): JSX.Element {
   const corrected = images.value.filter(({ state }) => state === "corrected").length;
   const { preset, epochs, from } = trainOptions.value;
+  const presets = server.value?.presets ?? [];
+  const ofPreset = presets.find(({ name }) => name === preset)?.epochs.join(" + ") ?? "";
   const set = (change: Partial<typeof trainOptions.value>) => {
     trainOptions.value = { ...trainOptions.value, ...change };
   };
@@ -119,18 +128,19 @@ function TrainForm(): JSX.Element {
         <label>
           <span>Preset</span>
           <select value={preset} onChange={({ currentTarget }) => set({ preset: currentTarget.value })}>
-            {server.value?.presets.map((name) => (
+            {presets.map(({ name }) => (
               <option key={name}>{name}</option>
             ))}
           </select>
         </label>
         <label>
-          <span>Epochs</span>
+          <span>Epochs per stage</span>
           <input
             type="number"
             min={1}
             max={100_000}
-            placeholder="of preset"
+            placeholder={ofPreset}
+            title={`A number is for both stages; without one the preset's: ${ofPreset}`}
             value={epochs ?? ""}
             onInput={({ currentTarget }) => set({ epochs: currentTarget.valueAsNumber || null })}
           />
@@ -160,7 +170,13 @@ function Training({ name, done, total, waits }: { name: string; done: number; to
       <p class="small">
         <a href={addressOf({ page: "runs", run: name })}>{name}</a>
         <span class="soft number">
-          {waits ? " waits" : step ? `, stage ${step.stage}, epoch ${step.epoch}, batch ${step.step} of ${step.steps}` : ""}
+          {waits
+            ? " waits"
+            : step
+              ? `, stage ${step.stage}, epoch ${step.epoch}, batch ${step.step} of ${step.steps}`
+              : done === 0
+                ? `: ${BEGINNING}`
+                : ""}
         </span>
       </p>
       <div class="job">
@@ -178,7 +194,7 @@ function Training({ name, done, total, waits }: { name: string; done: number; to
 function UseStep(): JSX.Element | null {
   const last = newestRuns.value.find(({ state }) => state !== "running");
   if (!last || !server.value) return null;
-  const { name, state, f1, f1Before, message } = last;
+  const { name, state, weights, f1, f1Before, message } = last;
   const { model } = server.value;
   const worse = f1 !== null && f1Before !== null && f1 < f1Before;
   return (
@@ -199,14 +215,21 @@ function UseStep(): JSX.Element | null {
           Resume
         </button>
       )}
-      {state === "finished" &&
+      {weights &&
         (model.run === name ? (
           <p class="small soft">In use: it predicts and answers clicks.</p>
         ) : (
-          <button type="button" class={worse ? "wide" : "wide primary"} onClick={() => void useModel(name)}>
-            Use the new model
+          <button
+            type="button"
+            class={worse || state !== "finished" ? "wide" : "wide primary"}
+            onClick={() => void useModel(name)}
+          >
+            {state === "finished" ? "Use the new model" : "Use what it learned"}
           </button>
         ))}
+      {!weights && state === "stopped" && (
+        <p class="small soft">It ended before its first epoch did: resume it to have a model to use.</p>
+      )}
       {model.run !== "default" && (
         <button type="button" class="quiet" onClick={() => void useModel("default")}>
           Back to the first model

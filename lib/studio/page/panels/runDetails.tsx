@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import type { Memory, Run } from "../../api.js";
 import { reportAddress } from "../api/client.js";
-import { resume, stop, useModel } from "../state/loop.js";
+import { BEGINNING, resume, stop, useModel } from "../state/loop.js";
 import { log } from "../state/runs.js";
 import { server, training } from "../state/server.js";
 import { Progress, ScoreChange } from "./controls.js";
@@ -12,7 +12,6 @@ import { bytes, duration } from "./numbers.js";
 export function RunDetails({ run }: { run: Run }): JSX.Element {
   const { name, state, epochs, done, total, f1, f1Before, trainImages, valImages, message } = run;
   const seconds = epochs.reduce((sum, epoch) => sum + epoch.seconds, 0);
-  const step = run.steps.at(-1);
   return (
     <article class="run" aria-labelledby="run-title">
       <section class="panel">
@@ -31,9 +30,7 @@ export function RunDetails({ run }: { run: Run }): JSX.Element {
             {trainImages ?? "–"} training, {valImages ?? "–"} held out
           </Fact>
           <Fact name="Time in epochs">{duration(seconds)}</Fact>
-          <Fact name="Now">
-            {step && state === "running" ? `stage ${step.stage}, epoch ${step.epoch}, batch ${step.step}/${step.steps}` : "–"}
-          </Fact>
+          <Fact name="Now">{state === "running" ? nowOf(run) : "–"}</Fact>
         </dl>
         <Progress label={`Epochs of ${name}`} done={done} total={total} />
       </section>
@@ -54,7 +51,14 @@ export function RunDetails({ run }: { run: Run }): JSX.Element {
   );
 }
 
-function RunButtons({ run: { name, state, report } }: { run: Run }): JSX.Element {
+/** What a run that is trained does. */
+function nowOf({ steps, done }: Run): string {
+  const step = steps.at(-1);
+  if (step) return `stage ${step.stage}, epoch ${step.epoch}, batch ${step.step}/${step.steps}`;
+  return done === 0 ? BEGINNING : "–";
+}
+
+function RunButtons({ run: { name, state, report, weights } }: { run: Run }): JSX.Element {
   const studio = server.value?.mode === "studio";
   return (
     <div class="buttons">
@@ -73,9 +77,9 @@ function RunButtons({ run: { name, state, report } }: { run: Run }): JSX.Element
           Resume
         </button>
       )}
-      {studio && state === "finished" && (
+      {studio && weights && state !== "running" && (
         <button type="button" class="primary" disabled={server.value?.model.run === name} onClick={() => void useModel(name)}>
-          {server.value?.model.run === name ? "In use" : "Use this model"}
+          {server.value?.model.run === name ? "In use" : state === "finished" ? "Use this model" : "Use what it learned"}
         </button>
       )}
     </div>

@@ -5,6 +5,7 @@ import type { RunRow } from "../../api.js";
 import { addressOf } from "../state/address.js";
 import { goTo, route } from "../state/route.js";
 import { newestRuns, run as openRun } from "../state/runs.js";
+import { training } from "../state/server.js";
 import { ScoreChange } from "./controls.js";
 import { RunDetails } from "./runDetails.js";
 
@@ -14,6 +15,8 @@ const chosen = signal<readonly string[]>([]);
 export function RunsPage(): JSX.Element {
   const name = route.value.page === "runs" ? route.value.run : null;
   const [a, b] = chosen.value;
+  // Its files, by which runs are found, are written once its process has started.
+  const beginning = newestRuns.value.some((run) => run.name === training.value?.run) ? null : training.value?.run;
   return (
     <main class="runs">
       <section class="panel run-list" aria-labelledby="runs-title">
@@ -28,8 +31,9 @@ export function RunsPage(): JSX.Element {
             Compare two
           </button>
         </div>
+        {beginning && <p class="soft">{beginning} is about to begin.</p>}
         {newestRuns.value.length === 0 ? (
-          <p class="soft">No run yet.</p>
+          !beginning && <p class="soft">No run yet.</p>
         ) : (
           <div class="scroll">
             <table>

@@ -3,8 +3,10 @@ import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { unsaved } from "../state/edits.js";
 import { cells, unreviewed, view } from "../state/image.js";
-import { latency } from "../state/proposal.js";
+import { remark } from "../state/messages.js";
+import { latency, proposal } from "../state/proposal.js";
 import { connection } from "../state/server.js";
+import { layer } from "../state/settings.js";
 import { activeTool } from "../tools/all.js";
 import { pointed } from "../viewer/gestures.js";
 import { viewer } from "../viewer/stage.js";
@@ -19,8 +21,8 @@ export function StatusLine(): JSX.Element | null {
   const review = unreviewed.value.length;
   return (
     <footer class="status">
-      <span class="hint">{activeTool.value.hint}</span>
-      {latency.value !== null && activeTool.value.name === "click" && (
+      <span class="hint">{remark.value ?? activeTool.value.hint}</span>
+      {latency.value !== null && proposal.value && (
         <span class="number soft" title="From the last click to its proposal">
           {Math.round(latency.value)} ms
         </span>
@@ -37,7 +39,9 @@ export function StatusLine(): JSX.Element | null {
 
 function Position(): JSX.Element {
   const [x, y] = pointed.value ?? [];
-  const cell = pointed.value ? viewer.value?.cellAt(pointed.value) : 0;
+  const under = pointed.value ? (viewer.value?.cellAt(pointed.value) ?? 0) : 0;
+  // A tile may still show a cell that is gone.
+  const cell = layer.value !== "labels" || cells.value.has(under) ? under : 0;
   return (
     <span class="number soft position">
       {x !== undefined && y !== undefined ? `${Math.floor(x)}, ${Math.floor(y)}${cell ? `  cell ${cell}` : ""}` : ""}

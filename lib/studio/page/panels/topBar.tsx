@@ -1,5 +1,7 @@
 /** The bar above everything: what is open, which model, whether the server is there. */
 import type { JSX } from "preact";
+import { addressOf } from "../state/address.js";
+import { view } from "../state/image.js";
 import { route } from "../state/route.js";
 import { connection, server } from "../state/server.js";
 import { CommandButton } from "./controls.js";
@@ -25,7 +27,7 @@ export function TopBar(): JSX.Element {
       </h1>
       <nav aria-label="Pages">
         {mode !== "runs" && (
-          <a href="#image" aria-current={onRuns ? undefined : "page"}>
+          <a href={addressOf({ page: "image", image: view.value?.id ?? null })} aria-current={onRuns ? undefined : "page"}>
             Images
           </a>
         )}

@@ -5,7 +5,7 @@
 import { computed, signal } from "@preact/signals";
 import type { Edit, EditAnswer } from "../../api.js";
 import * as api from "../api/client.js";
-import { editApplied, showImage, view } from "./image.js";
+import { cells, editApplied, showImage, view } from "./image.js";
 import { tell } from "./messages.js";
 import { connection } from "./server.js";
 
@@ -52,7 +52,9 @@ export async function work(): Promise<void> {
 }
 
 async function sent(waiting: Waiting): Promise<EditAnswer | null | "later"> {
-  const { image, edit } = waiting;
+  const { image } = waiting;
+  const edit = stillToDo(waiting);
+  if (!edit) return null;
   const revision = await presentRevision(image).catch(() => null);
   if (revision === null) return "later";
   // The server had saved it, and was gone before it could say so.
@@ -67,9 +69,16 @@ async function sent(waiting: Waiting): Promise<EditAnswer | null | "later"> {
       return "later";
     }
     if (error instanceof api.Refused && error.status === 409) await conflict(waiting);
-    else tell((error as Error).message, { kind: "error" });
+    else tell((error as Error).message, { kind: "error", passes: true });
     return null;
   }
+}
+
+/** The edit without the cells that an earlier one has taken away, as a second press of Delete names them; null if none is left. */
+function stillToDo({ image, edit }: Waiting): Edit | null {
+  if (view.value?.id !== image || (edit.kind !== "delete" && edit.kind !== "reject") || edit.cells === "all") return edit;
+  const left = edit.cells.filter((id) => cells.value.has(id));
+  return left.length > 0 ? { ...edit, cells: left } : null;
 }
 
 async function presentRevision(image: number): Promise<number> {

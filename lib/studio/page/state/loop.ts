@@ -7,7 +7,7 @@ import { view } from "./image.js";
 import { attempt, tell } from "./messages.js";
 import { goTo } from "./route.js";
 import { loadRuns } from "./runs.js";
-import { images, jobChanged, loadServer, toCorrect, training } from "./server.js";
+import { images, jobStarted, loadServer, toCorrect, training, unpredicted } from "./server.js";
 
 /** What the next training is given. */
 export const trainOptions = signal<Required<Pick<TrainBody, "preset" | "from">> & { epochs: number | null }>({
@@ -18,12 +18,15 @@ export const trainOptions = signal<Required<Pick<TrainBody, "preset" | "from">> 
 
 export async function predict(which: PredictBody["images"]): Promise<void> {
   const job = await attempt(() => api.predict(which));
-  if (job) jobChanged(job);
+  if (job) jobStarted(job);
 }
 
 export async function predictThis(): Promise<void> {
   if (view.value) await predict([view.value.id]);
 }
+
+/** What a training does before its first step. */
+export const BEGINNING = "checking images, measuring the model before training …";
 
 /** Training images are whole images: one is for the network, one at least must be held out to score it. */
 export const LEAST_CORRECTED = 2;
@@ -33,7 +36,7 @@ export async function train(): Promise<void> {
   const { preset, epochs, from } = trainOptions.value;
   const job = await attempt(() => api.train({ preset, from, ...(epochs && { epochs }) }));
   if (!job) return;
-  jobChanged(job);
+  jobStarted(job);
   tell(`Training ${job.run ?? ""} has begun.`);
   await attempt(loadRuns);
 }
@@ -44,13 +47,14 @@ export async function stop(run: string): Promise<void> {
 
 export async function resume(run: string): Promise<void> {
   const job = await attempt(() => api.resumeRun(run));
-  if (job) jobChanged(job);
+  if (job) jobStarted(job);
 }
 
 export async function useModel(run: string): Promise<void> {
   await attempt(async () => {
     await api.useModel(run);
     await loadServer();
+    if (unpredicted.value > 0) tell("The model is in use. It has not predicted yet: see step 1, Predict.");
   });
 }
 

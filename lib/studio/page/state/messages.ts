@@ -7,19 +7,36 @@ export interface Message {
   kind: "note" | "error";
   text: string;
   action?: { label: string; run: () => void };
+  /** Goes by itself, as notes without an action do; errors otherwise stay until they are read. */
+  passes?: boolean;
 }
 
 export const messages = signal<readonly Message[]>([]);
+/** What the status line says for a while in place of the tool's hint. */
+export const remark = signal<string | null>(null);
 
-/** Milliseconds for which a note without an action is shown. Errors stay. */
+/** Milliseconds for which what passes by itself is shown. */
 const SHOWN = 6000;
 let last = 0;
+let remarkEnds: ReturnType<typeof setTimeout> | undefined;
 
-export function tell(text: string, { kind = "note", action }: Partial<Omit<Message, "id" | "text">> = {}): void {
+export function tell(
+  text: string,
+  { kind = "note", action, passes = kind === "note" && !action }: Partial<Omit<Message, "id" | "text">> = {},
+): void {
   const id = ++last;
   const others = messages.value.filter((message) => message.text !== text);
   messages.value = [...others.slice(-3), { id, kind, text, ...(action && { action }) }];
-  if (kind === "note" && !action) setTimeout(() => dismiss(id), SHOWN);
+  if (passes) setTimeout(() => dismiss(id), SHOWN);
+}
+
+/** Says in the status line what a key or a stroke has done, or why it did nothing. */
+export function say(text: string): void {
+  remark.value = text;
+  clearTimeout(remarkEnds);
+  remarkEnds = setTimeout(() => {
+    remark.value = null;
+  }, SHOWN);
 }
 
 export function dismiss(id: number): void {

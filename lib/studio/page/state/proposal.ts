@@ -1,7 +1,7 @@
 /** The cell that the network proposes for the clicks and the box that were given to it, before anything is changed. */
 import { batch, computed, signal } from "@preact/signals";
 import type { Proposal, SegmentBody } from "../../api.js";
-import { segment } from "../api/client.js";
+import { Refused, segment } from "../api/client.js";
 import { submit } from "./edits.js";
 import { select, view } from "./image.js";
 import { attempt, tell } from "./messages.js";
@@ -20,6 +20,9 @@ export const prompt = signal<Prompt>(nothing);
 export const proposal = signal<Proposal | null>(null);
 /** Milliseconds from the last click to its proposal. */
 export const latency = signal<number | null>(null);
+/** The newest prompt that was answered: one that is refused gives way to it. */
+let settled: Prompt = nothing;
+const TOO_FAR = "This point is too far from the first one: accept or clear the proposal first.";
 const asking = signal<AbortController | null>(null);
 export const isAsking = computed(() => asking.value !== null);
 
@@ -49,25 +52,31 @@ async function ask(next: Prompt, refine?: number): Promise<void> {
   const { points, labels, box } = next;
   const body: SegmentBody = { points, labels, ...(box && { box }), ...(refine !== undefined && { refine }) };
   try {
-    const answer = await attempt(() => segment(image, body, question.signal).catch(unlessGivenUp));
-    if (!answer || asking.value !== question) return;
+    const answer = await segment(image, body, question.signal);
+    if (asking.value !== question) return;
+    settled = next;
     latency.value = performance.now() - began;
     proposal.value = answer;
     if (!answer.bounds) tell("The network finds no cell there: add a point, or draw it with the brush.");
+  } catch (error) {
+    if (asking.value !== question) return;
+    prompt.value = settled;
+    if (isTooFar(error, next)) tell(TOO_FAR, { kind: "error", passes: true });
+    else await attempt(() => Promise.reject(error));
   } finally {
     if (asking.value === question) asking.value = null;
   }
 }
 
-function unlessGivenUp(error: Error): undefined {
-  if (error.name !== "AbortError") throw error;
+/** The network sees one tile at a time, which the server's message tells programs. */
+function isTooFar(error: unknown, { points }: Prompt): boolean {
+  return points.length > 1 && error instanceof Refused && /do not lie in one tile/.test(error.message);
 }
 
-/** Gives up what was proposed; without that, the selection. */
+/** Gives up what was proposed, and the selection. */
 export function escapeProposal(): void {
-  const { points, box } = prompt.value;
-  if (points.length > 0 || box) clearProposal();
-  else select([]);
+  clearProposal();
+  select([]);
 }
 
 export function clearProposal(): void {
@@ -77,6 +86,7 @@ export function clearProposal(): void {
     prompt.value = nothing;
     proposal.value = null;
   });
+  settled = nothing;
 }
 
 /** Makes the proposal a cell. It stays drawn until the labels show it. */
@@ -84,8 +94,8 @@ export async function acceptProposal(): Promise<void> {
   const { bounds, mask, score } = proposal.value ?? {};
   if (!bounds || !mask) return;
   const over = overOthers.value ? "all" : "background";
-  const answer = await submit({ kind: "add", bounds, runs: mask, over, score: Math.max(0, Math.min(1, score ?? 0)) });
+  await submit({ kind: "add", bounds, runs: mask, over, score: Math.max(0, Math.min(1, score ?? 0)) });
   clearProposal();
-  const [made] = answer?.cells ?? [];
-  if (made) select([made.id]);
+  // Brush and eraser are for another cell now.
+  select([]);
 }

@@ -13,6 +13,13 @@ const goesOn = ({ state }: Job) => state === "waiting" || state === "running";
 export const predicting = computed(() => jobs.value.find((job) => job.kind === "predict" && goesOn(job)));
 export const training = computed(() => jobs.value.find((job) => job.kind === "train" && goesOn(job)));
 
+/**
+ * Images that lost their labels with the model before: nobody has corrected them, and the model in use has not predicted them.
+ */
+export const unpredicted = computed(() =>
+  server.value?.before ? images.value.filter(({ state, problem }) => state === "none" && !problem).length : 0,
+);
+
 /** Image ids, the one to correct next first. */
 export const toCorrect = computed(() =>
   images.value
@@ -39,6 +46,11 @@ export function jobChanged(job: Job): void {
   if (!server.value) return;
   const others = server.value.jobs.filter(({ id }) => id !== job.id);
   server.value = { ...server.value, jobs: [...others, job].sort((a, b) => a.id - b.id) };
+}
+
+/** What a request has started: events may have told more of it already. */
+export function jobStarted(job: Job): void {
+  if (!jobs.value.some(({ id }) => id === job.id)) jobChanged(job);
 }
 
 export function modelChanged({ model, before }: EventData<"model">): void {

@@ -4,7 +4,7 @@ import { submit } from "../state/edits.js";
 import { cellColours, select, selected } from "../state/image.js";
 import { overOthers, radius } from "../state/settings.js";
 import { colours } from "../viewer/cellColours.js";
-import { boundsOf, DragPath, drawBrush, drawStroke } from "./path.js";
+import { boundsOf, DragPath, drawBrush, drawStroke, sayIfNothing } from "./path.js";
 import type { Tool } from "./tool.js";
 
 const path = new DragPath();
@@ -44,6 +44,7 @@ async function paint(points: [number, number][], size: number, grown: number | n
   const answer = submit({ kind: "paint", points, radius: size, cell: grown, over });
   const draw = (context: CanvasRenderingContext2D) => drawStroke(context, points, size, colourOf(grown));
   void showUntil(answer, { bounds: boundsOf(points, size), draw });
+  void sayIfNothing(answer, grown);
   const [made] = (await answer)?.cells ?? [];
   if (grown === null && made) select([made.id]);
 }

@@ -1,9 +1,9 @@
 /** Erases parts of cells. */
 import { showUntil } from "../state/drawings.js";
 import { submit } from "../state/edits.js";
-import { selected } from "../state/image.js";
+import { select, selected } from "../state/image.js";
 import { radius } from "../state/settings.js";
-import { boundsOf, DragPath, drawBrush, drawStroke } from "./path.js";
+import { boundsOf, DragPath, drawBrush, drawStroke, sayIfNothing } from "./path.js";
 import type { Tool } from "./tool.js";
 
 const path = new DragPath();
@@ -12,7 +12,7 @@ const COLOUR = "#20242b";
 export const eraserTool: Tool = {
   name: "eraser",
   title: "Eraser",
-  hint: "Erases of the selected cell, or of every cell while none is selected.",
+  hint: "Erases of the selected cell, or of every cell while none is selected. Esc: none.",
   drags: true,
   press({ point }) {
     path.start(point);
@@ -26,9 +26,14 @@ export const eraserTool: Tool = {
     path.clear();
     const [cell = null] = selected.value.size === 1 ? selected.value : [];
     const draw = (context: CanvasRenderingContext2D) => drawStroke(context, points, size, COLOUR);
-    void showUntil(submit({ kind: "erase", points, radius: size, cell }), { bounds: boundsOf(points, size), draw });
+    const answer = submit({ kind: "erase", points, radius: size, cell });
+    void showUntil(answer, { bounds: boundsOf(points, size), draw });
+    void sayIfNothing(answer, cell);
   },
-  escape: () => path.clear(),
+  escape() {
+    if (path.points.length > 0) path.clear();
+    else select([]);
+  },
   draw(context, pixel, pointer) {
     if (path.points.length > 0) drawStroke(context, path.points, radius.value, COLOUR);
     if (pointer) drawBrush(context, pointer, radius.value, pixel);

@@ -1,6 +1,7 @@
 /** The path of a drag, and how strokes along it look. */
-import type { Bounds } from "../../api.js";
+import type { Bounds, EditAnswer } from "../../api.js";
 import { view } from "../state/image.js";
+import { say } from "../state/messages.js";
 
 type Point = [number, number];
 type Context = CanvasRenderingContext2D;
@@ -63,4 +64,11 @@ export function boundsOf(points: readonly Point[], radius: number): Bounds {
   const from = (values: number[], most: number) => Math.max(0, Math.min(most - 1, Math.floor(Math.min(...values) - radius)));
   const to = (values: number[], most: number) => Math.max(1, Math.min(most, Math.ceil(Math.max(...values) + radius) + 1));
   return [from(xs, width), from(ys, height), to(xs, width), to(ys, height)];
+}
+
+/** A stroke for the selected cell leaves all others as they are, which looks as if the tool did not work. */
+export async function sayIfNothing(stroke: Promise<EditAnswer | null>, cell: number | null): Promise<void> {
+  const answer = await stroke;
+  if (answer?.bounds === null && cell !== null)
+    say(`Nothing changed: the stroke is for the selected cell ${cell}. Esc selects none.`);
 }
