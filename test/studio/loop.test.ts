@@ -20,7 +20,7 @@ import type {
 } from "../../lib/studio/api.js";
 import { runSchema } from "../../lib/studio/api.js";
 import { openEngineModel } from "../../lib/studio/engineModel.js";
-import { type Client, clientOf, studioOf, until, writeDrawn } from "./studio-fixture.js";
+import { type Client, clientOf, studioOf, until, writeDrawn } from "../unit/studio-fixture.js";
 
 type Studio = Awaited<ReturnType<typeof studioOf>>;
 
