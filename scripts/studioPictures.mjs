@@ -2,7 +2,7 @@
  * `node scripts/studioPictures.mjs [FOLDER]`: takes docs/images/studio-*.png, the pictures of docs/studio.md, in Chromium: the
  * example images with the shipped weights, six of them corrected. With a folder they are written there.
  */
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
@@ -16,6 +16,7 @@ const { openEngineModel } = await import("../dist/studio/engineModel.js");
 /** @import { ImageRow, Job } from "../dist/studio/api.js" */
 
 const target = process.argv[2] ?? join(root, "docs", "images");
+mkdirSync(target, { recursive: true });
 /** A stained image, and a nucleus of it that the shipped weights do not find. */
 const shown = "dsb_2c61fdcb36fd.png";
 /** @type {[number, number]} */
@@ -76,6 +77,7 @@ async function takePictures() {
   await show(page, "dark", 1280, 800);
   await picture(page, "studio-dark");
   await show(page, "light", 400, 860);
+  await page.keyboard.press("0");
   await picture(page, "studio-narrow");
 }
 
