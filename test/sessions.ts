@@ -1,9 +1,10 @@
-// Holds test/gpu/onGpu.mjs to its word: a file of unit tests that opens a model with the real engine is named there.
+// Holds test/gpu/onGpu.mjs to its word: a file of unit tests that opens a model with the real engine is named there, to run on the
+// pretend GPUs or to stay on the CPU for a reason.
 import { createRequire } from "node:module";
 import { relative } from "node:path";
 import { afterAll, expect } from "vitest";
 import { packageFolder } from "../lib/version.js";
-import { runsOnGpu } from "./gpu/onGpu.mjs";
+import { isPlaced } from "./gpu/onGpu.mjs";
 
 interface Opened {
   kind: string;
@@ -29,5 +30,5 @@ afterAll(() => {
   const { testPath = "" } = expect.getState();
   const file = relative(import.meta.dirname, testPath).replaceAll("\\", "/");
   if (opened && file.startsWith("unit/"))
-    expect(runsOnGpu(file), `${file} opens a model (${JSON.stringify(opened)}): name it in test/gpu/onGpu.mjs`).toBe(true);
+    expect(isPlaced(file), `${file} opens a model (${JSON.stringify(opened)}): name it in test/gpu/onGpu.mjs`).toBe(true);
 });

@@ -14,15 +14,30 @@ export const onGpu = [
   "unit/image-view.test.ts",
   "unit/images-at-once.test.ts",
   "unit/late-losses.test.ts",
+  "unit/option-names.test.ts",
   "unit/plan.test.ts",
   "unit/predict-formats.test.ts",
+  "unit/settings.test.ts",
   "unit/shipped-weights.test.ts",
   "unit/thresholds.test.ts",
+  "unit/tiles.test.ts",
   "unit/training-*.test.ts",
 ];
 
+/** Files that open a model and stay on the CPU, with the reason. */
+export const onlyOnCpu = {
+  "unit/distributed.test.ts": "gpu/distributed.test.ts is its like for GPUs",
+  "unit/fold-pool.test.ts": "its subject is the processes that train, not what they compute",
+  "unit/session-sharing.test.ts": "sessions that divide the cores of a CPU",
+};
+
 /** @param {string} file below test/ */
-export function runsOnGpu(file) {
+export function isPlaced(file) {
+  return file in onlyOnCpu || runsOnGpu(file);
+}
+
+/** @param {string} file below test/ */
+function runsOnGpu(file) {
   return onGpu.some((pattern) => {
     const [start = "", end] = pattern.split("*");
     return end === undefined ? file === start : file.startsWith(start) && file.endsWith(end);
