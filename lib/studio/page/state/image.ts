@@ -80,6 +80,12 @@ export function select(ids: Iterable<number>): void {
   selected.value = new Set(ids);
 }
 
+/** The selected cell; null where none or several are selected. */
+export function onlySelected(): number | null {
+  const [only = null] = selected.value.size === 1 ? selected.value : [];
+  return only;
+}
+
 /** Selects a cell, or takes it out of the selection. */
 export function toggleSelected(id: number): void {
   const others = [...selected.value].filter((other) => other !== id);

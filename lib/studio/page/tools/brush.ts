@@ -1,7 +1,7 @@
 /** Paints a new cell, or more of one. */
 import { showUntil } from "../state/drawings.js";
 import { submit } from "../state/edits.js";
-import { cellColours, select, selected } from "../state/image.js";
+import { cellColours, onlySelected, select } from "../state/image.js";
 import { overOthers, radius } from "../state/settings.js";
 import { colours } from "../viewer/cellColours.js";
 import { boundsOf, DragPath, drawBrush, drawStroke, sayIfNothing } from "./path.js";
@@ -17,8 +17,7 @@ export const brushTool: Tool = {
   hint: "Grows the selected cell or the one you begin in, else a new one. Esc: another cell.",
   drags: true,
   press({ point, cell: under }) {
-    const [only = null] = selected.value.size === 1 ? selected.value : [];
-    cell = only ?? (under || null);
+    cell = onlySelected() ?? (under || null);
     path.start(point);
   },
   move({ point }) {
@@ -29,10 +28,7 @@ export const brushTool: Tool = {
     if (path.points.length > 0) void paint(path.points, radius.value, cell);
     path.clear();
   },
-  escape() {
-    if (path.points.length > 0) path.clear();
-    else select([]);
-  },
+  escape: () => path.escape(),
   draw(context, pixel, pointer) {
     if (path.points.length > 0) drawStroke(context, path.points, radius.value, colourOf(cell));
     if (pointer) drawBrush(context, pointer, radius.value, pixel);

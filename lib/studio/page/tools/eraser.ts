@@ -1,7 +1,7 @@
 /** Erases parts of cells. */
 import { showUntil } from "../state/drawings.js";
 import { submit } from "../state/edits.js";
-import { select, selected } from "../state/image.js";
+import { onlySelected } from "../state/image.js";
 import { radius } from "../state/settings.js";
 import { boundsOf, DragPath, drawBrush, drawStroke, sayIfNothing } from "./path.js";
 import type { Tool } from "./tool.js";
@@ -24,16 +24,13 @@ export const eraserTool: Tool = {
     path.add(point);
     const [points, size] = [path.points, radius.value];
     path.clear();
-    const [cell = null] = selected.value.size === 1 ? selected.value : [];
+    const cell = onlySelected();
     const draw = (context: CanvasRenderingContext2D) => drawStroke(context, points, size, COLOUR);
     const answer = submit({ kind: "erase", points, radius: size, cell });
     void showUntil(answer, { bounds: boundsOf(points, size), draw });
     void sayIfNothing(answer, cell);
   },
-  escape() {
-    if (path.points.length > 0) path.clear();
-    else select([]);
-  },
+  escape: () => path.escape(),
   draw(context, pixel, pointer) {
     if (path.points.length > 0) drawStroke(context, path.points, radius.value, COLOUR);
     if (pointer) drawBrush(context, pointer, radius.value, pixel);

@@ -1,8 +1,7 @@
 /** Makes one cell of several. */
 import { submit } from "../state/edits.js";
 import { select, selected } from "../state/image.js";
-import { outlined } from "../viewer/marks.js";
-import { DragPath } from "./path.js";
+import { DragPath, drawLine } from "./path.js";
 import type { Press, Tool } from "./tool.js";
 
 const path = new DragPath();
@@ -30,15 +29,8 @@ export const mergeTool: Tool = {
     if (touched.size > 1) void mergeCells([...touched]);
     else select(touched);
   },
-  escape() {
-    if (path.points.length > 0) path.clear();
-    else select([]);
-  },
-  draw(context, pixel) {
-    const line = new Path2D();
-    for (const [x, y] of path.points) line.lineTo(x, y);
-    outlined(context, line, pixel, "#ffffff");
-  },
+  escape: () => path.escape(),
+  draw: (context, pixel) => drawLine(context, path.points, pixel),
 };
 
 function touch({ cell }: Press): void {

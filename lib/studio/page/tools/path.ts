@@ -1,7 +1,8 @@
 /** The path of a drag, and how strokes along it look. */
 import type { Bounds, EditAnswer } from "../../api.js";
-import { view } from "../state/image.js";
+import { select, view } from "../state/image.js";
 import { say } from "../state/messages.js";
+import { outlined } from "../viewer/marks.js";
 
 type Point = [number, number];
 type Context = CanvasRenderingContext2D;
@@ -25,6 +26,19 @@ export class DragPath {
   clear(): void {
     this.points = [];
   }
+
+  /** What the key Escape does with it: gives up the drag that is under way, or else the selection. */
+  escape(): void {
+    if (this.points.length > 0) this.clear();
+    else select([]);
+  }
+}
+
+/** A line along the points. */
+export function drawLine(context: Context, points: readonly Point[], pixel: number): void {
+  const line = new Path2D();
+  for (const [x, y] of points) line.lineTo(x, y);
+  outlined(context, line, pixel, "#ffffff");
 }
 
 /** A brush of `radius` along the points, as it is drawn until the labels have it. */

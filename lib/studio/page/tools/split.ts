@@ -1,9 +1,8 @@
 /** Cuts a cell along a line. */
 import { submit } from "../state/edits.js";
-import { select, selected } from "../state/image.js";
+import { onlySelected, select } from "../state/image.js";
 import { tell } from "../state/messages.js";
-import { outlined } from "../viewer/marks.js";
-import { DragPath } from "./path.js";
+import { DragPath, drawLine } from "./path.js";
 import type { Press, Tool } from "./tool.js";
 
 const path = new DragPath();
@@ -33,15 +32,8 @@ export const splitTool: Tool = {
     if (cell === undefined) tell("The line crosses no cell.");
     else void submit({ kind: "split", cell, line }).then(() => select([]));
   },
-  escape() {
-    if (path.points.length > 0) path.clear();
-    else select([]);
-  },
-  draw(context, pixel) {
-    const line = new Path2D();
-    for (const [x, y] of path.points) line.lineTo(x, y);
-    outlined(context, line, pixel, "#ffffff");
-  },
+  escape: () => path.escape(),
+  draw: (context, pixel) => drawLine(context, path.points, pixel),
 };
 
 function count({ cell }: Press): void {
@@ -50,6 +42,5 @@ function count({ cell }: Press): void {
 
 /** The one that is selected, or else the one in which the line is longest. */
 function cellToCut(): number | undefined {
-  const [only] = selected.value.size === 1 ? selected.value : [];
-  return only ?? [...under].sort((a, b) => b[1] - a[1])[0]?.[0];
+  return onlySelected() ?? [...under].sort((a, b) => b[1] - a[1])[0]?.[0];
 }
