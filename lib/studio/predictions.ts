@@ -4,6 +4,7 @@ import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Prediction } from "../engine/session.js";
 import { readJson, writeJson } from "../files/json.js";
+import { meanOrNull } from "../stats/summary.js";
 import { readLabelFile, writeLabelFile } from "./labelFile.js";
 
 /** What is known of a prediction without its label map. */
@@ -82,6 +83,5 @@ export class Predictions {
 
 /** null without cells. */
 export function meanScore({ scores }: PredictionFacts): number | null {
-  const known = scores.filter((score) => score !== null);
-  return known.length === 0 ? null : known.reduce((sum, score) => sum + score, 0) / known.length;
+  return meanOrNull(scores.filter((score) => score !== null));
 }

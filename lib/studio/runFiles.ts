@@ -1,10 +1,9 @@
 /** What the files of one experiment say of it, also while it is trained: its log of events is read as it grows. */
 import { existsSync } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
 import { readJson } from "../files/json.js";
 import { hasTrainedWeights } from "../predict/trained.js";
-import { mean } from "../stats/summary.js";
+import { meanOrNull } from "../stats/summary.js";
 import { experimentOwner } from "../train/lock.js";
 import { OutputTree } from "../train/outputTree.js";
 import type { Epoch, Run, RunRow } from "./api.js";
@@ -39,14 +38,6 @@ export class RunFiles {
     return this.#tree.root;
   }
 
-  get #log(): string {
-    return join(this.#tree.root, "logs", "events.jsonl");
-  }
-
-  get report(): string {
-    return join(this.#tree.results, "report.html");
-  }
-
   /** The last step of the epoch that is trained, or was when the run was stopped. */
   get lastStep(): Step | null {
     return this.#steps.at(-1) ?? null;
@@ -59,10 +50,10 @@ export class RunFiles {
   }
 
   async #more(): Promise<void> {
-    const { size } = await stat(this.#log).catch(() => ({ size: 0 }));
+    const { size } = await stat(this.#tree.events).catch(() => ({ size: 0 }));
     if (size < this.#read) this.#begin(); // the run was started anew
     if (size === this.#read) return;
-    const bytes = await bytesFrom(this.#log, this.#read, size);
+    const bytes = await bytesFrom(this.#tree.events, this.#read, size);
     const end = bytes.lastIndexOf(10) + 1;
     this.#read += end;
     for (const line of bytes.toString("utf8", 0, end).split("\n")) this.#take(line);
@@ -106,7 +97,7 @@ export class RunFiles {
     const failures = results.flatMap(({ error }) => (error ? [String((error as Json).message)] : []));
     const finished = state?.status === "finished";
     const failed = finished && results.length > 0 && failures.length === results.length;
-    const { mtime } = await stat(existsSync(this.#log) ? this.#log : this.#tree.root);
+    const { mtime } = await stat(existsSync(this.#tree.events) ? this.#tree.events : this.#tree.root);
     const of = (key: string) => meanOf(results.map((result) => (result[key] as Json | null)?.f1));
     const epochs = [...this.#epochs.values()];
     return {
@@ -120,7 +111,7 @@ export class RunFiles {
       valImages: numberOrNull(results[0]?.val_images),
       f1: of("evaluation"),
       f1Before: of("preeval"),
-      report: existsSync(this.report),
+      report: existsSync(this.#tree.report),
       weights: hasTrainedWeights(this.#tree.root),
       message: failures[0] ?? (running || finished ? null : this.#failure),
     };
@@ -141,7 +132,7 @@ export class RunFiles {
 
   /** The report; null before there is one. */
   async reportPage(): Promise<string | null> {
-    return existsSync(this.report) ? readFile(this.report, "utf8") : null;
+    return existsSync(this.#tree.report) ? readFile(this.#tree.report, "utf8") : null;
   }
 }
 
@@ -174,6 +165,5 @@ function numberOrNull(value: unknown): number | null {
 }
 
 function meanOf(values: readonly unknown[]): number | null {
-  const known = values.filter((value) => typeof value === "number");
-  return known.length === 0 ? null : mean(known);
+  return meanOrNull(values.filter((value) => typeof value === "number"));
 }

@@ -9,6 +9,7 @@ export class OutputTree {
   readonly root: string;
   readonly config: string;
   readonly log: string;
+  readonly events: string;
   readonly splits: string;
   readonly resume: string;
   readonly runState: string;
@@ -25,6 +26,7 @@ export class OutputTree {
     this.root = join(outputDir, outputName);
     this.config = join(this.root, "experiment_config.json");
     this.log = join(this.root, "logs", "experiment.log");
+    this.events = join(this.root, "logs", "events.jsonl");
     this.splits = join(this.root, "splits.json");
     this.resume = join(this.root, "resume");
     this.runState = join(this.resume, "run.json");

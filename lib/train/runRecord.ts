@@ -51,7 +51,7 @@ export class RunRecord {
     const folder = dirname(this.#tree.log);
     const { ended } = this;
     const log = new Log(this.#tree.log, debug ? "DEBUG" : "INFO", ended);
-    const events = this.#part ? null : new EventLog(join(folder, "events.jsonl"), { every: eventFreq, onFailure: ended });
+    const events = this.#part ? null : new EventLog(this.#tree.events, { every: eventFreq, onFailure: ended });
     const curves = tensorboard && !this.#part ? new Curves(join(folder, "tensorboard"), logFreq, ended) : null;
     this.#files = { log, events, curves };
     for (const event of this.#early.splice(0)) this.#write(event, this.#files);
