@@ -13,6 +13,7 @@ import { openServer } from "../../lib/queue/server.js";
 import { HyperparameterOptimizer } from "../../lib/search/optimizer.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
 import type { RunnerOptions } from "../../lib/train/options.js";
+import { type HeldFolds, heldFolds } from "../heldFold.js";
 import { type Postgres, startPostgres, withoutPostgres } from "../postgres.js";
 import { outcome, syntheticRuns } from "../unit/runner-runs.js";
 import { cellsam } from "./cellsam.js";
@@ -41,9 +42,10 @@ describe.skipIf(reason !== null)("a queue on a real PostgreSQL", () => {
 
   const workers: ChildProcess[] = [];
   /** Starts a worker, and collects what it says. */
-  function worker(stderr: "inherit" | "pipe" = "inherit"): { child: ChildProcess; said: string[] } {
+  function worker({ stderr = "inherit", held }: { stderr?: "inherit" | "pipe"; held?: HeldFolds } = {}) {
     const program = fileURLToPath(new URL("queue-worker.mjs", import.meta.url));
-    const child = spawn(process.execPath, [program, server.url], { stdio: ["ignore", "pipe", stderr] });
+    const env = { ...process.env, ...held?.env };
+    const child = spawn(process.execPath, [program, server.url], { stdio: ["ignore", "pipe", stderr], env });
     const said: string[] = [];
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).on("line", (line) => said.push(line));
     workers.push(child);
@@ -86,8 +88,8 @@ describe.skipIf(reason !== null)("a queue on a real PostgreSQL", () => {
   });
 
   it("gives the job of a machine that is lost to another worker, which goes on from its checkpoint", async () => {
-    const first = worker();
     const out = newOutput();
+    const first = worker({ held: heldFolds([1], 2, folder) });
     let killed = false;
     const { events, results } = await train(out, async (event) => {
       if (killed || !at(2, 1)(event)) return;
@@ -113,21 +115,23 @@ describe.skipIf(reason !== null)("a queue on a real PostgreSQL", () => {
   });
 
   it("gives back the job of a worker that is stopped, and of one that is killed beside its saving process", async () => {
-    const [first, out] = [worker(), newOutput()];
-    let next = 0;
+    const out = newOutput();
+    const held = [heldFolds([1], 1, folder), heldFolds([2], 1, out)] as const;
+    const first = worker({ held: held[0] });
+    let second: ReturnType<typeof worker> | undefined;
+    let third: ReturnType<typeof worker> | undefined;
     await train(out, (event) => {
-      if (next === 0 && at(1, 1)(event)) {
-        next++;
+      if (!second && at(1, 1)(event)) {
         first.child.kill("SIGTERM");
-        const second = worker();
-        void sleep(2000).then(() => {
-          next++;
-          second.child.kill("SIGKILL");
-          worker();
-        });
+        held[0].release();
+        second = worker({ held: held[1] });
+      } else if (!third && at(1, 2)(event)) {
+        second?.child.kill("SIGKILL");
+        held[1].release();
+        third = worker();
       }
     });
-    expect(next).toBe(2);
+    expect(third).toBeDefined();
     expect(first.said.at(-1)).toMatch(/goes back to the queue/);
     expect(await outcome(out)).toEqual(whole);
   });
@@ -157,17 +161,22 @@ describe.skipIf(reason !== null)("a queue on a real PostgreSQL", () => {
   });
 
   it("stops a run with TERM, which ends with 75, and a killed run's folds save for the one that goes on", async () => {
-    const { said } = worker();
+    const held = [heldFolds([1], 1, folder), heldFolds([1], 2, folder)] as const;
+    const { child: first, said } = worker({ held: held[0] });
     const out = newOutput();
     const config = join(folder, "config.json");
     await writeFile(config, JSON.stringify(input(out)));
     const words = ["train", "--config", config, "--queue", server.url, "--json"];
-    const ended = (signal: NodeJS.Signals, stage: number) => (event: Record<string, unknown>, child: ChildProcess) => {
-      if (at(stage, 1)(event as unknown as TrainingEvent)) child.kill(signal);
+    const ended = (signal: NodeJS.Signals, stage: 1 | 2) => (event: Record<string, unknown>, child: ChildProcess) => {
+      if (!at(stage, 1)(event as unknown as TrainingEvent)) return;
+      child.kill(signal);
+      held[stage - 1]?.release();
     };
     const stopped = await cellsam(words, ended("SIGTERM", 1));
     expect(stopped.code, stopped.stderr).toBe(75);
     expect(said.at(-1)).toMatch(/has ended: stopped/);
+    first.kill("SIGTERM");
+    worker({ held: held[1] });
     const killed = await cellsam([...words, "--resume"], ended("SIGKILL", 2));
     expect(killed.signal).toBe("SIGKILL");
     const { code, stderr, events } = await cellsam([...words, "--resume"]);
@@ -200,7 +209,7 @@ describe.skipIf(reason !== null)("a queue on a real PostgreSQL", () => {
     const data = { run: "elsewhere", name: "fold", cwd: join(folder, "away"), task: "{}" };
     await jobs.add("fold", data, { jobId: "kept" });
     const stderr: string[] = [];
-    const { child } = worker("pipe");
+    const { child } = worker({ stderr: "pipe" });
     child.stderr?.on("data", (text) => stderr.push(String(text)));
     const [code] = await once(child, "close");
     expect(code).not.toBe(0);

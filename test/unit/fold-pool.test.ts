@@ -5,7 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ExperimentInput } from "../../lib/config/experiment.js";
 import type { TrainingEvent } from "../../lib/events.js";
 import { readChecked, readJson } from "../../lib/files/json.js";
@@ -13,6 +13,7 @@ import type { ProcessMark } from "../../lib/pool/processMark.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
 import type { RunnerOptions } from "../../lib/train/options.js";
 import { type RunState, writeRunState } from "../../lib/train/resume.js";
+import { heldFolds } from "../heldFold.js";
 import { descendantsOf, running } from "../processes.js";
 import { outcome, syntheticRuns, treeOf } from "./runner-runs.js";
 
@@ -41,6 +42,16 @@ async function processOf(outputDir: string, fold: number): Promise<number> {
   const log = await readFile(join(outputDir, "run/logs/experiment.log"), "utf8");
   return Number([...log.matchAll(new RegExp(`fold ${fold} begins in process (\\d+)`, "g"))].at(-1)?.[1]);
 }
+
+/** Holds folds that start from here on at their first epoch; returns what releases them. */
+function hold(...folds: number[]): () => void {
+  const { env, release } = heldFolds(folds, 1, folder);
+  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+  return release;
+}
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
 
 const firstEpoch = (fold: number) => (event: TrainingEvent) =>
   event.type === "epoch" && event.fold === fold && event.stage === 1 && event.epoch === 1;
@@ -76,12 +87,11 @@ describe("folds in processes of their own", () => {
 
   it("a killed one fails its fold alone, which a resumed run continues, here or there", async () => {
     const out = newOutput();
-    let killed = false;
+    hold(2);
     const { results } = await train(out, { maxParallel: 2 }, async (event) => {
-      if (killed || !firstEpoch(2)(event)) return;
-      killed = true;
-      process.kill(await processOf(out, 2), "SIGKILL");
+      if (firstEpoch(2)(event)) process.kill(await processOf(out, 2), "SIGKILL");
     });
+    vi.unstubAllEnvs();
     expect(results[0]?.error).toBeNull();
     expect(results[1]?.error).toMatchObject({ code: "ERR_TRIAL_DIED" });
     expect(existsSync(join(out, "run/resume/fold_2/run.json"))).toBe(true);
@@ -95,9 +105,14 @@ describe("folds in processes of their own", () => {
 
   it("stopped together, they go on together", async () => {
     const out = newOutput();
+    const release = hold(1, 2);
     const stop = new AbortController();
+    const begun = new Set<number>();
     const stopped = train(out, { maxParallel: 2, signal: stop.signal }, (event) => {
-      if (firstEpoch(1)(event)) stop.abort(new Error("enough"));
+      for (const fold of [1, 2]) if (firstEpoch(fold)(event)) begun.add(fold);
+      if (begun.size < 2 || stop.signal.aborted) return;
+      stop.abort(new Error("enough"));
+      release();
     });
     await expect(stopped).rejects.toThrow("enough");
     for (const fold of [1, 2]) {
@@ -132,12 +147,15 @@ describe("folds in processes of their own", () => {
     const config = join(folder, "killed.json");
     await writeFile(config, JSON.stringify(input(out)));
     const cellsam = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+    const release = hold(2);
     const child = spawn(process.execPath, [cellsam, "train", "--config", config, "--max-parallel", "2", "--json"]);
+    vi.unstubAllEnvs();
     let started: ProcessMark[] = [];
     for await (const line of createInterface({ input: child.stdout })) {
       if (!firstEpoch(2)(JSON.parse(line))) continue;
       if (process.platform === "linux") started = descendantsOf(child.pid as number);
       child.kill("SIGKILL");
+      release();
     }
     const { results } = await train(out, { resume: true, maxParallel: 2 });
     await expect.poll(() => running(started), { timeout: 900_000 }).toEqual([]);
