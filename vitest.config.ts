@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config";
-import { onGpu } from "./test/gpu/onGpu.mjs";
+import { onGpu, onlyOnCpu } from "./test/gpu/onGpu.mjs";
 import { hasPretendDevice, pretendEnvironment, pretendFolder } from "./test/gpu/pretend.mjs";
 
 const pretendGpu = (device: string) => ({
@@ -7,6 +7,7 @@ const pretendGpu = (device: string) => ({
   test: {
     name: `pretend ${device}`,
     include: onGpu.map((file) => `test/${file}`),
+    exclude: Object.keys(onlyOnCpu).map((file) => `test/${file}`),
     setupFiles: ["test/warnings.ts", "test/gpu/pretendSetup.ts"],
     env: pretendEnvironment({ CELLSAM_TEST_DEVICE: device }),
   },

@@ -151,8 +151,9 @@ async function outputRefusals({ outputDir, outputName, weights }: ExperimentConf
 }
 
 /** Without a configured limit, the cache takes a fifth of the free disk and 64 GB at most; native/cache/feature_folder.cc. */
-function forecastFeatures(config: ExperimentConfig, { tiles, splits, disk }: Plan): number | null {
-  const wanted = featureBytes(config, tiles.count, splits.length);
+function forecastFeatures(config: ExperimentConfig, { tiles, splits, disk, probe }: Plan): number | null {
+  const { precision } = probe ?? config;
+  const wanted = featureBytes(config, { precision, tiles: tiles.count, folds: splits.length });
   if (wanted === null || config.featureCacheGb !== null) return wanted;
   return Math.min(wanted, 64e9, (disk.freeBytes ?? Number.POSITIVE_INFINITY) / 5);
 }

@@ -11,21 +11,21 @@ const shapes: Record<string, { grid: number; width: number }> = {
 
 /**
  * Bytes for all tiles in all flips and turns, or versions, that training can draw; null where `sizeOverrides` change the
- * backbone.
+ * backbone. While `precision` is "auto", the most that it can be.
  */
-export function featureBytes(config: ExperimentConfig, tiles: number, folds: number): number | null {
+export function featureBytes(
+  config: ExperimentConfig,
+  { precision, tiles, folds }: { precision: ExperimentConfig["precision"]; tiles: number; folds: number },
+): number | null {
   const { size, sizeOverrides, featureCache, featureCacheGb } = config;
   const backbones = frozenBackbones(config, folds);
   if (!featureCache || backbones === 0) return 0;
   const shape = shapes[size];
   if (!shape || Object.keys(sizeOverrides).some((key) => /^(image_?size|patch|embed_?dim)$/i.test(key))) return null;
   const { grid, width } = shape;
-  const bytes = grid * grid * width * (isBf16(config) ? 2 : 4) * tiles * versionsOf(config) * backbones;
+  const dtype = config.featureDtype === "auto" ? precision : config.featureDtype;
+  const bytes = grid * grid * width * (dtype === "bf16" ? 2 : 4) * tiles * versionsOf(config) * backbones;
   return featureCacheGb === null ? bytes : Math.min(bytes, featureCacheGb * 1e9);
-}
-
-function isBf16({ featureDtype, precision }: ExperimentConfig): boolean {
-  return featureDtype === "auto" ? precision === "bf16" : featureDtype === "bf16";
 }
 
 /** How many different versions of each tile training uses repeatedly. */

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <limits>
 #include <string_view>
 #include <thread>
 
@@ -43,7 +44,17 @@ std::string name_of(Precision precision) { return precision == Precision::bf16 ?
 
 namespace {
 
-std::int64_t cores() { return static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency())); }
+// OpenMP starts no more threads than OMP_THREAD_LIMIT. Whoever asks torch for more gets wrong products of bf16 matrices.
+std::int64_t openmp_limit() {
+  const char* limit = std::getenv("OMP_THREAD_LIMIT");
+  const auto threads = limit == nullptr ? 0 : std::strtoll(limit, nullptr, 10);
+  return threads > 0 ? threads : std::numeric_limits<std::int64_t>::max();
+}
+
+std::int64_t cores() {
+  const auto found = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
+  return std::min(found, openmp_limit());
+}
 
 std::atomic<std::int64_t> running{0};    // commands that divide the cores among them
 std::atomic<std::int64_t> processes{1};  // that do

@@ -24,8 +24,9 @@ export const onGpu = [
   "unit/training-*.test.ts",
 ];
 
-/** Files that open a model and stay on the CPU, with the reason. */
+/** Files that open a model and stay on the CPU, though a pattern above may name them, with the reason. */
 export const onlyOnCpu = {
+  "unit/training-threads.test.ts": "a GPU trains with one thread",
   "unit/distributed.test.ts": "gpu/distributed.test.ts is its like for GPUs",
   "unit/fold-pool.test.ts": "its subject is the processes that train, not what they compute",
   "unit/session-sharing.test.ts": "sessions that divide the cores of a CPU",

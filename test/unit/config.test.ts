@@ -15,6 +15,7 @@ import { editDistance, nearest } from "../../lib/nearest.js";
 import { finetuneConfig } from "../../lib/python/finetuneKeywords.js";
 import { fromSnake, snakeCase, toSnake } from "../../lib/spelling.js";
 import { tileSettings } from "../../lib/train/tiles.js";
+import { testDevice } from "../device.js";
 import { problems } from "./config-problems.js";
 
 const required = { imgPath: "i", maskPath: "m", outputName: "run" };
@@ -305,7 +306,7 @@ describe("files and settings", () => {
 
 describe("stageOptions", () => {
   it.each([1, 2] as const)("D57: of stage %i name exactly what the engine reads", async (stage) => {
-    await using session = await openSession({ size: "tiny", threads: 1 });
+    await using session = await openSession({ size: "tiny", device: testDevice, threads: 1 });
     const given = stageOptions(new ExperimentConfig(required), stage, 10);
     const { options } = await session.beginStage(given);
     expect(Object.keys(given).map(snakeCase).sort()).toEqual(options);

@@ -10,6 +10,7 @@ import type { EpochEvent } from "../../lib/events.js";
 import { planExperiment } from "../../lib/plan/experiment.js";
 import { featureBytes } from "../../lib/plan/features.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
+import { isPretend, testDevice } from "../device.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-features-run-"));
 let base: ExperimentInput;
@@ -18,7 +19,7 @@ beforeAll(async () => {
   const stage = { totalEpochs: 2, learningRate: 1e-3 };
   base = {
     ...{ imgPath, maskPath, outputName: "first", outputDir: join(folder, "out") },
-    ...{ size: "tiny", device: "cpu", threads: 1, tileSize: 128, normalize: false, batchSize: 2 },
+    ...{ size: "tiny", device: testDevice, threads: 1, tileSize: 128, normalize: false, batchSize: 2 },
     ...{ strategy: "k_fold", kFolds: 2, tensorboard: false, saveVisualizations: false, saveCheckpoints: false },
     stage1Config: { ...stage, stage1Type: "head_only" },
     stage2Config: { ...stage, maxPrompts: 4 },
@@ -41,6 +42,7 @@ async function run(more: Partial<ExperimentInput>) {
 test("folds, stages, later runs and the plan agree", async () => {
   const cache = join(folder, "out", ".features");
   const plan = await planExperiment(base);
+  const probed = await planExperiment(base, { probe: true });
   expect(plan.tiles.count).toBe(6);
   const first = await run({});
   const [new_, kept] = [
@@ -50,8 +52,9 @@ test("folds, stages, later runs and the plan agree", async () => {
   // Two folds of two stages of two epochs; every epoch sees each tile once, in training or in validation.
   expect(first.counts).toEqual([new_, kept, new_, kept, kept, kept, kept, kept]);
   const bytes = readdirSync(cache).reduce((sum, name) => sum + statSync(join(cache, name)).size, 0);
-  expect(plan.disk.featureBytes).toBe(2 * 6 * 16 * 16 * 96 * 4);
-  expect(bytes - (plan.disk.featureBytes as number)).toBe(2 * 4096); // an index block in each file
+  expect(plan.disk.featureBytes).toBe(2 * 6 * 16 * 16 * 96 * 4); // in fp32, since nobody has said what is used
+  expect(probed.disk.featureBytes).toBe(2 * 6 * 16 * 16 * 96 * (isPretend ? 2 : 4));
+  expect(bytes - (probed.disk.featureBytes as number)).toBe(2 * 4096); // an index block in each file
 
   const second = await run({ outputName: "second" });
   expect(second.counts).toEqual(Array(8).fill(kept));
@@ -72,8 +75,10 @@ test("a pool of augmented tiles says so", async () => {
 });
 
 test("forecasts follow what is frozen, how tiles are shown and what is allowed", () => {
-  const of = (more: object, folds = 1) =>
-    featureBytes(new ExperimentConfig({ ...base, ...more } as ExperimentInput), 10, folds);
+  const of = (more: object, folds = 1) => {
+    const config = new ExperimentConfig({ ...base, ...more } as ExperimentInput);
+    return featureBytes(config, { precision: config.precision, tiles: 10, folds });
+  };
   const one = 10 * 16 * 16 * 96 * 4; // one backbone, one version of each tile, in fp32
   const open = { trainNeckOnly: false, freezeImageEncoder: false };
   const frozen = (stage1Type: string) => ({ stage1Config: { stage1Type, freezeBackbone: true } });

@@ -9,12 +9,13 @@ import { openSession, type Session } from "../../lib/engine/session.js";
 import { evaluateFolders, evaluateWeights } from "../../lib/evaluation/folders.js";
 import { planExperiment } from "../../lib/plan/experiment.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
+import { testDevice } from "../device.js";
 
 const config = { imgPath: "a", maskPath: "b", outputDir: "c", outputName: "d" };
 
 let session: Session;
 beforeAll(async () => {
-  session = await openSession({ size: "tiny", threads: 1 });
+  session = await openSession({ size: "tiny", device: testDevice, threads: 1 });
 });
 afterAll(() => session?.dispose());
 

@@ -1,4 +1,5 @@
 // What several sessions, or several epochs of one, share: the cores, and loss weights that change.
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -42,6 +43,15 @@ describe("threads", () => {
     expect((await longer)?.threads).toBe(cores);
     expect((await second.trainEpoch({ ...epoch, store })).threads).toBe(cores);
   });
+});
+
+test("no more threads are taken than OpenMP starts", () => {
+  const engine = new URL("../../dist/engine/session.js", import.meta.url).href;
+  const program = `const { openSession } = await import("${engine}");
+    for (const threads of [0, 2]) console.log((await openSession({ size: "tiny", threads })).concurrency);`;
+  const env = { ...process.env, OMP_THREAD_LIMIT: "1" };
+  const out = execFileSync(process.execPath, ["--input-type=module", "--eval", program], { env, encoding: "utf8" });
+  expect(out.trim().split("\n")).toEqual(["1", "1"]);
 });
 
 describe("setLossWeights", () => {

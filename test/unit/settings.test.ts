@@ -9,10 +9,11 @@ import { expected, inRange, type Setting } from "../../lib/settings/kinds.js";
 import { detectorLosses } from "../../lib/settings/losses/detector.js";
 import { maskLosses } from "../../lib/settings/losses/table.js";
 import { snakeCase } from "../../lib/spelling.js";
+import { testDevice } from "../device.js";
 
 let session: Session;
 beforeAll(async () => {
-  session = await openSession({ size: "tiny", threads: 1, overrides: { imageSize: 64 } });
+  session = await openSession({ size: "tiny", device: testDevice, threads: 1, overrides: { imageSize: 64 } });
 });
 afterAll(() => session.dispose());
 

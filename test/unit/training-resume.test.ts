@@ -24,9 +24,9 @@ async function open(options: Record<string, unknown>, seed = 1): Promise<Session
   return session;
 }
 
-/** The first epoch, then what the plateau schedule is told. */
+/** The first epoch, a short one, then what the plateau schedule is told. */
 async function firstEpoch(session: Session) {
-  const { losses } = await train(session, store, indices, { augment: true });
+  const { losses } = await train(session, store, indices.slice(0, 13), { augment: true });
   for (let i = 0; i < 12; ++i) await session.observe(losses.total_loss as number);
 }
 

@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::size_t kAddresses = std::size_t{64} << 30;  // of a device
 constexpr std::size_t kAlignment = 512;                    // as torch's allocator has it
+constexpr std::size_t kKept = std::size_t{64} << 20;       // a freed block of this size stays with the process: faults cost time
 
 char* reserve(int protection) {
   auto* at = mmap(nullptr, kAddresses * kDevices, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -39,7 +40,11 @@ char* device_memory() {
 }
 
 char* shadow_memory() {
-  static char* const at = reserve(PROT_READ | PROT_WRITE);
+  static char* const at = [] {
+    auto* memory = reserve(PROT_READ | PROT_WRITE);
+    madvise(memory, kAddresses * kDevices, MADV_HUGEPAGE);
+    return memory;
+  }();
   return at;
 }
 
@@ -92,7 +97,7 @@ void forget(std::map<char*, Block>::iterator it) {
   auto& holes = all().holes[static_cast<std::size_t>(block.stream.device)];
   char* begin = block.begin;
   auto size = block.size;
-  if (size >= std::size_t{1} << 20) madvise(shadow(begin), size, MADV_DONTNEED);
+  if (size > kKept) madvise(shadow(begin), size, MADV_DONTNEED);
   auto next = holes.lower_bound(begin);
   if (next != holes.end() && next->first == begin + size) {
     size += next->second;
