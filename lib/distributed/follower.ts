@@ -18,6 +18,8 @@ export interface FollowOptions {
   signal: AbortSignal | undefined;
   /** Of what the engine does differently than asked. */
   onNotice: (event: NoticeEvent) => void;
+  /** Does this process's share of a work that all divide, and returns its answer, also where it has failed. */
+  share: (session: DistributedSession, work: unknown, group: Group) => Promise<string>;
 }
 
 /**
@@ -55,9 +57,10 @@ async function carryOut(
   } else if (order.type === "close") {
     await sessions.get(order.session)?.dispose();
     sessions.delete(order.session);
+  } else if (order.type === "share") {
+    await group.gather(await options.share(known(sessions, order.session), order.work, group));
   } else if (order.type === "command") {
-    const session = sessions.get(order.session);
-    if (!session) throw new CellsamError("ERR_INTERNAL", `process 0 uses a session ${order.session} that it has not opened`);
+    const session = known(sessions, order.session);
     try {
       await prepare(order.call);
     } catch (error) {
@@ -70,6 +73,12 @@ async function carryOut(
       if (peerFailure(error)) throw error;
     });
   }
+}
+
+function known(sessions: Map<number, DistributedSession>, number: number): DistributedSession {
+  const session = sessions.get(number);
+  if (!session) throw new CellsamError("ERR_INTERNAL", `process 0 uses a session ${number} that it has not opened`);
+  return session;
 }
 
 /** Does `work` and tells the others whether it failed; process 0 decides what comes next. */

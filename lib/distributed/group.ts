@@ -10,12 +10,14 @@ import type { Place } from "./place.js";
 /** Every method rejects with ERR_PEER_LOST when another process has ended, or does not answer. */
 export class Group extends CommandSession {
   readonly rank: number;
+  readonly size: number;
   /** Among the processes of this machine, from 0. */
   readonly localRank: number;
 
-  private constructor(native: ConstructorParameters<typeof CommandSession>[0], rank: number, localRank: number) {
+  private constructor(native: ConstructorParameters<typeof CommandSession>[0], { rank, size }: Place, localRank: number) {
     super(native);
     this.rank = rank;
+    this.size = size;
     this.localRank = localRank;
   }
 
@@ -31,7 +33,7 @@ export class Group extends CommandSession {
       interface: process.env.GLOO_SOCKET_IFNAME ?? "",
     });
     const joined = (await native.call("place", {}).promise) as { local_rank: number };
-    return new Group(native, rank, joined.local_rank);
+    return new Group(native, place, joined.local_rank);
   }
 
   /** Process 0: gives all others an order. */
@@ -43,6 +45,11 @@ export class Group extends CommandSession {
   async receive(): Promise<Order> {
     const { message } = await this.command<{ message: string }>("receive");
     return JSON.parse(message) as Order;
+  }
+
+  /** Process 0 gets the text of every process, by rank; the others get none. All call it. */
+  async gather(text: string): Promise<string[]> {
+    return (await this.command<{ texts: string[] }>("gather", { text })).texts;
   }
 
   /**

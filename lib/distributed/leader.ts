@@ -1,5 +1,5 @@
 /**
- * Process 0's sessions: what trains is done by all processes, what measures, predicts or writes by process 0 alone. Callers use
+ * Process 0's sessions: what trains is done by all processes, what predicts or writes by process 0 alone. Callers use
  * them as any session.
  */
 import { resolve } from "node:path";
@@ -54,7 +54,7 @@ export function leaderSessions(group: Group, stop: () => void): typeof openSessi
   };
 }
 
-class LeaderSession implements Session {
+export class LeaderSession implements Session {
   readonly #own: DistributedSession;
   readonly #number: number;
   readonly #group: Group;
@@ -71,6 +71,15 @@ class LeaderSession implements Session {
   async #together<T>(call: SharedCommand, run: (own: DistributedSession) => Promise<T>): Promise<T> {
     await this.#group.tell({ type: "command", session: this.#number, call });
     return run(this.#own);
+  }
+
+  /**
+   * Has each of the others do its share of `work`, and does that of this process with `share`, which returns its answer.
+   * @returns the answers of all, by rank
+   */
+  async divide(work: unknown, share: () => Promise<string>): Promise<string[]> {
+    await this.#group.tell({ type: "share", session: this.#number, work });
+    return this.#group.gather(await share());
   }
 
   async load(path: string): Promise<LoadReport> {

@@ -21,6 +21,8 @@ export type Order =
   | { type: "hello"; version: string; settings: unknown }
   | { type: "open"; session: number; options: SessionOptions }
   | { type: "command"; session: number; call: SharedCommand }
+  /** Each process does its share of the work with the session, and passes its answer to process 0. */
+  | { type: "share"; session: number; work: unknown }
   | { type: "close"; session: number }
   /** The last one. `failure`: why process 0 ends; `result`: what it returns otherwise. */
   | { type: "end"; failure: Failure | null; result: unknown };

@@ -75,7 +75,16 @@ export interface EvaluationContext {
   signal?: AbortSignal | undefined;
   /** Keeps what is measured of each image. */
   keep?: ((measured: Measured) => Promise<void>) | undefined;
+  /** Default measureImages. */
+  measureImages?: MeasureImages | undefined;
 }
+
+/** Measures images and hands out what was measured of each, or why it could not be, in their order. */
+export type MeasureImages = (
+  context: EvaluationContext,
+  pairs: readonly Pair[],
+  options: EvaluateModelOptions,
+) => AsyncIterable<Measured | EvaluationFailure>;
 
 /** What is measured of an image, and what a summary is made from besides. */
 export interface Measured {
@@ -93,9 +102,24 @@ export async function evaluateModel(
   pairs: readonly Pair[],
   options: EvaluateModelOptions = {},
 ): Promise<Evaluation> {
-  const { session, emit, signal } = context;
   const measured: Measured[] = [];
   const failures: EvaluationFailure[] = [];
+  let done = 0;
+  for await (const result of (context.measureImages ?? measureImages)(context, pairs, options)) {
+    if ("code" in result) failures.push(result);
+    else measured.push(result);
+    context.emit({ type: "progress", task: "evaluate", done: ++done, total: pairs.length });
+  }
+  return sumUp(measured, failures, options);
+}
+
+/** Measures images with the session of this process, as many at a time as it can. @throws as evaluateModel */
+export function measureImages(
+  context: EvaluationContext,
+  pairs: readonly Pair[],
+  options: EvaluateModelOptions,
+): AsyncIterable<Measured | EvaluationFailure> {
+  const { session, signal } = context;
   const work = async (pair: Pair, _: number, stop: AbortSignal): Promise<Measured | EvaluationFailure> => {
     try {
       stop.throwIfAborted();
@@ -110,13 +134,7 @@ export async function evaluateModel(
     }
   };
   const left = () => new CellsamError("ERR_CANCELLED", "the evaluation ended before this image was measured");
-  let done = 0;
-  for await (const result of inOrder(pairs, { atOnce: session.concurrency + 1, work, left, signal })) {
-    if ("code" in result) failures.push(result);
-    else measured.push(result);
-    emit({ type: "progress", task: "evaluate", done: ++done, total: pairs.length });
-  }
-  return sumUp(measured, failures, options);
+  return inOrder(pairs, { atOnce: session.concurrency + 1, work, left, signal });
 }
 
 /** The evaluation of images that were measured one by one. */

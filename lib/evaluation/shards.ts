@@ -1,16 +1,14 @@
 /** An evaluation that several processes divide, or that goes on after it was stopped: each image is measured once and kept. */
 import { resolve } from "node:path";
 import type { PredictInput } from "../config/inference.js";
-import type { ImageSweep } from "../engine/inference.js";
 import { CellsamError } from "../errors.js";
 import { incomplete, Parts } from "../files/parts.js";
 import { checkKeys, keysOf } from "../optionKeys.js";
 import { checkShard, type Shard, sharedSettings, shareOf } from "../predict/shard.js";
 import { packageVersion } from "../version.js";
-import type { CocoImage } from "./coco.js";
 import { type EvaluateWeightsOptions, evaluatePairs, truthOf, weightsKeys } from "./folders.js";
+import { type Kept, keptOf, measuredOf } from "./kept.js";
 import { type Evaluation, type EvaluationFailure, type Measured, sumUp } from "./model.js";
-import { cocoPart } from "./pairs.js";
 
 export interface EvaluateShardOptions extends EvaluateWeightsOptions {
   /** Folder for what is measured of each image, a file each; the same for all shards. */
@@ -33,12 +31,6 @@ interface Settings extends Pick<EvaluateWeightsOptions, "binaryMasks" | "optimiz
 
 /** One image, as its file has it. */
 type Part = { failure: EvaluationFailure } | Kept;
-
-interface Kept extends Omit<Measured, "sweep"> {
-  /** The numbers of the COCO curve; `verdicts` in base64. */
-  coco: { scores: number[]; verdicts: string; truth: number[] } | null;
-  sweep: Record<keyof ImageSweep, number | number[]> | null;
-}
 
 /**
  * The same as evaluateWeights, for a share of the images.
@@ -72,7 +64,7 @@ export async function evaluateShard(
   }
   const left = await lacking(pairs, parts);
   if (left.length > 0) {
-    const keep = (measured: Measured) => parts.write(measured.image.image, partOf(measured));
+    const keep = (measured: Measured) => parts.write(measured.image.image, keptOf(measured));
     const { failures = [] } = await evaluatePairs(left, input, rest, keep);
     for (const failure of failures) await parts.write(failure.image, { failure });
   }
@@ -96,10 +88,9 @@ export async function mergeEvaluation(partsDir: string): Promise<Evaluation> {
   const failures: EvaluationFailure[] = [];
   for (const image of plan.images) {
     const part = await parts.read(image);
-    const one = measuredOf(part);
-    if (one) measured.push(one);
-    else if (part && "failure" in part) failures.push(part.failure);
-    else throw incomplete(partsDir, [image], plan.images.length);
+    if (!part) throw incomplete(partsDir, [image], plan.images.length);
+    if ("failure" in part) failures.push(part.failure);
+    else measured.push(measuredOf(part));
   }
   const { optimizeThreshold = false, keepGoing = false } = plan.settings;
   return sumUp(measured, failures, { optimizeThreshold, keepGoing });
@@ -115,39 +106,9 @@ async function lacking<Pair extends { source: string }>(
   parts: ReturnType<typeof partsOf>,
 ): Promise<Pair[]> {
   const left: Pair[] = [];
-  for (const pair of pairs) if (!measuredOf(await parts.read(pair.source))) left.push(pair);
+  for (const pair of pairs) {
+    const part = await parts.read(pair.source);
+    if (!part || "failure" in part) left.push(pair); // what failed is tried again
+  }
   return left;
-}
-
-function partOf({ image, promptIous, sweep }: Measured): Kept {
-  const curve = image.metrics[cocoPart];
-  const coco = curve && {
-    scores: [...curve.scores],
-    verdicts: Buffer.from(curve.verdicts).toString("base64"),
-    truth: [...curve.truth],
-  };
-  return { image, promptIous, coco, sweep: sweep && numbers(sweep) };
-}
-
-function numbers(sweep: ImageSweep): Kept["sweep"] {
-  const entries = Object.entries(sweep).map(([name, value]) => [name, typeof value === "number" ? value : [...value]]);
-  return Object.fromEntries(entries) as Kept["sweep"];
-}
-
-/** undefined for an image that is not measured yet, or failed: it is tried again. */
-function measuredOf(part: Part | undefined): Measured | undefined {
-  if (!part || "failure" in part) return undefined;
-  const { image, promptIous, coco, sweep } = part;
-  const curve: CocoImage | null = coco && {
-    scores: Float64Array.from(coco.scores),
-    verdicts: new Uint8Array(Buffer.from(coco.verdicts, "base64")),
-    truth: Float64Array.from(coco.truth),
-  };
-  const columns =
-    sweep && Object.entries(sweep).map(([name, value]) => [name, typeof value === "number" ? value : Float64Array.from(value)]);
-  return {
-    image: { ...image, metrics: { ...image.metrics, [cocoPart]: curve } },
-    promptIous,
-    sweep: columns && (Object.fromEntries(columns) as unknown as ImageSweep),
-  };
 }

@@ -4,6 +4,7 @@ import type { Slots } from "../config/pool.js";
 import type { CheckedPair } from "../data/check.js";
 import type { Splits } from "../data/split.js";
 import type { Session } from "../engine/session.js";
+import type { MeasureImages } from "../evaluation/model.js";
 import type { TrainingEvent } from "../events.js";
 import type { Log } from "../monitor/log.js";
 import type { Strategy } from "../strategies/strategy.js";
@@ -21,6 +22,8 @@ export interface Experiment {
   /** Where the folds are trained. */
   slots: Slots;
   strategy: Strategy;
+  /** How images are measured, where several processes run the experiment. */
+  measureImages?: MeasureImages | undefined;
 }
 
 export interface RunContext {
@@ -43,6 +46,7 @@ export interface RunContext {
   writeIfPossible: (path: string, writing: Promise<unknown>) => Promise<void>;
   signal: AbortSignal | undefined;
   lossWeights: LossWeightSchedule | undefined;
+  measureImages?: MeasureImages | undefined;
 }
 
 export interface FoldContext extends RunContext {

@@ -32,7 +32,7 @@ const logger = "cellsam.runner";
  * @throws CellsamError ERR_ALL_FOLDS_FAILED; what stops a single fold
  */
 export async function trainFolds(
-  { config, tree, options, slots, strategy }: Experiment,
+  { config, tree, options, slots, strategy, measureImages }: Experiment,
   { pairs, store, state, resumed }: PreparedRun,
   record: RunRecord,
 ): Promise<FoldResult[]> {
@@ -77,7 +77,7 @@ export async function trainFolds(
     for (const { source, notes } of pairs) for (const note of notes) log.info("cellsam.data", `${source}: ${note}`);
     const { emit, warn, writeIfPossible } = record;
     const own = { config, tree, folds, strategy: strategy.name, pairs, store, state };
-    const run: RunContext = { ...own, log, emit, warn, writeIfPossible, signal, lossWeights };
+    const run: RunContext = { ...own, log, emit, warn, writeIfPossible, signal, lossWeights, measureImages };
     await reportDuplicates(run);
     if (pooled) {
       await model.dispose();

@@ -9,6 +9,7 @@ import { CellsamError, type Failure, failureOf } from "../errors.js";
 import type { TrainingEvent } from "../events.js";
 import { packageVersion } from "../version.js";
 import type { Experiment } from "./context.js";
+import { measureTogether, shareOfEvaluation } from "./measureTogether.js";
 import { isPlaced } from "./pooled.js";
 import type { FoldResult } from "./results.js";
 import { changedKeys } from "./resume.js";
@@ -37,7 +38,10 @@ export async function runTogether(
   const group = await Group.join(place, config.distributedTimeout);
   try {
     await greet(group, experiment);
-    if (group.rank > 0) return (await follow(group, { signal: options.signal, onNotice: emit })) as FoldResult[];
+    if (group.rank > 0) {
+      const { signal } = options;
+      return (await follow(group, { signal, onNotice: emit, share: shareOfEvaluation(config, signal) })) as FoldResult[];
+    }
     const told = new AbortController();
     const stop = () =>
       told.abort(new CellsamError("ERR_STOPPED", "another process of this training was told to stop; resume it to go on"));
@@ -45,7 +49,9 @@ export async function runTogether(
     let failure: Failure | null = null;
     let result: FoldResult[] = [];
     try {
-      result = await run({ ...experiment, options: { ...options, signal, openSession: leaderSessions(group, stop) } });
+      const measureImages = measureTogether(group, stop);
+      const shared = { ...options, signal, openSession: leaderSessions(group, stop) };
+      result = await run({ ...experiment, options: shared, measureImages });
       return result;
     } catch (error) {
       failure = failureOf(error);

@@ -58,6 +58,7 @@ ProcessGroup::~ProcessGroup() = default;
 void ProcessGroup::sum(const std::vector<at::Tensor>&) {}
 void ProcessGroup::broadcast(const std::vector<at::Tensor>&) {}
 bool ProcessGroup::agree(bool wish, const std::exception_ptr&) { return wish; }
+std::vector<std::string> ProcessGroup::gather(const std::string&) { return {}; }
 void ProcessGroup::tell(const std::string&) {}
 std::optional<std::string> ProcessGroup::receive(const Control&) { return std::nullopt; }
 
@@ -206,6 +207,23 @@ std::string ProcessGroup::failure_of(std::int64_t rank) {
   return guarded("failure", [&] {
     return text_of(torch_->store->get("failure/" + std::to_string(failures_) + "/" + std::to_string(rank)));
   });
+}
+
+std::vector<std::string> ProcessGroup::gather(const std::string& text) {
+  const auto key = [round = gathered_++](std::int64_t rank) {
+    return "text/" + std::to_string(round) + "/" + std::to_string(rank);
+  };
+  guarded("text", [&] { torch_->store->set(key(rank_), bytes_of(text)); });
+  agree(false, nullptr);  // that all are there
+  std::vector<std::string> texts;
+  if (rank_ != 0) return texts;
+  guarded("text", [&] {
+    for (std::int64_t rank = 0; rank < size_; ++rank) {
+      texts.push_back(text_of(torch_->store->get(key(rank))));
+      torch_->store->deleteKey(key(rank));
+    }
+  });
+  return texts;
 }
 
 void ProcessGroup::tell(const std::string& message) {

@@ -32,7 +32,7 @@ struct Membership {
 };
 
 // All functions throw ERR_PEER_LOST when another process has ended or does not answer in time, and from then on always.
-// Collective functions (sum to together) must be called by all processes, in the same order.
+// Collective functions (sum to gather) must be called by all processes, in the same order.
 class ProcessGroup {
  public:
   // Waits for all processes, for two minutes or the timeout, whichever is longer.
@@ -74,6 +74,9 @@ class ProcessGroup {
     return std::move(*result);
   }
 
+  // Passes a text, which is not empty, to process 0, which gets those of all by rank; the others get nothing. Collective.
+  std::vector<std::string> gather(const std::string& text);
+
   // Process 0: passes a message to all others, which receive them in order.
   void tell(const std::string& message);
 
@@ -95,6 +98,7 @@ class ProcessGroup {
   std::vector<std::string> machines_;  // by rank
   std::int64_t failures_ = 0;          // that all have agreed on
   std::int64_t messages_ = 0;          // told by process 0
+  std::int64_t gathered_ = 0;          // how often
   std::atomic<bool> lost_{false};
   std::unique_ptr<Torch> torch_;
 };

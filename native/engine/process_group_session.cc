@@ -29,6 +29,13 @@ class ProcessGroupSession final : public Session {
       group_->agree(false, code.empty() ? nullptr : std::make_exception_ptr(Error(code, message)));
       return {};
     }
+    if (command == "gather") {
+      const auto text = options.require_text("text");
+      options.done();
+      List texts;
+      for (auto& from : group_->gather(text)) texts.emplace_back(std::move(from));
+      return Dict{{"texts", std::move(texts)}};
+    }
     options.done();
     if (command == "receive") {
       const auto message = group_->receive(control);
@@ -41,7 +48,7 @@ class ProcessGroupSession final : public Session {
                   {"core_sharers", group_->core_sharers()}};
     }
     throw Error("ERR_INVALID_ARGUMENT",
-                "process_group: unknown command " + std::string(command) + "; known: place, tell, receive, agree");
+                "process_group: unknown command " + std::string(command) + "; known: place, tell, receive, agree, gather");
   }
 
  private:

@@ -31,7 +31,7 @@ beforeAll(async () => {
       `img_path: ${data.imgPath}`,
       `mask_path: ${data.maskPath}`,
       `output_dir: ${join(folder, "out")}`,
-      "size: tiny\ndevice: cpu\nthreads: 1\ntile_size: 96\naugmentation: true\nstrategy: train_val_split\nval_ratio: 0.34",
+      "size: tiny\ndevice: cpu\nthreads: 1\ntile_size: 96\naugmentation: true\nstrategy: train_val_split\nval_ratio: 0.34\npreeval: true",
       `stage1_config: ${stage}\nstage2_config: ${stage}`,
     ].join("\n"),
   );
@@ -52,6 +52,11 @@ async function losses(name: string): Promise<number[]> {
     }),
   );
   return histories.flat();
+}
+
+/** What was measured of each image before the training. */
+function measuredBefore(name: string) {
+  return readJson<object[]>(join(folder, "out", name, "results/preeval_per_image.json"));
 }
 
 /** A run is that of one process but for the rounding of sums, which Adam's first steps make larger. */
@@ -118,6 +123,10 @@ describe("cellsam launch", () => {
     expect(done.code).toBe(0);
     expect(done.events.filter(({ type }) => type === "result")).toHaveLength(1);
     await expectSame("launched");
+    // Both have measured the model that the training starts from, an image each.
+    const [both, one] = await Promise.all(["launched", "alone"].map(measuredBefore));
+    expect(one).toHaveLength(2);
+    expect(both).toEqual(one);
   });
 
   it("saves on TERM, twice in a row as from a terminal, ends with 75, and one process goes on", async () => {
