@@ -9,7 +9,11 @@ GradientSum::GradientSum(ProcessGroup& group, std::vector<at::Tensor> parameters
     : group_(group), parameters_(std::move(parameters)) {
   std::int64_t numbers = 0;
   for (const auto& parameter : parameters_) numbers += parameter.numel();
-  row_ = at::empty({numbers}, at::kFloat);
+  const auto device = parameters_.empty() ? at::Device(at::kCPU) : parameters_.front().device();
+  std::string why;
+  on_device_ = DeviceSum::open(group, device, why);
+  if (!why.empty()) notice_ = "the processes pass gradients through main memory, since NCCL cannot be used: " + why;
+  row_ = at::empty({numbers}, at::TensorOptions(at::kFloat).device(on_device_ ? device : at::kCPU));
 }
 
 void GradientSum::operator()(const at::Tensor& extra) {
@@ -29,10 +33,14 @@ void GradientSum::operator()(const at::Tensor& extra) {
       own.zero_();
     }
   }
-  auto tensors = row_.split(kBucketBytes / static_cast<std::int64_t>(sizeof(float)));
-  tensors.push_back(present);
-  tensors.push_back(extra);
-  group_.sum(tensors);
+  const auto buckets = row_.split(kBucketBytes / static_cast<std::int64_t>(sizeof(float)));
+  std::vector<at::Tensor> on_host{present, extra};
+  if (on_device_) {
+    (*on_device_)(buckets);
+  } else {
+    on_host.insert(on_host.end(), buckets.begin(), buckets.end());
+  }
+  group_.sum(on_host);
   begin = 0;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     auto parameter = parameters_[i];

@@ -59,6 +59,7 @@ void ProcessGroup::sum(const std::vector<at::Tensor>&) {}
 void ProcessGroup::broadcast(const std::vector<at::Tensor>&) {}
 bool ProcessGroup::agree(bool wish, const std::exception_ptr&) { return wish; }
 std::vector<std::string> ProcessGroup::gather(const std::string&) { return {}; }
+void ProcessGroup::guard(const char*, const std::function<void()>& body) { body(); }
 void ProcessGroup::tell(const std::string&) {}
 std::optional<std::string> ProcessGroup::receive(const Control&) { return std::nullopt; }
 
@@ -149,6 +150,10 @@ void ProcessGroup::meet(const Membership& membership) {
   store->setTimeout(timeout_);
 }
 
+c10d::Store& ProcessGroup::store() { return *torch_->store; }
+
+void ProcessGroup::guard(const char* what, const std::function<void()>& body) { guarded(what, body); }
+
 void ProcessGroup::sum(const std::vector<at::Tensor>& tensors) {
   guarded("sum", [&] {
     std::vector<c10::intrusive_ptr<c10d::Work> > works;
@@ -210,7 +215,7 @@ std::string ProcessGroup::failure_of(std::int64_t rank) {
 }
 
 std::vector<std::string> ProcessGroup::gather(const std::string& text) {
-  const auto key = [round = gathered_++](std::int64_t rank) {
+  const auto key = [round = number()](std::int64_t rank) {
     return "text/" + std::to_string(round) + "/" + std::to_string(rank);
   };
   guarded("text", [&] { torch_->store->set(key(rank_), bytes_of(text)); });

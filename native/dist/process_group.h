@@ -8,12 +8,17 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "engine.h"
+
+namespace c10d {
+class Store;
+}
 
 namespace cellsam::dist {
 
@@ -32,7 +37,7 @@ struct Membership {
 };
 
 // All functions throw ERR_PEER_LOST when another process has ended or does not answer in time, and from then on always.
-// Collective functions (sum to gather) must be called by all processes, in the same order.
+// Collective functions (number to gather) must be called by all processes, in the same order.
 class ProcessGroup {
  public:
   // Waits for all processes, for two minutes or the timeout, whichever is longer.
@@ -45,6 +50,13 @@ class ProcessGroup {
   std::int64_t size() const { return size_; }
   std::int64_t local_rank() const { return local_rank_; }      // among the processes of this machine
   std::int64_t core_sharers() const { return core_sharers_; }  // processes that may use the same cores, this one included
+
+  std::chrono::milliseconds timeout() const { return timeout_; }
+  c10d::Store& store();                          // that all share
+  std::int64_t number() { return numbered_++; }  // another one each time, for names in the store; collective
+
+  // Runs `body`, in which an exception of torch means that another process is lost.
+  void guard(const char* what, const std::function<void()>& body);
 
   // Sums each of the tensors over all processes, in place. They are dense, on the host, and of the same sizes everywhere. All
   // processes get the same bits, and the same again for the same numbers.
@@ -98,7 +110,7 @@ class ProcessGroup {
   std::vector<std::string> machines_;  // by rank
   std::int64_t failures_ = 0;          // that all have agreed on
   std::int64_t messages_ = 0;          // told by process 0
-  std::int64_t gathered_ = 0;          // how often
+  std::int64_t numbered_ = 0;          // numbers that were given
   std::atomic<bool> lost_{false};
   std::unique_ptr<Torch> torch_;
 };

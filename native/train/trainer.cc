@@ -90,7 +90,10 @@ data::Augmenter Trainer::augmenter(const EpochRequest& request) const {
 }
 
 void Trainer::emit_notices(Control& control) {
-  for (const auto& message : stage_->take_notices()) {
+  auto messages = stage_->take_notices();
+  if (auto message = gradient_sum_ ? gradient_sum_->take_notice() : std::string(); !message.empty())
+    messages.push_back(std::move(message));
+  for (const auto& message : messages) {
     control.emit(Dict{{"type", "notice"}, {"level", "warning"}, {"message", message}});
   }
 }

@@ -1,12 +1,13 @@
-// Two processes on two pretend GPUs, which train as one does; sums go through main memory.
+// Two processes on two GPUs, or on one, train as one process does. On pretend GPUs a stand-in does the work of NCCL.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openSession } from "../../lib/engine/session.js";
+import { type Device, openSession } from "../../lib/engine/session.js";
 import { testDevice } from "../device.js";
 import { alone, stage1, stage2, together } from "../unit/together.js";
 import { changes, ellipses, relativeDistance, smallOptions, storeOf, weightsOf } from "../unit/training-tiles.js";
+import { readReport } from "./pretend.mjs";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-devices-"));
 const store = join(folder, "tiles");
@@ -20,21 +21,40 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-describe.skipIf(testDevice !== "cuda")("two processes on two devices", () => {
-  test("train as one process on one does", async () => {
-    const weights = async (path?: string) => {
-      await using own = await openSession(session);
-      if (path) await own.load(path);
-      return await weightsOf(own, folder);
-    };
-    const [one, two] = [join(folder, "one.safetensors"), join(folder, "two.safetensors")];
-    await alone(task, one);
-    const devices = ["cuda:0", "cuda:1"] as const;
+/** How often the processes that have ended had the GPUs sum; null where they are no pretend ones. */
+function sums(): number | null {
+  const report = process.env.FAKE_CUDA_REPORT;
+  if (!report) return null;
+  return readReport(report).processes.reduce((sum, { total }) => sum + (total.operators?.["nccl::all_reduce"] ?? 0), 0);
+}
+
+describe.skipIf(testDevice !== "cuda")("two processes", () => {
+  const weights = async (path?: string) => {
+    await using own = await openSession(session);
+    if (path) await own.load(path);
+    return await weightsOf(own, folder);
+  };
+  const one = join(folder, "one.safetensors");
+  beforeAll(() => alone(task, one));
+
+  test.each<[string, readonly Device[]]>([
+    ["on two devices, which sum by NCCL", ["cuda:0", "cuda:1"]],
+    ["on one device, where NCCL refuses to", ["cuda:0", "cuda:0"]],
+  ])("%s, train as one does", async (_, devices) => {
+    const before = sums();
+    const two = join(folder, "two.safetensors");
     const outcomes = await together(2, { ...task, devices, stages: [stage1, stage2], validate: true, save: two });
     for (const outcome of outcomes) expect(outcome?.error).toBeUndefined();
     expect(outcomes[0]?.digest).toEqual(outcomes[1]?.digest);
     const initial = await weights();
     // As in test/unit/distributed.test.ts.
     expect(relativeDistance(changes(initial, await weights(two)), changes(initial, await weights(one)))).toBeLessThan(1e-4);
+
+    const refused = devices[0] === devices[1];
+    // In each process and stage one that tries, and one for each of two epochs' updates, which are one of four batches.
+    if (before !== null) expect((sums() as number) - before).toBe(refused ? 0 : 2 * 2 * (1 + 2));
+    const notice = /through main memory, since NCCL cannot be used: NCCL error.*\s.*Duplicate GPU/;
+    for (const outcome of outcomes)
+      expect(outcome?.notices).toEqual(refused ? [1, 2].map(() => expect.stringMatching(notice)) : []);
   });
 });

@@ -21,8 +21,8 @@ const {
   devices,
   end,
 } = JSON.parse(process.argv[2] ?? "");
-/** @type {Record<string, unknown> & { epochs: unknown[], steps: number }} */
-const outcome = { rank: place.rank, epochs: [], steps: 0 };
+/** @type {Record<string, unknown> & { epochs: unknown[], notices: string[], steps: number }} */
+const outcome = { rank: place.rank, epochs: [], notices: [], steps: 0 };
 try {
   const group = await Group.join(
     { address: "127.0.0.1", file: "", attempt: "0", ...place, hostsStore: place.rank === 0 },
@@ -39,11 +39,13 @@ try {
     outcome.steps += 1;
     endIn("step");
   };
+  const onNotice = (/** @type {{ message: string }} */ { message }) => void outcome.notices.push(message);
   for (const stage of stages) {
     await session.beginStage(stage);
     for (let epoch = 1; epoch <= stage.epochs; epoch += 1) {
       const tiles = { store, indices: Int32Array.from(indices), batchSize };
-      const { step, stopped, losses, images } = await session.trainEpoch({ ...tiles, epoch, augment: true, signal, onStep });
+      const told = { signal, onStep, onNotice };
+      const { step, stopped, losses, images } = await session.trainEpoch({ ...tiles, epoch, augment: true, ...told });
       const validating = validate ? session.validate(tiles) : null;
       if (validating) endIn("validation");
       const validation = (await validating)?.losses ?? null;

@@ -33,6 +33,7 @@ export interface Outcome {
     losses: Record<string, number>;
     validation: Record<string, number> | null;
   }[];
+  notices: string[];
   digest?: Record<string, string>;
   error?: { code: string; message: string };
 }

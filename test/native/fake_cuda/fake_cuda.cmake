@@ -24,7 +24,7 @@ endforeach()
 # `folder` of the package, a library of this name in it.
 function(fake_library target folder name)
   add_library(${target} SHARED EXCLUDE_FROM_ALL ${ARGN})
-  target_include_directories(${target} PRIVATE test/native test native)
+  target_include_directories(${target} PRIVATE test/native test native native/dist/headers)
   target_include_directories(${target} BEFORE PRIVATE test/native/fake_cuda/include)
   set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${FAKE_CUDA}/${folder} PREFIX "" OUTPUT_NAME ${name})
 endfunction()
