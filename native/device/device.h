@@ -37,7 +37,8 @@ void prepare_thread(const ThreadSettings& settings);
 // Divides the cores that sessions with the setting 0 take among so many processes that may use the same ones.
 void share_cores(std::int64_t processes);
 
-// How many threads a session with this setting has at most: so many, up to the number of cores and OMP_THREAD_LIMIT; 0: all cores.
+// How many threads a session with this setting has at most: so many, up to the number of cores and OMP_THREAD_LIMIT; 0: all
+// cores.
 std::int64_t most_threads(std::int64_t wanted);
 
 // How many threads a running command takes. A session that names a number gets it, up to the number of cores. With 0, the cores
