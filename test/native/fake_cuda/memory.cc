@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::size_t kAddresses = std::size_t{64} << 30;  // of a device
 constexpr std::size_t kAlignment = 512;                    // as torch's allocator has it
-constexpr std::size_t kKept = std::size_t{64} << 20;       // a freed block of this size stays with the process: faults cost time
+constexpr std::size_t kKept = std::size_t{64} << 20;  // a freed block of this size stays with the process: faults cost time
 
 char* reserve(int protection) {
   auto* at = mmap(nullptr, kAddresses * kDevices, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
