@@ -18,8 +18,10 @@ afterAll(() => rmSync(folder, { recursive: true }));
 describe.skipIf(!hasPretendDevice)("a session on cuda:1", () => {
   test.each([
     ["stage 1", () => ({ store, stage: 1 })],
+    ["stage 1 with threads that match", () => ({ store, stage: 1, threads: 2 })],
     ["stage 2", () => ({ store, stage: 2 })],
     ["stage 2 with graphs", () => ({ store, stage: 2, options: { cudaGraphs: "on" } })],
+    ["stage 2 on kept features", () => ({ store, stage: 2, options: { featureCacheDir: join(folder, "features") } })],
     ["prediction", () => ({ image })],
   ])("%s: opens no context on cuda:0", async (_, work) => {
     const { report, hazards } = await countWork({ ...work(), device: "cuda:1" });

@@ -32,9 +32,20 @@ async function journey(options: Record<string, unknown>, model: Partial<SessionO
   await using session = await smallSession({ device: testGpu, ...model });
   const before = await weightsOf(session, folder);
   await session.beginStage({ epochs: 3, stepsPerEpoch: 3, ...plainSgd, stage: 2, ...options });
-  const epochs = [];
+  const epochs: Awaited<ReturnType<typeof train>>[] = [];
   for (const epoch of [0, 1, 2]) epochs.push(await train(session, store, [0, 1, 2, 3, 4], { epoch, batchSize: 2 }));
-  return { epochs, change: changes(before, await weightsOf(session, folder)) };
+  const [recorded, replayed] = (["recorded", "replayed"] as const).map((what) =>
+    epochs.reduce((sum, { graphs }) => sum + graphs[what], 0),
+  ) as [number, number];
+  return { epochs, recorded, replayed, change: changes(before, await weightsOf(session, folder)) };
+}
+
+/** A real GPU may be without the library of our kernels, which records graphs. */
+function canRecord(): boolean {
+  const { cuda_kernels: kernels } = engineCall<{ cuda_kernels: string[] | string }>("info");
+  if (isPretend || Array.isArray(kernels)) return true;
+  console.warn(`SKIPPED: no graphs can be recorded, since ${kernels}`);
+  return false;
 }
 
 const mining = { onlineHardNegativeMining: true, onlineHardNegativeMiningWeighted: true, ohemFraction: 0.3 };
@@ -51,22 +62,28 @@ describe.skipIf(!gpu)("CUDA graphs of stage 2", () => {
     ["losses by torch's operators", { fusedMaskLoss: false }, {}, 1e-3],
     ["deterministic", mining, { deterministic: true }, 1e-3],
     ["bf16", {}, { precision: "bf16" }, 5e-2],
-    ["bf16 with the decoder", decoder, { precision: "bf16" }, 5e-2],
+    // With graphs these weights are 6 % from those that fp32 learns in nine steps, without 9 %: more is rounded here.
+    ["bf16 with the decoder", decoder, { precision: "bf16" }, 1e-1],
   ] as const)("%s: teach what single operations teach", async (_, options, model, near) => {
-    const { cuda_kernels: kernels } = engineCall<{ cuda_kernels: string[] | string }>("info");
-    if (!Array.isArray(kernels)) return console.warn(`SKIPPED: no graphs can be recorded, since ${kernels}`);
-    const [graphs, plain] = [await journey({ ...options, cudaGraphs: true }, model), await journey(options, model)];
+    if (!canRecord()) return;
+    const graphs = await journey({ ...options, cudaGraphs: true }, model);
+    const plain = await journey({ ...options, cudaGraphs: false }, model);
     expect(graphs.epochs.flatMap(({ notices }) => notices)).toEqual([]);
-    const [recorded, replayed] = (["recorded", "replayed"] as const).map((what) =>
-      graphs.epochs.reduce((sum, epoch) => sum + epoch.graphs[what], 0),
-    ) as [number, number];
-    expect(recorded).toBeGreaterThan(0);
-    expect(replayed).toBeGreaterThan(recorded);
+    expect(graphs.recorded).toBeGreaterThan(0);
+    expect(graphs.replayed).toBeGreaterThan(graphs.recorded);
+    expect(plain).toMatchObject({ recorded: 0, replayed: 0 }); // the comparison is with something else
     for (const [i, epoch] of plain.epochs.entries()) {
       const [got, wanted] = [graphs.epochs[i]?.losses.total_loss as number, epoch.losses.total_loss as number];
       expect(Math.abs(got - wanted)).toBeLessThan(near * wanted);
     }
     expect(relativeDistance(graphs.change, plain.change)).toBeLessThan(near);
+  });
+
+  test("are recorded where nobody says whether to", async () => {
+    if (!canRecord()) return;
+    const { recorded, replayed, epochs } = await journey({});
+    expect(Math.min(recorded, replayed)).toBeGreaterThan(0);
+    expect(epochs.flatMap(({ notices }) => notices)).toEqual([]);
   });
 
   test("follow weights that are loaded and loss weights that are set", async () => {

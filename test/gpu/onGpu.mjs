@@ -3,6 +3,7 @@
 /** Paths below test/, where * is any text. */
 export const onGpu = [
   "gpu/distributed.test.ts",
+  "gpu/features.test.ts",
   "gpu/graphs.test.ts",
   "gpu/predict.test.ts",
   "gpu/row_column.test.ts",
@@ -17,6 +18,7 @@ export const onGpu = [
   "unit/option-names.test.ts",
   "unit/plan.test.ts",
   "unit/predict-formats.test.ts",
+  "unit/priority.test.ts",
   "unit/settings.test.ts",
   "unit/shipped-weights.test.ts",
   "unit/thresholds.test.ts",

@@ -13,12 +13,13 @@ import { openPredictor } from "../../dist/predict/predictor.js";
  * @property {import("../../dist/engine/session.js").Device} [device]
  * @property {"fp32" | "bf16"} [precision]
  * @property {boolean} [deterministic]
+ * @property {number} [threads] default 1
  * @property {Record<string, unknown>} [options] of the stage
  */
 
 /** @type {Work} */
 const work = JSON.parse(process.argv[2] ?? "{}");
-const { device = "cuda", precision = "fp32", deterministic = false } = work;
+const { device = "cuda", precision = "fp32", deterministic = false, threads = 1 } = work;
 try {
   if (work.image) await predict(work.image);
   else await train(work);
@@ -29,7 +30,7 @@ try {
 
 /** @param {string} path */
 async function predict(path) {
-  const predictor = await openPredictor({ weights: "cellsam-tiny", device, precision, threads: 1 });
+  const predictor = await openPredictor({ weights: "cellsam-tiny", device, precision, threads });
   const image = await predictor.read(path);
   resetDevicePeak(device);
   for (let i = 0; i < 2; ++i) {
@@ -44,7 +45,7 @@ async function predict(path) {
 async function train({ store = "", stage = 1, options = {} }) {
   /** @type {string[]} */
   const notices = [];
-  const session = await openSession({ size: "tiny", threads: 1, seed: 1, device, precision, deterministic });
+  const session = await openSession({ size: "tiny", threads, seed: 1, device, precision, deterministic });
   await session.beginStage({ stage, epochs: 3, stepsPerEpoch: 3, ...(stage === 2 && { cudaGraphs: "off" }), ...options });
   const range = { store, indices: Int32Array.of(0, 1, 2, 3, 4), batchSize: 2, augment: false };
   for (const epoch of [0, 1, 2]) {

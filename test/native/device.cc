@@ -6,8 +6,11 @@
 
 #include "device/cuda_library.h"
 #include "device/gpu.h"
+#include "engine/session.h"
 #include "native/checks.h"
 #include "native/program.h"
+#include "native/quiet.h"
+#include "native/small_model.h"
 
 namespace cellsam::test::device_program {
 
@@ -32,6 +35,22 @@ void check_settings(Checks& checks) {
   checks.holds("other algorithms again", !torch.deterministicAlgorithms());
   device::prepare_thread({.threads = 1});
   checks.holds("and no TF32 any more", !torch.allowTF32CuBLAS() && !torch.allowTF32CuDNN());
+}
+
+// A session's own choice counts in each of its commands, whatever another session has set meanwhile.
+void check_sessions(Checks& checks) {
+  auto& torch = at::globalContext();
+  const auto open = [](const char* precision) {
+    Options options(
+        Dict{{"size", "tiny"}, {"overrides", small_sizes()}, {"threads", 1}, {"float32_matmul_precision", precision}}, "open");
+    return engine::open_model(options);
+  };
+  const auto high = open("high"), highest = open("highest");
+  Quiet control;
+  high->call("digest", Dict{}, control);
+  checks.holds("high is TF32", torch.allowTF32CuBLAS() && torch.allowTF32CuDNN());
+  highest->call("digest", Dict{}, control);
+  checks.holds("highest is float32", !torch.allowTF32CuBLAS() && !torch.allowTF32CuDNN());
 }
 
 // Compute capabilities and what NVIDIA's tensor cores multiply there.
@@ -61,6 +80,7 @@ void check_library(Checks& checks) {
 TEST_PROGRAM(device) {
   Checks checks("device");
   check_settings(checks);
+  check_sessions(checks);
   check_precision(checks);
   check_library(checks);
   return checks.finish();

@@ -14,7 +14,7 @@ const programs: Record<string, number> = {
   data_session: 10,
   data_stain: 20,
   data_store: 10,
-  device: 14,
+  device: 16,
   feature_file: 20,
   feature_processes: 7,
   frozen_backbone: 20,

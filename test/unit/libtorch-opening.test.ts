@@ -7,13 +7,24 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fakeEngine, root } from "../stress/engine.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-opening-"));
+const variables = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"];
+
+/** Prints a line when it is opened: its own name and those variables of the environment that are set. */
+const telling = (name: string) => `#include <cstdio>
+  #include <cstdlib>
+  #include <initializer_list>
+  static bool tell() {
+    std::printf("${name}");
+    for (const char* variable : {${variables.map((variable) => `"${variable}"`).join()}})
+      if (const char* value = std::getenv(variable)) std::printf(" %s=%s", variable, value);
+    return std::printf("\\n") > 0;
+  }
+  static const bool told = tell();`;
+
 const sources = {
-  c10: "",
+  c10: telling("c10"), // the first of all, and the OpenMP that comes with it reads GOMP_SPINCOUNT
   torch_cpu: 'extern "C" unsigned long long aoti_torch_abi_version() { return 2ULL << 56 | 13ULL << 48; }',
-  torch_cuda: `#include <cstdio>
-    #include <cstdlib>
-    static const char* set(const char* name) { return std::getenv(name) ? std::getenv(name) : "-"; }
-    static const int opened = std::printf("%s %s\\n", set("PYTORCH_ALLOC_CONF"), set("PYTORCH_CUDA_ALLOC_CONF"));`,
+  torch_cuda: telling("torch_cuda"),
 };
 
 beforeAll(() => {
@@ -25,22 +36,28 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What libtorch_cuda finds in the environment when it is opened. */
-function allocatorSettings(env: Record<string, string>): string {
+/** What the libraries say of an environment in which only these of the variables are set. */
+function opened(set: Record<string, string>) {
   const binding = join(root, "build", "Release", "binding.node");
   const files = { engine: fakeEngine(), libtorch: folder, torch: "2.13" };
   const script = `require(${JSON.stringify(binding)}).loadEngine(${JSON.stringify(files)}); process.exit(0)`;
-  const { PYTORCH_ALLOC_CONF: _, PYTORCH_CUDA_ALLOC_CONF: __, ...own } = process.env;
-  return execFileSync(process.execPath, ["-e", script], { encoding: "utf8", env: { ...own, ...env } }).trim();
+  const others = Object.entries(process.env).filter(([name]) => !variables.includes(name));
+  const env = { ...Object.fromEntries(others), ...set };
+  const [c10, cuda] = execFileSync(process.execPath, ["-e", script], { encoding: "utf8", env }).split("\n");
+  return { c10, cuda };
 }
 
-describe.skipIf(process.platform !== "linux")("libtorch for CUDA", () => {
-  it("allocates memory in segments that grow", () => {
-    expect(allocatorSettings({})).toBe("expandable_segments:True -");
+describe.skipIf(process.platform !== "linux")("libtorch", () => {
+  it("has threads that soon sleep where they have to wait, unless the user has said how they wait", () => {
+    expect(opened({}).c10).toBe("c10 GOMP_SPINCOUNT=1000");
+    expect(opened({ GOMP_SPINCOUNT: "7" }).c10).toBe("c10 GOMP_SPINCOUNT=7");
+    expect(opened({ OMP_WAIT_POLICY: "active" }).c10).toBe("c10 OMP_WAIT_POLICY=active");
   });
 
-  it.each(["PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"])("leaves %s as the user set it", (name) => {
-    const own = "max_split_size_mb:128";
-    expect(allocatorSettings({ [name]: own })).toBe(name === "PYTORCH_ALLOC_CONF" ? `${own} -` : `- ${own}`);
+  it("allocates a GPU's memory in segments that grow, unless the user has set how", () => {
+    const of = (set: Record<string, string>) => opened({ GOMP_SPINCOUNT: "1", ...set }).cuda;
+    expect(of({})).toBe("torch_cuda GOMP_SPINCOUNT=1 PYTORCH_ALLOC_CONF=expandable_segments:True");
+    for (const name of ["PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"])
+      expect(of({ [name]: "max_split_size_mb:128" })).toBe(`torch_cuda GOMP_SPINCOUNT=1 ${name}=max_split_size_mb:128`);
   });
 });

@@ -248,6 +248,19 @@ mkdir -p "$dest"; cp '${join(folder, "torch.whl")}' "$dest/torch-2.13.0-cp311.wh
     });
   });
 
+  it.runIf(`${process.platform}-${process.arch}` === "linux-x64")(
+    "has pip's CUDA used in place without the archive",
+    async () => {
+      vi.stubEnv("HTTPS_PROXY", "http://127.0.0.1:9"); // nobody listens there
+      vi.stubEnv("https_proxy", "http://127.0.0.1:9");
+      try {
+        await expect(setupLibtorch({ variant: "cu130", env })).rejects.toThrow(/PyTorch's archive: .*LIBTORCH_USE_PYTORCH=1$/s);
+      } finally {
+        vi.unstubAllEnvs();
+      }
+    },
+  );
+
   it("says which torch has a CUDA build, where the one that is asked for has not", async () => {
     await expect(setupLibtorch({ variant: "cu128", env })).rejects.toMatchObject({
       code: "ERR_SETUP",

@@ -97,6 +97,15 @@ describe("prompts", () => {
     }
   });
 
+  // What the chunks give to the image's gradient adds up in fp32: sums in bf16 would be further from it with each chunk.
+  test("the size of a chunk leaves bf16 as near to fp32 as it was", async () => {
+    const of = async (promptChunk: number, precision: "fp32" | "bf16") =>
+      (await journey(2, [4], { promptChunk }, 1, { precision })).change;
+    const exact = await of(0, "fp32");
+    const [whole, single] = [await of(0, "bf16"), await of(1, "bf16")];
+    expect(relativeDistance(single, exact)).toBeLessThan(1.02 * relativeDistance(whole, exact));
+  });
+
   test.each([
     ["plain", {}],
     ["mining", mining],

@@ -28,6 +28,7 @@ Settings read() {
   const auto at = failing.find('@');
   s.failing_operator = failing.substr(0, at);
   s.failing_call = at == std::string::npos ? 1 : number(failing.substr(at + 1), 1);
+  s.kernels = text("FAKE_CUDA_KERNELS") != "0";
   return s;
 }
 

@@ -15,6 +15,7 @@ struct Settings {
   std::uint64_t failing_allocation;  // FAKE_CUDA_FAIL_ALLOCATION=N: the N-th of the process is out of memory
   std::string failing_operator;      // FAKE_CUDA_FAIL_OPERATOR=NAME@N: the N-th call of this operator fails
   std::uint64_t failing_call;
+  bool kernels;  // FAKE_CUDA_KERNELS=0: libcellsam_cuda holds no code that the devices can run
 };
 
 const Settings& settings();

@@ -2,9 +2,13 @@
 #include "cuda/launch.h"
 
 #include <initializer_list>
+#include <string>
 
 #include "fake_cuda/launch.h"
 #include "fake_cuda/memory.h"
+#include "fake_cuda/report.h"
+#include "fake_cuda/settings.h"
+#include "fake_cuda/streams.h"
 #include "native/kernel_loops.h"
 
 namespace cellsam::cuda {
@@ -44,9 +48,15 @@ std::vector<const void*> inputs(const RowColumnArguments& a) {
           a.value.data,        a.across.hidden,   a.down.hidden};
 }
 
+// Whether the current device can run this kernel, which a product should ask once.
+bool can_run(const std::string& kernel) {
+  fake_cuda::note("asked whether cuda:" + std::to_string(fake_cuda::current_device()) + " can run " + kernel);
+  return fake_cuda::settings().kernels;
+}
+
 }  // namespace
 
-bool can_run_mask_losses() { return true; }
+bool can_run_mask_losses() { return can_run("mask_losses"); }
 
 void launch_mask_losses(const MaskLossArguments& a, void* stream) {
   fake_cuda::launch({"cellsam_cuda::mask_losses",
@@ -57,7 +67,7 @@ void launch_mask_losses(const MaskLossArguments& a, void* stream) {
 }
 
 // As a GPU of compute capability 8.6 or 8.9 has it.
-std::size_t prepare_row_column() { return 99 * 1024; }
+std::size_t prepare_row_column() { return can_run("row_column") ? 99 * 1024 : 0; }
 
 void launch_row_column(const RowColumnArguments& a, void* stream) {
   fake_cuda::launch({"cellsam_cuda::row_column", stream_of(stream), inputs(a), {a.out.data}},
