@@ -9,9 +9,10 @@ import { type Served, serveRuns } from "../../lib/studio/serve.js";
 import { chromium } from "../chromium.js";
 import { textOf, waitForText } from "./browser.js";
 
-const epoch = (stage: 1 | 2, number: number, loss: number) =>
+const epoch = (stage: 1 | 2, number: number, loss: number, f1: number | null = null) =>
   `${JSON.stringify({
     ...{ type: "epoch", fold: 1, stage, epoch: number, epochs: 4, seconds: 30, lr: 0.001, improved: true },
+    scores: f1 === null ? null : { f1 },
     train: { total_loss: loss },
     validation: { total_loss: loss + 0.25 },
   })}\n`;
@@ -28,11 +29,12 @@ describe.skipIf(!chromium)("the page of runs", () => {
     };
     const scores = (value: number) => ({ f1: value, ap50: value, mean_ap: value, pq: value, mean_prompt_iou: value });
     const images = [0.1, 0.2, 0.3].map((more, i) => ({ image: `${i}.png`, fold: 1, ...scores(f1 - more) }));
-    const result = { fold: 1, train_images: 4, val_images: 2, evaluation: scores(f1), preeval: scores(0.5) };
-    await write("logs/events.jsonl", epoch(1, 1, 3) + epoch(1, 2, 2) + epoch(2, 1, 0.5));
+    const result = { fold: 1, train_images: 4, val_images: 2, evaluation: scores(f1) };
+    await write("logs/events.jsonl", epoch(1, 1, 3) + epoch(1, 2, 2, 0.55) + epoch(2, 1, 0.5));
     await write("logs/experiment.log", `started <b>${name}</b>\n`);
     await write("resume/run.json", JSON.stringify({ status: "finished" }));
     await write("results/individual_results.json", JSON.stringify([result]));
+    await write("results/preeval_results.json", JSON.stringify(scores(0.5)));
     await write("results/per_image.json", JSON.stringify(images));
     await write("results/report.html", "<title>report</title>");
     await write("experiment_config.json", JSON.stringify({ name }));
@@ -81,8 +83,9 @@ describe.skipIf(!chromium)("the page of runs", () => {
     const label = () => page.$$eval(".run [role=img]", (charts) => charts.map((chart) => chart.getAttribute("aria-label")));
     expect((await label())[0]).toBe("Loss of stage 1 after 2 epochs: training 2.000, validation 2.250");
     const epochs = (await label())[1]?.match(/after (\d)/)?.[1];
-    await appendFile(join(folder, "second/logs/events.jsonl"), epoch(2, Number(epochs) + 1, 0.4));
+    await appendFile(join(folder, "second/logs/events.jsonl"), epoch(2, Number(epochs) + 1, 0.4, 0.7));
     await page.waitForSelector(`[aria-label^="Loss of stage 2 after ${Number(epochs) + 1} epochs: training 0.400"]`);
+    await page.waitForSelector(`[aria-label="F1 of held-out images after ${Number(epochs) + 3} epochs: 0.70, before 0.50"]`);
     expect(await page.$eval("textarea", (log) => (log as unknown as { value: string }).value)).toContain("<b>second</b>");
     await look("run");
 
@@ -91,7 +94,7 @@ describe.skipIf(!chromium)("the page of runs", () => {
       `[...document.querySelectorAll("button")].find((button) => button.textContent === "Compare two").click()`,
     );
     await waitForText(page, ".compare table", "IoU, true boxes−0.150−0.150 to −0.150");
-    await page.waitForFunction(`document.querySelectorAll(".compare .curves").length === 4`);
+    await page.waitForFunction(`document.querySelectorAll(".compare .curves").length === 6`);
     expect(await textOf(page, ".compare caption")).toContain("3 images");
     await look("compare");
     expect(complaints).toEqual([]);

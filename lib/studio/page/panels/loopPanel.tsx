@@ -19,7 +19,7 @@ import { attempt } from "../state/messages.js";
 import { newestRuns, run as openRun } from "../state/runs.js";
 import { images, predicting, server, toCorrect, training, unpredicted } from "../state/server.js";
 import { Choice, Progress, ScoreChange } from "./controls.js";
-import { Curves } from "./curves.js";
+import { Curves, ScoreCurve } from "./curves.js";
 import { counted } from "./numbers.js";
 
 export function LoopPanel(): JSX.Element | null {
@@ -186,6 +186,7 @@ function Training({ name, done, total, waits }: { name: string; done: number; to
         </button>
       </div>
       {open && <Curves epochs={open.epochs} height={130} newest />}
+      {open && <ScoreCurve epochs={open.epochs} before={open.f1Before} height={110} />}
     </div>
   );
 }
