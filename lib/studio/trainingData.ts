@@ -118,7 +118,6 @@ function trainingConfig({ folder, settings, threads }: TrainingParts, body: Trai
     stage2Config: each,
     preeval: true,
     threads,
-    priority: "low",
   };
   const config = mergeConfig(recipe, own) as ExperimentInput;
   return { ...config, evaluateEvery: Math.ceil(Math.max(...epochsOf(config)) / mostScores) };
