@@ -65,8 +65,8 @@ describe.skipIf(!chromium)("studio's page", () => {
     expect(complaints.filter((text) => !expected.some((known) => known.test(text)))).toEqual([]);
   });
 
-  const start = (port = 0) =>
-    StudioServer.start({ data: join(folder, "images"), masks: join(folder, "masks"), out: join(folder, "out"), port });
+  const start = (more: { port?: number; token?: string } = {}) =>
+    StudioServer.start({ data: join(folder, "images"), masks: join(folder, "masks"), out: join(folder, "out"), ...more });
 
   async function open(image: number): Promise<Page> {
     const window = await openWindow(browser, server.address, image);
@@ -364,13 +364,32 @@ describe.skipIf(!chromium)("studio's page", () => {
     await press(page, "Escape");
     await drag(page, [at(120, 100), at(140, 100)]);
     await waitForText(page, ".saved", "1 edit not saved yet");
-    server = await start(port);
+    server = await start({ port });
     await waitForText(page, "[role=alert]", "Open the address that it printed");
     windows.push(await openWindow(browser, server.address));
     await page.bringToFront();
     await waitForText(page, ".connection", "Connected");
     await saved(page, "2 cells");
     expect(await server.cells(2)).toHaveLength(2);
+    expect(await page.$("[role=alert]")).toBeNull();
+  });
+
+  test("a page goes on by itself when a server with the same token and port is there again", async () => {
+    const token = "a-token-that-only-this-test-has";
+    await server.stop();
+    server = await start({ token });
+    const { port } = server;
+    const page = await open(2);
+    const at = await pointer(page, size);
+    expected = [/Failed to load resource/, /ERR_/];
+    await server.stop("SIGKILL");
+    await press(page, "b");
+    await drag(page, [at(40, 40), at(60, 40)]);
+    await waitForText(page, ".saved", "1 edit not saved yet");
+    server = await start({ port, token });
+    await waitForText(page, ".connection", "Connected");
+    await saved(page, "1 cell");
+    expect(await server.cells(2)).toHaveLength(1);
     expect(await page.$("[role=alert]")).toBeNull();
   });
 

@@ -10,7 +10,7 @@ import { meantPieces, type Piece } from "../../lib/studio/meantPieces.js";
 import { ranks } from "../../lib/studio/next.js";
 import { channelFacts, Pyramid } from "../../lib/studio/pyramid.js";
 import { maskRows, runLengthsOf } from "../../lib/studio/runLengths.js";
-import { SignIn } from "../../lib/studio/signIn.js";
+import { givenToken, SignIn } from "../../lib/studio/signIn.js";
 import { labelTile, pixelTile } from "../../lib/studio/tiles.js";
 
 const [height, width] = [701, 1203];
@@ -231,6 +231,18 @@ it("lets the addresses of this machine in, and no name that only looks like one"
     "[::1",
   ])
     expect(ask(other)).toThrow("does not answer for the host");
+});
+
+it("takes a token that is given, if nobody can guess it", () => {
+  const tokenOf = (CELLSAM_STUDIO_TOKEN?: string) => givenToken({ CELLSAM_STUDIO_TOKEN });
+  expect([tokenOf(), tokenOf("")]).toEqual([undefined, undefined]);
+  const good = "abcdefghij-ABCDEFGHIJ_";
+  expect(tokenOf(good)).toBe(good);
+  expect(new SignIn("127.0.0.1", good).isToken(good)).toBe(true);
+  for (const bad of ["secret", good.slice(1), `${good} `, `${good}&x=1`, `${good}é`])
+    expect(() => tokenOf(bad)).toThrow(
+      expect.objectContaining({ code: "ERR_CONFIG", message: expect.stringMatching(/openssl/) }),
+    );
 });
 
 describe("jobs", () => {
