@@ -21,7 +21,7 @@ import type { StudioImage } from "./imageList.js";
 const studioPresets: readonly Preset[] = (Object.keys(presets) as Preset[]).filter((name) => name !== "k_fold");
 
 /** Points of the curve of F1 of a stage: each costs a prediction of every held-out image. */
-const mostScores = 20;
+const mostScores = 10;
 
 /** The presets, and how many epochs each trains its stages. */
 export function presetEpochs(): State["presets"] {

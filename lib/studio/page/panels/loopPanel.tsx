@@ -185,8 +185,8 @@ function Training({ name, done, total, waits }: { name: string; done: number; to
           Stop
         </button>
       </div>
+      {open && <ScoreCurve epochs={open.epochs} before={open.f1Before} height={100} />}
       {open && <Curves epochs={open.epochs} height={130} newest />}
-      {open && <ScoreCurve epochs={open.epochs} before={open.f1Before} height={110} />}
     </div>
   );
 }
