@@ -23,7 +23,7 @@ const shown = "dsb_2c61fdcb36fd.png";
 /** @type {[number, number]} */
 const missed = [201, 49];
 /** Epochs of each stage of the training that the page of runs shows: some minutes. */
-const epochs = 10;
+const epochs = 6;
 /** The part of the canvas that an image fills which is shown as a whole. */
 const FILL = 0.96;
 

@@ -105,7 +105,8 @@ export class RunFiles {
       state: running ? "running" : failed ? "failed" : finished ? "finished" : state ? "stopped" : "failed",
       epoch: epochs.at(-1) ?? null,
       done: epochs.length,
-      total: Math.max(epochs.length, this.#folds * epochsOf(config)),
+      // Stages may have ended early.
+      total: finished ? epochs.length : Math.max(epochs.length, this.#folds * epochsOf(config)),
       changed: mtime.toISOString(),
       trainImages: numberOrNull(results[0]?.train_images),
       valImages: numberOrNull(results[0]?.val_images),

@@ -36,7 +36,7 @@ export const runRowSchema = z.object({
   state: z.enum(["running", "finished", "stopped", "failed"]),
   /** Of its last epoch, or null. */
   epoch: epochSchema.nullable(),
-  /** Epochs done and planned, all stages and folds. */
+  /** Epochs done and planned, all stages and folds; of a finished run both are those that were done. */
   done: count,
   total: count,
   /** When its files were last written. */

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { writeLabels, writeRgbPng } from "../../lib/data/write.js";
 import { chromium } from "../chromium.js";
 import { drag, openWindow, pointer, StudioServer, saved, showImage, textOf, type Window, waitForText } from "./browser.js";
+import { writeRun } from "./runFolder.js";
 
 if (!chromium) console.warn("WARNING: no Chromium found, studio's page is not looked at. Install it, or set CHROMIUM.");
 
@@ -372,6 +373,16 @@ describe.skipIf(!chromium)("studio's page", () => {
     await saved(page, "2 cells");
     expect(await server.cells(2)).toHaveLength(2);
     expect(await page.$("[role=alert]")).toBeNull();
+  });
+
+  test("a model that is worse on held-out images is not advised, but for few of them nothing is said against it", async () => {
+    const runs = join(folder, "out", "runs");
+    await writeRun(runs, "few", { f1: 0.4, f1Before: 0.5, heldOut: 5 });
+    const page = await open(2);
+    await waitForText(page, ".loop", "Worse on 5 held-out images: too few to tell.");
+    await writeRun(runs, "many", { f1: 0.4, f1Before: 0.5, heldOut: 6 });
+    await waitForText(page, ".loop", "Worse on held-out images: train longer");
+    expect(await textOf(page, ".loop")).not.toContain("too few");
   });
 
   test("a page goes on by itself when a server with the same token and port is there again", async () => {
