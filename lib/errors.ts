@@ -74,6 +74,7 @@ export const errorCodes = {
   ERR_NON_FINITE_LOSS: "The losses or gradients of a step are not finite; the weights are those before the step.",
   ERR_NON_FINITE_COST: "Predictions that are to be matched with cells are not finite.",
   ERR_NON_FINITE: "The network returned NaN or infinity while it predicted.",
+  ERR_TOO_FAR_APART: "The points that show a cell lie too far apart: no tile of the image has all of them.",
   ERR_INFEASIBLE_ASSIGNMENT: "Every assignment contains a pair of infinite cost.",
   ERR_NO_BEST_MODEL: "No epoch of a stage had a finite loss.",
   ERR_ALL_FOLDS_FAILED: "No fold was trained to its end; `detail.errors` has the reason of each.",

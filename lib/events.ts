@@ -27,7 +27,7 @@ export interface StepEvent {
   losses: Record<string, number>;
 }
 
-/** One finished epoch, after its validation. `improved`: it is the best so far. */
+/** One finished epoch, after its validation. `improved`: its validation loss is the lowest so far. */
 export interface EpochEvent {
   type: "epoch";
   stage: 1 | 2;
@@ -40,6 +40,11 @@ export interface EpochEvent {
   train: Record<string, number | null>;
   /** null where nothing validates. */
   validation: Record<string, number | null> | null;
+  /**
+   * Scores of whole validation images (where nothing validates, of training images) by name: f1, ap50, mean_ap, pq,
+   * mean_prompt_iou, ...; null where `evaluateEvery` does not choose the epoch.
+   */
+  scores: Record<string, number | null> | null;
   improved: boolean;
   /** Outputs of frozen backbones in training and validation: how many were read from the cache, and how many were computed. */
   features: { kept: number; computed: number };

@@ -1,6 +1,7 @@
 /**
  * `node scripts/studioPictures.mjs [FOLDER]`: takes docs/images/studio-*.png, the pictures of docs/studio.md, in Chromium: the
- * example images with the shipped weights, six of them corrected. With a folder they are written there.
+ * example images with the shipped weights, six of them corrected, and a short training on these. With a folder they are written
+ * there.
  */
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,6 +22,8 @@ mkdirSync(target, { recursive: true });
 const shown = "dsb_2c61fdcb36fd.png";
 /** @type {[number, number]} */
 const missed = [201, 49];
+/** Epochs of each stage of the training that the page of runs shows: some minutes. */
+const epochs = 6;
 /** The part of the canvas that an image fills which is shown as a whole. */
 const FILL = 0.96;
 
@@ -79,6 +82,14 @@ async function takePictures() {
   await show(page, "light", 400, 860);
   await page.keyboard.press("0");
   await picture(page, "studio-narrow");
+
+  /** @type {Job} */
+  const training = await api("train", { epochs });
+  await done(training);
+  await show(page, "light", 1280, 800);
+  await page.evaluate(`location.hash = "#runs/${training.run}"`);
+  await page.waitForSelector(`[aria-label^="F1 of held-out images after ${2 * epochs} epochs"]`);
+  await picture(page, "studio-runs");
 }
 
 /**

@@ -64,7 +64,7 @@ export class Progress {
     if (!this.#atOnce) this.#remaining.see(event, this.#now() / 1000);
     if (event.type === "step") this.#step(event);
     else if (event.type === "progress") this.#progress(event);
-    else if (event.type === "epoch") this.#line(this.#head(event) + epochSentence(event) + this.#left());
+    else if (event.type === "epoch") this.#epoch(event);
     else if (event.type === "stage") this.#line(this.#head(event) + sentence(event));
     else if (event.type !== "checkpoint" && !(event.type === "fold" && event.folds === 1)) this.#line(sentence(event));
   }
@@ -90,6 +90,12 @@ export class Progress {
     const head = `${this.#fold.of > 1 ? `fold ${fold}/${this.#fold.of}, ` : ""}stage ${stage} epoch ${epoch}/${this.#options.epochs[stage]}`;
     const tail = `loss ${format(losses.total_loss)}${this.#left()}`;
     this.#transient({ head, done: step, total: steps, tail });
+  }
+
+  #epoch(event: EpochEvent): void {
+    this.#line(this.#head(event) + epochSentence(event) + this.#left());
+    const { stage, epoch, scores } = event;
+    if (scores) this.#line(`${this.#head(event)}stage ${stage} epoch ${epoch}: F1 ${format(scores.f1)} on whole images`);
   }
 
   #progress({ task, done, total }: ProgressEvent): void {

@@ -84,6 +84,7 @@ export class Remaining {
   }
 
   #seeEvaluation({ done, total }: ProgressEvent, now: number): void {
+    if (this.#now !== null) return; // after an epoch: its seconds have it
     if (done === 1) this.#evaluation.begun = now;
     this.#evaluation.share = done / total;
     if (this.#now === null && this.#done.size === 0) this.#evaluation.times = 2;

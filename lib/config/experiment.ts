@@ -69,6 +69,15 @@ export const experimentSchema = once(() =>
           "Evaluates the model on the validation images also before its training, to compare. Costs one prediction of each " +
             "of these images, as the evaluation afterwards does.",
         ),
+      evaluateEvery: integer(0)
+        .default(0)
+        .describe(
+          "Evaluates the weights on the validation images (without validation, on the training images) after every so many " +
+            "epochs, for a curve of F1 and the other scores; 0: never. Nothing is chosen by them, and the training ends in the " +
+            "same weights. Costs one prediction of each of these images. In stage 1 masks are those of the weights that the " +
+            "training starts from; with stage1_type image_encoder stage 1 is left out, since its head would see another " +
+            "backbone.",
+        ),
       debug: flag()
         .default(false)
         .describe(

@@ -25,7 +25,7 @@ export interface ImageView extends AsyncDisposable {
    * The cell that a prompt shows, or the cells of several prompts in their order. Neither `iouThreshold` nor `minArea` of the
    * settings drops one; `score` says how sure the model is.
    * @throws the signal's reason when it fires, CellsamError ERR_INVALID_ARGUMENT for a prompt that has no meaning on this image,
-   * ERR_DISPOSED after `dispose`
+   * ERR_TOO_FAR_APART for points on a cell that no tile has all of, ERR_DISPOSED after `dispose`
    */
   segment(prompt: Prompt & { signal?: AbortSignal | undefined }): Promise<PromptedCell>;
   segment(prompts: readonly Prompt[], options?: { signal?: AbortSignal | undefined }): Promise<PromptedCell[]>;
@@ -68,10 +68,12 @@ function isList<T>(given: readonly T[] | object): given is readonly T[] {
 }
 
 function promptedCell({ mask, bounds, score, logits, tile }: PromptedArrays): PromptedCell {
-  const [x0, y0] = bounds;
-  const [cell] = toPolygons({ data: Int32Array.from(mask.data), shape: mask.shape });
-  const outline = (cell?.polygons ?? []).map((rings) =>
-    rings.map((ring) => ring.map((place, i) => place + (i % 2 === 0 ? x0 : y0))),
-  );
+  const outline = outlineOf({ mask: mask.data, bounds });
   return { mask: mask.data, bounds, score, outline, lowResolution: { ...logits, tile } };
+}
+
+/** The outline of a cell by its pixels. */
+export function outlineOf({ mask, bounds: [x0, y0, x1, y1] }: Pick<PromptedCell, "mask" | "bounds">): Int32Array[][] {
+  const [cell] = toPolygons({ data: Int32Array.from(mask), shape: [y1 - y0, x1 - x0] });
+  return (cell?.polygons ?? []).map((rings) => rings.map((ring) => ring.map((place, i) => place + (i % 2 === 0 ? x0 : y0))));
 }

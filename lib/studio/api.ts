@@ -303,7 +303,10 @@ export const jobParametersSchema = z.object({ job: numberIn(1, 999_999_999) });
 
 export const eventSchemas = {
   labels: z.object({ image: id, revision: count, bounds: boundsSchema.nullable(), by: z.string().nullable() }),
+  /** Its own `next` is that of the last `next` event. */
   image: imageRowSchema,
+  /** The images to correct, the one with `next` 1 first: one change may give all others another rank. */
+  next: z.object({ images: z.array(id) }),
   job: jobSchema,
   /** `epoch` where one has ended, else null. */
   run: runRowSchema,

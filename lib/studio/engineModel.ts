@@ -1,8 +1,9 @@
 /** The engine's models, as studio uses them. */
-import type { ImageView, PromptedCell } from "../predict/imageView.js";
+import { type ImageView, outlineOf, type PromptedCell } from "../predict/imageView.js";
 import { openPredictor } from "../predict/predictor.js";
 import type { LowResolutionMask } from "../predict/prompts.js";
 import type { Proposal } from "./api.js";
+import { meantPieces } from "./meantPieces.js";
 import type { OpenStudioModel, PromptView } from "./models.js";
 import { runLengthsOf } from "./runLengths.js";
 
@@ -30,19 +31,19 @@ function promptView(view: ImageView): PromptView {
       number++;
       masks.set(number, cell.lowResolution);
       masks.delete(number - remembered);
-      return proposal(number, cell);
+      return proposal(number, cell, points?.filter((_, i) => labels?.[i] === 1) ?? []);
     },
     dispose: () => view.dispose(),
   };
 }
 
-function proposal(number: number, { score, bounds, mask, outline }: PromptedCell): Proposal {
-  const empty = bounds[2] === 0;
-  return {
-    proposal: number,
-    score,
-    bounds: empty ? null : bounds,
-    mask: empty ? [] : runLengthsOf(mask),
-    outline: outline.flat().map((ring) => [...ring]),
-  };
+/** @param points on the cell */
+function proposal(number: number, cell: PromptedCell, points: [number, number][]): Proposal {
+  const { score } = cell;
+  if (cell.bounds[2] === 0) return { proposal: number, score, bounds: null, mask: [], outline: [] };
+  const meant = meantPieces(cell, points);
+  const outline = outlineOf(meant)
+    .flat()
+    .map((ring) => [...ring]);
+  return { proposal: number, score, bounds: meant.bounds, mask: runLengthsOf(meant.mask), outline };
 }

@@ -13,7 +13,7 @@ export interface Candidate {
   score: number | null;
 }
 
-/** The rank of each image that is not corrected and was segmented, from 1, by its id; see `nextRule`. */
+/** The rank of each image that was segmented, from 1, by its id and in this order; see `nextRule`. */
 export function ranks(candidates: readonly Candidate[]): Map<number, number> {
   const order = candidates
     .filter(({ predicted }) => predicted)

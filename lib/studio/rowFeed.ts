@@ -1,5 +1,6 @@
 /**
  * Tells pages of rows of the list that have changed, and has new scores measured: a moment after the change, for all at once.
+ * What one change costs does not depend on the number of images, but for the ranks, which are told as one list.
  */
 import type { Events } from "./events.js";
 import type { StudioImage } from "./imageList.js";
@@ -11,8 +12,9 @@ export class RowFeed {
   readonly #rows: Rows;
   readonly #events: Events;
   readonly #changed = new Set<StudioImage>();
-  /** What was told last of each image: one change may give others another rank. */
+  /** What was told last of each image, and of the ranks. */
   readonly #told = new Map<number, string>();
+  #toldRanks = "";
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> = Promise.resolve();
 
@@ -32,20 +34,33 @@ export class RowFeed {
   async #tell(): Promise<void> {
     const images = [...this.#changed];
     this.#changed.clear();
-    await this.#emit();
+    for (const image of images) await this.#rows.look(image);
+    this.#rank();
+    for (const image of images) this.#emit(image);
     for (const image of images) {
       // Without an engine nothing can be measured; the rest works.
-      if (await this.#rows.measure(image).catch(() => false)) await this.#emit();
+      if (!(await this.#rows.measure(image).catch(() => false))) continue;
+      await this.#rows.look(image);
+      this.#emit(image);
     }
+    this.#rank();
   }
 
-  async #emit(): Promise<void> {
-    for (const row of await this.#rows.all()) {
-      const text = JSON.stringify(row);
-      if (this.#told.get(row.id) === text) continue;
-      this.#told.set(row.id, text);
-      this.#events.emit("image", row);
-    }
+  #rank(): void {
+    const ranked = { images: this.#rows.rank() };
+    const text = JSON.stringify(ranked);
+    if (this.#toldRanks === text) return;
+    this.#toldRanks = text;
+    this.#events.emit("next", ranked);
+  }
+
+  /** Tells the row of an image but for its rank, where it is another one than the last time. */
+  #emit(image: StudioImage): void {
+    const row = this.#rows.known(image);
+    const text = JSON.stringify({ ...row, next: null });
+    if (this.#told.get(row.id) === text) return;
+    this.#told.set(row.id, text);
+    this.#events.emit("image", row);
   }
 
   async close(): Promise<void> {

@@ -11,7 +11,12 @@ import { meanScore, type Predictions } from "./predictions.js";
 import { Scores, type Version } from "./scores.js";
 import type { Workspace } from "./workspace.js";
 
-type Row = Omit<ImageRow, "next">;
+/** What depends on one image only. */
+interface Own {
+  row: Omit<ImageRow, "next">;
+  /** Whether the present model has segmented it. */
+  predicted: boolean;
+}
 
 export class Rows {
   readonly #folder: StudioFolder;
@@ -19,6 +24,9 @@ export class Rows {
   readonly #models: Models;
   readonly #workspace: Workspace;
   readonly #scores = new Scores();
+  /** As `look` found them last, by image. */
+  readonly #own = new Map<number, Own>();
+  #ranks: ReadonlyMap<number, number> = new Map();
 
   constructor(folder: StudioFolder, list: ImageList, models: Models, workspace: Workspace) {
     this.#folder = folder;
@@ -27,16 +35,36 @@ export class Rows {
     this.#workspace = workspace;
   }
 
+  /** Looks at every image. */
   async all(): Promise<ImageRow[]> {
-    const rows = await Promise.all(this.#list.images.map((image) => this.#row(image)));
-    const open = rows.filter(({ state }) => state !== "corrected");
-    const predicted = await Promise.all(open.map(({ id }) => this.#isPredicted(this.#list.get(id))));
-    const next = ranks(open.map((row, i) => ({ ...row, predicted: predicted[i] as boolean })));
-    return rows.map((row) => ({ ...row, next: next.get(row.id) ?? null }));
+    await Promise.all(this.#list.images.map((image) => this.look(image)));
+    this.rank();
+    return this.#list.images.map((image) => this.known(image));
   }
 
+  /** Looks at one image. */
   async one(image: StudioImage): Promise<ImageRow> {
-    return (await this.all())[image.id - 1] as ImageRow;
+    await this.look(image);
+    this.rank();
+    return this.known(image);
+  }
+
+  /** Keeps what is to be said of an image by itself; its rank among the others is left as it is. */
+  async look(image: StudioImage): Promise<void> {
+    this.#own.set(image.id, await this.#look(image));
+  }
+
+  /** Ranks the images that were looked at. Returns the ids of those to correct, the next one first. */
+  rank(): number[] {
+    const open = [...this.#own.values()].filter(({ row }) => row.state !== "corrected");
+    this.#ranks = ranks(open.map(({ row, predicted }) => ({ ...row, predicted })));
+    return [...this.#ranks.keys()];
+  }
+
+  /** The row of an image, as it was when it was looked at and when all were ranked. */
+  known({ id }: StudioImage): ImageRow {
+    const { row } = this.#own.get(id) as Own;
+    return { ...row, next: this.#ranks.get(id) ?? null };
   }
 
   /** The images that are marked as done. */
@@ -55,11 +83,7 @@ export class Rows {
     return Boolean(file && edits && edits.mtimeMs > file.mtimeMs);
   }
 
-  async #isPredicted({ name }: StudioImage): Promise<boolean> {
-    return Boolean(await this.#models.predictions?.facts(name));
-  }
-
-  async #row(image: StudioImage): Promise<Row> {
+  async #look(image: StudioImage): Promise<Own> {
     const { id, file, name } = image;
     const facts = this.#list.facts(image);
     const known = facts && "width" in facts ? facts : { width: null, height: null, channels: null };
@@ -68,7 +92,7 @@ export class Rows {
     const labels = this.#workspace.openLabels(id);
     const done = state === "corrected";
     const agreement = this.#scores.known(`${id} models`);
-    return {
+    const row: Own["row"] = {
       ...{ id, name: file, ...known },
       problem: facts && "problem" in facts ? facts.problem : null,
       state,
@@ -79,6 +103,7 @@ export class Rows {
       f1Before: done ? (this.#scores.known(`${id} before`)?.f1 ?? null) : null,
       disagreement: agreement && 1 - agreement.ap,
     };
+    return { row, predicted: prediction !== null };
   }
 
   #state(image: StudioImage, predicted: boolean): ImageRow["state"] {

@@ -76,8 +76,8 @@ export class RunFiles {
   }
 
   #takeEpoch(event: Epoch): void {
-    const { fold, stage, epoch, epochs, seconds, lr, train, validation, improved } = event;
-    const own = { fold, stage, epoch, epochs, seconds, lr, train, validation, improved };
+    const { fold, stage, epoch, epochs, seconds, lr, train, validation, scores, improved } = event;
+    const own = { fold, stage, epoch, epochs, seconds, lr, train, validation, scores, improved };
     this.#epochs.set(`${fold} ${stage} ${epoch}`, own);
     this.#steps = [];
   }
@@ -88,9 +88,10 @@ export class RunFiles {
   }
 
   async row(): Promise<RunRow> {
-    const [config, results, state] = await Promise.all([
+    const [config, results, before, state] = await Promise.all([
       readJson<Json>(this.#tree.config).catch(() => ({}) as Json),
       readJson<Json[]>(this.#tree.individualResults).catch(() => []),
+      readJson<Json | Json[]>(this.#tree.preeval).catch(() => []),
       readJson<Json>(this.#tree.runState).catch(() => null),
     ]);
     const running = (await experimentOwner(this.#root, this.name)) !== null;
@@ -98,19 +99,19 @@ export class RunFiles {
     const finished = state?.status === "finished";
     const failed = finished && results.length > 0 && failures.length === results.length;
     const { mtime } = await stat(existsSync(this.#tree.events) ? this.#tree.events : this.#tree.root);
-    const of = (key: string) => meanOf(results.map((result) => (result[key] as Json | null)?.f1));
     const epochs = [...this.#epochs.values()];
     return {
       name: this.name,
       state: running ? "running" : failed ? "failed" : finished ? "finished" : state ? "stopped" : "failed",
       epoch: epochs.at(-1) ?? null,
       done: epochs.length,
-      total: Math.max(epochs.length, this.#folds * epochsOf(config)),
+      // Stages may have ended early.
+      total: finished ? epochs.length : Math.max(epochs.length, this.#folds * epochsOf(config)),
       changed: mtime.toISOString(),
       trainImages: numberOrNull(results[0]?.train_images),
       valImages: numberOrNull(results[0]?.val_images),
-      f1: of("evaluation"),
-      f1Before: of("preeval"),
+      f1: meanOf(results.map(({ evaluation }) => (evaluation as Json | null)?.f1)),
+      f1Before: meanOf([before].flat().map(({ f1 }) => f1)),
       report: existsSync(this.#tree.report),
       weights: hasTrainedWeights(this.#tree.root),
       message: failures[0] ?? (running || finished ? null : this.#failure),

@@ -23,6 +23,8 @@ export const epochSchema = z.object({
   /** Losses by name, `total_loss` the sum; null where no batch had it. */
   train: z.record(z.string(), z.number().nullable()),
   validation: z.record(z.string(), z.number().nullable()).nullable(),
+  /** Scores of the validation images by name: f1, ap50, ...; null where the epoch was not evaluated. */
+  scores: z.record(z.string(), z.number().nullable()).nullable(),
   /** The best so far. */
   improved: z.boolean(),
 });
@@ -34,14 +36,14 @@ export const runRowSchema = z.object({
   state: z.enum(["running", "finished", "stopped", "failed"]),
   /** Of its last epoch, or null. */
   epoch: epochSchema.nullable(),
-  /** Epochs done and planned, all stages and folds. */
+  /** Epochs done and planned, all stages and folds; of a finished run both are those that were done. */
   done: count,
   total: count,
   /** When its files were last written. */
   changed: time,
   trainImages: count.nullable(),
   valImages: count.nullable(),
-  /** Scores of validation at IoU 0.5 after and before the training; null until it is finished. */
+  /** F1 of validation at IoU 0.5 after and before the training; null until they are measured. */
   f1: unit.nullable(),
   f1Before: unit.nullable(),
   report: z.boolean(),

@@ -10,7 +10,7 @@ import { type Route, route } from "./routes.js";
 import { runRoutes } from "./runRoutes.js";
 import { Runs } from "./runs.js";
 import { listen, studioServer } from "./server.js";
-import { SignIn } from "./signIn.js";
+import { givenToken, SignIn } from "./signIn.js";
 import { stateRoutes } from "./stateRoutes.js";
 import { Studio, type StudioOptions } from "./studio.js";
 
@@ -88,7 +88,7 @@ async function serve(
   { host, port }: Place,
   training: () => number | null,
 ): Promise<Served> {
-  const signIn = new SignIn(host);
+  const signIn = new SignIn(host, givenToken());
   const server = studioServer({ routes, events, signIn, page: pageFolder });
   const address = await listen(server, signIn, host, port);
   const quiet = tellMemory(events, training);

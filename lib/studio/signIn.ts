@@ -12,6 +12,21 @@ export interface Asking {
   headers: Partial<Record<"host" | "origin" | "cookie" | "authorization", string | undefined>>;
 }
 
+/** As many as 128 random bits have in the usual notations. */
+const leastCharacters = 22;
+
+/**
+ * The token that the environment variable CELLSAM_STUDIO_TOKEN sets, so that pages go on after a restart; undefined where it is
+ * not set. In an option every user of the machine would see it.
+ * @throws CellsamError ERR_CONFIG for one that could be guessed, or cannot stand in an address
+ */
+export function givenToken({ CELLSAM_STUDIO_TOKEN: token }: NodeJS.ProcessEnv = process.env): string | undefined {
+  if (!token) return undefined;
+  if (token.length >= leastCharacters && /^[A-Za-z0-9_-]+$/.test(token)) return token;
+  const message = `CELLSAM_STUDIO_TOKEN must be ${leastCharacters} or more letters, digits, - and _ that nobody can guess: openssl rand -hex 32`;
+  throw new CellsamError("ERR_CONFIG", message);
+}
+
 export class SignIn {
   readonly token: string;
   readonly #hosts: ReadonlySet<string>;

@@ -8,7 +8,7 @@ const statuses: [pattern: RegExp, status: number][] = [
   // What was asked is right, and the files that it needs are not.
   [/^ERR_(IMAGE_\w+|LABEL_VALUES|ANNOTATION|SIZE_MISMATCH|CHECKPOINT_\w+)$/, 422],
   [/^ERR_(LIBTORCH_\w+|NATIVE_LOAD|CUDA_\w+|DEVICE_UNAVAILABLE|OUT_OF_MEMORY)$/, 503],
-  [/^ERR_(INVALID_\w+|CONFIG|SPLIT|DATASET|NO_DATA|PATH)$/, 400],
+  [/^ERR_(INVALID_\w+|TOO_FAR_APART|CONFIG|SPLIT|DATASET|NO_DATA|PATH)$/, 400],
 ];
 
 export function statusOf(code: ErrorCode): number {

@@ -14,7 +14,7 @@ import type { Runs } from "./runs.js";
 const keptOutput = 2000;
 /** The exit code of a training that was stopped and can be resumed. */
 const stoppedCode = 75;
-/** Below the server, which answers clicks. */
+/** Below the server, which answers clicks: of the whole process, whatever the run's own `priority` says of its threads. */
 const niceness = 10;
 
 export class Trainer {

@@ -20,6 +20,9 @@ import type { StudioImage } from "./imageList.js";
 /** Presets that train once: folds need more images than a person corrects, and the held-out images are chosen here. */
 const studioPresets: readonly Preset[] = (Object.keys(presets) as Preset[]).filter((name) => name !== "k_fold");
 
+/** Points of the curve of F1 of a stage: each costs a prediction of every held-out image. */
+const mostScores = 10;
+
 /** The presets, and how many epochs each trains its stages. */
 export function presetEpochs(): State["presets"] {
   // Paths are not looked at.
@@ -115,11 +118,9 @@ function trainingConfig({ folder, settings, threads }: TrainingParts, body: Trai
     stage2Config: each,
     preeval: true,
     threads,
-    priority: "low",
   };
   const config = mergeConfig(recipe, own) as ExperimentInput;
-  new ExperimentConfig(config);
-  return config;
+  return { ...config, evaluateEvery: Math.ceil(Math.max(...epochsOf(config)) / mostScores) };
 }
 
 /** The images are links, or copies where links are not possible; the masks are those of this moment. */

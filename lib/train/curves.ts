@@ -40,9 +40,10 @@ export class Curves {
   }
 
   /** Training and validation have the same tags in runs of their own: TensorBoard draws both curves in one chart. */
-  #epoch({ stage, fold, epoch, train, validation, lr, seconds }: EpochEvent): void {
+  #epoch({ stage, fold, epoch, train, validation, scores, lr, seconds }: EpochEvent): void {
     this.#writer(`stage${stage}_train`, fold, epoch).scalars(epoch, { ...train, learning_rate: lr, seconds });
     if (validation) this.#writer(`stage${stage}_val`, fold, epoch).scalars(epoch, validation);
+    if (scores) this.#writer(`stage${stage}_scores`, fold, epoch).scalars(epoch, scores);
   }
 
   #writer(run: string, fold: number, first: number): EventWriter {

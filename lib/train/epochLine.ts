@@ -8,13 +8,15 @@ interface EpochFacts {
   epochs: number;
   train: Losses;
   validation: Losses | null;
+  scores: Record<string, number | null> | null;
   lr: number;
   features: FeatureCounts;
   seconds: number;
 }
 
-export function epochLine({ epoch, epochs, train, validation, lr, features, seconds }: EpochFacts): string {
+export function epochLine({ epoch, epochs, train, validation, scores, lr, features, seconds }: EpochFacts): string {
   const parts = [`train ${lossesLine(train)}`, `val ${validation ? lossesLine(validation) : "none"}`, `lr ${lr}`];
+  if (scores) parts.push(`F1 ${scores.f1?.toFixed(4) ?? "-"}`);
   const { kept, computed } = features;
   // Nothing where no backbone is frozen.
   if (kept + computed > 0) parts.push(`features ${kept} kept, ${computed} computed`);

@@ -99,7 +99,7 @@ export function newRunState(
 
 /** Settings that may differ when a run is resumed, since the result does not depend on them. */
 const harmless = new Set([
-  ...["debug", "saveEvery", "outputDir", "priority"],
+  ...["debug", "saveEvery", "evaluateEvery", "outputDir", "priority"],
   ...["featureCache", "featureCacheGb", "featureCacheMemoryGb"],
   ...["distributed", "distributedTimeout"],
 ]);

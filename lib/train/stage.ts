@@ -12,6 +12,7 @@ import { EarlyStopping } from "../monitor/earlyStopping.js";
 import { MetricsTracker } from "../monitor/metricsTracker.js";
 import type { FoldContext } from "./context.js";
 import { epochLine, featureCounts, lossesLine, memoryNote } from "./epochLine.js";
+import { type EpochScores, scoreEpoch } from "./epochScores.js";
 import type { StageResult } from "./results.js";
 import { type StageProgress, writeRunState } from "./resume.js";
 import { drawCurves, drawEpoch } from "./stagePictures.js";
@@ -23,6 +24,14 @@ import { drawCurves, drawEpoch } from "./stagePictures.js";
  */
 export async function runStage(context: FoldContext, stage: StageNumber): Promise<StageResult> {
   return new StageRun(context, stage).run();
+}
+
+/** What one epoch has come to. */
+interface EpochOutcome {
+  trained: EpochReport;
+  validated: ValidateReport | null;
+  scored: EpochScores | null;
+  improved: boolean;
 }
 
 class StageRun {
@@ -92,6 +101,7 @@ class StageRun {
     const trained = await this.#train(epoch);
     if (trained.stopped) await this.#stop(trained.step);
     const validated = this.#validates ? await this.#repeatable(trained.steps, this.#validate()) : null;
+    const scored = await this.#repeatable(trained.steps, scoreEpoch(this.#context, this.#stage, epoch));
     await this.#repeatable(trained.steps, drawEpoch(this.#context, this.#stage, epoch));
     const loss = (validated ?? trained).losses.total_loss ?? Number.NaN;
     const improved = validated !== null && (await this.#keepBest(epoch, loss));
@@ -109,7 +119,7 @@ class StageRun {
     this.#progress.epoch = epoch;
     this.#progress.step = 0;
     await this.#keepEpoch(epoch, validated && Number.isFinite(loss) ? loss : null);
-    this.#report(epoch, trained, validated, improved);
+    this.#report(epoch, { trained, validated, scored, improved });
   }
 
   async #train(epoch: number): Promise<EpochReport> {
@@ -176,16 +186,17 @@ class StageRun {
     log.debug("cellsam.checkpoints", `saved ${path}`);
   }
 
-  #report(epoch: number, trained: EpochReport, validated: ValidateReport | null, improved: boolean): void {
+  #report(epoch: number, { trained, validated, scored, improved }: EpochOutcome): void {
     const { emit, fold, log } = this.#context;
     const { losses: train, lr } = trained;
     const epochs = this.#epochs;
-    const seconds = trained.seconds + (validated?.seconds ?? 0);
+    const seconds = trained.seconds + (validated?.seconds ?? 0) + (scored?.seconds ?? 0);
     const features = featureCounts(trained, validated);
     const validation = validated?.losses ?? null;
-    log.info(this.#logger, epochLine({ epoch, epochs, train, validation, lr, features, seconds }));
+    const scores = scored?.scores ?? null;
+    log.info(this.#logger, epochLine({ epoch, epochs, train, validation, scores, lr, features, seconds }));
     const event = { type: "epoch", stage: this.#stage, fold, epoch, epochs, lr, seconds, train, validation } as const;
-    emit({ ...event, improved, features });
+    emit({ ...event, scores, improved, features });
   }
 
   async #save(): Promise<void> {

@@ -102,10 +102,10 @@ Prompt ImageView::checked(const ImagePrompt& prompt, std::size_t tile) const {
   const bool inside = std::all_of(prompt.prompt.points.begin(), prompt.prompt.points.end(),
                                   [&](const Point& point) { return !point.on_cell || contains(window, point.x, point.y); });
   if (!inside) {
-    throw Error("ERR_INVALID_ARGUMENT", "segment: the points on the cell do not lie in one tile of " +
-                                            std::to_string(window.width) + " x " + std::to_string(window.height) +
-                                            " pixels; give points of one cell, and without the mask of an earlier " +
-                                            "answer if that was for another place");
+    throw Error("ERR_TOO_FAR_APART", "segment: the points on the cell do not lie in one tile of " +
+                                         std::to_string(window.width) + " x " + std::to_string(window.height) +
+                                         " pixels; give points of one cell, and without the mask of an earlier " +
+                                         "answer if that was for another place");
   }
   if (const auto& mask = prompt.prompt.mask; mask.defined()) {
     const auto side = 4 * model_->size().grid();

@@ -10,6 +10,7 @@ export const onGpu = [
   "gpu/training.test.ts",
   "unit/bench-session.test.ts",
   "unit/config.test.ts",
+  "unit/epoch-scores.test.ts",
   "unit/features-run.test.ts",
   "unit/held-out.test.ts",
   "unit/image-view.test.ts",

@@ -16,6 +16,8 @@ export interface Place {
   out: string;
   masks?: string;
   port?: number;
+  /** Default: a new one at every start. */
+  token?: string;
 }
 
 export class StudioServer {
@@ -24,9 +26,10 @@ export class StudioServer {
     readonly address: string,
   ) {}
 
-  static async start({ data, out, masks, port = 0 }: Place): Promise<StudioServer> {
+  static async start({ data, out, masks, port = 0, token }: Place): Promise<StudioServer> {
     const process = spawn(globalThis.process.execPath, [program, data, out, String(port), ...(masks ? [masks] : [])], {
       stdio: ["ignore", "pipe", "inherit"],
+      env: { ...globalThis.process.env, ...(token && { CELLSAM_STUDIO_TOKEN: token }) },
     });
     for await (const line of createInterface({ input: process.stdout as NodeJS.ReadableStream })) {
       if (line.startsWith("http:")) return new StudioServer(process, line);

@@ -107,6 +107,8 @@ describe("the loop", () => {
       [1, 1],
       [2, 1],
     ]);
+    // The best epoch of the only one is the model that is measured at the end.
+    expect(found.epochs.map(({ scores }) => scores?.f1)).toEqual([expect.any(Number), found.f1]);
     expect(found.trainImages).toBe((await rows()).filter(({ split }) => split === "training").length);
     expect(readdirSync(join(studio.out, "data", "run-1", "masks"))).toHaveLength(4);
     const report = await client.get("/api/runs/run-1/report");

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { writeLabels, writeRgbPng } from "../../lib/data/write.js";
 import { chromium } from "../chromium.js";
 import { drag, openWindow, pointer, StudioServer, saved, showImage, textOf, type Window, waitForText } from "./browser.js";
+import { writeRun } from "./runFolder.js";
 
 if (!chromium) console.warn("WARNING: no Chromium found, studio's page is not looked at. Install it, or set CHROMIUM.");
 
@@ -65,8 +66,8 @@ describe.skipIf(!chromium)("studio's page", () => {
     expect(complaints.filter((text) => !expected.some((known) => known.test(text)))).toEqual([]);
   });
 
-  const start = (port = 0) =>
-    StudioServer.start({ data: join(folder, "images"), masks: join(folder, "masks"), out: join(folder, "out"), port });
+  const start = (more: { port?: number; token?: string } = {}) =>
+    StudioServer.start({ data: join(folder, "images"), masks: join(folder, "masks"), out: join(folder, "out"), ...more });
 
   async function open(image: number): Promise<Page> {
     const window = await openWindow(browser, server.address, image);
@@ -364,13 +365,42 @@ describe.skipIf(!chromium)("studio's page", () => {
     await press(page, "Escape");
     await drag(page, [at(120, 100), at(140, 100)]);
     await waitForText(page, ".saved", "1 edit not saved yet");
-    server = await start(port);
+    server = await start({ port });
     await waitForText(page, "[role=alert]", "Open the address that it printed");
     windows.push(await openWindow(browser, server.address));
     await page.bringToFront();
     await waitForText(page, ".connection", "Connected");
     await saved(page, "2 cells");
     expect(await server.cells(2)).toHaveLength(2);
+    expect(await page.$("[role=alert]")).toBeNull();
+  });
+
+  test("a model that is worse on held-out images is not advised, but for few of them nothing is said against it", async () => {
+    const runs = join(folder, "out", "runs");
+    await writeRun(runs, "few", { f1: 0.4, f1Before: 0.5, heldOut: 5 });
+    const page = await open(2);
+    await waitForText(page, ".loop", "Worse on 5 held-out images: too few to tell.");
+    await writeRun(runs, "many", { f1: 0.4, f1Before: 0.5, heldOut: 6 });
+    await waitForText(page, ".loop", "Worse on held-out images: train longer");
+    expect(await textOf(page, ".loop")).not.toContain("too few");
+  });
+
+  test("a page goes on by itself when a server with the same token and port is there again", async () => {
+    const token = "a-token-that-only-this-test-has";
+    await server.stop();
+    server = await start({ token });
+    const { port } = server;
+    const page = await open(2);
+    const at = await pointer(page, size);
+    expected = [/Failed to load resource/, /ERR_/];
+    await server.stop("SIGKILL");
+    await press(page, "b");
+    await drag(page, [at(40, 40), at(60, 40)]);
+    await waitForText(page, ".saved", "1 edit not saved yet");
+    server = await start({ port, token });
+    await waitForText(page, ".connection", "Connected");
+    await saved(page, "1 cell");
+    expect(await server.cells(2)).toHaveLength(1);
     expect(await page.$("[role=alert]")).toBeNull();
   });
 

@@ -57,8 +57,7 @@ let proposals = 0;
 /** @type {(prompt: Parameters<PromptView["segment"]>[0], width: number, height: number) => ReturnType<PromptView["segment"]>} */
 async function disc({ points = [], box }, width, height) {
   const across = Math.max(...points.map(([x]) => x)) - Math.min(...points.map(([x]) => x));
-  if (across > FAR)
-    throw new CellsamError("ERR_INVALID_ARGUMENT", "segment: the points on the cell do not lie in one tile of …");
+  if (across > FAR) throw new CellsamError("ERR_TOO_FAR_APART", "segment: the points on the cell do not lie in one tile of …");
   const [x, y] = box ? [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2] : (points[0] ?? [0, 0]);
   const radius = box ? Math.min(box[2] - box[0], box[3] - box[1]) / 2 : RADIUS;
   const [x0, y0] = [Math.max(0, Math.floor(x - radius)), Math.max(0, Math.floor(y - radius))];

@@ -180,16 +180,18 @@ describe("progress", () => {
       );
     }
     const { texts, progress } = shown(false);
-    const long = { ...epoch, features, epoch: 500, epochs: 500, seconds: 4000, train: { total_loss: 0.0123456 } };
+    const scores = { f1: 0.123456 };
+    const long = { ...epoch, features, epoch: 500, epochs: 500, seconds: 4000, train: { total_loss: 0.0123456 }, scores };
     progress.show({ ...long, validation: { total_loss: 0.0123456 } });
     progress.show({ type: "stage", stage: 2, fold: 1, state: "begin", trainable: 91_000_000 });
     progress.show({ type: "stage", stage: 2, fold: 1, state: "end", stoppedEarly: true });
     for (const text of texts) expect(text.trimEnd().length).toBeLessThan(80);
+    expect(texts[1]).toBe("stage 1 epoch 500: F1 0.1235 on whole images\n");
   });
 
   it("is plain lines elsewhere: one an epoch, and one in half a minute between", () => {
     const { texts, progress, clock } = shown(false);
-    progress.show({ ...epoch, features, train: { total_loss: 2 }, validation: { total_loss: 3 } });
+    progress.show({ ...epoch, features, train: { total_loss: 2 }, validation: { total_loss: 3 }, scores: null });
     for (let second = 0; second < 65; second++) {
       clock.now = second * 1000;
       progress.show({ ...step, epoch: 3 });

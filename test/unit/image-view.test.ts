@@ -165,7 +165,7 @@ describe("errors", () => {
       ] as [number, number][],
     };
     await expect(view.segment(far)).rejects.toMatchObject({
-      code: "ERR_INVALID_ARGUMENT",
+      code: "ERR_TOO_FAR_APART",
       message: expect.stringContaining("one tile of 128 x 128"),
     });
   });

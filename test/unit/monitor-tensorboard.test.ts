@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { ExperimentConfig } from "../../lib/config/experiment.js";
-import type { TrainingEvent } from "../../lib/events.js";
+import type { EpochEvent, TrainingEvent } from "../../lib/events.js";
 import { crc32c, maskedCrc32c } from "../../lib/monitor/crc32c.js";
 import { EventLog } from "../../lib/monitor/eventLog.js";
 import { EventWriter } from "../../lib/monitor/tensorboard.js";
@@ -39,7 +39,7 @@ const step = (number: number, epoch = 1): TrainingEvent => ({
   gradNorm: null,
   losses: { total_loss: 10 * epoch + number },
 });
-const epoch = (number: number, stage: 1 | 2 = 1): TrainingEvent => ({
+const epoch = (number: number, stage: 1 | 2 = 1): EpochEvent => ({
   type: "epoch",
   stage,
   fold: 2,
@@ -49,6 +49,7 @@ const epoch = (number: number, stage: 1 | 2 = 1): TrainingEvent => ({
   seconds: 3,
   train: { total_loss: number / 2 },
   validation: { total_loss: number / 4, loss_ce: null },
+  scores: null,
   improved: true,
   features: { kept: 0, computed: 0 },
 });
@@ -101,7 +102,7 @@ describe.skipIf(!python)("TensorBoard", () => {
     for (const number of [1, 2, 3, 4, 5, 6, 7]) record.emit(step(number));
     record.emit(epoch(1));
     for (const number of [1, 2, 3]) record.emit(step(number, 2));
-    record.emit(epoch(2));
+    record.emit({ ...epoch(2), scores: { f1: 0.625, mean_prompt_iou: null } });
     record.emit({ type: "fold", fold: 2, folds: 5, state: "end", metrics: { f1: 0.75, pq: null } });
     const board = join(logs, "tensorboard", "fold_2");
     expect(read(join(board, "stage1_train")).total_loss).toEqual([
@@ -114,6 +115,7 @@ describe.skipIf(!python)("TensorBoard", () => {
         [2, 0.5],
       ],
     });
+    expect(read(join(board, "stage1_scores"))).toEqual({ f1: [[2, 0.625]] });
     const steps = read(join(board, "stage1_steps"));
     expect(steps.total_loss).toEqual([
       [3, 13],

@@ -7,7 +7,7 @@ const step = (epoch: number, at: number): StepEvent => ({
 });
 const epoch = (stage: 1 | 2, number: number, seconds: number): EpochEvent => ({
   ...{ type: "epoch", stage, fold: 1, epoch: number, epochs: 3, lr: 1, seconds, train: {}, validation: null, improved: true },
-  features: { kept: 0, computed: 0 },
+  ...{ scores: null, features: { kept: 0, computed: 0 } },
 });
 const evaluate = (done: number) => ({ type: "progress", task: "evaluate", done, total: 4 }) as const;
 const stage = (number: 1 | 2, state: "begin" | "end") => ({ type: "stage", stage: number, fold: 1, state }) as const;
@@ -22,6 +22,9 @@ test("the time left counts this stage, the next one, the measuring, and the othe
   left.see(step(1, 5), 10);
   expect(left.seconds()).toBe(2.5 * 20 + 2 * 20 + 5 * 20);
   left.see(epoch(1, 1, 10), 20);
+  expect(left.seconds()).toBe(2 * 10 + 2 * 10 + 5 * 10);
+  // Images that are measured after an epoch are part of its seconds.
+  for (const done of [1, 2, 3, 4]) left.see(evaluate(done), 20 + done);
   expect(left.seconds()).toBe(2 * 10 + 2 * 10 + 5 * 10);
   left.see(epoch(1, 3, 10), 40);
   left.see(stage(1, "end"), 41);

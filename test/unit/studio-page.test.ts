@@ -5,6 +5,7 @@ import type { Bounds, Epoch } from "../../lib/studio/api.js";
 import { commandOf, keymap, keyOf, shown } from "../../lib/studio/page/commands/keymap.js";
 import { lossCurves } from "../../lib/studio/page/panels/lossCurves.js";
 import { bytes, counted, duration } from "../../lib/studio/page/panels/numbers.js";
+import { scoreCurve } from "../../lib/studio/page/panels/scoreCurve.js";
 import { addressOf, parseRoute } from "../../lib/studio/page/state/address.js";
 import { centred, fitted, toImage, toScreen, towards, visible } from "../../lib/studio/page/viewer/camera.js";
 import { CellColours, colours } from "../../lib/studio/page/viewer/cellColours.js";
@@ -352,23 +353,29 @@ test("addresses lead to what they were made of, whatever a run is called", () =>
   expect(parseRoute("#compare/a")).toEqual({ page: "image", image: null });
 });
 
-test("curves of two folds are not joined", () => {
-  const epoch = (fold: number, loss: number, validation: number | null): Epoch => ({
-    fold,
-    stage: 1,
-    epoch: 1,
-    epochs: 1,
-    seconds: 1,
-    lr: 0.1,
-    train: { total_loss: loss },
-    validation: validation === null ? null : { total_loss: validation },
-    improved: false,
+describe("curves", () => {
+  const epoch = (fold: number, more: Partial<Epoch>): Epoch => ({
+    ...{ fold, stage: 1, epoch: 1, epochs: 1, seconds: 1, lr: 0.1, train: {}, validation: null, scores: null, improved: false },
+    ...more,
   });
-  expect(lossCurves([epoch(1, 5, 6), epoch(1, 4, 5), epoch(2, 9, null), epoch(2, 8, 7)])).toEqual({
-    x: [1, 2, 2.5, 3, 4],
-    training: [5, 4, null, 9, 8],
-    validation: [6, 5, null, null, 7],
-    best: 7,
+  const losses = (fold: number, loss: number, validation: number | null) =>
+    epoch(fold, { train: { total_loss: loss }, validation: validation === null ? null : { total_loss: validation } });
+  const scored = (fold: number, f1: number | null) => epoch(fold, { scores: { f1 } });
+
+  test("of losses are not joined from one fold to the next", () => {
+    expect(lossCurves([losses(1, 5, 6), losses(1, 4, 5), losses(2, 9, null), losses(2, 8, 7)])).toEqual({
+      x: [1, 2, 2.5, 3, 4],
+      training: [5, 4, null, 9, 8],
+      validation: [6, 5, null, null, 7],
+      best: 7,
+    });
+  });
+
+  test("of F1 begin before the training, and have the epochs that were evaluated", () => {
+    const epochs = [epoch(1, {}), scored(1, 0.5), epoch(1, {}), scored(1, 0.75), scored(1, 0.25)];
+    expect(scoreCurve(epochs, 0.4)).toEqual({ x: [0, 2, 4, 5], f1: [0.4, 0.5, 0.75, 0.25], last: 0.25, best: 0.75 });
+    expect(scoreCurve([scored(1, 0.5), scored(2, 0.25)], null)).toMatchObject({ x: [1, 1.5, 2], f1: [0.5, null, 0.25] });
+    expect(scoreCurve([epoch(1, {}), scored(1, null)], null)).toEqual({ x: [], f1: [], last: null, best: null });
   });
 });
 

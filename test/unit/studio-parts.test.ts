@@ -6,10 +6,11 @@ import { Random } from "../../lib/data/random.js";
 import { Cache } from "../../lib/studio/cache.js";
 import { acceptedEncoding } from "../../lib/studio/compressed.js";
 import { Jobs } from "../../lib/studio/jobs.js";
+import { meantPieces, type Piece } from "../../lib/studio/meantPieces.js";
 import { ranks } from "../../lib/studio/next.js";
 import { channelFacts, Pyramid } from "../../lib/studio/pyramid.js";
 import { maskRows, runLengthsOf } from "../../lib/studio/runLengths.js";
-import { SignIn } from "../../lib/studio/signIn.js";
+import { givenToken, SignIn } from "../../lib/studio/signIn.js";
 import { labelTile, pixelTile } from "../../lib/studio/tiles.js";
 
 const [height, width] = [701, 1203];
@@ -166,6 +167,35 @@ describe("the cache", () => {
   });
 });
 
+describe("pieces of a proposal", () => {
+  // Pieces of 2, 4 and 1 pixels; the last two share a corner.
+  const drawn = ["##...", ".....", "..##.", "..##.", "....#"];
+  const proposed: Piece = {
+    mask: Uint8Array.from(drawn.join(""), (pixel) => (pixel === "#" ? 1 : 0)),
+    bounds: [10, 20, 15, 25],
+  };
+  const shown = ({ mask, bounds: [x0, , x1] }: Piece) =>
+    (mask.join("").match(new RegExp(`.{${x1 - x0}}`, "g")) ?? []).join("/");
+  const meant = (...points: [number, number][]) => meantPieces(proposed, points);
+
+  it("are those that were clicked on", () => {
+    expect(meant([11.9, 20])).toMatchObject({ bounds: [10, 20, 12, 21], mask: Uint8Array.of(1, 1) });
+    expect(meant([14.5, 24.5])).toMatchObject({ bounds: [14, 24, 15, 25], mask: Uint8Array.of(1) });
+    const two = meant([10.5, 20.5], [12.5, 22.5]);
+    expect([two.bounds, shown(two)]).toEqual([[10, 20, 14, 24], "1100/0000/0011/0011"]);
+  });
+
+  it("are the largest one where no click lies on any", () => {
+    for (const points of [[], [[14.5, 20.5]], [[9.5, 20.5]], [[15, 25]]] as [number, number][][])
+      expect(meantPieces(proposed, points)).toMatchObject({ bounds: [12, 22, 14, 24], mask: Uint8Array.of(1, 1, 1, 1) });
+  });
+
+  it("leave a mask of one piece as it is, with its holes", () => {
+    const ring: Piece = { mask: Uint8Array.of(1, 1, 1, 1, 0, 1, 1, 1, 1), bounds: [0, 0, 3, 3] };
+    expect(meantPieces(ring, [[1.5, 1.5]])).toBe(ring);
+  });
+});
+
 it("corrects next where two models disagree most, then where the score is lowest", () => {
   const none = { predicted: true, disagreement: null, score: null };
   const order = ranks([
@@ -201,6 +231,18 @@ it("lets the addresses of this machine in, and no name that only looks like one"
     "[::1",
   ])
     expect(ask(other)).toThrow("does not answer for the host");
+});
+
+it("takes a token that is given, if nobody can guess it", () => {
+  const tokenOf = (CELLSAM_STUDIO_TOKEN?: string) => givenToken({ CELLSAM_STUDIO_TOKEN });
+  expect([tokenOf(), tokenOf("")]).toEqual([undefined, undefined]);
+  const good = "abcdefghij-ABCDEFGHIJ_";
+  expect(tokenOf(good)).toBe(good);
+  expect(new SignIn("127.0.0.1", good).isToken(good)).toBe(true);
+  for (const bad of ["secret", good.slice(1), `${good} `, `${good}&x=1`, `${good}é`])
+    expect(() => tokenOf(bad)).toThrow(
+      expect.objectContaining({ code: "ERR_CONFIG", message: expect.stringMatching(/openssl/) }),
+    );
 });
 
 describe("jobs", () => {

@@ -20,6 +20,7 @@ import {
   loadServer,
   memoryChanged,
   modelChanged,
+  ranksChanged,
   server,
   training,
 } from "./state/server.js";
@@ -40,6 +41,7 @@ const handlers: Handlers = {
     const open = view.value;
     if (open?.id === row.id && (row.state === "corrected") !== open.done) view.value = { ...open, done: !open.done };
   },
+  next: ranksChanged,
   job: (job) => {
     jobChanged(job);
     if (job.state === "failed" && job.message) tell(`${job.title}: ${job.message}`, { kind: "error" });

@@ -1,7 +1,7 @@
 /** The server's events, over a connection that is opened again when it ends. */
 import type { EventData, EventName } from "../../api.js";
 
-const names = ["labels", "image", "job", "run", "step", "model", "memory"] as const satisfies EventName[];
+const names = ["labels", "image", "next", "job", "run", "step", "model", "memory"] as const satisfies EventName[];
 
 export interface Listener {
   /** The connection is there; after an end of it, once more. */

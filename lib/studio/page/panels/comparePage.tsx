@@ -7,7 +7,7 @@ import { compareRuns, getRun } from "../api/client.js";
 import { addressOf } from "../state/address.js";
 import { attempt } from "../state/messages.js";
 import { ScoreChange } from "./controls.js";
-import { Curves } from "./curves.js";
+import { Curves, ScoreCurve } from "./curves.js";
 
 /** A part of a comparison, which is `Comparison` of lib/stats/compare.ts. */
 interface Paired {
@@ -76,6 +76,7 @@ export function ComparePage({ a, b }: { a: string; b: string }): JSX.Element {
               F1 held out <ScoreChange before={run.f1Before} after={run.f1} />
             </p>
             <Curves epochs={run.epochs} height={190} />
+            <ScoreCurve epochs={run.epochs} before={run.f1Before} height={150} />
           </section>
         ))}
       </div>

@@ -1,12 +1,11 @@
-/** Loss curves of a run, those of each stage for themselves: their losses do not compare. */
+/** Curves of a run: losses, those of each stage for themselves, since they do not compare, and F1 of held-out images. */
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
-import uPlot from "uplot";
 import type { Epoch } from "../../api.js";
+import { score } from "./controls.js";
 import { lossCurves } from "./lossCurves.js";
 import { counted } from "./numbers.js";
-
-const LINE = 2;
+import { Plot } from "./plot.js";
+import { scoreCurve } from "./scoreCurve.js";
 
 const stageNames = { 1: "detector", 2: "masks" } as const;
 
@@ -26,26 +25,7 @@ export function Curves(props: { epochs: readonly Epoch[]; height: number; newest
 }
 
 function StageCurves({ stage, epochs, height }: { stage: 1 | 2; epochs: readonly Epoch[]; height: number }): JSX.Element {
-  const place = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot | null>(null);
   const { x, training, validation, best } = lossCurves(epochs);
-
-  useEffect(() => {
-    const made = new uPlot(options(place.current as HTMLDivElement, height), [[], [], []], place.current as HTMLDivElement);
-    plot.current = made;
-    const resized = new ResizeObserver(([entry]) => made.setSize({ width: entry?.contentRect.width ?? 0, height }));
-    resized.observe(place.current as HTMLDivElement);
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    const redraw = () => made.redraw();
-    scheme.addEventListener("change", redraw);
-    return () => {
-      resized.disconnect();
-      scheme.removeEventListener("change", redraw);
-      made.destroy();
-    };
-  }, [height]);
-  useEffect(() => plot.current?.setData([x, training, validation]));
-
   const last = training.at(-1);
   const words = `Loss of stage ${stage} after ${counted(epochs.length, "epoch")}: training ${loss(last)}, validation ${loss(validation.at(-1))}`;
   return (
@@ -53,7 +33,13 @@ function StageCurves({ stage, epochs, height }: { stage: 1 | 2; epochs: readonly
       <p class="small soft">
         Stage {stage}, {stageNames[stage]}
       </p>
-      <div ref={place} role="img" aria-label={words} />
+      <Plot
+        {...{ words, height, x }}
+        lines={[
+          { colour: "--training", values: training },
+          { colour: "--validation", dashed: true, values: validation },
+        ]}
+      />
       <figcaption class="number">
         <span class="key training-line">training {loss(last)}</span>
         <span class="key validation-line">validation {loss(validation.at(-1))}</span>
@@ -63,33 +49,25 @@ function StageCurves({ stage, epochs, height }: { stage: 1 | 2; epochs: readonly
   );
 }
 
-function loss(value: number | null | undefined): string {
-  return value === null || value === undefined ? "–" : value.toFixed(3);
+/** Nothing before an epoch was evaluated. @param before F1 before the training */
+export function ScoreCurve(props: { epochs: readonly Epoch[]; before: number | null; height: number }): JSX.Element | null {
+  const { epochs, before, height } = props;
+  const { x, f1, last, best } = scoreCurve(epochs, before);
+  if (last === null) return null;
+  const words = `F1 of held-out images after ${counted(epochs.length, "epoch")}: ${score(last)}, before ${score(before)}`;
+  return (
+    <figure class="curves">
+      <p class="small soft">F1 on held-out images, all epochs</p>
+      <Plot {...{ words, height, x }} lines={[{ colour: "--validation", dashed: true, values: f1 }]} />
+      <figcaption class="number">
+        <span class="key validation-line">now {score(last)}</span>
+        <span class="soft">before {score(before)}</span>
+        <span class="soft">highest {score(best)}</span>
+      </figcaption>
+    </figure>
+  );
 }
 
-function options(place: HTMLElement, height: number): uPlot.Options {
-  const colour = (name: string) => () => getComputedStyle(place).getPropertyValue(name);
-  const axis: uPlot.Axis = {
-    stroke: colour("--soft"),
-    grid: { stroke: colour("--line"), width: 1 },
-    ticks: { show: false },
-    font: "11px system-ui, sans-serif",
-    gap: 3,
-  };
-  return {
-    width: place.clientWidth,
-    height,
-    legend: { show: false },
-    cursor: { drag: { x: false, y: false }, points: { size: 6 } },
-    scales: { x: { time: false } },
-    axes: [
-      { ...axis, size: 22, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] },
-      { ...axis, size: 38 },
-    ],
-    series: [
-      {},
-      { stroke: colour("--training"), width: LINE, points: { size: 4 } },
-      { stroke: colour("--validation"), width: LINE, dash: [5, 3], points: { size: 4 } },
-    ],
-  };
+function loss(value: number | null | undefined): string {
+  return value === null || value === undefined ? "–" : value.toFixed(3);
 }

@@ -19,7 +19,7 @@ import { attempt } from "../state/messages.js";
 import { newestRuns, run as openRun } from "../state/runs.js";
 import { images, predicting, server, toCorrect, training, unpredicted } from "../state/server.js";
 import { Choice, Progress, ScoreChange } from "./controls.js";
-import { Curves } from "./curves.js";
+import { Curves, ScoreCurve } from "./curves.js";
 import { counted } from "./numbers.js";
 
 export function LoopPanel(): JSX.Element | null {
@@ -185,8 +185,23 @@ function Training({ name, done, total, waits }: { name: string; done: number; to
           Stop
         </button>
       </div>
+      {open && <ScoreCurve epochs={open.epochs} before={open.f1Before} height={100} />}
       {open && <Curves epochs={open.epochs} height={130} newest />}
     </div>
+  );
+}
+
+/** Of fewer images not even a change of all in one direction tells models apart: by chance, 2 / 2^5 (sign test) is above 0.05. */
+const FEWEST_TO_JUDGE = 6;
+
+/** What follows from a score that is lower after the training. */
+function WorseNote({ images }: { images: number }): JSX.Element {
+  return (
+    <p class="small warn">
+      {images < FEWEST_TO_JUDGE
+        ? `Worse on ${counted(images, "held-out image")}: too few to tell. Correct more of them, or use it and compare its predictions (T).`
+        : "Worse on held-out images: train longer, or on more of them, before you use it."}
+    </p>
   );
 }
 
@@ -194,7 +209,7 @@ function Training({ name, done, total, waits }: { name: string; done: number; to
 function UseStep(): JSX.Element | null {
   const last = newestRuns.value.find(({ state }) => state !== "running");
   if (!last || !server.value) return null;
-  const { name, state, weights, f1, f1Before, message } = last;
+  const { name, state, weights, f1, f1Before, valImages, message } = last;
   const { model } = server.value;
   const worse = f1 !== null && f1Before !== null && f1 < f1Before;
   return (
@@ -208,7 +223,7 @@ function UseStep(): JSX.Element | null {
           <span class="soft small">F1 held out</span> <ScoreChange before={f1Before} after={f1} />
         </p>
       )}
-      {worse && <p class="small warn">Worse on held-out images: train longer, or on more of them, before you use it.</p>}
+      {worse && <WorseNote images={valImages ?? 0} />}
       {message && <p class="small warn">{message}</p>}
       {(state === "stopped" || state === "failed") && (
         <button type="button" class="wide" disabled={training.value !== undefined} onClick={() => void resume(name)}>

@@ -6,7 +6,7 @@ import { BEGINNING, resume, stop, useModel } from "../state/loop.js";
 import { log } from "../state/runs.js";
 import { server, training } from "../state/server.js";
 import { Progress, ScoreChange } from "./controls.js";
-import { Curves } from "./curves.js";
+import { Curves, ScoreCurve } from "./curves.js";
 import { bytes, duration } from "./numbers.js";
 
 export function RunDetails({ run }: { run: Run }): JSX.Element {
@@ -35,8 +35,9 @@ export function RunDetails({ run }: { run: Run }): JSX.Element {
         <Progress label={`Epochs of ${name}`} done={done} total={total} />
       </section>
       <section class="panel" aria-labelledby="curves-title">
-        <h2 id="curves-title">Loss</h2>
+        <h2 id="curves-title">Curves</h2>
         <Curves epochs={epochs} height={230} />
+        <ScoreCurve epochs={epochs} before={f1Before} height={180} />
       </section>
       {server.value && <MemoryPanel memory={server.value.memory} />}
       <section class="panel" aria-labelledby="log-title">

@@ -22,6 +22,7 @@ export const proposal = signal<Proposal | null>(null);
 export const latency = signal<number | null>(null);
 /** The newest prompt that was answered: one that is refused gives way to it. */
 let settled: Prompt = nothing;
+/** The network sees one tile at a time. */
 const TOO_FAR = "This point is too far from the first one: accept or clear the proposal first.";
 const asking = signal<AbortController | null>(null);
 export const isAsking = computed(() => asking.value !== null);
@@ -61,16 +62,11 @@ async function ask(next: Prompt, refine?: number): Promise<void> {
   } catch (error) {
     if (asking.value !== question) return;
     prompt.value = settled;
-    if (isTooFar(error, next)) tell(TOO_FAR, { kind: "error", passes: true });
+    if (error instanceof Refused && error.code === "ERR_TOO_FAR_APART") tell(TOO_FAR, { kind: "error", passes: true });
     else await attempt(() => Promise.reject(error));
   } finally {
     if (asking.value === question) asking.value = null;
   }
-}
-
-/** The network sees one tile at a time, which the server's message tells programs. */
-function isTooFar(error: unknown, { points }: Prompt): boolean {
-  return points.length > 1 && error instanceof Refused && /do not lie in one tile/.test(error.message);
 }
 
 /** Gives up what was proposed, and the selection. */

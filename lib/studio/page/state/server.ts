@@ -42,6 +42,11 @@ export function imageChanged(row: ImageRow): void {
   images.value = images.value.map((image) => (image.id === row.id ? row : image));
 }
 
+export function ranksChanged({ images: order }: EventData<"next">): void {
+  const ranks = new Map(order.map((id, i) => [id, i + 1]));
+  images.value = images.value.map((image) => ({ ...image, next: ranks.get(image.id) ?? null }));
+}
+
 export function jobChanged(job: Job): void {
   if (!server.value) return;
   const others = server.value.jobs.filter(({ id }) => id !== job.id);
