@@ -19,6 +19,7 @@ import { buildJobs, fail, prepare, root, run } from "./ready.mjs";
  * @property {string} out
  * @property {string} library the compiler's, which a program that is not built with it, as Node.js, loads first
  * @property {boolean} [openmp] all processes load openmp.c
+ * @property {{ program: string, says: string }} [proof] a test program with a fault, and what is said of it when it is seen
  * @property {Record<string, string>} env
  * @property {Record<string, string>} training what differs for the training
  * @property {string[]} start words before each command
@@ -45,6 +46,7 @@ const kinds = {
     out: "build/tsan/build",
     library: "libtsan.so",
     openmp: true,
+    proof: { program: "race", says: "data race" },
     // libtorch is not built with it: it cannot judge what is read and written there. One thread has no races.
     env: { TSAN_OPTIONS: "ignore_noninstrumented_modules=1:halt_on_error=1", CELLSAM_TEST_THREADS: "2" },
     training: {},
@@ -67,6 +69,7 @@ for (const name of chosen) {
     CELLSAM_TEST_PROGRAMS: join(root, kind.out, "test"),
     CELLSAM_SKIP_PYTHON: "1",
   };
+  expectSeen(kind, env);
   const vitest = join(root, "node_modules/vitest/vitest.mjs");
   runNode(
     kind,
@@ -86,6 +89,14 @@ function runNode({ start }, args, env) {
 function build({ sanitizers, out }) {
   buildNative(out, { LIBTORCH: libtorch, CELLSAM_TESTS: "ON", CELLSAM_CUDA: "OFF", CELLSAM_SANITIZE: sanitizers });
   run("cmake", ["--build", out, "--target", "programs", "weights"]);
+}
+
+/** What hides a fault that is there would hide others too. @param {Kind} kind @param {NodeJS.ProcessEnv} env */
+function expectSeen({ proof, start, out }, env) {
+  if (!proof) return;
+  const [command = "", ...words] = [...start, join(root, out, "test", "programs"), proof.program];
+  const { stderr } = spawnSync(command, words, { env: { ...env, LD_LIBRARY_PATH: join(libtorch, "lib") }, encoding: "utf8" });
+  if (!stderr.includes(proof.says)) fail(`The fault of test/native/${proof.program}.cc was not seen.\n${stderr}`);
 }
 
 /** Trains both stages on drawn images in a Node.js that loads the sanitizer first. @param {Kind} kind @param {NodeJS.ProcessEnv} env */
