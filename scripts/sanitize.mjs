@@ -18,6 +18,8 @@ import { buildJobs, fail, prepare, root, run } from "./ready.mjs";
  * @property {string} sanitizers
  * @property {string} out
  * @property {string} library the compiler's, which a program that is not built with it, as Node.js, loads first
+ * @property {boolean} [openmp] all processes load openmp.c
+ * @property {{ program: string, says: string }} [proof] a test program with a fault, and what is said of it when it is seen
  * @property {Record<string, string>} env
  * @property {Record<string, string>} training what differs for the training
  * @property {string[]} start words before each command
@@ -43,8 +45,10 @@ const kinds = {
     sanitizers: "thread",
     out: "build/tsan/build",
     library: "libtsan.so",
-    // libtorch and the OpenMP library are not built with it: what happens inside them it cannot judge.
-    env: { TSAN_OPTIONS: `${suppressions("threads.txt")}:ignore_noninstrumented_modules=1:halt_on_error=1` },
+    openmp: true,
+    proof: { program: "race", says: "data race" },
+    // libtorch is not built with it: it cannot judge what is read and written there. One thread has no races.
+    env: { TSAN_OPTIONS: "ignore_noninstrumented_modules=1:halt_on_error=1", CELLSAM_TEST_THREADS: "2" },
     training: {},
     // It knows where things lie in memory only while the system does not draw their places from a large space.
     start: ["setarch", "--addr-no-randomize"],
@@ -60,10 +64,12 @@ for (const name of chosen) {
   const env = {
     ...process.env,
     ...kind.env,
+    ...(kind.openmp && { LD_PRELOAD: compileOpenmp(kind.out) }),
     CELLSAM_LIBTORCH: libtorch,
     CELLSAM_TEST_PROGRAMS: join(root, kind.out, "test"),
     CELLSAM_SKIP_PYTHON: "1",
   };
+  expectSeen(kind, env);
   const vitest = join(root, "node_modules/vitest/vitest.mjs");
   runNode(
     kind,
@@ -83,6 +89,14 @@ function runNode({ start }, args, env) {
 function build({ sanitizers, out }) {
   buildNative(out, { LIBTORCH: libtorch, CELLSAM_TESTS: "ON", CELLSAM_CUDA: "OFF", CELLSAM_SANITIZE: sanitizers });
   run("cmake", ["--build", out, "--target", "programs", "weights"]);
+}
+
+/** What hides a fault that is there would hide others too. @param {Kind} kind @param {NodeJS.ProcessEnv} env */
+function expectSeen({ proof, start, out }, env) {
+  if (!proof) return;
+  const [command = "", ...words] = [...start, join(root, out, "test", "programs"), proof.program];
+  const { stderr } = spawnSync(command, words, { env: { ...env, LD_LIBRARY_PATH: join(libtorch, "lib") }, encoding: "utf8" });
+  if (!stderr.includes(proof.says)) fail(`The fault of test/native/${proof.program}.cc was not seen.\n${stderr}`);
 }
 
 /** Trains both stages on drawn images in a Node.js that loads the sanitizer first. @param {Kind} kind @param {NodeJS.ProcessEnv} env */
@@ -106,11 +120,16 @@ function train(kind, env) {
     const engine =
       readdirSync(join(root, out, "Release")).find((file) => file.startsWith("libcellsam_engine-")) ?? fail("no engine");
     // libstdc++ before node's own copy of it, or exceptions cannot be followed.
-    const libraries = [library, "libstdc++.so"].map(libraryOfCompiler).join(" ");
+    const libraries = [library, "libstdc++.so"].map(libraryOfCompiler);
     // node-gyp-build looks for build/Release below what this names.
     const own = { CELLSAM_TRAIN_PREBUILD: dirname(join(root, out)), CELLSAM_ENGINE: join(root, out, "Release", engine) };
     const main = join(root, "dist/cli/main.js");
-    runNode(kind, [main, "train", "-c", join(folder, "train.json")], { ...env, ...own, ...training, LD_PRELOAD: libraries });
+    runNode(kind, [main, "train", "-c", join(folder, "train.json")], {
+      ...env,
+      ...own,
+      ...training,
+      LD_PRELOAD: [...libraries, env.LD_PRELOAD].join(" "),
+    });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -119,4 +138,15 @@ function train(kind, env) {
 /** @param {string} name */
 function libraryOfCompiler(name) {
   return spawnSync(process.env.CXX ?? "c++", [`-print-file-name=${name}`], { encoding: "utf8" }).stdout.trim();
+}
+
+/** Builds openmp.c against the OpenMP library that comes with libtorch. @param {string} out */
+function compileOpenmp(out) {
+  const folder = join(libtorch, "lib");
+  const openmp = readdirSync(folder).find((file) => file.startsWith("libgomp")) ?? fail(`no OpenMP library in ${folder}`);
+  const made = join(root, out, "libcellsam_openmp.so");
+  const source = join(root, "scripts/sanitize/openmp.c");
+  const linked = ["-Wl,--no-as-needed", join(folder, openmp), `-Wl,-rpath,${folder}`];
+  run("cc", ["-shared", "-fPIC", "-O1", "-Wall", "-o", made, source, ...linked]);
+  return made;
 }

@@ -19,7 +19,11 @@ export const libraryVariable = windows ? "PATH" : process.platform === "darwin" 
 /** Its value, with which a program finds libtorch. */
 export const libraryPath = [libtorch && join(libtorch, "lib"), process.env[libraryVariable]].filter(Boolean).join(delimiter);
 
-export const programEnvironment: NodeJS.ProcessEnv = { ...process.env, OMP_NUM_THREADS: "1", [libraryVariable]: libraryPath };
+export const programEnvironment: NodeJS.ProcessEnv = {
+  ...process.env,
+  OMP_NUM_THREADS: process.env.CELLSAM_TEST_THREADS ?? "1",
+  [libraryVariable]: libraryPath,
+};
 
 /** The programs of one binary are called by name (test/native/program.h); `weights` stands alone, since it replaces a function of libc. */
 export function programCall(name: string): [string, string] {

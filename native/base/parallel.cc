@@ -4,8 +4,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorIterator.h>
 
-#include "base/thread_order.h"
-
 namespace cellsam {
 
 // Uses a loop that is compiled into libtorch, with its threads: the one over the elements of a tensor. It passes addresses of
@@ -18,16 +16,12 @@ void parallel_for(std::int64_t begin, std::int64_t end, std::int64_t grain,
   const auto bytes = at::detail::empty_cpu({count}, at::kByte);
   const auto* first = static_cast<const char*>(bytes.const_data_ptr());
   auto loop = at::TensorIterator::borrowing_nullary_op(bytes);
-  precedes(&loop);
   loop.for_each(
       [&](char** data, const std::int64_t*, std::int64_t size, std::int64_t) {  // a row of a tensor with one dimension
-        follows(&loop);
         const auto from = begin + (data[0] - first);
         body(from, from + size);
-        precedes(&loop);
       },
       grain);
-  follows(&loop);
 }
 
 }  // namespace cellsam
