@@ -4,7 +4,6 @@ import { constants, hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
 import { strictJson } from "../files/json.js";
-import type { Served } from "../studio/serve.js";
 import { integerFlag } from "./flags.js";
 import { addReadingFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
 import { hostHelp, type PlaceFlags, portHelp } from "./placeFlags.js";
@@ -35,8 +34,10 @@ export function studioCommand(): Command {
       const settings = await modelConfig({ ...flags, ...modelOf(flags.model) });
       const served = await serveStudio({ data, masks, out, settings, openModel: openEngineModel }, flags);
       for (const note of served.notes) process.stderr.write(`${note}\n`);
+      const stopped = signalled(); // whoever reads the address may stop it
       announce(served.address, flags);
-      await untilSignal(served);
+      await stopped;
+      await served.close();
     });
 }
 
@@ -58,10 +59,10 @@ function announce(address: string, { host, json }: PlaceFlags & { json?: boolean
   process.stdout.write(`\n  ${address}\n\nOpen it in a browser; Ctrl-C ends.\n${tunnel}`);
 }
 
-/** Waits for a signal and closes the server; a second signal ends the process at once. */
-async function untilSignal(served: Served): Promise<void> {
+/** Waits for a signal; a second one ends the process at once. */
+function signalled(): Promise<void> {
   const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  await new Promise<void>((done) => {
+  return new Promise((done) => {
     let asked = false;
     for (const name of names) {
       process.on(name, () => {
@@ -71,5 +72,4 @@ async function untilSignal(served: Served): Promise<void> {
       });
     }
   });
-  await served.close();
 }
