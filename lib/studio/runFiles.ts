@@ -53,7 +53,7 @@ export class RunFiles {
     const { size } = await stat(this.#tree.events).catch(() => ({ size: 0 }));
     if (size < this.#read) this.#begin(); // the run was started anew
     if (size === this.#read) return;
-    const bytes = await bytesFrom(this.#tree.events, this.#read, size);
+    const bytes = await bytesFrom(this.#tree.events, this.#read, size).catch(() => Buffer.alloc(0)); // it was removed meanwhile
     const end = bytes.lastIndexOf(10) + 1;
     this.#read += end;
     for (const line of bytes.toString("utf8", 0, end).split("\n")) this.#take(line);
@@ -98,7 +98,8 @@ export class RunFiles {
     const failures = results.flatMap(({ error }) => (error ? [String((error as Json).message)] : []));
     const finished = state?.status === "finished";
     const failed = finished && results.length > 0 && failures.length === results.length;
-    const { mtime } = await stat(existsSync(this.#tree.events) ? this.#tree.events : this.#tree.root);
+    // A training that begins makes its folder to see whether it can, and removes it again.
+    const changed = await stat(this.#tree.events).catch(() => stat(this.#tree.root).catch(() => null));
     const epochs = [...this.#epochs.values()];
     return {
       name: this.name,
@@ -107,7 +108,7 @@ export class RunFiles {
       done: epochs.length,
       // Stages may have ended early.
       total: finished ? epochs.length : Math.max(epochs.length, this.#folds * epochsOf(config)),
-      changed: mtime.toISOString(),
+      changed: (changed?.mtime ?? new Date()).toISOString(),
       trainImages: numberOrNull(results[0]?.train_images),
       valImages: numberOrNull(results[0]?.val_images),
       f1: meanOf(results.map(({ evaluation }) => (evaluation as Json | null)?.f1)),

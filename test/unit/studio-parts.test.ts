@@ -1,4 +1,7 @@
 // Parts of studio's server: levels and tiles against sums over pixels, what stays in memory, and what is corrected next.
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import type { NdImage } from "../../lib/data/image.js";
@@ -9,6 +12,7 @@ import { Jobs } from "../../lib/studio/jobs.js";
 import { meantPieces, type Piece } from "../../lib/studio/meantPieces.js";
 import { ranks } from "../../lib/studio/next.js";
 import { channelFacts, Pyramid } from "../../lib/studio/pyramid.js";
+import { RunFiles } from "../../lib/studio/runFiles.js";
 import { maskRows, runLengthsOf } from "../../lib/studio/runLengths.js";
 import { givenToken, SignIn } from "../../lib/studio/signIn.js";
 import { labelTile, pixelTile } from "../../lib/studio/tiles.js";
@@ -262,5 +266,20 @@ describe("jobs", () => {
     await jobs.close();
     expect(begun).toEqual([]);
     expect(told.filter((text) => text.startsWith("two"))).toEqual(["two waiting", "two cancelled"]);
+  });
+});
+
+describe("the files of a run", () => {
+  it("may be removed while they are read, as a training does that tries whether it can write there", async () => {
+    const root = await mkdtemp(join(tmpdir(), "cellsam-run-files-"));
+    const run = new RunFiles(root, "run");
+    const log = join(root, "run", "logs", "events.jsonl");
+    await mkdir(dirname(log), { recursive: true });
+    await writeFile(log, `${JSON.stringify({ type: "epoch", fold: 1, stage: 1, epoch: 1 })}\n`);
+    await run.follow();
+    expect(await run.row()).toMatchObject({ name: "run", done: 1 });
+    await rm(root, { recursive: true });
+    await run.follow();
+    expect(await run.row()).toMatchObject({ name: "run", done: 0, weights: false });
   });
 });
