@@ -91,6 +91,15 @@ function freeName(folder: StudioFolder): string {
 }
 
 /**
+ * What stage 2 trains of the mask model. The preset `tiny` opens all of it, for which the few images of studio are not enough:
+ * outlines of other images became worse (docs/studio.md).
+ */
+const neckOnly: RawConfig = {
+  ...{ trainNeckOnly: true, freezeImageEncoder: true, freezePromptEncoder: true, freezeMaskDecoder: true },
+  iouLossWeight: 0,
+};
+
+/**
  * The settings of the preset, below those of the model that the training starts from: how pixels are read, and its size, belong
  * to the weights. @throws CellsamError ERR_CONFIG
  */
@@ -115,7 +124,7 @@ function trainingConfig({ folder, settings, threads }: TrainingParts, body: Trai
     splits: join(data, "splits.json"),
     stages: stages === "both" ? [1, 2] : [stages],
     stage1Config: each,
-    stage2Config: each,
+    stage2Config: { ...neckOnly, ...each },
     preeval: true,
     threads,
   };
