@@ -1,7 +1,6 @@
 /** An evaluation that all processes of a training divide: each measures its share of the images with its copy of the model. */
 import { resolve } from "node:path";
 import type { ExperimentConfig } from "../config/experiment.js";
-import type { CheckedPair } from "../data/check.js";
 import type { Pair } from "../data/discover.js";
 import type { Group } from "../distributed/group.js";
 import type { LeaderSession } from "../distributed/leader.js";
@@ -82,5 +81,5 @@ async function share(
 
 /** The processes may have been started in different folders. */
 function withFullPaths(pair: Pair): Pair {
-  return { ...(pair as CheckedPair), image: resolve(pair.image), ...(pair.mask && { mask: resolve(pair.mask) }) };
+  return { ...pair, image: resolve(pair.image), ...(pair.mask && { mask: resolve(pair.mask) }) };
 }

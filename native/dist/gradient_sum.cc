@@ -35,12 +35,9 @@ void GradientSum::operator()(const at::Tensor& extra) {
   }
   const auto buckets = row_.split(kBucketBytes / static_cast<std::int64_t>(sizeof(float)));
   std::vector<at::Tensor> on_host{present, extra};
-  if (on_device_) {
-    (*on_device_)(buckets);
-  } else {
-    on_host.insert(on_host.end(), buckets.begin(), buckets.end());
-  }
-  group_.sum(on_host);
+  if (!on_device_) on_host.insert(on_host.end(), buckets.begin(), buckets.end());
+  group_.sum(on_host);  // first: it notices a process that is lost, for which GPUs would wait
+  if (on_device_) (*on_device_)(buckets);
   begin = 0;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     auto parameter = parameters_[i];

@@ -59,6 +59,7 @@ void ProcessGroup::sum(const std::vector<at::Tensor>&) {}
 void ProcessGroup::broadcast(const std::vector<at::Tensor>&) {}
 bool ProcessGroup::agree(bool wish, const std::exception_ptr&) { return wish; }
 std::vector<std::string> ProcessGroup::gather(const std::string&) { return {}; }
+c10d::Store& ProcessGroup::store() { throw Error("ERR_STATE", "a group of processes cannot be joined on Windows"); }
 void ProcessGroup::guard(const char*, const std::function<void()>& body) { body(); }
 void ProcessGroup::tell(const std::string&) {}
 std::optional<std::string> ProcessGroup::receive(const Control&) { return std::nullopt; }

@@ -4,6 +4,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include <string>
+#include <utility>
 
 #include "fake_cuda/host_views.h"
 #include "fake_cuda/include/torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp"
