@@ -55,8 +55,9 @@ export class Predictions {
     const known = this.#facts.get(name);
     if (known !== undefined) return known;
     const read = await readJson<PredictionFacts>(this.#scores(name)).catch(() => null);
-    this.#facts.set(name, read);
-    return read;
+    // Meanwhile a prediction may have come.
+    if (!this.#facts.has(name)) this.#facts.set(name, read);
+    return this.#facts.get(name) ?? null;
   }
 
   /** Tells a prediction from a later one of the same image. */

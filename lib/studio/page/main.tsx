@@ -6,12 +6,12 @@ import { listen } from "./api/events.js";
 import { App } from "./app.js";
 import { handleKeys } from "./commands/keyboard.js";
 import { client, work } from "./state/edits.js";
-import { closeImage, colourLayer, showImage, view } from "./state/image.js";
+import { colourLayer, showImage, showImageAgain, view } from "./state/image.js";
 import { trainOptions } from "./state/loop.js";
 import { attempt, tell } from "./state/messages.js";
 import { clearProposal } from "./state/proposal.js";
 import { followAddress, goTo, route } from "./state/route.js";
-import { loadRuns, run, runChanged, runs, showRun, stepDone } from "./state/runs.js";
+import { loadRuns, run, runChanged, runs, showRun, showRunAgain, stepDone } from "./state/runs.js";
 import {
   connection,
   imageChanged,
@@ -31,7 +31,7 @@ type Handlers = { [Name in EventName]: (data: EventData<Name>) => void };
 const handlers: Handlers = {
   labels: ({ image, revision, by }) => {
     if (by === client || view.value?.id !== image || view.value.revision >= revision) return;
-    void attempt(() => showImage(image));
+    void attempt(showImageAgain);
     // Without a name it was the server: a prediction has come, or another model is used.
     if (by !== null) tell("Another window changed this image: its labels are shown.");
   },
@@ -45,25 +45,21 @@ const handlers: Handlers = {
   job: (job) => {
     jobChanged(job);
     if (job.state === "failed" && job.message) tell(`${job.title}: ${job.message}`, { kind: "error" });
-    if (job.state === "done" && job.kind === "predict" && view.value) void attempt(reopen);
+    if (job.state === "done" && job.kind === "predict") void attempt(showImageAgain);
     if (job.ended && job.kind === "train") void attempt(loadRuns);
   },
   run: runChangedOrNew,
   step: stepDone,
   model: (change) => {
     modelChanged(change);
-    if (view.value) void attempt(reopen);
+    void attempt(showImageAgain);
   },
   memory: memoryChanged,
 };
 
-async function reopen(): Promise<void> {
-  if (view.value) await showImage(view.value.id);
-}
-
 function runChangedOrNew(row: EventData<"run">): void {
   runChanged(row);
-  if (row.state !== "running" && run.value?.name === row.name) void attempt(() => showRun(row.name));
+  if (row.state !== "running" && run.value?.name === row.name) void attempt(showRunAgain);
 }
 
 /** Everything anew: at the beginning, and when a server is there again. */
@@ -75,8 +71,8 @@ async function load(): Promise<void> {
   if (!presets.includes(preset)) trainOptions.value = { ...trainOptions.value, preset: presets[0] ?? preset };
   connection.value = "open";
   if (server.value?.mode === "runs" && route.value.page === "image") goTo({ page: "runs", run: null });
-  await reopen();
-  if (run.value) await showRun(run.value.name);
+  await showImageAgain();
+  await showRunAgain();
   void work();
 }
 
@@ -116,11 +112,9 @@ effect(() => {
   untracked(() => {
     const first = images.value.find(({ problem }) => problem === null);
     if (at.image === null && first) return goTo({ page: "image", image: first.id });
-    if (at.image === null || !known || view.value?.id === at.image) return;
-    clearProposal();
-    void attempt(() => showImage(at.image as number)).then((opened) => {
-      if (opened === undefined && view.value?.id !== at.image) closeImage();
-    });
+    if (at.image === null || !known) return;
+    if (view.value?.id !== at.image) clearProposal();
+    void attempt(() => showImage(at.image as number));
   });
 });
 
@@ -135,9 +129,7 @@ effect(() => {
   const at = route.value;
   const name = at.page === "runs" ? at.run : at.page === "image" ? (training.value?.run ?? null) : null;
   if (connection.value !== "open" || !runs.value.some((row) => row.name === name)) return;
-  untracked(() => {
-    if (run.value?.name !== name) void attempt(() => showRun(name));
-  });
+  untracked(() => void attempt(() => showRun(name)));
 });
 
 effect(() => {

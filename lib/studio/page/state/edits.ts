@@ -5,7 +5,7 @@
 import { computed, signal } from "@preact/signals";
 import type { Edit, EditAnswer } from "../../api.js";
 import * as api from "../api/client.js";
-import { cells, editApplied, showImage, view } from "./image.js";
+import { cells, editApplied, showImageAgain, view } from "./image.js";
 import { tell } from "./messages.js";
 import { connection } from "./server.js";
 
@@ -87,7 +87,7 @@ async function presentRevision(image: number): Promise<number> {
 
 /** Somebody else was faster: shows the labels as they are now, and leaves it to the user whether the edit still fits. */
 async function conflict({ image, edit }: Waiting): Promise<void> {
-  if (view.value?.id === image) await showImage(image).catch(() => undefined);
+  if (view.value?.id === image) await showImageAgain().catch(() => undefined);
   tell("Another window changed this image first. Its labels are shown; your last edit was not applied.", {
     kind: "error",
     action: { label: "Apply it", run: () => void submit(edit) },

@@ -5,6 +5,7 @@ import { getCells, openImage } from "../api/client.js";
 import { CellColours } from "../viewer/cellColours.js";
 import type { ChannelDisplay } from "../viewer/contrast.js";
 import { layer } from "./settings.js";
+import { Shown } from "./shown.js";
 
 export const view = signal<ImageView | null>(null);
 export const channels = signal<readonly ChannelDisplay[]>([]);
@@ -23,9 +24,30 @@ export const unreviewed = computed(() =>
     .map(({ id }) => id),
 );
 
-/** Opens an image, or looks again at the one that is open: then contrast and selection stay. */
+const shown = new Shown<number>();
+
+/** Opens an image. One that cannot be opened leaves none open. @throws {Refused} {@link Unreachable} */
 export async function showImage(image: number): Promise<void> {
-  const [opened, list] = await Promise.all([openImage(image), getCells(image)]);
+  if (shown.wants(image)) return;
+  shown.want(image);
+  if (view.value?.id === image) return;
+  try {
+    await load(image);
+  } catch (error) {
+    if (shown.wants(image)) closeImage();
+    throw error;
+  }
+}
+
+/** Looks again at the image that is open, if one is: contrast and selection stay. @throws {Refused} {@link Unreachable} */
+export async function showImageAgain(): Promise<void> {
+  if (view.value) await load(view.value.id);
+}
+
+async function load(image: number): Promise<void> {
+  const answer = await shown.ask(image, () => Promise.all([openImage(image), getCells(image)]));
+  if (!answer) return;
+  const [opened, list] = answer;
   const same = view.value?.id === image;
   const colours = same ? cellColours.value : newColours();
   colours.labels.place(list);
@@ -60,7 +82,8 @@ export async function colourLayer(which: Layer): Promise<void> {
   changed.value = { bounds: null };
 }
 
-export function closeImage(): void {
+function closeImage(): void {
+  shown.want(null);
   batch(() => {
     view.value = null;
     cells.value = new Map();
@@ -95,6 +118,7 @@ export function toggleSelected(id: number): void {
 /** Takes over what an edit has changed. */
 export function editApplied({ revision, bounds, cells: made, removed, undo, redo }: EditAnswer): void {
   if (!view.value) return;
+  shown.changed();
   const next = new Map(cells.value);
   for (const id of removed) next.delete(id);
   for (const cell of made) next.set(cell.id, cell);

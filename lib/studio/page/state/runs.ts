@@ -2,6 +2,7 @@
 import { computed, signal } from "@preact/signals";
 import type { EventData, Run, RunRow } from "../../api.js";
 import { getLog, getRun, getRuns } from "../api/client.js";
+import { Shown } from "./shown.js";
 
 export const runs = signal<readonly RunRow[]>([]);
 export const run = signal<Run | null>(null);
@@ -13,15 +14,29 @@ export async function loadRuns(): Promise<void> {
   runs.value = await getRuns();
 }
 
-/** Opens a run; `null` closes the one that is open. */
+const shown = new Shown<string>();
+
+/** Opens a run; `null` closes the one that is open. @throws {Refused} {@link Unreachable} */
 export async function showRun(name: string | null): Promise<void> {
-  if (name === null) {
-    run.value = null;
-    return;
+  if (shown.wants(name)) return;
+  shown.want(name);
+  if (name === null) run.value = null;
+  else if (run.value?.name !== name) await load(name);
+}
+
+/** Looks again at the run that is open, if one is. @throws {Refused} {@link Unreachable} */
+export async function showRunAgain(): Promise<void> {
+  if (run.value) await load(run.value.name);
+}
+
+async function load(name: string): Promise<void> {
+  try {
+    const answer = await shown.ask(name, () => Promise.all([getRun(name), getLog(name).catch(() => "")]));
+    if (answer) [run.value, log.value] = answer;
+  } catch (error) {
+    if (run.value?.name !== name && shown.wants(name)) await showRun(null);
+    throw error;
   }
-  const opened = await getRun(name);
-  run.value = opened;
-  log.value = await getLog(name).catch(() => "");
 }
 
 export function runChanged(row: RunRow): void {
