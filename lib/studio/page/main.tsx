@@ -62,9 +62,14 @@ function runChangedOrNew(row: EventData<"run">): void {
   if (row.state !== "running" && run.value?.name === row.name) void attempt(showRunAgain);
 }
 
+/** The lists that were asked for last: events that come before them wait, as the lists may be older. */
+let lists: Promise<unknown> = Promise.resolve();
+
 /** Everything anew: at the beginning, and when a server is there again. */
 async function load(): Promise<void> {
-  await loadServer();
+  const loaded = loadServer();
+  lists = loaded.catch(() => undefined);
+  await loaded;
   await loadRuns();
   const presets = (server.value?.presets ?? []).map(({ name }) => name);
   const { preset } = trainOptions.value;
@@ -101,7 +106,7 @@ listen({
       connection.value = out ? "signed-out" : "lost";
     });
   },
-  event: (name, data) => (handlers[name] as (data: unknown) => void)(data),
+  event: (name, data) => void lists.then(() => (handlers[name] as (data: unknown) => void)(data)),
 });
 
 // The image of the address; without one the first that can be read.
