@@ -13,13 +13,15 @@ import { ExperimentRunner } from "../../lib/train/experiment.js";
 import { isPretend, testDevice } from "../device.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-features-run-"));
+const side = 64;
+const tokens = (side / 8) ** 2;
 let base: ExperimentInput;
 beforeAll(async () => {
-  const { imgPath, maskPath } = await generateSynthetic({ directory: join(folder, "data"), images: 6, size: 128, seed: 3 });
+  const { imgPath, maskPath } = await generateSynthetic({ directory: join(folder, "data"), images: 6, size: side, seed: 3 });
   const stage = { totalEpochs: 2, learningRate: 1e-3 };
   base = {
     ...{ imgPath, maskPath, outputName: "first", outputDir: join(folder, "out") },
-    ...{ size: "tiny", device: testDevice, threads: 1, tileSize: 128, normalize: false, batchSize: 2 },
+    ...{ size: "tiny", device: testDevice, threads: 1, tileSize: side, normalize: false, batchSize: 2 },
     ...{ strategy: "k_fold", kFolds: 2, tensorboard: false, saveVisualizations: false, saveCheckpoints: false },
     stage1Config: { ...stage, stage1Type: "head_only" },
     stage2Config: { ...stage, maxPrompts: 4 },
@@ -52,8 +54,8 @@ test("folds, stages, later runs and the plan agree", async () => {
   // Two folds of two stages of two epochs; every epoch sees each tile once, in training or in validation.
   expect(first.counts).toEqual([new_, kept, new_, kept, kept, kept, kept, kept]);
   const bytes = readdirSync(cache).reduce((sum, name) => sum + statSync(join(cache, name)).size, 0);
-  expect(plan.disk.featureBytes).toBe(2 * 6 * 16 * 16 * 96 * 4); // in fp32, since nobody has said what is used
-  expect(probed.disk.featureBytes).toBe(2 * 6 * 16 * 16 * 96 * (isPretend ? 2 : 4));
+  expect(plan.disk.featureBytes).toBe(2 * 6 * tokens * 96 * 4); // in fp32, since nobody has said what is used
+  expect(probed.disk.featureBytes).toBe(2 * 6 * tokens * 96 * (isPretend ? 2 : 4));
   expect(bytes - (probed.disk.featureBytes as number)).toBe(2 * 4096); // an index block in each file
 
   const second = await run({ outputName: "second" });
@@ -79,7 +81,7 @@ test("forecasts follow what is frozen, how tiles are shown and what is allowed",
     const config = new ExperimentConfig({ ...base, ...more } as ExperimentInput);
     return featureBytes(config, { precision: config.precision, tiles: 10, folds });
   };
-  const one = 10 * 16 * 16 * 96 * 4; // one backbone, one version of each tile, in fp32
+  const one = 10 * tokens * 96 * 4; // one backbone, one version of each tile, in fp32
   const open = { trainNeckOnly: false, freezeImageEncoder: false };
   const frozen = (stage1Type: string) => ({ stage1Config: { stage1Type, freezeBackbone: true } });
   expect(of({})).toBe(2 * one);

@@ -1,6 +1,6 @@
 /** Predictions of cellsam-tiny in every format, stopped and continued, one by one, and from boxes. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "csv-parse/sync";
@@ -16,9 +16,9 @@ import { predictMany } from "../../lib/predict/many.js";
 import { openPredictor, type Predictor } from "../../lib/predict/predictor.js";
 import type { PredictedImage } from "../../lib/predict/scores.js";
 import { testDevice } from "../device.js";
+import { cropNuclei } from "../nuclei.js";
 
 const model = { weights: "cellsam-tiny", device: testDevice, threads: 1 } as const;
-const nuclei = join(import.meta.dirname, "../../examples/nuclei/images");
 const names = ["dsb_0b2e702f90ae", "dsb_61dc249314d7", "dsb_8e8a7a14749d"];
 const formats = ["tiff", "png", "npy", "geojson", "roi", "coco", "csv"] as const;
 
@@ -27,9 +27,11 @@ let images: string;
 let predictor: Predictor;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "cellsam-formats-"));
-  images = join(folder, "images");
-  await mkdir(images);
-  for (const name of names) await copyFile(join(nuclei, `${name}.png`), join(images, `${name}.png`));
+  const crops = await cropNuclei(
+    folder,
+    names.map((name) => `${name}.png`),
+  );
+  images = crops.imgPath;
   predictor = await openPredictor(model);
 });
 afterAll(async () => {
