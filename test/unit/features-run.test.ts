@@ -9,19 +9,24 @@ import { generateSynthetic } from "../../lib/data/synthetic.js";
 import type { EpochEvent } from "../../lib/events.js";
 import { planExperiment } from "../../lib/plan/experiment.js";
 import { featureBytes } from "../../lib/plan/features.js";
+import { toSnake } from "../../lib/spelling.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
 import { isPretend, testDevice } from "../device.js";
+import { smallNetwork } from "./training-tiles.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-features-run-"));
-const side = 64;
-const tokens = (side / 8) ** 2;
+// A pretend GPU would take a minute with the network that the plans are of.
+const network: Partial<ExperimentInput> = isPretend
+  ? { sizeOverrides: toSnake(smallNetwork) as Record<string, number>, tileSize: 64 }
+  : {};
 let base: ExperimentInput;
 beforeAll(async () => {
-  const { imgPath, maskPath } = await generateSynthetic({ directory: join(folder, "data"), images: 6, size: side, seed: 3 });
+  const size = isPretend ? 64 : 128; // one tile each
+  const { imgPath, maskPath } = await generateSynthetic({ directory: join(folder, "data"), images: 6, size, seed: 3 });
   const stage = { totalEpochs: 2, learningRate: 1e-3 };
   base = {
     ...{ imgPath, maskPath, outputName: "first", outputDir: join(folder, "out") },
-    ...{ size: "tiny", device: testDevice, threads: 1, tileSize: side, normalize: false, batchSize: 2 },
+    ...{ size: "tiny", device: testDevice, threads: 1, tileSize: 128, normalize: false, batchSize: 2 },
     ...{ strategy: "k_fold", kFolds: 2, tensorboard: false, saveVisualizations: false, saveCheckpoints: false },
     stage1Config: { ...stage, stage1Type: "head_only" },
     stage2Config: { ...stage, maxPrompts: 4 },
@@ -44,9 +49,9 @@ async function run(more: Partial<ExperimentInput>) {
 test("folds, stages, later runs and the plan agree", async () => {
   const cache = join(folder, "out", ".features");
   const plan = await planExperiment(base);
-  const probed = await planExperiment(base, { probe: true });
+  const exact = await planExperiment({ ...base, precision: isPretend ? "bf16" : "fp32" });
   expect(plan.tiles.count).toBe(6);
-  const first = await run({});
+  const first = await run(network);
   const [new_, kept] = [
     [0, 6],
     [6, 0],
@@ -54,13 +59,14 @@ test("folds, stages, later runs and the plan agree", async () => {
   // Two folds of two stages of two epochs; every epoch sees each tile once, in training or in validation.
   expect(first.counts).toEqual([new_, kept, new_, kept, kept, kept, kept, kept]);
   const bytes = readdirSync(cache).reduce((sum, name) => sum + statSync(join(cache, name)).size, 0);
-  expect(plan.disk.featureBytes).toBe(2 * 6 * tokens * 96 * 4); // in fp32, since nobody has said what is used
-  expect(probed.disk.featureBytes).toBe(2 * 6 * tokens * 96 * (isPretend ? 2 : 4));
-  expect(bytes - (probed.disk.featureBytes as number)).toBe(2 * 4096); // an index block in each file
+  expect(plan.disk.featureBytes).toBe(2 * 6 * 16 * 16 * 96 * 4); // in fp32, since nobody has said what is used
+  expect(exact.disk.featureBytes).toBe(2 * 6 * 16 * 16 * 96 * (isPretend ? 2 : 4));
+  const made = isPretend ? 2 * 6 * 8 * 8 * smallNetwork.embedDim * 2 : (exact.disk.featureBytes as number);
+  expect(bytes - made).toBe(2 * 4096); // an index block in each file
 
-  const second = await run({ outputName: "second" });
+  const second = await run({ ...network, outputName: "second" });
   expect(second.counts).toEqual(Array(8).fill(kept));
-  const without = await run({ outputName: "without", outputDir: join(folder, "other"), featureCache: false });
+  const without = await run({ ...network, outputName: "without", outputDir: join(folder, "other"), featureCache: false });
   expect(without.counts).toEqual(Array(8).fill(new_));
   expect(existsSync(join(folder, "other", ".features"))).toBe(false);
   expect(second.losses).toEqual(first.losses);
@@ -68,7 +74,7 @@ test("folds, stages, later runs and the plan agree", async () => {
 });
 
 test("a pool of augmented tiles says so", async () => {
-  const pool = { augmentation: true, complexAugmentation: true, augmentationVariants: 3 };
+  const pool = { ...network, augmentation: true, complexAugmentation: true, augmentationVariants: 3 };
   const one = { strategy: "train_val_split" as const, stages: [2 as const] };
   const { notices } = await run({ ...pool, ...one, outputName: "pool" });
   expect(notices.filter((message) => message.includes("3 versions of each tile"))).toHaveLength(1);
@@ -81,7 +87,7 @@ test("forecasts follow what is frozen, how tiles are shown and what is allowed",
     const config = new ExperimentConfig({ ...base, ...more } as ExperimentInput);
     return featureBytes(config, { precision: config.precision, tiles: 10, folds });
   };
-  const one = 10 * tokens * 96 * 4; // one backbone, one version of each tile, in fp32
+  const one = 10 * 16 * 16 * 96 * 4; // one backbone, one version of each tile, in fp32
   const open = { trainNeckOnly: false, freezeImageEncoder: false };
   const frozen = (stage1Type: string) => ({ stage1Config: { stage1Type, freezeBackbone: true } });
   expect(of({})).toBe(2 * one);

@@ -190,6 +190,8 @@ describe("a plan", () => {
     }
     expect(probe?.processMb).toBeGreaterThan(50);
     expect(probe?.stages[1]?.kept).toBeNull(); // its backbone trains
+    // Stage 2's are kept in the precision that was found: 16 x 16 tokens of 96 numbers.
+    expect(plan.disk.featureBytes).toBe(plan.tiles.count * 16 * 16 * 96 * (isPretend ? 2 : 4));
     const { train, val } = plan.splits[0]!;
     const { secondsPerTile = 0, secondsPerValidationTile = 0 } = probe?.stages[2]?.kept ?? {};
     expect(secondsPerTile).toBeGreaterThan(0);

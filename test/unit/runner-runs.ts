@@ -8,6 +8,7 @@ import type { ExperimentInput } from "../../lib/config/experiment.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
 import type { RunnerOptions } from "../../lib/train/options.js";
+import { testDevice } from "../device.js";
 import type { FakeEngine } from "./runner-fake.js";
 
 /** A folder with synthetic images of `size` by `size` pixels, made before the tests of the calling file and removed after them. */
@@ -23,7 +24,7 @@ export function syntheticRuns(images: number, size: number) {
     newOutput: () => join(folder, `out-${outputs++}`),
     /** Settings of an experiment "run" with these images. */
     settings: (outputDir: string, more: Partial<ExperimentInput>): ExperimentInput => {
-      return { ...data, outputName: "run", outputDir, device: "cpu", ...more };
+      return { ...data, outputName: "run", outputDir, device: testDevice, ...more };
     },
   };
 }

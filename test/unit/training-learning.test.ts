@@ -5,11 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { evaluatePair } from "../../lib/evaluation/pairs.js";
+import { isPretend } from "../device.js";
 import { ellipses, smallSession, storeOf, train } from "./training-tiles.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-learning-"));
-const tiles = [5, 6, 4, 7].map((cells, i) => ellipses(i + 1, cells));
-const indices = [0, 1, 2, 3];
+// A pretend GPU takes its time: it learns less.
+const tiles = (isPretend ? [5, 6] : [5, 6, 4, 7]).map((cells, i) => ellipses(i + 1, cells));
+const indices = tiles.map((_, i) => i);
 let store: string;
 beforeAll(async () => {
   store = await storeOf(tiles, join(folder, "tiles"));
@@ -51,7 +53,7 @@ describe.each([
   });
 });
 
-test("both stages learn four tiles by heart, and prediction finds their cells", async () => {
+test("both stages learn a few tiles by heart, and prediction finds their cells", async () => {
   const overrides = { embedDim: 64, promptDim: 64, detectorDim: 64, detectorFfn: 128, numQueries: 36 };
   await using session = await smallSession({ overrides });
   const learn = async (options: { stage: 1 | 2; epochs: number } & Record<string, unknown>) => {
@@ -64,10 +66,10 @@ test("both stages learn four tiles by heart, and prediction finds their cells", 
     return [history[0], history.at(-1)] as [Record<string, number>, Record<string, number>];
   };
 
-  const [first, last] = await learn({ stage: 1, epochs: 250 });
+  const [first, last] = await learn({ stage: 1, epochs: isPretend ? 150 : 250 });
   expect(last.total_loss).toBeLessThan((first.total_loss as number) / 3);
   await session.transferWeights();
-  const [before, after] = await learn({ stage: 2, epochs: 170, ...fromScratch, iouLossWeight: 1 });
+  const [before, after] = await learn({ stage: 2, epochs: isPretend ? 120 : 170, ...fromScratch, iouLossWeight: 1 });
   expect(after.dice_loss).toBeLessThan((before.dice_loss as number) / 3);
 
   for (const { image, labels } of tiles) {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Losses, Session, SessionOptions } from "../../lib/engine/session.js";
-import { testDevice } from "../device.js";
+import { isPretend, testDevice } from "../device.js";
 import {
   changes,
   ellipses,
@@ -97,13 +97,15 @@ describe("prompts", () => {
     }
   });
 
-  // What the chunks give to the image's gradient adds up in fp32: sums in bf16 would be further from it with each chunk.
+  // What the chunks give to the image's gradient adds up in fp32: sums in bf16 would differ by several times as much on a CPU. On a
+  // GPU each chunk rounds maps of its own, by 4e-3 together, which takes it about as far from fp32 as whole images are.
   test("the size of a chunk leaves bf16 as near to fp32 as it was", async () => {
     const of = async (promptChunk: number, precision: "fp32" | "bf16") =>
       (await journey(2, [4], { promptChunk }, 1, { precision })).change;
     const exact = await of(0, "fp32");
     const [whole, single] = [await of(0, "bf16"), await of(1, "bf16")];
-    expect(relativeDistance(single, exact)).toBeLessThan(1.02 * relativeDistance(whole, exact));
+    expect(relativeDistance(single, whole)).toBeLessThan(testDevice === "cpu" ? 1e-3 : 8e-3);
+    expect(relativeDistance(single, exact)).toBeLessThan(1.1 * relativeDistance(whole, exact));
   });
 
   test.each([
@@ -137,8 +139,8 @@ describe("prompts", () => {
     ["IoU loss", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false }],
     ["other weights", { focalGamma: 1.5, focalLossWeight: 3, diceLossWeight: 0.5, boundaryLossWeight: 2 }],
   ])("%s: with and without the fused mask loss, in deterministic mode too", async (_, options) => {
-    // Masks of 32 pixels onto a canvas of 64, of 64 onto 64, and of 48 onto 96; tiles have 64.
-    for (const sizes of [{}, { patch: 4 }, { imageSize: 96 }]) {
+    // Masks of 32 pixels onto a canvas of 64, of 64 onto 64, and of 48 onto 96; tiles have 64. A pretend GPU takes its time.
+    for (const sizes of isPretend ? [{ imageSize: 96 }] : [{}, { patch: 4 }, { imageSize: 96 }]) {
       const fused = await journey(2, [0, 4], options, 2, { overrides: sizes });
       for (const [deterministic, fusedMaskLoss] of [
         [false, false],

@@ -12,7 +12,8 @@ import { testDevice } from "../device.js";
 
 export const side = 64;
 
-const overrides = {
+/** What makes of the size "tiny" a network whose step takes milliseconds. */
+export const smallNetwork = {
   imageSize: side,
   patch: 8,
   embedDim: 32,
@@ -32,7 +33,7 @@ const overrides = {
 /** On the device under test, in fp32, and with one thread, so that sums are always taken in the same order. */
 export function smallOptions(options: Partial<SessionOptions> = {}): SessionOptions {
   const usual = { size: "tiny", device: testDevice, threads: 1, seed: 1, precision: "fp32" } as const;
-  return { ...usual, ...options, overrides: { ...overrides, ...options.overrides } };
+  return { ...usual, ...options, overrides: { ...smallNetwork, ...options.overrides } };
 }
 
 export function smallSession(options: Partial<SessionOptions> = {}): Promise<Session> {
