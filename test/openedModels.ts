@@ -14,12 +14,22 @@ interface Binding {
 
 export const openedModels: OpenedModel[] = [];
 
-const find = createRequire(import.meta.url)("node-gyp-build") as (root: string) => Binding;
-const binding = find(packageFolder);
+const binding = builtBinding();
+if (binding) {
+  binding.Session = class extends binding.Session {
+    override open(options: Omit<OpenedModel, "engine">) {
+      if (options.kind === "model") openedModels.push({ ...options, engine: process.env.CELLSAM_ENGINE });
+      return super.open(options);
+    }
+  };
+}
 
-binding.Session = class extends binding.Session {
-  override open(options: Omit<OpenedModel, "engine">) {
-    if (options.kind === "model") openedModels.push({ ...options, engine: process.env.CELLSAM_ENGINE });
-    return super.open(options);
+/** undefined where nothing is built for Node.js, as where sanitizers run the native programs alone. */
+function builtBinding(): Binding | undefined {
+  const find = createRequire(import.meta.url)("node-gyp-build") as (root: string) => Binding;
+  try {
+    return find(packageFolder);
+  } catch {
+    return undefined;
   }
-};
+}

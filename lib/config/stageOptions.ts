@@ -12,14 +12,15 @@ export function stageConfig(config: ExperimentConfig, stage: StageNumber): Stage
 }
 
 /**
- * The options of `beginStage`: all settings but those that only the runner reads (patience, minDelta, transferWeights,
- * pictures).
+ * The options of `beginStage`: all settings but those that only the runner reads (patience, minDelta, modelEpoch,
+ * transferWeights, pictures).
  */
 export function stageOptions(config: ExperimentConfig, stage: StageNumber, stepsPerEpoch: number): StageOptions {
   const {
     totalEpochs,
     patience: _patience,
     minDelta: _minDelta,
+    modelEpoch: _modelEpoch,
     visualizationFrequency: _frequency,
     maxVisualizationsPerEpoch: _most,
     ...shared

@@ -2,7 +2,7 @@
 
 import { training } from "../settings/groups.js";
 import type { ChoiceSetting } from "../settings/kinds.js";
-import { integer, nonNegative, setting } from "./fields.js";
+import { choice, integer, nonNegative, setting } from "./fields.js";
 
 /** `scheduler` is a parameter, since the stages differ in its default. Defaults are those of the Python module. */
 export const trainingFields = <const S extends ChoiceSetting>(scheduler: S) => ({
@@ -14,6 +14,12 @@ export const trainingFields = <const S extends ChoiceSetting>(scheduler: S) => (
   minDelta: nonNegative()
     .default(1e-6)
     .describe("Smallest decrease of the validation loss that counts as an improvement for early stopping."),
+  modelEpoch: choice(["best", "last"])
+    .default("best")
+    .describe(
+      "Epoch whose weights are the stage's model: best, that with the lowest validation loss, or last. The loss of a few images " +
+        "is too noisy to choose by.",
+    ),
   optimizer: setting(training.optimizer).describe("Optimiser of the weights."),
   weightDecay: setting(training.weightDecay).describe("Weight decay."),
   scheduler: setting(scheduler).describe(

@@ -90,6 +90,17 @@ function freeName(folder: StudioFolder): string {
   return `run-${number}`;
 }
 
+/** Of stage 1. At the 3e-4 of the preset `tiny` a few images made others worse (docs/studio.md). */
+const gentleRate = 1e-4;
+
+/**
+ * With fewer images to validate on their loss is too noisy to choose an epoch by: of two images it was lowest after the first epoch,
+ * which had taught nothing. Then the last epoch is the model, 30 epochs, all of the preset `tiny`, pass before a stage ends early,
+ * and stage 1 trains the head alone.
+ */
+const enoughToChooseBy = 10;
+const untilTheEnd = { modelEpoch: "last", patience: 30 };
+
 /**
  * What stage 2 trains of the mask model. The preset `tiny` opens all of it, for which the few images of studio are not enough:
  * outlines of other images became worse (docs/studio.md).
@@ -103,7 +114,7 @@ const neckOnly: RawConfig = {
  * The settings of the preset, below those of the model that the training starts from: how pixels are read, and its size, belong
  * to the weights. @throws CellsamError ERR_CONFIG
  */
-function trainingConfig({ folder, settings, threads }: TrainingParts, body: TrainBody, name: string): ExperimentInput {
+function trainingConfig({ folder, images, settings, threads }: TrainingParts, body: TrainBody, name: string): ExperimentInput {
   const { preset = "tiny", epochs, stages = "both" } = body;
   if (!studioPresets.includes(preset as Preset))
     throw new CellsamError("ERR_CONFIG", `preset: ${preset} is none of ${studioPresets.join(", ")}`);
@@ -111,7 +122,11 @@ function trainingConfig({ folder, settings, threads }: TrainingParts, body: Trai
   for (const key of Object.keys(shippedSettings(weights))) delete recipe[key];
   const { inference, ...model } = settings;
   const data = folder.trainingData(name);
-  const each = epochs === undefined ? {} : { totalEpochs: epochs };
+  const few = images.filter(({ name }) => folder.side(name) === "validation").length < enoughToChooseBy;
+  const each = {
+    ...(epochs !== undefined && { totalEpochs: epochs }),
+    ...(few && untilTheEnd),
+  };
   const own: RawConfig = {
     ...model,
     ...(inference && { inference }),
@@ -123,7 +138,7 @@ function trainingConfig({ folder, settings, threads }: TrainingParts, body: Trai
     strategy: "train_val_split",
     splits: join(data, "splits.json"),
     stages: stages === "both" ? [1, 2] : [stages],
-    stage1Config: each,
+    stage1Config: { learningRate: gentleRate, ...(few && { stage1Type: "head_only" }), ...each },
     stage2Config: { ...neckOnly, ...each },
     preeval: true,
     threads,

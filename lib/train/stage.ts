@@ -1,7 +1,7 @@
 /**
  * One stage of one fold: epochs of training and validation until the schedule or early stopping ends them. The best epoch is
- * the one with the strictly lowest validation loss; where nothing validates, the last epoch's weights are the model and nothing
- * stops early. What a later run needs to continue is saved after epochs (`saveEvery`) and when the run is stopped.
+ * the one with the strictly lowest validation loss, or the last where the settings say so (`modelEpoch`); where nothing
+ * validates, the last epoch's weights are the model and nothing stops early. What a later run needs to continue is saved after epochs (`saveEvery`) and when the run is stopped.
  */
 import { join } from "node:path";
 import { type StageNumber, stageConfig, stageOptions } from "../config/stageOptions.js";
@@ -104,7 +104,7 @@ class StageRun {
     const scored = await this.#repeatable(trained.steps, scoreEpoch(this.#context, this.#stage, epoch));
     await this.#repeatable(trained.steps, drawEpoch(this.#context, this.#stage, epoch));
     const loss = (validated ?? trained).losses.total_loss ?? Number.NaN;
-    const improved = validated !== null && (await this.#keepBest(epoch, loss));
+    const improved = validated !== null && (await this.#keepModel(epoch, loss));
     // Without validation the weights of the last epoch are the model.
     if (!validated && epoch === this.#epochs && Number.isFinite(loss)) await this.#saveBest(epoch, null);
     // An epoch that stops the stage early is not passed to the schedule.
@@ -163,12 +163,13 @@ class StageRun {
     });
   }
 
-  /** Whether the epoch is the best so far. */
-  async #keepBest(epoch: number, loss: number): Promise<boolean> {
-    const { best } = this.#progress;
-    if (!Number.isFinite(loss) || (best && loss >= (best.loss ?? Number.POSITIVE_INFINITY))) return false;
-    await this.#saveBest(epoch, loss);
-    return true;
+  /** Makes the epoch's weights the model where they are to be. Returns whether its loss is the lowest so far. */
+  async #keepModel(epoch: number, loss: number): Promise<boolean> {
+    if (!Number.isFinite(loss)) return false;
+    const improved = loss < (this.#tracker.getBest("total_loss", "val").value ?? Number.POSITIVE_INFINITY);
+    const last = stageConfig(this.#context.config, this.#stage).modelEpoch === "last";
+    if (improved || last) await this.#saveBest(epoch, loss);
+    return improved;
   }
 
   async #saveBest(epoch: number, loss: number | null): Promise<void> {
@@ -236,7 +237,9 @@ class StageRun {
       const message = `stage ${stage} ended without a finite ${side} loss, so there is no best model. Lower its learningRate, or set gradClip`;
       throw new CellsamError("ERR_NO_BEST_MODEL", message, { detail: { stage } });
     }
-    const model = this.#validates ? `best epoch ${best.epoch}, validation loss ${best.loss}` : "its weights are the model";
+    const { modelEpoch } = stageConfig(config, stage);
+    const chosen = this.#validates && modelEpoch === "best";
+    const model = chosen ? `best epoch ${best.epoch}, validation loss ${best.loss}` : "its weights are the model";
     log.info(this.#logger, `finished after epoch ${epoch}; ${model}`);
     await drawCurves(this.#context, stage, { train: trainHistory, val: valHistory });
     return {

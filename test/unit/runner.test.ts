@@ -202,6 +202,20 @@ describe("best model and early stopping", () => {
     expect(engine.calls.filter((call) => call === "save")).toHaveLength(2);
   });
 
+  it("takes the last epoch where it is told to, also when it stops early or is worse", async () => {
+    const engine = new FakeEngine();
+    const losses = [5, 4, 4.5, 4.2];
+    engine.valLoss = (_, epoch) => losses[epoch - 1] as number;
+    const improved: boolean[] = [];
+    const run = runner(engine, input(newOutput(), oneStage(2, { modelEpoch: "last" })));
+    for await (const event of run.events()) if (event.type === "epoch") improved.push(event.improved);
+    const [result] = await run.run();
+    expect(result?.stage1).toMatchObject({ bestEpoch: 4, bestLoss: 4.2, finalEpoch: 4, stoppedEarly: true });
+    expect(improved).toEqual([true, true, false, false]);
+    // Each epoch is the model until the next one, which a stop would leave behind.
+    expect(engine.calls.filter((call) => call === "save")).toHaveLength(4);
+  });
+
   it("keeps a best that is better by less than minDelta, without calling it an improvement", async () => {
     const engine = new FakeEngine();
     engine.valLoss = (_, epoch) => 5 - epoch * 0.01;
