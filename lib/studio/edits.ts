@@ -4,8 +4,9 @@ import { CellsamError } from "../errors.js";
 import type { Bounds, Cell, Edit } from "./api.js";
 import { Change, type Delta } from "./delta.js";
 import type { CellNote, LabelMap } from "./labelMap.js";
+import { largestParts } from "./meantPieces.js";
 import { holesOf, lineOf, partsOf } from "./regions.js";
-import { maskRows } from "./runLengths.js";
+import { maskRows, runLengthsOf } from "./runLengths.js";
 import { strokeRows } from "./strokes.js";
 
 /** An edit that changes labels; the others move through the history of such edits. */
@@ -67,9 +68,15 @@ function add(map: LabelMap, change: Change, { bounds, runs, over, score }: EditO
   if (x1 > map.width || y1 > map.height)
     throw refused(`the bounds [${bounds.join(", ")}] lie outside the image of ${map.width} x ${map.height} pixels`);
   const id = map.highest + 1;
-  const rows: [number, number, number][] = [];
-  maskRows(bounds, runs, (...row) => rows.push(row));
-  for (const [y, from, to] of rows) change.setRun(y, from, to, id, mayTake(over));
+  const may = mayTake(over);
+  const [x0, y0] = bounds;
+  const width = x1 - x0;
+  const whole = new Uint8Array(width * (y1 - y0));
+  maskRows(bounds, runs, (y, from, to) => whole.fill(1, (y - y0) * width + from - x0, (y - y0) * width + to - x0));
+  const idAt = (at: number) => map.data[(y0 + Math.floor(at / width)) * map.width + x0 + (at % width)] as number;
+  const free = whole.map((inside, at) => (inside && may(idAt(at)) ? 1 : 0));
+  const mask = largestParts(whole, free, y1 - y0, width);
+  maskRows(bounds, runLengthsOf(mask), (y, from, to) => change.setRun(y, from, to, id, may));
   change.setNote(id, { score: score ?? null, state: "drawn" });
 }
 

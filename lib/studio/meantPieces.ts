@@ -27,6 +27,29 @@ export function meantPieces(proposed: Piece, points: readonly (readonly [number,
   return cropped(kept, proposed.bounds);
 }
 
+/**
+ * Of each piece of `whole` the largest part that `left`, some of its pixels, has of it: neighbours that a cell reaches around must not
+ * leave crumbs of it behind them. Both are 0 or 1 for each pixel, row by row.
+ */
+export function largestParts(whole: Uint8Array, left: Uint8Array, height: number, width: number): Uint8Array {
+  const { data: parts, count } = connectedComponents(left, height, width);
+  const { data: pieces, count: wholes } = connectedComponents(whole, height, width);
+  if (count <= wholes) return left;
+  const sizes = new Uint32Array(count + 1);
+  const pieceOf = new Int32Array(count + 1);
+  for (const [at, part] of parts.entries()) {
+    if (part === 0) continue;
+    sizes[part] = (sizes[part] as number) + 1;
+    pieceOf[part] = pieces[at] as number;
+  }
+  const kept = new Int32Array(wholes + 1);
+  for (let part = 1; part <= count; part++) {
+    const piece = pieceOf[part] as number;
+    if ((sizes[part] as number) > (sizes[kept[piece] as number] as number)) kept[piece] = part;
+  }
+  return left.map((inside, at) => (inside && kept[pieces[at] as number] === parts[at] ? 1 : 0));
+}
+
 /** The number of the piece with the most pixels, the first of equals. */
 function largest(pieces: Int32Array, count: number): number {
   const sizes = new Uint32Array(count + 1);

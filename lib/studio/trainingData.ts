@@ -95,8 +95,7 @@ const gentleRate = 1e-4;
 
 /**
  * With fewer images to validate on their loss is too noisy to choose an epoch by: of two images it was lowest after the first epoch,
- * which had taught nothing. Then the last epoch is the model, 30 epochs, all of the preset `tiny`, pass before a stage ends early,
- * and stage 1 trains the head alone.
+ * which had taught nothing. Then the last epoch is the model, and 30 epochs, all of the preset `tiny`, pass before a stage ends early.
  */
 const enoughToChooseBy = 10;
 const untilTheEnd = { modelEpoch: "last", patience: 30 };
@@ -138,7 +137,7 @@ function trainingConfig({ folder, images, settings, threads }: TrainingParts, bo
     strategy: "train_val_split",
     splits: join(data, "splits.json"),
     stages: stages === "both" ? [1, 2] : [stages],
-    stage1Config: { learningRate: gentleRate, ...(few && { stage1Type: "head_only" }), ...each },
+    stage1Config: { learningRate: gentleRate, ...each },
     stage2Config: { ...neckOnly, ...each },
     preeval: true,
     threads,

@@ -82,9 +82,13 @@ class Reference {
         const [x0, y0, x1] = edit.bounds;
         const id = this.highest + 1;
         const ones = edit.runs.flatMap((length, i) => Array(length).fill(i % 2));
-        for (const [i, one] of ones.entries()) {
-          const at = (y0 + Math.floor(i / (x1 - x0))) * width + x0 + (i % (x1 - x0));
-          if (one === 1 && (edit.over === "all" || ids[at] === 0)) ids[at] = id;
+        const asked = ones.flatMap((one, i) =>
+          one === 1 ? [(y0 + Math.floor(i / (x1 - x0))) * width + x0 + (i % (x1 - x0))] : [],
+        );
+        // Of each region that is asked for the largest one that others leave free, the first of equals.
+        for (const region of regionsOf(asked)) {
+          const free = regionsOf(region.filter((at) => edit.over === "all" || ids[at] === 0));
+          for (const at of free.find(({ length }) => length === Math.max(...free.map((one) => one.length))) ?? []) ids[at] = id;
         }
         notes.set(id, { score: edit.score ?? null, state: "drawn" });
         break;
@@ -128,6 +132,22 @@ function same(a: Plain, b: Plain): boolean {
 
 function replaceAll(ids: number[], from: number, to: number): void {
   for (const [at, id] of ids.entries()) if (id === from) ids[at] = to;
+}
+
+/** The regions of pixels that share edges, the one with the first pixel first. */
+function regionsOf(pixels: readonly number[]): number[][] {
+  const left = new Set(pixels);
+  const regions: number[][] = [];
+  for (const first of [...pixels].sort((a, b) => a - b)) {
+    if (!left.delete(first)) continue;
+    const region = [first];
+    for (const at of region) {
+      const beside = [at - width, at + width, at % width > 0 ? at - 1 : -1, at % width < width - 1 ? at + 1 : -1];
+      region.push(...beside.filter((next) => left.delete(next)));
+    }
+    regions.push(region);
+  }
+  return regions;
 }
 
 /** Pixels whose centre is within the radius of one of the segments. */

@@ -9,7 +9,7 @@ import { Random } from "../../lib/data/random.js";
 import { Cache } from "../../lib/studio/cache.js";
 import { acceptedEncoding } from "../../lib/studio/compressed.js";
 import { Jobs } from "../../lib/studio/jobs.js";
-import { meantPieces, type Piece } from "../../lib/studio/meantPieces.js";
+import { largestParts, meantPieces, type Piece } from "../../lib/studio/meantPieces.js";
 import { ranks } from "../../lib/studio/next.js";
 import { channelFacts, Pyramid } from "../../lib/studio/pyramid.js";
 import { RunFiles } from "../../lib/studio/runFiles.js";
@@ -192,6 +192,15 @@ describe("pieces of a proposal", () => {
   it("are the largest one where no click lies on any", () => {
     for (const points of [[], [[14.5, 20.5]], [[9.5, 20.5]], [[15, 25]]] as [number, number][][])
       expect(meantPieces(proposed, points)).toMatchObject({ bounds: [12, 22, 14, 24], mask: Uint8Array.of(1, 1, 1, 1) });
+  });
+
+  it("keep their largest part each where neighbours have taken pixels between", () => {
+    const pixels = (rows: string[]) => Uint8Array.from(rows.join(""), (pixel) => (pixel === "#" ? 1 : 0));
+    const whole = pixels(["#####.##", "#####.##"]);
+    const left = pixels(["##.##.##", "#..##.#."]); // a neighbour through the first piece, and one that takes a corner of the second
+    expect(largestParts(whole, left, 2, 8)).toEqual(pixels(["...##.##", "...##.#."]));
+    expect(largestParts(whole, whole, 2, 8)).toEqual(whole);
+    expect(largestParts(whole, new Uint8Array(16), 2, 8)).toEqual(new Uint8Array(16));
   });
 
   it("leave a mask of one piece as it is, with its holes", () => {

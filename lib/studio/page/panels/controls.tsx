@@ -111,9 +111,9 @@ export function score(value: number | null | undefined): string {
   return value === null || value === undefined ? "–" : value.toFixed(2);
 }
 
-/** A score before and after, with the difference. */
+/** A score before and after, with the difference of the numbers that are shown. */
 export function ScoreChange({ before, after }: { before: number | null; after: number | null }): JSX.Element {
-  const difference = before !== null && after !== null ? after - before : null;
+  const difference = before !== null && after !== null ? Number(score(after)) - Number(score(before)) : null;
   const direction = difference === null || Math.abs(difference) < 0.005 ? "same" : difference > 0 ? "better" : "worse";
   return (
     <span class="score-change">

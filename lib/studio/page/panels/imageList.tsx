@@ -77,7 +77,7 @@ function Row({ row, open }: { row: ImageRow; open: boolean }): JSX.Element {
         </span>
         <span class="facts">
           <span class={`chip ${state}`}>{states[state]}</span>
-          {split && <span class={`chip ${split}`}>{split}</span>}
+          {split && <span class={`chip ${split}`}>{split === "validation" ? "held out" : split}</span>}
           {row.next !== null && row.next <= 3 && (
             <span class="chip next">{row.next === 1 ? "correct next" : `next ${row.next}`}</span>
           )}
