@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { deviceMemory, emptyDeviceCache, engineCall } from "../../lib/engine/native.js";
 import type { SessionOptions } from "../../lib/engine/session.js";
-import { isPretend, testGpu } from "../device.js";
+import { isPretend, rowsHere, testGpu } from "../device.js";
 import {
   changes,
   ellipses,
@@ -52,19 +52,21 @@ const mining = { onlineHardNegativeMining: true, onlineHardNegativeMiningWeighte
 const decoder = { trainNeckOnly: false, freezeMaskDecoder: false, freezePromptEncoder: false, iouLossWeight: 1 };
 
 describe.skipIf(!gpu)("CUDA graphs of stage 2", () => {
-  test.each([
-    ["the neck", {}, {}, 1e-3],
-    ["AdamW", { optimizer: "adamw", learningRate: 1e-4 }, {}, 1e-2],
-    ["mining", mining, {}, 1e-3],
-    ["chunks", { promptChunk: 4 }, {}, 1e-3],
-    ["the decoder and an IoU loss", decoder, {}, 1e-3],
-    ["the plain decoder", { factoredDecoder: false }, {}, 1e-3],
-    ["losses by torch's operators", { fusedMaskLoss: false }, {}, 1e-3],
-    ["deterministic", mining, { deterministic: true }, 1e-3],
-    ["bf16", {}, { precision: "bf16" }, 5e-2],
-    // With graphs these weights are 6 % from those that fp32 learns in nine steps, without 9 %: more is rounded here.
-    ["bf16 with the decoder", decoder, { precision: "bf16" }, 1e-1],
-  ] as const)("%s: teach what single operations teach", async (_, options, model, near) => {
+  test.each(
+    rowsHere([
+      ["the neck", {}, {}, 1e-3],
+      ["AdamW", { optimizer: "adamw", learningRate: 1e-4 }, {}, 1e-2],
+      ["mining", mining, {}, 1e-3],
+      ["chunks", { promptChunk: 4 }, {}, 1e-3],
+      ["the decoder and an IoU loss", decoder, {}, 1e-3],
+      ["the plain decoder", { factoredDecoder: false }, {}, 1e-3],
+      ["losses by torch's operators", { fusedMaskLoss: false }, {}, 1e-3],
+      ["deterministic", mining, { deterministic: true }, 1e-3],
+      ["bf16", {}, { precision: "bf16" }, 5e-2],
+      // With graphs these weights are 6 % from those that fp32 learns in nine steps, without 9 %: more is rounded here.
+      ["bf16 with the decoder", decoder, { precision: "bf16" }, 1e-1],
+    ] as const),
+  )("%s: teach what single operations teach", async (_, options, model, near) => {
     if (!canRecord()) return;
     const graphs = await journey({ ...options, cudaGraphs: true }, model);
     const plain = await journey({ ...options, cudaGraphs: false }, model);

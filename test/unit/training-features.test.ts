@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SessionOptions } from "../../lib/engine/session.js";
+import { rowsHere } from "../device.js";
 import { ellipses, moved, plainSgd, smallSession, storeOf } from "./training-tiles.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-features-"));
@@ -69,18 +70,20 @@ function plainRun(): ReturnType<typeof run> {
 const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
 
 describe("with and without, cold and warm, the same bits", () => {
-  test.each<[string, object, Course]>([
-    ["stage 2", {}, {}],
-    ["stage 2 in bf16", {}, { model: { precision: "bf16" } }],
-    ["stage 2, features in bf16", { featureDtype: "bf16" }, {}],
-    ["stage 2, features in fp32 of a network in bf16", { featureDtype: "fp32" }, { model: { precision: "bf16" } }],
-    ["stage 2 of adv weights", {}, { model: { generation: "adv" } }],
-    ["stage 2 with mining", { onlineHardNegativeMining: true, maxPrompts: 3 }, {}],
-    ["the head alone", { stage: 1, stage1Type: "head_only" }, {}],
-    ["a frozen detector", { stage: 1, stage1Type: "cellfinder", freezeBackbone: true }, {}],
-    ["SAM's backbone, frozen", { stage: 1, stage1Type: "image_encoder", freezeBackbone: true }, {}],
-    ["both backbones, frozen", { stage: 1, stage1Type: "all_backbones", freezeBackbone: true, accumulate: 2 }, {}],
-  ])("%s", async (_, stage, course) => {
+  test.each(
+    rowsHere<[string, object, Course]>([
+      ["stage 2", {}, {}],
+      ["stage 2 in bf16", {}, { model: { precision: "bf16" } }],
+      ["stage 2, features in bf16", { featureDtype: "bf16" }, {}],
+      ["stage 2, features in fp32 of a network in bf16", { featureDtype: "fp32" }, { model: { precision: "bf16" } }],
+      ["stage 2 of adv weights", {}, { model: { generation: "adv" } }],
+      ["stage 2 with mining", { onlineHardNegativeMining: true, maxPrompts: 3 }, {}],
+      ["the head alone", { stage: 1, stage1Type: "head_only" }, {}],
+      ["a frozen detector", { stage: 1, stage1Type: "cellfinder", freezeBackbone: true }, {}],
+      ["SAM's backbone, frozen", { stage: 1, stage1Type: "image_encoder", freezeBackbone: true }, {}],
+      ["both backbones, frozen", { stage: 1, stage1Type: "all_backbones", freezeBackbone: true, accumulate: 2 }, {}],
+    ]),
+  )("%s", async (_, stage, course) => {
     const cache = fresh();
     const without = await run(null, stage, course);
     const cold = await run(cache, stage, course);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Session } from "../../lib/engine/session.js";
-import { isPretend } from "../device.js";
+import { isPretend, rowsHere } from "../device.js";
 import { ellipses, smallSession, storeOf, train } from "./training-tiles.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-resume-"));
@@ -58,18 +58,20 @@ async function interrupted(options: Record<string, unknown>, state: string) {
 }
 
 describe("a stopped and resumed run ends like an undisturbed one", () => {
-  test.each<[string, Record<string, unknown>]>([
-    ["adamw, cosine", { optimizer: "adamw", scheduler: "cosine", warmupFraction: 0.2 }],
-    ["adam, plateau", { optimizer: "adam", scheduler: "plateau" }],
-    ["sgd, step", { optimizer: "sgd", scheduler: "step" }],
-    ["accumulated", { accumulate: 3 }],
-    ["both backbones", { stage1Type: "all_backbones" }],
-    ["stage 2", { stage: 2, scheduler: "cosine", onlineHardNegativeMining: true, maxPrompts: 3, boxJitter: 0.1 }],
-    [
-      "stage 2, all open",
-      { stage: 2, trainNeckOnly: false, freezeImageEncoder: false, freezeMaskDecoder: false, accumulate: 2 },
-    ],
-  ])("%s", async (name, options) => {
+  test.each(
+    rowsHere<[string, Record<string, unknown>]>([
+      ["adamw, cosine", { optimizer: "adamw", scheduler: "cosine", warmupFraction: 0.2 }],
+      ["adam, plateau", { optimizer: "adam", scheduler: "plateau" }],
+      ["sgd, step", { optimizer: "sgd", scheduler: "step" }],
+      ["accumulated", { accumulate: 3 }],
+      ["both backbones", { stage1Type: "all_backbones" }],
+      ["stage 2", { stage: 2, scheduler: "cosine", onlineHardNegativeMining: true, maxPrompts: 3, boxJitter: 0.1 }],
+      [
+        "stage 2, all open",
+        { stage: 2, trainNeckOnly: false, freezeImageEncoder: false, freezeMaskDecoder: false, accumulate: 2 },
+      ],
+    ]),
+  )("%s", async (name, options) => {
     expect(await interrupted(options, join(folder, `${name}.state`))).toEqual(await straight(options));
   });
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Losses, Session, SessionOptions } from "../../lib/engine/session.js";
-import { isPretend, testDevice } from "../device.js";
+import { isPretend, rowsHere, testDevice } from "../device.js";
 import {
   changes,
   ellipses,
@@ -83,12 +83,14 @@ describe("gradient accumulation", () => {
 describe("prompts", () => {
   const mining = { onlineHardNegativeMining: true, ohemFraction: 0.3 };
 
-  test.each([
-    ["plain", {}],
-    ["mining", mining],
-    ["weighted mining", { ...mining, onlineHardNegativeMiningWeighted: true }],
-    ["IoU loss", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false }],
-  ])("%s: the size of a chunk changes nothing", async (_, options) => {
+  test.each(
+    rowsHere([
+      ["plain", {}],
+      ["mining", mining],
+      ["weighted mining", { ...mining, onlineHardNegativeMiningWeighted: true }],
+      ["IoU loss", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false }],
+    ]),
+  )("%s: the size of a chunk changes nothing", async (_, options) => {
     const whole = await journey(2, [0, 4], { ...options, promptChunk: 0 }, 2);
     for (const promptChunk of [1, 3, 32]) {
       const chunked = await journey(2, [0, 4], { ...options, promptChunk }, 2);
@@ -108,22 +110,26 @@ describe("prompts", () => {
     expect(relativeDistance(single, exact)).toBeLessThan(1.1 * relativeDistance(whole, exact));
   });
 
-  test.each([
-    ["plain", {}],
-    ["mining", mining],
-    ["everything trained", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false, freezePromptEncoder: false }],
-  ])("%s: the factored decoder teaches what the plain one does", async (_, options) => {
+  test.each(
+    rowsHere([
+      ["plain", {}],
+      ["mining", mining],
+      ["everything trained", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false, freezePromptEncoder: false }],
+    ]),
+  )("%s: the factored decoder teaches what the plain one does", async (_, options) => {
     const factored = await journey(2, [0, 4], { ...options, promptChunk: 3 }, 2);
     const plain = await journey(2, [0, 4], { ...options, factoredDecoder: false }, 2);
     expect(relativeDistance(factored.change, plain.change)).toBeLessThan(1e-4);
     expectSameLosses(factored.losses, plain.losses);
   });
 
-  test.each([
-    ["plain", {}],
-    ["mining", mining],
-    ["everything trained", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false, freezePromptEncoder: false }],
-  ])("%s: the form that a CUDA graph repeats teaches the same", async (_, options) => {
+  test.each(
+    rowsHere([
+      ["plain", {}],
+      ["mining", mining],
+      ["everything trained", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false, freezePromptEncoder: false }],
+    ]),
+  )("%s: the form that a CUDA graph repeats teaches the same", async (_, options) => {
     const graphs = await journey(2, [0, 4, 7, 8], { ...options, cudaGraphs: true, promptChunk: 5 }, 2);
     const plain = await journey(2, [0, 4, 7, 8], options, 2);
     expect(relativeDistance(graphs.change, plain.change)).toBeLessThan(1e-4);
@@ -133,12 +139,14 @@ describe("prompts", () => {
     expect(graphs.notices.join()).toContain("cuda_graphs is for a GPU");
   });
 
-  test.each([
-    ["plain", {}],
-    ["weighted mining", { ...mining, onlineHardNegativeMiningWeighted: true }],
-    ["IoU loss", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false }],
-    ["other weights", { focalGamma: 1.5, focalLossWeight: 3, diceLossWeight: 0.5, boundaryLossWeight: 2 }],
-  ])("%s: with and without the fused mask loss, in deterministic mode too", async (_, options) => {
+  test.each(
+    rowsHere([
+      ["plain", {}],
+      ["weighted mining", { ...mining, onlineHardNegativeMiningWeighted: true }],
+      ["IoU loss", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false }],
+      ["other weights", { focalGamma: 1.5, focalLossWeight: 3, diceLossWeight: 0.5, boundaryLossWeight: 2 }],
+    ]),
+  )("%s: with and without the fused mask loss, in deterministic mode too", async (_, options) => {
     // Masks of 32 pixels onto a canvas of 64, of 64 onto 64, and of 48 onto 96; tiles have 64. A pretend GPU takes its time.
     for (const sizes of isPretend ? [{ imageSize: 96 }] : [{}, { patch: 4 }, { imageSize: 96 }]) {
       const fused = await journey(2, [0, 4], options, 2, { overrides: sizes });
