@@ -34,7 +34,6 @@ export function meantPieces(proposed: Piece, points: readonly (readonly [number,
 export function largestParts(whole: Uint8Array, left: Uint8Array, height: number, width: number): Uint8Array {
   const { data: parts, count } = connectedComponents(left, height, width);
   const { data: pieces, count: wholes } = connectedComponents(whole, height, width);
-  if (count <= wholes) return left;
   const sizes = new Uint32Array(count + 1);
   const pieceOf = new Int32Array(count + 1);
   for (const [at, part] of parts.entries()) {

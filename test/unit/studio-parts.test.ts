@@ -199,6 +199,8 @@ describe("pieces of a proposal", () => {
     const whole = pixels(["#####.##", "#####.##"]);
     const left = pixels(["##.##.##", "#..##.#."]); // a neighbour through the first piece, and one that takes a corner of the second
     expect(largestParts(whole, left, 2, 8)).toEqual(pixels(["...##.##", "...##.#."]));
+    // A piece that is gone as a whole does not make up for one in two parts.
+    expect(largestParts(whole, pixels(["##.##...", "#..##..."]), 2, 8)).toEqual(pixels(["...##...", "...##..."]));
     expect(largestParts(whole, whole, 2, 8)).toEqual(whole);
     expect(largestParts(whole, new Uint8Array(16), 2, 8)).toEqual(new Uint8Array(16));
   });
