@@ -20,7 +20,7 @@ import { newestRuns, run as openRun } from "../state/runs.js";
 import { images, predicting, server, toCorrect, training, unpredicted } from "../state/server.js";
 import { Choice, Progress, ScoreChange } from "./controls.js";
 import { Curves, ScoreCurve } from "./curves.js";
-import { counted } from "./numbers.js";
+import { counted, duration } from "./numbers.js";
 
 export function LoopPanel(): JSX.Element | null {
   if (!server.value) return null;
@@ -165,6 +165,7 @@ function TrainForm(): JSX.Element {
 function Training({ name, done, total, waits }: { name: string; done: number; total: number; waits: boolean }): JSX.Element {
   const open = openRun.value?.name === name ? openRun.value : null;
   const step = open?.steps.at(-1);
+  const epoch = open?.epochs.at(-1);
   return (
     <div class="training">
       <p class="small">
@@ -173,7 +174,7 @@ function Training({ name, done, total, waits }: { name: string; done: number; to
           {waits
             ? " waits"
             : step
-              ? `, stage ${step.stage}, epoch ${step.epoch}, batch ${step.step} of ${step.steps}`
+              ? `, stage ${step.stage}, epoch ${step.epoch}, batch ${step.step} of ${step.steps}${epoch?.stage === step.stage ? `; ${duration(epoch.seconds)} an epoch` : ""}`
               : done === 0
                 ? `: ${BEGINNING}`
                 : ""}
@@ -199,7 +200,7 @@ function WorseNote({ images }: { images: number }): JSX.Element {
   return (
     <p class="small warn">
       {images < FEWEST_TO_JUDGE
-        ? `Worse on ${counted(images, "held-out image")}: too few to tell. Correct more of them, or use it and compare its predictions (T).`
+        ? `Worse on ${counted(images, "held-out image")}: too few to tell. Correct more images, of which about every fourth is held out, or use it and compare its predictions (T).`
         : "Worse on held-out images: train longer, or on more of them, before you use it."}
     </p>
   );
