@@ -17,8 +17,8 @@ export const trainingFields = <const S extends ChoiceSetting>(scheduler: S) => (
   modelEpoch: choice(["best", "last"])
     .default("best")
     .describe(
-      "Epoch whose weights are the stage's model: best, that with the lowest validation loss, or last. The loss of a few images " +
-        "is too noisy to choose by.",
+      "Epoch whose weights are the stage's model: best, that with the lowest validation loss, or last, that which ended last with " +
+        "a finite loss. The loss of a few images is too noisy to choose by.",
     ),
   optimizer: setting(training.optimizer).describe("Optimiser of the weights."),
   weightDecay: setting(training.weightDecay).describe("Weight decay."),

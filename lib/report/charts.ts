@@ -191,9 +191,7 @@ function finish(
   );
   if (hasDot) {
     const y = height + 4 + rows.length * rowHeight;
-    parts.push(
-      `<circle cx="21" cy="${y}" r="3.6" fill="currentColor"/>${text(37, y + 3.5, "best epoch (its weights are kept)")}`,
-    );
+    parts.push(`<circle cx="21" cy="${y}" r="3.6" fill="currentColor"/>${text(37, y + 3.5, "lowest validation loss")}`);
   }
   parts.push(text(10, labelY, label));
   if (title) parts.push(text(10, 18, title, ' font-size="13" font-weight="bold"'));

@@ -68,16 +68,25 @@ function add(map: LabelMap, change: Change, { bounds, runs, over, score }: EditO
   if (x1 > map.width || y1 > map.height)
     throw refused(`the bounds [${bounds.join(", ")}] lie outside the image of ${map.width} x ${map.height} pixels`);
   const id = map.highest + 1;
-  const may = mayTake(over);
-  const [x0, y0] = bounds;
+  const rows: [number, number, number][] = [];
+  maskRows(bounds, runs, (...row) => rows.push(row));
+  const isFree = ([y, from, to]: [number, number, number]) =>
+    map.data.subarray(y * map.width + from, y * map.width + to).every((old) => old === 0);
+  if (over === "all" || rows.every(isFree)) for (const [y, from, to] of rows) change.setRun(y, from, to, id);
+  else addBeside(map, change, bounds, rows, id);
+  change.setNote(id, { score: score ?? null, state: "drawn" });
+}
+
+/** Adds what the cells there leave free of the rows, without the crumbs behind them. */
+function addBeside(map: LabelMap, change: Change, bounds: Bounds, rows: [number, number, number][], id: number): void {
+  const [x0, y0, x1, y1] = bounds;
   const width = x1 - x0;
   const whole = new Uint8Array(width * (y1 - y0));
-  maskRows(bounds, runs, (y, from, to) => whole.fill(1, (y - y0) * width + from - x0, (y - y0) * width + to - x0));
+  for (const [y, from, to] of rows) whole.fill(1, (y - y0) * width + from - x0, (y - y0) * width + to - x0);
   const idAt = (at: number) => map.data[(y0 + Math.floor(at / width)) * map.width + x0 + (at % width)] as number;
-  const free = whole.map((inside, at) => (inside && may(idAt(at)) ? 1 : 0));
+  const free = whole.map((inside, at) => (inside && idAt(at) === 0 ? 1 : 0));
   const mask = largestParts(whole, free, y1 - y0, width);
-  maskRows(bounds, runLengthsOf(mask), (y, from, to) => change.setRun(y, from, to, id, may));
-  change.setNote(id, { score: score ?? null, state: "drawn" });
+  maskRows(bounds, runLengthsOf(mask), (y, from, to) => change.setRun(y, from, to, id));
 }
 
 function paint(map: LabelMap, change: Change, { points, radius, cell, over }: EditOf<"paint">): void {

@@ -95,10 +95,10 @@ const gentleRate = 1e-4;
 
 /**
  * With fewer images to validate on their loss is too noisy to choose an epoch by: of two images it was lowest after the first epoch,
- * which had taught nothing. Then the last epoch is the model, and 30 epochs, all of the preset `tiny`, pass before a stage ends early.
+ * which had taught nothing. Then the last epoch is the model, and a stage ends early only after 30 epochs without a lower loss: all of the preset `tiny`.
  */
 const enoughToChooseBy = 10;
-const untilTheEnd = { modelEpoch: "last", patience: 30 };
+const lastEpoch = { modelEpoch: "last", patience: 30 };
 
 /**
  * What stage 2 trains of the mask model. The preset `tiny` opens all of it, for which the few images of studio are not enough:
@@ -124,7 +124,7 @@ function trainingConfig({ folder, images, settings, threads }: TrainingParts, bo
   const few = images.filter(({ name }) => folder.side(name) === "validation").length < enoughToChooseBy;
   const each = {
     ...(epochs !== undefined && { totalEpochs: epochs }),
-    ...(few && untilTheEnd),
+    ...(few && lastEpoch),
   };
   const own: RawConfig = {
     ...model,

@@ -13,7 +13,10 @@ import type { OutputTree } from "./outputTree.js";
 export type History = Record<string, (number | null)[]>;
 
 export interface StageResult {
-  /** Counted from 1, as is finalEpoch; null without validation, where the last epoch's weights are the model. */
+  /**
+   * The epoch whose weights are the model, by `modelEpoch`, counted from 1, as is finalEpoch; null without validation, where it is
+   * the last one.
+   */
   bestEpoch: number | null;
   bestLoss: number | null;
   finalEpoch: number;

@@ -237,9 +237,9 @@ class StageRun {
       const message = `stage ${stage} ended without a finite ${side} loss, so there is no best model. Lower its learningRate, or set gradClip`;
       throw new CellsamError("ERR_NO_BEST_MODEL", message, { detail: { stage } });
     }
-    const { modelEpoch } = stageConfig(config, stage);
-    const chosen = this.#validates && modelEpoch === "best";
-    const model = chosen ? `best epoch ${best.epoch}, validation loss ${best.loss}` : "its weights are the model";
+    // The last epoch is not the model where its loss was none.
+    const isLast = !this.#validates || (stageConfig(config, stage).modelEpoch === "last" && best.epoch === epoch);
+    const model = isLast ? "its weights are the model" : `best epoch ${best.epoch}, validation loss ${best.loss}`;
     log.info(this.#logger, `finished after epoch ${epoch}; ${model}`);
     await drawCurves(this.#context, stage, { train: trainHistory, val: valHistory });
     return {

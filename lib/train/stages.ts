@@ -1,7 +1,7 @@
 /**
  * The stages of one fold in order. A stage starts from the best weights of the one before, also when the run is resumed there.
  */
-import type { StageNumber } from "../config/stageOptions.js";
+import { type StageNumber, stageConfig } from "../config/stageOptions.js";
 import type { FoldContext } from "./context.js";
 import { writeRunState } from "./resume.js";
 import { runStage } from "./stage.js";
@@ -28,9 +28,10 @@ export async function trainStages(context: FoldContext): Promise<string> {
   return checkpoints.getBestModelPath(config.stages.at(-1) as StageNumber);
 }
 
-async function restoreBest({ session, checkpoints, state, log }: FoldContext, stage: StageNumber): Promise<void> {
+async function restoreBest({ config, session, checkpoints, state, log }: FoldContext, stage: StageNumber): Promise<void> {
   await session.load(checkpoints.getBestModelPath(stage));
-  const which = state.stages[stage]?.bestEpoch === null ? "last" : "best";
+  const last = state.stages[stage]?.bestEpoch === null || stageConfig(config, stage).modelEpoch === "last";
+  const which = last ? "last" : "best";
   log.info("cellsam.runner", `restored the ${which} weights of stage ${stage}`);
 }
 

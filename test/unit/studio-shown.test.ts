@@ -61,14 +61,24 @@ test("of two images that were asked for the last is shown, whichever answer come
   expect(shown()).toEqual([2, 2]);
 });
 
-test("whoever comes back before the next image is there sees the first", async () => {
+test("whoever comes back before the next image is there sees the first, as it is by now", async () => {
   void page.showImage(1);
   await answerImage(1, 5);
   void page.showImage(2);
   void page.showImage(1);
   await answerImage(2, 2);
   expect(shown()).toEqual([1, 5]);
+  await answerImage(1, 6);
+  expect(shown()).toEqual([1, 6]);
   expect(open).toEqual([]);
+});
+
+test("a request that is never answered is made again with the next look", async () => {
+  void page.showImage(1);
+  void page.showImageAgain();
+  open.splice(0, 2);
+  await answerImage(1, 5);
+  expect(shown()).toEqual([1, 5]);
 });
 
 test("an edit is not undone by an answer that was asked for before it", async () => {
@@ -95,13 +105,37 @@ test("an image that cannot be opened leaves none open, and can be asked for agai
   expect(shown()).toEqual([2, 2]);
 });
 
+const damaged = { error: { code: "ERR_FILE", message: "it is damaged", detail: {} } };
+
 test("one that cannot be opened and is not wanted any more leaves the next one open", async () => {
   const failed = page.showImage(1);
   void page.showImage(2);
   await answerImage(2, 2);
-  answer("api/images/1", { error: { code: "ERR_FILE", message: "it is damaged", detail: {} } }, 500);
-  await expect(failed).rejects.toThrow("it is damaged");
+  answer("api/images/1", damaged, 500);
+  await failed;
   expect(shown()).toEqual([2, 2]);
+});
+
+test("the failure of an older request for the same image leaves the newer one to be shown", async () => {
+  const failed = page.showImage(2);
+  void page.showImage(1);
+  void page.showImage(2);
+  answer("api/images/2", damaged, 500);
+  await failed;
+  answer("api/images/2/cells?which=labels", { cells: [] });
+  await answerImage(2, 2);
+  expect(shown()).toEqual([2, 2]);
+});
+
+test("what changes all the time is shown all the same", async () => {
+  void page.showImage(1);
+  await answerImage(1, 5);
+  void page.showImageAgain();
+  for (let revision = 1; revision <= 4; revision++) {
+    page.editApplied({ revision, bounds: null, cells: [], removed: [revision], undo: revision, redo: 0 });
+    if (open.length > 0) await answerImage(1, 5 - revision, revision);
+  }
+  expect(open).toEqual([]);
 });
 
 test("a run that has ended stays away when the user has gone on to another", async () => {
@@ -117,6 +151,9 @@ test("a run that has ended stays away when the user has gone on to another", asy
   await run("second");
   await run("first");
   expect([page.run.value?.name, page.log.value]).toEqual(["second", "second"]);
-  void page.showRun(null);
+  const failed = page.showRun("third");
+  answer("api/runs/third", damaged, 500);
+  answer("api/runs/third/log", { text: "" });
+  await expect(failed).rejects.toThrow("it is damaged");
   expect(page.run.value).toBeNull();
 });

@@ -223,17 +223,10 @@ describe("curves", () => {
     { name: "validation", values: [5, 3, 4, 4.5], best: 2 },
   ];
 
-  test("name their axes, their lines and the best epoch, which has the only dot on its line", () => {
+  test("name their axes, their lines and the lowest validation loss, which has the only dot on its line", () => {
     const svg = lineChart({ lines, title: "Loss of stage 1", width: 640, height: 400 });
     expect(words(svg)).toEqual(
-      expect.arrayContaining([
-        "epoch",
-        "loss",
-        "training",
-        "validation",
-        "Loss of stage 1",
-        "best epoch (its weights are kept)",
-      ]),
+      expect.arrayContaining(["epoch", "loss", "training", "validation", "Loss of stage 1", "lowest validation loss"]),
     );
     expect(words(svg)).toEqual(expect.arrayContaining(["1", "2", "3", "4"]));
     // The dot of the legend, and that of epoch 2: a third of the way along the axis from 50 to 628.

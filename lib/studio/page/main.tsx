@@ -103,7 +103,7 @@ listen({
   lost: () => {
     if (connection.value === "open") connection.value = "lost";
     void signedOut().then((out) => {
-      connection.value = out ? "signed-out" : "lost";
+      if (connection.value !== "open") connection.value = out ? "signed-out" : "lost";
     });
   },
   event: (name, data) => void lists.then(() => (handlers[name] as (data: unknown) => void)(data)),

@@ -5,7 +5,7 @@
 import { computed, signal } from "@preact/signals";
 import type { Edit, EditAnswer } from "../../api.js";
 import * as api from "../api/client.js";
-import { cells, editApplied, showImageAgain, view } from "./image.js";
+import { cells, editApplied, isOpen, showImageAgain, view } from "./image.js";
 import { tell } from "./messages.js";
 import { connection } from "./server.js";
 
@@ -30,8 +30,10 @@ export const unsaved = computed(() => queue.value.length);
 
 /** @returns the server's answer, or null where it refused the edit; the user has been told */
 export function submit(edit: Edit): Promise<EditAnswer | null> {
-  const image = view.value?.id;
-  if (image === undefined) return Promise.resolve(null);
+  return view.value ? submitTo(view.value.id, edit) : Promise.resolve(null);
+}
+
+function submitTo(image: number, edit: Edit): Promise<EditAnswer | null> {
   return new Promise((done) => {
     queue.value = [...queue.value, { image, edit, done }];
     void work();
@@ -82,14 +84,14 @@ function stillToDo({ image, edit }: Waiting): Edit | null {
 }
 
 async function presentRevision(image: number): Promise<number> {
-  return view.value?.id === image ? view.value.revision : (await api.openImage(image)).revision;
+  return view.value && isOpen(image) ? view.value.revision : (await api.openImage(image)).revision;
 }
 
 /** Somebody else was faster: shows the labels as they are now, and leaves it to the user whether the edit still fits. */
 async function conflict({ image, edit }: Waiting): Promise<void> {
-  if (view.value?.id === image) await showImageAgain().catch(() => undefined);
+  if (isOpen(image)) await showImageAgain().catch(() => undefined);
   tell("Another window changed this image first. Its labels are shown; your last edit was not applied.", {
     kind: "error",
-    action: { label: "Apply it", run: () => void submit(edit) },
+    action: { label: "Apply it", run: () => void submitTo(image, edit) },
   });
 }

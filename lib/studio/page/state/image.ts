@@ -28,27 +28,31 @@ const shown = new Shown<number>();
 
 /** Opens an image. One that cannot be opened leaves none open. @throws {Refused} {@link Unreachable} */
 export async function showImage(image: number): Promise<void> {
-  if (shown.wants(image)) return;
+  if (shown.wanted === image) return;
   shown.want(image);
-  if (view.value?.id === image) return;
-  try {
-    await load(image);
-  } catch (error) {
-    if (shown.wants(image)) closeImage();
-    throw error;
-  }
+  await load();
 }
 
-/** Looks again at the image that is open, if one is: contrast and selection stay. @throws {Refused} {@link Unreachable} */
-export async function showImageAgain(): Promise<void> {
-  if (view.value) await load(view.value.id);
-}
+/**
+ * Looks again at the image that is open, or at the one that is to be: contrast and selection of an open one stay.
+ * @throws {Refused} {@link Unreachable}
+ */
+export const showImageAgain = (): Promise<void> => load();
 
-async function load(image: number): Promise<void> {
-  const answer = await shown.ask(image, () => Promise.all([openImage(image), getCells(image)]));
+/** Whether the image is open, and no other one is on its way. */
+export const isOpen = (image: number): boolean => view.value?.id === image && shown.wanted === image;
+
+async function load(): Promise<void> {
+  const image = shown.wanted;
+  const answer = await shown
+    .ask((image) => Promise.all([openImage(image), getCells(image)]))
+    .catch((error: unknown) => {
+      if (view.value?.id !== image) closeImage();
+      throw error;
+    });
   if (!answer) return;
   const [opened, list] = answer;
-  const same = view.value?.id === image;
+  const same = view.value?.id === opened.id;
   const colours = same ? cellColours.value : newColours();
   colours.labels.place(list);
   batch(() => {
@@ -118,7 +122,7 @@ export function toggleSelected(id: number): void {
 /** Takes over what an edit has changed. */
 export function editApplied({ revision, bounds, cells: made, removed, undo, redo }: EditAnswer): void {
   if (!view.value) return;
-  shown.changed();
+  shown.changed(view.value.id);
   const next = new Map(cells.value);
   for (const id of removed) next.delete(id);
   for (const cell of made) next.set(cell.id, cell);

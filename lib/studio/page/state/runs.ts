@@ -18,29 +18,29 @@ const shown = new Shown<string>();
 
 /** Opens a run; `null` closes the one that is open. @throws {Refused} {@link Unreachable} */
 export async function showRun(name: string | null): Promise<void> {
-  if (shown.wants(name)) return;
+  if (shown.wanted === name) return;
   shown.want(name);
   if (name === null) run.value = null;
-  else if (run.value?.name !== name) await load(name);
+  else await load();
 }
 
-/** Looks again at the run that is open, if one is. @throws {Refused} {@link Unreachable} */
-export async function showRunAgain(): Promise<void> {
-  if (run.value) await load(run.value.name);
-}
+/** Looks again at the run that is open, or at the one that is to be. @throws {Refused} {@link Unreachable} */
+export const showRunAgain = (): Promise<void> => load();
 
-async function load(name: string): Promise<void> {
-  try {
-    const answer = await shown.ask(name, () => Promise.all([getRun(name), getLog(name).catch(() => "")]));
-    if (answer) [run.value, log.value] = answer;
-  } catch (error) {
-    if (run.value?.name !== name && shown.wants(name)) await showRun(null);
-    throw error;
-  }
+async function load(): Promise<void> {
+  const name = shown.wanted;
+  const answer = await shown
+    .ask((name) => Promise.all([getRun(name), getLog(name).catch(() => "")]))
+    .catch(async (error: unknown) => {
+      if (run.value?.name !== name) await showRun(null);
+      throw error;
+    });
+  if (answer) [run.value, log.value] = answer;
 }
 
 export function runChanged(row: RunRow): void {
   runs.value = [...runs.value.filter(({ name }) => name !== row.name), row];
+  shown.changed(row.name);
   const open = run.value;
   if (open?.name !== row.name) return;
   const { epoch } = row;
