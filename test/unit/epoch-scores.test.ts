@@ -21,13 +21,7 @@ const network = isPretend
 
 function input(more: Partial<ExperimentInput> = {}): ExperimentInput {
   const stage1Config = { totalEpochs: 4, learningRate: 1e-3 };
-  const stage2Config = {
-    totalEpochs: 3,
-    learningRate: 1e-2,
-    freezeImageEncoder: false,
-    trainNeckOnly: false,
-    freezeMaskDecoder: false,
-  };
+  const stage2Config = { totalEpochs: 3, freezeImageEncoder: false, trainNeckOnly: false, freezeMaskDecoder: false };
   const stages = { threads, augmentation: true, stage1Config, stage2Config };
   const run = { strategy: "train_val_split", valRatio: 0.4, saveVisualizations: false, tileSize: 64 } as const;
   return settings(newOutput(), { ...run, ...network, ...stages, ...more });
