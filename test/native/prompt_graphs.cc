@@ -272,9 +272,9 @@ void check_stage(test::Checks& checks) {
       const auto plain = merged(options, {{"factored_decoder", factored}}), graphs = merged(plain, {{"cuda_graphs", true}});
       const auto expected = train_batches(plain, batches, ignores), got = train_batches(graphs, batches, ignores);
       checks.holds(name + ": a batch without prompts is none", expected.losses.size(0) == 2 && got.losses.size(0) == 2);
-      checks.near(name + ": losses", got.losses, expected.losses, 1e-6 * expected.losses.abs().max().item<double>());
+      checks.near(name + ": losses", got.losses, expected.losses, 1e-5 * expected.losses.abs().max().item<double>());
       const auto distance = (got.gradients - expected.gradients).norm() / expected.gradients.norm();
-      checks.near(name + ": gradients", distance.item<double>(), 0, 1e-6);
+      checks.near(name + ": gradients", distance.item<double>(), 0, 1e-5);
       const auto other = train_batches(graphs, {{3, 0, 17, 1}, {1, 4}}, ignores);
       checks.holds(name + ": other prompts have others",
                    ((other.gradients - expected.gradients).norm() / expected.gradients.norm()).item<double>() > 1e-2);
