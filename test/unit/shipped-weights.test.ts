@@ -140,9 +140,10 @@ describe.each(shippedNames)("%s", (name) => {
 
 describe("cellsam-tiny", () => {
   it("finds nuclei that it was not trained on, without any training", async () => {
-    // A tile of each where a GPU is only pretended.
+    // A tile of a third of them where a GPU is only pretended.
     const own = join(folder, "nuclei");
-    const { imgPath, maskPath } = await (isPretend ? cropNuclei(own, nucleiNames) : copyNuclei(own, nucleiNames));
+    const some = nucleiNames.slice(0, 6);
+    const { imgPath, maskPath } = await (isPretend ? cropNuclei(own, some) : copyNuclei(own, nucleiNames));
     const { summary } = await evaluateWeights(imgPath, maskPath, { weights, device: testDevice });
     expect(summary.f1).toBeGreaterThan(0.5);
     expect(summary.meanPromptIou).toBeGreaterThan(0.6);
