@@ -34,13 +34,9 @@ export function meantPieces(proposed: Piece, points: readonly (readonly [number,
 export function largestParts(whole: Uint8Array, left: Uint8Array, height: number, width: number): Uint8Array {
   const { data: parts, count } = connectedComponents(left, height, width);
   const { data: pieces, count: wholes } = connectedComponents(whole, height, width);
-  const sizes = new Uint32Array(count + 1);
+  const sizes = sizesOf(parts, count);
   const pieceOf = new Int32Array(count + 1);
-  for (const [at, part] of parts.entries()) {
-    if (part === 0) continue;
-    sizes[part] = (sizes[part] as number) + 1;
-    pieceOf[part] = pieces[at] as number;
-  }
+  for (const [at, part] of parts.entries()) if (part > 0) pieceOf[part] = pieces[at] as number;
   const kept = new Int32Array(wholes + 1);
   for (let part = 1; part <= count; part++) {
     const piece = pieceOf[part] as number;
@@ -51,9 +47,15 @@ export function largestParts(whole: Uint8Array, left: Uint8Array, height: number
 
 /** The number of the piece with the most pixels, the first of equals. */
 function largest(pieces: Int32Array, count: number): number {
+  const sizes = sizesOf(pieces, count);
+  return sizes.indexOf(Math.max(...sizes));
+}
+
+/** Pixels of each piece by its number, which counts from 1. */
+function sizesOf(pieces: Int32Array, count: number): Uint32Array {
   const sizes = new Uint32Array(count + 1);
   for (const piece of pieces) if (piece > 0) sizes[piece] = (sizes[piece] as number) + 1;
-  return sizes.indexOf(Math.max(...sizes));
+  return sizes;
 }
 
 /** The pixels within the bounds that `kept` names, in the smallest bounds that hold them. */

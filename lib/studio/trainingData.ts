@@ -94,8 +94,9 @@ function freeName(folder: StudioFolder): string {
 const gentleRate = 1e-4;
 
 /**
- * With fewer images to validate on their loss is too noisy to choose an epoch by: of two images it was lowest after the first epoch,
- * which had taught nothing. Then the last epoch is the model, and a stage ends early only after 30 epochs without a lower loss: all of the preset `tiny`.
+ * With fewer images to validate on their loss is too noisy to choose an epoch by: of two images it was lowest after the first
+ * epoch, which had taught nothing. Then the last epoch is the model, and a stage ends early only after 30 epochs without a lower
+ * loss: all of the preset `tiny`.
  */
 const enoughToChooseBy = 10;
 const lastEpoch = { modelEpoch: "last", patience: 30 };

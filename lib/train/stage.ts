@@ -1,7 +1,8 @@
 /**
  * One stage of one fold: epochs of training and validation until the schedule or early stopping ends them. The best epoch is
  * the one with the strictly lowest validation loss, or the last where the settings say so (`modelEpoch`); where nothing
- * validates, the last epoch's weights are the model and nothing stops early. What a later run needs to continue is saved after epochs (`saveEvery`) and when the run is stopped.
+ * validates, the last epoch's weights are the model and nothing stops early. What a later run needs to continue is saved after
+ * epochs (`saveEvery`) and when the run is stopped.
  */
 import { join } from "node:path";
 import { type StageNumber, stageConfig, stageOptions } from "../config/stageOptions.js";

@@ -82,6 +82,11 @@ describe("gradient accumulation", () => {
 
 describe("prompts", () => {
   const mining = { onlineHardNegativeMining: true, ohemFraction: 0.3 };
+  const trainings = rowsHere<[string, Record<string, unknown>]>([
+    ["plain", {}],
+    ["mining", mining],
+    ["everything trained", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false, freezePromptEncoder: false }],
+  ]);
 
   test.each(
     rowsHere([
@@ -110,26 +115,14 @@ describe("prompts", () => {
     expect(relativeDistance(single, exact)).toBeLessThan(1.1 * relativeDistance(whole, exact));
   });
 
-  test.each(
-    rowsHere([
-      ["plain", {}],
-      ["mining", mining],
-      ["everything trained", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false, freezePromptEncoder: false }],
-    ]),
-  )("%s: the factored decoder teaches what the plain one does", async (_, options) => {
+  test.each(trainings)("%s: the factored decoder teaches what the plain one does", async (_, options) => {
     const factored = await journey(2, [0, 4], { ...options, promptChunk: 3 }, 2);
     const plain = await journey(2, [0, 4], { ...options, factoredDecoder: false }, 2);
     expect(relativeDistance(factored.change, plain.change)).toBeLessThan(1e-4);
     expectSameLosses(factored.losses, plain.losses);
   });
 
-  test.each(
-    rowsHere([
-      ["plain", {}],
-      ["mining", mining],
-      ["everything trained", { iouLossWeight: 1, trainNeckOnly: false, freezeMaskDecoder: false, freezePromptEncoder: false }],
-    ]),
-  )("%s: the form that a CUDA graph repeats teaches the same", async (_, options) => {
+  test.each(trainings)("%s: the form that a CUDA graph repeats teaches the same", async (_, options) => {
     const graphs = await journey(2, [0, 4, 7, 8], { ...options, cudaGraphs: true, promptChunk: 5 }, 2);
     const plain = await journey(2, [0, 4, 7, 8], options, 2);
     expect(relativeDistance(graphs.change, plain.change)).toBeLessThan(1e-4);
