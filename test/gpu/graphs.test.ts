@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { deviceMemory, emptyDeviceCache, engineCall } from "../../lib/engine/native.js";
 import type { SessionOptions } from "../../lib/engine/session.js";
-import { isPretend, rowsHere, testGpu } from "../device.js";
+import { isPretend, longTest, rowsHere, testGpu } from "../device.js";
 import {
   changes,
   ellipses,
@@ -81,14 +81,14 @@ describe.skipIf(!gpu)("CUDA graphs of stage 2", () => {
     expect(relativeDistance(graphs.change, plain.change)).toBeLessThan(near);
   });
 
-  test("are recorded where nobody says whether to", async () => {
+  longTest("are recorded where nobody says whether to", async () => {
     if (!canRecord()) return;
     const { recorded, replayed, epochs } = await journey({});
     expect(Math.min(recorded, replayed)).toBeGreaterThan(0);
     expect(epochs.flatMap(({ notices }) => notices)).toEqual([]);
   });
 
-  test("follow weights that are loaded and loss weights that are set", async () => {
+  longTest("follow weights that are loaded and loss weights that are set", async () => {
     const run = async (cudaGraphs: boolean) => {
       await using session = await smallSession({ device: testGpu });
       const other = join(folder, "other.safetensors");
@@ -112,7 +112,7 @@ describe.skipIf(!gpu)("CUDA graphs of stage 2", () => {
     expect(Math.abs((plain[3] as number) - (plain[2] as number))).toBeGreaterThan(1e-2); // the comparison can fail
   });
 
-  test("a closed session leaves no memory behind", async () => {
+  longTest("a closed session leaves no memory behind", async () => {
     await journey({ cudaGraphs: true });
     emptyDeviceCache(testGpu);
     const before = deviceMemory(testGpu)?.allocated ?? Number.NaN;

@@ -7,7 +7,7 @@ import type { EpochEvent, TrainingEvent } from "../../lib/events.js";
 import { toSnake } from "../../lib/spelling.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
 import type { RunnerOptions } from "../../lib/train/options.js";
-import { isPretend } from "../device.js";
+import { isPretend, longTest } from "../device.js";
 import { outcome, syntheticRuns } from "./runner-runs.js";
 import { smallNetwork } from "./training-tiles.js";
 
@@ -41,7 +41,7 @@ async function epochsOf(config: ExperimentInput, options: RunnerOptions = {}, se
 const filesOf = ({ outputDir }: ExperimentInput) => outcome(outputDir as string);
 
 describe("scores after epochs", () => {
-  it("are of the epochs that were asked for, and change no weight and no result", async () => {
+  longTest("are of the epochs that were asked for, and change no weight and no result", async () => {
     const [with2, without] = [input({ evaluateEvery: 2 }), input()];
     const { epochs, results } = await epochsOf(with2);
     expect((await epochsOf(without)).epochs.every(({ scores }) => scores === null)).toBe(true);
@@ -56,7 +56,7 @@ describe("scores after epochs", () => {
     expect(results[0]?.error).toBeNull();
   });
 
-  it("of the epoch whose weights are the model are those of the model", async () => {
+  longTest("of the epoch whose weights are the model are those of the model", async () => {
     // Without validation the last epoch's weights are the model, and the images are those that train.
     const config = input({ strategy: "full_dataset", stages: [2], evaluateEvery: 1 });
     const { epochs, results } = await epochsOf(config);
@@ -80,7 +80,7 @@ describe("scores after epochs", () => {
     ]);
   });
 
-  it("of a run that is stopped while they are measured are measured once more, and the run ends the same", async () => {
+  longTest("of a run that is stopped while they are measured are measured once more, and the run ends the same", async () => {
     const [stopped, whole] = [input({ evaluateEvery: 1, stages: [1] }), input({ evaluateEvery: 1, stages: [1] })];
     const { epochs } = await epochsOf(whole);
     const controller = new AbortController();

@@ -11,7 +11,7 @@ import { planExperiment } from "../../lib/plan/experiment.js";
 import { featureBytes } from "../../lib/plan/features.js";
 import { toSnake } from "../../lib/spelling.js";
 import { ExperimentRunner } from "../../lib/train/experiment.js";
-import { isPretend, testDevice } from "../device.js";
+import { isPretend, longTest, testDevice } from "../device.js";
 import { smallNetwork } from "./training-tiles.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-features-run-"));
@@ -46,7 +46,7 @@ async function run(more: Partial<ExperimentInput>) {
   return { losses, notices, counts: epochs.map(({ features: { kept, computed } }) => [kept, computed]) };
 }
 
-test("folds, stages, later runs and the plan agree", async () => {
+longTest("folds, stages, later runs and the plan agree", async () => {
   const cache = join(folder, "out", ".features");
   const plan = await planExperiment(base);
   const exact = await planExperiment({ ...base, precision: isPretend ? "bf16" : "fp32" });
@@ -73,7 +73,7 @@ test("folds, stages, later runs and the plan agree", async () => {
   expect(without.losses).toEqual(first.losses);
 });
 
-test("a pool of augmented tiles says so", async () => {
+longTest("a pool of augmented tiles says so", async () => {
   const pool = { ...network, augmentation: true, complexAugmentation: true, augmentationVariants: 3 };
   const one = { strategy: "train_val_split" as const, stages: [2 as const] };
   const { notices } = await run({ ...pool, ...one, outputName: "pool" });

@@ -20,7 +20,7 @@ import { forecast } from "../../lib/plan/time.js";
 import { warningsOf } from "../../lib/plan/warnings.js";
 import { fromSnake } from "../../lib/spelling.js";
 import { tileStore } from "../../lib/train/tiles.js";
-import { isPretend, testDevice } from "../device.js";
+import { isPretend, longTest, testDevice } from "../device.js";
 
 let folder: string;
 let data: { imgPath: string; maskPath: string };
@@ -169,7 +169,7 @@ describe("a plan", () => {
     });
   });
 
-  test("measures with a few real steps, and leaves nothing behind", async () => {
+  longTest("measures with a few real steps, and leaves nothing behind", async () => {
     const plan = await planExperiment(config({ stage1Config: { totalEpochs: 3 }, stage2Config: { totalEpochs: 2 } }), {
       probe: true,
     });

@@ -15,7 +15,7 @@ import { type PredictFolderOptions, predictFolder } from "../../lib/predict/fold
 import { predictMany } from "../../lib/predict/many.js";
 import { openPredictor, type Predictor } from "../../lib/predict/predictor.js";
 import type { PredictedImage } from "../../lib/predict/scores.js";
-import { testDevice } from "../device.js";
+import { longTest, testDevice } from "../device.js";
 import { cropNuclei } from "../nuclei.js";
 
 const model = { weights: "cellsam-tiny", device: testDevice, threads: 1 } as const;
@@ -66,7 +66,7 @@ function counting() {
 }
 
 describe("predictFolder", () => {
-  it("writes every format, all with the same cells", async () => {
+  longTest("writes every format, all with the same cells", async () => {
     const outputDir = join(folder, "all");
     const rows = await predictFolder(images, model, { outputDir, format: formats, overlay: true });
     expect(rows.map(({ image }) => image)).toEqual(names);
@@ -100,7 +100,7 @@ describe("predictFolder", () => {
     }
   });
 
-  it("goes on after an abort to the files of an undisturbed run", async () => {
+  longTest("goes on after an abort to the files of an undisturbed run", async () => {
     const outputDir = join(folder, "aborted");
     const options = { outputDir, format: ["tiff", "geojson", "coco", "csv"] as const, overlay: true };
     const stop = new AbortController();
@@ -118,7 +118,7 @@ describe("predictFolder", () => {
     expect(without(await contents(outputDir))).toEqual(without(await contents(join(folder, "whole"))));
   });
 
-  it("goes on after its process was killed, and predicts no image twice", async () => {
+  longTest("goes on after its process was killed, and predicts no image twice", async () => {
     const outputDir = join(folder, "killed");
     const journal = join(outputDir, "scores.partial.jsonl");
     const known: number[] = [];
@@ -143,7 +143,7 @@ describe("predictFolder", () => {
     expect(existsSync(journal)).toBe(false);
   });
 
-  it("keeps the scores of an image of which a file could not be written", async () => {
+  longTest("keeps the scores of an image of which a file could not be written", async () => {
     const outputDir = join(folder, "unwritable");
     await mkdir(outputDir);
     await writeFile(join(outputDir, "overlays"), "in the way of a folder");
@@ -156,7 +156,7 @@ describe("predictFolder", () => {
     expect((await readdir(outputDir)).filter((name) => /tmp|partial/.test(name))).toEqual([]);
   });
 
-  it("removes what a process left half written a day ago", async () => {
+  longTest("removes what a process left half written a day ago", async () => {
     const outputDir = join(folder, "tidied");
     const files = ["a", "overlays/b"].map((name) =>
       join(outputDir, name.replace(/\w$/, ".01234567-89ab-cdef-0123-456789abcdef.tmp")),
@@ -168,7 +168,7 @@ describe("predictFolder", () => {
     expect(files.map((file) => existsSync(file))).toEqual([false, true]);
   });
 
-  it("makes other formats of label images that are there, also of corrected ones, without a model", async () => {
+  longTest("makes other formats of label images that are there, also of corrected ones, without a model", async () => {
     const outputDir = join(folder, "corrected");
     const rows = await predictFolder(images, model, { outputDir });
     const path = join(outputDir, `${names[0]}.tif`);
@@ -237,7 +237,7 @@ describe("predictFolder", () => {
 });
 
 describe("predictMany", () => {
-  it("gives each result by name, as predict does, and takes images as they are needed", async () => {
+  longTest("gives each result by name, as predict does, and takes images as they are needed", async () => {
     let taken = 0;
     async function* listed() {
       for (const name of names) {
@@ -256,7 +256,7 @@ describe("predictMany", () => {
     expect(seen).toEqual(names);
   });
 
-  it("names the image that fails, or leaves it out", async () => {
+  longTest("names the image that fails, or leaves it out", async () => {
     const list = [join(images, `${names[0]}.png`), join(images, "none.png"), join(images, `${names[2]}.png`)];
     const all = async (options = {}) => {
       const got: string[] = [];

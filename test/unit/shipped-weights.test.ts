@@ -13,7 +13,7 @@ import { evaluateWeights } from "../../lib/evaluation/folders.js";
 import { openPredictor } from "../../lib/predict/predictor.js";
 import { finetuneConfig } from "../../lib/python/finetuneKeywords.js";
 import { weightsProblems } from "../../scripts/weightsCheck.mjs";
-import { isPretend, testDevice } from "../device.js";
+import { isPretend, longTest, testDevice } from "../device.js";
 import { copyNuclei, cropNuclei, nuclei, nucleiNames } from "../nuclei.js";
 
 const weights = "cellsam-tiny";
@@ -139,7 +139,7 @@ describe.each(shippedNames)("%s", (name) => {
 });
 
 describe("cellsam-tiny", () => {
-  it("finds nuclei that it was not trained on, without any training", async () => {
+  longTest("finds nuclei that it was not trained on, without any training", async () => {
     // A tile of a third of them where a GPU is only pretended.
     const own = join(folder, "nuclei");
     const some = nucleiNames.slice(0, 6);
@@ -149,7 +149,7 @@ describe("cellsam-tiny", () => {
     expect(summary.meanPromptIou).toBeGreaterThan(0.6);
   });
 
-  it("stays open for images from memory", async () => {
+  longTest("stays open for images from memory", async () => {
     await using predictor = await openPredictor({ weights, device: testDevice });
     const { data, shape } = await decodeImage(join(nuclei, "images", "dsb_2f929b067a59.png"));
     const found = await predictor.predict({ data, shape } as Parameters<typeof predictor.predict>[0]);

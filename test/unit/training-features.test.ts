@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SessionOptions } from "../../lib/engine/session.js";
-import { rowsHere } from "../device.js";
+import { longTest, rowsHere } from "../device.js";
 import { ellipses, moved, plainSgd, smallSession, storeOf } from "./training-tiles.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-features-"));
@@ -116,7 +116,7 @@ describe("shared", () => {
     expect(sum((await run(cache, {})).computed)).toBe(0);
   });
 
-  test("by folds, and by stores that hold the same tiles", async () => {
+  longTest("by folds, and by stores that hold the same tiles", async () => {
     const cache = fresh();
     await run(cache, {}, { indices: [0, 1, 2, 3], how: { augment: false } });
     expect(sum((await run(cache, {}, { indices: [1, 3], how: { fold: 2, augment: false } })).computed)).toBe(0);
@@ -124,7 +124,7 @@ describe("shared", () => {
     expect(sum((await run(cache, {}, { store: turned, how: { augment: false } })).computed)).toBe(0);
   });
 
-  test("by sessions that run at the same time", async () => {
+  longTest("by sessions that run at the same time", async () => {
     const cache = fresh();
     const without = await plainRun();
     const together = await Promise.all([run(cache, {}), run(cache, {}), run(cache, {})]);
@@ -135,7 +135,7 @@ describe("shared", () => {
     expect(sum((await run(cache, {})).computed)).toBe(0);
   });
 
-  test("not by other weights", async () => {
+  longTest("not by other weights", async () => {
     const cache = fresh();
     await run(cache, {});
     const without = await run(null, {}, { model: { seed: 2 } });
@@ -179,14 +179,15 @@ describe("what goes wrong with the files costs time only", () => {
     expect([sum(warm.computed), warm.result]).toEqual([0, cold.result]);
   }
 
-  test("a flipped bit", () =>
+  longTest("a flipped bit", () =>
     expectRepair((path) => {
       const [file, byte] = [openSync(path, "r+"), Buffer.alloc(1)];
       readSync(file, byte, 0, 1, 5000);
       writeSync(file, Buffer.of((byte[0] as number) ^ 1), 0, 1, 5000);
-    }, /damaged/));
-  test("a file that was cut off", () => expectRepair((path) => truncateSync(path, 4096 + 5000), /damaged/));
-  test("a file of something else", () => expectRepair((path) => writeFileSync(path, "features"), /damaged/));
+    }, /damaged/),
+  );
+  longTest("a file that was cut off", () => expectRepair((path) => truncateSync(path, 4096 + 5000), /damaged/));
+  longTest("a file of something else", () => expectRepair((path) => writeFileSync(path, "features"), /damaged/));
 
   test.each<[string, () => string, object, RegExp]>([
     ["a folder that cannot be made", () => join(import.meta.filename, "features"), {}, /cannot be kept/],
@@ -207,7 +208,7 @@ describe("what goes wrong with the files costs time only", () => {
 });
 
 describe("complex augmentation", () => {
-  test("shows ever new pictures, of which none is kept", async () => {
+  longTest("shows ever new pictures, of which none is kept", async () => {
     const cache = fresh();
     const course = { how: { complexAugmentation: true } };
     const cold = await run(cache, {}, course);
@@ -218,7 +219,7 @@ describe("complex augmentation", () => {
     expect((await run(null, {}, course)).result).toEqual(cold.result);
   });
 
-  test("from a pool shows pictures that come again", async () => {
+  longTest("from a pool shows pictures that come again", async () => {
     const cache = fresh();
     const course = { epochs: 8, how: { complexAugmentation: true, augmentationVariants: 2 } };
     const without = await run(null, {}, course);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { evaluatePair } from "../../lib/evaluation/pairs.js";
-import { isPretend } from "../device.js";
+import { isPretend, longTest, rowsHere } from "../device.js";
 import { ellipses, smallSession, storeOf, train } from "./training-tiles.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-learning-"));
@@ -29,10 +29,12 @@ const fromScratch = {
   useBoundaryLoss: false,
 };
 
-describe.each([
-  [1, {}],
-  [2, fromScratch],
-] as const)("stage %i in bf16", (stage, options) => {
+describe.each(
+  rowsHere([
+    [1, {}],
+    [2, fromScratch],
+  ] as const),
+)("stage %i in bf16", (stage, options) => {
   test("starts where fp32 starts and learns", async () => {
     const epochs = 25;
     const histories = [];
@@ -53,7 +55,7 @@ describe.each([
   });
 });
 
-test("both stages learn a few tiles by heart, and prediction finds their cells", async () => {
+longTest("both stages learn a few tiles by heart, and prediction finds their cells", async () => {
   const overrides = { embedDim: 64, promptDim: 64, detectorDim: 64, detectorFfn: 128, numQueries: 36 };
   await using session = await smallSession({ overrides });
   const learn = async (options: { stage: 1 | 2; epochs: number } & Record<string, unknown>) => {

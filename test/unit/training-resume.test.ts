@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Session } from "../../lib/engine/session.js";
-import { isPretend, rowsHere } from "../device.js";
+import { isPretend, longTest, rowsHere } from "../device.js";
 import { ellipses, smallSession, storeOf, train } from "./training-tiles.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-resume-"));
@@ -75,7 +75,7 @@ describe("a stopped and resumed run ends like an undisturbed one", () => {
     expect(await interrupted(options, join(folder, `${name}.state`))).toEqual(await straight(options));
   });
 
-  test("also within the session that was stopped", async () => {
+  longTest("also within the session that was stopped", async () => {
     await using session = await open({});
     await firstEpoch(session);
     const { step } = await train(session, store, indices, { epoch: 1, augment: true, stopAfter: 3 });
@@ -84,7 +84,7 @@ describe("a stopped and resumed run ends like an undisturbed one", () => {
   });
 });
 
-test("D56: the seed decides: equal seeds give equal bits, also side by side, others do not", async () => {
+longTest("D56: the seed decides: equal seeds give equal bits, also side by side, others do not", async () => {
   const [one, twin, other] = await Promise.all([straight({}), straight({}), straight({}, 2)]);
   expect(twin).toEqual(one);
   const name = "cellfinder.decode_head.transformer.class_embed.0.weight";
@@ -92,7 +92,7 @@ test("D56: the seed decides: equal seeds give equal bits, also side by side, oth
   expect(other.losses).not.toEqual(one.losses);
 });
 
-test("a run that was stopped at the end of an epoch tells the learning rate of its last step", async () => {
+longTest("a run that was stopped at the end of an epoch tells the learning rate of its last step", async () => {
   const options = { epochs: 1, scheduler: "cosine" }; // which ends at 0, after the last step
   const state = join(folder, "ended.state");
   await using session = await open(options);

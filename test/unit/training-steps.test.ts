@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Losses, Session, SessionOptions } from "../../lib/engine/session.js";
-import { isPretend, rowsHere, testDevice } from "../device.js";
+import { isPretend, longTest, rowsHere, testDevice } from "../device.js";
 import {
   changes,
   ellipses,
@@ -183,7 +183,7 @@ describe("prompts", () => {
     return events.map((step) => step.losses.total_loss as number);
   }
 
-  test("drawing depends on seed, epoch and sample alone", async () => {
+  longTest("drawing depends on seed, epoch and sample alone", async () => {
     const sorted = (values: number[]) => [...values].sort((a, b) => a - b);
     const straight = await draws(1, [0, 1, 2, 4], 0);
     expect(new Set(straight).size).toBe(4);
