@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { deviceMemory, emptyDeviceCache, engineCall, resetDevicePeak } from "../../lib/engine/native.js";
 import type { Device, SessionOptions } from "../../lib/engine/session.js";
-import { isPretend, testGpu } from "../device.js";
+import { isPretend, rowsHere, testGpu } from "../device.js";
 import {
   changes,
   ellipses,
@@ -59,20 +59,22 @@ const mining = { onlineHardNegativeMining: true, onlineHardNegativeMiningWeighte
 const iou = { trainNeckOnly: false, freezeMaskDecoder: false, iouLossWeight: 1 };
 
 describe.skipIf(!gpu)("a GPU", () => {
-  test.each([
-    ["stage 1", 1, {}, {}],
-    ["stage 1, the encoder alone", 1, { stage1Type: "image_encoder" }, {}],
-    ["stage 1, both encoders", 1, { stage1Type: "all_backbones" }, {}],
-    ["stage 1, the head alone", 1, { stage1Type: "head_only" }, {}],
-    ["stage 1, accumulated and computed again", 1, { accumulate: 2, activationCheckpointing: true }, {}],
-    ["stage 1, deterministic", 1, {}, { deterministic: true }],
-    ["stage 2", 2, {}, {}],
-    ["stage 2 with mining", 2, mining, {}],
-    ["stage 2 with the decoder and an IoU loss", 2, iou, {}],
-    ["stage 2 in chunks, deterministic", 2, { promptChunk: 2 }, { deterministic: true }],
-    ["stage 2, everything trained", 2, { ...iou, freezeImageEncoder: false, freezePromptEncoder: false }, {}],
-    ["stage 2, the plain decoder", 2, { factoredDecoder: false }, {}],
-  ] as const)("%s: learns what the CPU learns", async (_, stage, options, model) => {
+  test.each(
+    rowsHere([
+      ["stage 1", 1, {}, {}],
+      ["stage 1, the encoder alone", 1, { stage1Type: "image_encoder" }, {}],
+      ["stage 1, both encoders", 1, { stage1Type: "all_backbones" }, {}],
+      ["stage 1, the head alone", 1, { stage1Type: "head_only" }, {}],
+      ["stage 1, accumulated and computed again", 1, { accumulate: 2, activationCheckpointing: true }, {}],
+      ["stage 1, deterministic", 1, {}, { deterministic: true }],
+      ["stage 2", 2, {}, {}],
+      ["stage 2 with mining", 2, mining, {}],
+      ["stage 2 with the decoder and an IoU loss", 2, iou, {}],
+      ["stage 2 in chunks, deterministic", 2, { promptChunk: 2 }, { deterministic: true }],
+      ["stage 2, everything trained", 2, { ...iou, freezeImageEncoder: false, freezePromptEncoder: false }, {}],
+      ["stage 2, the plain decoder", 2, { factoredDecoder: false }, {}],
+    ] as const),
+  )("%s: learns what the CPU learns", async (_, stage, options, model) => {
     const [cpu, cuda] = [await journey("cpu", stage, options, model), await journey(testGpu, stage, options, model)];
     expectNear(cuda.events[0]?.losses.total_loss, cpu.events[0]?.losses.total_loss, 1e-5);
     // Each step adds the rounding of another order of sums to the weights.
@@ -88,22 +90,26 @@ describe.skipIf(!gpu)("a GPU", () => {
     expect(rounded.events[0]?.losses).not.toEqual(exact.events[0]?.losses);
   });
 
-  test.each([
-    ["stage 1", 1, {}],
-    ["stage 2", 2, mining],
-  ] as const)("%s: the same bits twice in deterministic mode", async (_, stage, options) => {
+  test.each(
+    rowsHere([
+      ["stage 1", 1, {}],
+      ["stage 2", 2, mining],
+    ] as const),
+  )("%s: the same bits twice in deterministic mode", async (_, stage, options) => {
     const exact = { deterministic: true };
     const [once, again] = [await journey(testGpu, stage, options, exact), await journey(testGpu, stage, options, exact)];
     expect(again.digest).toEqual(once.digest);
     expect(again.losses).toEqual(once.losses);
   });
 
-  test.each([
-    ["plain", {}],
-    ["mining", mining],
-    ["a trained decoder and an IoU loss", iou],
-    ["chunks", { promptChunk: 2 }],
-  ] as const)("the fused mask loss and torch's operators agree: %s", async (_, options) => {
+  test.each(
+    rowsHere([
+      ["plain", {}],
+      ["mining", mining],
+      ["a trained decoder and an IoU loss", iou],
+      ["chunks", { promptChunk: 2 }],
+    ] as const),
+  )("the fused mask loss and torch's operators agree: %s", async (_, options) => {
     const { cuda_kernels: kernels } = engineCall<{ cuda_kernels: string[] | string }>("info");
     if (!Array.isArray(kernels)) return console.warn(`SKIPPED: no kernels of our own, since ${kernels}`);
     expect(kernels).toContain("mask_losses");

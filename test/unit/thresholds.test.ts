@@ -6,6 +6,7 @@ import type { NdArray } from "../../lib/engine/native.js";
 import type { InferenceOptions, Session } from "../../lib/engine/session.js";
 import { evaluatePair, type PairEvaluation, summarize } from "../../lib/evaluation/pairs.js";
 import { metricsAt, optimizable, optimizableMetric, optimizeThresholds } from "../../lib/evaluation/thresholds.js";
+import { rowsHere } from "../device.js";
 import { ellipses, smallSession } from "./training-tiles.js";
 
 /** Two tiles side by side. */
@@ -42,7 +43,7 @@ beforeAll(async () => {
 });
 afterAll(() => session.dispose());
 
-describe.each(cases)("candidates of %s", (_, more) => {
+describe.each(rowsHere(cases))("candidates of %s", (_, more) => {
   const options = { ...open, ...more };
   const found: Candidates[] = [];
   const sweeps: ImageSweep[] = [];

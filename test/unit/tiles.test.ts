@@ -9,6 +9,7 @@ import { pairImage } from "../../lib/data/pair.js";
 import { generateSynthetic } from "../../lib/data/synthetic.js";
 import { openStoreWriter } from "../../lib/engine/storeWriter.js";
 import { storeKey, tileStore } from "../../lib/train/tiles.js";
+import { rowsHere } from "../device.js";
 import { side, smallSession } from "./training-tiles.js";
 
 let folder: string;
@@ -116,16 +117,18 @@ describe("damaged tiles", () => {
   const digits = async (path: string) =>
     writeFile(path, (await readFile(path, "utf8")).replace(/"tiles":(\s*)1/, '"tiles":$12'));
 
-  test.each([
-    ["the store is cut short", "store", cuts(0.5)],
-    ["the store is empty", "store", cuts(0)],
-    ["a byte of the store's head is flipped", "store", flip(() => 16)],
-    ["a byte of a tile is flipped", "store", flip(() => 64 + 5 * side * side)],
-    ["the last byte of the store is flipped", "store", flip((size) => size - 1)],
-    ["the index is cut short", "index", cuts(0.5)],
-    ["the index is empty", "index", cuts(0)],
-    ["the index counts other tiles", "index", digits],
-  ])("are noticed and cut again when %s", async (_, which, damage) => {
+  test.each(
+    rowsHere([
+      ["the store is cut short", "store", cuts(0.5)],
+      ["the store is empty", "store", cuts(0)],
+      ["a byte of the store's head is flipped", "store", flip(() => 16)],
+      ["a byte of a tile is flipped", "store", flip(() => 64 + 5 * side * side)],
+      ["the last byte of the store is flipped", "store", flip((size) => size - 1)],
+      ["the index is cut short", "index", cuts(0.5)],
+      ["the index is empty", "index", cuts(0)],
+      ["the index counts other tiles", "index", digits],
+    ] as const),
+  )("are noticed and cut again when %s", async (_, which, damage) => {
     const cacheDir = await mkdtemp(join(folder, "damaged-"));
     const whole = await open(configOf(), cacheDir);
     const files = { store: whole.store.path, index: whole.store.path.replace(/store$/, "json") };

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Session, StageOptions } from "../../lib/engine/session.js";
+import { rowsHere } from "../device.js";
 import { ellipses, moved, smallSession, storeOf, train, weightsOf } from "./training-tiles.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cellsam-scope-"));
@@ -35,18 +36,20 @@ const isCellfinderBackbone = (name: string) => name.startsWith(cellfinderBackbon
 const isSamBackbone = (name: string) => /^model\.image_encoder\.(pos_embed|patch_embed|blocks)/.test(name);
 
 describe("stage 1", () => {
-  test.each<[string, Record<string, unknown>, ((name: string) => boolean)[]]>([
-    ["cellfinder", {}, [isHead, isCellfinderBackbone]],
-    ["cellfinder", { headScope: "prediction" }, [isPrediction, isCellfinderBackbone]],
-    ["cellfinder", { freezeBackbone: true }, [isHead]],
-    ["image_encoder", {}, [isHead, isSamBackbone]],
-    ["image_encoder", { freezeBackbone: true }, [isHead]],
-    ["all_backbones", {}, [isHead, isCellfinderBackbone, isSamBackbone]],
-    ["all_backbones", { headScope: "prediction" }, [isPrediction, isCellfinderBackbone, isSamBackbone]],
-    ["head_only", {}, [isHead]],
-    ["head_only", { headScope: "prediction" }, [isPrediction]],
-    ["head_only", { auxLoss: false }, [isHead]],
-  ])("D4: %s %j trains its parameters and no others", async (stage1Type, options, parts) => {
+  test.each(
+    rowsHere<[string, Record<string, unknown>, ((name: string) => boolean)[]]>([
+      ["cellfinder", {}, [isHead, isCellfinderBackbone]],
+      ["cellfinder", { headScope: "prediction" }, [isPrediction, isCellfinderBackbone]],
+      ["cellfinder", { freezeBackbone: true }, [isHead]],
+      ["image_encoder", {}, [isHead, isSamBackbone]],
+      ["image_encoder", { freezeBackbone: true }, [isHead]],
+      ["all_backbones", {}, [isHead, isCellfinderBackbone, isSamBackbone]],
+      ["all_backbones", { headScope: "prediction" }, [isPrediction, isCellfinderBackbone, isSamBackbone]],
+      ["head_only", {}, [isHead]],
+      ["head_only", { headScope: "prediction" }, [isPrediction]],
+      ["head_only", { auxLoss: false }, [isHead]],
+    ]),
+  )("D4: %s %j trains its parameters and no others", async (stage1Type, options, parts) => {
     await using session = await smallSession();
     const { names, changed } = await movedBy(session, { stage1Type, ...options });
     expect(changed).toEqual(names.filter((name) => parts.some((part) => part(name))));
@@ -92,19 +95,21 @@ describe("stage 2", () => {
     !name.includes("iou_prediction_head");
   const isIouHead = (name: string) => name.startsWith("model.mask_decoder.iou_prediction_head.");
 
-  test.each<[string, Record<string, unknown>, ((name: string) => boolean)[]]>([
-    ["by default", {}, [isNeck]],
-    ["neck only wins over open flags", { freezeMaskDecoder: false, freezeImageEncoder: false }, [isNeck]],
-    ["nothing unfrozen", { trainNeckOnly: false }, [isNeck]],
-    ["the backbone", { trainNeckOnly: false, freezeImageEncoder: false }, [isNeck, isSamBackbone]],
-    ["the prompt encoder", { trainNeckOnly: false, freezePromptEncoder: false }, [isNeck, isPrompt]],
-    ["the mask decoder", { trainNeckOnly: false, freezeMaskDecoder: false }, [isNeck, isDecoder]],
-    [
-      "the mask decoder and IoU",
-      { trainNeckOnly: false, freezeMaskDecoder: false, iouLossWeight: 1 },
-      [isNeck, isDecoder, isIouHead],
-    ],
-  ])("D3: %s: the neck moves, and what is unfrozen", async (_, options, parts) => {
+  test.each(
+    rowsHere<[string, Record<string, unknown>, ((name: string) => boolean)[]]>([
+      ["by default", {}, [isNeck]],
+      ["neck only wins over open flags", { freezeMaskDecoder: false, freezeImageEncoder: false }, [isNeck]],
+      ["nothing unfrozen", { trainNeckOnly: false }, [isNeck]],
+      ["the backbone", { trainNeckOnly: false, freezeImageEncoder: false }, [isNeck, isSamBackbone]],
+      ["the prompt encoder", { trainNeckOnly: false, freezePromptEncoder: false }, [isNeck, isPrompt]],
+      ["the mask decoder", { trainNeckOnly: false, freezeMaskDecoder: false }, [isNeck, isDecoder]],
+      [
+        "the mask decoder and IoU",
+        { trainNeckOnly: false, freezeMaskDecoder: false, iouLossWeight: 1 },
+        [isNeck, isDecoder, isIouHead],
+      ],
+    ]),
+  )("D3: %s: the neck moves, and what is unfrozen", async (_, options, parts) => {
     await using session = await smallSession();
     const { names, changed, events } = await movedBy(session, { stage: 2, ...options });
     expect(changed).toEqual(names.filter((name) => parts.some((part) => part(name))));
