@@ -169,10 +169,17 @@ void ProcessGroup::sum(const std::vector<at::Tensor>& tensors) {
 void ProcessGroup::broadcast(const std::vector<at::Tensor>& tensors) {
   at::NoGradGuard no_grad;
   guarded("broadcast", [&] {
+    // All are on their way before the first is waited for: most are small, and a message takes longer than its bytes.
+    std::vector<at::Tensor> copies;
+    std::vector<c10::intrusive_ptr<c10d::Work> > works;
     for (const auto& tensor : tensors) {
-      std::vector<at::Tensor> copy{tensor.detach().cpu().contiguous()};
-      torch_->gloo->broadcast(copy)->wait();
-      if (rank_ != 0) tensor.detach().copy_(copy[0]);
+      copies.push_back(tensor.detach().cpu().contiguous());
+      std::vector<at::Tensor> one{copies.back()};
+      works.push_back(torch_->gloo->broadcast(one));
+    }
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      works[i]->wait();
+      if (rank_ != 0) tensors[i].detach().copy_(copies[i]);
     }
   });
 }
