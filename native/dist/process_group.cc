@@ -5,6 +5,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <mutex>
 
 #ifndef _WIN32
@@ -21,6 +22,7 @@ namespace cellsam::dist {
 namespace {
 
 constexpr std::chrono::milliseconds kJoinTimeout{120'000};  // at least: machines do not start at the same moment
+constexpr std::chrono::milliseconds kLeaveTimeout{5'000};
 
 std::string first_line(std::string text) { return text.substr(0, text.find('\n')); }
 
@@ -95,7 +97,11 @@ void ProcessGroup::lose(const std::string& reason) {
 }
 
 ProcessGroup::ProcessGroup(const Membership& membership)
-    : rank_(membership.rank), size_(membership.size), timeout_(membership.timeout), torch_(std::make_unique<Torch>()) {
+    : rank_(membership.rank),
+      size_(membership.size),
+      timeout_(membership.timeout),
+      file_(membership.file),
+      torch_(std::make_unique<Torch>()) {
   if (size_ < 1 || rank_ < 0 || rank_ >= size_) {
     throw Error("ERR_INVALID_ARGUMENT", "process " + std::to_string(rank_) + " of " + std::to_string(size_) + " cannot be");
   }
@@ -108,7 +114,36 @@ ProcessGroup::ProcessGroup(const Membership& membership)
   }
 }
 
-ProcessGroup::~ProcessGroup() = default;
+ProcessGroup::~ProcessGroup() {
+  if (!file_.empty()) leave_file();
+}
+
+// Two of torch's stores that end at the same moment both leave the file for the other to remove. So process 0 does, when the
+// others have said that they do not touch it any more: their stores never end.
+void ProcessGroup::leave_file() {
+  torch_->heartbeat.reset();
+  torch_->listener.reset();
+  torch_->gloo.reset();
+  const auto key = [](std::int64_t rank) { return "left/" + std::to_string(rank); };
+  try {
+    if (rank_ != 0) {
+      torch_->store->set(key(rank_), bytes_of("1"));
+    } else if (!lost_) {
+      std::vector<std::string> others;
+      for (std::int64_t rank = 1; rank < size_; ++rank) others.push_back(key(rank));
+      torch_->store->wait(others, kLeaveTimeout);
+    }
+  } catch (const std::exception&) {
+    // One that has ended in another way touches it as little.
+  }
+  if (rank_ == 0) {
+    std::error_code missing;
+    std::filesystem::remove(file_, missing);
+  } else {
+    static auto& kept = *new std::vector<c10::intrusive_ptr<c10d::Store> >;
+    kept.push_back(torch_->store);
+  }
+}
 
 void ProcessGroup::meet(const Membership& membership) {
   const auto patience = std::max(timeout_, kJoinTimeout);

@@ -102,10 +102,12 @@ class ProcessGroup {
   auto guarded(const char* what, Body body);
   [[noreturn]] void lose(const std::string& reason);
   void meet(const Membership& membership);
+  void leave_file();
   std::string failure_of(std::int64_t rank);
 
   const std::int64_t rank_, size_;
   const std::chrono::milliseconds timeout_;
+  [[maybe_unused]] const std::string file_;  // where they met, empty: at an address
   std::int64_t local_rank_ = 0, core_sharers_ = 1;
   std::vector<std::string> machines_;  // by rank
   std::int64_t failures_ = 0;          // that all have agreed on
