@@ -25,9 +25,6 @@ export const stage1Schema = once(() =>
         "Weight of positives in the focal loss of classes; that of negatives is 1 minus this.",
       ),
       auxLoss: setting(stage1.auxLoss).describe("Adds the losses of the decoder's earlier layers (auxiliary losses)."),
-      queryGroups: setting(stage1.queryGroups).describe(
-        "Groups of queries in training, each matched with all cells by itself (Group DETR): the detector sees each cell so many times a step, which takes longer. Predictions are of one group.",
-      ),
       setCostClass: setting(stage1.setCostClass).describe(
         "Weight of the class in the cost by which queries are matched to cells.",
       ),

@@ -122,7 +122,6 @@ export const stage1 = {
   headScope: { choices: ["full", "prediction"], default: "full" },
   focalAlpha: { ...share, default: 0.25 },
   auxLoss: on,
-  queryGroups: { type: "integer", minimum: 1, maximum: 32, default: 1 },
   setCostClass: { ...nonNegative, default: 1 },
   setCostBbox: { ...nonNegative, default: 1 },
   setCostGiou: { ...nonNegative, default: 1 },

@@ -113,7 +113,7 @@ DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::v
 }
 
 DetectionLoss detection_loss(const at::Tensor& logits, const at::Tensor& boxes, const std::vector<Targets>& targets,
-                             const DetectionLossOptions& options, LayerMatcher& matcher, std::int64_t groups) {
+                             const DetectionLossOptions& options, LayerMatcher& matcher) {
   if (targets.empty()) fail_layers();
   const auto wide = logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const Predictions predictions{counting(logits, options).to(wide), counting(boxes, options).to(wide)};
@@ -133,7 +133,7 @@ DetectionLoss detection_loss(const at::Tensor& logits, const at::Tensor& boxes, 
     pairs = pair_indices(found.found, targets, labels, seen.logits.size(2), seen.logits.size(3));
     counted = counted_queries(seen.boxes, targets, pairs);
   }
-  const auto count = static_cast<double>(groups * std::max<std::int64_t>(1, truth.size(0) / groups));
+  const auto count = static_cast<double>(std::max<std::int64_t>(1, truth.size(0)));
   const TermWeights weights{options.ce_weight / count, options.bbox_weight / count, options.giou_weight / count,
                             options.focal_alpha};
   const auto terms = detection_terms(predictions, seen, truth, pairs, counted, weights);

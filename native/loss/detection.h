@@ -60,9 +60,8 @@ DetectionLoss detection_loss(const std::vector<at::Tensor>& logits, const std::v
                              const std::vector<Targets>& targets, const DetectionLossOptions& options = {});
 
 // The same of logits [L,B,Q,C] and boxes [L,B,Q,4] with a matching that was begun before, which must have been given these
-// targets and cost weights, and every layer that counts: all, or without `aux_loss` the last one alone. groups: how many of the
-// B are the same image, one behind the other, each with queries of its own; losses are the mean of those of the groups.
+// targets and cost weights, and every layer that counts: all, or without `aux_loss` the last one alone.
 DetectionLoss detection_loss(const at::Tensor& logits, const at::Tensor& boxes, const std::vector<Targets>& targets,
-                             const DetectionLossOptions& options, LayerMatcher& matcher, std::int64_t groups = 1);
+                             const DetectionLossOptions& options, LayerMatcher& matcher);
 
 }  // namespace cellsam::loss

@@ -39,17 +39,15 @@ QueryAttentionImpl::QueryAttentionImpl(std::int64_t dim, std::int64_t heads) : h
   torch::nn::init::zeros_(out_proj_->bias);
 }
 
-at::Tensor QueryAttentionImpl::forward(const at::Tensor& query_key, const at::Tensor& value, std::int64_t groups) {
+at::Tensor QueryAttentionImpl::forward(const at::Tensor& query_key, const at::Tensor& value) {
   const auto dim = value.size(2);
   const auto weight = weight_of(in_proj_weight_).split({2 * dim, dim}), bias = weight_of(in_proj_bias_).split({2 * dim, dim});
-  auto v = at::linear(value, weight[1], bias[1]);
+  const auto v = at::linear(value, weight[1], bias[1]);
   // Attention weights add up to one: a mean of equal values is that value, and no gradient reaches queries and keys.
   if (value.size(1) == 1) return apply_linear(*out_proj_, v);
-  const auto of_groups = [&](const at::Tensor& x) { return x.reshape({x.size(0) * groups, x.size(1) / groups, x.size(2)}); };
-  const auto both = of_groups(at::linear(query_key, weight[0], bias[0])).chunk(2, -1);
+  const auto both = at::linear(query_key, weight[0], bias[0]).chunk(2, -1);
   const auto &q = both[0], &k = both[1];
-  v = of_groups(v);
-  if (ops::can_fuse(v)) return apply_linear(*out_proj_, ops::fused_attention(q, k, v, heads_).reshape(value.sizes()));
+  if (ops::can_fuse(v)) return apply_linear(*out_proj_, ops::fused_attention(q, k, v, heads_));
   const auto split_heads = [&](const at::Tensor& x) {  // [B,Q,D] -> [B,heads,Q,d]
     return x.reshape({x.size(0), x.size(1), heads_, -1}).transpose(1, 2);
   };
@@ -84,9 +82,8 @@ AnchorDecoderLayerImpl::AnchorDecoderLayerImpl(const ModelSize& size) {
 }
 
 at::Tensor AnchorDecoderLayerImpl::forward(at::Tensor queries, const QueryPosition& query_position, const at::Tensor& tokens,
-                                           const ImageKeys& keys, const std::optional<at::Tensor>& padding,
-                                           std::int64_t groups) {
-  queries = ops::norm_of_sum(queries, self_attn_->forward(queries + query_position.plane, queries, groups), *norm2_);
+                                           const ImageKeys& keys, const std::optional<at::Tensor>& padding) {
+  queries = ops::norm_of_sum(queries, self_attn_->forward(queries + query_position.plane, queries), *norm2_);
   const auto attended = cross_attn_->attend(queries + query_position.row, queries + query_position.col, keys.row, keys.col,
                                             tokens, padding);  // [B,Q,D]
   return ffn_->forward(ops::norm_of_sum(queries, attended, *norm1_));

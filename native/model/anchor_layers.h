@@ -51,9 +51,9 @@ class QueryAttentionImpl : public torch::nn::Module {
  public:
   QueryAttentionImpl(std::int64_t dim, std::int64_t heads);
 
-  // query_key [B,G*Q,D], queries with their positions, is both query and key; value is [B,G*Q,D], or [B,1,D] where all queries
-  // are the same -> the shape of value. Each of the G `groups` of Q queries attends to itself alone.
-  at::Tensor forward(const at::Tensor& query_key, const at::Tensor& value, std::int64_t groups = 1);
+  // query_key [B,Q,D], queries with their positions, is both query and key; value is [B,Q,D], or [B,1,D] where all queries are
+  // the same -> the shape of value.
+  at::Tensor forward(const at::Tensor& query_key, const at::Tensor& value);
 
  private:
   std::int64_t heads_;
@@ -77,15 +77,15 @@ class AnchorEncoderLayerImpl : public torch::nn::Module {
 };
 TORCH_MODULE(AnchorEncoderLayer);
 
-// Queries attend to those of their group, then to the image tokens.
+// Queries attend to each other, then to the image tokens.
 class AnchorDecoderLayerImpl : public torch::nn::Module {
  public:
   explicit AnchorDecoderLayerImpl(const ModelSize& size);
 
-  // queries [B,G*Q,D], or [B,1,D] while all are the same; tokens [B,H,W,D] and their keys, padding [B,H,W] bool, true = padded
-  // -> [B,G*Q,D].
+  // queries [B,Q,D], or [B,1,D] while all are the same; tokens [B,H,W,D] and their keys, padding [B,H,W] bool, true = padded
+  // -> [B,Q,D].
   at::Tensor forward(at::Tensor queries, const QueryPosition& query_position, const at::Tensor& tokens, const ImageKeys& keys,
-                     const std::optional<at::Tensor>& padding, std::int64_t groups = 1);
+                     const std::optional<at::Tensor>& padding);
 
  private:
   RowColumnDecoupledAttention cross_attn_{nullptr};

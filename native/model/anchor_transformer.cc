@@ -7,7 +7,6 @@
 #include <cmath>
 #include <utility>
 
-#include "base/upload.h"
 #include "model/anchor_layers.h"
 #include "model/apply_linear.h"
 
@@ -55,22 +54,6 @@ AnchorTransformerImpl::AnchorTransformerImpl(const ModelSize& size)
   reset_parameters();
 }
 
-at::Tensor AnchorTransformerImpl::anchors_of(std::int64_t groups) const {
-  const auto& anchors = position_->weight;
-  std::vector<at::Tensor> all{anchors};
-  // The R2 sequence (Roberts, 2018), whose points fill the square evenly however many they are: multiples of 1/p and 1/p^2 with
-  // p^3 = p + 1, without their integer parts.
-  constexpr double kX = 0.7548776662466927, kY = 0.5698402909980532;
-  const auto centred = [](double multiple) { return multiple - std::round(multiple); };
-  const double distance = 1 / std::sqrt(static_cast<double>(size_.num_queries));
-  for (std::int64_t group = 1; group < groups; ++group) {
-    const auto number = static_cast<double>(group);
-    const auto shift = at::tensor({distance * centred(number * kX), distance * centred(number * kY)}, anchors.scalar_type());
-    all.push_back((anchors + upload(shift, anchors.device())).clamp(0, 1));
-  }
-  return groups == 1 ? anchors : at::cat(all);
-}
-
 // As in Anchor DETR: every class has probability 0.01 (Lin et al., ICCV 2017), every box is small and at its anchor.
 void AnchorTransformerImpl::reset_parameters() {
   at::NoGradGuard no_grad;
@@ -111,16 +94,16 @@ std::pair<at::Tensor, at::Tensor> AnchorTransformerImpl::grid_sines(const at::Te
 }
 
 Detections AnchorTransformerImpl::forward(const at::Tensor& features, const std::optional<at::Tensor>& padding,
-                                          Activations* activations, const OnLayers& on_layers, std::int64_t groups) {
+                                          Activations* activations, const OnLayers& on_layers) {
   const auto batch = features.size(0);
-  const auto anchors = anchors_of(groups);
+  const auto& anchors = position_->weight;  // [num_queries,2]
 
   // Positions of image tokens and anchors, through one perceptron together.
   const auto [x_sines, y_sines] = grid_sines(features, padding, activations);
-  const auto anchor_sines = sine_.line(anchors.t());  // [2,groups*num_queries,D] of x and y
+  const auto anchor_sines = sine_.line(anchors.t());  // [2,num_queries,D] of x and y
   const auto embedded =
       adapt(adapt_pos1d_, at::cat({x_sines.flatten(0, 1), y_sines.flatten(0, 1), anchor_sines.flatten(0, 1)}))
-          .split({x_sines.size(0) * x_sines.size(1), y_sines.size(0) * y_sines.size(1), anchors.size(0), anchors.size(0)});
+          .split({x_sines.size(0) * x_sines.size(1), y_sines.size(0) * y_sines.size(1), size_.num_queries, size_.num_queries});
   const auto x = embedded[0].view(x_sines.sizes()), y = embedded[1].view(y_sines.sizes());
   record(activations, "posemb_row", x);
   const ImagePosition image_position{x.unsqueeze(1), y.unsqueeze(2)};
@@ -133,32 +116,27 @@ Detections AnchorTransformerImpl::forward(const at::Tensor& features, const std:
   }
   const auto keys = image_keys(tokens, image_position);
 
-  // Queries: group after group, in each pattern after pattern, each at all anchors. With one pattern all queries are the same
-  // until they have attended to the image, since only their positions differ: a single row stands for them, which the layers
-  // expand.
+  // Queries: pattern after pattern, each at all anchors. With one pattern all queries are the same until they have attended to
+  // the image, since only their positions differ: a single row stands for them, which the layers expand.
   const auto of_patterns = [&](const at::Tensor& of_anchors) {
-    if (size_.num_patterns == 1) return of_anchors;
-    return of_anchors.view({groups, size_.num_queries, -1}).repeat({1, size_.num_patterns, 1}).flatten(0, 1);
+    return size_.num_patterns == 1 ? of_anchors : of_anchors.repeat({size_.num_patterns, 1});
   };
-  const auto of_batch = [&](const at::Tensor& of_anchors) {  // [groups*num_queries,D] -> [B,groups*Q,D]
+  const auto of_batch = [&](const at::Tensor& of_anchors) {  // [num_queries,D] -> [B,Q,D]
     return of_patterns(of_anchors).unsqueeze(0).expand({batch, -1, -1});
   };
   const auto& pattern = pattern_->weight;
-  const auto each = size_.num_patterns == 1 ? pattern : pattern.repeat_interleave(size_.num_queries, 0).repeat({groups, 1});
-  auto queries = each.unsqueeze(0).expand({batch, -1, -1});  // [B,groups*Q or 1,D]
+  const auto each = size_.num_patterns == 1 ? pattern : pattern.repeat_interleave(size_.num_queries, 0);
+  auto queries = each.unsqueeze(0).expand({batch, -1, -1});  // [B,Q or 1,D]
   const QueryPosition query_position{of_batch(adapt(adapt_pos2d_, SineEmbedding::plane(anchor_sines[0], anchor_sines[1]))),
                                      of_batch(embedded[2]), of_batch(embedded[3])};
 
   // Boxes are offsets from the anchors before the sigmoid. They are converted to the parameters' type first: bfloat16 would
   // round them to 4 pixels in 1024.
-  const auto anchor_logits = at::constant_pad_nd(of_patterns(anchors.logit(1e-5)), {0, 2});  // [groups*Q,4]
-  const auto of_groups = [&](const at::Tensor& x) {  // [n,B,groups*Q,k] -> [n,B*groups,Q,k]
-    return x.reshape({x.size(0), batch * groups, x.size(2) / groups, x.size(3)});
-  };
-  const auto predict = [&](const at::Tensor& of_layers) {  // [n,B,groups*Q,D]
+  const auto anchor_logits = at::constant_pad_nd(of_patterns(anchors.logit(1e-5)), {0, 2});  // [Q,4]
+  const auto predict = [&](const at::Tensor& of_layers) {                                    // [n,B,Q,D]
     const auto delta = bbox_embed_[0]->as<Mlp>()->forward(of_layers).to(anchors.scalar_type());
     const auto logits = apply_linear(*class_embed_[0]->as<torch::nn::Linear>(), of_layers).to(anchors.scalar_type());
-    return std::pair(of_groups(logits), of_groups((delta + anchor_logits).sigmoid()));
+    return std::pair(logits, (delta + anchor_logits).sigmoid());
   };
 
   // Decoder. The layers share one class head and one box head. A GPU runs them once for all layers, with a fraction of the
@@ -168,7 +146,7 @@ Detections AnchorTransformerImpl::forward(const at::Tensor& features, const std:
   std::vector<at::Tensor> waiting, all_logits, all_boxes;
   for (std::int64_t i = 0; i < layers; ++i) {
     const auto& layer = decoder_layers_[static_cast<std::size_t>(i)];
-    queries = layer->as<AnchorDecoderLayer>()->forward(queries, query_position, tokens, keys, padding, groups);
+    queries = layer->as<AnchorDecoderLayer>()->forward(queries, query_position, tokens, keys, padding);
     record(activations, "dec" + std::to_string(i), queries);
     waiting.push_back(queries);
     if (std::ssize(waiting) < at_once) continue;

@@ -20,8 +20,7 @@
 
 namespace cellsam::model {
 
-// Predictions of every decoder layer, the last one final. Q = num_queries * num_patterns. With G groups of queries (below),
-// image after image, and of each group after group, in the place of B: B*G.
+// Predictions of every decoder layer, the last one final. Q = num_queries * num_patterns.
 struct Detections {
   at::Tensor logits;  // [decoder_layers,B,Q,classes]; each class is an independent sigmoid, there is no background class
   at::Tensor boxes;   // [decoder_layers,B,Q,4] as (cx,cy,w,h) in 0..1 of the model's input
@@ -36,15 +35,8 @@ class AnchorTransformerImpl : public torch::nn::Module {
   explicit AnchorTransformerImpl(const ModelSize& size);
 
   // features [B,D,H,W], padding [B,H,W] bool, true = padded. Returns `decoder_layers` predictions.
-  // groups: 1 to predict. In training more groups, which do not see each other, show each layer the same cells several times
-  // (Group DETR, Chen et al., ICCV 2023). They share all weights and differ in their anchors (anchors_of).
   Detections forward(const at::Tensor& features, const std::optional<at::Tensor>& padding, Activations* activations = nullptr,
-                     const OnLayers& on_layers = {}, std::int64_t groups = 1);
-
-  // [groups*num_queries,2] as (x,y): the anchors of the network, and behind them, group after group, the same ones moved by
-  // less than half of the distance that num_queries anchors have on a grid, within the image. All groups together are spread
-  // evenly.
-  at::Tensor anchors_of(std::int64_t groups) const;
+                     const OnLayers& on_layers = {});
 
  private:
   void reset_parameters();

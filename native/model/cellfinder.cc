@@ -32,7 +32,7 @@ at::Tensor CellFinderImpl::backbone(const at::Tensor& x) {
 }
 
 Detections CellFinderImpl::head(const at::Tensor& features, const std::optional<at::Tensor>& padding_mask,
-                                Activations* activations, const OnLayers& on_layers, std::int64_t groups) {
+                                Activations* activations, const OnLayers& on_layers) {
   std::optional<at::Tensor> padding;  // [B,g,g]
   if (padding_mask) {
     const auto pixels = padding_mask->unsqueeze(1).to(at::kFloat);
@@ -41,7 +41,7 @@ Detections CellFinderImpl::head(const at::Tensor& features, const std::optional<
   }
   const auto projected = decode_head->input_proj[0]->as<torch::nn::Sequential>()->forward(features);  // [B,D,g,g]
   record(activations, "input_proj", projected);
-  return decode_head->transformer->forward(projected, padding, activations, on_layers, groups);
+  return decode_head->transformer->forward(projected, padding, activations, on_layers);
 }
 
 }  // namespace cellsam::model

@@ -44,9 +44,9 @@ class CellFinderImpl : public torch::nn::Module {
   at::Tensor backbone(const at::Tensor& x);
 
   // Features [B,E,g,g] of this backbone or of SAM's -> boxes and classes of every decoder layer. padding_mask [B,S,S] or
-  // [B,g,g], bool: true where an image of a batch of mixed sizes was padded. groups: of queries, see AnchorTransformer.
+  // [B,g,g], bool: true where an image of a batch of mixed sizes was padded.
   Detections head(const at::Tensor& features, const std::optional<at::Tensor>& padding_mask = std::nullopt,
-                  Activations* activations = nullptr, const OnLayers& on_layers = {}, std::int64_t groups = 1);
+                  Activations* activations = nullptr, const OnLayers& on_layers = {});
 
   DecodeHead decode_head{nullptr};
 };

@@ -64,7 +64,6 @@ class DetectorStage final : public Stage {
         input->frozen = add_frozen_backbone(context_.model, context_.setting_of(input->backbone), features);
     }
     loss_.read(options);
-    query_groups_ = options.read(setting::stage1::query_groups);
     cache::set_checkpointing(context_.model, options.read(setting::training::activation_checkpointing));
 
     const std::string encoder = cache::mask_model_prefix(context_.model) + "image_encoder.";
@@ -108,7 +107,7 @@ class DetectorStage final : public Stage {
 
   std::optional<at::Tensor> train_batch(const data::Batch& batch, double scale, const DrawKey&,
                                         const Control& control) override {
-    auto loss = criterion(batch, query_groups_, control);
+    auto loss = criterion(batch, control);
     stop_if_abandoned(control);
     loss.total.backward(at::full({}, scale, loss.total.options()));
     return report(loss);
@@ -116,7 +115,7 @@ class DetectorStage final : public Stage {
 
   std::optional<at::Tensor> evaluate_batch(const data::Batch& batch, const Control& control) override {
     at::NoGradGuard no_grad;
-    return report(criterion(batch, 1, control));
+    return report(criterion(batch, control));
   }
 
  private:
@@ -126,16 +125,15 @@ class DetectorStage final : public Stage {
     return at::stack(losses).to(at::kFloat);
   }
 
-  // Over both backbones the head is shared and the losses add up. Over groups of queries, each of which is matched with all
-  // cells, the loss is the mean.
-  loss::DetectionLoss criterion(const data::Batch& batch, std::int64_t groups, const Control& control) {
-    const auto targets = targets_of(batch, groups);
+  // Over both backbones the head is shared and the losses add up.
+  loss::DetectionLoss criterion(const data::Batch& batch, const Control& control) {
+    const auto targets = targets_of(batch);
     const CastWeights cast(cast_);
     loss::DetectionLoss sum;
     for (const auto* input : {&cellfinder_, &sam_}) {
       if (!input->used) continue;
       stop_if_abandoned(control);
-      const auto loss = score(features(*input, batch, control), targets, groups, control);
+      const auto loss = score(features(*input, batch, control), targets, control);
       if (!sum.total.defined()) {
         sum = loss;
         continue;
@@ -152,8 +150,7 @@ class DetectorStage final : public Stage {
     return cache::run_backbone(context_.model, context_.setting_of(input.backbone), batch.images);
   }
 
-  loss::DetectionLoss score(const at::Tensor& features, const std::vector<loss::Targets>& targets, std::int64_t groups,
-                            const Control& control) {
+  loss::DetectionLoss score(const at::Tensor& features, const std::vector<loss::Targets>& targets, const Control& control) {
     stop_if_abandoned(control);
     at::Tensor logits, boxes;
     loss::LayerMatcher matcher(targets, loss_.match_cost, matching_threads(targets.size()));
@@ -163,12 +160,11 @@ class DetectorStage final : public Stage {
         const auto skipped = loss_.aux_loss ? 0 : context_.model->size().decoder_layers - 1 - first;  // all but the last
         if (skipped < of_logits.size(0)) matcher.add(of_logits.slice(0, skipped), of_boxes.slice(0, skipped));
       };
-      const auto detections =
-          context_.model->cellfinder->head(features.permute({0, 3, 1, 2}), std::nullopt, nullptr, match, groups);
+      const auto detections = context_.model->cellfinder->head(features.permute({0, 3, 1, 2}), std::nullopt, nullptr, match);
       logits = detections.logits.to(at::kFloat);
       boxes = detections.boxes.to(at::kFloat);
     }
-    return loss::detection_loss(logits, boxes, targets, loss_, matcher, groups);
+    return loss::detection_loss(logits, boxes, targets, loss_, matcher);
   }
 
   // Beside the threads that compute the layers: a matching is solved in a small part of the time that a layer takes. While a
@@ -179,24 +175,21 @@ class DetectorStage final : public Stage {
     return budget == 1 ? 0 : std::min(budget, tasks * (loss_.aux_loss ? context_.model->size().decoder_layers : 1));
   }
 
-  // Of each image `groups` times, one behind the other.
-  static std::vector<loss::Targets> targets_of(const data::Batch& batch, std::int64_t groups) {
+  static std::vector<loss::Targets> targets_of(const data::Batch& batch) {
     const auto height = batch.labels.size(1), width = batch.labels.size(2);
     std::vector<loss::Targets> targets;
     for (std::size_t i = 0; i < batch.instances.size(); ++i) {
       const auto& instances = batch.instances[i];
       const auto boxes = data::to_normalized(instances.boxes, height, width);
-      loss::Targets of_image{boxes, at::zeros({boxes.size(0)}, at::kLong)};  // class 0 is "cell"
-      if (instances.has_ignored) of_image.ignored = batch.labels[static_cast<std::int64_t>(i)].eq(data::kIgnore);
-      targets.insert(targets.end(), static_cast<std::size_t>(groups), of_image);
+      targets.push_back({boxes, at::zeros({boxes.size(0)}, at::kLong)});  // class 0 is "cell"
+      if (instances.has_ignored) targets.back().ignored = batch.labels[static_cast<std::int64_t>(i)].eq(data::kIgnore);
     }
     return targets;
   }
 
   StageContext context_;
   loss::DetectionLossOptions loss_;
-  std::int64_t query_groups_ = 1;  // in training
-  std::vector<at::Tensor> cast_;   // parameters that are cast together for a step, see CastWeights
+  std::vector<at::Tensor> cast_;  // parameters that are cast together for a step, see CastWeights
   HeadInput cellfinder_{cache::Backbone::CellFinder}, sam_{cache::Backbone::Sam};
 };
 

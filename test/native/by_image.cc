@@ -90,7 +90,6 @@ TEST_PROGRAM(by_image) {
   const auto store = store_of_squares(folder.file("set.tiles"));
   const auto batch = data::assemble(*store, {0, 1, 2, 3, 4});
   compare(checks, "detector", 1, {}, batch);
-  compare(checks, "groups of queries", 1, {{"query_groups", 3}}, batch);
   compare(checks, "head alone", 1, {{"freeze_backbone", true}, {"aux_loss", false}}, batch);
   compare(checks, "neck", 2, {{"prompt_chunk", 2}}, batch);
   compare(checks, "decoder, and a prompt without a cell", 2,

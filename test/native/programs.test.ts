@@ -37,7 +37,6 @@ const programs: Record<string, number> = {
   out_of_memory: 10,
   prompt_graphs: 100,
   quantiles: 80,
-  query_groups: 150,
   schedule: 10,
   upsampled_mask_loss: 300,
   workers: 7,

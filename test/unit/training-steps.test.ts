@@ -55,44 +55,6 @@ function expectSameLosses(losses: Losses, wanted: Losses): void {
   for (const [name, loss] of Object.entries(wanted)) expect(losses[name], name).toBeCloseTo(loss as number, 4);
 }
 
-describe("groups of queries", () => {
-  const position = "cellfinder.decode_head.transformer.position.weight";
-  // Roberts' R2 sequence in units of the distance of 16 anchors on a grid.
-  const shifts = [0, 1, 2].map((group) =>
-    [0.7548776662466927, 0.5698402909980532].map((x) => (group * x - Math.round(group * x)) / 4),
-  );
-
-  /** Losses of a step of stage 1, and of a validation before it, of a network whose anchors are moved. */
-  async function lossesAt(indices: number[], shift: number[], options: Record<string, unknown> = {}) {
-    await using session = await smallSession();
-    await spoilWeights(session, folder, position, (anchors) => {
-      for (const i of anchors.keys()) {
-        anchors[i] = Math.min(1, Math.max(0, (anchors[i] as number) + (shift[i % 2] as number)));
-      }
-    });
-    await session.beginStage({ ...common, learningRate: tinyRate, stage: 1, ...options });
-    const validation = await session.validate({ store, indices: Int32Array.from(indices), batchSize: 2 });
-    return { losses: (await train(session, store, indices, { batchSize: 2 })).losses, validation: validation.losses };
-  }
-
-  test.each([
-    ["cells", [0, 4]],
-    ["cells beside none", [4, 5]],
-    ["no cells", [5]],
-  ])("of a batch with %s give the mean of the losses of networks with their anchors", async (_, indices) => {
-    const apart: Awaited<ReturnType<typeof lossesAt>>[] = [];
-    for (const shift of shifts) apart.push(await lossesAt(indices, shift));
-    const { losses, validation } = await lossesAt(indices, [0, 0], { queryGroups: 3 });
-    for (const [name, loss] of Object.entries(losses)) {
-      const mean = apart.reduce((sum, one) => sum + (one.losses[name] as number), 0) / shifts.length;
-      expect(Math.abs((loss as number) - mean), name).toBeLessThanOrEqual(1e-5 * mean);
-    }
-    const [own = 0, other = 0] = apart.map((one) => one.losses.total_loss as number);
-    expect(Math.abs(other / own - 1)).toBeGreaterThan(1e-4); // the comparison can fail
-    expect(validation).toEqual(apart[0]?.validation);
-  });
-});
-
 describe("gradient accumulation", () => {
   test.each([1, 2] as const)("stage %i: two batches of one equal one batch of two with as many cells", async (stage) => {
     const [apart, together] = [await journey(stage, [0, 1], { accumulate: 2 }), await journey(stage, [0, 1], {}, 2)];

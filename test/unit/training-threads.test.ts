@@ -17,7 +17,6 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 test.each([
   ["stage 1", 1, {}],
-  ["stage 1 with groups of queries", 1, { queryGroups: 3 }],
   ["stage 1 on kept features", 1, { freezeBackbone: true, featureCacheDir: join(folder, "features") }],
   ["stage 2", 2, { promptChunk: 3 }],
   ["stage 2 with the decoder", 2, { trainNeckOnly: false, freezeMaskDecoder: false, maxPrompts: 2, boxJitter: 0.1 }],
