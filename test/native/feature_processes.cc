@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 
 #include "native/feature_check.h"
 #include "native/program.h"
@@ -15,9 +16,10 @@ using namespace cellsam::test;
 
 namespace {
 
-// Runs `body` in a process of its own.
+// Runs `body` in a process of its own. ThreadSanitizer's `_exit` writes what is buffered: the findings would be there twice.
 template <class Body>
 pid_t child(Body body) {
+  std::fflush(stdout);
   const pid_t pid = fork();
   if (pid == 0) {
     body();
