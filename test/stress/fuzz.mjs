@@ -1,8 +1,8 @@
 /**
  * `node test/stress/fuzz.mjs FOLDER [--trials N] [--seed S]`: damages the files of a folder and its subfolders, N times (default
- * 10 000) for each extension, and reads each as image and as labels in a process of its own. Prints for each extension the slowest
- * read and the largest memory, and fails for a crash, for a read that takes more than 2 s of the processor, for memory above
- * 500 MB, and for an error without a code.
+ * 10 000) for each extension, and reads each as image, as labels and as table of groups in a process of its own. Prints for each
+ * extension the slowest read and the largest memory, and fails for a crash, for a read that takes more than 2 s of the processor,
+ * for memory above 500 MB, and for an error without a code.
  */
 import { fork } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -15,6 +15,7 @@ import { damaged } from "../damaged.mjs";
 const { Random } = await import("../../dist/data/random.js");
 const { readImage, readLabels } = await import("../../dist/data/reader.js");
 const { surveyAnnotation } = await import("../../dist/data/annotationFile.js");
+const { readGroups } = await import("../../dist/data/groups.js");
 
 const slowest = 2000;
 const largest = 500;
@@ -30,16 +31,18 @@ function inHeads(random) {
 
 /** Reads a file in every way that its content allows. @param {string} path */
 async function read(path) {
+  /** @type {(() => Promise<unknown>)[]} */
   const ways = [() => readImage(path), () => readLabels(path), () => readLabels(path, { binaryMasks: true, facts: true })];
   ways.push(async () => {
     const { kind, images } = await surveyAnnotation(path);
     return readLabels(path, { annotation: kind, item: images?.[0]?.fileName ?? "", size: [96, 96] });
   });
+  if (/\.(csv|tsv|txt|json|ya?ml)$/.test(path)) ways.push(() => readGroups(path, []));
   let refused = 0;
   for (const way of ways) {
     await way().catch((/** @type {Error & { code?: string }} */ error) => {
       refused += 1;
-      if (!/^ERR_(IMAGE|ANNOTATION|LABEL|FILE)/.test(error.code ?? "")) throw error;
+      if (!/^ERR_(IMAGE|ANNOTATION|LABEL|FILE|SPLIT)/.test(error.code ?? "")) throw error;
     });
   }
   return refused === ways.length;
