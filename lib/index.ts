@@ -103,6 +103,8 @@ export {
   type MatchCounts,
   type PairEvaluation,
   type Rates,
+  type Reliability,
+  type ReliabilityBin,
   type Summary,
   summarize,
 } from "./evaluation/pairs.js";

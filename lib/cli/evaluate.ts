@@ -18,7 +18,7 @@ import { toSnake } from "../spelling.js";
 import { given, integerFlag, numberFlag, shardFlag, shardHelp } from "./flags.js";
 import { addModelFlags, type ModelFlags, modelConfig } from "./modelFlags.js";
 import { Progress } from "./progress.js";
-import { summaryTable, thresholdTable } from "./table.js";
+import { reliabilityTable, summaryTable, thresholdTable } from "./table.js";
 
 interface EvaluateFlags extends ModelFlags {
   masks: string;
@@ -153,6 +153,9 @@ export async function finishEvaluation(
 
 function tables(evaluation: FolderEvaluation | Evaluation): string {
   const lines = [`${evaluation.images.length} images`, summaryTable(evaluation.summary)];
+  const { reliability } = evaluation.summary;
+  if (reliability?.calibrationError != null)
+    lines.push("do scores say how sure a finding is? its score, and how often it is a cell:", reliabilityTable(reliability));
   if ("best" in evaluation && evaluation.best) {
     lines.push(
       "best detection thresholds on these images; to use one of them (T) on others:",

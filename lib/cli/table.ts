@@ -1,4 +1,5 @@
 /** Plain-text tables of metrics. */
+import type { Reliability } from "../evaluation/reliability.js";
 
 /** What the scores are called, in the order in which they are shown; of others, the names themselves. */
 const labels: Record<string, string> = {
@@ -52,6 +53,18 @@ export function thresholdTable(best: Partial<Record<string, object>>): string {
     return `  ${metric.padEnd(10)}${numbers}`;
   });
   return [head, ...lines].join("\n");
+}
+
+/** One line per interval of scores with findings: how many there are, their mean score, and the share that are cells. */
+export function reliabilityTable({ bins, calibrationError }: Reliability): string {
+  const head = `  ${"score".padEnd(12)}${"findings".padStart(10)}${"mean score".padStart(12)}${"that are cells".padStart(16)}`;
+  const rows = bins.flatMap(({ from, to, detections, meanScore, precision }) => {
+    if (meanScore === null || precision === null) return [];
+    const interval = `${from.toFixed(1)} to ${to.toFixed(1)}`.padEnd(12);
+    return `  ${interval}${String(detections).padStart(10)}${meanScore.toFixed(2).padStart(12)}${precision.toFixed(2).padStart(16)}`;
+  });
+  const apart = `  On average they are ${number(calibrationError)} apart (expected calibration error).`;
+  return [head, ...rows, apart].join("\n");
 }
 
 /** One line per number in `summary`, its `counts` and its `deepcell`; other groups are in the JSON output only. */

@@ -50,6 +50,12 @@ export function cocoRates(images: readonly (CocoImage | null)[]): CocoRates {
   };
 }
 
+/** Whether a detection matches a true cell at IoU 0.5; null for one that is ignored. */
+export function isTrue({ verdicts }: CocoImage, row: number): boolean | null {
+  const verdict = verdicts[row]; // of all sizes, at the first threshold
+  return verdict === 2 ? null : verdict === 1;
+}
+
 function averagePrecision(
   images: readonly CocoImage[],
   ranked: readonly { i: number; row: number }[],

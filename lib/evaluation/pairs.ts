@@ -7,9 +7,11 @@ import { engineCommand, engineCommandAsync } from "../engine/commands.js";
 import type { NdArray } from "../engine/native.js";
 import { comparison as standard } from "../settings/groups.js";
 import { type CocoImage, type CocoRates, cocoRates } from "./coco.js";
+import { type Reliability, reliability } from "./reliability.js";
 import { addSums, boundaryRates, type DeepcellRates, deepcellRates, pixelRates, rate, type Sums } from "./sums.js";
 
 export type { CocoRates } from "./coco.js";
+export type { Reliability, ReliabilityBin } from "./reliability.js";
 export type { DeepcellRates, Sums } from "./sums.js";
 
 /** Numbers of cells of one or several images at one IoU threshold. */
@@ -75,6 +77,8 @@ export interface PairEvaluation extends Rates {
 /** Several images: rates of their added counts, so that every cell weighs the same. */
 export interface Summary extends Rates {
   images: number;
+  /** How often detections of a score are cells; null where predictions have no scores. */
+  reliability: Reliability | null;
 }
 
 interface MatchResult {
@@ -167,12 +171,14 @@ export function summarize(pairs: readonly PairEvaluation[]): Summary {
   const { cutoff1 = 1 - standard.iouThreshold.default, cutoff2 = standard.cutoff2.default } = pairs[0]?.deepcell ?? {};
   const mean = (field: "dice" | "jaccard") =>
     pairs.length === 0 ? 1 : pairs.reduce((sum, pair) => sum + pair[field], 0) / pairs.length;
+  const parts = pairs.map((pair) => pair[cocoPart]);
   return {
     ...rates(total, addSums(pairs.map(({ sums }) => sums)), [cutoff1, cutoff2]),
     dice: mean("dice"),
     jaccard: mean("jaccard"),
-    ...cocoRates(pairs.map((pair) => pair[cocoPart])),
+    ...cocoRates(parts),
     images: pairs.length,
+    reliability: reliability(parts),
   };
 }
 

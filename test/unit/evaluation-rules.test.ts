@@ -76,6 +76,33 @@ describe("COCO AP", () => {
   });
 });
 
+describe("reliability", () => {
+  test("counts the detections of each tenth of the scores, over images, and how far their mean score is from their precision", async () => {
+    // Found at IoU 1, 1/2, and not at all: 1/3 is no match. The ignored one counts nowhere.
+    const one = await evaluatePair(labels("11.22.333.--"), labels("11.2222.3.44"), { scores: scores(0.98, 0.62, 0.64, 0.3) });
+    const two = await evaluatePair(labels("1.."), labels("1.2"), { scores: scores(1, 0.68) });
+    const { reliability } = summarize([one, two]);
+    expect(reliability?.bins.map(({ detections }) => detections)).toEqual([0, 0, 0, 0, 0, 0, 3, 0, 0, 2]);
+    expect(reliability?.bins[6]).toEqual({
+      from: 0.6,
+      to: 0.7,
+      detections: 3,
+      meanScore: expect.closeTo((0.62 + 0.64 + 0.68) / 3, 12),
+      precision: 1 / 3,
+    });
+    expect(reliability?.bins[9]).toMatchObject({ to: 1, meanScore: expect.closeTo(0.99, 12), precision: 1 });
+    expect(reliability?.bins[0]).toEqual({ from: 0, to: 0.1, detections: 0, meanScore: null, precision: null });
+    // 3/5 |1.94/3 - 1/3| + 2/5 |0.99 - 1|
+    expect(reliability?.calibrationError).toBeCloseTo((0.94 + 0.02) / 5, 12);
+  });
+
+  test("is unknown without scores, and without detections has no error", async () => {
+    expect(summarize([await evaluatePair(labels("1"), labels("1"))]).reliability).toBeNull();
+    const none = await evaluatePair(labels("1"), labels("."), { scores: scores() });
+    expect(summarize([none]).reliability).toMatchObject({ calibrationError: null });
+  });
+});
+
 test("D34: 300 instances keep 300 ids, and 256 is no background", async () => {
   const { counts } = await evaluatePair(cells(300), cells(300));
   expect(counts).toMatchObject({ truth: 300, predicted: 300, truePositives: 300 });
