@@ -1,5 +1,5 @@
 /**
- * `npm run quickstart`: makes the checkout ready, fine-tunes the shipped `cellsam-tiny` on the images of examples/tissue
+ * `npm run quickstart`: makes the checkout ready, fine-tunes the shipped `cellsam-tiny` on the images of examples/cytology
  * through both stages, which ends with the scores before and after, and prints where the pictures are. Arguments go to
  * `cellsam train`.
  */
