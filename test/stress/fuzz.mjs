@@ -5,11 +5,12 @@
  * for memory above 500 MB, and for an error without a code.
  */
 import { fork } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { crc32 } from "node:zlib";
 import { damaged } from "../damaged.mjs";
 
 const { Random } = await import("../../dist/data/random.js");
@@ -27,6 +28,21 @@ const seedBytes = 300_000;
 /** Headers decide what is read: half of the damage is there. @param {InstanceType<typeof Random>} random */
 function inHeads(random) {
   return (/** @type {number} */ length) => random.integer(0, (random.integer(0, 1) ? length : Math.min(length, 512)) - 1);
+}
+
+/**
+ * A damaged PNG whose chunks have the right checksums again, as far as they can be followed: else nearly all are refused for
+ * these, and nothing behind them is tried.
+ * @param {Buffer} bytes
+ */
+function withChecksums(bytes) {
+  for (let at = 8; at + 12 <= bytes.length; ) {
+    const end = at + 8 + bytes.readUInt32BE(at); // a chunk: length, type, content, checksum of type and content
+    if (end + 4 > bytes.length) break;
+    bytes.writeUInt32BE(crc32(bytes.subarray(at + 4, end)), end);
+    at = end + 4;
+  }
+  return bytes;
 }
 
 /** Reads a file in every way that its content allows. @param {string} path */
@@ -48,6 +64,27 @@ async function read(path) {
   return refused === ways.length;
 }
 
+/**
+ * Writes a damaged copy of a file, or of a folder (Zarr) in which one file is damaged.
+ * @param {string} name @param {string} path @param {InstanceType<typeof Random>} random
+ */
+function writeDamaged(name, path, random) {
+  rmSync(path, { recursive: true, force: true });
+  cpSync(name, path, { recursive: true });
+  const files = filesIn(path);
+  const file = /** @type {string} */ (files[random.integer(0, files.length - 1)]);
+  const bytes = damaged(readFileSync(file), random, { most: 4, placeIn: inHeads(random) });
+  chmodSync(file, 0o600);
+  writeFileSync(file, extname(name) === ".png" && random.integer(0, 1) ? withChecksums(bytes) : bytes);
+}
+
+/** The file itself, or those of a folder and its subfolders. @param {string} path */
+function filesIn(path) {
+  if (!statSync(path).isDirectory()) return [path];
+  const all = readdirSync(path, { recursive: true }).map((name) => join(path, String(name)));
+  return all.filter((name) => statSync(name).isFile()).sort();
+}
+
 /** In the process of one extension. @param {string[]} seeds @param {number} trials @param {number} seed @param {number} first */
 async function work(seeds, trials, seed, first) {
   const folder = mkdtempSync(join(tmpdir(), "cellsam-fuzz-"));
@@ -56,7 +93,7 @@ async function work(seeds, trials, seed, first) {
     const name = /** @type {string} */ (seeds[trial % seeds.length]);
     const path = join(folder, `case${extname(name)}`);
     const random = new Random(seed + trial);
-    writeFileSync(path, damaged(readFileSync(name), random, { most: 4, placeIn: inHeads(random) }));
+    writeDamaged(name, path, random);
     const begun = process.cpuUsage();
     /** @type {Read} */
     const result = { trial, ms: 0, refused: false };
@@ -118,19 +155,17 @@ if (process.env.FUZZ) {
     seed: { type: /** @type {const} */ ("string"), default: "1" },
   };
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
-  /** @type {Map<string, string[]>} */
+  /** @type {Map<string, Set<string>>} */
   const byExtension = new Map();
-  for (const folder of positionals) {
-    for (const name of readdirSync(folder, { recursive: true }).map(String)) {
-      const path = join(folder, name);
-      const info = statSync(path);
-      if (!info.isFile() || info.size === 0 || info.size > seedBytes || name.endsWith(".md")) continue;
-      byExtension.set(extname(name), [...(byExtension.get(extname(name)) ?? []), path]);
-    }
+  for (const path of positionals.flatMap(filesIn)) {
+    const size = statSync(path).size;
+    if (size === 0 || size > seedBytes || path.endsWith(".md")) continue;
+    const name = /^.*?\.zarr(?=\/)/.exec(path)?.[0] ?? path;
+    byExtension.set(extname(name), (byExtension.get(extname(name)) ?? new Set()).add(name));
   }
   let faults = 0;
   for (const [extension, seeds] of byExtension)
-    faults += await fuzz(extension, seeds, Number(values.trials), Number(values.seed));
+    faults += await fuzz(extension, [...seeds], Number(values.trials), Number(values.seed));
   console.log(`${faults} faults`);
   process.exitCode = faults > 0 ? 1 : 0;
 }
