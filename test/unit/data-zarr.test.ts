@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateSync, gzipSync } from "node:zlib";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { loadDataset } from "../../lib/data/dataset.js";
 import { decodeImage, decodeLabels } from "../../lib/data/decode.js";
 import { discover } from "../../lib/data/discover.js";
@@ -239,6 +239,20 @@ describe("images", () => {
     await write(root, { "a.zarr/.zarray": array, "a.zarr/0.0": Buffer.from(chunk, "base64") });
     const { data } = await decodeImage(join(root, "a.zarr"));
     expect([...data]).toEqual(Array.from({ length: 4096 }, (_, i) => ((i % 64) % 4) + (Math.floor(i / 64) % 3)));
+  });
+
+  it.each([
+    ["unknown", [{ name: "one" }, { name: "two" }], "ERR_IMAGE_UNSUPPORTED", /compression is not read \(one\)/],
+    ["no codecs", [null, null], "ERR_IMAGE_BROKEN", /a codec that is none/],
+  ])("codecs that are %s are one error, and none that nobody waits for", async (_, codecs, code, message) => {
+    const files = image("a.zarr", { ...flat, version: 3 });
+    await write(root, { ...files, "a.zarr/0/zarr.json": { ...(files["a.zarr/0/zarr.json"] as object), codecs } });
+    const unhandled = vi.fn();
+    process.on("unhandledRejection", unhandled);
+    await expect(decodeImage(join(root, "a.zarr"))).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+    await new Promise(setImmediate);
+    process.off("unhandledRejection", unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
   });
 
   it("plates, several images and other axes are refused with what to give", async () => {

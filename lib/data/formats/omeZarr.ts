@@ -67,8 +67,7 @@ export async function readOmeZarr(
     const inner = (cause as { code?: string } | undefined)?.code;
     if (inner?.startsWith("ERR_IMAGE_")) throw cause;
     if (code?.startsWith("ERR_IMAGE_")) throw error;
-    if (name === "UnknownCodecError" || name === "UnsupportedError")
-      throw unsupported(`its compression is not read (${message})`);
+    if (name === "UnsupportedError") throw unsupported(`its compression is not read (${message})`);
     throw broken(`the Zarr data is damaged (${message})`, error);
   }
 }

@@ -4,6 +4,7 @@ import { join, resolve, sep } from "node:path";
 import { inflateSync, unzipSync } from "node:zlib";
 import type { AbsolutePath, AsyncReadable, RangeQuery } from "zarrita";
 import { unpackBlosc } from "./blosc.js";
+import { isObject, listOf } from "./json.js";
 import { broken, unsupported } from "./limits.js";
 
 /** Bytes that one chunk may have, unpacked. */
@@ -31,7 +32,9 @@ export class FolderStore implements AsyncReadable {
     const metadata = METADATA.some((name) => key.endsWith(`/${name}`));
     if (!metadata) this.found++;
     if (info.size > (metadata ? MOST_METADATA_BYTES : MOST_CHUNK_BYTES)) throw broken(`its file ${key} has ${info.size} bytes`);
-    return readFileSync(path);
+    const bytes = readFileSync(path);
+    if (key.endsWith("/zarr.json")) checkCodecs(bytes);
+    return bytes;
   }
 
   async getRange(key: AbsolutePath, range: RangeQuery): Promise<Uint8Array | undefined> {
@@ -62,6 +65,23 @@ export class FolderStore implements AsyncReadable {
   }
 }
 
+/**
+ * zarrita looks all codecs of an array up at once and stops at the first failure: another one would be a failure that nobody waits
+ * for, which ends the thread. So what is no codec is refused here, and an unknown one when it is its turn (limitCodecs).
+ */
+function checkCodecs(metadata: Uint8Array): void {
+  const check = (codecs: unknown): void => {
+    for (const codec of listOf(codecs)) {
+      if (!isObject(codec)) throw broken("its metadata list a codec that is none");
+      const inner = isObject(codec.configuration) ? codec.configuration : {};
+      check(inner.codecs);
+      check(inner.index_codecs);
+    }
+  };
+  const array: unknown = JSON.parse(new TextDecoder().decode(metadata));
+  if (isObject(array)) check(array.codecs);
+}
+
 interface Codec {
   decode: (input: never) => unknown;
 }
@@ -89,7 +109,8 @@ const declared: Record<"lz4" | "zstd", (bytes: DataView) => number | undefined> 
 };
 
 /**
- * Replaces codecs of zarrita by ones that unpack no more than a chunk holds, since some kilobytes can stand for gigabytes.
+ * Replaces codecs of zarrita by ones that unpack no more than a chunk holds, since some kilobytes can stand for gigabytes, and
+ * those that it has not by ones that are refused.
  */
 export function limitCodecs(registry: Map<string, () => unknown>): void {
   const loadZstd = registry.get("zstd") as () => Promise<CodecClass>;
@@ -119,6 +140,17 @@ export function limitCodecs(registry: Map<string, () => unknown>): void {
       });
     }
   }
+  const known = registry.get.bind(registry);
+  registry.get = (name) => known(name) ?? (() => unknownCodec(name));
+}
+
+/** Stands for a codec that zarrita has not. */
+function unknownCodec(name: string): CodecClass {
+  return {
+    fromConfig: () => {
+      throw unsupported(`its compression is not read (${name})`);
+    },
+  };
 }
 
 /** Decodes what declares how large it is, when that is at most `most` bytes. */
