@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { parseHTML } from "linkedom";
 import puppeteer, { type Browser } from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeRgbPng } from "../../lib/data/write.js";
@@ -68,7 +69,7 @@ async function experiment(): Promise<string> {
   await json("experiment/results/aggregated_results.json", {
     evaluated_on: "validation",
     aggregated_metrics: { validation: group(0.61), preeval: group(0.41) },
-    significance: { metrics: { ap50: { difference, p_holm: 0.04, verdict: "better" } } },
+    significance: { n: 3, metrics: { ap50: { difference, p_holm: 0.04, verdict: "better" } } },
   });
   await json("experiment/results/near_duplicates.json", {
     pairs: [{ a: nasty, b: "c", similarity: 0.97, across_in_folds: [2] }],
@@ -131,6 +132,26 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "cellsam-report-"));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test("one training is tested image by image alone, since one fold shows no spread", async () => {
+  const aggregated = {
+    evaluated_on: "validation",
+    aggregated_metrics: { validation: { f1: { mean: 0.58 } }, preeval: { f1: { mean: 0.47 } } },
+    significance: { n: 1, metrics: { f1: { difference: { mean: 0.11, n: 1 }, verdict: "not enough evidence" } } },
+    significance_by_image: {
+      n: 10,
+      metrics: { f1: { difference: { mean: 0.1, n: 10, ci95_t: [0.04, 0.16] }, p_holm: 0.012, verdict: "better" } },
+    },
+  };
+  await mkdir(join(folder, "one", "results"), { recursive: true });
+  await json("one/experiment_config.json", { output_name: "one", strategy: "train_val_split" });
+  await json("one/results/aggregated_results.json", aggregated);
+  const page = await readFile(await writeExperimentReport(join(folder, "one")), "utf8");
+  const text = parseHTML(page).document.querySelector("#baseline")?.textContent ?? "";
+  expect(text).toMatch(/0\.470\s*0\.580\s*0\.110/);
+  expect(text).toMatch(/0\.0400? to 0\.160\s*0\.012\s*better/);
+  expect(text).not.toMatch(/Nadeau|–/);
+});
 
 describe.skipIf(!chromium)("in Chromium", () => {
   let browser: Browser;
