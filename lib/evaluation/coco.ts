@@ -50,9 +50,12 @@ export function cocoRates(images: readonly (CocoImage | null)[]): CocoRates {
   };
 }
 
-/** Whether a detection matches a true cell at IoU 0.5; null for one that is ignored. */
-export function isTrue({ verdicts }: CocoImage, row: number): boolean | null {
-  const verdict = verdicts[row]; // of all sizes, at the first threshold
+/**
+ * Whether the detection of a row matches a true cell of a size class at an IoU threshold, both by their number in `verdicts`; null
+ * where it is ignored. Default: cells of all sizes, IoU 0.5.
+ */
+export function isTrue({ scores, verdicts }: CocoImage, row: number, size = 0, threshold = 0): boolean | null {
+  const verdict = verdicts[(size * thresholds + threshold) * scores.length + row];
   return verdict === 2 ? null : verdict === 1;
 }
 
@@ -69,10 +72,9 @@ function averagePrecision(
   const recall: number[] = [];
   const precision: number[] = [];
   for (const { i, row } of ranked) {
-    const { scores, verdicts } = images[i] as CocoImage;
-    const verdict = verdicts[(size * thresholds + threshold) * scores.length + row];
-    if (verdict === 2) continue;
-    if (verdict === 1) right += 1;
+    const matches = isTrue(images[i] as CocoImage, row, size, threshold);
+    if (matches === null) continue;
+    if (matches) right += 1;
     else wrong += 1;
     recall.push(right / truth);
     precision.push(right / (right + wrong));
