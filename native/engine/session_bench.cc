@@ -21,7 +21,7 @@ at::Tensor noise(at::IntArrayRef sizes, std::uint64_t seed) {
   return at::randn(sizes, generator);
 }
 
-// Calls compute() `repeats` times and waits for the last result, of which it returns the mean.
+// Calls compute() `repeats` times and waits for the last result, of which it returns the mean absolute value.
 template <class Compute>
 Value repeat(std::int64_t repeats, const Control& control, Compute compute) {
   at::Tensor last;
@@ -30,7 +30,7 @@ Value repeat(std::int64_t repeats, const Control& control, Compute compute) {
     if (control.cancelled()) throw Error("ERR_CANCELLED", "the measurement was cancelled");
     last = compute();
   }
-  return Dict{{"mean", last.to(at::kFloat).mean().item<double>()}};
+  return Dict{{"mean", last.to(at::kFloat).abs().mean().item<double>()}};
 }
 
 }  // namespace

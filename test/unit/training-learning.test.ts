@@ -68,10 +68,10 @@ longTest("both stages learn a few tiles by heart, and prediction finds their cel
     return [history[0], history.at(-1)] as [Record<string, number>, Record<string, number>];
   };
 
-  const [first, last] = await learn({ stage: 1, epochs: isPretend ? 150 : 250 });
+  const [first, last] = await learn({ stage: 1, epochs: 250 });
   expect(last.total_loss).toBeLessThan((first.total_loss as number) / 3);
   await session.transferWeights();
-  const [before, after] = await learn({ stage: 2, epochs: isPretend ? 120 : 170, ...fromScratch, iouLossWeight: 1 });
+  const [before, after] = await learn({ stage: 2, epochs: 200, ...fromScratch, iouLossWeight: 1 });
   expect(after.dice_loss).toBeLessThan((before.dice_loss as number) / 3);
 
   for (const { image, labels } of tiles) {
