@@ -20,7 +20,10 @@ export const trainingFields = <const S extends ChoiceSetting>(scheduler: S) => (
       "Epoch whose weights are the stage's model: best, that with the lowest validation loss, or last, that which ended last with " +
         "a finite loss. The loss of a few images is too noisy to choose by.",
     ),
-  optimizer: setting(training.optimizer).describe("Optimiser of the weights."),
+  optimizer: setting(training.optimizer).describe(
+    "Optimiser of the weights. muon (Jordan et al., 2024) gives the changes of weight matrices equal singular values, and leaves " +
+      "biases, norms, embeddings, first and last layers to adamw. It learns faster from random weights (docs/learning.md).",
+  ),
   weightDecay: setting(training.weightDecay).describe("Weight decay."),
   scheduler: setting(scheduler).describe(
     "How the learning rate changes: step multiplies it by 0.9 after 70 % of the epochs, plateau halves it when the " +

@@ -106,7 +106,7 @@ const scheduler = { choices: ["none", "step", "plateau", "cosine"] } as const;
 /** Settings of both stages. */
 export const training = {
   learningRate: { ...positive, default: 1e-4 },
-  optimizer: { choices: ["adamw", "adam", "sgd"], default: "adamw" },
+  optimizer: { choices: ["adamw", "muon", "adam", "sgd"], default: "adamw" },
   weightDecay: { ...share, default: 1e-4 },
   warmupFraction: { type: "number", minimum: 0, exclusiveMaximum: 1, default: 0 },
   gradClip: { ...nonNegative, default: 1 },

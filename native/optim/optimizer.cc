@@ -7,14 +7,16 @@
 #include <unordered_set>
 
 #include "engine.h"
+#include "optim/muon.h"
 
 namespace cellsam::optim {
 
 Method parse_method(const std::string& name) {
   if (name == "adamw") return Method::adamw;
+  if (name == "muon") return Method::muon;
   if (name == "adam") return Method::adam;
   if (name == "sgd") return Method::sgd;
-  throw Error("ERR_INVALID_ARGUMENT", "optimizer must be adamw, adam or sgd, not \"" + name + "\"");
+  throw Error("ERR_INVALID_ARGUMENT", "optimizer must be adamw, muon, adam or sgd, not \"" + name + "\"");
 }
 
 Optimizer::Optimizer(std::vector<ParameterGroup> groups, OptimizerOptions options)
@@ -22,14 +24,16 @@ Optimizer::Optimizer(std::vector<ParameterGroup> groups, OptimizerOptions option
   at::NoGradGuard no_grad;
   std::unordered_set<const void*> known;
   for (const auto& group : groups_) {
-    for (const auto& parameter : group.parameters) {
+    for (std::size_t i = 0; i < group.parameters.size(); ++i) {
+      const auto& parameter = group.parameters[i];
       if (!known.insert(parameter.unsafeGetTensorImpl()).second) {
         throw Error("ERR_INVALID_ARGUMENT",
                     "optimizer: a parameter occurs twice, the second time in group \"" + group.name + "\"");
       }
       State state;
       state.first_moment = at::zeros_like(parameter, {}, at::MemoryFormat::Preserve);
-      if (options_.method != Method::sgd) {
+      if (options_.method == Method::muon && !group.matrices.empty()) state.matrices = group.matrices[i];
+      if (options_.method != Method::sgd && state.matrices == 0) {
         state.second_moment = at::zeros_like(state.first_moment);
         state.step = at::zeros({}, parameter.options().dtype(at::kFloat));  // the dtype that the fused kernels read
       }
@@ -42,8 +46,8 @@ std::vector<Optimizer::Batch> Optimizer::batches(const ParameterGroup& group, st
   std::map<std::pair<at::ScalarType, std::string>, Batch> by_type;
   for (std::size_t i = 0; i < group.parameters.size(); ++i) {
     const auto& parameter = group.parameters[i];
-    if (!parameter.grad().defined()) continue;
     const auto& state = states_[offset + i];
+    if (!parameter.grad().defined() || state.matrices > 0) continue;
     auto& batch = by_type[{parameter.scalar_type(), parameter.device().str()}];
     batch.parameters.push_back(parameter);
     // The fused CPU kernel reads both in the order of memory, whatever their strides are.
@@ -103,13 +107,46 @@ void Optimizer::step(double lr, const std::optional<at::Tensor>& skip) {
                options_.epsilon, /*amsgrad=*/false,
                /*maximize=*/false);
       };
-      if (options_.method == Method::adamw) {
+      if (options_.method != Method::adam) {
         update([&](auto&&... arguments) { at::_fused_adamw_(arguments..., std::nullopt, skip); });
       } else {
         update([&](auto&&... arguments) { at::_fused_adam_(arguments..., std::nullopt, skip); });
       }
     }
+    step_matrices(group, offset, group_lr, skip);
     offset += group.parameters.size();
+  }
+}
+
+void Optimizer::step_matrices(const ParameterGroup& group, std::size_t offset, double lr,
+                              const std::optional<at::Tensor>& skip) {
+  const auto unless_skipped = [&](const at::Tensor& changed, const at::Tensor& value) {
+    return skip ? at::where(skip->gt(0), value, changed) : changed;
+  };
+  struct Change {
+    at::Tensor parameter, direction;  // [n,rows,columns]
+  };
+  std::map<std::vector<std::int64_t>, std::vector<Change>> by_shape;  // a group is on one device, and of one type
+  for (std::size_t i = 0; i < group.parameters.size(); ++i) {
+    const auto &parameter = group.parameters[i], &gradient = parameter.grad();
+    auto& state = states_[offset + i];
+    if (state.matrices == 0 || !gradient.defined()) continue;
+    auto& momentum = state.first_moment;
+    momentum.copy_(unless_skipped(momentum.lerp(gradient, 1 - options_.muon_momentum), momentum));
+    const auto direction = gradient.lerp(momentum, options_.muon_momentum);
+    const auto rows = parameter.size(0) / state.matrices, columns = parameter.numel() / parameter.size(0);
+    by_shape[{rows, columns}].push_back({parameter, direction.reshape({state.matrices, rows, columns})});
+  }
+  for (const auto& [shape, changes] : by_shape) {
+    std::vector<at::Tensor> directions;
+    for (const auto& change : changes) directions.push_back(change.direction);
+    const auto updates = orthogonalized(at::cat(directions)) * (lr * update_scale(shape[0], shape[1]));
+    std::int64_t first = 0;
+    for (const auto& [parameter, direction] : changes) {
+      const auto update = updates.narrow(0, first, direction.size(0)).reshape(parameter.sizes());
+      first += direction.size(0);
+      parameter.copy_(unless_skipped(parameter * (1 - lr * group.weight_decay) - update, parameter));
+    }
   }
 }
 
@@ -123,7 +160,7 @@ std::vector<std::pair<std::string, at::Tensor>> Optimizer::state() const {
   std::vector<std::pair<std::string, at::Tensor>> all;
   for (std::size_t i = 0; i < states_.size(); ++i) {
     const auto index = std::to_string(i) + ".";
-    if (options_.method == Method::sgd) {
+    if (options_.method == Method::sgd || states_[i].matrices > 0) {
       all.emplace_back(index + "momentum_buffer", states_[i].first_moment);
       continue;
     }

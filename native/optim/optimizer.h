@@ -1,6 +1,6 @@
-// The optimisers of training: AdamW (Loshchilov and Hutter, ICLR 2019), Adam (Kingma and Ba, ICLR 2015) with L2 decay, and SGD
-// with momentum, on torch's fused and multi-tensor kernels. torch's own classes do not give their state out by name, which
-// resuming a training needs, and cannot leave out a step without waiting for the device.
+// The optimisers of training: AdamW (Loshchilov and Hutter, ICLR 2019), Muon (muon.h) beside AdamW, Adam (Kingma and Ba, ICLR
+// 2015) with L2 decay, and SGD with momentum, on torch's fused and multi-tensor kernels. torch's own classes do not give their
+// state out by name, which resuming a training needs, and cannot leave out a step without waiting for the device.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,17 +14,18 @@
 
 namespace cellsam::optim {
 
-enum class Method { adamw, adam, sgd };
+enum class Method { adamw, muon, adam, sgd };
 
-// Reads "adamw", "adam" or "sgd"; throws ERR_INVALID_ARGUMENT otherwise.
+// Reads "adamw", "muon", "adam" or "sgd"; throws ERR_INVALID_ARGUMENT otherwise.
 Method parse_method(const std::string& name);
 
 struct OptimizerOptions {
   Method method = Method::adamw;
-  double beta1 = 0.9;     // adamw and adam
-  double beta2 = 0.999;   // adamw and adam
-  double epsilon = 1e-8;  // adamw and adam
-  double momentum = 0.9;  // sgd
+  double beta1 = 0.9;           // adamw and adam
+  double beta2 = 0.999;         // adamw and adam
+  double epsilon = 1e-8;        // adamw and adam
+  double momentum = 0.9;        // sgd
+  double muon_momentum = 0.95;  // Nesterov's
 };
 
 class Optimizer {
@@ -42,24 +43,26 @@ class Optimizer {
 
   const std::vector<ParameterGroup>& groups() const { return groups_; }
 
-  // Name and tensor of all state: "INDEX.exp_avg", "INDEX.exp_avg_sq" and "INDEX.step", for sgd "INDEX.momentum_buffer"; INDEX
-  // counts the parameters over all groups. The tensors are the optimiser's own.
+  // Name and tensor of all state: "INDEX.exp_avg", "INDEX.exp_avg_sq" and "INDEX.step", for sgd and the matrices of muon
+  // "INDEX.momentum_buffer"; INDEX counts the parameters over all groups. The tensors are the optimiser's own.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
 
   // Copies such a state. Throws ERR_STATE_MISMATCH, changing nothing, if a name is missing or unknown or a shape differs.
   void load_state(const std::vector<std::pair<std::string, at::Tensor>>& state);
 
  private:
-  // Of one parameter. sgd: the first moment is the momentum buffer, the others are undefined.
+  // Of one parameter. sgd, and matrices of muon: the first moment is the momentum buffer, the others are undefined.
   struct State {
     at::Tensor first_moment, second_moment, step;
+    std::int64_t matrices = 0;  // of muon: how many the parameter stacks
   };
   // Tensors of one group that have a gradient, and one type and device, so that one kernel takes them all.
   struct Batch {
     std::vector<at::Tensor> parameters, gradients, first_moments, second_moments, steps;
   };
-  void count_step(const std::optional<at::Tensor>& skip);  // of all parameters with a gradient
-  std::vector<Batch> batches(const ParameterGroup& group, std::size_t offset) const;
+  void count_step(const std::optional<at::Tensor>& skip);                             // of all parameters with a gradient
+  std::vector<Batch> batches(const ParameterGroup& group, std::size_t offset) const;  // without the matrices of muon
+  void step_matrices(const ParameterGroup& group, std::size_t offset, double lr, const std::optional<at::Tensor>& skip);
 
   std::vector<ParameterGroup> groups_;
   OptimizerOptions options_;

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ struct ParameterGroup {
   std::vector<at::Tensor> parameters;  // leaves; a tensor may be in one group only, and once
   double lr_ratio = 1;                 // learning rate of the group / base learning rate
   double weight_decay = 0;
+  std::vector<std::int64_t> matrices = {};  // for muon: stacked_matrices() of each parameter; empty: 0 for all
 };
 
 }  // namespace cellsam::optim

@@ -2,6 +2,8 @@
 
 #include <ATen/Parallel.h>
 
+#include "optim/muon.h"
+
 namespace cellsam::train {
 
 std::int64_t Stage::threads() const { return at::get_num_threads(); }
@@ -18,6 +20,7 @@ void Stage::choose(model::CellSam& model, std::vector<Part> parts, double weight
     for (auto& entry : part.parameters) {
       entry.second.set_requires_grad(true);
       group.parameters.push_back(entry.second);
+      group.matrices.push_back(optim::stacked_matrices(entry.first, entry.second));
       trainable_.push_back(entry);
     }
     groups_.push_back(std::move(group));

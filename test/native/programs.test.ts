@@ -31,6 +31,7 @@ const programs: Record<string, number> = {
   matching: 100,
   metric_match: 20,
   model_rules: 20,
+  muon: 32,
   non_finite: 10,
   os: 45,
   parallel: 12,

@@ -74,6 +74,13 @@ optim::ParameterGroup group_of(std::vector<std::vector<double>> gradients, doubl
   return group;
 }
 
+// A weight that Muon takes as a matrix.
+optim::ParameterGroup matrix_group() {
+  auto weight = at::eye(16, at::kDouble).requires_grad_(true);
+  weight.mutable_grad() = at::arange(256, at::kDouble).sin().view({16, 16});
+  return {"matrix", {weight}, 1, 0.1, {1}};
+}
+
 void check_clip(test::Checks& checks) {
   std::vector<optim::ParameterGroup> groups = {group_of({{3}, {0, 4}}), group_of({{12}})};
   checks.near("norm", optim::clip_grad_norm(groups, 0).item<double>(), 13, 1e-12);
@@ -101,9 +108,9 @@ void check_methods(test::Checks& checks) {
 }
 
 void check_state(test::Checks& checks) {
-  for (auto name : {"adamw", "adam", "sgd"}) {
-    std::vector<optim::ParameterGroup> straight = {group_of({{2, -1}, {0.5}}), group_of({{1}}, 0.1)};
-    std::vector<optim::ParameterGroup> halted = {group_of({{2, -1}, {0.5}}), group_of({{1}}, 0.1)};
+  for (auto name : {"adamw", "muon", "adam", "sgd"}) {
+    std::vector<optim::ParameterGroup> straight = {group_of({{2, -1}, {0.5}}), group_of({{1}}, 0.1), matrix_group()};
+    std::vector<optim::ParameterGroup> halted = {group_of({{2, -1}, {0.5}}), group_of({{1}}, 0.1), matrix_group()};
     optim::Optimizer whole(straight, {optim::parse_method(name)}), first(halted, {optim::parse_method(name)});
     whole.step(0.1);
     first.step(0.1);
@@ -112,7 +119,7 @@ void check_state(test::Checks& checks) {
     whole.step(0.1);
     second.step(0.1);
     bool same = true;
-    for (int g = 0; g < 2; ++g) {
+    for (std::size_t g = 0; g < straight.size(); ++g) {
       for (std::size_t p = 0; p < straight[g].parameters.size(); ++p)
         same &= straight[g].parameters[p].equal(halted[g].parameters[p]);
     }
