@@ -25,6 +25,11 @@ export const stage1Schema = once(() =>
         "Weight of positives in the focal loss of classes; that of negatives is 1 minus this.",
       ),
       auxLoss: setting(stage1.auxLoss).describe("Adds the losses of the decoder's earlier layers (auxiliary losses)."),
+      denseLossWeight: setting(stage1.denseLossWeight).describe(
+        "Weight of the losses of a dense head, which learns beside the detector from its image tokens and is left out of the " +
+          "weights (Co-DETR, Zong et al., 2023); validation and the losses that are shown go without it. 0: none. Helps when " +
+          "the detector learns from random weights (docs/learning.md).",
+      ),
       setCostClass: setting(stage1.setCostClass).describe(
         "Weight of the class in the cost by which queries are matched to cells.",
       ),

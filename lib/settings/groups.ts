@@ -122,6 +122,7 @@ export const stage1 = {
   headScope: { choices: ["full", "prediction"], default: "full" },
   focalAlpha: { ...share, default: 0.25 },
   auxLoss: on,
+  denseLossWeight: { ...nonNegative, default: 0 },
   setCostClass: { ...nonNegative, default: 1 },
   setCostBbox: { ...nonNegative, default: 1 },
   setCostGiou: { ...nonNegative, default: 1 },

@@ -157,7 +157,7 @@ Detections AnchorTransformerImpl::forward(const at::Tensor& features, const std:
     waiting.clear();
   }
   const auto joined = [](const std::vector<at::Tensor>& parts) { return parts.size() == 1 ? parts[0] : at::cat(parts); };
-  return {joined(all_logits), joined(all_boxes)};
+  return {joined(all_logits), joined(all_boxes), tokens};
 }
 
 }  // namespace cellsam::model

@@ -24,6 +24,7 @@ namespace cellsam::model {
 struct Detections {
   at::Tensor logits;  // [decoder_layers,B,Q,classes]; each class is an independent sigmoid, there is no background class
   at::Tensor boxes;   // [decoder_layers,B,Q,4] as (cx,cy,w,h) in 0..1 of the model's input
+  at::Tensor tokens;  // [B,H,W,D], the image tokens that the encoder returns
 };
 
 // Called with the predictions of one or several decoder layers, `first` the first of them, as soon as they exist, so that work

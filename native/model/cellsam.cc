@@ -42,6 +42,11 @@ CellSam draw_weights(const ModelSize& size, bool with_model_cp, std::uint64_t se
   return CellSam(size, with_model_cp);
 }
 
+void share_memory(at::Tensor parameter, const at::Tensor& with) {
+  parameter.set_data(with.detach());
+  torch::autograd::impl::set_version_counter(parameter, torch::autograd::impl::version_counter(with));
+}
+
 CellSam alias_weights(const CellSam& model) {
   auto shared = draw_weights(model->size(), static_cast<bool>(model->model_cp), 0);
   const auto from = model->state_dict();
@@ -49,8 +54,7 @@ CellSam alias_weights(const CellSam& model) {
   for (std::size_t i = 0; i < from.size(); ++i) {
     auto tensor = to[i].second;
     tensor.set_requires_grad(false);
-    tensor.set_data(from[i].second);
-    torch::autograd::impl::set_version_counter(tensor, torch::autograd::impl::version_counter(from[i].second));
+    share_memory(tensor, from[i].second);
   }
   shared->train(model->is_training());
   return shared;

@@ -43,6 +43,9 @@ TORCH_MODULE(CellSam);
 // A network with weights drawn from `seed`. From any thread: torch has one generator for all of them.
 CellSam draw_weights(const ModelSize& size, bool with_model_cp, std::uint64_t seed);
 
+// Puts a parameter on the memory of another of the same shape: what changes one in place changes both. Gradients stay apart.
+void share_memory(at::Tensor parameter, const at::Tensor& with);
+
 // A network on the memory of the weights of `model`, with gradients and flags of its own: what changes them in place changes
 // both.
 CellSam alias_weights(const CellSam& model);

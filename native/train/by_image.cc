@@ -56,6 +56,7 @@ class ByImage final : public Stage {
       auto& copy = *copies_.emplace_back(std::make_unique<Copy>());
       copy.model = model::alias_weights(model);
       copy.stage = open(copy.model);
+      copy.stage->share_own(*whole_);
       copy.stage->take_notices();  // `whole_` has them too
       free_.push_back(&copy);
     }

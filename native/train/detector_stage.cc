@@ -8,7 +8,9 @@
 #include "base/stop_if_abandoned.h"
 #include "cache/backbones.h"
 #include "data/instances.h"
+#include "loss/dense.h"
 #include "loss/detection.h"
+#include "model/dense_head.h"
 #include "settings/stage1.h"
 #include "settings/training.h"
 #include "train/stage.h"
@@ -64,6 +66,12 @@ class DetectorStage final : public Stage {
         input->frozen = add_frozen_backbone(context_.model, context_.setting_of(input->backbone), features);
     }
     loss_.read(options);
+    dense_weight_ = options.read(setting::stage1::dense_loss_weight);
+    if (dense_weight_ > 0) {
+      dense_head_ = model::DenseHead(context_.model->size().detector_dim);
+      dense_head_->to(context_.device);
+      bring("dense_head", *dense_head_);
+    }
     cache::set_checkpointing(context_.model, options.read(setting::training::activation_checkpointing));
 
     const std::string encoder = cache::mask_model_prefix(context_.model) + "image_encoder.";
@@ -78,7 +86,7 @@ class DetectorStage final : public Stage {
         backbone.push_back(entry);
       }
     }
-    choose(context_.model, {{"head", head}, {"backbone", backbone, backbone_lr_ratio}},
+    choose(context_.model, {{"head", head}, {"dense_head", own()}, {"backbone", backbone, backbone_lr_ratio}},
            options.read(setting::training::weight_decay));
     if (context_.precision == device::Precision::bf16 && !context_.device.is_cpu()) cast_ = linear_parameters(trainable());
   }
@@ -107,9 +115,11 @@ class DetectorStage final : public Stage {
 
   std::optional<at::Tensor> train_batch(const data::Batch& batch, double scale, const DrawKey&,
                                         const Control& control) override {
-    auto loss = criterion(batch, control);
+    at::Tensor dense;
+    auto loss = criterion(batch, control, dense_weight_ > 0 ? &dense : nullptr);
     stop_if_abandoned(control);
-    loss.total.backward(at::full({}, scale, loss.total.options()));
+    const auto objective = dense.defined() ? loss.total + dense_weight_ * dense : loss.total;
+    objective.backward(at::full({}, scale, objective.options()));
     return report(loss);
   }
 
@@ -125,15 +135,15 @@ class DetectorStage final : public Stage {
     return at::stack(losses).to(at::kFloat);
   }
 
-  // Over both backbones the head is shared and the losses add up.
-  loss::DetectionLoss criterion(const data::Batch& batch, const Control& control) {
+  // Over both backbones the heads are shared and the losses add up. Adds that of the dense head to `dense`, if given.
+  loss::DetectionLoss criterion(const data::Batch& batch, const Control& control, at::Tensor* dense = nullptr) {
     const auto targets = targets_of(batch);
     const CastWeights cast(cast_);
     loss::DetectionLoss sum;
     for (const auto* input : {&cellfinder_, &sam_}) {
       if (!input->used) continue;
       stop_if_abandoned(control);
-      const auto loss = score(features(*input, batch, control), targets, control);
+      const auto loss = score(features(*input, batch, control), targets, control, dense);
       if (!sum.total.defined()) {
         sum = loss;
         continue;
@@ -150,9 +160,11 @@ class DetectorStage final : public Stage {
     return cache::run_backbone(context_.model, context_.setting_of(input.backbone), batch.images);
   }
 
-  loss::DetectionLoss score(const at::Tensor& features, const std::vector<loss::Targets>& targets, const Control& control) {
+  loss::DetectionLoss score(const at::Tensor& features, const std::vector<loss::Targets>& targets, const Control& control,
+                            at::Tensor* dense) {
     stop_if_abandoned(control);
     at::Tensor logits, boxes;
+    model::DensePredictions of_tokens;
     loss::LayerMatcher matcher(targets, loss_.match_cost, matching_threads(targets.size()));
     {
       device::Autocast autocast(context_.device, context_.precision);
@@ -163,6 +175,11 @@ class DetectorStage final : public Stage {
       const auto detections = context_.model->cellfinder->head(features.permute({0, 3, 1, 2}), std::nullopt, nullptr, match);
       logits = detections.logits.to(at::kFloat);
       boxes = detections.boxes.to(at::kFloat);
+      if (dense != nullptr) of_tokens = dense_head_(detections.tokens);
+    }
+    if (dense != nullptr) {
+      const auto loss = loss::dense_loss(of_tokens.logits, of_tokens.boxes, features.size(1), features.size(2), targets, loss_);
+      *dense = dense->defined() ? *dense + loss : loss;
     }
     return loss::detection_loss(logits, boxes, targets, loss_, matcher);
   }
@@ -189,7 +206,9 @@ class DetectorStage final : public Stage {
 
   StageContext context_;
   loss::DetectionLossOptions loss_;
-  std::vector<at::Tensor> cast_;  // parameters that are cast together for a step, see CastWeights
+  double dense_weight_ = 0;
+  model::DenseHead dense_head_{nullptr};  // where its loss counts
+  std::vector<at::Tensor> cast_;          // parameters that are cast together for a step, see CastWeights
   HeadInput cellfinder_{cache::Backbone::CellFinder}, sam_{cache::Backbone::Sam};
 };
 

@@ -27,6 +27,14 @@ void Stage::choose(model::CellSam& model, std::vector<Part> parts, double weight
   }
 }
 
+void Stage::bring(const std::string& name, const torch::nn::Module& module) {
+  for (const auto& [of_module, tensor] : model::unique_parameters(module)) own_.emplace_back(name + "." + of_module, tensor);
+}
+
+void Stage::share_own(const Stage& other) {
+  for (std::size_t i = 0; i < own_.size(); ++i) model::share_memory(own_[i].second, other.own_[i].second);
+}
+
 cache::FrozenBackbone* Stage::add_frozen_backbone(model::CellSam& model, const cache::BackboneSetting& setting,
                                                   const cache::FeatureOptions& options) {
   frozen_.push_back(std::make_unique<cache::FrozenBackbone>(model, setting, options));

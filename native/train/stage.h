@@ -73,6 +73,10 @@ class Stage {
 
   // Names and tensors that this stage changes, without shared duplicates, in the order of the groups.
   const model::NamedTensors& trainable() const { return trainable_; }
+  // Those that the stage itself brings and needs in training alone: among `trainable`, but not of the model.
+  const model::NamedTensors& own() const { return own_; }
+  // Puts them on the memory of those of `other`, a stage with the same options.
+  void share_own(const Stage& other);
   // Those of the whole model, the frozen ones included.
   const model::NamedTensors& parameters() const { return parameters_; }
   const std::vector<optim::ParameterGroup>& groups() const { return groups_; }
@@ -80,7 +84,8 @@ class Stage {
  protected:
   Stage() = default;
   // For a stage of the same parameters.
-  explicit Stage(const Stage& other) : trainable_(other.trainable_), parameters_(other.parameters_), groups_(other.groups_) {}
+  explicit Stage(const Stage& other)
+      : trainable_(other.trainable_), own_(other.own_), parameters_(other.parameters_), groups_(other.groups_) {}
 
   struct Part {
     std::string name;
@@ -95,10 +100,13 @@ class Stage {
   cache::FrozenBackbone* add_frozen_backbone(model::CellSam& model, const cache::BackboneSetting& setting,
                                              const cache::FeatureOptions& options);
 
+  // A module that the stage trains beside the model. To be named before choose().
+  void bring(const std::string& name, const torch::nn::Module& module);
+
   void notice(std::string message) { notices_.push_back(std::move(message)); }
 
  private:
-  model::NamedTensors trainable_, parameters_;
+  model::NamedTensors trainable_, own_, parameters_;
   std::vector<std::unique_ptr<cache::FrozenBackbone>> frozen_;
   std::vector<std::string> notices_;
   std::vector<optim::ParameterGroup> groups_;

@@ -91,6 +91,7 @@ TEST_PROGRAM(by_image) {
   const auto batch = data::assemble(*store, {0, 1, 2, 3, 4});
   compare(checks, "detector", 1, {}, batch);
   compare(checks, "head alone", 1, {{"freeze_backbone", true}, {"aux_loss", false}}, batch);
+  compare(checks, "a dense head beside it", 1, {{"dense_loss_weight", 0.5}}, batch);
   compare(checks, "neck", 2, {{"prompt_chunk", 2}}, batch);
   compare(checks, "decoder, and a prompt without a cell", 2,
           {{"train_neck_only", false}, {"freeze_mask_decoder", false}, {"background_prompt", true}, {"box_jitter", 0.1}},

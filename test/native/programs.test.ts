@@ -14,6 +14,7 @@ const programs: Record<string, number> = {
   data_session: 10,
   data_stain: 20,
   data_store: 10,
+  dense_loss: 17,
   device: 16,
   feature_file: 20,
   feature_processes: 7,

@@ -63,6 +63,7 @@ describe("a stopped and resumed run ends like an undisturbed one", () => {
       ["adamw, cosine", { optimizer: "adamw", scheduler: "cosine", warmupFraction: 0.2 }],
       ["adam, plateau", { optimizer: "adam", scheduler: "plateau" }],
       ["sgd, step", { optimizer: "sgd", scheduler: "step" }],
+      ["muon, dense head", { optimizer: "muon", denseLossWeight: 0.5 }],
       ["accumulated", { accumulate: 3 }],
       ["both backbones", { stage1Type: "all_backbones" }],
       ["stage 2", { stage: 2, scheduler: "cosine", onlineHardNegativeMining: true, maxPrompts: 3, boxJitter: 0.1 }],

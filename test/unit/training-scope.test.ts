@@ -40,6 +40,7 @@ describe("stage 1", () => {
     rowsHere<[string, Record<string, unknown>, ((name: string) => boolean)[]]>([
       ["cellfinder", {}, [isHead, isCellfinderBackbone]],
       ["cellfinder", { headScope: "prediction" }, [isPrediction, isCellfinderBackbone]],
+      ["cellfinder", { denseLossWeight: 1 }, [isHead, isCellfinderBackbone]],
       ["cellfinder", { freezeBackbone: true }, [isHead]],
       ["image_encoder", {}, [isHead, isSamBackbone]],
       ["image_encoder", { freezeBackbone: true }, [isHead]],
@@ -66,6 +67,22 @@ describe("stage 1", () => {
       expect(changed).toContain(first.replace(".0.", ".1."));
       expect(digest[first.replace(".0.", ".1.")]).toBe(digest[first]);
     }
+  });
+
+  test("a dense head teaches the detector, and is in no weights and no reported loss", async () => {
+    const run = async (options: Partial<StageOptions>) => {
+      await using session = await smallSession();
+      const { trainable } = await session.beginStage({ ...common, stage: 1, ...options });
+      const { events, losses } = await train(session, store, [0, 1, 0, 1], { batchSize: 4 });
+      return { trainable, events, losses, digest: await session.digest() };
+    };
+    const [without, beside] = [await run({}), await run({ denseLossWeight: 1 })];
+    expect(beside.losses).toEqual(without.losses); // of one step, before it changes weights
+    const own = beside.trainable.filter((name) => !without.trainable.includes(name));
+    expect(own.length).toBe(8);
+    expect(own.every((name) => name.startsWith("dense_head."))).toBe(true);
+    expect(Object.keys(beside.digest)).toEqual(Object.keys(without.digest));
+    expect(moved(without.digest, beside.digest).some(isCellfinderBackbone)).toBe(true);
   });
 
   test("the backbone's group learns at its own ratio", async () => {
