@@ -1,11 +1,19 @@
-/** A square part of an image and of its label map. */
+/** A part of an image and of its label map. */
 import type { LabelMap, NdImage } from "./image.js";
 
-/** Copies [H,W,...] data of `width` x `height` pixels from column `x` and row `y` on. */
+/** `width` x `height` pixels from column `x` and row `y` on. */
+interface Area {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** Copies an area of [H,W,...] data. */
 function cut<T extends NdImage["data"] | Int32Array>(
   data: T,
   [, across, channels = 1]: readonly number[],
-  { x, y, width, height }: { x: number; y: number; width: number; height: number },
+  { x, y, width, height }: Area,
 ): T {
   const result = new (data.constructor as new (length: number) => T)(height * width * channels);
   for (let row = 0; row < height; row++) {
@@ -13,6 +21,18 @@ function cut<T extends NdImage["data"] | Int32Array>(
     result.set(data.subarray(from, from + width * channels), row * width * channels);
   }
   return result;
+}
+
+/** The pixels of `area`, which lies inside of the image. */
+export function crop(image: NdImage, labels: LabelMap, area: Area): { image: NdImage; labels: LabelMap } {
+  const data = cut(labels.data, labels.shape, area);
+  const ids = new Set(data);
+  const count = ids.size - Number(ids.has(0)) - Number(ids.has(-1));
+  const shape = [area.height, area.width, ...image.shape.slice(2)] as NdImage["shape"];
+  return {
+    image: { ...image, data: cut(image.data, image.shape, area), shape },
+    labels: { ...labels, data, shape: [area.height, area.width], count },
+  };
 }
 
 /** The positions at which parts of `side` pixels begin so that they cover `length`; the last one ends at its end. */
@@ -35,13 +55,5 @@ export function fullestCrop(image: NdImage, labels: LabelMap, side: number): { i
       if (cells > best.cells) best = { x, y, cells };
     }
   }
-  const area = { ...best, width, height };
-  const data = cut(labels.data, labels.shape, area);
-  const ids = new Set(data);
-  const count = ids.size - Number(ids.has(0)) - Number(ids.has(-1));
-  const shape = [height, width, ...image.shape.slice(2)] as NdImage["shape"];
-  return {
-    image: { ...image, data: cut(image.data, image.shape, area), shape },
-    labels: { ...labels, data, shape: [height, width], count },
-  };
+  return crop(image, labels, { ...best, width, height });
 }
