@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "base/upload.h"
@@ -34,11 +35,12 @@ std::int64_t cell_at(double x, double y, double step_x, double step_y, const at:
   return best;
 }
 
+// ignored: [H,W] uint8 without gaps, or undefined.
 bool is_ignored(const at::Tensor& ignored, double x, double y) {
   if (!ignored.defined()) return false;
   const auto row = static_cast<std::int64_t>(y * static_cast<double>(ignored.size(0)));
   const auto column = static_cast<std::int64_t>(x * static_cast<double>(ignored.size(1)));
-  return ignored[row][column].item<bool>();
+  return ignored.const_data_ptr<std::uint8_t>()[row * ignored.size(1) + column] != 0;
 }
 
 // Corners of boxes cx, cy, width, height [n,4].
@@ -71,6 +73,7 @@ TokenTargets token_targets(const std::vector<Targets>& targets, std::int64_t hei
   for (std::int64_t image = 0; image < images; ++image) {
     const auto& truth = targets[static_cast<std::size_t>(image)];
     const auto wide = truth.boxes.to(at::kCPU, at::kDouble).contiguous();
+    const auto ignored = truth.ignored.defined() ? truth.ignored.to(at::kByte).contiguous() : at::Tensor();
     std::vector<std::int64_t> cells(static_cast<std::size_t>(tokens)), count(static_cast<std::size_t>(wide.size(0)), 0), learnt;
     for (std::int64_t token = 0; token < tokens; ++token) {
       const double x = (static_cast<double>(token % width) + 0.5) * step_x,
@@ -78,7 +81,7 @@ TokenTargets token_targets(const std::vector<Targets>& targets, std::int64_t hei
       const auto cell = cells[static_cast<std::size_t>(token)] = cell_at(x, y, step_x, step_y, wide);
       const auto at = image * tokens + token;
       if (cell == kNone) {
-        if (is_ignored(truth.ignored, x, y)) weight[at] = 0;
+        if (is_ignored(ignored, x, y)) weight[at] = 0;
         continue;
       }
       is_cell[at] = 1;

@@ -21,10 +21,10 @@ Method parse_method(const std::string& name);
 
 struct OptimizerOptions {
   Method method = Method::adamw;
-  double beta1 = 0.9;           // adamw and adam
-  double beta2 = 0.999;         // adamw and adam
-  double epsilon = 1e-8;        // adamw and adam
-  double momentum = 0.9;        // sgd
+  double beta1 = 0.9;           // of adam, of adamw and of what muon leaves to it
+  double beta2 = 0.999;         // likewise
+  double epsilon = 1e-8;        // likewise
+  double momentum = 0.9;        // of sgd
   double muon_momentum = 0.95;  // Nesterov's
 };
 
