@@ -6,7 +6,8 @@
 // trains stage 1 in one thread on batches of 8 windows of 128 x 128 pixels at random places, and prints a line of JSON after
 // each quarter of the steps: CPU seconds of the training so far, and on windows of the images that were held out the AP of boxes
 // at IoU 0.5 (TP / (TP + FP + FN) at the best threshold) and the recall at any score. `--set` gives a setting of stage 1.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+// `--export FOLDER` writes the windows for the peer in plain PyTorch, peer/stardist.py, and trains nothing.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -28,7 +29,6 @@ const WINDOWS = { train: 6000, held: 320 };
 const BATCH = 8;
 /** Pieces of cells with fewer pixels count for nothing. */
 const MIN_AREA = 20;
-const pixels = /** @type {const} */ ({ normalize: true, greyChannel: "all" });
 
 const { values: flags } = parseArgs({
   options: {
@@ -37,6 +37,7 @@ const { values: flags } = parseArgs({
     seed: { type: "string", default: "1" },
     "learning-rate": { type: "string", default: "0.001" },
     set: { type: "string", multiple: true, default: [] },
+    export: { type: "string" },
   },
 });
 const [steps, seed] = [Number(flags.steps), Number(flags.seed)];
@@ -60,10 +61,26 @@ function read(value) {
 function decoded(names) {
   return Promise.all(
     names.map(async (name) => ({
-      image: await decodeImage(join(flags.data, "images", `${name}.png`)),
+      image: stretched(await decodeImage(join(flags.data, "images", `${name}.png`))),
       labels: await decodeLabels(join(flags.data, "masks", `${name}.png`)),
     })),
   );
+}
+
+/**
+ * As RGB of 8 bits, whose 1st and 99th percentiles are 0 and 255: what both sides see.
+ * @param {NdImage} image
+ * @returns {NdImage}
+ */
+function stretched(image) {
+  const [height, width, channels = 1] = image.shape;
+  const sorted = Float64Array.from(image.data).sort();
+  const [low = 0, high = 0] = [0.01, 0.99].map((share) => sorted[Math.round(share * (sorted.length - 1))]);
+  const data = Uint8Array.from({ length: 3 * height * width }, (_, i) => {
+    const value = Number(image.data[Math.floor(i / 3) * channels + Math.min(i % 3, channels - 1)]);
+    return Math.round(255 * Math.min(1, Math.max(0, (value - low) / Math.max(high - low, 1e-6))));
+  });
+  return { ...image, data, shape: [height, width, 3] };
 }
 
 /**
@@ -125,7 +142,7 @@ async function scores(session, held) {
   const found = [];
   let cells = 0;
   for (const { image, labels } of held) {
-    const view = await session.embed({ image, ...pixels, bboxThreshold: 0.02, adaptiveThreshold: false, nmsIou: 0.5 });
+    const view = await session.embed({ image, normalize: false, bboxThreshold: 0.02, adaptiveThreshold: false, nmsIou: 0.5 });
     const { boxes, scores } = await view.detect();
     await view.dispose();
     const left = boxesOf(labels);
@@ -156,9 +173,18 @@ function cpu() {
 
 const split = JSON.parse(readFileSync(join(root, "examples", "cellsam-tiny-more.splits.json"), "utf8"));
 const held = [...windows(await decoded(split.val), WINDOWS.held)];
+if (flags.export) {
+  mkdirSync(flags.export, { recursive: true });
+  for (const [name, pairs] of Object.entries({ held, train: [...windows(await decoded(split.train), WINDOWS.train)] })) {
+    const file = (/** @type {string} */ ending) => join(/** @type {string} */ (flags.export), `${name}.${ending}`);
+    writeFileSync(file("images.u8"), Buffer.concat(pairs.map(({ image }) => Buffer.from(image.data.buffer))));
+    writeFileSync(file("labels.i32"), Buffer.concat(pairs.map(({ labels }) => Buffer.from(labels.data.buffer))));
+  }
+  process.exit();
+}
 const folder = mkdtempSync(join(tmpdir(), "cellsam-bench-"));
 const store = join(folder, "tiles.store");
-const writer = await openStoreWriter({ path: store, tileSize: SIDE, minFragmentArea: MIN_AREA, ...pixels });
+const writer = await openStoreWriter({ path: store, tileSize: SIDE, minFragmentArea: MIN_AREA, normalize: false });
 let tile = 0;
 for (const { image, labels } of windows(await decoded(split.train), WINDOWS.train)) {
   await writer.add({ image, labels, source: `${tile++}` });
