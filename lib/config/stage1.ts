@@ -6,7 +6,7 @@ import { stage1, training } from "../settings/groups.js";
 import { type DetectorLossName, detectorLosses } from "../settings/losses/detector.js";
 import { configClass } from "./configClass.js";
 import { described, flag, setting, zod } from "./fields.js";
-import { trainingFields } from "./training.js";
+import { loraProblems, trainingFields } from "./training.js";
 import { asksForPictures, drawingFields, drawingFlag } from "./visual.js";
 
 export const stage1Schema = once(() =>
@@ -63,6 +63,9 @@ export const stage1Schema = once(() =>
       } else if (config.freezeBackbone && !oneRate) {
         problem("backboneLrRatio", "has no effect with freezeBackbone: true, where no backbone trains");
       }
+      const backboneTrains = config.stage1Type !== "head_only" && !config.freezeBackbone;
+      const toTrain = 'set freezeBackbone: false and a stage1Type other than "head_only"';
+      for (const [key, message] of loraProblems(config, backboneTrains, toTrain)) problem(key, message);
       const oneBackbone = config.stage1Type === "cellfinder" || config.stage1Type === "image_encoder";
       if (config.transferWeights && (!oneBackbone || config.freezeBackbone)) {
         problem(

@@ -6,7 +6,7 @@ import { stage2, training } from "../settings/groups.js";
 import { type MaskLossName, type MaskLossSettings, maskLosses, maskLossSettings } from "../settings/losses/table.js";
 import { configClass } from "./configClass.js";
 import { described, setting, zod } from "./fields.js";
-import { trainingFields } from "./training.js";
+import { loraProblems, trainingFields } from "./training.js";
 import { asksForPictures, drawingFields, drawingFlag } from "./visual.js";
 
 /** Settings of online hard example mining, which have no effect while it is off. */
@@ -93,12 +93,12 @@ export const stage2Schema = once(() =>
       if (config.ohemHardWeightMax < config.ohemHardWeightMin) {
         problem("ohemHardWeightMax", `must be >= ohemHardWeightMin (${config.ohemHardWeightMin})`);
       }
-      if (config.backboneLrRatio !== 1 && (config.trainNeckOnly || config.freezeImageEncoder)) {
-        problem(
-          "backboneLrRatio",
-          "has no effect while the backbone is frozen; set trainNeckOnly and freezeImageEncoder to false",
-        );
+      const backboneTrains = !config.trainNeckOnly && !config.freezeImageEncoder;
+      const toTrain = "set trainNeckOnly and freezeImageEncoder to false";
+      if (config.backboneLrRatio !== 1 && !backboneTrains) {
+        problem("backboneLrRatio", `has no effect while the backbone is frozen; ${toTrain}`);
       }
+      for (const [key, message] of loraProblems(config, backboneTrains, toTrain)) problem(key, message);
       const freezes = ["freezeImageEncoder", "freezePromptEncoder", "freezeMaskDecoder"] as const;
       for (const key of freezes) {
         if (config.trainNeckOnly && !config[key])

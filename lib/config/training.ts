@@ -34,7 +34,36 @@ export const trainingFields = <const S extends ChoiceSetting>(scheduler: S) => (
     "Largest global norm of the gradients; larger ones are scaled down to it. 0: no clipping.",
   ),
   accumulate: setting(training.accumulate).describe("Number of batches whose gradients are accumulated in one optimiser step."),
+  loraRank: setting(training.loraRank).describe(
+    "Rank of the changes of a backbone's weight matrices (LoRA, Hu et al., 2022), of which only two narrow factors learn; the " +
+      "backbone's other weights stay. Checkpoints hold ordinary weights with the changes in them. 0: the whole backbone learns. " +
+      "When to use which: docs/concepts.md.",
+  ),
+  loraAlpha: setting(training.loraAlpha).describe(
+    "The changes are multiplied by loraAlpha / loraRank; null: the rank, so by 1.",
+  ),
+  loraLayers: setting(training.loraLayers).describe(
+    "Which matrices of each ViT block learn with loraRank: attention, its qkv and proj; mlp, its lin1 and lin2; or all.",
+  ),
   activationCheckpointing: setting(training.activationCheckpointing).describe(
     "When a ViT trains: keeps only the input of each block and computes the rest again in the backward pass, for less memory.",
   ),
 });
+
+/**
+ * What contradicts itself in the settings of LoRA: key and message. `backboneTrains`: whether a backbone trains by the other
+ * settings, and `toTrain`: how one would.
+ */
+export function loraProblems(
+  config: { loraRank: number; loraAlpha: number | null; loraLayers: string },
+  backboneTrains: boolean,
+  toTrain: string,
+): [key: string, message: string][] {
+  if (config.loraRank > 0)
+    return backboneTrains ? [] : [["loraRank", `has no effect while the backbone is frozen; ${toTrain}`]];
+  const unread: [string, boolean][] = [
+    ["loraAlpha", config.loraAlpha !== training.loraAlpha.default],
+    ["loraLayers", config.loraLayers !== training.loraLayers.default],
+  ];
+  return unread.filter(([, given]) => given).map(([key]) => [key, "has no effect without loraRank > 0"]);
+}

@@ -113,6 +113,9 @@ export const training = {
   accumulate: { ...positiveCount, default: 1 },
   activationCheckpointing: off,
   backboneLrRatio: { ...positiveShare, default: 1 },
+  loraRank: { ...count, default: 0 },
+  loraAlpha: { ...positive, default: null },
+  loraLayers: { choices: ["attention", "mlp", "all"], default: "attention" },
 } as const satisfies Settings;
 
 /** Stage 1, the detector. */

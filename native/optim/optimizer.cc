@@ -1,10 +1,12 @@
 #include "optim/optimizer.h"
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 
 #include <map>
 #include <optional>
 #include <unordered_set>
+#include <utility>
 
 #include "engine.h"
 #include "optim/muon.h"
@@ -23,13 +25,17 @@ Optimizer::Optimizer(std::vector<ParameterGroup> groups, OptimizerOptions option
     : groups_(std::move(groups)), options_(options) {
   at::NoGradGuard no_grad;
   std::unordered_set<const void*> known;
-  for (const auto& group : groups_) {
-    for (std::size_t i = 0; i < group.parameters.size(); ++i) {
-      const auto& parameter = group.parameters[i];
+  const auto generator = at::make_generator<at::CPUGeneratorImpl>(options_.seed);
+  for (auto& group : groups_) {
+    for (const auto& parameter : group.parameters) {
       if (!known.insert(parameter.unsafeGetTensorImpl()).second) {
         throw Error("ERR_INVALID_ARGUMENT",
                     "optimizer: a parameter occurs twice, the second time in group \"" + group.name + "\"");
       }
+    }
+    if (group.low_rank.rank > 0) learn_factors(group, generator);
+    for (std::size_t i = 0; i < group.parameters.size(); ++i) {
+      const auto& parameter = group.parameters[i];
       State state;
       state.first_moment = at::zeros_like(parameter, {}, at::MemoryFormat::Preserve);
       if (options_.method == Method::muon && !group.matrices.empty()) state.matrices = group.matrices[i];
@@ -40,6 +46,15 @@ Optimizer::Optimizer(std::vector<ParameterGroup> groups, OptimizerOptions option
       states_.push_back(std::move(state));
     }
   }
+}
+
+void Optimizer::learn_factors(ParameterGroup& group, const at::Generator& generator) {
+  const auto weights = std::exchange(group.parameters, {});
+  for (const auto& weight : weights) {
+    const auto& change = low_rank_.emplace_back(weight, group.low_rank, generator);
+    group.parameters.insert(group.parameters.end(), {change.down(), change.up()});
+  }
+  group.matrices.assign(group.parameters.size(), 1);
 }
 
 std::vector<Optimizer::Batch> Optimizer::batches(const ParameterGroup& group, std::size_t offset) const {
@@ -83,6 +98,7 @@ void Optimizer::count_step(const std::optional<at::Tensor>& skip) {
 
 void Optimizer::step(double lr, const std::optional<at::Tensor>& skip) {
   at::NoGradGuard no_grad;
+  for (auto& change : low_rank_) change.take_gradient();
   count_step(skip);
   std::size_t offset = 0;
   for (const auto& group : groups_) {
@@ -116,6 +132,7 @@ void Optimizer::step(double lr, const std::optional<at::Tensor>& skip) {
     step_matrices(group, offset, group_lr, skip);
     offset += group.parameters.size();
   }
+  for (auto& change : low_rank_) change.apply();
 }
 
 void Optimizer::step_matrices(const ParameterGroup& group, std::size_t offset, double lr,
@@ -154,6 +171,7 @@ void Optimizer::zero_grad() {
   for (const auto& group : groups_) {
     for (const auto& parameter : group.parameters) parameter.mutable_grad().reset();
   }
+  for (auto& change : low_rank_) change.drop_gradients();
 }
 
 std::vector<std::pair<std::string, at::Tensor>> Optimizer::state() const {
@@ -167,6 +185,11 @@ std::vector<std::pair<std::string, at::Tensor>> Optimizer::state() const {
     all.emplace_back(index + "exp_avg", states_[i].first_moment);
     all.emplace_back(index + "exp_avg_sq", states_[i].second_moment);
     all.emplace_back(index + "step", states_[i].step);
+  }
+  for (std::size_t i = 0; i < low_rank_.size(); ++i) {
+    const auto matrix = "lora." + std::to_string(i);
+    all.emplace_back(matrix + ".down", low_rank_[i].down());
+    all.emplace_back(matrix + ".up", low_rank_[i].up());
   }
   return all;
 }

@@ -1,6 +1,7 @@
 // The optimisers of training: AdamW (Loshchilov and Hutter, ICLR 2019), Muon (muon.h) beside AdamW, Adam (Kingma and Ba, ICLR
-// 2015) with L2 decay, and SGD with momentum, on torch's fused and multi-tensor kernels. torch's own classes do not give their
-// state out by name, which resuming a training needs, and cannot leave out a step without waiting for the device.
+// 2015) with L2 decay, and SGD with momentum, on torch's fused and multi-tensor kernels; for groups that ask for it with LoRA
+// (low_rank.h). torch's own classes do not give their state out by name, which resuming a training needs, and cannot leave out
+// a step without waiting for the device.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -26,6 +27,7 @@ struct OptimizerOptions {
   double epsilon = 1e-8;        // likewise
   double momentum = 0.9;        // of sgd
   double muon_momentum = 0.95;  // Nesterov's
+  std::uint64_t seed = 0;       // of what LoRA's factors are drawn from
 };
 
 class Optimizer {
@@ -41,10 +43,9 @@ class Optimizer {
   // Releases the gradients, so that the next backward pass writes instead of adds.
   void zero_grad();
 
-  const std::vector<ParameterGroup>& groups() const { return groups_; }
-
   // Name and tensor of all state: "INDEX.exp_avg", "INDEX.exp_avg_sq" and "INDEX.step", for sgd and the matrices of muon
-  // "INDEX.momentum_buffer"; INDEX counts the parameters over all groups. The tensors are the optimiser's own.
+  // "INDEX.momentum_buffer"; INDEX counts the parameters over all groups, a matrix that learns by LoRA as its factors down and
+  // up, which are "lora.MATRIX.down" and "lora.MATRIX.up". The tensors are the optimiser's own.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
 
   // Copies such a state. Throws ERR_STATE_MISMATCH, changing nothing, if a name is missing or unknown or a shape differs.
@@ -60,11 +61,14 @@ class Optimizer {
   struct Batch {
     std::vector<at::Tensor> parameters, gradients, first_moments, second_moments, steps;
   };
+  // Puts the factors of LoRA in place of the group's matrices.
+  void learn_factors(ParameterGroup& group, const at::Generator& generator);
   void count_step(const std::optional<at::Tensor>& skip);                             // of all parameters with a gradient
   std::vector<Batch> batches(const ParameterGroup& group, std::size_t offset) const;  // without the matrices of muon
   void step_matrices(const ParameterGroup& group, std::size_t offset, double lr, const std::optional<at::Tensor>& skip);
 
-  std::vector<ParameterGroup> groups_;
+  std::vector<LowRankChange> low_rank_;
+  std::vector<ParameterGroup> groups_;  // of what learns: with LoRA the factors
   OptimizerOptions options_;
   std::vector<State> states_;  // one for each parameter, in the order of the groups
 };

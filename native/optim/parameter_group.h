@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "optim/low_rank.h"
+
 namespace cellsam::optim {
 
 struct ParameterGroup {
@@ -15,6 +17,7 @@ struct ParameterGroup {
   double lr_ratio = 1;                 // learning rate of the group / base learning rate
   double weight_decay = 0;
   std::vector<std::int64_t> matrices = {};  // for muon: stacked_matrices() of each parameter; empty: 0 for all
+  LowRank low_rank = {};                    // with a rank, all parameters are matrices and learn by LoRA
 };
 
 }  // namespace cellsam::optim

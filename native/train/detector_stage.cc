@@ -13,6 +13,7 @@
 #include "model/dense_head.h"
 #include "settings/stage1.h"
 #include "settings/training.h"
+#include "train/lora.h"
 #include "train/stage.h"
 #include "weights/layout_names.h"
 
@@ -86,7 +87,11 @@ class DetectorStage final : public Stage {
         backbone.push_back(entry);
       }
     }
-    choose(context_.model, {{"head", head}, {"dense_head", own()}, {"backbone", backbone, backbone_lr_ratio}},
+    const auto lora = read_lora_options(options);
+    choose(context_.model,
+           {{"head", head},
+            {"dense_head", own()},
+            {"backbone", learning_weights(backbone, lora), backbone_lr_ratio, lora.low_rank}},
            options.read(setting::training::weight_decay));
     if (context_.precision == device::Precision::bf16 && !context_.device.is_cpu()) cast_ = linear_parameters(trainable());
   }

@@ -10,6 +10,7 @@
 #include "settings/stage2.h"
 #include "settings/training.h"
 #include "train/gradients.h"
+#include "train/lora.h"
 #include "train/non_finite.h"
 
 namespace cellsam::train {
@@ -56,8 +57,12 @@ void MaskStage::choose_parameters(Options& options) {
     frozen_backbone_ = add_frozen_backbone(context_.model, context_.setting_of(cache::Backbone::Sam), features);
   decoder_parameters_ = prompts;
   decoder_parameters_.insert(decoder_parameters_.end(), decoder.begin(), decoder.end());
+  const auto lora = read_lora_options(options);
   choose(context_.model,
-         {{"neck", neck}, {"backbone", backbone, backbone_lr_ratio}, {"prompt_encoder", prompts}, {"mask_decoder", decoder}},
+         {{"neck", neck},
+          {"backbone", learning_weights(backbone, lora), backbone_lr_ratio, lora.low_rank},
+          {"prompt_encoder", prompts},
+          {"mask_decoder", decoder}},
          weight_decay);
 }
 

@@ -16,7 +16,7 @@ void Stage::choose(model::CellSam& model, std::vector<Part> parts, double weight
   }
   for (auto& part : parts) {
     if (part.parameters.empty()) continue;
-    optim::ParameterGroup group{part.name, {}, part.lr_ratio, weight_decay};
+    optim::ParameterGroup group{part.name, {}, part.lr_ratio, weight_decay, {}, part.low_rank};
     for (auto& entry : part.parameters) {
       entry.second.set_requires_grad(true);
       group.parameters.push_back(entry.second);

@@ -91,6 +91,7 @@ class Stage {
     std::string name;
     model::NamedTensors parameters;
     double lr_ratio = 1;
+    optim::LowRank low_rank = {};
   };
 
   // Makes `parts` the groups of the optimiser (empty ones are left out) and marks exactly their tensors as trainable.

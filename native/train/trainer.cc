@@ -60,7 +60,7 @@ Trainer::Trainer(std::unique_ptr<Stage> stage, const TrainerOptions& options, st
       group_(std::move(group)),
       options_(options),
       seed_(seed),
-      optimizer_(stage_->groups(), {.method = options.optimizer}),
+      optimizer_(stage_->groups(), {.method = options.optimizer, .seed = seed}),
       schedule_(options.schedule) {
   if (!group_) return;
   if (options_.accumulate < group_->size()) {
@@ -303,13 +303,12 @@ Dict Trainer::validate(const EpochRequest& request, Control& control) {
 Dict Trainer::describe() const {
   List trainable, groups;
   std::int64_t parameters = 0;
-  for (const auto& [name, tensor] : stage_->trainable()) {
-    trainable.push_back(name);
-    parameters += tensor.numel();
-  }
+  for (const auto& [name, tensor] : stage_->trainable()) trainable.push_back(name);
   for (const auto& group : stage_->groups()) {
     std::int64_t numbers = 0;
-    for (const auto& tensor : group.parameters) numbers += tensor.numel();
+    for (const auto& tensor : group.parameters)
+      numbers += group.low_rank.rank > 0 ? optim::low_rank_numbers(tensor, group.low_rank.rank) : tensor.numel();
+    parameters += numbers;
     groups.push_back(Dict{{"name", group.name}, {"lr", options_.learning_rate * group.lr_ratio}, {"parameters", numbers}});
   }
   return {{"trainable", trainable}, {"parameters", parameters}, {"groups", groups}};

@@ -87,7 +87,8 @@ class Trainer {
   // nothing, for the state of another stage or of other parameters.
   Dict load_state(const std::string& path);
 
-  // {trainable: names, parameters: how many numbers they have, groups: [{name, lr, parameters}]}.
+  // {trainable: names, parameters: how many numbers learn, groups: [{name, lr, parameters}]}. Of matrices that learn by LoRA
+  // the numbers of their factors.
   Dict describe() const;
 
  private:

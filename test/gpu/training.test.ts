@@ -63,6 +63,7 @@ describe.skipIf(!gpu)("a GPU", () => {
     rowsHere([
       ["stage 1", 1, {}, {}],
       ["stage 1, a dense head beside it", 1, { denseLossWeight: 1 }, {}],
+      ["stage 1, the backbone by LoRA", 1, { loraRank: 2, loraLayers: "all" }, {}],
       ["stage 1, the encoder alone", 1, { stage1Type: "image_encoder" }, {}],
       ["stage 1, both encoders", 1, { stage1Type: "all_backbones" }, {}],
       ["stage 1, the head alone", 1, { stage1Type: "head_only" }, {}],

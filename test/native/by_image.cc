@@ -92,6 +92,7 @@ TEST_PROGRAM(by_image) {
   compare(checks, "detector", 1, {}, batch);
   compare(checks, "head alone", 1, {{"freeze_backbone", true}, {"aux_loss", false}}, batch);
   compare(checks, "a dense head beside it", 1, {{"dense_loss_weight", 0.5}}, batch);
+  compare(checks, "a backbone that learns by LoRA", 1, {{"lora_rank", 2}, {"lora_layers", "all"}}, batch);
   compare(checks, "neck", 2, {{"prompt_chunk", 2}}, batch);
   compare(checks, "decoder, and a prompt without a cell", 2,
           {{"train_neck_only", false}, {"freeze_mask_decoder", false}, {"background_prompt", true}, {"box_jitter", 0.1}},

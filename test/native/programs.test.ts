@@ -28,6 +28,7 @@ const programs: Record<string, number> = {
   infer_prompt_box: 14,
   isa: 5,
   losses: 10,
+  low_rank: 22,
   mask_decoder_factored: 40,
   matching: 100,
   metric_match: 20,

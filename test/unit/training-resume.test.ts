@@ -64,6 +64,7 @@ describe("a stopped and resumed run ends like an undisturbed one", () => {
       ["adam, plateau", { optimizer: "adam", scheduler: "plateau" }],
       ["sgd, step", { optimizer: "sgd", scheduler: "step" }],
       ["muon, dense head", { optimizer: "muon", denseLossWeight: 0.5 }],
+      ["LoRA", { loraRank: 3, loraLayers: "all", loraAlpha: 6 }],
       ["accumulated", { accumulate: 3 }],
       ["both backbones", { stage1Type: "all_backbones" }],
       ["stage 2", { stage: 2, scheduler: "cosine", onlineHardNegativeMining: true, maxPrompts: 3, boxJitter: 0.1 }],

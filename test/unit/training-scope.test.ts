@@ -35,6 +35,10 @@ const isPrediction = (name: string) =>
 const isCellfinderBackbone = (name: string) => name.startsWith(cellfinderBackbone);
 const isSamBackbone = (name: string) => /^model\.image_encoder\.(pos_embed|patch_embed|blocks)/.test(name);
 
+// What LoRA changes: the matrices of the backbone that trains.
+const isAttention = (name: string) => isCellfinderBackbone(name) && /\.attn\.(qkv|proj)\.weight$/.test(name);
+const isMlp = (name: string) => isCellfinderBackbone(name) && /\.mlp\.lin[12]\.weight$/.test(name);
+
 describe("stage 1", () => {
   test.each(
     rowsHere<[string, Record<string, unknown>, ((name: string) => boolean)[]]>([
@@ -42,6 +46,8 @@ describe("stage 1", () => {
       ["cellfinder", { headScope: "prediction" }, [isPrediction, isCellfinderBackbone]],
       ["cellfinder", { denseLossWeight: 1 }, [isHead, isCellfinderBackbone]],
       ["cellfinder", { freezeBackbone: true }, [isHead]],
+      ["cellfinder", { loraRank: 2 }, [isHead, isAttention]],
+      ["cellfinder", { loraRank: 2, loraLayers: "mlp" }, [isHead, isMlp]],
       ["image_encoder", {}, [isHead, isSamBackbone]],
       ["image_encoder", { freezeBackbone: true }, [isHead]],
       ["all_backbones", {}, [isHead, isCellfinderBackbone, isSamBackbone]],
@@ -85,6 +91,22 @@ describe("stage 1", () => {
     expect(moved(without.digest, beside.digest).some(isCellfinderBackbone)).toBe(true);
   });
 
+  test("by LoRA a backbone learns the numbers of two factors for each matrix, and needs one that trains", async () => {
+    await using session = await smallSession();
+    const { groups } = await session.beginStage({ ...common, stage: 1, loraRank: 2, loraLayers: "all" });
+    const shapes = (await session.parameters())
+      .filter(({ name }) => isAttention(name) || isMlp(name))
+      .map(({ shape }) => shape);
+    const factors = shapes.map(([rows = 0, columns = 0]) => 2 * (rows + columns));
+    expect(groups.find(({ name }) => name === "backbone")?.parameters).toBe(factors.reduce((sum, of) => sum + of, 0));
+    for (const options of [{ stage: 1, stage1Type: "head_only" }, { stage: 2 }]) {
+      await expect(session.beginStage({ ...common, ...options, loraRank: 2 } as StageOptions)).rejects.toMatchObject({
+        code: "ERR_INVALID_ARGUMENT",
+        message: expect.stringContaining("lora_rank is for a backbone that trains"),
+      });
+    }
+  });
+
   test("the backbone's group learns at its own ratio", async () => {
     await using session = await smallSession();
     const { groups, trainable, parameters } = await session.beginStage({ ...common, stage: 1, backboneLrRatio: 0.1 });
@@ -118,6 +140,11 @@ describe("stage 2", () => {
       ["neck only wins over open flags", { freezeMaskDecoder: false, freezeImageEncoder: false }, [isNeck]],
       ["nothing unfrozen", { trainNeckOnly: false }, [isNeck]],
       ["the backbone", { trainNeckOnly: false, freezeImageEncoder: false }, [isNeck, isSamBackbone]],
+      [
+        "the backbone by LoRA",
+        { trainNeckOnly: false, freezeImageEncoder: false, loraRank: 4, loraLayers: "all" },
+        [isNeck, (name) => isSamBackbone(name) && /(attn\.(qkv|proj)|mlp\.lin[12])\.weight$/.test(name)],
+      ],
       ["the prompt encoder", { trainNeckOnly: false, freezePromptEncoder: false }, [isNeck, isPrompt]],
       ["the mask decoder", { trainNeckOnly: false, freezeMaskDecoder: false }, [isNeck, isDecoder]],
       [
