@@ -162,6 +162,7 @@ function counted(config: ExperimentConfig, { pairs, notes }: Dataset, tiles: rea
   const types: Record<string, number> = {};
   for (const { dtype } of pairs) types[dtype] = (types[dtype] ?? 0) + 1;
   const perTile = tiles.flatMap(({ cellsPerTile }) => cellsPerTile);
+  const diameters = tiles.flatMap((planned) => planned.diameters);
   return {
     images: {
       count: pairs.length,
@@ -174,7 +175,8 @@ function counted(config: ExperimentConfig, { pairs, notes }: Dataset, tiles: rea
     cells: {
       count: tiles.reduce((sum, { cells }) => sum + cells, 0),
       perImage: spread(tiles.map(({ cells }) => cells)),
-      diameter: spread(tiles.flatMap(({ diameters }) => diameters)),
+      diameter: spread(diameters),
+      large: diameters.filter((diameter) => diameter > config.tileSize / 2).length,
       cut: tiles.reduce((sum, { cut }) => sum + cut, 0),
     },
     tiles: {

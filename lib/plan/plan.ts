@@ -35,6 +35,8 @@ export interface Plan {
     perImage: Spread;
     /** Square root of the area, in pixels. */
     diameter: Spread;
+    /** Cells whose diameter is more than half of a tile. */
+    large: number;
     /** Cells that are whole in no tile. */
     cut: number;
   };

@@ -19,8 +19,9 @@ export function warningsOf(config: ExperimentConfig, plan: Plan): string[] {
     cells.diameter.median > 0 &&
       cells.diameter.median < smallest &&
       `half of the cells measure less than ${cells.diameter.median.toFixed(1)} pixels across: enlarge the images`,
-    cells.diameter.max > tiles.size / 2 &&
-      `the largest cell is ${cells.diameter.max.toFixed(0)} pixels across, more than half of a tile: use a larger tile_size, such as ${tiles.size * 2}`,
+    // A few do not pay: the network sees every cell smaller in a larger tile, and small cells are harder to find.
+    cells.large > cells.count / 20 &&
+      `${cells.large} of ${cells.count} cells measure more than half of a tile: use a larger tile_size, such as ${tiles.size * 2}`,
     cells.count > 0 &&
       cells.cut > cells.count / 10 &&
       `${cells.cut} of ${cells.count} cells are seen only in parts, since every tile cuts them: use a larger tile_size or tile_overlap`,

@@ -82,7 +82,7 @@ function planWith(more: object): Plan {
   const spread = { min: 10, median: 10, max: 10 };
   return {
     images: { grey: 1, rgb: 0, types: {} },
-    cells: { count: 9, diameter: spread, cut: 0 },
+    cells: { count: 9, diameter: spread, large: 0, cut: 0 },
     tiles: { size: 96, count: 9, perTile: spread, empty: 0 },
     splits: [],
     duplicates: { acrossSides: 0 },
@@ -214,6 +214,29 @@ describe("a plan", () => {
     ]);
     expect(warned({ greyChannel: "all", stainTransform: true })).toBe(true);
     expect([{ greyChannel: "all" }, { rgbTransform: true }].map(warned)).toEqual([false, false]);
+  });
+
+  test("advises a larger tile for many large cells, not for a few", async () => {
+    const spread = { min: 10, median: 10, max: 70 };
+    const warned = (large: number) => {
+      const cells = { count: 100, perImage: spread, diameter: spread, large, cut: 0 };
+      return warningsOf(new ExperimentConfig(config()), planWith({ cells })).join();
+    };
+    expect(warned(6)).toContain("6 of 100 cells measure more than half of a tile: use a larger tile_size, such as 192");
+    expect(warned(5)).toBe("");
+    // A square of 50 pixels in a tile of 96, one of 40.
+    const own = join(folder, "large");
+    const square = (side: number) =>
+      Int32Array.from({ length: 96 * 96 }, (_, i) => Number(i % 96 < side && Math.floor(i / 96) < side));
+    for (const [name, side] of [
+      ["a", 50],
+      ["b", 40],
+      ["c", 40],
+    ] as const) {
+      for (const kind of ["i", "m"]) await writeLabels(join(own, kind, `${name}.png`), { data: square(side), shape: [96, 96] });
+    }
+    const plan = await planExperiment(config({ imgPath: join(own, "i"), maskPath: join(own, "m"), findDuplicates: false }));
+    expect(plan.cells).toMatchObject({ count: 3, large: 1 });
   });
 
   test("warns of a precision that the GPU is slower in", () => {
