@@ -111,8 +111,7 @@ function first(results: readonly Json[]): Json {
 /** Compares with the model before training: tested differences of several folds, plain numbers of one training. */
 function baseline({ preeval, results, aggregated }: ExperimentFiles): string {
   const groups = record(aggregated.aggregated_metrics);
-  const { metrics, n } = record(aggregated.significance);
-  const tested = typeof n === "number" && n > 1 ? record(metrics) : {};
+  const tested = record(record(aggregated.significance).metrics);
   const untested = Object.keys(tested).length > 0 ? ["–", null, "–"] : [];
   const rows = Object.entries(scores).flatMap(([key, name]) => {
     const test = record(tested[key]);

@@ -114,10 +114,10 @@ export function aggregateFolds(results: readonly FoldResult[], byImage: Comparis
   };
 }
 
-/** Tests the trained models against the initial one on the same validation images; null without `preeval`. */
+/** Tests the trained models against the initial one on the same validation images; null without two folds that have `preeval`. */
 function significance(good: readonly FoldResult[]): (Comparison & { baseline: "preeval" }) | null {
   const both = good.filter(({ preeval, evaluatedOn }) => preeval && evaluatedOn === "validation");
-  if (both.length === 0) return null;
+  if (both.length < 2) return null; // one difference tells nothing of chance
   const ratios = both.map(({ valImages, trainImages }) => valImages / trainImages);
   const valOverTrain = ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
   const before = both.map(({ preeval }) => numbersOf(preeval));

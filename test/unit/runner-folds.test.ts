@@ -263,6 +263,14 @@ describe("other strategies", () => {
     });
   });
 
+  it("are tested as folds only where there are two", async () => {
+    const out = newOutput();
+    await runner(new FakeEngine(), input(out, { strategy: "train_val_split", preeval: true })).run();
+    const aggregated = await readJson<Record<string, object>>(join(out, "run/results/aggregated_results.json"));
+    expect(aggregated.significance).toBeNull();
+    expect(aggregated.significance_by_image).toMatchObject({ baseline: "preeval", unit: "image", n: 2 });
+  });
+
   it("refuse a strategy of the user's own that leaks", async () => {
     const strategy = { name: "mine", prepareSplits: ([a = ""]: readonly string[]) => [{ seed: 0, train: [a], val: [a] }] };
     const run = runner(new FakeEngine(), input(newOutput()), { strategy }).run();
