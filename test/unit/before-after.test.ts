@@ -52,6 +52,18 @@ describe("the end of a training", () => {
     expect(outcome([result(1)], three, "out/my run")).toContain('--experiment "out/my run"');
   });
 
+  test("names the detection threshold that suits the images, where that gains something", () => {
+    const at = (f1: number) => ({ bestF1: { threshold: 0.2217, f1 } });
+    const advice = (results: FoldResult[]) => outcome(results, null, "out/run").match(/F1 is highest.*\n.*/)?.[0];
+    const text = advice([result(1, at(0.74))]) ?? "";
+    expect(text).toContain("F1 is highest, 0.740, at the detection threshold 0.222");
+    expect(text).toContain("--set inference.bbox_threshold=0.222 --set inference.adaptive_threshold=false");
+    for (const line of text.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
+    expect(advice([result(1, at(0.61))])).toBeUndefined();
+    expect(advice([result(1, at(0.74)), result(2, at(0.74))])).toBeUndefined();
+    expect(advice([result(1, { ...at(0.74), evaluatedOn: "training" })])).toBeUndefined();
+  });
+
   test("is the mean of the folds that succeeded, and names those that did not", () => {
     const failed = result(3, { evaluation: null, error: { code: "ERR_OUT_OF_MEMORY", message: "full" }, finalModelPath: null });
     const text = outcome([result(1), result(2, { evaluation: summary(0.8) }), failed], three, "out/run");
