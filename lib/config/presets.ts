@@ -19,7 +19,9 @@ export const presets = {
     preeval: true,
     stage1_config: {
       total_epochs: 30,
-      learning_rate: 3e-4,
+      optimizer: "muon", // docs/learning.md, "Few images of one kind"
+      learning_rate: 1e-3,
+      dense_loss_weight: 1,
       scheduler: "cosine",
       warmup_fraction: 0.05,
       set_cost_bbox: 5,

@@ -90,8 +90,8 @@ function freeName(folder: StudioFolder): string {
   return `run-${number}`;
 }
 
-/** Of stage 1. At the 3e-4 of the preset `tiny` a few images made others worse (docs/studio.md). */
-const gentleRate = 1e-4;
+/** How stage 1 learns. The preset `tiny` learns a few images by heart, so that others become worse (docs/studio.md). */
+const gently: RawConfig = { optimizer: "adamw", learningRate: 1e-4, denseLossWeight: 0 };
 
 /**
  * With fewer images to validate on their loss is too noisy to choose an epoch by: of two images it was lowest after the first
@@ -138,7 +138,7 @@ function trainingConfig({ folder, images, settings, threads }: TrainingParts, bo
     strategy: "train_val_split",
     splits: join(data, "splits.json"),
     stages: stages === "both" ? [1, 2] : [stages],
-    stage1Config: { learningRate: gentleRate, ...each },
+    stage1Config: { ...gently, ...each },
     stage2Config: { ...neckOnly, ...each },
     preeval: true,
     threads,

@@ -45,7 +45,7 @@ describe("a training by flags alone with cellsam-tiny", () => {
       strategy: "k_fold",
       augmentation: false,
       tileSize: 256,
-      stage1Config: { totalEpochs: 3, learningRate: 3e-4, setCostBbox: 5 },
+      stage1Config: { totalEpochs: 3, optimizer: "muon", learningRate: 1e-3, setCostBbox: 5 },
       stage2Config: { totalEpochs: 20, learningRate: 1e-3, boxJitter: 0.05 },
     });
   });

@@ -41,7 +41,8 @@ async function planned(count: number, body: TrainBody = {}) {
 
 test("with few images it trains gently and to the end, and of the mask model the neck alone", async () => {
   const { read, splits, epochs, data } = await planned(5);
-  expect(read.stage1Config).toMatchObject({ stage1Type: "cellfinder", learningRate: 1e-4, modelEpoch: "last" });
+  expect(read.stage1Config).toMatchObject({ stage1Type: "cellfinder", optimizer: "adamw", denseLossWeight: 0 });
+  expect(read.stage1Config).toMatchObject({ learningRate: 1e-4, modelEpoch: "last" });
   expect(read.stage1Config.patience).toBeGreaterThanOrEqual(read.stage1Config.totalEpochs); // no early end
   expect(read.stage2Config).toMatchObject({ trainNeckOnly: true, freezeMaskDecoder: true, modelEpoch: "last" });
   expect([read.stages, epochs, read.evaluateEvery]).toEqual([[1, 2], 50, 3]);
