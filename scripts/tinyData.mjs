@@ -66,7 +66,7 @@ async function write(folder, name, { image, labels }) {
 }
 
 /**
- * The scales of the copies of an image. Large nuclei are halved. Stained tissue is rare, and has two copies.
+ * The scales of the copies of an image. Large nuclei are halved. Stained tissue is rare, and has three copies.
  * @param {{ image: NdImage, labels: LabelMap }} pair
  */
 function scalesOf({ image, labels }) {
@@ -74,7 +74,7 @@ function scalesOf({ image, labels }) {
   const diameter = Math.sqrt((4 / Math.PI) * (cells / Math.max(1, labels.count)));
   const large = diameter >= 24;
   const stained = image.shape.length === 3;
-  if (stained) return large ? [0.5, 0.7] : [0.7, 1.4];
+  if (stained) return large ? [0.5, 0.7, 1] : [0.7, 1, 1.4];
   return large ? [0.5] : [];
 }
 

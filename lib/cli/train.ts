@@ -88,7 +88,7 @@ export function addConfigFlags(command: Command): Command {
     .option("--lr1 <rate>", "learning rate of stage 1", numberFlag)
     .option("--lr2 <rate>", "learning rate of stage 2", numberFlag)
     .option("--augmentation", "flips and quarter turns")
-    .option("--complex-augmentation", "with --augmentation: also affine, elastic, brightness")
+    .option("--complex-augmentation", "with --augmentation: also affine, elastic, brightness, gamma")
     .option("--stain-transform", "bright-field RGB becomes amounts of haematoxylin, eosin and DAB")
     .option("--gamma <n>", "exponent of the amounts of stain (default: 2.1)", numberFlag)
     .option("--strategy <name>", "k_fold (default), train_val_split, full_dataset or leave_one_group_out")

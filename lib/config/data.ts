@@ -87,7 +87,7 @@ export const dataFields = () => ({
   ...tileFields(),
   augmentation: setting(epoch.augment).describe("Flips and quarter turns of training tiles."),
   complexAugmentation: setting(epoch.complexAugmentation).describe(
-    "Adds scaling, shearing, shifting, elastic deformation, brightness and contrast to augmentation.",
+    "Adds scaling, shearing, shifting, elastic deformation, brightness, contrast and the gamma of each channel to augmentation.",
   ),
   augmentationVariants: setting(epoch.augmentationVariants).describe(
     "Number of versions of each tile under complexAugmentation, of which every epoch draws one; 0: a new version in every " +

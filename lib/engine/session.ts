@@ -118,7 +118,7 @@ export interface TrainEpochOptions {
   batchSize: number;
   /** Flips and quarter turns. */
   augment: boolean;
-  /** Also affine and elastic deformation, brightness and contrast. Only with `augment`. Default false. */
+  /** Also affine and elastic deformation, brightness, contrast and gamma. Only with `augment`. Default false. */
   complexAugmentation?: boolean;
   /** Versions of each tile under complex augmentation; 0, the default: new ones in every epoch. */
   augmentationVariants?: number;

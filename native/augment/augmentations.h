@@ -24,7 +24,7 @@ struct Pixels {
 
 enum class Level {
   Simple,  // flips and quarter turns
-  Complex  // these and affine and elastic deformation, brightness and contrast
+  Complex  // these and affine and elastic deformation, brightness, contrast and gamma
 };
 
 struct Augmentation {

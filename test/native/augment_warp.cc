@@ -1,5 +1,5 @@
-// The complex augmentations: geometry by hand, agreement of image and labels, what brightness does not change, draws and
-// streams. With arguments it applies one augmentation to raw files instead, for comparisons with SciPy:
+// The complex augmentations: geometry by hand, agreement of image and labels, what brightness and gamma do not change, draws
+// and streams. With arguments it applies one augmentation to raw files instead, for comparisons with SciPy:
 //   smooth FILE H W SIGMA                       f32 plane -> smoothed f32 plane on stdout
 //   affine FILE H W SCALE_Y SCALE_X SHEAR_Y SHEAR_X SHIFT_Y SHIFT_X   u8 [3,H,W] then i32 [H,W] -> the same, warped
 //   move FILE H W                               u8 [3,H,W], i32 [H,W], f32 down [H,W], f32 right [H,W] -> image and labels
@@ -14,6 +14,7 @@
 #include "augment/affine.h"
 #include "augment/brightness.h"
 #include "augment/elastic.h"
+#include "augment/gamma.h"
 #include "native/checks.h"
 #include "native/folder.h"
 #include "native/program.h"
@@ -112,7 +113,7 @@ void check_agreement(test::Checks& checks) {
   bool agree = true, known = true, ignored = true, padded = true;
   for (std::uint64_t seed = 0; seed < 12; ++seed) {
     Pixels turned = pixels;
-    for (std::size_t step = 0; step + 1 < augment::augmentations().size(); ++step) {  // all but brightness
+    for (std::size_t step = 0; step + 2 < augment::augmentations().size(); ++step) {  // all but brightness and gamma
       CounterRng rng{seed, step};
       turned = augment::augmentations()[step].apply(turned, rng);
     }
@@ -176,6 +177,34 @@ void check_brightness(test::Checks& checks) {
   checks.holds("both fill -0.1..0.1", reach <= 0.1 && reach > 0.099);
 }
 
+void check_gamma(test::Checks& checks) {
+  auto pixels = painted(32);
+  pixels.image.select(0, 1).zero_();    // a channel without anything
+  pixels.image.slice(1, 0, 5).zero_();  // rows of padding
+  pixels.image[0][20][0] = 255;
+  const auto before = pixels.image.clone();
+  const auto changed = augment::apply(augment::Gamma{{1.3, 0.8, 0.75}}, pixels).image;
+  const auto power = [&](const at::Tensor& channel, double gamma) {
+    return channel.to(at::kDouble).div(255).pow(gamma).mul(255).add(0.5).floor().to(at::kByte);
+  };
+  checks.holds("each channel is raised to its own power",
+               changed[0].equal(power(before[0], 1.3)) && changed[2].equal(power(before[2], 0.75)));
+  checks.holds("black, white, padding and empty channels stay",
+               changed[1].eq(0).all().item<bool>() && changed.slice(1, 0, 5).eq(0).all().item<bool>() &&
+                   changed[0][20][0].item<int>() == 255 && pixels.image.equal(before));
+  pixels.image.select(0, 2).copy_(pixels.image[0]);
+  const auto grey = augment::apply(augment::Gamma{{1.3, 0.8, 0.75}}, pixels).image;
+  checks.holds("a grey image stays grey", grey[0].equal(changed[0]) && grey[2].equal(grey[0]) && grey[1].equal(changed[1]));
+  double lowest = 9, highest = 0;
+  for (std::uint64_t i = 0; i < 2000; ++i) {
+    CounterRng rng{9, i};
+    for (const double drawn : augment::draw_gamma(rng).of_channel)
+      lowest = std::min(lowest, drawn), highest = std::max(highest, drawn);
+  }
+  checks.near("gamma falls to exp(-0.3)", lowest, std::exp(-0.3), 0.001);
+  checks.near("and rises to exp(0.3)", highest, std::exp(0.3), 0.002);
+}
+
 void check_streams(test::Checks& checks) {
   const auto pixels = painted(48);
   constexpr std::uint64_t kSamples = 24;
@@ -208,11 +237,11 @@ void check_streams(test::Checks& checks) {
   }
   checks.holds("the simple level only flips and turns", unchanged);
   // How often each augmentation changes a tile.
-  int affine = 0, elastic = 0, brightness = 0;
+  int affine = 0, elastic = 0, brightness = 0, gamma = 0;
   constexpr int kDraws = 400;
   for (int i = 0; i < kDraws; ++i) {
-    int* const counts[] = {nullptr, &affine, &elastic, &brightness};
-    for (std::size_t step = 1; step < 4; ++step) {
+    int* const counts[] = {nullptr, &affine, &elastic, &brightness, &gamma};
+    for (std::size_t step = 1; step < 5; ++step) {
       CounterRng rng{11, static_cast<std::uint64_t>(i), step};
       *counts[step] += augment::augmentations()[step].apply(pixels, rng).image.equal(pixels.image) ? 0 : 1;
     }
@@ -220,6 +249,7 @@ void check_streams(test::Checks& checks) {
   checks.near("affine in 3 of 4", std::abs(affine / double(kDraws) - 0.75), 0.07);  // 3 standard deviations
   checks.near("elastic in 2 of 5", std::abs(elastic / double(kDraws) - 0.4), 0.075);
   checks.near("brightness in 3 of 5", std::abs(brightness / double(kDraws) - 0.6), 0.075);
+  checks.near("gamma in 3 of 5", std::abs(gamma / double(kDraws) - 0.6), 0.075);
 }
 
 void check_elastic(test::Checks& checks) {
@@ -247,6 +277,7 @@ TEST_PROGRAM(augment_warp) {
   check_affine(checks);
   check_agreement(checks);
   check_brightness(checks);
+  check_gamma(checks);
   check_elastic(checks);
   check_streams(checks);
   return checks.finish();
