@@ -57,21 +57,22 @@ function measured(good: readonly FoldResult[], byImage: Comparison | null): stri
     ...(validated ? [] : ["  These images trained, so this says nothing about others."]),
     ...(validated && columns[0]?.[0] !== "before" ? ["  With --set preeval=true also the scores before the training."] : []),
     ...evidence(byImage),
-    ...betterThreshold(good),
+    ...ofThresholds(good),
   ];
 }
 
-/** From which gain of F1 on a threshold of one's own is worth two more settings. */
-const worthAThreshold = 0.02;
-
-/** The detection threshold that suits the validation images, where the configured one is far from it. */
-function betterThreshold([fold, ...others]: readonly FoldResult[]): string[] {
-  const { evaluation, bestF1, evaluatedOn } = fold as FoldResult;
-  if (others.length > 0 || evaluatedOn !== "validation" || !evaluation || !bestF1) return [];
-  if (bestF1.f1 - evaluation.f1 < worthAThreshold) return [];
+/** The detection thresholds that the run has tuned, and what F1 would be without. */
+function ofThresholds(good: readonly FoldResult[]): string[] {
+  const tuned = good.map(({ tunedThreshold }) => tunedThreshold).filter((threshold) => threshold !== null);
+  if (tuned.length === 0) return [];
+  const ends = [Math.min(...tuned), Math.max(...tuned)].map((threshold) => threshold.toFixed(3));
+  const range = good.length === 1 ? ends[0] : `${ends.join(" to ")}, in ${tuned.length} of ${good.length} folds`;
+  const without = score(
+    good.map(({ evaluation, evaluationAsConfigured }) => (evaluationAsConfigured ?? evaluation)?.f1 ?? null),
+  );
   return [
-    `  F1 is highest, ${bestF1.f1.toFixed(3)}, at the detection threshold ${bestF1.threshold.toFixed(3)}; to use it, add`,
-    `  --set inference.bbox_threshold=${bestF1.threshold.toFixed(3)} --set inference.adaptive_threshold=false`,
+    `  Detection threshold tuned on these images: ${range}.`,
+    `  predict --experiment uses it; at the configured one F1 is ${without}.`,
   ];
 }
 

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { readJson } from "../files/json.js";
+import { tunedThresholdOf } from "../predict/trained.js";
 import { isLocked } from "../train/lock.js";
 import { Manifest } from "../train/manifest.js";
 import { OutputTree } from "../train/outputTree.js";
@@ -21,7 +22,9 @@ export async function whoseWeights(folder: string, weights: string): Promise<str
     ...(entry?.epoch ? [`epoch ${entry.epoch}`] : []),
     ...(folds > 1 ? [`fold ${fold} of ${folds}`] : []),
   ];
-  const lines = [`weights: ${parts.join(", ")} of ${folder}`];
+  const threshold = await tunedThresholdOf(path, fold);
+  const tuned = threshold === null ? "" : `, with the detection threshold that it tuned, ${threshold}`;
+  const lines = [`weights: ${parts.join(", ")} of ${folder}${tuned}`];
   // A file of another version, or of the Python module, does not tell.
   if (!state?.config || state.status === "finished") return lines.join("\n");
   lines.push(

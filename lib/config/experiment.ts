@@ -69,6 +69,13 @@ export const experimentSchema = once(() =>
           "Evaluates the model on the validation images also before its training, to compare. Costs one prediction of each " +
             "of these images, as the evaluation afterwards does.",
         ),
+      tuneThreshold: flag()
+        .default(true)
+        .describe(
+          "After the training takes the detection threshold with the highest F1 on the validation images, where that gains 0.02 or " +
+            "more on 50 cells or more and inference.bboxThreshold and adaptiveThreshold are at their defaults. The scores after the " +
+            "training are at it, and predictions with the experiment use it.",
+        ),
       evaluateEvery: integer(0)
         .default(0)
         .describe(

@@ -121,6 +121,11 @@ export function predictConfig(input: PredictInput): PredictConfig {
   return parseConfig("prediction", predictSchema(), input, predictionOverShipped);
 }
 
+/** The settings of one detection threshold for all, in place of the configured rule; none for null. */
+export function fixedThreshold(threshold: number | null): { bboxThreshold?: number; adaptiveThreshold?: boolean } {
+  return threshold === null ? {} : { bboxThreshold: threshold, adaptiveThreshold: false };
+}
+
 /** The options of `Session.predict` that follow from a configuration. */
 export function predictOptions(
   config: IntensityConfig & { inference: InferenceConfig },

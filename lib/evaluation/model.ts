@@ -3,7 +3,7 @@
  * separately how good the masks are when the prompts are the true boxes.
  */
 import type { IntensityConfig } from "../config/data.js";
-import { type EvaluationConfig, type InferenceConfig, predictOptions } from "../config/inference.js";
+import { type EvaluationConfig, fixedThreshold, type InferenceConfig, predictOptions } from "../config/inference.js";
 import type { Pair } from "../data/discover.js";
 import { pairImage, pairLabels, type ReadingOptions } from "../data/pair.js";
 import { assemblePrediction, type ImageSweep, type Prediction, sweepThresholds } from "../engine/inference.js";
@@ -158,9 +158,8 @@ export function sumUp(measured: readonly Measured[], failures: EvaluationFailure
 
 async function measure(context: EvaluationContext, pair: Pair, options: EvaluateModelOptions): Promise<Measured> {
   const { session, config, signal } = context;
-  const { bboxThreshold, optimizeThreshold = false, thresholds } = options;
-  const fixed = bboxThreshold === undefined ? {} : { bboxThreshold, adaptiveThreshold: false };
-  const inference = { ...predictOptions(config, config.tileSize), ...fixed };
+  const { bboxThreshold = null, optimizeThreshold = false, thresholds } = options;
+  const inference = { ...predictOptions(config, config.tileSize), ...fixedThreshold(bboxThreshold) };
   const { thresholdFloor = 0.01, maxCandidates = 1000, ...measures } = config.evaluation ?? {};
   const image = await pairImage(pair, config);
   const labels = await pairLabels(pair, config);

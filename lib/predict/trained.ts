@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ExperimentConfig } from "../config/experiment.js";
-import { type PredictInput, predictSchema } from "../config/inference.js";
+import { fixedThreshold, type PredictInput, predictSchema } from "../config/inference.js";
 import { CellsamError } from "../errors.js";
 import { readJson } from "../files/json.js";
 import { fromSnake } from "../spelling.js";
@@ -20,8 +20,16 @@ export function hasTrainedWeights(folder: string, fold = 1): boolean {
   return bestWeights(folder, fold) !== undefined;
 }
 
+/** The detection threshold that the fold has tuned; null where it has not, or is not finished. */
+export async function tunedThresholdOf(folder: string, fold = 1): Promise<number | null> {
+  const file = join(folder, "results", "individual_results.json");
+  if (!existsSync(file)) return null;
+  const results = await readJson<{ fold: number; tuned_threshold?: number | null }[]>(file); // older versions tuned none
+  return results.find((result) => result.fold === fold)?.tuned_threshold ?? null;
+}
+
 /**
- * The configuration to predict with. `fold` counts from 1.
+ * The configuration to predict with, with the detection threshold that the fold has tuned. `fold` counts from 1.
  * @throws CellsamError ERR_CONFIG when the folder holds no experiment with a model
  */
 export async function trainedConfig(folder: string, fold = 1): Promise<TrainedConfig> {
@@ -42,5 +50,7 @@ export async function trainedConfig(folder: string, fold = 1): Promise<TrainedCo
   const config = Object.fromEntries(
     Object.keys(predictSchema().shape).map((key) => [key, trained[key as keyof ExperimentConfig]]),
   ) as PredictInput & { size: string };
-  return { ...config, weights, inference: { ...trained.inference, tileSize: trained.inference.tileSize ?? trained.tileSize } };
+  const tileSize = trained.inference.tileSize ?? trained.tileSize;
+  const tuned = fixedThreshold(await tunedThresholdOf(folder, fold));
+  return { ...config, weights, inference: { ...trained.inference, tileSize, ...tuned } };
 }

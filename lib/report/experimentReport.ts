@@ -254,33 +254,26 @@ async function pictureSection(pictures: readonly Picture[]): Promise<string> {
 }
 
 function thresholds({ results }: ExperimentFiles): string {
+  const tried = { best_f1: "F1", best_dice: "Dice", best_ap50: "AP at IoU 0.5", evaluation_as_configured: "(as configured)" };
   const rows = results.flatMap((result) =>
-    Object.entries({ best_f1: "F1", best_dice: "Dice", best_ap50: "AP at IoU 0.5" }).flatMap(([key, name]) => {
-      const best = record(result[key]);
-      if (typeof best.threshold !== "number") return [];
-      return [
-        [
-          String(result.fold),
-          name,
-          best.threshold,
-          best.precision ?? null,
-          best.recall ?? null,
-          best.f1 ?? null,
-          best.dice ?? null,
-          best.ap50 ?? null,
-        ],
-      ];
+    Object.entries(tried).flatMap(([key, name]) => {
+      const at = record(result[key]);
+      if (typeof at.f1 !== "number") return [];
+      const shown = ["threshold", "precision", "recall", "f1", "dice", "ap50"].map((score) => (at[score] as number) ?? null);
+      return [[String(result.fold), name, ...shown]];
     }),
   );
   if (rows.length === 0) return "";
   const head = ["fold", "chosen for", "box threshold", "precision", "recall", "F1", "Dice", "AP at .5"];
-  const note =
-    "Tuned on the validation images, so these scores are slightly too high; the scores above are at the configured threshold.";
+  const used = results.some(({ tuned_threshold }) => typeof tuned_threshold === "number")
+    ? "The scores above are at the threshold that was chosen for F1, which <code>predict --experiment</code> uses too."
+    : "The scores above are at the configured threshold.";
+  const note = `Tuned on the validation images, so these scores are slightly too high. ${used}`;
   const use = `--set inference.bbox_threshold=${rows[0]?.[2]} --set inference.adaptive_threshold=false`;
-  return `${table(head, rows)}<p class="lead">${note} To predict with one: <code>${use}</code></p>`;
+  return `${table(head, rows)}<p class="lead">${note} To predict with another: <code>${use}</code></p>`;
 }
 
-/** Scores at the configured box threshold, and F1 also at the one that was tuned on other images. */
+/** Scores at the threshold with which the model predicts, and F1 also at the best one for other images. */
 function testScores({ results }: ExperimentFiles): string {
   const rows = results.flatMap(({ fold, test_images: images, test }) => {
     const summary = record(record(test).summary ?? test);

@@ -4,7 +4,7 @@
 import type { CheckedPair } from "../data/check.js";
 import type { Session } from "../engine/session.js";
 import { emptyPredictions, worseThanBefore } from "../evaluation/judgement.js";
-import { type Evaluation, evaluateModel, type ImageEvaluation } from "../evaluation/model.js";
+import { type EvaluateModelOptions, type Evaluation, evaluateModel, type ImageEvaluation } from "../evaluation/model.js";
 import { toSnake } from "../spelling.js";
 import { Checkpoints } from "./checkpoints.js";
 import type { FoldContext, RunContext } from "./context.js";
@@ -14,6 +14,7 @@ import { type FoldResult, flatMetrics, type TestResult } from "./results.js";
 import { beginFold, writeRunState } from "./resume.js";
 import { trainStages } from "./stages.js";
 import { splitTiles } from "./tiles.js";
+import { tunedThreshold } from "./tunedThreshold.js";
 
 const logger = "cellsam.runner";
 
@@ -32,11 +33,13 @@ export async function trainFold(fold: number, session: Session, run: RunContext)
   if (config.preeval && untouched) await evaluateBefore(context);
   const finalModelPath = await trainStages(context);
 
-  const evaluation = await evaluateModel(context, images, { optimizeThreshold: true });
-  const { f1: bestF1 = null, dice: bestDice = null, ap50: bestAp50 = null } = evaluation.best ?? {};
-  const test = await evaluateTest(context, { bestF1, bestDice, bestAp50 });
+  const asConfigured = await evaluateModel(context, images, { optimizeThreshold: true });
+  const { f1: bestF1 = null, dice: bestDice = null, ap50: bestAp50 = null } = asConfigured.best ?? {};
+  const threshold = split.val.length > 0 ? tunedThreshold(config, asConfigured) : null;
+  const evaluation = threshold === null ? asConfigured : await evaluateTuned(context, asConfigured, threshold);
+  const test = await evaluateTest(context, { bestF1, bestDice, bestAp50 }, threshold);
   await writeImages(context, tree.perImage, evaluation.images);
-  if (config.saveVisualizations) await drawExtremes(context, images, evaluation.images, tree.visualizations(fold));
+  if (config.saveVisualizations) await drawExtremes(context, images, evaluation.images, tree.visualizations(fold), threshold);
   const evaluatedOn = split.val.length > 0 ? "validation" : "training";
   log.info(logger, `${evaluatedOn} images: ${rates(evaluation.summary)}`);
   warnOf(context, emptyPredictions(evaluation.summary, `fold ${fold}, ${evaluatedOn} images`));
@@ -57,6 +60,8 @@ export async function trainFold(fold: number, session: Session, run: RunContext)
     testImages: split.test?.length ?? 0,
     evaluatedOn,
     evaluation: evaluation.summary,
+    tunedThreshold: threshold,
+    evaluationAsConfigured: threshold === null ? null : asConfigured.summary,
     bestF1,
     bestDice,
     bestAp50,
@@ -100,15 +105,30 @@ async function evaluateBefore(context: FoldContext): Promise<void> {
   log.info(logger, `before training: ${rates(summary)}`);
 }
 
+/** Measures the model at the threshold that was tuned for it. */
+function evaluateTuned(context: FoldContext, { summary }: Evaluation, threshold: number): Promise<Evaluation> {
+  const { log, images } = context;
+  log.info(logger, `at the configured detection threshold: ${rates(summary)}; ${threshold} is better and is used from here on`);
+  return evaluateModel(context, images, fixed(threshold));
+}
+
+function fixed(threshold: number | null): EvaluateModelOptions {
+  return threshold === null ? {} : { bboxThreshold: threshold };
+}
+
 /** Measures the held-out images, if there are any. Nothing is chosen by their scores, not even a threshold. */
 async function evaluateTest(
   context: FoldContext,
   tuned: Pick<FoldResult, "bestF1" | "bestDice" | "bestAp50">,
+  threshold: number | null,
 ): Promise<TestResult | null> {
   const images = pairsOf(context, context.split.test ?? []);
   if (images.length === 0) return null;
   const known = Object.entries(tuned).flatMap(([name, row]): [string, number][] => (row ? [[name, row.threshold]] : []));
-  const { summary, at = {} } = await evaluateModel(context, images, { thresholds: Object.fromEntries(known) });
+  const { summary, at = {} } = await evaluateModel(context, images, {
+    ...fixed(threshold),
+    thresholds: Object.fromEntries(known),
+  });
   context.log.info(logger, `test images: ${rates(summary)}`);
   const row = (name: string) => at[name] ?? null;
   return { images: images.length, summary, bestF1: row("bestF1"), bestDice: row("bestDice"), bestAp50: row("bestAp50") };

@@ -1,6 +1,6 @@
 /** Draws the validation images of a finished fold on which the model is best and worst. */
 import { join } from "node:path";
-import { predictOptions } from "../config/inference.js";
+import { fixedThreshold, predictOptions } from "../config/inference.js";
 import type { Pair } from "../data/discover.js";
 import { pairImage, pairLabels } from "../data/pair.js";
 import type { EvaluationContext, ImageEvaluation } from "../evaluation/model.js";
@@ -11,13 +11,14 @@ const perEnd = 2;
 
 /**
  * Writes best_1_NAME.png, best_2_..., worst_1_... into `folder`, ranked by AP at IoU 0.5, for which it predicts those images
- * again. A picture that cannot be drawn, because memory or disk space is short, is only a warning.
+ * again, with `threshold` in place of the configured one where it is not null. A picture that cannot be drawn, because memory or disk space is short, is only a warning.
  */
 export async function drawExtremes(
   context: EvaluationContext & { warn: (message: string) => void },
   pairs: readonly Pair[],
   evaluations: readonly ImageEvaluation[],
   folder: string,
+  threshold: number | null,
 ): Promise<void> {
   const { session, config, signal, warn } = context;
   const ranked = [...evaluations].sort((a, b) => b.metrics.ap50 - a.metrics.ap50);
@@ -33,6 +34,7 @@ export async function drawExtremes(
     const { labels } = await session.predict({
       image,
       ...predictOptions(config, config.tileSize),
+      ...fixedThreshold(threshold),
       signal,
     });
     const [height = 0, width = 0] = labels.shape;

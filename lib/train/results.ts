@@ -31,7 +31,7 @@ export interface StageResult {
 /** Scores on the held-out images; the detection thresholds were tuned on other images. */
 export interface TestResult {
   images: number;
-  /** At the configured detection threshold. */
+  /** At the fold's `tunedThreshold`. */
   summary: Evaluation["summary"];
   bestF1: ThresholdMetrics | null;
   bestDice: ThresholdMetrics | null;
@@ -56,8 +56,15 @@ export interface FoldResult {
    * the model is.
    */
   evaluatedOn: "validation" | "training";
-  /** Scores of the fold's model on those images; null for a fold that failed. */
+  /** Scores of the fold's model on those images, at `tunedThreshold`; null for a fold that failed. */
   evaluation: Evaluation["summary"] | null;
+  /**
+   * The detection threshold that was tuned for F1 on those images, and with which the model predicts; null where the configured
+   * one stayed.
+   */
+  tunedThreshold: number | null;
+  /** Scores at the configured threshold, where another was tuned. */
+  evaluationAsConfigured: Evaluation["summary"] | null;
   /** Scores at the detection threshold with the highest F1, Dice or AP at IoU 0.5 on those images. */
   bestF1: ThresholdMetrics | null;
   bestDice: ThresholdMetrics | null;
@@ -74,7 +81,16 @@ export interface FoldResult {
 export function failedResult(
   facts: Pick<FoldResult, "fold" | "strategy" | "device" | "trainImages" | "valImages" | "testImages" | "error">,
 ): FoldResult {
-  const nothing = { evaluation: null, bestF1: null, bestDice: null, bestAp50: null, preeval: null, test: null };
+  const nothing = {
+    evaluation: null,
+    tunedThreshold: null,
+    evaluationAsConfigured: null,
+    bestF1: null,
+    bestDice: null,
+    bestAp50: null,
+    preeval: null,
+    test: null,
+  };
   const untrained = { stage1: null, stage2: null, totalEpochs: 0, finalModelPath: null };
   return { ...facts, ...untrained, evaluatedOn: facts.valImages > 0 ? "validation" : "training", ...nothing };
 }

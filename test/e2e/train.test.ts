@@ -244,6 +244,25 @@ describe("cellsam predict and evaluate", () => {
     expect(best.f1.metrics).toMatchObject({ precision, recall, f1, dice });
   });
 
+  it("take the detection threshold that the training tuned, but not over one that is given", async () => {
+    const tuned = root("tuned");
+    await cp(root("whole"), tuned, { recursive: true });
+    const file = join(tuned, "results", "individual_results.json");
+    const [result] = await readJson<object[]>(file);
+    await writeFile(file, JSON.stringify([{ ...result, tuned_threshold: 0.0125 }]));
+    const scores = async (experiment: string, threshold?: number) => {
+      const fixed = ["--set", `inference.bbox_threshold=${threshold}`, "--set", "inference.adaptive_threshold=false"];
+      const model = ["--experiment", experiment, "--set", "inference.iou_threshold=0", ...(threshold ? fixed : [])];
+      const done = await cellsam(["evaluate", "--masks", data.maskPath, "--images", data.imgPath, "--json", ...model]);
+      return { ...JSON.parse(done.stdout), stderr: done.stderr };
+    };
+    const { summary, stderr } = await scores(tuned);
+    expect(stderr).toContain("with the detection threshold that it tuned, 0.0125");
+    expect(summary).toEqual((await scores(root("whole"), 0.0125)).summary);
+    expect(summary).not.toEqual((await scores(root("whole"))).summary);
+    expect((await scores(tuned, 0.9)).summary).toEqual((await scores(root("whole"), 0.9)).summary);
+  });
+
   it("find a copy of the true masks perfect", async () => {
     const copy = join(folder, "copy");
     await cp(data.maskPath, copy, { recursive: true });

@@ -35,7 +35,12 @@ describe("the end of a training", () => {
   const result = (fold: number, more: object = {}) =>
     ({
       ...{ fold, error: null, evaluatedOn: "validation", valImages: 3, trainImages: 7, test: null, preeval: summary(0.4) },
-      ...{ evaluation: summary(0.6), finalModelPath: `out/run/models/fold_${fold}/best_model_s2.pth` },
+      ...{
+        evaluation: summary(0.6),
+        tunedThreshold: null,
+        evaluationAsConfigured: null,
+        finalModelPath: `out/run/models/fold_${fold}/best_model_s2.pth`,
+      },
       ...more,
     }) as unknown as FoldResult;
 
@@ -52,16 +57,17 @@ describe("the end of a training", () => {
     expect(outcome([result(1)], three, "out/my run")).toContain('--experiment "out/my run"');
   });
 
-  test("names the detection threshold that suits the images, where that gains something", () => {
-    const at = (f1: number) => ({ bestF1: { threshold: 0.2217, f1 } });
-    const advice = (results: FoldResult[]) => outcome(results, null, "out/run").match(/F1 is highest.*\n.*/)?.[0];
-    const text = advice([result(1, at(0.74))]) ?? "";
-    expect(text).toContain("F1 is highest, 0.740, at the detection threshold 0.222");
-    expect(text).toContain("--set inference.bbox_threshold=0.222 --set inference.adaptive_threshold=false");
-    for (const line of text.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
-    expect(advice([result(1, at(0.61))])).toBeUndefined();
-    expect(advice([result(1, at(0.74)), result(2, at(0.74))])).toBeUndefined();
-    expect(advice([result(1, { ...at(0.74), evaluatedOn: "training" })])).toBeUndefined();
+  test("names the detection thresholds that were tuned, and F1 without them", () => {
+    const tuned = { tunedThreshold: 0.2217, evaluationAsConfigured: summary(0.44) };
+    const one = outcome([result(1, tuned)], null, "out/run");
+    expect(one).toContain("Detection threshold tuned on these images: 0.222.\n");
+    expect(one).toContain("at the configured one F1 is 0.440.");
+    const three = [result(1, tuned), result(2), result(3, { ...tuned, tunedThreshold: 0.3 })];
+    const text = outcome(three, null, "out/run");
+    expect(text).toContain("tuned on these images: 0.222 to 0.300, in 2 of 3 folds.");
+    expect(text).toContain("at the configured one F1 is 0.493."); // (0.44 + 0.6 + 0.44) / 3
+    for (const line of text.match(/.*threshold.*|.*configured.*/g) ?? []) expect(line.length).toBeLessThanOrEqual(80);
+    expect(outcome([result(1)], null, "out/run")).not.toContain("threshold");
   });
 
   test("is the mean of the folds that succeeded, and names those that did not", () => {

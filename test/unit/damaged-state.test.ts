@@ -9,7 +9,7 @@ import { outcome, runner, syntheticRuns, treeOf } from "./runner-runs.js";
 
 vi.mock("../../lib/evaluation/pairs.js", () => ({
   evaluatePair: () => ({}),
-  summarize: (pairs: unknown[]) => ({ images: pairs.length, f1: null }),
+  summarize: (pairs: unknown[]) => ({ images: pairs.length, counts: { truth: 0, predicted: 0 }, f1: null }),
 }));
 
 const { newOutput, settings } = syntheticRuns(4, 64);

@@ -12,7 +12,7 @@ import { runner, syntheticRuns } from "./runner-runs.js";
 // The real evaluation counts in the engine, which these tests do without.
 vi.mock("../../lib/evaluation/pairs.js", () => ({
   evaluatePair: async (truth: { shape: number[] }) => ({ f1: truth.shape[0] }),
-  summarize: (pairs: unknown[]) => ({ images: pairs.length, f1: 0.5 }),
+  summarize: (pairs: unknown[]) => ({ images: pairs.length, counts: { truth: 0, predicted: 0 }, f1: 0.5 }),
 }));
 vi.mock("../../lib/engine/inference.js", () => ({
   assemblePrediction: async () => ({ labels: { data: new Int32Array(80 * 80), shape: [80, 80] }, scores: new Float64Array() }),

@@ -15,7 +15,7 @@ import { outcome, runner, syntheticRuns, treeOf } from "./runner-runs.js";
 // The real evaluation counts in the engine, which these tests do without.
 vi.mock("../../lib/evaluation/pairs.js", () => ({
   evaluatePair: (truth: { shape: number[] }) => ({ pixels: truth.shape[0] }),
-  summarize: (pairs: unknown[]) => ({ images: pairs.length, broken: Number.NaN }),
+  summarize: (pairs: unknown[]) => ({ images: pairs.length, counts: { truth: 0, predicted: 0 }, broken: Number.NaN }),
 }));
 
 const { folder, data, newOutput, settings } = syntheticRuns(5, 64);
@@ -63,7 +63,8 @@ describe("a whole run", () => {
     const [individual] = await readJson<Record<string, never>[]>(join(out, "run/results/individual_results.json"));
     expect(individual).toMatchObject({ fold: 1, strategy: "train_val_split", total_epochs: 6, device: "cpu" });
     expect(individual?.stage1).toMatchObject({ best_epoch: result?.stage1?.bestEpoch, final_epoch: 3 });
-    expect(individual?.evaluation).toEqual({ broken: null, images: 2, mean_prompt_iou: expect.any(Number) });
+    const counts = { truth: 0, predicted: 0 };
+    expect(individual?.evaluation).toEqual({ broken: null, images: 2, counts, mean_prompt_iou: expect.any(Number) });
     expect(result?.stage1?.valHistory.total_loss).toHaveLength(3);
     const config = await readJson<Record<string, unknown>>(join(out, "run/experiment_config.json"));
     expect(config).toMatchObject({
