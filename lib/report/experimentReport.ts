@@ -100,7 +100,15 @@ function keyScores({ results, aggregated, images }: ExperimentFiles): string {
     ];
   });
   if (cards.length === 0) return "<p>No fold has been evaluated yet.</p>";
-  return `<div class="scores">${cards.join("")}</div>${images.length > 0 ? `<p></p><p class="lead">Measured on ${images.length} ${measured === "training" ? "training images, which says nothing about other images" : "validation images"}.</p>` : ""}`;
+  const what = measured === "training" ? "training images, which says nothing about other images" : "validation images";
+  const tuned = isTuned(results) ? ", at the detection threshold that was tuned on them" : "";
+  const note = images.length > 0 ? `<p></p><p class="lead">Measured on ${images.length} ${what}${tuned}.</p>` : "";
+  return `<div class="scores">${cards.join("")}</div>${note}`;
+}
+
+/** Whether a fold has tuned its detection threshold. */
+function isTuned(results: readonly Json[]): boolean {
+  return results.some(({ tuned_threshold: threshold }) => typeof threshold === "number");
 }
 
 /** The evaluation of the first fold that has one. */
@@ -265,7 +273,7 @@ function thresholds({ results }: ExperimentFiles): string {
   );
   if (rows.length === 0) return "";
   const head = ["fold", "chosen for", "box threshold", "precision", "recall", "F1", "Dice", "AP at .5"];
-  const used = results.some(({ tuned_threshold }) => typeof tuned_threshold === "number")
+  const used = isTuned(results)
     ? "The scores above are at the threshold that was chosen for F1, which <code>predict --experiment</code> uses too."
     : "The scores above are at the configured threshold.";
   const note = `Tuned on the validation images, so these scores are slightly too high. ${used}`;
