@@ -50,8 +50,8 @@ export const inferenceFields = () => ({
   ),
   tileOverlap: setting(inference.tileOverlap).describe("Share of a tile's side that it has in common with the next tile."),
   tileBatch: setting(inference.tileBatch).describe(
-    "Number of tiles of an image that go through the networks at once. 0: one on a CPU; on a GPU as many as a fixed budget of " +
-      "memory holds. Fewer are taken when the memory does not suffice.",
+    "Number of tiles of an image that go through the networks at once. 0: as many as a fixed budget of memory holds; on a CPU " +
+      "that is one, or four with the size tiny. Fewer are taken when the memory does not suffice.",
   ),
 });
 

@@ -1,6 +1,7 @@
-// How many tiles and prompts go through the networks at once. On a CPU tiles go one by one, so that threads can take
-// one each, and a few prompts at once are fastest, as their intermediate tensors stay in the caches. A GPU is busy with many
-// only, and each pass through a network costs the time to start its kernels: there, as many as a fixed budget of memory holds.
+// How many tiles and prompts go through the networks at once. On a CPU few are fastest, as their intermediate tensors stay in
+// the caches, and threads can take a batch each: one tile, or some of a small network. A GPU is busy with many only, and each
+// pass through a network costs the time to start its kernels: there, as many as a fixed budget of memory holds. Neither depends
+// on the number of threads, as the last bits of a prediction do on the size of its batches.
 #pragma once
 
 #include <c10/util/Exception.h>

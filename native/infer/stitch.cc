@@ -66,9 +66,10 @@ std::vector<std::vector<std::size_t>> partners_of(const std::vector<TileInstance
   std::vector<std::vector<std::size_t>> of_tile(grid.tiles.size());
   for (std::size_t i = 0; i < detections.size(); ++i) of_tile[detections[i].tile].push_back(i);
   std::vector<std::vector<std::size_t>> partners(detections.size());
+  const auto neighbours = neighbours_of(grid);
   for (std::size_t first = 0; first < grid.tiles.size(); ++first) {
-    for (std::size_t second = first + 1; second < grid.tiles.size(); ++second) {
-      if (intersect(grid.tiles[first], grid.tiles[second]).area() == 0) continue;
+    for (const auto second : neighbours[first]) {
+      if (second < first) continue;
       for (const auto i : of_tile[first]) {
         for (const auto j : of_tile[second]) {
           if (!same_cell(detections[i], detections[j], grid)) continue;

@@ -62,6 +62,27 @@ std::map<std::int64_t, Span> shares_of(const std::set<std::int64_t>& starts, std
 
 }  // namespace
 
+std::vector<std::vector<std::size_t>> neighbours_of(const TileGrid& grid) {
+  const auto& tiles = grid.tiles;  // row-major
+  const auto columns = static_cast<std::size_t>(
+      std::count_if(tiles.begin(), tiles.end(), [&](const Window& tile) { return tile.y == tiles.front().y; }));
+  std::vector<std::vector<std::size_t>> neighbours(tiles.size());
+  for (std::size_t tile = 0; tile < tiles.size(); ++tile) {
+    const auto overlaps = [&](std::size_t other) { return intersect(tiles[tile], tiles[other]).area() > 0; };
+    const auto row = tile / columns * columns, column = tile % columns;  // of the first tile in the row
+    auto top = row, left = column, right = column;
+    while (top > 0 && overlaps(top - columns + column)) top -= columns;
+    while (left > 0 && overlaps(row + left - 1)) --left;
+    while (right + 1 < columns && overlaps(row + right + 1)) ++right;
+    for (auto first = top; first < tiles.size() && overlaps(first + column); first += columns) {
+      for (auto other = first + left; other <= first + right; ++other) {
+        if (other != tile) neighbours[tile].push_back(other);
+      }
+    }
+  }
+  return neighbours;
+}
+
 std::vector<Window> cores_of(const TileGrid& grid) {
   if (grid.tiles.empty()) return {};
   std::set<std::int64_t> columns, rows;

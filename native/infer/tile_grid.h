@@ -28,6 +28,9 @@ TileGrid grid_of(const at::Tensor& image, const PredictOptions& options);
 // of what both show.
 std::vector<Window> cores_of(const TileGrid& grid);
 
+// For each tile the indices of the others that show some of the same pixels, ascending.
+std::vector<std::vector<std::size_t>> neighbours_of(const TileGrid& grid);
+
 // The pixels of `tile` of `image` [C,H,W], zeros outside of the image: [C,tile.height,tile.width].
 at::Tensor cut_tile(const at::Tensor& image, const Window& tile);
 

@@ -256,6 +256,20 @@ void stitching(test::Checks& checks) {
   const auto padded = cut_tile(at::ones({3, 30, 40}), small.tiles[0]);
   checks.holds("the rest of that tile is zero", padded.sum().item<double>() == 3600 && padded[0][17][12].item<double>() == 1);
 
+  bool neighbours_right = true;
+  for (const auto& [height, width, overlap] :
+       {std::tuple{30, 40, 0.25}, {64, 112, 0.25}, {300, 170, 0.5}, {200, 500, 0.8}, {128, 128, 0.0}}) {
+    const auto grid = tile_grid(height, width, 64, overlap);
+    const auto found = neighbours_of(grid);
+    for (std::size_t tile = 0; tile < grid.tiles.size(); ++tile) {
+      std::vector<std::size_t> expected;
+      for (std::size_t other = 0; other < grid.tiles.size(); ++other) {
+        if (other != tile && intersect(grid.tiles[tile], grid.tiles[other]).area() > 0) expected.push_back(other);
+      }
+      neighbours_right = neighbours_right && found[tile] == expected;
+    }
+  }
+  checks.holds("neighbours are the tiles that overlap", neighbours_right);
   const auto two = tile_grid(64, 112, 64, 0.25);
   const auto cores = cores_of(two);
   checks.holds("two tiles meet in the middle of their overlap", two.tiles.size() == 2 && two.tiles[1].x == 48 &&
